@@ -1,0 +1,48 @@
+# Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check format clean
+
+# Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
+# `make serve HOST=…` overrides them all the same.
+HOST = 127.0.0.1
+PORT = 8000
+MODEL = llava-tiny
+ARGS =
+
+BIN := .venv/bin
+DOCKERFILES := Dockerfile docker/Dockerfile.cpu
+SCRIPTS := scripts/setup.sh .ci/run
+
+# The engine reports its use over the network unless told not to.
+export VLLM_NO_USAGE_STATS = 1
+export DO_NOT_TRACK = 1
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make setup, serve, test and check take PYTHON=… and ACCELERATOR=cpu|cuda for the set-up.'
+
+setup: ## create .venv and install everything; repeat at will
+	@scripts/setup.sh
+
+serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=…]
+	@exec $(BIN)/python -m server --host $(HOST) --port $(PORT) --model $(MODEL) $(ARGS)
+
+test: setup ## run the tests, with the real engine [ARGS=…]
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## check format, lint, types, import contracts, scripts and Dockerfiles
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/hadolint $(DOCKERFILES)
+
+format: setup ## format the code and fix what can be fixed
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+clean: ## remove .venv and the tools' caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""The models the server can load, and the code that puts them there."""
