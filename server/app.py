@@ -1,0 +1,109 @@
+"""The composition root: builds everything once, in the order in which it is needed."""
+
+import asyncio
+import gc
+import multiprocessing
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from server import __version__
+from server.admission import Admission
+from server.checkpoint import Checkpoint, CheckpointError
+from server.lifecycle import Lifecycle
+from server.loading import load_pipeline
+from server.logs import get_logger
+from server.metrics import Metrics
+from server.middleware import BodyLimit, RequestId
+from server.routes import chat, models, ops
+from server.routes.errors import add_error_handlers
+from server.routes.openapi import add_request_schemas
+from server.runtime import Runtime
+from server.settings import Settings
+
+log = get_logger(__name__)
+
+
+def create_app(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    lifecycle: Lifecycle,
+    announce: Callable[[str], None],
+) -> FastAPI:
+    """Build the application; the model loads once it runs, and then `announce` is told its name.
+
+    Until then the server is alive but not ready.
+    """
+    metrics = Metrics()
+    runtime = Runtime(
+        model_name=settings.served_model_name or checkpoint.path.name,
+        max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
+        created=int(time.time()),
+        lifecycle=lifecycle,
+        admission=Admission(
+            lifecycle,
+            limit=settings.max_concurrent_requests,
+            retry_after_s=settings.retry_after_s,
+            metrics=metrics,
+        ),
+        metrics=metrics,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            living = asyncio.create_task(_live(settings, checkpoint, runtime, stack, announce))
+            yield
+            if runtime.pipeline is None:
+                # Still loading: without its engine process the loading thread gives up.
+                _end_children()
+            living.cancel()
+            with suppress(asyncio.CancelledError):
+                await living
+
+    app = FastAPI(title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None)
+    app.state.runtime = runtime
+    for router in (chat.router, models.router, ops.router):
+        app.include_router(router)
+    add_error_handlers(app)
+    add_request_schemas(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestId)
+    return app
+
+
+async def _live(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    runtime: Runtime,
+    stack: AsyncExitStack,
+    announce: Callable[[str], None],
+) -> None:
+    """Load the model, say so, and watch over the engine until it dies or the server ends."""
+    try:
+        pipeline, engine = await load_pipeline(
+            settings, checkpoint, runtime.model_name, runtime.metrics, stack
+        )
+    except CheckpointError as error:
+        runtime.lifecycle.fail(str(error))
+        return
+    except Exception:
+        log.exception("loading failed")
+        runtime.lifecycle.fail("the model could not be loaded")
+        return
+    runtime.pipeline = pipeline
+    runtime.max_model_len = engine.max_model_len
+    # What has been loaded stays: keep it out of every later collection, which stops all requests.
+    gc.collect()
+    gc.freeze()
+    runtime.lifecycle.ready()
+    announce(runtime.model_name)
+    await engine.died()
+    runtime.lifecycle.fail("the engine died")
+
+
+def _end_children() -> None:
+    for child in multiprocessing.active_children():
+        child.terminate()

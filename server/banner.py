@@ -1,0 +1,22 @@
+"""What the server prints when it is ready: where it is, and a line to try."""
+
+from typing import Final
+
+EXAMPLE_IMAGE: Final = "model_store/llava-tiny/examples/scene-1.png"
+
+CURL: Final = """\
+curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{{
+  "model": "{model}",
+  "messages": [{{"role": "user", "content": [
+    {{"type": "text", "text": "Describe the image."}},
+    {{"type": "image_url", "image_url": {{
+      "url": "data:image/png;base64,'"$(base64 < {image} | tr -d '\\n')"'"}}}}
+  ]}}]
+}}'"""
+
+
+def ready_banner(url: str, model: str) -> str:
+    """Return the address and a curl line that asks about an image of this repository."""
+    url = url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
+    curl = CURL.format(url=url, model=model, image=EXAMPLE_IMAGE)
+    return f"\n{model} is ready at {url} (docs: {url}/docs). Try:\n\n{curl}\n"

@@ -1,0 +1,179 @@
+"""vLLM as the engine: finished token ids and image embeddings in, deltas out.
+
+The only file that imports vllm. Prompts skip vLLM's own rendering and image processing, and with
+`limit_mm_per_prompt={"image": 0}` it builds neither tower nor projector.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.exceptions import VLLMClientError
+from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
+from vllm.multimodal.inputs import (
+    MultiModalBatchedField,
+    MultiModalFieldElem,
+    MultiModalKwargsItem,
+    MultiModalKwargsItems,
+    PlaceholderRange,
+)
+from vllm.outputs import RequestOutput
+from vllm.sampling_params import RequestOutputKind, SamplingParams
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from server.engine.base import EngineImage, Output, Sampling
+from server.errors import EngineUnavailable, InvalidRequest
+from server.logs import get_logger
+
+log = get_logger(__name__)
+
+# What the engine process gets to end in before it is killed.
+CLOSE_TIMEOUT_S: Final = 5.0
+# How often the engine's death is looked for.
+WATCH_INTERVAL_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """What an operator may choose of vLLM's engine arguments."""
+
+    model: Path
+    model_name: str
+    dtype: str
+    max_model_len: int | None
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    enforce_eager: bool
+    gpu_memory_utilization: float
+    drain_timeout_s: float
+
+
+class VllmEngine:
+    """vLLM's `AsyncLLM`, whose scheduler and model run in a process of their own."""
+
+    def __init__(self, options: VllmOptions) -> None:
+        """Start the engine process and load the weights. Blocks for many seconds."""
+        args = AsyncEngineArgs(
+            model=str(options.model),
+            served_model_name=options.model_name,
+            dtype=options.dtype,
+            max_model_len=options.max_model_len,
+            max_num_seqs=options.max_num_seqs,
+            max_num_batched_tokens=options.max_num_batched_tokens,
+            enforce_eager=options.enforce_eager,
+            gpu_memory_utilization=options.gpu_memory_utilization,
+            enable_mm_embeds=True,
+            limit_mm_per_prompt={"image": 0},
+            # A signal to the whole process group must not end sequences that still drain.
+            shutdown_timeout=int(options.drain_timeout_s) + 1,
+            enable_log_requests=False,
+        )
+        self._llm = AsyncLLM.from_engine_args(args)
+        self._hidden_size = self._llm.model_config.get_hidden_size()
+
+    @property
+    def max_model_len(self) -> int:
+        """Context in tokens: prompt and answer together."""
+        return int(self._llm.model_config.max_model_len)
+
+    async def generate(
+        self,
+        request_id: str,
+        token_ids: list[int],
+        images: Sequence[EngineImage],
+        sampling: Sampling,
+        *,
+        stream: bool,
+    ) -> AsyncGenerator[Output, None]:
+        """Decode one sequence; see `server.engine.base.Engine.generate`."""
+        submitted = time.perf_counter()
+        first_token_s = 0.0
+        engine_input = self._engine_input(token_ids, images)
+        try:
+            params = _sampling_params(sampling, stream)
+            async with aclosing(self._llm.generate(engine_input, params, request_id)) as outputs:
+                async for output in outputs:
+                    first_token_s = first_token_s or _first_token_s(output, submitted)
+                    yield _output(output, first_token_s)
+        except (EngineDeadError, EngineGenerateError):
+            raise EngineUnavailable("The engine failed while it worked on the request.") from None
+        except VLLMClientError as error:
+            log.warning("the engine refused a request", id=request_id, reason=str(error))
+            raise InvalidRequest("The engine refuses this combination of parameters.") from None
+
+    async def died(self) -> None:
+        """Return when the engine can generate no more."""
+        while not self._llm.errored:  # noqa: ASYNC110 - vLLM offers no event for it
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    def close(self) -> None:
+        """End the engine's process."""
+        self._llm.shutdown(timeout=CLOSE_TIMEOUT_S)
+
+    def _engine_input(
+        self, token_ids: list[int], images: Sequence[EngineImage]
+    ) -> TokensInput | MultiModalInput:
+        if not images:
+            return tokens_input(token_ids)
+        for image in images:
+            self._check_shape(image)
+        return mm_input(
+            token_ids,
+            MultiModalKwargsItems({"image": [_image_item(image) for image in images]}),
+            mm_hashes={"image": [image.key for image in images]},
+            mm_placeholders={
+                "image": [
+                    PlaceholderRange(image.offset, len(image.image_embeds)) for image in images
+                ]
+            },
+        )
+
+    def _check_shape(self, image: EngineImage) -> None:
+        """Refuse what vLLM would not check and could not survive."""
+        embeds = image.image_embeds
+        if embeds.ndim != 2 or embeds.shape[1] != self._hidden_size:
+            raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
+
+
+def _image_item(image: EngineImage) -> MultiModalKwargsItem:
+    return MultiModalKwargsItem(
+        {"image_embeds": MultiModalFieldElem(image.image_embeds, MultiModalBatchedField())}
+    )
+
+
+def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=sampling.seed,
+        stop=list(sampling.stop),
+        ignore_eos=sampling.ignore_eos,
+        output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _first_token_s(output: RequestOutput, submitted: float) -> float:
+    """Take vLLM's own measure where the output is not the first token itself."""
+    if output.metrics is not None and output.metrics.first_token_latency:
+        return float(output.metrics.first_token_latency)
+    return time.perf_counter() - submitted
+
+
+def _output(output: RequestOutput, first_token_s: float) -> Output:
+    completion = output.outputs[0]
+    if completion.finish_reason not in (None, "stop", "length"):
+        raise EngineUnavailable("The engine dropped the request.")
+    return Output(
+        text=completion.text,
+        num_tokens=len(completion.token_ids),
+        finish_reason=completion.finish_reason,
+        first_token_s=first_token_s,
+        num_cached_tokens=output.num_cached_tokens or 0,
+    )

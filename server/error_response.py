@@ -1,0 +1,14 @@
+"""An error as an HTTP response in OpenAI's shape."""
+
+from starlette.responses import JSONResponse
+
+from server.errors import ApiError
+from server.protocol.response import error_body
+
+
+def error_response(error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return an error as a response with its own status."""
+    headers = dict(headers or {})
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
+    return JSONResponse(error_body(error), error.status, headers)

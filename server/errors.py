@@ -1,0 +1,186 @@
+"""Everything that can go wrong for a client, as exceptions that carry their HTTP status.
+
+ApiError                        500 internal_error
+├── InvalidRequest              400 invalid_request
+│   ├── InvalidJson                 invalid_json
+│   ├── InvalidValue                invalid_value
+│   ├── UnsupportedParameter        unsupported_parameter
+│   ├── ContextLengthExceeded       context_length_exceeded
+│   ├── TooManyImages               too_many_images
+│   └── ImageError
+│       ├── ImageUrlInvalid         image_url_invalid
+│       ├── ImageFetchFailed        image_fetch_failed
+│       ├── ImageTooLarge           image_too_large
+│       ├── ImageFormatUnsupported  image_format_unsupported
+│       └── ImageCorrupt            image_corrupt
+├── NotFound                    404 not_found
+│   └── ModelNotFound               model_not_found
+├── MethodNotAllowed            405 method_not_allowed
+├── BodyTooLarge                413 request_too_large
+├── TooManyRequests             429 rate_limit_exceeded
+└── Unavailable                 503 service_unavailable
+    ├── NotReady                    not_ready
+    └── EngineUnavailable           engine_unavailable
+"""
+
+from typing import ClassVar, Self
+
+
+class ApiError(Exception):
+    """An error as the client sees it: `message` and `param` are sent, so they hold no internals.
+
+    `param` names the offending field as a path into the body, e.g. `messages[0].content`.
+    `retry_after` (seconds) becomes the `Retry-After` header.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self, message: str, param: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message, param, retry_after)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+    def at(self, param: str) -> Self:
+        """Return the same error, naming `param` as the field at fault."""
+        return type(self)(self.message, param, self.retry_after)
+
+
+class InvalidRequest(ApiError):
+    """The request is at fault; sending it again will not help."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+
+
+class InvalidValue(InvalidRequest):
+    """A field is missing, has the wrong type or is out of range."""
+
+    code = "invalid_value"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """A field that would change the answer and that this server does not honour."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt, image tokens included, leaves no room in the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class TooManyImages(InvalidRequest):
+    """More images in one request than the server allows."""
+
+    code = "too_many_images"
+
+
+class ImageError(InvalidRequest):
+    """One image of the request cannot be used."""
+
+    code = "image_invalid"
+
+
+class ImageUrlInvalid(ImageError):
+    """Neither a well-formed http(s) URL nor a well-formed base64 `data:` URL."""
+
+    code = "image_url_invalid"
+
+
+class ImageFetchFailed(ImageError):
+    """The image's server could not be reached or refused."""
+
+    code = "image_fetch_failed"
+
+
+class ImageTooLarge(ImageError):
+    """More bytes or pixels than the server allows."""
+
+    code = "image_too_large"
+
+
+class ImageFormatUnsupported(ImageError):
+    """The bytes are not an image of a supported format."""
+
+    code = "image_format_unsupported"
+
+
+class ImageCorrupt(ImageError):
+    """The format is known but the data is damaged or cut short."""
+
+    code = "image_corrupt"
+
+
+class NotFound(ApiError):
+    """No such path."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """The request names a model that this server does not serve."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists, the method does not."""
+
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(ApiError):
+    """The request body exceeds the limit; nothing of it was decoded."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class TooManyRequests(ApiError):
+    """Every permit is taken."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class Unavailable(ApiError):
+    """The server cannot answer now; another one, or this one later, may."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "service_unavailable"
+
+
+class NotReady(Unavailable):
+    """The model is loading, or the server is shutting down."""
+
+    code = "not_ready"
+
+
+class EngineUnavailable(Unavailable):
+    """The engine has died or has dropped the request."""
+
+    code = "engine_unavailable"
+
+
+class ClientGone(Exception):
+    """The client closed the connection: an end, but no error that anybody would be told."""

@@ -1,0 +1,153 @@
+"""Builds the pipeline: engine process, vision model, decode workers, and a warm-up request."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+from contextlib import AsyncExitStack
+from typing import Final
+
+import torch
+from PIL import Image
+
+from server.checkpoint import Checkpoint
+from server.engine.base import Engine
+from server.media.decode import DecodeOptions
+from server.media.fetch import Fetcher
+from server.media.load import MediaLoader
+from server.metrics import Metrics
+from server.pipeline import Pipeline
+from server.prompt import PromptBuilder, read_tokenizer
+from server.protocol.request import parse_request
+from server.record import RequestRecord
+from server.settings import Settings
+from server.vision.batcher import VisionBatcher
+from server.vision.cache import ImageEmbedsCache
+from server.vision.tower import VisionModel
+from server.vision.weights import load_vision_model
+
+MAX_DECODE_WORKERS: Final = 8
+
+
+async def load_pipeline(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    model_name: str,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+) -> tuple[Pipeline, Engine]:
+    """Load the model and connect the stages; `stack` closes what was opened.
+
+    The event loop stays free: weights and engine are loaded in threads. The vision side comes
+    first, since it takes a moment and tells early that a checkpoint is not what it claims.
+    """
+    device = torch.device(_accelerator(settings))
+    vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
+    engine = await asyncio.to_thread(_start_engine, settings, checkpoint, model_name, device)
+    stack.callback(engine.close)
+    torch.set_num_threads(settings.vision_threads or _spare_cores())
+    pipeline = _connect(settings, checkpoint, model_name, metrics, engine, vision_model, stack)
+    await _warm_up(pipeline, model_name)
+    return pipeline, engine
+
+
+def _connect(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    model_name: str,
+    metrics: Metrics,
+    engine: Engine,
+    vision_model: VisionModel,
+    stack: AsyncExitStack,
+) -> Pipeline:
+    fetcher = Fetcher(max_bytes=settings.max_image_bytes, timeout_s=settings.fetch_timeout_s)
+    stack.push_async_callback(fetcher.close)
+    media = MediaLoader(
+        fetcher,
+        DecodeOptions(
+            checkpoint.image.size, checkpoint.image.aspect_ratio, settings.max_image_pixels
+        ),
+        workers=settings.decode_workers or min(_spare_cores(), MAX_DECODE_WORKERS),
+        timeout_s=settings.decode_timeout_s,
+        variant=repr(checkpoint),
+        metrics=metrics,
+    )
+    stack.callback(media.close)
+    vision = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
+    stack.callback(vision.close)
+    return Pipeline(
+        model_name=model_name,
+        max_images=settings.max_images,
+        temperature=checkpoint.text.temperature,
+        top_p=checkpoint.text.top_p,
+        media=media,
+        vision=vision,
+        cache=ImageEmbedsCache(settings.image_cache_bytes, metrics),
+        prompt=PromptBuilder(
+            read_tokenizer(checkpoint.path), checkpoint.text, engine.max_model_len
+        ),
+        engine=engine,
+        metrics=metrics,
+    )
+
+
+def _start_engine(
+    settings: Settings, checkpoint: Checkpoint, model_name: str, device: torch.device
+) -> Engine:
+    # Read by vLLM when it is imported, which takes seconds and therefore happens here.
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
+    os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+    from server.engine.vllm import VllmEngine, VllmOptions
+
+    eager = settings.enforce_eager
+    return VllmEngine(
+        VllmOptions(
+            model=checkpoint.path,
+            model_name=model_name,
+            dtype=checkpoint.dtype,
+            max_model_len=settings.max_model_len,
+            max_num_seqs=settings.max_num_seqs,
+            max_num_batched_tokens=settings.max_num_batched_tokens,
+            enforce_eager=device.type == "cpu" if eager is None else eager,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+            drain_timeout_s=settings.drain_timeout_s,
+        )
+    )
+
+
+async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
+    """Answer about a small picture, so that the first client does not pay for first times.
+
+    Its figures go to a registry of their own: it is not traffic.
+    """
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 48), "grey").save(picture, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
+    content = [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "text", "text": "Describe the image."},
+    ]
+    body = {
+        "model": model_name,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": 2,
+    }
+    request = parse_request(json.dumps(body).encode())
+    async for _ in await pipeline.generate(request, RequestRecord("warm-up", Metrics())):
+        pass
+
+
+def _accelerator(settings: Settings) -> str:
+    if settings.accelerator != "auto":
+        return settings.accelerator
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _spare_cores() -> int:
+    """Return the CPU cores less the one that the engine keeps busy."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)

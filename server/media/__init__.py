@@ -1,0 +1,1 @@
+"""From where an image is to pixels as the checkpoint wants them."""

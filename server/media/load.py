@@ -1,0 +1,121 @@
+"""Loading an image: fetched, named by its content, decoded in a worker process."""
+
+import asyncio
+import multiprocessing
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from blake3 import blake3
+from pebble import ProcessExpired, ProcessPool
+
+from server.errors import ImageCorrupt, ImageError, ImageFormatUnsupported, ImageTooLarge
+from server.media.decode import (
+    FORMATS,
+    Decoded,
+    DecodeOptions,
+    Fault,
+    Undecodable,
+    decode,
+    start_worker,
+)
+from server.media.fetch import Fetcher
+from server.metrics import Metrics
+from server.single_flight import SingleFlight
+
+# Below this, hashing takes less time than handing the bytes to a thread.
+INLINE_HASH: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image's encoded bytes, and the key that names its content."""
+
+    data: bytes
+    key: str
+
+
+class MediaLoader:
+    """Fetches and decodes images, each URL once at a time."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        options: DecodeOptions,
+        *,
+        workers: int,
+        timeout_s: float,
+        variant: str,
+        metrics: Metrics,
+    ) -> None:
+        self._fetcher = fetcher
+        self._options = options
+        self._variant = blake3(variant.encode()).digest()
+        self._timeout_s = timeout_s
+        self._metrics = metrics
+        self._downloads: SingleFlight[bytes] = SingleFlight()
+        # Spawned, not forked: a fork of this process would inherit its threads' locks.
+        self._workers = ProcessPool(
+            max_workers=workers,
+            initializer=start_worker,
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    async def load(self, url: str) -> LoadedImage:
+        """Return an image's encoded bytes and its content key. Raises `ImageError`."""
+        with self._metrics.stage("load"):
+            if url[:5].lower() == "data:":
+                data = await self._fetcher.fetch(url)
+            else:
+                data = await self._downloads.run(url, lambda: self._fetcher.fetch(url))
+            if len(data) <= INLINE_HASH:
+                return LoadedImage(data, content_key(data, self._variant))
+            return LoadedImage(data, await asyncio.to_thread(content_key, data, self._variant))
+
+    async def decode(self, data: bytes) -> Decoded:
+        """Decode and preprocess in a worker. Raises `ImageError`."""
+        scheduled: Future[Decoded | Undecodable] = self._workers.schedule(
+            decode, args=[data, self._options], timeout=self._timeout_s
+        )
+        try:
+            result = await asyncio.shield(asyncio.wrap_future(scheduled))
+        except asyncio.CancelledError:
+            # Cancelling a task that runs would kill its worker; let it finish instead.
+            if not scheduled.running():
+                scheduled.cancel()
+            raise
+        except (TimeoutError, ProcessExpired):
+            raise ImageCorrupt("The image could not be decoded.") from None
+        if isinstance(result, Undecodable):
+            raise self._error(result)
+        self._metrics.observe_stage("decode", result.decode_s)
+        self._metrics.observe_stage("preprocess", result.preprocess_s)
+        return result
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workers.stop()
+        self._workers.join()
+
+    def _error(self, refused: Undecodable) -> ImageError:
+        size = f"{refused.width}x{refused.height}"
+        match refused.fault:
+            case Fault.FORMAT:
+                return ImageFormatUnsupported(
+                    f"The data is not an image of a supported format ({', '.join(FORMATS)})."
+                )
+            case Fault.CORRUPT:
+                return ImageCorrupt("The image is damaged or cut short.")
+            case Fault.PIXELS:
+                limit = self._options.max_pixels
+                return ImageTooLarge(f"The image has {size} pixels; the limit is {limit} in all.")
+            case Fault.SHAPE:
+                return ImageTooLarge(f"The image is too oblong: {size} pixels.")
+
+
+def content_key(data: bytes, variant: bytes) -> str:
+    """Name an image by its bytes and by `variant` (32 bytes), all else that shapes its embedding.
+
+    Returns 64 hexadecimal digits of keyed BLAKE3.
+    """
+    return blake3(data, key=variant).hexdigest()

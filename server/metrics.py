@@ -1,0 +1,96 @@
+"""What the server measures, in Prometheus' terms; names follow vLLM's under our prefix."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, get_args
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+Stage = Literal["load", "decode", "preprocess", "encode", "prompt", "first_token"]
+
+LATENCY_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0),
+)
+BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """All metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = self._counter(
+            "llava:requests",
+            "Chat requests by outcome: ok, cancelled, or an error code.",
+            "outcome",
+        )
+        self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
+        self.waiting = self._gauge(
+            "llava:num_requests_waiting", "Of these, the ones still without a first token."
+        )
+        self.prompt_tokens = self._counter(
+            "llava:prompt_tokens", "Prompt tokens, image tokens included."
+        )
+        self.image_tokens = self._counter(
+            "llava:image_tokens", "Prompt tokens that stand for images."
+        )
+        self.generation_tokens = self._counter("llava:generation_tokens", "Tokens generated.")
+        self.time_to_first_token = self._histogram(
+            "llava:time_to_first_token_seconds", "From the request's arrival to its first token."
+        )
+        self.inter_token_latency = self._histogram(
+            "llava:inter_token_latency_seconds", "Between deltas of a stream, per token."
+        )
+        self.e2e_latency = self._histogram(
+            "llava:e2e_request_latency_seconds", "From the request's arrival to its end."
+        )
+        self.stages = Histogram(
+            "llava:stage_seconds",
+            f"Time a request or image spends in a stage: {', '.join(get_args(Stage))}.",
+            ("stage",),
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.vision_batch_size = self._histogram(
+            "llava:vision_batch_size", "Views the vision tower took at once.", BATCH_BUCKETS
+        )
+        self.image_cache_queries = self._counter(
+            "llava:image_cache_queries", "Images looked up in the embedding cache."
+        )
+        self.image_cache_hits = self._counter(
+            "llava:image_cache_hits", "Images whose embedding was in the cache."
+        )
+        self.image_cache_bytes = self._gauge(
+            "llava:image_cache_bytes", "Bytes of cached image embeddings."
+        )
+        for stage in get_args(Stage):
+            self.stages.labels(stage)
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Time a stage that succeeds."""
+        started = time.perf_counter()
+        yield
+        self.observe_stage(name, time.perf_counter() - started)
+
+    def observe_stage(self, name: Stage, seconds: float) -> None:
+        """Record a stage's duration measured elsewhere."""
+        self.stages.labels(name).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Return our metrics and the engine's, which live in the default registry, as text."""
+        return generate_latest(self.registry) + generate_latest(REGISTRY)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...] = LATENCY_BUCKETS
+    ) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self.registry)

@@ -1,0 +1,165 @@
+"""The path of one request: images, prompt, engine. Read this first.
+
+media.load -> content key -> [cache] -> media.decode -> vision.encode
+                                                              |
+messages ------------------------------------------------> prompt -> engine -> outputs
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from torch import Tensor
+
+from server.engine.base import Engine, EngineImage, Output, Sampling
+from server.errors import ImageError, ModelNotFound, TooManyImages
+from server.media.load import LoadedImage, MediaLoader
+from server.metrics import Metrics
+from server.prompt import Prompt, PromptBuilder
+from server.protocol.request import ChatCompletionRequest, ImageReference
+from server.record import RequestRecord
+from server.vision.batcher import VisionBatcher
+from server.vision.cache import ImageEmbedsCache
+
+T = TypeVar("T")
+
+# Below this, tokenising takes less time than handing the text to a thread.
+INLINE_CHARACTERS: Final = 8192
+
+
+class Pipeline:
+    """Turns chat requests into streams of outputs."""
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        max_images: int,
+        temperature: float,
+        top_p: float,
+        media: MediaLoader,
+        vision: VisionBatcher,
+        cache: ImageEmbedsCache,
+        prompt: PromptBuilder,
+        engine: Engine,
+        metrics: Metrics,
+    ) -> None:
+        self._model_name = model_name
+        self._max_images = max_images
+        self._temperature = temperature
+        self._top_p = top_p
+        self._media = media
+        self._vision = vision
+        self._cache = cache
+        self._prompt = prompt
+        self._engine = engine
+        self._metrics = metrics
+
+    async def generate(
+        self, request: ChatCompletionRequest, record: RequestRecord
+    ) -> AsyncGenerator[Output, None]:
+        """Do all that can fail and await the first output, then return the iterator of all.
+
+        Raises `ApiError`. Closing the iterator, or cancelling its consumer, aborts the sequence.
+        """
+        self._check(request)
+        images = await _all(self._image(reference) for reference in request.images)
+        prompt = await self._build_prompt(request, [len(embeds) for _, embeds in images])
+        record.submitted(len(prompt.token_ids), prompt.num_image_tokens)
+        outputs = self._engine.generate(
+            record.request_id,
+            prompt.token_ids,
+            _place(images, prompt),
+            self._sampling(request, len(prompt.token_ids)),
+            stream=bool(request.stream),
+        )
+        first = await anext(outputs)
+        record.cached_tokens = first.num_cached_tokens
+        record.first_token(first.first_token_s)
+        return _recorded(first, outputs, record)
+
+    def _check(self, request: ChatCompletionRequest) -> None:
+        """Refuse what needs no work to refuse."""
+        if request.model != self._model_name:
+            raise ModelNotFound(f"The model '{request.model}' does not exist.", "model")
+        if len(request.images) > self._max_images:
+            raise TooManyImages(
+                f"The request holds {len(request.images)} images; the limit is {self._max_images}.",
+                request.images[self._max_images].param,
+            )
+
+    async def _image(self, reference: ImageReference) -> tuple[str, Tensor]:
+        """Return an image's content key and its image_embeds (num_image_tokens, hidden)."""
+        try:
+            image = await self._media.load(reference.url)
+            embeds = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
+        except ImageError as error:
+            raise error.at(reference.param) from None
+        return image.key, embeds
+
+    async def _encode(self, image: LoadedImage) -> Tensor:
+        decoded = await self._media.decode(image.data)
+        return await self._vision.encode(decoded.views)
+
+    async def _build_prompt(
+        self, request: ChatCompletionRequest, image_lengths: Sequence[int]
+    ) -> Prompt:
+        with self._metrics.stage("prompt"):
+            if sum(len(message.text) for message in request.messages) <= INLINE_CHARACTERS:
+                return self._prompt.build(request.messages, image_lengths)
+            return await asyncio.to_thread(self._prompt.build, request.messages, image_lengths)
+
+    def _sampling(self, request: ChatCompletionRequest, prompt_length: int) -> Sampling:
+        """Take the request's wishes, else the checkpoint's; the answer fits into the context."""
+        room = self._engine.max_model_len - prompt_length
+        return Sampling(
+            max_tokens=min(request.token_limit or room, room),
+            temperature=_either(request.temperature, self._temperature),
+            top_p=_either(request.top_p, self._top_p),
+            seed=request.seed,
+            stop=request.stop_strings,
+            ignore_eos=bool(request.ignore_eos),
+        )
+
+
+def _place(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineImage]:
+    return [
+        EngineImage(key, placeholder.offset, embeds)
+        for (key, embeds), placeholder in zip(images, prompt.placeholders, strict=True)
+    ]
+
+
+async def _recorded(
+    first: Output, rest: AsyncGenerator[Output, None], record: RequestRecord
+) -> AsyncGenerator[Output, None]:
+    """Tell the record of each output on its way, and trim the space that follows `ASSISTANT:`."""
+    begun = False
+    async with aclosing(rest):
+        async for output in _chain(first, rest):
+            record.generated(output.num_tokens)
+            if not begun:
+                output = replace(output, text=output.text.lstrip())
+                begun = bool(output.text)
+            yield output
+
+
+async def _chain(first: Output, rest: AsyncGenerator[Output, None]) -> AsyncGenerator[Output, None]:
+    yield first
+    async for output in rest:
+        yield output
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await everything; the first error cancels the rest."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _either(wish: float | None, default: float) -> float:
+    return default if wish is None else wish

@@ -1,0 +1,1 @@
+"""OpenAI's wire types: what clients send and what they get back."""

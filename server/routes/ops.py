@@ -1,0 +1,32 @@
+"""What operators and their machines ask: alive? ready? figures?"""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from server.lifecycle import State
+from server.runtime import Runtime
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def health(request: Request) -> JSONResponse:
+    """Tell whether the process is alive (200): also while it loads or drains."""
+    runtime: Runtime = request.app.state.runtime
+    failed = runtime.lifecycle.state is State.FAILED
+    return JSONResponse({"status": "failed" if failed else "alive"}, 503 if failed else 200)
+
+
+@router.get("/ready")
+async def ready(request: Request) -> JSONResponse:
+    """Tell whether requests are taken (200) or not (503): loading, draining or failed."""
+    state = request.app.state.runtime.lifecycle.state
+    return JSONResponse({"status": state}, 200 if state is State.READY else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Return our metrics and the engine's in Prometheus' text format."""
+    runtime: Runtime = request.app.state.runtime
+    return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,21 @@
+"""What the routes need of the running server; the composition root fills it."""
+
+from dataclasses import dataclass
+
+from server.admission import Admission
+from server.lifecycle import Lifecycle
+from server.metrics import Metrics
+from server.pipeline import Pipeline
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The parts of one server. `pipeline` is there from the moment a permit can be had."""
+
+    model_name: str
+    max_model_len: int
+    created: int
+    lifecycle: Lifecycle
+    admission: Admission
+    metrics: Metrics
+    pipeline: Pipeline | None = None

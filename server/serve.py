@@ -1,0 +1,92 @@
+"""Runs the application under uvicorn: socket, signals, draining, exit code."""
+
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from model_store.store import UnknownModel, find_model
+from server.app import create_app
+from server.banner import ready_banner
+from server.checkpoint import CheckpointError, read_checkpoint
+from server.lifecycle import Lifecycle
+from server.logs import configure_logs
+from server.settings import Settings
+
+# Longer than the idle timeouts of common load balancers, which must close first.
+KEEP_ALIVE_S = 75
+# What responses get to end in once the server has decided to go.
+LAST_WORDS_S = 5
+
+
+class Server(uvicorn.Server):
+    """uvicorn that drains: on a signal it goes on listening until requests in flight are done."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+
+    def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
+        """Begin to drain; a second signal ends that at once.
+
+        uvicorn would note the signal and raise it again at the end: the exit code is ours.
+        """
+        self._lifecycle.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Decide ten times a second whether to exit."""
+        runtime = self.config.app.state.runtime  # type: ignore[union-attr]
+        return await super().on_tick(counter) or self._lifecycle.over(runtime.admission.held)
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop. Returns the exit code; says on stderr why it cannot start."""
+    configure_logs(settings.log_level, settings.log_format)
+    try:
+        checkpoint = read_checkpoint(find_model(settings.model))
+        listener = _listen(settings.host, settings.port)
+    except (UnknownModel, CheckpointError, OSError) as error:
+        print(f"llava-server cannot start: {error}", file=sys.stderr)
+        return 1
+    lifecycle = Lifecycle(settings.drain_timeout_s)
+    url = _url(listener)
+
+    def announce(model_name: str) -> None:
+        print(ready_banner(url, model_name), flush=True)
+
+    app = create_app(settings, checkpoint, lifecycle, announce)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_WORDS_S,
+    )
+    Server(config, lifecycle).run(sockets=[listener])
+    return lifecycle.exit_code
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is loaded, so that a taken port costs no time."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,110 @@
+"""All that an operator may set: command line first, then `LLAVA_*` variables, then defaults."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Serve a LLaVA model over an OpenAI-compatible API.
+
+    Every option is also an environment variable: `--max-images` is `LLAVA_MAX_IMAGES`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LLAVA_",
+        frozen=True,
+        extra="forbid",
+        cli_prog_name="python -m server",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="port to listen on; 0 takes a free one"
+    )
+    model: str = Field(
+        "llava-tiny", description="a name in the model store, or the path of a checkpoint"
+    )
+    served_model_name: str | None = Field(
+        None, description="the name clients use; default: the checkpoint's folder name"
+    )
+    accelerator: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
+    )
+
+    max_concurrent_requests: PositiveInt = Field(
+        256, description="requests in the server at once; beyond that 429"
+    )
+    retry_after_s: PositiveInt = Field(1, description="Retry-After of a 429 or 503, in seconds")
+    max_body_mib: PositiveFloat = Field(64.0, description="largest request body, in MiB")
+    drain_timeout_s: PositiveFloat = Field(
+        30.0, description="how long requests in flight may go on after SIGTERM, in seconds"
+    )
+
+    max_images: PositiveInt = Field(16, description="images per request")
+    max_image_mib: PositiveFloat = Field(32.0, description="largest encoded image, in MiB")
+    max_image_megapixels: PositiveFloat = Field(
+        100.0, description="largest image, in millions of pixels"
+    )
+    fetch_timeout_s: PositiveFloat = Field(
+        10.0, description="time to fetch one http(s) image, in seconds"
+    )
+    decode_timeout_s: PositiveFloat = Field(
+        20.0, description="time to decode one image before its worker is killed, in seconds"
+    )
+    decode_workers: PositiveInt | None = Field(
+        None, description="decode processes; default: the CPU cores less one, at most 8"
+    )
+    vision_batch_size: PositiveInt = Field(16, description="most views the tower takes at once")
+    vision_threads: PositiveInt | None = Field(
+        None, description="CPU threads of the tower; default: the CPU cores less one"
+    )
+    image_cache_mib: PositiveFloat = Field(
+        256.0, description="memory for finished image embeddings, in MiB"
+    )
+
+    max_model_len: PositiveInt | None = Field(
+        None, description="context length in tokens; default: the checkpoint's"
+    )
+    max_num_seqs: PositiveInt = Field(256, description="sequences the engine decodes at once")
+    max_num_batched_tokens: PositiveInt = Field(
+        8192, description="tokens the engine computes in one step, image tokens included"
+    )
+    enforce_eager: bool | None = Field(
+        None, description="do not compile the language model; default: eager on a CPU only"
+    )
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.85, description="share of GPU memory for the engine; the tower needs some of the rest"
+    )
+    cpu_kv_cache_gib: PositiveInt = Field(2, description="KV cache of the engine on a CPU, in GiB")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log lines shown"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="how log lines look")
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return int(self.max_body_mib * MIB)
+
+    @property
+    def max_image_bytes(self) -> int:
+        """Largest encoded image in bytes."""
+        return int(self.max_image_mib * MIB)
+
+    @property
+    def max_image_pixels(self) -> int:
+        """Largest image in pixels."""
+        return int(self.max_image_megapixels * 1_000_000)
+
+    @property
+    def image_cache_bytes(self) -> int:
+        """Memory for finished image embeddings in bytes."""
+        return int(self.image_cache_mib * MIB)

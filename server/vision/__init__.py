@@ -1,0 +1,1 @@
+"""From pixels to image embeddings: tower, projector, batching, cache."""

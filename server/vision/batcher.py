@@ -1,0 +1,100 @@
+"""Runs the vision model over whatever images wait together, in one thread."""
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from server.metrics import Metrics
+from server.vision.tower import VisionModel
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    views: Pixels
+    image_embeds: asyncio.Future[Tensor]
+
+
+class VisionBatcher:
+    """Encodes images in batches: while one batch is computed, the next one gathers.
+
+    No timer: an image that finds the tower idle starts at once.
+    """
+
+    def __init__(self, model: VisionModel, *, max_views: int, metrics: Metrics) -> None:
+        self._model = model
+        self._max_views = max_views
+        self._metrics = metrics
+        self._queue: deque[_Waiting] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision")
+        self._running: asyncio.Task[None] | None = None
+
+    async def encode(self, views: Pixels) -> Tensor:
+        """Return image_embeds (num_views * num_image_tokens, hidden) of uint8 views.
+
+        `views` is (num_views, size, size, 3). The result is on the CPU, in the model's dtype.
+        """
+        waiting = _Waiting(views, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        with self._metrics.stage("encode"):
+            return await waiting.image_embeds
+
+    def close(self) -> None:
+        """Let the running batch finish and end the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while batch := self._next_batch():
+                views = [waiting.views for waiting in batch]
+                self._metrics.vision_batch_size.observe(sum(map(len, views)))
+                try:
+                    results = await loop.run_in_executor(self._thread, self._encode, views)
+                except Exception as error:
+                    _fail(batch, error)
+                else:
+                    _deliver(batch, results)
+        finally:
+            self._running = None
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Take images up to the view limit (at least one), leaving out those nobody awaits."""
+        batch: list[_Waiting] = []
+        num_views = 0
+        while self._queue:
+            waiting = self._queue[0]
+            if batch and num_views + len(waiting.views) > self._max_views:
+                break
+            self._queue.popleft()
+            if not waiting.image_embeds.done():
+                batch.append(waiting)
+                num_views += len(waiting.views)
+        return batch
+
+    def _encode(self, images: list[Pixels]) -> list[Tensor]:
+        views = torch.from_numpy(np.concatenate(images)).to(self._model.device)
+        image_embeds = self._model(views).cpu()  # (views, num_image_tokens, hidden)
+        # Cloned, since a slice would keep the whole batch alive in the cache.
+        return [part.flatten(0, 1).clone() for part in image_embeds.split([len(i) for i in images])]
+
+
+def _deliver(batch: list[_Waiting], results: list[Tensor]) -> None:
+    for waiting, image_embeds in zip(batch, results, strict=True):
+        if not waiting.image_embeds.done():
+            waiting.image_embeds.set_result(image_embeds)
+
+
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.image_embeds.done():
+            waiting.image_embeds.set_exception(error)

@@ -1,0 +1,65 @@
+"""The vision side's weights out of a checkpoint that also holds a language model."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from server.checkpoint import Checkpoint, CheckpointError
+from server.vision.tower import VisionModel
+
+# transformers 4 wrote `vision_tower.vision_model.…`, transformers 5 `model.vision_tower.…`.
+PREFIX: Final = re.compile(
+    r"^(?:model\.)?(vision_tower|multi_modal_projector)\.(?:vision_model\.)?"
+)
+
+
+def load_vision_model(checkpoint: Checkpoint, device: torch.device) -> VisionModel:
+    """Build tower and projector from a checkpoint, in its dtype.
+
+    Reads only the vision side's tensors, so no second language model is ever in memory.
+    Raises `CheckpointError` where one is missing or has another shape.
+    """
+    with torch.device("meta"):
+        model = VisionModel(checkpoint.vision, checkpoint.image)
+    wanted = model.state_dict()
+    tensors = {
+        name: tensor.to(device, getattr(torch, checkpoint.dtype))
+        for name, tensor in _vision_tensors(checkpoint.path, set(wanted))
+    }
+    missing = sorted(name for name in wanted if name not in tensors)
+    if missing:
+        raise CheckpointError(f"{checkpoint.path} lacks weights of the vision side: {missing[0]}")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{checkpoint.path}: {name} is {tuple(tensor.shape)}, "
+                f"the configuration wants {tuple(wanted[name].shape)}"
+            )
+    model.load_state_dict(tensors, assign=True)
+    return model.to(device).eval()
+
+
+def _vision_tensors(path: Path, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
+    for file in _weight_files(path):
+        with safe_open(file, framework="pt") as weights:
+            for stored_name in weights.keys():  # noqa: SIM118 - not a dict
+                name = PREFIX.sub(r"\1.", stored_name)
+                if name in wanted:
+                    yield name, weights.get_tensor(stored_name)
+
+
+def _weight_files(path: Path) -> list[Path]:
+    index = path / "model.safetensors.index.json"
+    if index.exists():
+        weight_map: dict[str, str] = json.loads(index.read_bytes())["weight_map"]
+        names = {file for name, file in weight_map.items() if PREFIX.match(name)}
+        return [path / name for name in sorted(names)]
+    if not (path / "model.safetensors").exists():
+        raise CheckpointError(f"{path} has no model.safetensors")
+    return [path / "model.safetensors"]
