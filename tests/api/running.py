@@ -1,0 +1,126 @@
+"""A real server with the real engine, as a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+START_LIMIT_S = 240
+STOP_LIMIT_S = 60
+
+
+class RunningServer:
+    """A server process, its address and what it prints."""
+
+    def __init__(self, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server", "--port", "0", "--log-format", "json", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
+        )
+        self.log: list[str] = []
+        self.banner: list[str] = []
+        self.url = ""
+        self._ready = threading.Event()
+        self._readers = [
+            threading.Thread(target=self._read_log, daemon=True),
+            threading.Thread(target=self._read_banner, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def wait_until_ready(self) -> None:
+        """Block until the banner is out. Fails with the log where the process ends before."""
+        self._ready.wait(START_LIMIT_S)
+        assert self.url, "the server did not start:\n" + "\n".join(self.log)
+
+    def wait_for_exit(self) -> int:
+        """Return the exit code once the process and its output have ended."""
+        code = self.process.wait(STOP_LIMIT_S)
+        for reader in self._readers:
+            reader.join(STOP_LIMIT_S)
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return code
+
+    def stop(self) -> int:
+        """End the process as an operator would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.wait_for_exit()
+
+    def children(self) -> dict[int, str]:
+        """Return the processes below the server, each with its command line."""
+        parents: dict[int, int] = {}
+        names: dict[int, str] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                pid, stat = int(folder.name), (folder / "stat").read_text()
+                names[pid] = (folder / "cmdline").read_text().replace("\0", " ").strip()
+            except OSError:
+                continue
+            parents[pid] = int(stat.rsplit(") ", 1)[1].split()[1])
+        below = {self.process.pid}
+        for _ in range(4):
+            below |= {pid for pid, parent in parents.items() if parent in below}
+        return {pid: names[pid] for pid in below - {self.process.pid}}
+
+    def engine_pid(self) -> int:
+        """Return the process that runs vLLM's scheduler."""
+        return next(pid for pid, name in self.children().items() if "EngineCore" in name)
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line.rstrip())
+
+    def _read_banner(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.banner.append(line)
+            if found := re.search(r"is ready at (http://\S+)", line):
+                self.url = found[1]
+                self._ready.set()
+        self._ready.set()
+
+
+@contextmanager
+def running_server(*options: str) -> Iterator[RunningServer]:
+    """Start a server and wait until it is ready; end it at the end of the block."""
+    server = RunningServer(*options)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        try:
+            server.stop()
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            raise
+
+
+def metric(url: str, sample: str) -> float:
+    """Return the sum of all samples of /metrics whose name and labels begin with `sample`."""
+    lines = httpx.get(f"{url}/metrics").raise_for_status().text.splitlines()
+    values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample)]
+    assert values, f"no metric {sample}"
+    return sum(values)
+
+
+def wait_for_metric(url: str, sample: str, value: float, limit_s: float) -> None:
+    """Block until a metric has a value. Fails when that takes longer than `limit_s` seconds."""
+    deadline = time.monotonic() + limit_s
+    while (current := metric(url, sample)) != value:
+        assert time.monotonic() < deadline, f"{sample} is {current}, not {value}"
+        time.sleep(0.02)

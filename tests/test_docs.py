@@ -1,0 +1,77 @@
+"""The reference lists all settings, metrics, endpoints and errors, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+
+from server import errors
+from server.metrics import Metrics
+from server.protocol.request import HARMLESS, ChatCompletionRequest
+from server.routes import chat, models, ops
+from server.settings import Settings
+
+REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
+
+
+def section(title: str) -> str:
+    """Return the text below a heading."""
+    return REFERENCE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def first_column(title: str) -> set[str]:
+    """Return the code words in the first column of a section's table."""
+    rows = [row.split("|")[1] for row in section(title).splitlines() if row.startswith("| `")]
+    return {word for cell in rows for word in re.findall(r"`([^`]+)`", cell)}
+
+
+def subclasses(kind: type[errors.ApiError]) -> set[type[errors.ApiError]]:
+    """Return an error class and all below it."""
+    return {kind}.union(*map(subclasses, kind.__subclasses__()))
+
+
+def test_settings() -> None:
+    options = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    assert first_column("Settings") == options
+
+
+def test_metrics() -> None:
+    families = Metrics().registry.collect()
+    expected = {f.name + ("_total" if f.type == "counter" else "") for f in families}
+    assert {name.partition("{")[0] for name in first_column("Metrics")} == expected
+
+
+def test_endpoints() -> None:
+    routes = [*chat.router.routes, *models.router.routes, *ops.router.routes]
+    expected = {
+        f"{method} {route.path}"
+        for route in routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    assert first_column("Endpoints") == expected | {"GET /docs", "GET /openapi.json"}
+
+
+# Bases whose code nothing is raised with.
+ABSTRACT = {errors.ImageError, errors.Unavailable}
+
+
+def test_errors() -> None:
+    kinds = subclasses(errors.ApiError) - ABSTRACT
+    assert first_column("Errors") == {kind.code for kind in kinds}
+    for kind in kinds:
+        assert f"| `{kind.code}` | {kind.status} |" in section("Errors")
+
+
+def test_the_error_tree_is_drawn_as_it_is() -> None:
+    assert errors.__doc__ is not None
+    drawn = set(re.findall(r"[A-Z]\w+(?=  |$)", errors.__doc__, re.M))
+    assert drawn == {kind.__name__ for kind in subclasses(errors.ApiError)}
+    for kind in subclasses(errors.ApiError) - ABSTRACT:
+        assert re.search(rf"{kind.__name__} .*{kind.code}", errors.__doc__)
+
+
+@pytest.mark.parametrize("name", [*ChatCompletionRequest.model_fields, *HARMLESS])
+def test_request_fields(name: str) -> None:
+    assert re.search(rf"`{name}\b", section("Chat requests"))
