@@ -1,0 +1,1 @@
+"""The embedded model's recipe: drawn scenes, questions on them, a LLaVA trained on both."""

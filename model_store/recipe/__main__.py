@@ -1,0 +1,39 @@
+"""`python -m model_store.recipe --out DIR`: train the embedded model."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+
+from model_store.recipe.parallel import join_group, rank
+from model_store.recipe.train import FULL, QUICK, train
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    torch.set_num_threads(arguments.threads)
+    join_group()
+    if not arguments.resume and rank() == 0:
+        shutil.rmtree(arguments.work, ignore_errors=True)
+    train(QUICK if arguments.quick else FULL, arguments.work, arguments.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model_store.recipe", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="where the model is written")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/recipe"), help="drawn scenes and checkpoints"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from --work instead of starting afresh"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a few steps only: is it all wired up?"
+    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+if __name__ == "__main__":
+    main()
