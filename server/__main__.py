@@ -16,8 +16,7 @@ def main() -> int:
         for fault in error.errors():
             print(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", file=sys.stderr)
         return 2
-    # Imported here: decode workers and the engine's process re-import this module,
-    # and decode workers must stay free of torch.
+    # Imported here, so that --help and wrong options are answered before torch is loaded.
     from server.serve import serve
 
     return serve(settings)

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from server import __version__
 from server.admission import Admission
 from server.checkpoint import Checkpoint, CheckpointError
-from server.lifecycle import Lifecycle
+from server.lifecycle import Lifecycle, State
 from server.loading import load_pipeline
 from server.logs import get_logger
 from server.metrics import Metrics
@@ -101,7 +101,9 @@ async def _live(
     runtime.lifecycle.ready()
     announce(runtime.model_name)
     await engine.died()
-    runtime.lifecycle.fail("the engine died")
+    # A signal to all processes ends the engine, too, but not before its work is done.
+    if runtime.lifecycle.state is not State.DRAINING or runtime.admission.held:
+        runtime.lifecycle.fail("the engine died")
 
 
 def _end_children() -> None:

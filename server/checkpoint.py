@@ -7,6 +7,9 @@ from typing import Any, Final, Literal
 
 AspectRatio = Literal["square", "pad"]
 
+LAYERS: Final = "num_hidden_layers"
+DTYPES: Final = ("bfloat16", "float16", "float32")
+
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 
@@ -82,18 +85,36 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} holds a model of type {config.get('model_type')!r}, not a LLaVA"
         )
-    if config["vision_config"].get("model_type") != "clip_vision_model":
-        raise CheckpointError(f"{path}: only CLIP vision towers are supported")
     try:
+        _check_supported(path, config)
         return Checkpoint(
             path=path,
-            dtype=config.get("dtype") or config.get("torch_dtype") or "bfloat16",
+            dtype=_dtype(config),
             vision=_vision_config(config),
             image=_image_config(path, config),
             text=_text_config(path, config),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: the configuration lacks {error}") from None
+    except (AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path}: the configuration is not a LLaVA's: {error}") from None
+
+
+def _check_supported(path: Path, config: dict[str, Any]) -> None:
+    tower, layer = config["vision_config"], config["vision_feature_layer"]
+    if tower.get("model_type") != "clip_vision_model":
+        raise CheckpointError(f"{path}: only CLIP vision towers are supported")
+    if not isinstance(layer, int) or not 0 <= _layers_to_run(tower, layer) <= tower[LAYERS]:
+        raise CheckpointError(f"{path}: vision_feature_layer {layer!r} is not a layer of the tower")
+    if config["vision_feature_select_strategy"] not in ("default", "full"):
+        raise CheckpointError(f"{path}: unknown vision_feature_select_strategy")
+
+
+def _dtype(config: dict[str, Any]) -> str:
+    dtype = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
+    if dtype not in DTYPES:
+        raise CheckpointError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    return str(dtype)
 
 
 def _vision_config(config: dict[str, Any]) -> VisionConfig:
@@ -103,7 +124,7 @@ def _vision_config(config: dict[str, Any]) -> VisionConfig:
         patch_size=tower["patch_size"],
         hidden_size=tower["hidden_size"],
         intermediate_size=tower["intermediate_size"],
-        num_layers=_layers_to_run(tower["num_hidden_layers"], config["vision_feature_layer"]),
+        num_layers=_layers_to_run(tower, config["vision_feature_layer"]),
         num_heads=tower["num_attention_heads"],
         hidden_act=tower.get("hidden_act", "quick_gelu"),
         layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
@@ -113,13 +134,16 @@ def _vision_config(config: dict[str, Any]) -> VisionConfig:
     )
 
 
-def _layers_to_run(num_hidden_layers: int, feature_layer: int) -> int:
+def _layers_to_run(tower: dict[str, Any], feature_layer: int) -> int:
     """Return how many layers lead to `hidden_states[feature_layer]` (index 0: the embeddings)."""
-    return feature_layer if feature_layer >= 0 else num_hidden_layers + 1 + feature_layer
+    return feature_layer if feature_layer >= 0 else int(tower[LAYERS]) + 1 + feature_layer
 
 
 def _image_config(path: Path, config: dict[str, Any]) -> ImageConfig:
-    processor = _read_json(path / "preprocessor_config.json")
+    # transformers 5 writes the one file with the other's content inside.
+    processor = _read_json(path / "preprocessor_config.json", required=False) or _read_json(
+        path / "processor_config.json", required=False
+    ).get("image_processor", {})
     mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
     return ImageConfig(
         size=config["vision_config"]["image_size"],
@@ -153,9 +177,13 @@ def _text_config(path: Path, config: dict[str, Any]) -> TextConfig:
         bos_token=_token(tokenizer["bos_token"]),
         eos_token=_token(tokenizer["eos_token"]),
         conv_mode=config.get("conv_mode", "vicuna_v1"),
-        temperature=0.0 if greedy else generation.get("temperature") or 1.0,
-        top_p=generation.get("top_p") or 1.0,
+        temperature=0.0 if greedy else _number(generation.get("temperature")),
+        top_p=_number(generation.get("top_p")),
     )
+
+
+def _number(value: float | None) -> float:
+    return 1.0 if value is None else float(value)
 
 
 def _token(token: str | dict[str, str]) -> str:
@@ -164,11 +192,13 @@ def _token(token: str | dict[str, str]) -> str:
 
 def _read_json(file: Path, *, required: bool = True) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except FileNotFoundError:
         if not required:
             return {}
         raise CheckpointError(f"{file.parent} is not a checkpoint: no {file.name}") from None
     except ValueError:
         raise CheckpointError(f"{file} is not valid JSON") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file} does not hold a JSON object")
     return content

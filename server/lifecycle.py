@@ -47,9 +47,8 @@ class Lifecycle:
 
     def fail(self, reason: str) -> None:
         """Give up: the process will exit non-zero."""
-        if self.state is not State.DRAINING:
-            log.error("server failed", reason=reason)
-            self.state = State.FAILED
+        log.error("server failed", reason=reason)
+        self.state = State.FAILED
 
     def over(self, requests_in_flight: int) -> bool:
         """Tell whether the server should stop listening and exit."""

@@ -29,7 +29,7 @@ class Metrics:
         )
         self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
         self.waiting = self._gauge(
-            "llava:num_requests_waiting", "Of these, the ones still without a first token."
+            "llava:num_requests_waiting", "Chat requests still without a first token."
         )
         self.prompt_tokens = self._counter(
             "llava:prompt_tokens", "Prompt tokens, image tokens included."

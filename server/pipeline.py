@@ -6,18 +6,17 @@ messages ------------------------------------------------> prompt -> engine -> o
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
-from contextlib import aclosing
-from dataclasses import replace
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from torch import Tensor
 
-from server.engine.base import Engine, EngineImage, Output, Sampling
+from server.engine.base import Engine, EngineImage, Sampling
 from server.errors import ImageError, ModelNotFound, TooManyImages
+from server.generation import Generation
 from server.media.load import LoadedImage, MediaLoader
 from server.metrics import Metrics
-from server.prompt import Prompt, PromptBuilder
+from server.prompt import Prompt, PromptBuilder, split_turns
 from server.protocol.request import ChatCompletionRequest, ImageReference
 from server.record import RequestRecord
 from server.vision.batcher import VisionBatcher
@@ -57,12 +56,10 @@ class Pipeline:
         self._engine = engine
         self._metrics = metrics
 
-    async def generate(
-        self, request: ChatCompletionRequest, record: RequestRecord
-    ) -> AsyncGenerator[Output, None]:
-        """Do all that can fail and await the first output, then return the iterator of all.
+    async def generate(self, request: ChatCompletionRequest, record: RequestRecord) -> Generation:
+        """Do all that can fail and await the first output. Raises `ApiError`.
 
-        Raises `ApiError`. Closing the iterator, or cancelling its consumer, aborts the sequence.
+        Whoever gets the generation closes it.
         """
         self._check(request)
         images = await _all(self._image(reference) for reference in request.images)
@@ -75,10 +72,9 @@ class Pipeline:
             self._sampling(request, len(prompt.token_ids)),
             stream=bool(request.stream),
         )
-        first = await anext(outputs)
-        record.cached_tokens = first.num_cached_tokens
-        record.first_token(first.first_token_s)
-        return _recorded(first, outputs, record)
+        generation = Generation(outputs, record)
+        await generation.await_first()
+        return generation
 
     def _check(self, request: ChatCompletionRequest) -> None:
         """Refuse what needs no work to refuse."""
@@ -89,6 +85,7 @@ class Pipeline:
                 f"The request holds {len(request.images)} images; the limit is {self._max_images}.",
                 request.images[self._max_images].param,
             )
+        split_turns(request.messages)
 
     async def _image(self, reference: ImageReference) -> tuple[str, Tensor]:
         """Return an image's content key and its image_embeds (num_image_tokens, hidden)."""
@@ -131,26 +128,6 @@ def _place(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineI
     ]
 
 
-async def _recorded(
-    first: Output, rest: AsyncGenerator[Output, None], record: RequestRecord
-) -> AsyncGenerator[Output, None]:
-    """Tell the record of each output on its way, and trim the space that follows `ASSISTANT:`."""
-    begun = False
-    async with aclosing(rest):
-        async for output in _chain(first, rest):
-            record.generated(output.num_tokens)
-            if not begun:
-                output = replace(output, text=output.text.lstrip())
-                begun = bool(output.text)
-            yield output
-
-
-async def _chain(first: Output, rest: AsyncGenerator[Output, None]) -> AsyncGenerator[Output, None]:
-    yield first
-    async for output in rest:
-        yield output
-
-
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Await everything; the first error cancels the rest."""
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
@@ -159,6 +136,7 @@ async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _either(wish: float | None, default: float) -> float:

@@ -2,19 +2,22 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Final
 
 from server.engine.base import Output
 from server.errors import ApiError, EngineUnavailable
+from server.logs import get_logger
 from server.protocol.response import AssistantMessage, ChatCompletion, Choice, error_body
 from server.record import RequestRecord
+
+log = get_logger(__name__)
 
 DONE: Final = b"data: [DONE]\n\n"
 
 
 async def completion(
-    outputs: AsyncGenerator[Output, None], model: str, record: RequestRecord
+    outputs: AsyncIterator[Output], model: str, record: RequestRecord
 ) -> ChatCompletion:
     """Collect the whole answer."""
     text = ""
@@ -54,14 +57,22 @@ async def events(
         if finish_reason is None:
             raise EngineUnavailable("The engine ended the answer early.")
     except ApiError as error:
-        record.failed(error)
-        yield _event(json.dumps(error_body(error)))
+        yield _error_event(error, record)
+        return
+    except Exception:
+        log.exception("a stream broke", id=record.request_id)
+        yield _error_event(ApiError("The server failed to handle the request."), record)
         return
     yield chunk.write({}, finish_reason)
     if include_usage:
         yield chunk.write_usage(record)
     record.complete()
     yield DONE
+
+
+def _error_event(error: ApiError, record: RequestRecord) -> bytes:
+    record.failed(error)
+    return _event(json.dumps(error_body(error)))
 
 
 class _ChunkWriter:

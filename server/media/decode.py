@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from server.checkpoint import AspectRatio
 from server.media.image_processor import Pixels, preprocess
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
+
+# What libjpeg can do at no cost, beside 1.
+DRAFT_SCALES: Final = (8, 4, 2)
 
 # Decode workers give way to the engine and the event loop.
 NICENESS: Final = 5
@@ -97,18 +101,32 @@ def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
 
 def _load_rgb(image: Image.Image, options: DecodeOptions) -> Image.Image:
     """Decode the (first) frame, upright, alpha on white, as RGB."""
-    # Scaled decoding pays on large photographs; at twice the target it stays within 3/255.
-    image.draft("RGB", _draft_size(image, options))
+    if (scale := _draft_scale(image.size, options)) > 1:
+        image.draft("RGB", (image.width // scale, image.height // scale))
     image.load()
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return image.convert("RGB")
 
 
-def _draft_size(image: Image.Image, options: DecodeOptions) -> tuple[int, int]:
-    """Return the least size to decode at: twice what the resize will make of the image."""
-    edge = max if options.aspect_ratio == "pad" else min
-    scale = 2 * options.size / edge(image.size)
-    return round(image.width * scale), round(image.height * scale)
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to its range; Pillow's own conversion would clip it to white."""
+    return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+
+
+def _draft_scale(size: tuple[int, int], options: DecodeOptions) -> int:
+    """Return by how much a JPEG may be scaled down while it is decoded: 1, 2, 4 or 8.
+
+    To no less than twice what the resize will make of it, and only where sides and padding stay
+    whole: then the result is within 3/255 of the full decode, else seams would move.
+    """
+    longer, shorter = max(size), min(size)
+    edge, lengths = shorter, [longer, shorter]
+    if options.aspect_ratio == "pad":
+        edge, lengths = longer, [longer, shorter, (longer - shorter) // 2]
+    fits = (s for s in DRAFT_SCALES if edge >= 2 * s * options.size)
+    return next((s for s in fits if all(length % s == 0 for length in lengths)), 1)

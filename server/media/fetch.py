@@ -1,6 +1,7 @@
 """From a URL to bytes: base64 `data:` URLs in memory, http(s) with httpx under limits."""
 
 import asyncio
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -11,6 +12,7 @@ from server.errors import ImageError, ImageFetchFailed, ImageTooLarge, ImageUrlI
 # Below this, decoding takes less time than handing it to a thread.
 INLINE_BASE64: Final = 64 * 1024
 MAX_REDIRECTS: Final = 3
+MAX_PORT: Final = 65535
 
 
 class Fetcher:
@@ -27,7 +29,14 @@ class Fetcher:
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,
             trust_env=False,
-            headers={"user-agent": "llava-server", "accept": "image/*"},
+            # What one client's image brings along must not travel with another's.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # A compressed answer could grow beyond the limit before it is counted.
+            headers={
+                "user-agent": "llava-server",
+                "accept": "image/*",
+                "accept-encoding": "identity",
+            },
         )
 
     async def fetch(self, url: str) -> bytes:
@@ -39,7 +48,7 @@ class Fetcher:
         if scheme.startswith("data:"):
             return await self._read_data_url(url)
         if scheme.startswith(("http://", "https://")):
-            return await self._download(url)
+            return await self._download(_parse_url(url))
         raise ImageUrlInvalid("An image URL must begin with 'data:', 'https://' or 'http://'.")
 
     async def close(self) -> None:
@@ -56,7 +65,7 @@ class Fetcher:
             return _decode_base64(payload)
         return await asyncio.to_thread(_decode_base64, payload)
 
-    async def _download(self, url: str) -> bytes:
+    async def _download(self, url: httpx.URL) -> bytes:
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -67,14 +76,14 @@ class Fetcher:
             raise ImageFetchFailed(
                 f"The image could not be fetched within {self._timeout_s:g} seconds."
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+        except (httpx.HTTPError, httpx.InvalidURL):
             raise ImageFetchFailed("The image could not be fetched.") from None
 
     async def _read(self, response: httpx.Response) -> bytes:
         if not response.is_success:
             raise ImageFetchFailed(f"The image's server answered {response.status_code}.")
         data = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             data += chunk
             if len(data) > self._max_bytes:
                 raise self._too_large()
@@ -89,3 +98,14 @@ def _decode_base64(payload: str) -> bytes:
         return pybase64.b64decode(payload, validate=True)
     except ValueError:
         raise ImageUrlInvalid("The data URL's base64 is broken.") from None
+
+
+def _parse_url(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ImageUrlInvalid("The image URL is malformed.") from None
+    port = parsed.port or 0
+    if not parsed.host or port > MAX_PORT or any(letter.isspace() for letter in url):
+        raise ImageUrlInvalid("The image URL is malformed.")
+    return parsed

@@ -1,25 +1,16 @@
 """Loading an image: fetched, named by its content, decoded in a worker process."""
 
 import asyncio
-import multiprocessing
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 
 from server.errors import ImageCorrupt, ImageError, ImageFormatUnsupported, ImageTooLarge
-from server.media.decode import (
-    FORMATS,
-    Decoded,
-    DecodeOptions,
-    Fault,
-    Undecodable,
-    decode,
-    start_worker,
-)
+from server.media.decode import FORMATS, Decoded, DecodeOptions, Fault, Undecodable
 from server.media.fetch import Fetcher
+from server.media.workers import DecodeWorkers
 from server.metrics import Metrics
 from server.single_flight import SingleFlight
 
@@ -51,15 +42,9 @@ class MediaLoader:
         self._fetcher = fetcher
         self._options = options
         self._variant = blake3(variant.encode()).digest()
-        self._timeout_s = timeout_s
         self._metrics = metrics
         self._downloads: SingleFlight[bytes] = SingleFlight()
-        # Spawned, not forked: a fork of this process would inherit its threads' locks.
-        self._workers = ProcessPool(
-            max_workers=workers,
-            initializer=start_worker,
-            context=multiprocessing.get_context("spawn"),
-        )
+        self._workers = DecodeWorkers(options, count=workers, timeout_s=timeout_s)
 
     async def load(self, url: str) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`."""
@@ -74,16 +59,8 @@ class MediaLoader:
 
     async def decode(self, data: bytes) -> Decoded:
         """Decode and preprocess in a worker. Raises `ImageError`."""
-        scheduled: Future[Decoded | Undecodable] = self._workers.schedule(
-            decode, args=[data, self._options], timeout=self._timeout_s
-        )
         try:
-            result = await asyncio.shield(asyncio.wrap_future(scheduled))
-        except asyncio.CancelledError:
-            # Cancelling a task that runs would kill its worker; let it finish instead.
-            if not scheduled.running():
-                scheduled.cancel()
-            raise
+            result = await self._workers.run(data)
         except (TimeoutError, ProcessExpired):
             raise ImageCorrupt("The image could not be decoded.") from None
         if isinstance(result, Undecodable):
@@ -94,8 +71,7 @@ class MediaLoader:
 
     def close(self) -> None:
         """End the workers."""
-        self._workers.stop()
-        self._workers.join()
+        self._workers.close()
 
     def _error(self, refused: Undecodable) -> ImageError:
         size = f"{refused.width}x{refused.height}"

@@ -1,10 +1,9 @@
 """The body of `POST /v1/chat/completions`, parsed from bytes and checked."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
 from server.protocol.messages import ImageUrl, Message, WireModel
@@ -39,6 +38,14 @@ HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 StopString = Annotated[str, Field(min_length=1)]
+StopStrings = Annotated[
+    list[StopString],
+    Field(max_length=4),
+    BeforeValidator(
+        lambda value: [value] if isinstance(value, str) else value,
+        json_schema_input_type=str | list[str],
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class ChatCompletionRequest(WireModel):
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = None
+    stop: StopStrings | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -83,8 +90,8 @@ class ChatCompletionRequest(WireModel):
 
     @property
     def stop_strings(self) -> list[str]:
-        """The stop strings, always as a list."""
-        return [self.stop] if isinstance(self.stop, str) else list(self.stop or ())
+        """The stop strings; none where the client sent null."""
+        return self.stop or []
 
     @property
     def include_usage(self) -> bool:
@@ -99,14 +106,6 @@ class ChatCompletionRequest(WireModel):
             for turn, message in enumerate(self.messages)
             for part, image in message.images
         ]
-
-    @model_validator(mode="after")
-    def _stream_options_need_a_stream(self) -> Self:
-        if self.stream_options is not None and not self.stream:
-            raise PydanticCustomError(
-                "stream_options", "'stream_options' is only allowed when 'stream' is true"
-            )
-        return self
 
 
 def image_param(message: int, part: int) -> str:
@@ -123,6 +122,10 @@ def parse_request(body: bytes) -> ChatCompletionRequest:
         request = ChatCompletionRequest.model_validate_json(body)
     except ValidationError as error:
         raise _first_error(error) from None
+    if request.stream_options is not None and not request.stream:
+        raise InvalidValue(
+            "'stream_options' is only allowed when 'stream' is true.", "stream_options"
+        )
     for name, value in (request.model_extra or {}).items():
         _check_harmless(name, value)
     return request
@@ -132,8 +135,13 @@ def _check_harmless(name: str, value: Any) -> None:
     allowed = HARMLESS.get(name)
     if allowed is None:
         raise UnsupportedParameter(f"Unknown or unsupported parameter: '{name}'.", name)
-    if value is not None and allowed != (...,) and value not in allowed:
+    if value is not None and allowed != (...,) and not any(_same(value, a) for a in allowed):
         raise UnsupportedParameter(f"This value of '{name}' is not supported.", name)
+
+
+def _same(value: Any, allowed: Any) -> bool:
+    """Compare as JSON does: there, true is not 1."""
+    return bool(value == allowed) and isinstance(value, bool) == isinstance(allowed, bool)
 
 
 def _first_error(error: ValidationError) -> InvalidJson | InvalidValue:

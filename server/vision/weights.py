@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from server.checkpoint import Checkpoint, CheckpointError
@@ -47,7 +47,11 @@ def load_vision_model(checkpoint: Checkpoint, device: torch.device) -> VisionMod
 
 def _vision_tensors(path: Path, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
     for file in _weight_files(path):
-        with safe_open(file, framework="pt") as weights:
+        try:
+            weights: Any = safe_open(file, framework="pt")
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{file} cannot be read: {error}") from None
+        with weights:
             for stored_name in weights.keys():  # noqa: SIM118 - not a dict
                 name = PREFIX.sub(r"\1.", stored_name)
                 if name in wanted:

@@ -49,6 +49,7 @@ class RunningServer:
         code = self.process.wait(STOP_LIMIT_S)
         for reader in self._readers:
             reader.join(STOP_LIMIT_S)
+            assert not reader.is_alive(), "a process that was left behind holds the output"
         for pipe in (self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()

@@ -58,7 +58,7 @@ BAD: dict[str, tuple[Any, int, str, str | None]] = {
         body(user("Hi"), stream_options={"include_usage": True}),
         400,
         "invalid_value",
-        None,
+        "stream_options",
     ),
     "unknown field": (body(user("Hi"), temprature=1), 400, "unsupported_parameter", "temprature"),
     "two answers": (body(user("Hi"), n=2), 400, "unsupported_parameter", "n"),

@@ -72,6 +72,14 @@ async def test_the_engines_death_ends_the_server() -> None:
         await asyncio.to_thread(_wait_until_gone, children)
 
 
+async def test_a_killed_server_leaves_nothing_behind() -> None:
+    with running_server("--cpu-kv-cache-gib", "1") as server:
+        children = set(server.children())
+        server.process.kill()
+        assert await asyncio.to_thread(server.wait_for_exit) == -signal.SIGKILL
+        await asyncio.to_thread(_wait_until_gone, children)
+
+
 def _wait_until_gone(pids: set[int]) -> None:
     """Block until processes have ended. Fails when that takes longer than ten seconds."""
     deadline = time.monotonic() + 10

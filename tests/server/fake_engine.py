@@ -1,0 +1,59 @@
+"""An engine that does as it is told, to inject faults; everything else in these tests is real."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from server.engine.base import EngineImage, Output, Sampling
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the engine was given."""
+
+    request_id: str
+    token_ids: list[int]
+    images: Sequence[EngineImage]
+    sampling: Sampling
+    stream: bool
+
+
+@dataclass
+class FakeEngine:
+    """Hands out `script`: outputs, exceptions to raise, and events to wait for."""
+
+    script: Sequence[Output | Exception | asyncio.Event] = ()
+    max_model_len: int = 2048
+    calls: list[Call] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def generate(
+        self,
+        request_id: str,
+        token_ids: list[int],
+        images: Sequence[EngineImage],
+        sampling: Sampling,
+        *,
+        stream: bool,
+    ) -> AsyncGenerator[Output, None]:
+        """Play the script."""
+        self.calls.append(Call(request_id, token_ids, images, sampling, stream))
+        self.begun.set()
+        try:
+            for item in self.script:
+                if isinstance(item, Exception):
+                    raise item
+                if isinstance(item, asyncio.Event):
+                    await item.wait()
+                else:
+                    yield item
+        finally:
+            self.closed.set()
+
+    async def died(self) -> None:
+        """Never."""
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        """Do nothing."""

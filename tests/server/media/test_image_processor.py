@@ -1,0 +1,131 @@
+"""Preprocessing against the released code's and transformers' own."""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+
+from server.checkpoint import AspectRatio
+from server.media.image_processor import PAD_COLOR, expand2square, preprocess
+from tests.server.pictures import noise
+
+Pixels = npt.NDArray[np.uint8]
+
+# Square, oblong both ways, odd differences, around the target, one pixel wide, down and up.
+SHAPES = [
+    *[(96, 96), (640, 480), (480, 640), (97, 96), (96, 97), (101, 50), (50, 101), (333, 500)],
+    *[(95, 96), (96, 95), (10, 7), (7, 10), (3, 2), (1, 1), (1, 9), (9, 1), (200, 96), (96, 200)],
+    *[(1000, 31), (31, 1000), (257, 255)],
+]
+
+
+def square(pixels: Pixels) -> Pixels:
+    """Paste centred on a square, as the released code's `expand2square` does."""
+    height, width, _ = pixels.shape
+    side = max(height, width)
+    padded = np.full((side, side, 3), (122, 116, 104), dtype=np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    padded[top : top + height, left : left + width] = pixels
+    return padded
+
+
+def reference(processor: Any, image: Image.Image) -> Pixels:
+    """Run transformers' processor up to the rescale."""
+    (pixels,) = processor(image, do_rescale=False, do_normalize=False)["pixel_values"]
+    view: Pixels = np.asarray(pixels).transpose(1, 2, 0)
+    assert view.dtype == np.uint8
+    return view
+
+
+def clip(size: int) -> Any:
+    """Return CLIP's processor on PIL."""
+    return CLIPImageProcessorPil(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}
+    )
+
+
+def llava(size: int) -> Any:
+    """Return LLaVA's processor on PIL, with the padding that LLaVA-1.5 was trained with."""
+    return LlavaImageProcessorPil(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, do_pad=True
+    )
+
+
+def test_pad_color_is_the_mean_cut_to_integers() -> None:
+    assert PAD_COLOR == (122, 116, 104)
+
+
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        ((4, 2), (0, 1, 4, 3)),
+        ((2, 4), (1, 0, 3, 4)),
+        # An odd difference: the smaller half lies above and to the left.
+        ((5, 2), (0, 1, 5, 3)),
+        ((2, 5), (1, 0, 3, 5)),
+        ((1, 8), (3, 0, 4, 8)),
+        ((7, 7), (0, 0, 7, 7)),
+    ],
+)
+def test_expand2square_places_the_image(
+    size: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    image = noise(*size)
+    padded = expand2square(image)
+    assert padded.size == (max(size), max(size))
+    assert np.array_equal(np.asarray(padded.crop(box)), np.asarray(image))
+    around = np.ones((max(size), max(size)), dtype=bool)
+    around[box[1] : box[3], box[0] : box[2]] = False
+    assert (np.asarray(padded)[around] == (122, 116, 104)).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [96, 336])
+def test_pad_equals_the_released_code(shape: tuple[int, int], size: int) -> None:
+    image = noise(*shape)
+    views = preprocess(image, size, "pad")
+    assert views.shape == (1, size, size, 3)
+    assert views.dtype == np.uint8
+    padded = Image.fromarray(square(np.asarray(image)))
+    assert np.array_equal(views[0], reference(clip(size), padded))
+    assert np.array_equal(views[0], reference(llava(size), image))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [96, 224])
+def test_square_equals_clips_processor(shape: tuple[int, int], size: int) -> None:
+    image = noise(*shape)
+    views = preprocess(image, size, "square")
+    assert views.shape == (1, size, size, 3)
+    assert np.array_equal(views[0], reference(clip(size), image))
+
+
+SIDES = st.integers(1, 160)
+
+
+@settings(max_examples=60)
+@given(SIDES, SIDES, st.integers(1, 64), st.sampled_from(get_args(AspectRatio)))
+def test_any_shape_becomes_one_view(
+    width: int, height: int, size: int, aspect_ratio: Literal["square", "pad"]
+) -> None:
+    image = noise(width, height)
+    view = preprocess(image, size, aspect_ratio)[0]
+    assert view.shape == (size, size, 3)
+    if aspect_ratio == "pad":
+        image = Image.fromarray(square(np.asarray(image)))
+    assert np.array_equal(view, reference(clip(size), image))
+
+
+@settings(max_examples=40)
+@given(SIDES, SIDES, st.integers(1, 64))
+def test_an_even_picture_stays_even(width: int, height: int, size: int) -> None:
+    red = preprocess(Image.new("RGB", (width, height), (200, 30, 60)), size, "square")
+    assert (red == (200, 30, 60)).all()
+    grey = preprocess(Image.new("RGB", (width, height), PAD_COLOR), size, "pad")
+    assert (grey == PAD_COLOR).all()

@@ -1,0 +1,67 @@
+"""An HTTP server on a free port of the loopback that answers as a test wants."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Origin:
+    """Where the server is, and the head of every request that it got."""
+
+    url: str = ""
+    requests: list[str] = field(default_factory=list)
+
+
+def response(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """Write a whole response that ends the connection."""
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def canned(data: bytes) -> Answer:
+    """Answer with these bytes."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return answer
+
+
+@asynccontextmanager
+async def origin(answers: dict[str, Answer]) -> AsyncIterator[Origin]:
+    """Serve `answers` by path until the block ends; whatever still runs then is cancelled."""
+    state = Origin()
+    running: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            state.requests.append(head)
+            await answers[head.split(" ")[1]](reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client left
+        finally:
+            writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(handle(reader, writer))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    state.url = f"http://127.0.0.1:{port}"
+    try:
+        yield state
+    finally:
+        server.close()
+        for task in list(running):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await server.wait_closed()

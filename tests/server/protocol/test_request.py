@@ -1,0 +1,368 @@
+"""Request bodies: what is understood, and what is refused under which name."""
+
+import json
+from typing import Any
+
+import pytest
+
+from server.errors import ApiError, InvalidJson, InvalidValue, UnsupportedParameter
+from server.protocol.request import HARMLESS, ImageReference, field_path, parse_request
+
+SECRET = "hunter2"
+
+
+def text(words: str = "hi") -> dict[str, Any]:
+    """Return a text part."""
+    return {"type": "text", "text": words}
+
+
+def image(url: Any = "https://example.org/cat.png", **more: Any) -> dict[str, Any]:
+    """Return an image part."""
+    return {"type": "image_url", "image_url": {"url": url, **more}}
+
+
+def body(**changes: Any) -> bytes:
+    """Return a small good body with some fields changed."""
+    fields = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **changes}
+    return json.dumps(fields).encode()
+
+
+def one(role: str, content: Any, **more: Any) -> dict[str, Any]:
+    """Return the change that makes a conversation of one message."""
+    return {"messages": [{"role": role, "content": content, **more}]}
+
+
+def refusal(raw: bytes) -> ApiError:
+    """Return the error that a body is refused with."""
+    with pytest.raises(ApiError) as caught:
+        parse_request(raw)
+    return caught.value
+
+
+def test_smallest_body_leaves_every_choice_open() -> None:
+    request = parse_request(body())
+    assert request.model == "m"
+    assert request.images == []
+    assert request.stop_strings == []
+    assert request.token_limit is None
+    assert request.include_usage is False
+    assert (request.temperature, request.top_p, request.seed, request.stream) == (None,) * 4
+
+
+GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"max_tokens": 5}, {"token_limit": 5}),
+    ({"max_completion_tokens": 6}, {"token_limit": 6}),
+    ({"max_tokens": 5, "max_completion_tokens": 6}, {"token_limit": 6}),
+    ({"max_tokens": 5, "max_completion_tokens": None}, {"token_limit": 5}),
+    ({"max_tokens": None}, {"token_limit": None}),
+    ({"temperature": 0}, {"temperature": 0.0}),
+    ({"temperature": 2}, {"temperature": 2.0}),
+    ({"temperature": None}, {"temperature": None}),
+    ({"top_p": 1}, {"top_p": 1.0}),
+    ({"top_p": 1e-6}, {"top_p": 1e-6}),
+    ({"stop": "###"}, {"stop_strings": ["###"]}),
+    ({"stop": ["a", "b", "c", "d"]}, {"stop_strings": ["a", "b", "c", "d"]}),
+    ({"stop": []}, {"stop_strings": []}),
+    ({"stop": None}, {"stop_strings": []}),
+    ({"stop": "\n"}, {"stop_strings": ["\n"]}),
+    ({"seed": 0}, {"seed": 0}),
+    ({"seed": -(2**63)}, {"seed": -(2**63)}),
+    ({"seed": 2**63 - 1}, {"seed": 2**63 - 1}),
+    ({"stream": False}, {"stream": False}),
+    ({"stream": True}, {"stream": True, "include_usage": False}),
+    ({"stream": True, "stream_options": {"include_usage": True}}, {"include_usage": True}),
+    ({"stream": True, "stream_options": {"include_usage": False}}, {"include_usage": False}),
+    ({"stream": True, "stream_options": {}}, {"include_usage": False}),
+    ({"stream": True, "stream_options": {"include_obfuscation": False}}, {"include_usage": False}),
+    ({"stream_options": None}, {"include_usage": False}),
+    ({"user": "someone"}, {"user": "someone"}),
+    ({"ignore_eos": True}, {"ignore_eos": True}),
+    ({"ignore_eos": None}, {"ignore_eos": None}),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), GOOD, ids=[json.dumps(c) for c, _ in GOOD])
+def test_understands(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    request = parse_request(body(**changes))
+    assert {name: getattr(request, name) for name in expected} == expected
+
+
+GOOD_MESSAGES: list[tuple[dict[str, Any], str]] = [
+    ({"role": "user", "content": "hi"}, "hi"),
+    ({"role": "user", "content": ""}, ""),
+    ({"role": "user", "content": [text("a"), text("b")]}, "a\nb"),
+    ({"role": "user", "content": [image(), text("a")]}, "a"),
+    ({"role": "system", "content": "s"}, "s"),
+    ({"role": "system", "content": [text("s"), text("t")]}, "s\nt"),
+    ({"role": "developer", "content": "d"}, "d"),
+    ({"role": "assistant", "content": "a", "tool_calls": []}, "a"),
+    ({"role": "assistant", "content": "a", "tool_calls": None, "refusal": None}, "a"),
+    ({"role": "user", "content": "hi", "name": "someone"}, "hi"),
+    ({"role": "user", "content": [{**text("a"), "cache_control": {"type": "ephemeral"}}]}, "a"),
+    ({"role": "user", "content": "\u65e5\u672c \U0001f600 \x00"}, "\u65e5\u672c \U0001f600 \x00"),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), GOOD_MESSAGES)
+def test_understands_message(message: dict[str, Any], expected: str) -> None:
+    (parsed,) = parse_request(body(messages=[message])).messages
+    assert parsed.role == message["role"]
+    assert parsed.text == expected
+
+
+def test_images_come_in_order_with_the_path_of_their_field() -> None:
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [image("http://a"), text(), image("http://b", detail="high")]},
+        {"role": "assistant", "content": [text("fine")]},
+        {"role": "user", "content": [text(), image("data:,", detail=None, extra=1)]},
+    ]
+    assert parse_request(body(messages=messages)).images == [
+        ImageReference("http://a", "messages[1].content[0].image_url.url"),
+        ImageReference("http://b", "messages[1].content[2].image_url.url"),
+        ImageReference("data:,", "messages[3].content[1].image_url.url"),
+    ]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"model": ""}, "model"),
+    ({"model": None}, "model"),
+    ({"model": [SECRET]}, "model"),
+    ({"messages": []}, "messages"),
+    ({"messages": None}, "messages"),
+    ({"messages": SECRET}, "messages"),
+    ({"messages": {"role": "user", "content": SECRET}}, "messages"),
+    ({"messages": [SECRET]}, "messages[0]"),
+    ({"messages": [{"role": "user", "content": "hi"}, None]}, "messages[1]"),
+    ({"messages": [{"content": SECRET}]}, "messages[0].role"),
+    (one(SECRET, "hi"), "messages[0].role"),
+    (one("tool", SECRET, tool_call_id="1"), "messages[0].role"),
+    (one("User", "hi"), "messages[0].role"),
+    ({"messages": [{"role": "user"}]}, "messages[0]"),
+    (one("user", None), "messages[0]"),
+    (one("assistant", None, tool_calls=[]), "messages[0]"),
+    (one("assistant", None, tool_calls=[{"id": SECRET}]), "messages[0]"),
+    (one("assistant", "fine", tool_calls=[{"id": SECRET}]), "messages[0]"),
+    (one("assistant", "fine", tool_calls=SECRET), "messages[0].tool_calls"),
+    (one("user", 5), "messages[0].content"),
+    (one("user", {"type": "text", "text": SECRET}), "messages[0].content"),
+    (one("user", []), "messages[0].content"),
+    (one("user", [SECRET]), "messages[0].content[0]"),
+    (one("user", [text(), {"type": SECRET}]), "messages[0].content[1]"),
+    (one("user", [{"text": SECRET}]), "messages[0].content[0]"),
+    (one("user", [{"type": ["text"], "text": SECRET}]), "messages[0].content[0]"),
+    (one("user", [{"type": "input_audio", "input_audio": {}}]), "messages[0].content[0]"),
+    (one("user", [{"type": "text"}]), "messages[0].content[0].text"),
+    (one("user", [{"type": "text", "text": None}]), "messages[0].content[0].text"),
+    (one("user", [{"type": "text", "text": [SECRET]}]), "messages[0].content[0].text"),
+    (one("user", [{"type": "image_url"}]), "messages[0].content[0].image_url"),
+    (
+        one("user", [text(), {"type": "image_url", "image_url": SECRET}]),
+        "messages[0].content[1].image_url",
+    ),
+    (
+        one("user", [{"type": "image_url", "image_url": {}}]),
+        "messages[0].content[0].image_url.url",
+    ),
+    (one("user", [text(), image(5)]), "messages[0].content[1].image_url.url"),
+    (one("user", [image("")]), "messages[0].content[0].image_url.url"),
+    (one("user", [image(detail=SECRET)]), "messages[0].content[0].image_url.detail"),
+    (one("system", [text(), image(SECRET)]), "messages[0]"),
+    (one("developer", [image(SECRET)]), "messages[0]"),
+    (one("assistant", [image(SECRET)]), "messages[0]"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": -1}, "max_tokens"),
+    ({"max_tokens": 1.0}, "max_tokens"),
+    ({"max_tokens": "1"}, "max_tokens"),
+    ({"max_tokens": True}, "max_tokens"),
+    ({"max_completion_tokens": 0}, "max_completion_tokens"),
+    ({"temperature": -0.1}, "temperature"),
+    ({"temperature": 2.1}, "temperature"),
+    ({"temperature": SECRET}, "temperature"),
+    ({"temperature": True}, "temperature"),
+    ({"temperature": float("nan")}, "temperature"),
+    ({"temperature": float("inf")}, "temperature"),
+    ({"top_p": 0}, "top_p"),
+    ({"top_p": 1.1}, "top_p"),
+    ({"top_p": float("nan")}, "top_p"),
+    ({"stop": ""}, "stop[0]"),
+    ({"stop": 5}, "stop"),
+    ({"stop": [1]}, "stop[0]"),
+    ({"stop": [SECRET, ""]}, "stop[1]"),
+    ({"stop": [SECRET] * 5}, "stop"),
+    ({"seed": 1.5}, "seed"),
+    ({"seed": "1"}, "seed"),
+    ({"seed": 2**63}, "seed"),
+    ({"seed": -(2**63) - 1}, "seed"),
+    ({"seed": 10**40}, "seed"),
+    ({"stream": "true"}, "stream"),
+    ({"stream": 1}, "stream"),
+    ({"stream": True, "stream_options": True}, "stream_options"),
+    ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+    ({"user": 5}, "user"),
+    ({"ignore_eos": 1}, "ignore_eos"),
+]
+
+
+@pytest.mark.parametrize(("changes", "param"), BAD, ids=[json.dumps(c)[:70] for c, _ in BAD])
+def test_refuses_naming_the_field_and_no_value(changes: dict[str, Any], param: str) -> None:
+    error = refusal(body(**changes))
+    assert type(error) is InvalidValue
+    assert error.param == param
+    assert f"'{param}'" in error.message
+    assert SECRET not in repr(error.args)
+    # The validator's own error quotes the input: it must not be shown with ours.
+    assert error.__suppress_context__
+    assert error.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stream_options": {"include_usage": True}},
+        {"stream_options": {}},
+        {"stream": False, "stream_options": {}},
+        {"stream": None, "stream_options": {"include_usage": False}},
+    ],
+)
+def test_refuses_stream_options_without_a_stream(changes: dict[str, Any]) -> None:
+    error = refusal(body(**changes))
+    assert type(error) is InvalidValue
+    assert "'stream_options'" in error.message
+
+
+@pytest.mark.parametrize("missing", ["model", "messages"])
+def test_refuses_a_missing_field(missing: str) -> None:
+    fields = json.loads(body())
+    del fields[missing]
+    error = refusal(json.dumps(fields).encode())
+    assert type(error) is InvalidValue
+    assert error.param == missing
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"null", b'"x"', b"5"])
+def test_refuses_json_that_is_no_object(raw: bytes) -> None:
+    error = refusal(raw)
+    assert type(error) is InvalidValue
+    assert error.param is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"hi",
+        body()[:-1],
+        body() + b" x",
+        body().replace(b'"hi"', b"'hi'"),
+        body().replace(b'"hi"', b'"\xff"'),
+        body().replace(b'"hi"', b'"\xed\xa0\x80"'),
+        body().replace(b'"hi"', b'"\\ud800"'),
+        body().replace(b'"hi"', b'"line\nbreak"'),
+        body(seed=0).replace(b'"seed": 0', b'"seed": 1' + b"0" * 5000),
+        b"\xef\xbb\xbf" + body(),
+        body().decode().encode("utf-16"),
+        b"[" * 100_000,
+        b'{"model": "m", "metadata": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    ],
+    ids=lambda raw: repr(raw[:24]),
+)
+def test_refuses_what_is_not_json(raw: bytes) -> None:
+    error = refusal(raw)
+    assert type(error) is InvalidJson
+    assert error.param is None
+    assert error.message == "The body is not valid JSON."
+    assert error.__suppress_context__
+
+
+# For each field of HARMLESS: values that clients send by habit, and values that ask for something.
+HABITS: dict[str, tuple[list[Any], list[Any]]] = {
+    "frequency_penalty": ([0, 0.0], [0.1, -1, "0", float("nan")]),
+    "function_call": (["none", "auto"], ["required", {"name": SECRET}]),
+    "functions": ([[]], [[{"name": SECRET}]]),
+    "logit_bias": ([{}], [{"50256": -100}]),
+    "logprobs": ([False], [True]),
+    "metadata": ([{}, {"a": "b"}], []),
+    "min_p": ([0, 0.0], [0.05]),
+    "min_tokens": ([0], [1]),
+    "modalities": ([["text"]], [["text", "audio"], ["audio"], []]),
+    "n": ([1], [2, 0]),
+    "parallel_tool_calls": ([True, False], []),
+    "presence_penalty": ([0, 0.0], [1]),
+    "prompt_cache_key": (["k"], []),
+    "repetition_penalty": ([1, 1.0], [1.1, 0]),
+    "response_format": ([{"type": "text"}], [{"type": "json_object"}, {"type": SECRET}, SECRET]),
+    "safety_identifier": (["s"], []),
+    "service_tier": (["auto", "flex"], []),
+    "stop_token_ids": ([[]], [[2]]),
+    "store": ([True, False], []),
+    "tool_choice": (["none", "auto"], ["required", {"type": "function"}]),
+    "tools": ([[]], [[{"type": "function", "function": {"name": SECRET}}]]),
+    "top_k": ([-1, 0], [1, 50]),
+    "top_logprobs": ([0], [1]),
+}
+
+
+def test_every_habit_is_tried() -> None:
+    assert set(HABITS) == set(HARMLESS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, (neutral, _) in HABITS.items() for value in [*neutral, None]],
+)
+def test_accepts_a_habit_that_changes_nothing(name: str, value: Any) -> None:
+    assert parse_request(body(**{name: value})).model == "m"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, (_, asking) in HABITS.items() for value in asking]
+)
+def test_refuses_a_field_that_would_change_the_answer(name: str, value: Any) -> None:
+    error = refusal(body(**{name: value}))
+    assert type(error) is UnsupportedParameter
+    assert error.param == name
+    assert f"'{name}'" in error.message
+    assert SECRET not in repr(error.args)
+
+
+@pytest.mark.parametrize("name", ["temprature", "chat_template_kwargs", "structured_outputs", ""])
+@pytest.mark.parametrize("value", [SECRET, None, 0])
+def test_refuses_unknown_fields(name: str, value: Any) -> None:
+    error = refusal(body(**{name: value}))
+    assert type(error) is UnsupportedParameter
+    assert error.param == name
+    assert SECRET not in repr(error.args)
+
+
+def test_a_wrong_value_is_told_before_an_unknown_field() -> None:
+    assert refusal(body(unknown=1, max_tokens=0)).param == "max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ((), None),
+        (("model",), "model"),
+        (("messages", 0, "content", "#parts", 1, "#image_url", "image_url", "url"),
+         "messages[0].content[1].image_url.url"),
+        (("stop", "list[constrained-str]", 2), "stop[2]"),
+        (("stop", "constrained-str"), "stop"),
+    ],
+)  # fmt: skip
+def test_field_path(location: tuple[int | str, ...], path: str | None) -> None:
+    assert field_path(location) == path
+
+
+def test_stream_options_names_its_field() -> None:
+    with pytest.raises(InvalidValue) as caught:
+        parse_request(body(stream_options={"include_usage": True}))
+    assert caught.value.param == "stream_options"
+
+
+@pytest.mark.parametrize("changes", [{"n": True}, {"top_k": False}, {"logprobs": 0}], ids=str)
+def test_habits_are_typed_as_strictly_as_the_rest(changes: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedParameter):
+        parse_request(body(**changes))

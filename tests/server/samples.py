@@ -1,0 +1,13 @@
+"""Reads single figures out of metrics."""
+
+from server.metrics import Metrics, Stage
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    """Return a sample's value, 0 if it has not been written yet."""
+    return metrics.registry.get_sample_value(f"llava:{name}", labels) or 0.0
+
+
+def stage_count(metrics: Metrics, stage: Stage) -> int:
+    """Return how often a stage was timed."""
+    return int(sample(metrics, "stage_seconds_count", stage=stage))

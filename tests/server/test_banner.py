@@ -1,0 +1,83 @@
+"""The line that the server prints to be pasted into a shell."""
+
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from server.banner import EXAMPLE_IMAGE, ready_banner
+from server.protocol.request import parse_request
+from tests.server.pictures import encoded, noise
+
+FAKE_CURL = """\
+#!/bin/sh
+for argument; do printf '%s\\0' "$argument"; done > "$ARGUMENTS"
+"""
+
+
+def pasted(banner: str) -> str:
+    """Return what a user copies."""
+    _, _, command = banner.partition("\n\n")
+    assert command.startswith("curl ")
+    return command
+
+
+def test_the_line_is_valid_shell() -> None:
+    command = pasted(ready_banner("http://127.0.0.1:8000", "llava-tiny"))
+    subprocess.run(["bash", "-n", "-c", command], check=True, timeout=20)
+    subprocess.run(["sh", "-n", "-c", command], check=True, timeout=20)
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+@pytest.mark.parametrize("model", ["llava-tiny", "org/llava-1.5-7b_hf"])
+def test_curl_gets_a_request_that_the_server_understands(
+    shell: str, model: str, tmp_path: Path
+) -> None:
+    image = encoded(noise(60, 50))  # long enough for base64 to break its lines
+    (tmp_path / EXAMPLE_IMAGE).parent.mkdir(parents=True)
+    (tmp_path / EXAMPLE_IMAGE).write_bytes(image)
+    curl = tmp_path / "bin" / "curl"
+    curl.parent.mkdir()
+    curl.write_text(FAKE_CURL)
+    curl.chmod(0o755)
+    subprocess.run(
+        [shell, "-c", pasted(ready_banner("http://127.0.0.1:8000", model))],
+        cwd=tmp_path,
+        env={
+            "PATH": f"{curl.parent}:{os.environ['PATH']}",
+            "ARGUMENTS": str(tmp_path / "arguments"),
+        },
+        check=True,
+        timeout=20,
+    )
+    arguments = (tmp_path / "arguments").read_text().split("\0")[:-1]
+    assert arguments[:-1] == [
+        *("-s", "http://127.0.0.1:8000/v1/chat/completions"),
+        *("-H", "Content-Type: application/json", "-d"),
+    ]
+    request = parse_request(arguments[-1].encode())
+    assert request.model == model
+    assert request.messages[0].text == "Describe the image."
+    header, _, payload = request.images[0].url.partition(",")
+    assert header == "data:image/png;base64"
+    assert base64.b64decode(payload, validate=True) == image
+    json.loads(arguments[-1])
+
+
+@pytest.mark.parametrize(
+    ("listening", "shown"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://0.0.0.0:80", "http://127.0.0.1:80"),
+        ("http://[::]:80", "http://[::1]:80"),
+        ("http://[::1]:80", "http://[::1]:80"),
+        ("http://10.0.0.5:80", "http://10.0.0.5:80"),
+    ],
+)
+def test_the_address_is_one_that_can_be_reached(listening: str, shown: str) -> None:
+    banner = ready_banner(listening, "llava-tiny")
+    assert f"llava-tiny is ready at {shown} (docs: {shown}/docs)" in banner
+    assert f"curl -s {shown}/v1/chat/completions " in banner

@@ -1,0 +1,157 @@
+"""Settings from the command line and the environment."""
+
+import json
+import os
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from server.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("LLAVA_"):
+            monkeypatch.delenv(name)
+
+
+def options(*arguments: str) -> Settings:
+    """Read a command line."""
+    return Settings(_cli_parse_args=[*arguments])
+
+
+def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
+    settings = options()
+    assert (settings.host, settings.port, settings.model) == ("127.0.0.1", 8000, "llava-tiny")
+    assert settings.served_model_name is None
+    assert settings.decode_workers is None
+    assert settings.enforce_eager is None
+    assert settings.log_format == "text"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        (["--port", "0"], "port", 0),
+        (["--port=65535"], "port", 65535),
+        (["--host", "::"], "host", "::"),
+        (["--max-images", "3"], "max_images", 3),
+        (["--decode-workers", "2"], "decode_workers", 2),
+        (["--served-model-name", "gpt-4o"], "served_model_name", "gpt-4o"),
+        (["--accelerator", "cpu"], "accelerator", "cpu"),
+        (["--gpu-memory-utilization", "1"], "gpu_memory_utilization", 1.0),
+        (["--drain-timeout-s", "0.5"], "drain_timeout_s", 0.5),
+        (["--log-format", "json"], "log_format", "json"),
+    ],
+)
+def test_options(arguments: list[str], name: str, value: object) -> None:
+    assert getattr(options(*arguments), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("LLAVA_PORT", "81", "port", 81),
+        ("LLAVA_MAX_IMAGE_MIB", "1.5", "max_image_mib", 1.5),
+        ("llava_model", "/models/x", "model", "/models/x"),
+        ("LLAVA_ENFORCE_EAGER", "true", "enforce_eager", True),
+        ("LLAVA_MAX_MODEL_LEN", "512", "max_model_len", 512),
+    ],
+)
+def test_environment(
+    variable: str, text: str, name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(options(), name) == value
+
+
+def test_every_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, field in Settings.model_fields.items():
+        other = {"accelerator": "cpu", "log_level": "error", "log_format": "json"}.get(name)
+        if other is None:
+            other = {str: "text", float: "0.5", bool: "true"}.get(type(field.default), "7")
+        if name == "enforce_eager":
+            other = "true"
+        monkeypatch.setenv(f"LLAVA_{name.upper()}", other)
+    settings = options()
+    assert [
+        name for name, f in Settings.model_fields.items() if getattr(settings, name) == f.default
+    ] == []
+
+
+def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAVA_PORT", "81")
+    monkeypatch.setenv("LLAVA_HOST", "0.0.0.0")  # noqa: S104
+    settings = options("--port", "82")
+    assert (settings.port, settings.host) == (82, "0.0.0.0")  # noqa: S104
+
+
+BAD = [
+    ("port", "-1"),
+    ("port", "65536"),
+    ("port", "http"),
+    ("port", "1.5"),
+    ("max_images", "0"),
+    ("max_images", "many"),
+    ("max_concurrent_requests", "0"),
+    ("max_body_mib", "0"),
+    ("fetch_timeout_s", "-1"),
+    ("decode_timeout_s", "nan"),
+    ("decode_workers", "0"),
+    ("vision_batch_size", "0"),
+    ("gpu_memory_utilization", "1.1"),
+    ("gpu_memory_utilization", "0"),
+    ("accelerator", "tpu"),
+    ("log_level", "loud"),
+    ("log_format", "xml"),
+    ("enforce_eager", "perhaps"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), BAD)
+def test_bad_variables_are_named(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"LLAVA_{name.upper()}", text)
+    with pytest.raises(ValidationError) as caught:
+        options()
+    assert [fault["loc"][0] for fault in caught.value.errors()] == [name]
+
+
+@pytest.mark.parametrize(("name", "text"), BAD)
+def test_bad_options_are_refused(name: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    option = f"--{name.replace('_', '-')}"
+    # argparse ends the process itself where it knows the choices.
+    with pytest.raises((ValidationError, SettingsError, SystemExit)) as caught:
+        options(f"{option}={text}")
+    told = f"{caught.value} {capsys.readouterr().err}"
+    assert name in told or option in told
+
+
+def test_unknown_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        options("--prot", "81")
+    assert caught.value.code == 2
+    assert "--prot" in capsys.readouterr().err
+
+
+def test_settings_do_not_change() -> None:
+    settings = options()
+    with pytest.raises(ValidationError):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_units() -> None:
+    settings = options(
+        "--max-body-mib=0.5", "--max-image-mib=2", "--max-image-megapixels=1.5",
+        "--image-cache-mib=1",
+    )  # fmt: skip
+    assert settings.max_body_bytes == 512 * 1024
+    assert settings.max_image_bytes == 2 * 1024 * 1024
+    assert settings.max_image_pixels == 1_500_000
+    assert settings.image_cache_bytes == 1024 * 1024
+
+
+def test_help_tells_what_every_option_does() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+    assert json.dumps(Settings.model_json_schema())
