@@ -1,0 +1,1 @@
+"""Measures models behind OpenAI-compatible endpoints, as "Visual Instruction Tuning" does."""

@@ -1,0 +1,126 @@
+"""An OpenAI-compatible endpoint: one question in, one answer's text out, retries in between."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from evaluation.errors import EndpointDown, EndpointError, EndpointRefused
+from evaluation.retry import Patience, Transient, may_pass, retry_after_s
+from evaluation.wire import Completion, Message, ModelList, error_message, parsed, request_body
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+# Statuses that every other request would meet as well.
+_REFUSALS = {401, 403, 404, 405}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """Where an endpoint is and how to ask it.
+
+    `base_url` ends with the version (`…/v1`). An empty `model` stands for the only one that the
+    endpoint lists. `fields` go into every request.
+    """
+
+    base_url: str
+    api_key: str = ""
+    model: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    concurrency: int = 8
+    timeout_s: float = 120.0
+    patience: Patience = field(default_factory=Patience)
+
+
+class Endpoint:
+    """An endpoint and the model to ask there; `open_endpoint` makes it."""
+
+    def __init__(self, config: EndpointConfig, client: httpx.AsyncClient, model: str) -> None:
+        self.model = model
+        self.concurrency = config.concurrency
+        self.fields = config.fields
+        self._patience = config.patience
+        self._client = client
+
+    async def complete(self, messages: list[Message]) -> str:
+        """The answer's text. Raises `EndpointError` once the attempts are used up."""
+        body = request_body(self.model, messages, self.fields)
+        request = self._client.build_request("POST", "chat/completions", json=body)
+        completion = await _persist(self._client, self._patience, request, Completion)
+        return completion.text
+
+
+@asynccontextmanager
+async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
+    """Connect to an endpoint and find the model. Raises `EndpointError`."""
+    try:
+        client = httpx.AsyncClient(
+            base_url=f"{config.base_url.rstrip('/')}/",
+            headers={"authorization": f"Bearer {config.api_key}"} if config.api_key else {},
+            timeout=config.timeout_s,
+            limits=httpx.Limits(max_connections=config.concurrency),
+        )
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise EndpointError(f"{config.base_url!r} is no base URL") from None
+    async with client:
+        yield Endpoint(config, client, config.model or await _only_model(config, client))
+
+
+async def _only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
+    request = client.build_request("GET", "models")
+    listed = await _persist(client, config.patience, request, ModelList)
+    names = [model.id for model in listed.data]
+    if len(names) != 1:
+        raise EndpointRefused(
+            f"{config.base_url} serves {', '.join(names) or 'no model'}: name the model to ask"
+        )
+    return names[0]
+
+
+async def _persist(
+    client: httpx.AsyncClient, patience: Patience, request: httpx.Request, model: type[AnyModel]
+) -> AnyModel:
+    for failures in itertools.count(1):
+        try:
+            return await _attempt(client, request, model)
+        except Transient as failure:
+            wait_s = patience.wait_s(failures, failure.retry_after_s)
+            if wait_s is None:
+                raise EndpointDown(
+                    f"{request.url}: {failure} (attempt {failures} of {patience.attempts})"
+                ) from None
+            await asyncio.sleep(wait_s)
+    raise AssertionError("the loop above has no end")
+
+
+async def _attempt(
+    client: httpx.AsyncClient, request: httpx.Request, model: type[AnyModel]
+) -> AnyModel:
+    try:
+        response = await client.send(request)
+    except httpx.UnsupportedProtocol:
+        raise EndpointRefused(
+            f"{request.url}: a base URL begins with http:// or https://"
+        ) from None
+    except httpx.HTTPError as error:
+        raise Transient(str(error) or type(error).__name__) from None
+    if not response.is_success:
+        raise _failure(request, response)
+    try:
+        answer: AnyModel = parsed(response, model)
+    except ValueError as error:
+        raise Transient(str(error)) from None
+    return answer
+
+
+def _failure(request: httpx.Request, response: httpx.Response) -> Exception:
+    said = error_message(response)
+    if may_pass(response.status_code):
+        return Transient(said, retry_after_s(response.headers.get("retry-after")))
+    kind = EndpointRefused if response.status_code in _REFUSALS else EndpointError
+    return kind(f"{request.url}: {said}")

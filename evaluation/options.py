@@ -1,0 +1,139 @@
+"""The options that commands share, each also an environment variable where it says so."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from evaluation.endpoint import EndpointConfig
+from evaluation.retry import Patience
+
+_MODEL = "the model to ask; may be left out where the endpoint lists only one"
+_REQUEST = "JSON object of further request fields; null leaves one of ours out"
+_CANDIDATE, _JUDGE, _REFERENCE = "The model that is measured", "The judge", "The reference"
+
+BaseUrl = Annotated[
+    str,
+    typer.Option(
+        envvar="EVALUATION_BASE_URL",
+        help="its endpoint, such as http://127.0.0.1:8000/v1",
+        rich_help_panel=_CANDIDATE,
+    ),
+]
+ApiKey = Annotated[
+    str, typer.Option(envvar="EVALUATION_API_KEY", help="its key", rich_help_panel=_CANDIDATE)
+]
+Model = Annotated[
+    str, typer.Option(envvar="EVALUATION_MODEL", help=_MODEL, rich_help_panel=_CANDIDATE)
+]
+MaxTokens = Annotated[
+    int, typer.Option(min=1, help="tokens an answer may have", rich_help_panel=_CANDIDATE)
+]
+Temperature = Annotated[float, typer.Option(min=0, rich_help_panel=_CANDIDATE)]
+Request = Annotated[str, typer.Option(help=_REQUEST, rich_help_panel=_CANDIDATE)]
+
+JudgeBaseUrl = Annotated[
+    str,
+    typer.Option(envvar="EVALUATION_JUDGE_BASE_URL", help="its endpoint", rich_help_panel=_JUDGE),
+]
+JudgeApiKey = Annotated[
+    str, typer.Option(envvar="EVALUATION_JUDGE_API_KEY", help="its key", rich_help_panel=_JUDGE)
+]
+JudgeModel = Annotated[
+    str, typer.Option(envvar="EVALUATION_JUDGE_MODEL", help=_MODEL, rich_help_panel=_JUDGE)
+]
+JudgeRequest = Annotated[str, typer.Option(help=_REQUEST, rich_help_panel=_JUDGE)]
+
+ReferenceBaseUrl = Annotated[
+    str,
+    typer.Option(
+        envvar="EVALUATION_REFERENCE_BASE_URL",
+        help="its endpoint: text only, it sees captions and boxes",
+        rich_help_panel=_REFERENCE,
+    ),
+]
+ReferenceApiKey = Annotated[
+    str,
+    typer.Option(envvar="EVALUATION_REFERENCE_API_KEY", help="its key", rich_help_panel=_REFERENCE),
+]
+ReferenceModel = Annotated[
+    str, typer.Option(envvar="EVALUATION_REFERENCE_MODEL", help=_MODEL, rich_help_panel=_REFERENCE)
+]
+ReferenceRequest = Annotated[str, typer.Option(help=_REQUEST, rich_help_panel=_REFERENCE)]
+
+_ASKING = "Asking"
+Concurrency = Annotated[
+    int, typer.Option(min=1, help="questions asked at a time", rich_help_panel=_ASKING)
+]
+TimeoutS = Annotated[
+    float, typer.Option(min=0.001, help="seconds for one request", rich_help_panel=_ASKING)
+]
+Attempts = Annotated[
+    int, typer.Option(min=1, help="attempts at one question", rich_help_panel=_ASKING)
+]
+BackoffS = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="seconds before the second attempt, doubled for each further one; "
+        "a Retry-After of the endpoint comes first",
+        rich_help_panel=_ASKING,
+    ),
+]
+AllowFailures = Annotated[
+    bool,
+    typer.Option(
+        "--allow-failures",
+        help="give results although some questions have no answer",
+        rich_help_panel=_ASKING,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="print the results as one JSON object")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How patiently and how many at a time: the same for all endpoints of a command."""
+
+    concurrency: int
+    timeout_s: float
+    attempts: int
+    backoff_s: float
+
+    def endpoint(
+        self,
+        role: str,
+        base_url: str,
+        api_key: str,
+        model: str,
+        request: str,
+        fields: Mapping[str, Any],
+    ) -> EndpointConfig:
+        """Put an endpoint's options together; `role` is their prefix.
+
+        Raises `typer.BadParameter`.
+        """
+        if not base_url:
+            raise typer.BadParameter("is needed", param_hint=f"--{role}base-url")
+        return EndpointConfig(
+            base_url,
+            api_key,
+            model,
+            {**fields, **request_fields(request, f"--{role}request")},
+            self.concurrency,
+            self.timeout_s,
+            Patience(self.attempts, self.backoff_s),
+        )
+
+
+def request_fields(text: str, option: str) -> dict[str, Any]:
+    """Parse a JSON object given as an option. Raises `typer.BadParameter`."""
+    try:
+        fields = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None
+    if not isinstance(fields, dict):
+        raise typer.BadParameter("is not a JSON object", param_hint=option)
+    return fields

@@ -1,0 +1,110 @@
+"""`relative-score`: the paper's first evaluation (arXiv 2304.08485, section 5.1)."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluation import options
+from evaluation.endpoint import EndpointConfig
+from evaluation.relative_score.inputs import read_cases
+from evaluation.relative_score.protocol import Steps
+from evaluation.relative_score.score import RelativeScore, score
+from evaluation.report import show_json, show_table, warn, write_results
+
+Questions = Annotated[
+    Path, typer.Option(exists=True, dir_okay=False, help="JSON Lines as in qa90_questions.jsonl")
+]
+Contexts = Annotated[
+    Path, typer.Option(exists=True, dir_okay=False, help="captions and boxes of the images")
+]
+Given = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="answers; an endpoint is asked if left out"),
+]
+
+
+def relative_score(
+    questions: Questions,
+    context: Contexts,
+    out: Annotated[Path, typer.Option(help="folder for answers, reviews and results.json")],
+    reference_answers: Given = None,
+    candidate_answers: Given = None,
+    images: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="folder of the images")
+    ] = None,
+    base_url: options.BaseUrl = "",
+    api_key: options.ApiKey = "",
+    model: options.Model = "",
+    max_tokens: options.MaxTokens = 1024,
+    temperature: options.Temperature = 0.0,
+    request: options.Request = "",
+    judge_base_url: options.JudgeBaseUrl = "",
+    judge_api_key: options.JudgeApiKey = "",
+    judge_model: options.JudgeModel = "",
+    judge_request: options.JudgeRequest = "",
+    reference_base_url: options.ReferenceBaseUrl = "",
+    reference_api_key: options.ReferenceApiKey = "",
+    reference_model: options.ReferenceModel = "",
+    reference_request: options.ReferenceRequest = "",
+    concurrency: options.Concurrency = 8,
+    timeout_s: options.TimeoutS = 120.0,
+    attempts: options.Attempts = 6,
+    backoff_s: options.BackoffS = 0.5,
+    allow_failures: options.AllowFailures = False,
+    as_json: options.Json = False,
+) -> None:
+    """The paper's score: a judge grades the candidate's answers next to a reference's.
+
+    Run again with the same options to go on where a run was stopped.
+    """
+    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    fields = {"max_tokens": 1024, "temperature": 0.0}
+    own = {"max_tokens": max_tokens, "temperature": temperature}
+    judge = asking.endpoint(
+        "judge-", judge_base_url, judge_api_key, judge_model, judge_request, fields
+    )
+    reference = reference_answers or asking.endpoint(
+        "reference-",
+        reference_base_url,
+        reference_api_key,
+        reference_model,
+        reference_request,
+        fields,
+    )
+    candidate = candidate_answers or asking.endpoint("", base_url, api_key, model, request, own)
+    if images is None and candidate_answers is None:
+        raise typer.BadParameter("is needed to ask the candidate", param_hint="--images")
+    steps = Steps(read_cases(questions, context), out, allow_failures)
+    result = asyncio.run(_measure(steps, reference, candidate, images, judge))
+    _report(result, out, as_json)
+
+
+async def _measure(
+    steps: Steps,
+    reference: Path | EndpointConfig,
+    candidate: Path | EndpointConfig,
+    images: Path | None,
+    judge: EndpointConfig,
+) -> RelativeScore:
+    references = await steps.reference(reference)
+    candidates = await steps.candidate(candidate, images)
+    return score(steps.cases, await steps.reviews(judge, references, candidates))
+
+
+def _report(result: RelativeScore, out: Path, as_json: bool) -> None:
+    results = result.as_json()
+    write_results(out / "results.json", results)
+    if as_json:
+        show_json(results)
+    else:
+        columns = ("kind", "relative score %", "reference", "candidate", "reviews")
+        show_table("Relative score", columns, result.rows())
+    if result.set_aside:
+        warn(
+            f"{len(result.set_aside)} reviews have no two grades from 1 to 10 on their first line; "
+            "they are set aside and not scored"
+        )
+    if result.missing:
+        warn(f"{len(result.missing)} questions have no review and are not scored")

@@ -1,0 +1,1 @@
+"""Exact match on freshly drawn scenes, by kind of question."""

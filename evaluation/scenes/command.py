@@ -1,0 +1,67 @@
+"""`scenes`: draw, ask, compare."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evaluation import options
+from evaluation.asking import answered
+from evaluation.report import show_json, show_table, warn, write_results
+from evaluation.scenes.questions import ALL_KINDS, draw_questions
+from evaluation.scenes.score import score
+
+
+def scenes(
+    out: Annotated[Path, typer.Option(help="folder for answers.jsonl and results.json")],
+    base_url: options.BaseUrl = "",
+    api_key: options.ApiKey = "",
+    model: options.Model = "",
+    count: Annotated[int, typer.Option(min=1, help="questions, each about its own scene")] = 500,
+    seed: Annotated[int, typer.Option(help="what the scenes and questions depend on")] = 1_000_003,
+    longest: Annotated[int, typer.Option(min=64, help="pixels of a scene's longer side")] = 512,
+    kind: Annotated[
+        list[str] | None, typer.Option(help=f"repeatable; all if left out: {', '.join(ALL_KINDS)}")
+    ] = None,
+    max_tokens: options.MaxTokens = 128,
+    temperature: options.Temperature = 0.0,
+    request: options.Request = "",
+    concurrency: options.Concurrency = 8,
+    timeout_s: options.TimeoutS = 120.0,
+    attempts: options.Attempts = 6,
+    backoff_s: options.BackoffS = 0.5,
+    allow_failures: options.AllowFailures = False,
+    as_json: options.Json = False,
+) -> None:
+    """Exact match by kind of question on freshly drawn scenes.
+
+    Run again with the same options to go on where a run was stopped.
+    """
+    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    fields = {"max_tokens": max_tokens, "temperature": temperature}
+    config = asking.endpoint("", base_url, api_key, model, request, fields)
+    questions = draw_questions(seed, count, longest, _known(kind))
+    asks = [question.ask() for question in questions]
+    answers = asyncio.run(answered(config, asks, out / "answers.jsonl", "scenes", allow_failures))
+    result = score(questions, answers.texts)
+    drawn = {"count": count, "seed": seed, "longest": longest}
+    results = {"model": answers.model, "scenes": drawn, **result.as_json()}
+    write_results(out / "results.json", results)
+    if as_json:
+        show_json(results)
+    else:
+        columns = ("kind", "exact match %", "right", "asked")
+        show_table(f"{answers.model} on {count} scenes of seed {seed}", columns, result.rows())
+    if result.missing:
+        warn(f"{result.missing} questions have no answer and are not counted")
+
+
+def _known(kinds: list[str] | None) -> Sequence[str]:
+    unknown = [kind for kind in kinds or () if kind not in ALL_KINDS]
+    if unknown:
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is none of {', '.join(ALL_KINDS)}", param_hint="--kind"
+        )
+    return kinds or ALL_KINDS

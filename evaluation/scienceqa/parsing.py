@@ -1,0 +1,30 @@
+"""Which choice a model's answer names."""
+
+import re
+from typing import Final
+
+from evaluation.scienceqa.problems import LETTERS
+
+UNREAD: Final = -1
+# As released: the last dot stands for any one character but a line break.
+_SENTENCE: Final = re.compile(r"The answer is ([A-Z]).")
+
+
+def read_choice(text: str, num_choices: int) -> int:
+    """The index of the choice that an answer names, or -1 where it names none for sure.
+
+    Follows `llava/eval/eval_science_qa.py`: a letter alone; a text that begins with a letter, a
+    full stop and a space; exactly one "The answer is X." anywhere. A letter beyond the problem's
+    choices is -1 as well.
+    """
+    letter = _letter(text)
+    return LETTERS.index(letter) if letter in LETTERS[:num_choices] else UNREAD
+
+
+def _letter(text: str) -> str:
+    if text in LETTERS:
+        return text
+    if text[:1] in LETTERS and text[1:3] == ". ":
+        return text[0]
+    found = _SENTENCE.findall(text)
+    return found[0] if len(found) == 1 else ""

@@ -1,0 +1,109 @@
+"""Many questions at once: the limit, failures, what is kept."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from evaluation.asking import Ask, ask_all
+from evaluation.endpoint import EndpointConfig, open_endpoint
+from evaluation.errors import EndpointError, EndpointRefused, Unfinished
+from evaluation.pictures import Picture, picture_file
+from evaluation.retry import Patience
+from tests.evaluation.process import read_lines
+from tests.evaluation.scripted import Answer, Reply, Request, Scripted, failed, said, scripted
+
+QUICK = Patience(attempts=2, backoff_s=0.001)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+def config(there: Scripted, concurrency: int = 4, model: str = "m") -> EndpointConfig:
+    return EndpointConfig(there.url, model=model, concurrency=concurrency, patience=QUICK)
+
+
+def asks(count: int) -> list[Ask]:
+    return [Ask(str(number), f"Question {number}?") for number in range(count)]
+
+
+async def test_as_many_at_a_time_as_allowed_and_no_more(tmp_path: Path) -> None:
+    full: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    def answer(_: Request) -> Reply | asyncio.Future[Reply]:
+        if there.in_flight == 3 and not full.done():
+            full.set_result(said("Yes."))
+        return full
+
+    async with scripted(answer) as there, open_endpoint(config(there, 3)) as endpoint:
+        answers = await ask_all(endpoint, asks(12), tmp_path / "a.jsonl", "test")
+    assert there.most_in_flight == 3
+    assert answers.texts == {str(number): "Yes." for number in range(12)}
+
+
+async def test_answers_are_kept_and_not_asked_again(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.jsonl"
+    answer: Answer = lambda request: said(request.prompt[::-1])  # noqa: E731
+    async with scripted(answer) as there, open_endpoint(config(there)) as endpoint:
+        first = await ask_all(endpoint, asks(3), path, "test")
+        second = await ask_all(endpoint, asks(5), path, "test")
+    assert len(there.requests) == 5
+    assert first.texts.items() < second.texts.items()
+    assert {record["question_id"]: record["text"] for record in read_lines(path)} == second.texts
+    assert read_lines(path)[0].keys() == {"question_id", "prompt", "text", "model_id", "asked"}
+
+
+async def test_a_failed_question_leaves_a_gap_that_the_next_run_fills(tmp_path: Path) -> None:
+    path, broken = tmp_path / "a.jsonl", {"Question 1?"}
+
+    def answer(request: Request) -> Reply:
+        return failed(400, "too long") if request.prompt in broken else said("Yes.")
+
+    async with scripted(answer) as there, open_endpoint(config(there)) as endpoint:
+        answers = await ask_all(endpoint, asks(3), path, "test")
+        assert answers.texts.keys() == {"0", "2"}
+        with pytest.raises(Unfinished, match=r"1 of 3 .*question 1: .*too long.* Run again"):
+            answers.demand_all(path)
+        broken.clear()
+        answers = await ask_all(endpoint, asks(3), path, "test")
+        answers.demand_all(path)
+    assert len(there.requests) == 4
+    assert sorted(record["question_id"] for record in read_lines(path)) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "requests"),
+    [
+        (failed(401, "who are you?"), EndpointRefused, range(1, 5)),
+        (failed(500, "broken"), EndpointError, range(20, 29)),
+        (failed(400, "no images"), EndpointError, range(10, 15)),
+    ],
+)
+async def test_a_hopeless_run_ends_early(
+    tmp_path: Path, reply: Reply, error: type[EndpointError], requests: range
+) -> None:
+    async with scripted(lambda _: reply) as there, open_endpoint(config(there)) as endpoint:
+        with pytest.raises(error):
+            await ask_all(endpoint, asks(200), tmp_path / "a.jsonl", "test")
+    assert len(there.requests) in requests
+
+
+async def test_the_same_file_for_another_model_is_an_error(tmp_path: Path) -> None:
+    answer: Answer = lambda _: said("Yes.")  # noqa: E731
+    path = tmp_path / "a.jsonl"
+    async with scripted(answer) as there:
+        async with open_endpoint(config(there)) as endpoint:
+            await ask_all(endpoint, asks(2), path, "test")
+        async with open_endpoint(config(there, model="other")) as endpoint:
+            with pytest.raises(Exception, match=r"a\.jsonl:\d: question 0 was answered for anoth"):
+                await ask_all(endpoint, asks(2), path, "test")
+
+
+def test_pictures(tmp_path: Path) -> None:
+    assert Picture("x", lambda: b"\x89PNG1").data_url() == "data:image/png;base64,iVBORzE="
+    with pytest.raises(Exception, match="x: neither PNG, JPEG, GIF nor WebP"):
+        Picture("x", lambda: b"text").data_url()
+    with pytest.raises(Exception, match=r"image x is missing; looked for .*/a, .*/b"):
+        picture_file("x", tmp_path / "a", tmp_path / "b")

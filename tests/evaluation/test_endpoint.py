@@ -1,0 +1,131 @@
+"""Requests to an endpoint that does not always answer as it should."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from evaluation.endpoint import EndpointConfig, open_endpoint
+from evaluation.errors import EndpointDown, EndpointError, EndpointRefused
+from evaluation.retry import Patience
+from evaluation.wire import chat
+from tests.evaluation.scripted import Answer, Reply, Request, failed, said, scripted
+
+QUICK = Patience(attempts=4, backoff_s=0.001)
+
+
+def in_turn(*replies: Reply) -> Answer:
+    left: Iterator[Reply] = iter(replies)
+    return lambda _: next(left)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+async def asked(answer: Answer, **config: object) -> tuple[str, list[Request]]:
+    """Ask once; return the text and all the requests that it took."""
+    async with scripted(answer) as there:
+        settings = {"patience": QUICK, **config}
+        async with open_endpoint(EndpointConfig(there.url, **settings)) as endpoint:  # type: ignore[arg-type]
+            return await endpoint.complete(chat("Hello?")), there.requests
+
+
+@pytest.mark.parametrize(
+    "glitch",
+    [
+        failed(500, "broken"),
+        failed(503, "full"),
+        failed(429, "too many"),
+        Reply(body="<html>a proxy's page</html>"),
+        Reply(body='{"choices": []}'),
+        Reply(body='{"choices": [{"message": {"content": null}}]}'),
+        Reply(body=""),
+    ],
+)
+async def test_glitches_are_met_with_another_attempt(glitch: Reply) -> None:
+    text, requests = await asked(in_turn(glitch, glitch, said("Hi.")))
+    assert text == "Hi."
+    assert len(requests) == 3
+
+
+async def test_an_empty_answer_is_an_answer() -> None:
+    text, requests = await asked(in_turn(said("")))
+    assert (text, len(requests)) == ("", 1)
+
+
+async def test_retry_after_is_honoured() -> None:
+    _, requests = await asked(in_turn(failed(429, "slower", "Retry-After: 1"), said("Hi.")))
+    assert requests[1].at - requests[0].at >= 1
+
+
+async def test_too_long_a_retry_after_fails_at_once() -> None:
+    with pytest.raises(EndpointDown, match=r"429: slower \(attempt 1 of 4\)"):
+        await asked(in_turn(failed(429, "slower", "Retry-After: 9999")))
+
+
+async def test_attempts_run_out() -> None:
+    with pytest.raises(EndpointDown, match=r"status 500: broken \(attempt 4 of 4\)"):
+        await asked(lambda _: failed(500, "broken"))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_refusals_are_final(status: int) -> None:
+    with pytest.raises(EndpointRefused, match=f"status {status}: no"):
+        await asked(in_turn(failed(status, "no")))
+
+
+async def test_a_bad_request_is_not_repeated() -> None:
+    with pytest.raises(EndpointError, match="status 400: too long") as caught:
+        await asked(in_turn(failed(400, "too long")))
+    assert type(caught.value) is EndpointError
+
+
+async def test_the_request() -> None:
+    _, (request,) = await asked(
+        in_turn(said("Hi.")), api_key="a-key", fields={"max_tokens": 5, "temperature": None}
+    )
+    assert request.path == "/v1/chat/completions"
+    assert "authorization: bearer a-key" in request.headers.lower()
+    turn = {"role": "user", "content": "Hello?"}
+    assert request.body == {"model": "m", "messages": [turn], "max_tokens": 5}
+
+
+def test_the_image_goes_before_the_text() -> None:
+    system, user = chat("What?", "Be brief.", "data:image/png;base64,AA==")
+    assert system == {"role": "system", "content": "Be brief."}
+    assert [part["type"] for part in user["content"]] == ["image_url", "text"]
+    assert json.dumps(user).count("What?") == 1
+
+
+async def test_the_only_model_is_found_and_several_are_not_chosen_from() -> None:
+    one = scripted(lambda _: said(""), ("one",))
+    async with one as there, open_endpoint(EndpointConfig(there.url)) as endpoint:
+        assert endpoint.model == "one"
+    async with scripted(lambda _: said(""), ("one", "two")) as there:
+        with pytest.raises(EndpointRefused, match="serves one, two: name the model"):
+            async with open_endpoint(EndpointConfig(there.url)):
+                pass
+
+
+@pytest.mark.parametrize("url", ["ftp://x/v1", "127.0.0.1:8000/v1", "http://host:port/v1"])
+async def test_what_is_no_base_url(url: str) -> None:
+    with pytest.raises(EndpointError, match="base URL"):
+        async with open_endpoint(EndpointConfig(url, patience=QUICK)):
+            pass
+
+
+async def test_nobody_there() -> None:
+    async with scripted(lambda _: said("")) as there:
+        url = there.url
+    with pytest.raises(EndpointDown):
+        async with open_endpoint(EndpointConfig(url, patience=QUICK)):
+            pass
+
+
+async def test_a_slow_endpoint_times_out() -> None:
+    never: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    with pytest.raises(EndpointDown, match="ReadTimeout"):
+        await asked(lambda _: never, model="m", timeout_s=0.05, patience=Patience(2, 0.001))
