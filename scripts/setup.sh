@@ -61,8 +61,6 @@ check_machine() {
     [ "$(uname -s)" = Linux ] || fail "the engine runs on Linux only"
     "$1" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "$1 cannot create virtual environments; install its venv module (Debian: apt install python3-venv)"
-    command -v gcc >/dev/null || fail "no gcc found; the engine compiles its kernels with it (Debian: apt install gcc g++)"
-    command -v g++ >/dev/null || fail "no g++ found; the engine compiles its kernels with it (Debian: apt install g++)"
     if [ "$2" = cpu ]; then
         [ "$(uname -m)" != x86_64 ] || grep -qw avx2 /proc/cpuinfo ||
             fail "this processor has no AVX2 instructions; the engine needs them"
@@ -70,6 +68,7 @@ check_machine() {
             fail "no libnuma found; the engine is linked with it (Debian: apt install libnuma1)"
     fi
     if [ "$2" = cuda ]; then
+        command -v gcc >/dev/null || fail "no gcc found; the engine compiles its kernels with it (Debian: apt install gcc)"
         "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
             fail "$1 has no Python.h; the engine compiles against it (Debian: apt install python3-dev)"
     fi

@@ -52,9 +52,9 @@ def no_image(rng: random.Random) -> Dialogue:
 def mixed(rng: random.Random, scenes: Sequence[Scene]) -> Dialogue:
     """Mostly one image, now and then two or none."""
     draw = rng.random()
-    if draw < 0.08:
+    if draw < 0.16:
         return two_images(rng, scenes, (rng.randrange(len(scenes)), rng.randrange(len(scenes))))
-    if draw < 0.12:
+    if draw < 0.2:
         return no_image(rng)
     return single_image(rng, scenes, rng.randrange(len(scenes)))
 

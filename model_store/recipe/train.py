@@ -65,6 +65,8 @@ FULL = Plan(
         (Schedule(steps=650, batch=16, rate=1.2e-3, warm_up=30, report_every=50, stop=536), 0.2),
         (Schedule(steps=800, batch=16, rate=1e-3, warm_up=30, report_every=100, stop=450), 0.2),
         (Schedule(steps=300, batch=16, rate=8e-4, warm_up=10, report_every=50), 0.2),
+        (Schedule(steps=900, batch=16, rate=1e-3, warm_up=30, report_every=150), 0.2),
+        (Schedule(steps=700, batch=16, rate=8e-4, warm_up=30, report_every=150), 0.2),
     ),
 )
 _FEW = Schedule(steps=3, batch=2, rate=1e-3, warm_up=1)
