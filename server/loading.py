@@ -5,7 +5,9 @@ import base64
 import io
 import json
 import os
+import signal
 from contextlib import AsyncExitStack
+from multiprocessing import resource_tracker
 from typing import Final
 
 import torch
@@ -104,6 +106,11 @@ def _start_engine(
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
     from server.engine.vllm import VllmEngine, VllmOptions
 
+    # The engine's processes inherit this: Ctrl-C reaches all processes of a terminal, and must not
+    # end an engine whose requests may still finish. (To start its tracker, multiprocessing would
+    # let the signal through again, so that comes first.)
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     eager = settings.enforce_eager
     return VllmEngine(
         VllmOptions(
