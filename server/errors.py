@@ -23,7 +23,10 @@ ApiError                        500 internal_error
     └── EngineUnavailable           engine_unavailable
 """
 
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
+
+# All that a client learns of an exception nobody foresaw.
+UNFORESEEN: Final = "The server failed to handle the request."
 
 
 class ApiError(Exception):

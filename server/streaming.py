@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from server.engine.base import Output
-from server.errors import ApiError, EngineUnavailable
+from server.errors import UNFORESEEN, ApiError, EngineUnavailable
 from server.logs import get_logger
 from server.protocol.response import AssistantMessage, ChatCompletion, Choice, error_body
 from server.record import RequestRecord
@@ -61,7 +61,7 @@ async def events(
         return
     except Exception:
         log.exception("a stream broke", id=record.request_id)
-        yield _error_event(ApiError("The server failed to handle the request."), record)
+        yield _error_event(ApiError(UNFORESEEN), record)
         return
     yield chunk.write({}, finish_reason)
     if include_usage:

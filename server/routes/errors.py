@@ -8,7 +8,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from server.error_response import error_response
-from server.errors import ApiError, ClientGone, InvalidRequest, MethodNotAllowed, NotFound
+from server.errors import (
+    UNFORESEEN,
+    ApiError,
+    ClientGone,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+)
 
 # nginx's word for "the client closed the request"; nobody receives it.
 CLIENT_CLOSED_REQUEST = 499
@@ -46,4 +53,4 @@ async def _client_gone(_: Request, __: Exception) -> Response:
 
 async def _unknown_error(_: Request, __: Exception) -> Response:
     """Say nothing of what happened; the traceback goes to the log."""
-    return error_response(ApiError("The server failed to handle the request."))
+    return error_response(ApiError(UNFORESEEN))
