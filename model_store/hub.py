@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers
 from huggingface_hub.utils import tqdm as hub_bar
 
@@ -60,16 +61,7 @@ class Hub:
             )
         if info.sha is None:
             raise PullError(f"the hub at {self.endpoint} does not say the commit of {repo}")
-        files = (
-            HubFile(
-                path=file.rfilename,
-                size=file.size or 0,
-                sha256=file.lfs.sha256 if file.lfs else None,
-                blob_id=file.blob_id,
-            )
-            for file in info.siblings or ()
-        )
-        return HubSnapshot(repo, info.sha, tuple(files))
+        return HubSnapshot(repo, info.sha, tuple(map(_listed, info.siblings or ())))
 
     def download(self, snapshot: HubSnapshot, file: HubFile, target: Path, stop: Event) -> None:
         """Download a file to `target`, going on from what an earlier attempt left beside it.
@@ -121,6 +113,13 @@ class Hub:
                 return f"{repo} has no revision {revision!r}"
         said = f" ({error.server_message})" if error.server_message else ""
         return f"the hub answered {error.response.status_code}{said} for {error.response.url}"
+
+
+def _listed(file: RepoSibling) -> HubFile:
+    if file.size is None:
+        raise PullError(f"the hub does not say the size of {file.rfilename}")
+    sha256 = file.lfs.sha256 if file.lfs else None
+    return HubFile(file.rfilename, file.size, sha256, file.blob_id)
 
 
 class Stopped(Exception):
