@@ -60,7 +60,8 @@ def pull(
             faults = _faults(place, known, recheck)
             if not faults and known.paths.issuperset(file.path for file in files):
                 return Pulled(place.folder, known, downloaded=False)
-            place.reopen(snapshot.commit, [fault.path for fault in faults])
+            damaged = faults if recheck else _faults(place, known, recheck=True)
+            place.reopen(snapshot.commit, [fault.path for fault in damaged])
         return Pulled(place.folder, _fetch(hub, place, snapshot, files), downloaded=True)
 
 
