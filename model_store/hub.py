@@ -19,8 +19,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoSibling
-from huggingface_hub.utils import build_hf_headers
-from huggingface_hub.utils import tqdm as hub_bar
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub.utils import tqdm as hub_bar  # type: ignore[attr-defined]
 
 from model_store.errors import PullError
 
@@ -66,7 +66,8 @@ class Hub:
     def download(self, snapshot: HubSnapshot, file: HubFile, target: Path, stop: Event) -> None:
         """Download a file to `target`, going on from what an earlier attempt left beside it.
 
-        Raises `PullError`, or `Stopped` soon after `stop` is set; what has come is kept.
+        Raises `PullError`, or `Stopped` soon after `stop` is set; what has come is kept. (To
+        restart inside a file is why this is not snapshot_download, which throws parts away.)
         """
         part = target.with_name(f"{target.name}.part")
         part.parent.mkdir(parents=True, exist_ok=True)

@@ -105,17 +105,19 @@ def _check_space(folder: Path, missing: Sequence[HubFile]) -> None:
 def _download(hub: Hub, snapshot: HubSnapshot, files: Sequence[HubFile], folder: Path) -> None:
     """Download some files at a time; the first failure or Ctrl-C stops the others soon."""
     stop = Event()
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, "pull") as pool:
+    pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE, "pull")
+    try:
         downloads = [
             pool.submit(hub.download, snapshot, file, folder / file.path, stop) for file in files
         ]
-        try:
-            for download in as_completed(downloads):
-                download.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for download in as_completed(downloads):
+            download.result()
+    except BaseException as error:
+        stop.set()
+        # Whoever presses Ctrl-C does not wait for a network that hangs.
+        pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _check_arrived(repo: str, folder: Path, files: Sequence[HubFile], manifest: Manifest) -> None:

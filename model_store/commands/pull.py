@@ -1,5 +1,7 @@
 """`pull`: from the hub into the user's store."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -24,7 +26,11 @@ def pull_model(
 
     Run again to go on where a download was cut off, or to mend a damaged model.
     """
-    pulled = pull(repo, revision, allow_pickle=allow_pickle)
+    try:
+        pulled = pull(repo, revision, allow_pickle=allow_pickle)
+    except KeyboardInterrupt:
+        print("interrupted; pull again to go on from here", file=sys.stderr, flush=True)
+        os._exit(130)  # a usual exit would wait for downloads that hang
     manifest = pulled.manifest
     done = "pulled" if pulled.downloaded else "already there, nothing was pulled"
     print(f"{repo} at {manifest.revision}: {done}; {readable(manifest.size)} in {pulled.folder}")

@@ -117,20 +117,29 @@ def test_pulling_a_released_model(played: PlayedHub, store: Path) -> None:
     assert offline == "error: HF_HUB_OFFLINE is set, so org/released cannot be pulled\n"
 
 
-def test_an_interrupted_pull_goes_on_later(played: PlayedHub, store: Path) -> None:
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted; pull again to go on from here\n"),
+        (signal.SIGKILL, -signal.SIGKILL, ""),
+    ],
+)
+def test_an_interrupted_pull_goes_on_later(
+    ending: signal.Signals, code: int, said: str, played: PlayedHub, store: Path
+) -> None:
     repo = played.repos["org/small"] = Repo()
     weights = os.urandom(25_000_000)
     repo.commit("main", {"config.json": b"{}", SHARD: weights})
     played.stall = SHARD
-    limits = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_ENDPOINT": played.url}
-    process = start("pull", "org/small", **limits)
+    process = start("pull", "org/small", HF_HUB_DOWNLOAD_TIMEOUT="300", HF_ENDPOINT=played.url)
     assert played.stalled.wait(60)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.send_signal(ending)
+    assert process.communicate(timeout=60)[1] == said
+    assert process.returncode == code
     assert not (store / "org" / "small").exists()
     played.stall = None
     played.files.clear()
-    run("pull", "org/small", **limits)
+    run("pull", "org/small", HF_ENDPOINT=played.url)
     assert (store / "org" / "small" / SHARD).read_bytes() == weights
     starts = [int((a.range or "bytes=0-")[6:-1]) for a in played.files if a.path == SHARD]
     assert len(starts) == 1

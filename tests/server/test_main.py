@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -157,6 +158,25 @@ def test_a_damaged_model_is_not_loaded(damaged: Path, refused: dict[str, Ended])
     assert "--no-verify-model" in ended.err
     assert "Traceback" not in ended.err
     assert ended.out == ""
+
+
+def test_a_server_that_pulls_can_be_told_to_stop(tmp_path: Path) -> None:
+    with playing_hub() as hub:
+        (repo := Repo()).commit("main", {"config.json": b"{}", "a.safetensors": bytes(1000)})
+        hub.repos["org/slow"], hub.stall = repo, "a.safetensors"
+        online = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "300",
+            "LLAVA_STORE": str(tmp_path),
+        }
+        process = start("--model", "org/slow", "--port", "0", **online)
+        assert hub.stalled.wait(60)
+        process.send_signal(signal.SIGTERM)
+        ended = end(process)
+    assert ended.code == 0
+    assert "stopped while the model was pulled" in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_importing_the_program_starts_nothing() -> None:
