@@ -112,7 +112,7 @@ class Hub:
                 return f"the hub at {self.endpoint} has no {repo}, or it is private: then {LOG_IN}"
             case RevisionNotFoundError():
                 return f"{repo} has no revision {revision!r}"
-        said = f" ({error.server_message})" if error.server_message else ""
+        said = f" ({' '.join(error.server_message.split())})" if error.server_message else ""
         return f"the hub answered {error.response.status_code}{said} for {error.response.url}"
 
 

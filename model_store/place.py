@@ -49,13 +49,6 @@ class Place:
         """Return the folder where a commit's files gather."""
         return self._hidden(f"{commit[:12]}.partial")
 
-    def reopen(self, commit: str, damaged: Iterable[str]) -> None:
-        """Make a folder at this commit partial again, without its damaged files."""
-        for path in damaged:
-            (self.folder / path).unlink(missing_ok=True)
-        shutil.rmtree(self.partial(commit), ignore_errors=True)
-        self.folder.rename(self.partial(commit))
-
     def clear(self, commit: str, wanted: Iterable[str]) -> None:
         """Make the partial folder; delete what in it is neither wanted nor part of a download."""
         folder = self.partial(commit)
@@ -64,6 +57,14 @@ class Place:
         for path in (*files_below(folder), MANIFEST):
             if path not in keep:
                 (folder / path).unlink(missing_ok=True)
+
+    def reuse(self, commit: str, paths: Iterable[str]) -> None:
+        """Link files of the model that is there into the partial folder, which then lacks less."""
+        for path in paths:
+            target = self.partial(commit) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # it is there, or the file system has no links: it may come
+                target.hardlink_to(self.folder / path)
 
     def publish(self, commit: str) -> None:
         """Put the partial folder, now whole, where the model is looked for."""

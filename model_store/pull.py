@@ -56,13 +56,18 @@ def pull(
         hub = hub or Hub()
         snapshot = hub.snapshot(repo, revision)
         files = choose(snapshot, allow_pickle=allow_pickle)
-        if known and known.revision == snapshot.commit:
-            faults = _faults(place, known, recheck)
-            if not faults and known.paths.issuperset(file.path for file in files):
-                return Pulled(place.folder, known, downloaded=False)
-            damaged = faults if recheck else _faults(place, known, recheck=True)
-            place.reopen(snapshot.commit, [fault.path for fault in damaged])
+        if known and _covers(known, snapshot, files) and not _faults(place, known, recheck):
+            return Pulled(place.folder, known, downloaded=False)
+        place.clear(snapshot.commit, (file.path for file in files))
+        if known:
+            place.reuse(snapshot.commit, _reusable(place, known, snapshot, files))
         return Pulled(place.folder, _fetch(hub, place, snapshot, files), downloaded=True)
+
+
+def _covers(known: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]) -> bool:
+    """Tell whether the manifest is of that commit and lists all that is wanted."""
+    listed = known.paths.issuperset(file.path for file in files)
+    return known.revision == snapshot.commit and listed
 
 
 def _faults(place: Place, known: Manifest, recheck: bool) -> list[Fault]:
@@ -72,9 +77,24 @@ def _faults(place: Place, known: Manifest, recheck: bool) -> list[Fault]:
         return verify(place.folder, progress)
 
 
+def _reusable(
+    place: Place, known: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]
+) -> set[str]:
+    """Return the sound files of the model that is there which the snapshot has just so."""
+    digests = {file.path: file.sha256 for file in known.files}
+    here = [file for file in files if file.path in digests]
+    same = {
+        file.path
+        for file in here
+        if known.revision == snapshot.commit or digests[file.path] == file.sha256
+    }
+    if not same:
+        return same
+    return same - {fault.path for fault in _faults(place, known, recheck=True)}
+
+
 def _fetch(hub: Hub, place: Place, snapshot: HubSnapshot, files: Sequence[HubFile]) -> Manifest:
     folder = place.partial(snapshot.commit)
-    place.clear(snapshot.commit, (file.path for file in files))
     missing = [file for file in files if not (folder / file.path).exists()]
     _check_space(folder, missing)
     _download(hub, snapshot, missing, folder)

@@ -161,6 +161,32 @@ def test_a_new_revision_replaces_the_old_one(played: PlayedHub, repo: Repo, stor
     assert (store / NAME / SHARD).read_bytes() == WEIGHTS
 
 
+def test_what_two_revisions_share_comes_once(played: PlayedHub, repo: Repo, store: Path) -> None:
+    pulled(played)
+    repo.commit("main", {**FILES, "config.json": b"{}", "new.safetensors": b"more"})
+    played.paths()
+    folder = pulled(played).folder
+    assert played.paths() == ["config.json", "new.safetensors"]
+    assert (folder / SHARD).read_bytes() == WEIGHTS
+    flip_a_bit(folder / SHARD)
+    repo.commit("main", FILES)
+    pulled(played, recheck=False)
+    assert played.paths() == ["config.json", SHARD], "what is damaged is not shared"
+    assert verify(store / NAME) == []
+
+
+def test_a_model_stays_while_it_is_mended(played: PlayedHub, repo: Repo, store: Path) -> None:
+    folder = pulled(played).folder
+    flip_a_bit(folder / "config.json")
+    repo.file_refusals["config.json"] = Refusal(500)
+    with pytest.raises(PullError, match="500"):
+        pulled(played)
+    assert (folder / SHARD).read_bytes() == WEIGHTS
+    repo.file_refusals.clear()
+    assert pulled(played).downloaded
+    assert verify(store / NAME) == []
+
+
 @pytest.mark.parametrize("revision", ["main", "the commit"])
 def test_only_what_is_damaged_comes_again(
     revision: str, played: PlayedHub, repo: Repo, store: Path
