@@ -26,6 +26,7 @@ USER 10001
 WORKDIR /home/llava
 ENV XDG_CACHE_HOME=/cache \
     HF_HOME=/cache/huggingface \
+    LLAVA_STORE=/cache/models \
     TRITON_CACHE_DIR=/cache/triton \
     VLLM_CACHE_ROOT=/cache/vllm \
     VLLM_NO_USAGE_STATS=1 \

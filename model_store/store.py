@@ -1,21 +1,70 @@
-"""Finds the folder of a model by its name in the store or by its path."""
+"""Finds models by name: in the user's store, in the packaged one, or by path."""
 
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-STORE: Final = Path(__file__).parent
+from model_store.errors import UnknownModel
+
+# The models that come with this package; nothing is ever written here.
+PACKAGED: Final = Path(__file__).parent
+
+_WORD: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+_NAME: Final = re.compile(rf"{_WORD}(/{_WORD})?")
 
 
-class UnknownModel(Exception):
-    """There is no model of that name or at that path; the message says where was looked."""
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model's name in the store and its folder."""
+
+    name: str
+    folder: Path
+
+
+def user_store() -> Path:
+    """Return where models are put: `LLAVA_STORE`, or a folder below the user's data directory."""
+    if chosen := os.environ.get("LLAVA_STORE"):
+        return Path(chosen).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser().absolute() / "llava-server" / "models"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can name a model: `name` or `org/name`, which cannot leave the store."""
+    return _NAME.fullmatch(text) is not None and ".." not in text
 
 
 def find_model(name: str) -> Path:
-    """Return a checkpoint's folder: `name` in the store, else `name` as a path.
+    """Return a checkpoint's folder: `name` in the user's store, in the packaged one, or as a path.
 
     Raises `UnknownModel`.
     """
-    for folder in (STORE / name, Path(name)):
-        if (folder / "config.json").is_file():
+    stores = [user_store(), PACKAGED]
+    named = [store / name for store in stores] if is_name(name) else []
+    for folder in (*named, Path(name)):
+        if _holds_model(folder):
             return folder.resolve()
-    raise UnknownModel(f"no model {name!r}: neither in the store ({STORE}) nor a checkpoint's path")
+    raise UnknownModel(
+        f"no model {name!r}: neither in the store ({', '.join(map(str, stores))})"
+        " nor a checkpoint's path"
+    )
+
+
+def stored_models() -> list[StoredModel]:
+    """Return all models of both stores; a user's model hides a packaged one of the same name."""
+    found = {model.name: model for store in (PACKAGED, user_store()) for model in _models_in(store)}
+    return [found[name] for name in sorted(found)]
+
+
+def _models_in(store: Path) -> Iterator[StoredModel]:
+    for folder in (*store.glob("*/"), *store.glob("*/*/")):
+        name = folder.relative_to(store).as_posix()
+        if is_name(name) and _holds_model(folder):
+            yield StoredModel(name, folder)
+
+
+def _holds_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from model_store.released import convert_command, is_released
+
 AspectRatio = Literal["square", "pad"]
 
 LAYERS: Final = "num_hidden_layers"
@@ -81,6 +83,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises `CheckpointError` where a file is missing or the model is not a LLaVA with a CLIP tower.
     """
     config = _read_json(path / "config.json")
+    if is_released(config):
+        raise CheckpointError(
+            f"{path} has LLaVA's released layout; convert it first: {convert_command(path)}"
+        )
     if config.get("model_type") != "llava":
         raise CheckpointError(
             f"{path} holds a model of type {config.get('model_type')!r}, not a LLaVA"

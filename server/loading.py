@@ -24,6 +24,7 @@ from server.prompt import PromptBuilder, read_tokenizer
 from server.protocol.request import parse_request
 from server.record import RequestRecord
 from server.settings import Settings
+from server.verification import check_files
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import ImageEmbedsCache
 from server.vision.tower import VisionModel
@@ -43,7 +44,10 @@ async def load_pipeline(
 
     The event loop stays free: weights and engine are loaded in threads. The vision side comes
     first, since it takes a moment and tells early that a checkpoint is not what it claims.
+    Raises `CheckpointError`.
     """
+    if settings.verify_model:
+        await asyncio.to_thread(check_files, checkpoint.path)
     device = torch.device(_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
     engine = await asyncio.to_thread(_start_engine, settings, checkpoint, model_name, device)

@@ -1,18 +1,22 @@
 """Runs the application under uvicorn: socket, signals, draining, exit code."""
 
+import signal
 import socket
 import sys
 from types import FrameType
 
 import uvicorn
 
-from model_store.store import UnknownModel, find_model
+from model_store.errors import StoreError
+from model_store.obtain import obtain_model
 from server.app import create_app
 from server.banner import ready_banner
-from server.checkpoint import CheckpointError, read_checkpoint
+from server.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from server.lifecycle import Lifecycle
-from server.logs import configure_logs
+from server.logs import configure_logs, get_logger
 from server.settings import Settings
+
+log = get_logger(__name__)
 
 # Longer than the idle timeouts of common load balancers, which must close first.
 KEEP_ALIVE_S = 75
@@ -44,11 +48,14 @@ def serve(settings: Settings) -> int:
     """Serve until told to stop. Returns the exit code; says on stderr why it cannot start."""
     configure_logs(settings.log_level, settings.log_format)
     try:
-        checkpoint = read_checkpoint(find_model(settings.model))
         listener = _listen(settings.host, settings.port)
-    except (UnknownModel, CheckpointError, OSError) as error:
+        checkpoint = _obtain(settings.model)
+    except (StoreError, CheckpointError, OSError) as error:
         print(f"llava-server cannot start: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        log.info("stopped while the model was pulled; the next start goes on from there")
+        return 0
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = _url(listener)
 
@@ -70,6 +77,17 @@ def serve(settings: Settings) -> int:
     )
     Server(config, lifecycle).run(sockets=[listener])
     return lifecycle.exit_code
+
+
+def _obtain(model: str) -> Checkpoint:
+    """Read the model's configuration, pulling the model first where it is a hub id."""
+
+    def on_pull(reference: str) -> None:
+        log.info("pulling the model", model=reference)
+        # A container's first process, which it may be, would ignore the signal.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    return read_checkpoint(obtain_model(model, on_pull))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -29,7 +29,12 @@ class Settings(BaseSettings):
         8000, description="port to listen on; 0 takes a free one"
     )
     model: str = Field(
-        "llava-tiny", description="a name in the model store, or the path of a checkpoint"
+        "llava-tiny",
+        description="a name in the model store, the path of a checkpoint, or a hub id"
+        " (org/name, org/name@revision), which is pulled unless the store has it",
+    )
+    verify_model: bool = Field(
+        True, description="compare the model's files with its manifest before loading them"
     )
     served_model_name: str | None = Field(
         None, description="the name clients use; default: the checkpoint's folder name"

@@ -224,6 +224,22 @@ def test_other_models_are_named(model_type: Any, tmp_path: Path) -> None:
         read_checkpoint(write(tmp_path, config=config(model_type=model_type)))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "llava_llama", "architectures": ["LlavaLlamaForCausalLM"]},
+        {"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]},  # the first releases
+        {"model_type": "llava_mistral", "architectures": ...},
+    ],
+)
+def test_a_released_layout_says_how_to_convert_it(changes: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "v1.5 7b"
+    folder.mkdir()
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(write(folder, config=config(**changes)))
+    assert f"convert it first: python -m model_store convert '{folder}'" in str(caught.value)
+
+
 def test_other_towers_are_refused(tmp_path: Path) -> None:
     tower = {**LLAVA_1_5["vision_config"], "model_type": "siglip_vision_model"}
     with pytest.raises(CheckpointError, match="CLIP"):

@@ -1,7 +1,10 @@
 """`python -m server` where it cannot start: exit codes and what it says."""
 
+import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from model_store.store import find_model
 from server.settings import Settings
+from tests.model_store.playing_hub import Repo, playing_hub
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.upper().startswith("LLAVA_")}
 
@@ -90,13 +95,40 @@ def taken() -> Iterator[socket.socket]:
 
 
 @pytest.fixture(scope="module")
-def refused(taken: socket.socket) -> dict[str, Ended]:
+def refused(
+    taken: socket.socket, damaged: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Ended]:
     """Start all that must end by itself but imports much first, side by side."""
-    processes = {
-        "unknown model": start("--model", "no-such-model", "--port", "0"),
-        "taken port": start("--port", str(taken.getsockname()[1])),
-    }
-    return {name: end(process) for name, process in processes.items()}
+    with playing_hub() as hub:
+        config = json.dumps({"model_type": "llava_llama"}).encode()
+        (released := Repo()).commit("main", {"config.json": config})
+        hub.repos["org/released"] = released
+        online = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_OFFLINE": "0",
+            "LLAVA_STORE": str(tmp_path_factory.mktemp("store")),
+        }
+        offline = online | {"HF_HUB_OFFLINE": "1"}
+        processes = {
+            "unknown model": start("--model", "no-such-model", "--port", "0"),
+            "taken port": start("--port", str(taken.getsockname()[1])),
+            "damaged model": start("--model", str(damaged), "--port", "0"),
+            "released model": start("--model", "org/released", "--port", "0", **online),
+            "unknown hub id": start("--model", "org/none@v1", "--port", "0", **online),
+            "offline": start("--model", "org/other", "--port", "0", **offline),
+        }
+        return {name: end(process) for name, process in processes.items()}
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the embedded model with a bit of its weights flipped."""
+    folder = tmp_path_factory.mktemp("models") / "damaged"
+    shutil.copytree(find_model("llava-tiny"), folder)
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1000] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -104,6 +136,9 @@ def refused(taken: socket.socket) -> dict[str, Ended]:
     [
         ("unknown model", r"no model 'no-such-model': neither in the store \(.*model_store\) nor"),
         ("taken port", r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"),
+        ("released model", r"convert it first: python -m model_store convert /\S+/org/released"),
+        ("unknown hub id", r"no model 'org/none@v1': .*; the hub at \S+ has no org/none, or"),
+        ("offline", r"no model 'org/other': .*; HF_HUB_OFFLINE is set, so org/other cannot be"),
     ],
 )
 def test_a_server_that_cannot_start_exits_with_one(
@@ -111,8 +146,37 @@ def test_a_server_that_cannot_start_exits_with_one(
 ) -> None:
     ended = refused[case]
     assert ended.code == 1
-    assert re.fullmatch(f"llava-server cannot start: .*{said}.*\n", ended.err)
+    assert re.fullmatch(f"llava-server cannot start: .*{said}.*", ended.err.splitlines()[-1])
+    assert "Traceback" not in ended.err
     assert ended.out == ""
+
+
+def test_a_damaged_model_is_not_loaded(damaged: Path, refused: dict[str, Ended]) -> None:
+    ended = refused["damaged model"]
+    assert ended.code == 1
+    assert f"{damaged} is not as its manifest says: model.safetensors: SHA-256 is " in ended.err
+    assert "--no-verify-model" in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+
+
+def test_a_server_that_pulls_can_be_told_to_stop(tmp_path: Path) -> None:
+    with playing_hub() as hub:
+        (repo := Repo()).commit("main", {"config.json": b"{}", "a.safetensors": bytes(1000)})
+        hub.repos["org/slow"], hub.stall = repo, "a.safetensors"
+        online = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "300",
+            "LLAVA_STORE": str(tmp_path),
+        }
+        process = start("--model", "org/slow", "--port", "0", **online)
+        assert hub.stalled.wait(60)
+        process.send_signal(signal.SIGTERM)
+        ended = end(process)
+    assert ended.code == 0
+    assert "stopped while the model was pulled" in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_importing_the_program_starts_nothing() -> None:

@@ -44,6 +44,8 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
         (["--gpu-memory-utilization", "1"], "gpu_memory_utilization", 1.0),
         (["--drain-timeout-s", "0.5"], "drain_timeout_s", 0.5),
         (["--log-format", "json"], "log_format", "json"),
+        (["--no-verify-model"], "verify_model", False),
+        (["--verify-model"], "verify_model", True),
     ],
 )
 def test_options(arguments: list[str], name: str, value: object) -> None:
@@ -72,8 +74,8 @@ def test_every_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> Non
         other = {"accelerator": "cpu", "log_level": "error", "log_format": "json"}.get(name)
         if other is None:
             other = {str: "text", float: "0.5", bool: "true"}.get(type(field.default), "7")
-        if name == "enforce_eager":
-            other = "true"
+        if name in ("enforce_eager", "verify_model"):
+            other = str(not field.default).lower()
         monkeypatch.setenv(f"LLAVA_{name.upper()}", other)
     settings = options()
     assert [

@@ -1,0 +1,36 @@
+"""`python -m model_store`: list, show, verify and pull models."""
+
+import sys
+
+import typer
+
+from model_store.commands.listing import list_models
+from model_store.commands.pull import pull_model
+from model_store.commands.show import show
+from model_store.commands.verify import verify_model
+from model_store.errors import StoreError
+
+app = typer.Typer(
+    name="python -m model_store",
+    help="The models that the server can load. docs/model-store.md says more.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(list_models)
+app.command("show")(show)
+app.command("verify")(verify_model)
+app.command("pull")(pull_model)
+
+
+def main() -> None:
+    """Run a command; an error that we know is one line and exit code 1, no traceback."""
+    try:
+        app(prog_name="python -m model_store")
+    except (StoreError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""`pull`: from the hub into the user's store."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from model_store.config import read_config
+from model_store.pull import pull
+from model_store.released import convert_command, is_released
+from model_store.sizes import readable
+
+
+def pull_model(
+    repo: Annotated[str, typer.Argument(help="the hub's id of the model: org/name")],
+    revision: Annotated[str, typer.Option(help="a branch, tag or commit")] = "main",
+    allow_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--allow-pickle", help="take weights whose loading may run their maker's code"
+        ),
+    ] = False,
+) -> None:
+    """Download a model into the store, verify it, and pin its revision.
+
+    Run again to go on where a download was cut off, or to mend a damaged model.
+    """
+    try:
+        pulled = pull(repo, revision, allow_pickle=allow_pickle)
+    except KeyboardInterrupt:
+        print("interrupted; pull again to go on from here", file=sys.stderr, flush=True)
+        os._exit(130)  # a usual exit would wait for downloads that hang
+    manifest = pulled.manifest
+    done = "pulled" if pulled.downloaded else "already there, nothing was pulled"
+    print(f"{repo} at {manifest.revision}: {done}; {readable(manifest.size)} in {pulled.folder}")
+    if is_released(read_config(pulled.folder)):
+        print("It has LLaVA's released layout; to serve it, convert it first:")
+        print(f"  {convert_command(pulled.folder)}")

@@ -1,0 +1,21 @@
+"""Tells LLaVA's own released layout from the Hugging Face one."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+ARCHITECTURES: Final = frozenset({"LlavaLlamaForCausalLM", "LlavaMistralForCausalLM"})
+MODEL_TYPES: Final = frozenset({"llava_llama", "llava_mistral"})
+
+
+def is_released(config: Mapping[str, Any]) -> bool:
+    """Tell whether a config.json is that of a released LLaVA, which has to be converted first."""
+    architectures = config.get("architectures")
+    named = ARCHITECTURES.intersection(architectures) if isinstance(architectures, list) else ()
+    return bool(named) or config.get("model_type") in MODEL_TYPES
+
+
+def convert_command(folder: Path) -> str:
+    """Return the command line that converts a released checkpoint."""
+    return f"python -m model_store convert {shlex.quote(str(folder))}"

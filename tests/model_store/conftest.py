@@ -1,0 +1,23 @@
+"""A store of the test's own, and a hub to pull from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.model_store.playing_hub import PlayedHub, playing_hub
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the user's store, still empty."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("LLAVA_STORE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def played() -> Iterator[PlayedHub]:
+    """Return a hub without repositories."""
+    with playing_hub() as hub:
+        yield hub
