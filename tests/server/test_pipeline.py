@@ -32,7 +32,9 @@ from server.media.image_processor import preprocess
 from server.media.load import MediaLoader
 from server.metrics import Metrics
 from server.pipeline import Pipeline, _all
-from server.prompt import PromptBuilder, read_tokenizer
+from server.prompt.builder import PromptBuilder
+from server.prompt.format import prompt_format
+from server.prompt.tokenizer import read_tokenizer
 from server.protocol.request import ChatCompletionRequest, parse_request
 from server.record import RequestRecord
 from server.vision.batcher import VisionBatcher
@@ -86,7 +88,9 @@ class Stages:
             media=self.media,
             vision=self.vision,
             cache=self.cache,
-            prompt=PromptBuilder(tokenizer, self.checkpoint.text, engine.max_model_len),
+            prompt=PromptBuilder(
+                prompt_format(tokenizer, self.checkpoint.text), engine.max_model_len
+            ),
             engine=engine,
             metrics=self.metrics,
         )
