@@ -82,7 +82,7 @@ class ChatTemplate:
         )
 
     def _shows_words(self, *, as_parts: bool) -> bool:
-        """Try a message of this shape. A template for strings fails on parts, or prints the list."""
+        """Try a message of this shape; on parts, one for strings fails or prints the list."""
         marks = Marks()
         turn = Turn("user", "words", 1)
         try:

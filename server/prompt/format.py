@@ -53,11 +53,11 @@ def prompt_format(
 
 def _infer(text: TextConfig, tokenizer: PromptTokenizer) -> str:
     """Return the template of a checkpoint that does not name one: a converted one, mostly."""
+    is_yi = text.language_model == "llama" and tokenizer.token_id("<|im_start|>") is not None
     if text.model_type == "llava_next" and text.language_model == "mistral":
         return "mistral_instruct"
-    if text.model_type == "llava_next" and text.language_model == "llama":
-        if tokenizer.token_id("<|im_start|>") is not None:
-            return "chatml_direct"
+    if text.model_type == "llava_next" and is_yi:
+        return "chatml_direct"
     # No Vicuna, and so not trained by LLaVA's authors: its own template knows better.
     if tokenizer.token_id("</s>") is None and text.chat_template is not None:
         return CHAT_TEMPLATE

@@ -16,7 +16,7 @@ class TemplateRefusal(TemplateRuntimeError):
 
 
 class Generation(Extension):
-    """`{% generation %} … {% endgeneration %}`: what training learns from; here, just its content."""
+    """`{% generation %} … {% endgeneration %}`: a mark for training, here just its content."""
 
     tags = frozenset({"generation"})
 

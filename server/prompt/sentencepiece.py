@@ -1,4 +1,4 @@
-"""Where a SentencePiece tokenizer puts a space that nobody wrote, and how a tokenizer.json says so."""
+"""Where SentencePiece puts a space that nobody wrote, and how a tokenizer.json says so."""
 
 from collections.abc import Iterator
 from typing import Any, Final, Literal

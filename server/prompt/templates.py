@@ -1,4 +1,4 @@
-"""LLaVA's conversation templates, as `conv_templates` and `get_prompt` of the released code have them.
+"""LLaVA's conversation templates, as the released code's `conv_templates` and `get_prompt`.
 
 A request's system text replaces the template's; an empty one leaves none. Images come at the front
 of their turn, each followed by a newline.

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from server.checkpoint import CheckpointError, TextConfig
 from server.prompt.segments import ImageSlot, Literal, Segment
-from server.prompt.sentencepiece import SPACE, PrefixSpace, without_prefix_space
+from server.prompt.sentencepiece import SPACE, without_prefix_space
 
 # Added tokens spelt like this steer the model even where the file does not call them special.
 CONTROL: Final = re.compile(r"<[^\s<>]+>")
@@ -118,9 +118,11 @@ def _is_control(token: dict[str, Any]) -> bool:
 
 
 def _splitter(controls: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern for the longest control token; one that matches nothing without any."""
+    """Return a pattern for control tokens, the longest first; it may match nothing."""
     longest_first = sorted(controls, key=len, reverse=True)
-    return re.compile("(" + "|".join(map(re.escape, longest_first)) + ")" if longest_first else "(?!)")
+    return re.compile(
+        "(" + "|".join(map(re.escape, longest_first)) + ")" if longest_first else "(?!)"
+    )
 
 
 def _text_only(content: dict[str, Any], controls: Iterable[str]) -> Tokenizer:

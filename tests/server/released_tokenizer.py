@@ -1,8 +1,8 @@
 """The released code's way from a prompt's text to token ids, restated over SentencePiece itself.
 
-`tokenizer_image_token` calls transformers' slow LlamaTokenizer on each chunk between images. That one
-splits at special tokens, then gives each stretch to SentencePiece: with its dummy prefix (`legacy`),
-or without, after putting a space in front of the chunk.
+`tokenizer_image_token` calls transformers' slow LlamaTokenizer on each chunk between images. That
+one splits at special tokens, then gives each stretch to SentencePiece: with its dummy prefix
+(`legacy`), or without, after putting a space in front of the chunk.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Every conversation template, against the released code's prompts and a real SentencePiece model."""
+"""Every conversation template, against the released code's prompts and a SentencePiece model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
+from tokenizers.models import BPE
 
 from server.checkpoint import Checkpoint, TextConfig
 from server.errors import InvalidValue
@@ -30,8 +31,9 @@ HUMAN = (
     "helpful, detailed, and polite answers to the human's questions."
 )
 LLAMA_2 = (
-    "You are a helpful language and vision assistant. You are able to understand the visual content "
-    "that the user provides, and assist the user with a variety of tasks using natural language."
+    "You are a helpful language and vision assistant. You are able to understand the visual "
+    "content that the user provides, and assist the user with a variety of tasks using natural "
+    "language."
 )
 MPT = (
     "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and "
@@ -78,8 +80,7 @@ PROMPTS = {
         "<|im_start|>user\n<image>\nWhat is this?<|im_end|>"
         "<|im_start|>assistant\nA red cat.<|im_end|>"
         "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|><|im_start|>assistant\n",
-        f"<|im_start|>system\n{MPT}<|im_end|>"
-        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+        f"<|im_start|>system\n{MPT}<|im_end|><|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
     ),
     "plain": ("<image>\nWhat is this?\nA red cat.\n<image>\n<image>\nAnd these?\n", "Hi\n"),
 }
@@ -192,9 +193,7 @@ def test_ids_of_a_byte_level_tokenizer(
 
 
 @pytest.mark.parametrize("conv_mode", SYSTEMS)
-def test_a_system_message_replaces_the_templates(
-    conv_mode: str, model: SentencePieceModel
-) -> None:
+def test_a_system_message_replaces_the_templates(conv_mode: str, model: SentencePieceModel) -> None:
     prompts = prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
     for system, prompt in zip(("Be brief.", ""), SYSTEMS[conv_mode], strict=True):
         asked = [message("system", system), message("user", "Hi")]
@@ -240,7 +239,9 @@ TEXTS = st.text(st.sampled_from("ab C1.\n\t ▁<s/>|[]#:é日😀"), min_size=1,
 def test_any_words(
     model: SentencePieceModel, system: str, question: str, answer: str, files: Files
 ) -> None:
-    assume(not any(name in words for name in model.specials for words in (system, question, answer)))
+    assume(
+        not any(name in words for name in model.specials for words in (system, question, answer))
+    )
     assume(question.strip())
     tokenizer = convert(model, files.scheme)
     turns = [
@@ -314,7 +315,9 @@ def test_what_ends_an_answer(conv_mode: str, stop: Stop, model: SentencePieceMod
     assert prompt_format(convert(model, "prepend"), text_config(model, conv_mode)).stop == stop
 
 
-def test_a_stop_that_is_a_token_stops_as_one(model: SentencePieceModel, tokenizer: Tokenizer) -> None:
+def test_a_stop_that_is_a_token_stops_as_one(
+    model: SentencePieceModel, tokenizer: Tokenizer
+) -> None:
     text = text_config(model, "chatml_direct")
     im_end = model.specials["<|im_end|>"]
     assert prompt_format(convert(model, "prepend"), text).stop == Stop((), (im_end,))
@@ -328,3 +331,15 @@ def test_an_image_still_needs_words(model: SentencePieceModel) -> None:
     prompts = prompt_format(convert(model, "prepend"), text_config(model, "plain"))
     with pytest.raises(InvalidValue, match="no text"):
         ids_of(prompts, [message("user", " ", 1)])
+
+
+def test_merges_that_spell_a_special_token_are_not_made(model: SentencePieceModel) -> None:
+    pieces = ["<unk>", "<s>", "</s>", "▁", "<", "/", "s", ">", "</", "s>"]
+    merges = [("<", "/"), ("s", ">"), ("</", "s>")]
+    vocab = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(BPE(vocab, merges, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Prepend("▁")
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    text = text_config(model, "plain", add_bos_token=True)
+    ids = ids_of(prompt_format(tokenizer, text), [message("user", "</s>")])
+    assert [pieces[token_id] for token_id in ids] == ["<s>", "▁", "</", "s>", "<unk>"]
