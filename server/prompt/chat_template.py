@@ -40,6 +40,7 @@ class ChatTemplate:
             raise CheckpointError(f"the chat template is not valid: {error}") from None
         self._special_tokens = special_tokens
         self._image_token = image_token
+        self._marks = re.compile(f"({Marks.PATTERN}|{re.escape(image_token)})")
         self._takes_parts = self._shows_words(as_parts=True)
         if not self._takes_parts and not self._shows_words(as_parts=False):
             raise CheckpointError("the chat template cannot render a user's message")
@@ -49,12 +50,12 @@ class ChatTemplate:
 
         Raises `InvalidValue` where the template refuses it or does not place each image.
         """
-        marks = Marks()
+        marks = Marks(self._image_token)
         messages = [] if system is None else [Turn("system", system, 0)]
         rendered = self._run(
             [_message(turn, marks, as_parts=self._takes_parts) for turn in [*messages, *turns]]
         )
-        segments = list(marks.segments(rendered, self._image_token))
+        segments = list(marks.segments(rendered, self._marks))
         _check_images(segments, sum(turn.num_images for turn in turns))
         return segments
 
@@ -83,42 +84,42 @@ class ChatTemplate:
 
     def _shows_words(self, *, as_parts: bool) -> bool:
         """Try a message of this shape; on parts, one for strings fails or prints the list."""
-        marks = Marks()
+        marks = Marks(self._image_token)
         turn = Turn("user", "words", 1)
         try:
             rendered = self._render([_message(turn, marks, as_parts=as_parts)])
         except Exception:  # as above
             return False
-        shown = Words("words") in marks.segments(rendered, self._image_token)
+        shown = Words("words") in marks.segments(rendered, self._marks)
         return shown and "'type'" not in rendered
 
 
 class Marks:
     """Stands for the words of one conversation, in marks that nobody can guess."""
 
-    def __init__(self) -> None:
+    PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
+
+    def __init__(self, image_token: str) -> None:
         self._nonce = secrets.token_hex(16)
-        self._words: list[str] = []
-        self.image = f"{self._nonce}:image;"
+        self.image = self._mark(0)
+        self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
 
     def words(self, text: str) -> str:
         """Return a mark for `text`, between its own white space, which templates like to trim."""
         core = text.strip()
         if not core:
             return text
-        self._words.append(core)
-        return text.replace(core, f"{self._nonce}:{len(self._words) - 1};", 1)
+        mark = self._mark(len(self._segments))
+        self._segments[mark] = Words(core)
+        return text.replace(core, mark, 1)
 
-    def segments(self, rendered: str, image_token: str) -> Iterator[Segment]:
+    def segments(self, rendered: str, marks: re.Pattern[str]) -> Iterator[Segment]:
         """Put words and image slots where their marks, or the template's image tokens, are."""
-        mark = re.compile(f"({self._nonce}:(?:image|[0-9]+);|{re.escape(image_token)})")
-        for index, part in enumerate(mark.split(rendered)):
-            if index % 2 == 0:
-                yield Literal(part)
-            elif part in (self.image, image_token):
-                yield ImageSlot()
-            else:
-                yield Words(self._words[int(part[len(self._nonce) + 1 : -1])])
+        for part in marks.split(rendered):
+            yield self._segments.get(part) or Literal(part)
+
+    def _mark(self, index: int) -> str:
+        return f"{self._nonce}:{index};"
 
 
 def _message(turn: Turn, marks: Marks, *, as_parts: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class TemplateRefusal(TemplateRuntimeError):
 class Generation(Extension):
     """`{% generation %} … {% endgeneration %}`: a mark for training, here just its content."""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         """Return the nodes inside the block."""
