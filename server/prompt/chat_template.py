@@ -22,6 +22,8 @@ log = get_logger(__name__)
 
 Conversation = list[dict[str, Any]]
 
+# What a template is tried with: a conversation, or if it cannot render one, its first turn.
+PROBE: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
 # How much of a template's own complaint a client gets to see.
 MAX_COMPLAINT: Final = 200
 
@@ -41,9 +43,7 @@ class ChatTemplate:
         self._special_tokens = special_tokens
         self._image_token = image_token
         self._marks = re.compile(f"({Marks.PATTERN}|{re.escape(image_token)})")
-        self._takes_parts = self._shows_words(as_parts=True)
-        if not self._takes_parts and not self._shows_words(as_parts=False):
-            raise CheckpointError("the chat template cannot render a user's message")
+        self._takes_parts = self._find_shape()
 
     def render(self, system: str | None, turns: Sequence[Turn]) -> list[Segment]:
         """Render a conversation up to where the answer begins.
@@ -82,16 +82,24 @@ class ChatTemplate:
             **self._special_tokens,
         )
 
-    def _shows_words(self, *, as_parts: bool) -> bool:
-        """Try a message of this shape; on parts, one for strings fails or prints the list."""
+    def _find_shape(self) -> bool:
+        """Return whether the template takes parts. Raises `CheckpointError`."""
+        for turns in (PROBE, PROBE[:1]):
+            for as_parts in (True, False):
+                if self._shows(turns, as_parts=as_parts):
+                    return as_parts
+        raise CheckpointError("the chat template does not show what a user says")
+
+    def _shows(self, turns: Sequence[Turn], *, as_parts: bool) -> bool:
+        """Try messages of this shape; on parts, one for strings fails or prints the lists."""
         marks = Marks(self._image_token)
-        turn = Turn("user", "words", 1)
+        messages = [_message(turn, marks, as_parts=as_parts) for turn in turns]
         try:
-            rendered = self._render([_message(turn, marks, as_parts=as_parts)])
+            segments = list(marks.segments(self._render(messages), self._marks))
         except Exception:  # as above
             return False
-        shown = Words("words") in marks.segments(rendered, self._marks)
-        return shown and "'type'" not in rendered
+        prints_lists = any("'type'" in each.text for each in segments if isinstance(each, Literal))
+        return all(Words(turn.text) in segments for turn in turns) and not prints_lists
 
 
 class Marks:
