@@ -1,7 +1,8 @@
 """What a checkpoint says about itself: shapes, preprocessing, template, token ids."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -55,15 +56,26 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """The language model's side: context, token ids, template and sampling defaults."""
+    """The language model's side: context, token ids, template and sampling defaults.
+
+    What is None is not said by the checkpoint. `special_tokens` and `chat_template` are what
+    transformers would render the checkpoint's own template with.
+    """
 
     max_position_embeddings: int
     image_token_id: int
-    bos_token: str
+    bos_token: str | None
     eos_token: str
-    conv_mode: str
+    conv_mode: str | None
     temperature: float
     top_p: float
+    model_type: str = "llava"
+    language_model: str = "llama"
+    image_start_end: bool = False  # <im_start> and <im_end> around each image
+    add_bos_token: bool | None = None
+    legacy: bool | None = None  # LlamaTokenizer's: a space after each special token
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    chat_template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +192,41 @@ def _text_config(path: Path, config: dict[str, Any]) -> TextConfig:
         # LLaVA-1.5's converted configs leave out what equals transformers' Llama defaults.
         max_position_embeddings=config["text_config"].get("max_position_embeddings", 2048),
         image_token_id=config["image_token_index"],
-        bos_token=_token(tokenizer["bos_token"]),
+        bos_token=None if tokenizer["bos_token"] is None else _token(tokenizer["bos_token"]),
         eos_token=_token(tokenizer["eos_token"]),
-        conv_mode=config.get("conv_mode", "vicuna_v1"),
+        conv_mode=config.get("conv_mode"),
         temperature=0.0 if greedy else _number(generation.get("temperature")),
         top_p=_number(generation.get("top_p")),
+        model_type=config["model_type"],
+        language_model=config["text_config"].get("model_type", "llama"),
+        image_start_end=bool(config.get("mm_use_im_start_end")),
+        add_bos_token=tokenizer.get("add_bos_token"),
+        legacy=tokenizer.get("legacy"),
+        special_tokens={
+            name: _token(token)
+            for name, token in tokenizer.items()
+            if name.endswith("_token") and isinstance(token, str | dict)
+        },
+        chat_template=_chat_template(path, tokenizer),
     )
+
+
+def _chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:
+    """Return the checkpoint's own template, from the newest of the places that have held it."""
+    file = path / "chat_template.jinja"
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError):
+        raise CheckpointError(f"{file} cannot be read") from None
+    processor = _read_json(path / "chat_template.json", required=False)
+    template = processor.get("chat_template", tokenizer.get("chat_template"))
+    if isinstance(template, list):  # several by name, as transformers has saved them
+        template = {each["name"]: each["template"] for each in template}.get("default")
+    if template is not None and not isinstance(template, str):
+        raise CheckpointError(f"{path}: the chat template is not text")
+    return template
 
 
 def _number(value: float | None) -> float:

@@ -20,7 +20,9 @@ from server.media.fetch import Fetcher
 from server.media.load import MediaLoader
 from server.metrics import Metrics
 from server.pipeline import Pipeline
-from server.prompt import PromptBuilder, read_tokenizer
+from server.prompt.builder import PromptBuilder
+from server.prompt.format import PromptFormat, prompt_format
+from server.prompt.tokenizer import read_tokenizer
 from server.protocol.request import parse_request
 from server.record import RequestRecord
 from server.settings import Settings
@@ -42,18 +44,22 @@ async def load_pipeline(
 ) -> tuple[Pipeline, Engine]:
     """Load the model and connect the stages; `stack` closes what was opened.
 
-    The event loop stays free: weights and engine are loaded in threads. The vision side comes
-    first, since it takes a moment and tells early that a checkpoint is not what it claims.
+    The event loop stays free: weights and engine are loaded in threads. Prompt and vision side
+    come first, since they take a moment and tell early that a checkpoint is not what it claims.
     Raises `CheckpointError`.
     """
     if settings.verify_model:
         await asyncio.to_thread(check_files, checkpoint.path)
+    prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
     engine = await asyncio.to_thread(_start_engine, settings, checkpoint, model_name, device)
     stack.callback(engine.close)
     torch.set_num_threads(settings.vision_threads or _spare_cores())
-    pipeline = _connect(settings, checkpoint, model_name, metrics, engine, vision_model, stack)
+    prompt = PromptBuilder(prompts, engine.max_model_len)
+    pipeline = _connect(
+        settings, checkpoint, model_name, metrics, engine, vision_model, prompt, stack
+    )
     await _warm_up(pipeline, model_name)
     return pipeline, engine
 
@@ -65,6 +71,7 @@ def _connect(
     metrics: Metrics,
     engine: Engine,
     vision_model: VisionModel,
+    prompt: PromptBuilder,
     stack: AsyncExitStack,
 ) -> Pipeline:
     fetcher = Fetcher(max_bytes=settings.max_image_bytes, timeout_s=settings.fetch_timeout_s)
@@ -90,12 +97,14 @@ def _connect(
         media=media,
         vision=vision,
         cache=ImageEmbedsCache(settings.image_cache_bytes, metrics),
-        prompt=PromptBuilder(
-            read_tokenizer(checkpoint.path), checkpoint.text, engine.max_model_len
-        ),
+        prompt=prompt,
         engine=engine,
         metrics=metrics,
     )
+
+
+def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:
+    return prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode)
 
 
 def _start_engine(

@@ -16,7 +16,9 @@ from server.errors import ImageError, ModelNotFound, TooManyImages
 from server.generation import Generation
 from server.media.load import LoadedImage, MediaLoader
 from server.metrics import Metrics
-from server.prompt import Prompt, PromptBuilder, split_turns
+from server.prompt.builder import Prompt, PromptBuilder
+from server.prompt.format import Stop
+from server.prompt.turns import split_turns
 from server.protocol.request import ChatCompletionRequest, ImageReference
 from server.record import RequestRecord
 from server.vision.batcher import VisionBatcher
@@ -109,15 +111,21 @@ class Pipeline:
             return await asyncio.to_thread(self._prompt.build, request.messages, image_lengths)
 
     def _sampling(self, request: ChatCompletionRequest, prompt_length: int) -> Sampling:
-        """Take the request's wishes, else the checkpoint's; the answer fits into the context."""
+        """Take the request's wishes, else the checkpoint's; the answer fits into the context.
+
+        The template's own stop ends an answer as EOS does, and is ignored where EOS is.
+        """
+        ignore_eos = bool(request.ignore_eos)
+        stop = Stop((), ()) if ignore_eos else self._prompt.stop
         room = self._engine.max_model_len - prompt_length
         return Sampling(
             max_tokens=min(request.token_limit or room, room),
             temperature=_either(request.temperature, self._temperature),
             top_p=_either(request.top_p, self._top_p),
             seed=request.seed,
-            stop=request.stop_strings,
-            ignore_eos=bool(request.ignore_eos),
+            stop=[*request.stop_strings, *stop.strings],
+            ignore_eos=ignore_eos,
+            stop_token_ids=stop.token_ids,
         )
 
 

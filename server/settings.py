@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     served_model_name: str | None = Field(
         None, description="the name clients use; default: the checkpoint's folder name"
     )
+    conv_mode: str | None = Field(
+        None,
+        description="conversation template, or chat_template for the checkpoint's own; default: "
+        "the one the checkpoint was trained with",
+    )
     accelerator: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
     )

@@ -29,6 +29,7 @@ class Sampling:
     seed: int | None
     stop: Sequence[str]
     ignore_eos: bool
+    stop_token_ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

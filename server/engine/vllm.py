@@ -154,6 +154,7 @@ def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
         top_p=sampling.top_p,
         seed=sampling.seed,
         stop=list(sampling.stop),
+        stop_token_ids=list(sampling.stop_token_ids),
         ignore_eos=sampling.ignore_eos,
         output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
     )

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from model_store.store import find_model
 from server.checkpoint import Checkpoint, read_checkpoint
 from server.metrics import Metrics
-from server.prompt import read_tokenizer
+from server.prompt.tokenizer import read_tokenizer
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("server", derandomize=True, database=None, deadline=None)

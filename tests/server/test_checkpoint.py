@@ -95,7 +95,10 @@ def test_a_converted_llava_1_5(tmp_path: Path) -> None:
             text_hidden_size=4096,
         ),
         image=ImageConfig(336, "pad", CLIP_MEAN, CLIP_STD),
-        text=TextConfig(4096, 32000, "<s>", "</s>", "vicuna_v1", 1.0, 1.0),
+        text=TextConfig(
+            *(4096, 32000, "<s>", "</s>", None, 1.0, 1.0),
+            special_tokens={"bos_token": "<s>", "eos_token": "</s>"},
+        ),
     )
 
 
@@ -203,7 +206,7 @@ def test_template_and_tokens(tmp_path: Path) -> None:
     tokens = {"bos_token": "<b>", "eos_token": "<e>"}
     changed = config(conv_mode="plain", text_config={}, image_token_index=7)
     text = read_checkpoint(write(tmp_path, config=changed, tokenizer_config=tokens)).text
-    assert text == TextConfig(2048, 7, "<b>", "<e>", "plain", 1.0, 1.0)
+    assert text == TextConfig(2048, 7, "<b>", "<e>", "plain", 1.0, 1.0, special_tokens=tokens)
 
 
 @pytest.mark.parametrize("file", ["config", "tokenizer_config"])

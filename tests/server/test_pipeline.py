@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -32,7 +32,9 @@ from server.media.image_processor import preprocess
 from server.media.load import MediaLoader
 from server.metrics import Metrics
 from server.pipeline import Pipeline, _all
-from server.prompt import PromptBuilder, read_tokenizer
+from server.prompt.builder import PromptBuilder
+from server.prompt.format import prompt_format
+from server.prompt.tokenizer import read_tokenizer
 from server.protocol.request import ChatCompletionRequest, parse_request
 from server.record import RequestRecord
 from server.vision.batcher import VisionBatcher
@@ -74,7 +76,11 @@ class Stages:
         self.cache = ImageEmbedsCache(100 * 1024 * 1024, self.metrics)
 
     def pipeline(
-        self, engine: FakeEngine, temperature: float = 0.5, top_p: float = 0.8
+        self,
+        engine: FakeEngine,
+        temperature: float = 0.5,
+        top_p: float = 0.8,
+        conv_mode: str | None = None,
     ) -> Pipeline:
         """Return a pipeline that ends in `engine`."""
         tokenizer = read_tokenizer(self.checkpoint.path)
@@ -86,7 +92,9 @@ class Stages:
             media=self.media,
             vision=self.vision,
             cache=self.cache,
-            prompt=PromptBuilder(tokenizer, self.checkpoint.text, engine.max_model_len),
+            prompt=PromptBuilder(
+                prompt_format(tokenizer, self.checkpoint.text, conv_mode), engine.max_model_len
+            ),
             engine=engine,
             metrics=self.metrics,
         )
@@ -277,6 +285,34 @@ async def test_what_a_request_wishes_goes_before_the_checkpoints_defaults(stages
     assert (sampling.temperature, sampling.top_p) == (0.0, 0.1)
     assert (sampling.seed, list(sampling.stop), sampling.max_tokens) == (5, ["a", "b"], 9)
     assert sampling.ignore_eos is False
+
+
+@pytest.mark.parametrize(
+    ("conv_mode", "wishes", "stop"),
+    [
+        ("llava_v0", {"stop": "a"}, ["a", "###"]),
+        ("llava_v0", {"stop": "a", "ignore_eos": True}, ["a"]),
+        ("vicuna_v1", {}, []),
+    ],
+)
+async def test_the_templates_own_stop_ends_an_answer(
+    conv_mode: str, wishes: dict[str, Any], stop: list[str], stages: Stages
+) -> None:
+    engine = FakeEngine(ANSWER)
+    await answer(stages.pipeline(engine, conv_mode=conv_mode), asking(**wishes))
+    assert list(engine.calls[0].sampling.stop) == stop
+    assert list(engine.calls[0].sampling.stop_token_ids) == []
+
+
+@pytest.mark.parametrize("ignore_eos", [False, True])
+async def test_a_stop_that_is_a_token_is_told_as_one(ignore_eos: bool, stages: Stages) -> None:
+    text = replace(stages.checkpoint.text, eos_token="<unk>")  # so "</s>" is not the EOS
+    stages = replace(stages, checkpoint=replace(stages.checkpoint, text=text))
+    engine = FakeEngine(ANSWER)
+    await answer(stages.pipeline(engine), asking(ignore_eos=ignore_eos))
+    eos = read_tokenizer(stages.checkpoint.path).token_to_id("</s>")
+    assert list(engine.calls[0].sampling.stop_token_ids) == ([] if ignore_eos else [eos])
+    assert list(engine.calls[0].sampling.stop) == []
 
 
 async def test_without_wishes_the_checkpoints_defaults_hold(stages: Stages) -> None:

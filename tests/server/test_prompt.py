@@ -11,7 +11,9 @@ from tokenizers import Tokenizer
 from model_store.recipe import conversation
 from server.checkpoint import Checkpoint, CheckpointError
 from server.errors import ContextLengthExceeded, InvalidValue
-from server.prompt import Placeholder, Prompt, PromptBuilder, read_tokenizer
+from server.prompt.builder import Placeholder, Prompt, PromptBuilder
+from server.prompt.format import prompt_format
+from server.prompt.tokenizer import read_tokenizer
 from server.protocol.messages import Message
 
 BOS, EOS, IMAGE = "<s>", "</s>", "<image>"
@@ -38,7 +40,7 @@ def image(length: int = 64) -> list[str]:
 @pytest.fixture
 def builder(checkpoint: Checkpoint) -> PromptBuilder:
     """Return a builder over a tokenizer of its own."""
-    return PromptBuilder(read_tokenizer(checkpoint.path), checkpoint.text, 2048)
+    return PromptBuilder(prompt_format(read_tokenizer(checkpoint.path), checkpoint.text), 2048)
 
 
 @pytest.fixture
@@ -252,13 +254,13 @@ def test_prompts_are_those_of_the_training(images: int, builder: PromptBuilder, 
 
 
 def test_context_length_names_both_numbers_and_is_exact(checkpoint: Checkpoint) -> None:
-    tokenizer = read_tokenizer(checkpoint.path)
+    prompts = prompt_format(read_tokenizer(checkpoint.path), checkpoint.text)
     asked = [message("user", IMAGE_PART, "What is this?")]
-    length = len(PromptBuilder(tokenizer, checkpoint.text, 2048).build(asked, [64]).token_ids)
-    fitting = PromptBuilder(tokenizer, checkpoint.text, length + 1).build(asked, [64])
+    length = len(PromptBuilder(prompts, 2048).build(asked, [64]).token_ids)
+    fitting = PromptBuilder(prompts, length + 1).build(asked, [64])
     assert len(fitting.token_ids) == length  # one token is left for the answer
     with pytest.raises(ContextLengthExceeded) as caught:
-        PromptBuilder(tokenizer, checkpoint.text, length).build(asked, [64])
+        PromptBuilder(prompts, length).build(asked, [64])
     assert caught.value.param == "messages"
     assert f"has {length} tokens" in caught.value.message
     assert f"context is {length} tokens" in caught.value.message
@@ -309,16 +311,10 @@ def test_an_assistant_may_begin(builder: PromptBuilder, ids: Ids) -> None:
     assert prompt.token_ids == ids(BOS, f"{SYSTEM} ASSISTANT: Hello.", EOS, "USER: Hi ASSISTANT:")
 
 
-def test_unknown_template_is_told_at_once(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
-    text = replace(checkpoint.text, conv_mode="chatml_direct")
-    with pytest.raises(CheckpointError, match="chatml_direct"):
-        PromptBuilder(tokenizer, text, 2048)
-
-
 def test_missing_special_token_is_named(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
     text = replace(checkpoint.text, bos_token="<|begin|>")
     with pytest.raises(CheckpointError, match=r"<\|begin\|>"):
-        PromptBuilder(tokenizer, text, 2048).build([message("user", "Hi")], [])
+        prompt_format(tokenizer, text)
 
 
 def test_read_tokenizer_names_what_is_missing_or_broken(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
         (["--decode-workers", "2"], "decode_workers", 2),
         (["--served-model-name", "gpt-4o"], "served_model_name", "gpt-4o"),
         (["--accelerator", "cpu"], "accelerator", "cpu"),
+        (["--conv-mode", "chatml_direct"], "conv_mode", "chatml_direct"),
         (["--gpu-memory-utilization", "1"], "gpu_memory_utilization", 1.0),
         (["--drain-timeout-s", "0.5"], "drain_timeout_s", 0.5),
         (["--log-format", "json"], "log_format", "json"),

@@ -1,0 +1,1 @@
+"""From messages to prompt_token_ids, as the checkpoint was trained."""

@@ -1,0 +1,71 @@
+"""From messages to prompt_token_ids: conversation template, tokenisation, image placeholders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.errors import ContextLengthExceeded
+from server.prompt.format import PromptFormat, Stop
+from server.prompt.segments import ImageSlot
+from server.prompt.turns import split_turns
+from server.protocol.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """The rows of one image in `token_ids`."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the engine prefills; `placeholders` are in the order of the request's images."""
+
+    token_ids: list[int]
+    placeholders: list[Placeholder]
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Tokens that stand for images."""
+        return sum(placeholder.length for placeholder in self.placeholders)
+
+
+class PromptBuilder:
+    """Renders conversations as the checkpoint was trained on them."""
+
+    def __init__(self, prompt_format: PromptFormat, max_model_len: int) -> None:
+        self._format = prompt_format
+        self._max_model_len = max_model_len
+
+    @property
+    def stop(self) -> Stop:
+        """What ends an answer, beside the tokenizer's EOS."""
+        return self._format.stop
+
+    def build(self, messages: Sequence[Message], image_lengths: Sequence[int]) -> Prompt:
+        """Tokenise a conversation, with `image_lengths[i]` placeholder tokens for image i.
+
+        Raises `InvalidValue` or `ContextLengthExceeded`.
+        """
+        system, turns = split_turns(messages)
+        segments = self._format.template.render(system, turns)
+        token_ids: list[int] = []
+        placeholders: list[Placeholder] = []
+        lengths = iter(image_lengths)
+        for piece in self._format.tokenizer.tokenize(segments):
+            if isinstance(piece, ImageSlot):
+                placeholders.append(Placeholder(len(token_ids), next(lengths)))
+                token_ids += [self._format.image_token_id] * placeholders[-1].length
+            else:
+                token_ids += piece
+        self._check_length(len(token_ids))
+        return Prompt(token_ids, placeholders)
+
+    def _check_length(self, length: int) -> None:
+        if length >= self._max_model_len:
+            raise ContextLengthExceeded(
+                f"The prompt has {length} tokens, image tokens included; the model's context is "
+                f"{self._max_model_len} tokens and must also hold the answer.",
+                "messages",
+            )

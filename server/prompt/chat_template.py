@@ -1,0 +1,147 @@
+"""A checkpoint's own chat template: Jinja in a sandbox, fed with marks instead of anyone's words.
+
+The template sees a mark where a message's words are, and these are put in after it has rendered.
+So whatever a client writes is never taken for a special token or an image by anyone.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from jinja2 import TemplateError
+
+from server.checkpoint import CheckpointError
+from server.errors import InvalidValue
+from server.logs import get_logger
+from server.prompt.jinja import TemplateRefusal, compile_template
+from server.prompt.segments import ImageSlot, Literal, Segment, Words
+from server.prompt.turns import Turn
+
+log = get_logger(__name__)
+
+Conversation = list[dict[str, Any]]
+
+# What a template is tried with: a conversation, or if it cannot render one, its first turn.
+PROBE: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
+# How much of a template's own complaint a client gets to see.
+MAX_COMPLAINT: Final = 200
+
+
+class ChatTemplate:
+    """Renders conversations by a checkpoint's template, as transformers would."""
+
+    def __init__(self, source: str, special_tokens: Mapping[str, str], image_token: str) -> None:
+        """Compile and try the template. Raises `CheckpointError`.
+
+        `special_tokens` are what the template knows by name: `{"bos_token": "<s>", …}`.
+        """
+        try:
+            self._template = compile_template(source)
+        except TemplateError as error:
+            raise CheckpointError(f"the chat template is not valid: {error}") from None
+        self._special_tokens = special_tokens
+        self._image_token = image_token
+        self._marks = re.compile(f"({Marks.PATTERN}|{re.escape(image_token)})")
+        self._takes_parts = self._find_shape()
+
+    def render(self, system: str | None, turns: Sequence[Turn]) -> list[Segment]:
+        """Render a conversation up to where the answer begins.
+
+        Raises `InvalidValue` where the template refuses it or does not place each image.
+        """
+        marks = Marks(self._image_token)
+        messages = [] if system is None else [Turn("system", system, 0)]
+        rendered = self._run(
+            [_message(turn, marks, as_parts=self._takes_parts) for turn in [*messages, *turns]]
+        )
+        segments = list(marks.segments(rendered, self._marks))
+        _check_images(segments, sum(turn.num_images for turn in turns))
+        return segments
+
+    def _run(self, conversation: Conversation) -> str:
+        try:
+            return self._render(conversation)
+        except TemplateRefusal as refusal:
+            complaint = " ".join(str(refusal).split())[:MAX_COMPLAINT]
+            raise InvalidValue(
+                f"The model's chat template refuses the messages: {complaint}", "messages"
+            ) from None
+        except Exception as error:  # a template may do anything wrong that Python can
+            log.warning("the chat template failed", reason=f"{type(error).__name__}: {error}")
+            raise InvalidValue(
+                "The model's chat template cannot render these messages.", "messages"
+            ) from None
+
+    def _render(self, conversation: Conversation) -> str:
+        return self._template.render(
+            messages=conversation,
+            tools=None,
+            documents=None,
+            add_generation_prompt=True,
+            **self._special_tokens,
+        )
+
+    def _find_shape(self) -> bool:
+        """Return whether the template takes parts. Raises `CheckpointError`."""
+        for turns in (PROBE, PROBE[:1]):
+            for as_parts in (True, False):
+                if self._shows(turns, as_parts=as_parts):
+                    return as_parts
+        raise CheckpointError("the chat template does not show what a user says")
+
+    def _shows(self, turns: Sequence[Turn], *, as_parts: bool) -> bool:
+        """Try messages of this shape; on parts, one for strings fails or prints the lists."""
+        marks = Marks(self._image_token)
+        messages = [_message(turn, marks, as_parts=as_parts) for turn in turns]
+        try:
+            segments = list(marks.segments(self._render(messages), self._marks))
+        except Exception:  # as above
+            return False
+        prints_lists = any("'type'" in each.text for each in segments if isinstance(each, Literal))
+        return all(Words(turn.text) in segments for turn in turns) and not prints_lists
+
+
+class Marks:
+    """Stands for the words of one conversation, in marks that nobody can guess."""
+
+    PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
+
+    def __init__(self, image_token: str) -> None:
+        self._nonce = secrets.token_hex(16)
+        self.image = self._mark(0)
+        self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
+
+    def words(self, text: str) -> str:
+        """Return a mark for `text`, between its own white space, which templates like to trim."""
+        core = text.strip()
+        if not core:
+            return text
+        mark = self._mark(len(self._segments))
+        self._segments[mark] = Words(core)
+        return text.replace(core, mark, 1)
+
+    def segments(self, rendered: str, marks: re.Pattern[str]) -> Iterator[Segment]:
+        """Put words and image slots where their marks, or the template's image tokens, are."""
+        for part in marks.split(rendered):
+            yield self._segments.get(part) or Literal(part)
+
+    def _mark(self, index: int) -> str:
+        return f"{self._nonce}:{index};"
+
+
+def _message(turn: Turn, marks: Marks, *, as_parts: bool) -> dict[str, Any]:
+    words = marks.words(turn.text)
+    if not as_parts:
+        return {"role": turn.role, "content": f"{marks.image}\n" * turn.num_images + words}
+    images = [{"type": "image"} for _ in range(turn.num_images)]
+    return {"role": turn.role, "content": [*images, {"type": "text", "text": words}]}
+
+
+def _check_images(segments: Sequence[Segment], expected: int) -> None:
+    placed = sum(isinstance(segment, ImageSlot) for segment in segments)
+    if placed != expected:
+        raise InvalidValue(
+            f"The model's chat template places {placed} images where the messages hold {expected}.",
+            "messages",
+        )

@@ -1,0 +1,50 @@
+"""Jinja as chat templates expect it: what transformers offers them, in a sandbox."""
+
+import json
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import Template, nodes
+from jinja2.exceptions import TemplateRuntimeError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+class TemplateRefusal(TemplateRuntimeError):
+    """The template called `raise_exception`; the message is its author's."""
+
+
+class Generation(Extension):
+    """`{% generation %} … {% endgeneration %}`: a mark for training, here just its content."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Return the nodes inside the block."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def compile_template(source: str) -> Template:
+    """Compile a chat template. Raises `jinja2.TemplateError`."""
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = _strftime_now
+    return environment.from_string(source)
+
+
+def _tojson(value: Any, **options: Any) -> str:
+    """Return plain JSON: Jinja's own filter would escape it for HTML."""
+    return json.dumps(value, **{"ensure_ascii": False, **options})
+
+
+def _raise_exception(message: object) -> NoReturn:
+    raise TemplateRefusal(str(message))
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)

@@ -1,0 +1,144 @@
+"""LLaVA's conversation templates, as the released code's `conv_templates` and `get_prompt`.
+
+A request's system text replaces the template's; an empty one leaves none. Images come at the front
+of their turn, each followed by a newline.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from server.prompt.segments import ImageSlot, Literal, Segment, Words
+from server.prompt.turns import Turn
+
+Render = Callable[[str | None, Sequence[Turn]], Iterable[Segment]]
+
+USER_SYSTEM: Final = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+HUMAN_SYSTEM: Final = (
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions."
+)
+LLAMA_2_SYSTEM: Final = (
+    "You are a helpful language and vision assistant. You are able to understand the visual "
+    "content that the user provides, and assist the user with a variety of tasks using natural "
+    "language."
+)
+MPT_SYSTEM: Final = (
+    "A conversation between a user and an LLM-based AI assistant. "
+    "The assistant gives helpful and honest answers."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How turns become a prompt, and what ends an answer where the tokenizer's own end does not."""
+
+    render: Render
+    stop: str | None
+
+
+def conversation_template(conv_mode: str, *, image_start_end: bool) -> Template:
+    """Return a template of `TEMPLATES`, its images within `<im_start>` and `<im_end>` if so asked.
+
+    Raises `KeyError`.
+    """
+    template = TEMPLATES[conv_mode]
+    if not image_start_end:
+        return template
+    return Template(
+        lambda system, turns: _wrap_images(template.render(system, turns)), template.stop
+    )
+
+
+def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Do what `mm_use_im_start_end` asks for."""
+    for segment in segments:
+        if isinstance(segment, ImageSlot):
+            yield Literal("<im_start>")
+            yield segment
+            yield Literal("<im_end>")
+        else:
+            yield segment
+
+
+def _words(turn: Turn) -> Iterator[Segment]:
+    for _ in range(turn.num_images):
+        yield ImageSlot()
+        yield Literal("\n")
+    yield Words(turn.text)
+
+
+def _two(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render `{system} USER: {q} ASSISTANT: {a}</s>USER: …` (SeparatorStyle.TWO)."""
+    system = default if system is None else system
+    if system:
+        yield from (Words(system), Literal(" "))
+    for turn in turns:
+        asks = turn.role == "user"
+        yield Literal("USER: " if asks else "ASSISTANT: ")
+        yield from _words(turn)
+        yield Literal(" " if asks else "</s>")
+    yield Literal("ASSISTANT:")
+
+
+def _single(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render `{system}###Human: {q}###Assistant: {a}###` (SeparatorStyle.SINGLE)."""
+    yield from (Words(default if system is None else system), Literal("###"))
+    for turn in turns:
+        yield Literal("Human: " if turn.role == "user" else "Assistant: ")
+        yield from _words(turn)
+        yield Literal("###")
+    yield Literal("Assistant:")
+
+
+def _llama_2(
+    default: str, separator: str, system: str | None, turns: Sequence[Turn]
+) -> Iterator[Segment]:
+    """Render `[INST] <<SYS>>\\n{system}\\n<</SYS>>\\n\\n{q} [/INST] {a} </s>` (LLAMA_2).
+
+    `separator` begins every user turn but the prompt's first, which the tokenizer's BOS begins.
+    """
+    system = default if system is None else system
+    for index, turn in enumerate(turns):
+        if turn.role != "user":
+            yield from (Literal(" "), *_words(turn), Literal(" </s>"))
+            continue
+        yield Literal(f"{separator}[INST] " if index else "[INST] ")
+        if system:
+            yield from (Literal("<<SYS>>\n"), Words(system), Literal("\n<</SYS>>\n\n"))
+            system = ""
+        yield from (*_words(turn), Literal(" [/INST]"))
+
+
+def _chatml(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render `<|im_start|>{role}\\n{words}<|im_end|>` without newlines between (MPT)."""
+    system = default if system is None else system
+    if system:
+        yield from (Literal("<|im_start|>system\n"), Words(system), Literal("<|im_end|>"))
+    for turn in turns:
+        yield Literal(f"<|im_start|>{turn.role}\n")
+        yield from (*_words(turn), Literal("<|im_end|>"))
+    yield Literal("<|im_start|>assistant\n")
+
+
+def _plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render images and words, each turn a line, as in stage 1 of the training (PLAIN)."""
+    yield Words(system or "")
+    for turn in turns:
+        yield from (*_words(turn), Literal("\n"))
+
+
+TEMPLATES: Final[dict[str, Template]] = {
+    "vicuna_v1": Template(partial(_two, USER_SYSTEM), "</s>"),
+    "llava_v1": Template(partial(_two, HUMAN_SYSTEM), "</s>"),
+    "llava_v0": Template(partial(_single, HUMAN_SYSTEM), "###"),
+    "llava_llama_2": Template(partial(_llama_2, LLAMA_2_SYSTEM, "<s>"), "</s>"),
+    "mistral_instruct": Template(partial(_llama_2, "", ""), "</s>"),
+    "chatml_direct": Template(partial(_chatml, "Answer the questions."), "<|im_end|>"),
+    "mpt": Template(partial(_chatml, MPT_SYSTEM), "<|im_end|>"),
+    "plain": Template(_plain, "\n"),
+}
