@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from asking import wire
 from asking.endpoint import EndpointConfig, open_endpoint
 from asking.errors import EndpointDown, EndpointError, EndpointRefused
 from asking.retry import Patience
-from asking.wire import Answer, chat
+from asking.wire import chat
 from tests.asking.scripted import Answer, Reply, Request, failed, said, scripted
 
 QUICK = Patience(attempts=4, backoff_s=0.001)
@@ -41,15 +42,15 @@ def completion(finish_reason: str | None = None, **message: str | None) -> Reply
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (completion("stop", content="Hi."), Answer("Hi.", "stop")),
-        (completion(content="Hi."), Answer("Hi.")),
-        (completion("length", content="H"), Answer("H", "length")),
-        (completion("length", content=None), Answer("", "length")),
-        (completion("content_filter"), Answer("", "content_filter")),
-        (completion("stop", content=None, refusal="No."), Answer("No.", "refusal")),
+        (completion("stop", content="Hi."), wire.Answer("Hi.", "stop")),
+        (completion(content="Hi."), wire.Answer("Hi.")),
+        (completion("length", content="H"), wire.Answer("H", "length")),
+        (completion("length", content=None), wire.Answer("", "length")),
+        (completion("content_filter"), wire.Answer("", "content_filter")),
+        (completion("stop", content=None, refusal="No."), wire.Answer("No.", "refusal")),
     ],
 )
-async def test_why_an_answer_ended(reply: Reply, expected: Answer) -> None:
+async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
     async with (
         scripted(in_turn(reply)) as there,
         open_endpoint(EndpointConfig(there.url, patience=QUICK)) as endpoint,
