@@ -29,7 +29,7 @@ def read_pairs(kind: Kind, answer: Answer) -> tuple[Pair, ...]:
     """
     if answer.finish_reason in _ENDS:
         raise Malformed(_ENDS[answer.finish_reason])
-    text = answer.text.strip()
+    text = answer.text.replace("\r\n", "\n").strip()
     if not text:
         raise Malformed("empty")
     pairs = (("", _description(text)),) if kind == "detail" else _dialogue(text)

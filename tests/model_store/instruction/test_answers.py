@@ -32,8 +32,7 @@ def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
     ],
 )
 def test_questions_and_answers(text: str) -> None:
-    pairs = read_pairs("conversation", Answer(text))
-    assert tuple((q, a.replace("\r\n", "\n")) for q, a in pairs) == (SEEN, WHERE)
+    assert read_pairs("conversation", Answer(text)) == (SEEN, WHERE)
 
 
 def test_a_description() -> None:
