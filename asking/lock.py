@@ -10,19 +10,21 @@ from asking.errors import RunError
 
 
 def lock(file: IOBase, path: Path) -> None:
-    """Lock an open file until it is closed. Raises `RunError` where another run has it."""
+    """Lock an open file until it is closed; `path` is what it stands for in the error.
+
+    Raises `RunError` where another run has it.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RunError(f"{path}: another run is writing this file") from None
+        raise RunError(f"{path}: another run is writing it") from None
 
 
 @contextmanager
 def sole_run(folder: Path) -> Iterator[None]:
     """Have a folder, made if need be, for oneself. Raises `RunError` where another run has it."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
     # The system lets go of it when the process ends, however it ends; the file may stay.
-    with path.open("ab") as file:
-        lock(file, path)
+    with (folder / ".lock").open("ab") as file:
+        lock(file, folder)
         yield

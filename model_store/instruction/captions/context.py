@@ -14,7 +14,7 @@ _Number = Annotated[float, Field(allow_inf_nan=False)]
 Box = tuple[_Number, _Number, _Number, _Number]
 
 # Rounding may carry an edge beyond the image: by this share of it, or by one pixel.
-_TOLERANCE: Final = 0.001
+_TOLERANCE: Final = 0.005
 _PIXEL: Final = 1.0
 _SHOWN: Final = 10
 

@@ -113,7 +113,7 @@ async def test_the_records(tmp_path: Path) -> None:
     everything = written(tmp_path, "instruct.json")
     assert [record["id"] for record in everything] == [record_id for record_id, _ in WANTED]
     assert everything[1::3] == written(tmp_path, "detail.json")
-    places = Counter()
+    places: Counter[bool] = Counter()
     for (record_id, kind), record in zip(WANTED, everything, strict=True):
         assert record.keys() == {"id", "image", "conversations"}
         assert record["image"] == f"COCO_val2014_{record_id}.jpg"
@@ -278,11 +278,11 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
         command = options(tmp_path, there.url, 2)
         running = await start(*command)
         await asyncio.wait_for(teacher.silent.wait(), 60)
-        second = await captions(*command, "--restart")
+        second = await asyncio.wait_for(captions(*command, "--restart"), 60)
         running.kill()
         await running.communicate()
     assert second.code == 1
-    assert "another run is writing" in second.stderr
+    assert "out: another run is writing it" in second.stderr
 
 
 @pytest.mark.parametrize(
