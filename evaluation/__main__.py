@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from evaluation.errors import EvaluationError
+from asking.errors import RunError
 from evaluation.relative_score.command import relative_score
 from evaluation.scenes.command import scenes
 from evaluation.scienceqa.command import scienceqa
@@ -25,7 +25,7 @@ def main() -> None:
     """Run a command; an error that we know is a message and exit code 1, no traceback."""
     try:
         app(prog_name="python -m evaluation")
-    except (EvaluationError, OSError) as error:
+    except (RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from evaluation import options
-from evaluation.endpoint import EndpointConfig
+from asking import options
+from asking.endpoint import EndpointConfig
+from asking.report import show_json, show_table, warn, write_results
+from evaluation import roles
 from evaluation.relative_score.inputs import read_cases
 from evaluation.relative_score.protocol import Steps
 from evaluation.relative_score.score import RelativeScore, score
-from evaluation.report import show_json, show_table, warn, write_results
 
 Questions = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="JSON Lines as in qa90_questions.jsonl")
@@ -34,20 +35,20 @@ def relative_score(
     images: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="folder of the images")
     ] = None,
-    base_url: options.BaseUrl = "",
-    api_key: options.ApiKey = "",
-    model: options.Model = "",
-    max_tokens: options.MaxTokens = 1024,
-    temperature: options.Temperature = 0.0,
-    request: options.Request = "",
-    judge_base_url: options.JudgeBaseUrl = "",
-    judge_api_key: options.JudgeApiKey = "",
-    judge_model: options.JudgeModel = "",
-    judge_request: options.JudgeRequest = "",
-    reference_base_url: options.ReferenceBaseUrl = "",
-    reference_api_key: options.ReferenceApiKey = "",
-    reference_model: options.ReferenceModel = "",
-    reference_request: options.ReferenceRequest = "",
+    base_url: roles.BaseUrl = "",
+    api_key: roles.ApiKey = "",
+    model: roles.Model = "",
+    max_tokens: roles.MaxTokens = 1024,
+    temperature: roles.Temperature = 0.0,
+    request: roles.Request = "",
+    judge_base_url: roles.JudgeBaseUrl = "",
+    judge_api_key: roles.JudgeApiKey = "",
+    judge_model: roles.JudgeModel = "",
+    judge_request: roles.JudgeRequest = "",
+    reference_base_url: roles.ReferenceBaseUrl = "",
+    reference_api_key: roles.ReferenceApiKey = "",
+    reference_model: roles.ReferenceModel = "",
+    reference_request: roles.ReferenceRequest = "",
     concurrency: options.Concurrency = 8,
     timeout_s: options.TimeoutS = 120.0,
     attempts: options.Attempts = 6,

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from evaluation.errors import InputError
-from evaluation.files import FileModel, read_json_lines
+from asking.errors import InputError
+from asking.files import FileModel, read_json_lines
 
 Kind = Literal["conversation", "detail", "complex"]
 KINDS: Final[tuple[Kind, ...]] = ("conversation", "detail", "complex")

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.asking import Ask, answered
-from evaluation.endpoint import EndpointConfig
-from evaluation.errors import InputError
-from evaluation.pictures import Picture, picture_file
+from asking.endpoint import EndpointConfig
+from asking.errors import InputError
+from asking.pictures import Picture, picture_file
+from asking.question import Ask
+from asking.run import answered
 from evaluation.relative_score.inputs import Case, read_answers
 from evaluation.relative_score.prompts import (
     JUDGE_SYSTEM,

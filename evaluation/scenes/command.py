@@ -7,27 +7,28 @@ from typing import Annotated
 
 import typer
 
-from evaluation import options
-from evaluation.asking import answered
-from evaluation.report import show_json, show_table, warn, write_results
+from asking import options
+from asking.report import show_json, show_table, warn, write_results
+from asking.run import answered
+from evaluation import roles
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
 from evaluation.scenes.score import score
 
 
 def scenes(
     out: Annotated[Path, typer.Option(help="folder for answers.jsonl and results.json")],
-    base_url: options.BaseUrl = "",
-    api_key: options.ApiKey = "",
-    model: options.Model = "",
+    base_url: roles.BaseUrl = "",
+    api_key: roles.ApiKey = "",
+    model: roles.Model = "",
     count: Annotated[int, typer.Option(min=1, help="questions, each about its own scene")] = 500,
     seed: Annotated[int, typer.Option(help="what the scenes and questions depend on")] = 1_000_003,
     longest: Annotated[int, typer.Option(min=64, help="pixels of a scene's longer side")] = 512,
     kind: Annotated[
         list[str] | None, typer.Option(help=f"repeatable; all if left out: {', '.join(ALL_KINDS)}")
     ] = None,
-    max_tokens: options.MaxTokens = 128,
-    temperature: options.Temperature = 0.0,
-    request: options.Request = "",
+    max_tokens: roles.MaxTokens = 128,
+    temperature: roles.Temperature = 0.0,
+    request: roles.Request = "",
     concurrency: options.Concurrency = 8,
     timeout_s: options.TimeoutS = 120.0,
     attempts: options.Attempts = 6,

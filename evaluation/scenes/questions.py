@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.asking import Ask
-from evaluation.pictures import Picture
+from asking.pictures import Picture
+from asking.question import Ask
 from model_store.recipe.drawing import draw
 from model_store.recipe.questions import KINDS, Question, ask_kind
 from model_store.recipe.scenes import Scene, sample_scene

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from evaluation import options
-from evaluation.asking import answered
-from evaluation.report import show_json, show_table, warn, write_lines
+from asking import options
+from asking.report import show_json, show_table, warn, write_lines
+from asking.run import answered
+from evaluation import roles
 from evaluation.scienceqa.accuracy import Accuracy, measure
 from evaluation.scienceqa.ensemble import Pair
 from evaluation.scienceqa.problems import (
@@ -66,12 +67,12 @@ def answer(
         str, typer.Option(help="what follows the options; may be empty")
     ] = LETTER_ONLY,
     limit: Annotated[int | None, typer.Option(min=1, help="only so many problems")] = None,
-    base_url: options.BaseUrl = "",
-    api_key: options.ApiKey = "",
-    model: options.Model = "",
-    max_tokens: options.MaxTokens = 1024,
-    temperature: options.Temperature = 0.0,
-    request: options.Request = "",
+    base_url: roles.BaseUrl = "",
+    api_key: roles.ApiKey = "",
+    model: roles.Model = "",
+    max_tokens: roles.MaxTokens = 1024,
+    temperature: roles.Temperature = 0.0,
+    request: roles.Request = "",
     concurrency: options.Concurrency = 8,
     timeout_s: options.TimeoutS = 120.0,
     attempts: options.Attempts = 6,
@@ -138,10 +139,10 @@ def judge(
     out: Out,
     reviews: Annotated[Path, typer.Option(dir_okay=False, help="where the judge's answers go")],
     split: Split = "test",
-    judge_base_url: options.JudgeBaseUrl = "",
-    judge_api_key: options.JudgeApiKey = "",
-    judge_model: options.JudgeModel = "",
-    judge_request: options.JudgeRequest = "",
+    judge_base_url: roles.JudgeBaseUrl = "",
+    judge_api_key: roles.JudgeApiKey = "",
+    judge_model: roles.JudgeModel = "",
+    judge_request: roles.JudgeRequest = "",
     concurrency: options.Concurrency = 8,
     timeout_s: options.TimeoutS = 120.0,
     attempts: options.Attempts = 6,

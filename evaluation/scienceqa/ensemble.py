@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from evaluation.asking import Ask
+from asking.question import Ask
 from evaluation.scienceqa.parsing import UNREAD, read_choice
 from evaluation.scienceqa.problems import ProblemSet
 from evaluation.scienceqa.prompts import Order, build_prompt

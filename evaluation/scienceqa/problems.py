@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from evaluation.errors import InputError
-from evaluation.files import FileModel, explain, read_json, read_json_lines
+from asking.errors import InputError
+from asking.files import FileModel, explain, read_json, read_json_lines
 
 LETTERS: Final = ("A", "B", "C", "D", "E")
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.asking import Ask
-from evaluation.pictures import Picture, picture_file
+from asking.pictures import Picture, picture_file
+from asking.question import Ask
 from evaluation.scienceqa.problems import Problem, ProblemSet
 from evaluation.scienceqa.prompts import LETTER_ONLY, Order, build_prompt
 
@@ -20,7 +20,7 @@ class Asker:
     images: Path | None = None
 
     def asks(self, problem_set: ProblemSet, limit: int | None = None) -> list[Ask]:
-        """One question a problem, the first `limit` of them. Raises `EvaluationError`."""
+        """One question a problem, the first `limit` of them. Raises `RunError`."""
         chosen = list(problem_set.problems.items())[:limit]
         return [self._ask(problem_set.split, each, problem) for each, problem in chosen]
 

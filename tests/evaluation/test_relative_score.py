@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from evaluation.errors import InputError
+from asking.errors import InputError
 from evaluation.relative_score.inputs import Case, Context, Question, read_answers, read_cases
 from evaluation.relative_score.prompts import judge_prompt, reference_prompt
 from evaluation.relative_score.review import Grades, read_grades
 from evaluation.relative_score.score import score
-from tests.evaluation.process import evaluation, read_lines, write_lines
-from tests.evaluation.scripted import Reply, Request, said, scripted
+from tests.asking.process import read_lines, write_lines
+from tests.asking.scripted import Reply, Request, said, scripted
+from tests.evaluation.process import evaluation
 
 KINDS = ("conv", "detail", "complex")
 

@@ -8,8 +8,9 @@ import pytest
 
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
 from evaluation.scenes.score import score
-from tests.evaluation.process import evaluation, read_lines, start
-from tests.evaluation.scripted import Reply, Request, failed, said, scripted
+from tests.asking.process import read_lines
+from tests.asking.scripted import Reply, Request, failed, said, scripted
+from tests.evaluation.process import evaluation, start
 
 COUNT, SEED, LONGEST = 24, 11, 128
 QUESTIONS = draw_questions(SEED, COUNT, LONGEST)

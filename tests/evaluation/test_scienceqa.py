@@ -8,16 +8,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from asking.errors import InputError
 from evaluation.__main__ import app
-from evaluation.errors import InputError
 from evaluation.scienceqa.accuracy import measure
 from evaluation.scienceqa.ensemble import Pair
 from evaluation.scienceqa.parsing import read_choice
 from evaluation.scienceqa.problems import Problem, ProblemSet, read_predictions, read_problems
 from evaluation.scienceqa.prompts import Order, build_prompt
-from tests.evaluation.process import evaluation, read_lines, write_lines
+from tests.asking.process import read_lines, write_lines
+from tests.asking.scripted import Reply, Request, said, scripted
+from tests.evaluation.process import evaluation
 from tests.evaluation.science import PROBLEMS, SPLITS, problem, write_data
-from tests.evaluation.scripted import Reply, Request, said, scripted
 
 TEST = ProblemSet("test", {key: Problem.model_validate(PROBLEMS[key]) for key in SPLITS["test"]})
 PREDICTIONS = {

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from asking.files import write_whole
+
 
 def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table; all columns but the first hold numbers."""
@@ -27,10 +29,7 @@ def show_json(results: Mapping[str, Any]) -> None:
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write the results, replacing older ones at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.part")
-    fresh.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, [json.dumps(results, ensure_ascii=False, indent=2), "\n"])
 
 
 def warn(message: str) -> None:
@@ -40,9 +39,5 @@ def warn(message: str) -> None:
 
 def write_lines(path: Path, texts: Mapping[str, str]) -> None:
     """Write a predictions file: `{"question_id", "text"}` a line, replacing an older one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.part")
     records = ({"question_id": key, "text": text} for key, text in texts.items())
-    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    fresh.write_text("".join(lines), encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))

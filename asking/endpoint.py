@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint: one question in, one answer's text out, retries in between."""
+"""An OpenAI-compatible endpoint: one question in, one answer out, retries in between."""
 
 import asyncio
 import itertools
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from evaluation.errors import EndpointDown, EndpointError, EndpointRefused
-from evaluation.retry import Patience, Transient, may_pass, retry_after_s
-from evaluation.wire import Completion, Message, ModelList, error_message, parsed, request_body
+from asking.errors import EndpointDown, EndpointError, EndpointRefused
+from asking.retry import Patience, Transient, may_pass, retry_after_s
+from asking.wire import Answer, Completion, Message, ModelList, error_message, parsed, request_body
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
@@ -47,12 +47,12 @@ class Endpoint:
         self._patience = config.patience
         self._client = client
 
-    async def complete(self, messages: list[Message]) -> str:
-        """The answer's text. Raises `EndpointError` once the attempts are used up."""
+    async def complete(self, messages: list[Message]) -> Answer:
+        """The model's answer. Raises `EndpointError` once the attempts are used up."""
         body = request_body(self.model, messages, self.fields)
         request = self._client.build_request("POST", "chat/completions", json=body)
         completion = await _persist(self._client, self._patience, request, Completion)
-        return completion.text
+        return completion.answer
 
 
 @asynccontextmanager

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.errors import EvaluationError, InputError
-from evaluation.journal import Journal
+from asking.errors import InputError, RunError
+from asking.journal import Journal
+from asking.wire import Answer
 
 FIRST = b'{"question_id": "1", "text": "a\\u2028b", "asked": "x"}\n'
-SECOND = '{"question_id": "2", "text": "größer", "asked": "y"}\n'.encode()
+SECOND = '{"question_id": "2", "text": "größer", "finish_reason": "stop", "asked": "y"}\n'.encode()
 
 
 @pytest.mark.parametrize("kept", range(len(SECOND)))
@@ -17,9 +18,9 @@ def test_a_line_cut_anywhere_is_asked_again(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(FIRST + SECOND[:kept])
     with Journal(path) as journal:
-        assert journal.find("1", "x") == "a\u2028b"
+        assert journal.find("1", "x") == Answer("a\u2028b")
         found = journal.find("2", "y")
-        assert found == ("größer" if kept == len(SECOND) - 1 else None)
+        assert found == (Answer("größer", "stop") if kept == len(SECOND) - 1 else None)
         if found is None:
             journal.append(json.loads(SECOND))
     assert [json.loads(line)["question_id"] for line in path.read_bytes().splitlines()] == [
@@ -27,7 +28,7 @@ def test_a_line_cut_anywhere_is_asked_again(tmp_path: Path, kept: int) -> None:
         "2",
     ]
     with Journal(path) as journal:
-        assert journal.find("2", "y") == "größer"
+        assert journal.find("2", "y") == Answer("größer", "stop")
 
 
 def test_an_answer_to_something_else_is_an_error(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_two_runs_cannot_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with (
         Journal(path),
-        pytest.raises(EvaluationError, match="another run is writing"),
+        pytest.raises(RunError, match="another run is writing"),
         Journal(path),
     ):
         pass

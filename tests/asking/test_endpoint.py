@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from evaluation.endpoint import EndpointConfig, open_endpoint
-from evaluation.errors import EndpointDown, EndpointError, EndpointRefused
-from evaluation.retry import Patience
-from evaluation.wire import chat
-from tests.evaluation.scripted import Answer, Reply, Request, failed, said, scripted
+from asking import wire
+from asking.endpoint import EndpointConfig, open_endpoint
+from asking.errors import EndpointDown, EndpointError, EndpointRefused
+from asking.retry import Patience
+from asking.wire import chat
+from tests.asking.scripted import Answer, Reply, Request, failed, said, scripted
 
 QUICK = Patience(attempts=4, backoff_s=0.001)
 
@@ -30,7 +31,31 @@ async def asked(answer: Answer, **config: object) -> tuple[str, list[Request]]:
     async with scripted(answer) as there:
         settings = {"patience": QUICK, **config}
         async with open_endpoint(EndpointConfig(there.url, **settings)) as endpoint:  # type: ignore[arg-type]
-            return await endpoint.complete(chat("Hello?")), there.requests
+            return (await endpoint.complete(chat("Hello?"))).text, there.requests
+
+
+def completion(finish_reason: str | None = None, **message: str | None) -> Reply:
+    choice = {"message": message, "finish_reason": finish_reason}
+    return Reply(body=json.dumps({"choices": [choice]}))
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (completion("stop", content="Hi."), wire.Answer("Hi.", "stop")),
+        (completion(content="Hi."), wire.Answer("Hi.")),
+        (completion("length", content="H"), wire.Answer("H", "length")),
+        (completion("length", content=None), wire.Answer("", "length")),
+        (completion("content_filter"), wire.Answer("", "content_filter")),
+        (completion("stop", content=None, refusal="No."), wire.Answer("No.", "refusal")),
+    ],
+)
+async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
+    async with (
+        scripted(in_turn(reply)) as there,
+        open_endpoint(EndpointConfig(there.url, patience=QUICK)) as endpoint,
+    ):
+        assert await endpoint.complete(chat("Hello?")) == expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from evaluation.retry import Patience, may_pass, retry_after_s
+from asking.retry import Patience, may_pass, retry_after_s
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 

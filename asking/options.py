@@ -1,67 +1,17 @@
-"""The options that commands share, each also an environment variable where it says so."""
+"""The options of all commands that ask, and an endpoint made of them."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from evaluation.endpoint import EndpointConfig
-from evaluation.retry import Patience
+from asking.endpoint import EndpointConfig
+from asking.retry import Patience
 
-_MODEL = "the model to ask; may be left out where the endpoint lists only one"
-_REQUEST = "JSON object of further request fields; null leaves one of ours out"
-_CANDIDATE, _JUDGE, _REFERENCE = "The model that is measured", "The judge", "The reference"
-
-BaseUrl = Annotated[
-    str,
-    typer.Option(
-        envvar="EVALUATION_BASE_URL",
-        help="its endpoint, such as http://127.0.0.1:8000/v1",
-        rich_help_panel=_CANDIDATE,
-    ),
-]
-ApiKey = Annotated[
-    str, typer.Option(envvar="EVALUATION_API_KEY", help="its key", rich_help_panel=_CANDIDATE)
-]
-Model = Annotated[
-    str, typer.Option(envvar="EVALUATION_MODEL", help=_MODEL, rich_help_panel=_CANDIDATE)
-]
-MaxTokens = Annotated[
-    int, typer.Option(min=1, help="tokens an answer may have", rich_help_panel=_CANDIDATE)
-]
-Temperature = Annotated[float, typer.Option(min=0, rich_help_panel=_CANDIDATE)]
-Request = Annotated[str, typer.Option(help=_REQUEST, rich_help_panel=_CANDIDATE)]
-
-JudgeBaseUrl = Annotated[
-    str,
-    typer.Option(envvar="EVALUATION_JUDGE_BASE_URL", help="its endpoint", rich_help_panel=_JUDGE),
-]
-JudgeApiKey = Annotated[
-    str, typer.Option(envvar="EVALUATION_JUDGE_API_KEY", help="its key", rich_help_panel=_JUDGE)
-]
-JudgeModel = Annotated[
-    str, typer.Option(envvar="EVALUATION_JUDGE_MODEL", help=_MODEL, rich_help_panel=_JUDGE)
-]
-JudgeRequest = Annotated[str, typer.Option(help=_REQUEST, rich_help_panel=_JUDGE)]
-
-ReferenceBaseUrl = Annotated[
-    str,
-    typer.Option(
-        envvar="EVALUATION_REFERENCE_BASE_URL",
-        help="its endpoint: text only, it sees captions and boxes",
-        rich_help_panel=_REFERENCE,
-    ),
-]
-ReferenceApiKey = Annotated[
-    str,
-    typer.Option(envvar="EVALUATION_REFERENCE_API_KEY", help="its key", rich_help_panel=_REFERENCE),
-]
-ReferenceModel = Annotated[
-    str, typer.Option(envvar="EVALUATION_REFERENCE_MODEL", help=_MODEL, rich_help_panel=_REFERENCE)
-]
-ReferenceRequest = Annotated[str, typer.Option(help=_REQUEST, rich_help_panel=_REFERENCE)]
+MODEL_HELP: Final = "the model to ask; may be left out where the endpoint lists only one"
+REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of ours out"
 
 _ASKING = "Asking"
 Concurrency = Annotated[

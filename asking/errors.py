@@ -1,6 +1,6 @@
-"""What can go wrong in an evaluation.
+"""What can go wrong while a command asks its questions.
 
-EvaluationError        the message is written for whoever started the run
+RunError               the message is written for whoever started the run
 ├─ InputError          a given file is malformed: says which file and which line
 ├─ EndpointError       an endpoint gave no usable answer
 │  ├─ EndpointRefused  it would refuse every other request alike: key, address or model
@@ -11,18 +11,18 @@ EvaluationError        the message is written for whoever started the run
 from pathlib import Path
 
 
-class EvaluationError(Exception):
+class RunError(Exception):
     """Base of all errors that end a run with a message instead of a traceback."""
 
 
-class InputError(EvaluationError):
+class InputError(RunError):
     """A given file cannot be used; `line` counts from 1."""
 
     def __init__(self, path: Path, problem: str, line: int | None = None) -> None:
         super().__init__(f"{path}:{line}: {problem}" if line else f"{path}: {problem}")
 
 
-class EndpointError(EvaluationError):
+class EndpointError(RunError):
     """A request got no usable answer, not even when it was repeated."""
 
 
@@ -34,5 +34,5 @@ class EndpointDown(EndpointError):
     """All attempts at a request met failures that may pass."""
 
 
-class Unfinished(EvaluationError):
+class Unfinished(RunError):
     """Some questions got no answer."""

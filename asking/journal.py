@@ -1,6 +1,5 @@
 """An append-only JSON Lines file of answers, from which a run that was killed goes on."""
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -10,13 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from evaluation.errors import EvaluationError, InputError
-from evaluation.files import FileModel, checked
+from asking.errors import InputError
+from asking.files import FileModel, checked
+from asking.lock import lock
+from asking.wire import Answer
 
 
 class _Record(FileModel):
     question_id: str
     text: str
+    finish_reason: str = ""
     asked: str = ""
 
 
@@ -24,7 +26,7 @@ class _Record(FileModel):
 class Entry:
     """An answer on disk: `asked` is the digest of what was asked, `line` counts from 1."""
 
-    text: str
+    answer: Answer
     asked: str
     line: int
 
@@ -34,7 +36,7 @@ class Journal:
 
     What a kill left of a last line is cut off on opening, so that its question is asked again.
     A lock keeps a second run from writing the same file. Entering raises `InputError` for a
-    malformed line and `EvaluationError` for a locked file.
+    malformed line and `RunError` for a locked file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +48,7 @@ class Journal:
         # In append mode the system puts every write at the end, wherever reading has led.
         self._file: BufferedRandom = self._path.open("a+b")
         try:
-            self._lock()
+            lock(self._file, self._path)
             self._recover()
         except BaseException:
             self._file.close()
@@ -61,7 +63,7 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def find(self, question_id: str, asked: str) -> str | None:
+    def find(self, question_id: str, asked: str) -> Answer | None:
         """The answer to this question, where there is one already.
 
         Raises `InputError` where the file holds an answer to something else under this id.
@@ -76,18 +78,12 @@ class Journal:
                 "write to another file, or remove this one",
                 entry.line,
             )
-        return entry.text
+        return entry.answer
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one answer through to the system."""
         self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EvaluationError(f"{self._path}: another run is writing this file") from None
 
     def _recover(self) -> None:
         self._file.seek(0)
@@ -112,7 +108,8 @@ class Journal:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 record = checked(self._path, line, number, _Record)
-                self._entries[record.question_id] = Entry(record.text, record.asked, number)
+                answer = Answer(record.text, record.finish_reason)
+                self._entries[record.question_id] = Entry(answer, record.asked, number)
 
 
 def _is_whole(line: bytes) -> bool:

@@ -1,21 +1,41 @@
-"""OpenAI's chat completions: the part of their wire format that an evaluation needs."""
+"""OpenAI's chat completions: the part of their wire format that asking needs."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 Message = dict[str, Any]
 _EXCERPT = 300
+# Ends after which there may be no text, and would be none at another attempt either.
+_MAY_BE_SILENT: Final = {"length", "content_filter"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said and why it stopped: OpenAI's `finish_reason`, or `refusal`."""
+
+    text: str
+    finish_reason: str = ""
 
 
 class _Reply(BaseModel):
-    content: str
+    content: str | None = None
+    refusal: str | None = None
 
 
 class _Choice(BaseModel):
     message: _Reply
+    finish_reason: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        silent = self.message.content is None and self.message.refusal is None
+        if silent and self.finish_reason not in _MAY_BE_SILENT:
+            raise ValueError("message.content is missing")
+        return self
 
 
 class Completion(BaseModel):
@@ -24,8 +44,11 @@ class Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
 
     @property
-    def text(self) -> str:
-        return self.choices[0].message.content
+    def answer(self) -> Answer:
+        choice = self.choices[0]
+        if choice.message.content is None and choice.message.refusal is not None:
+            return Answer(choice.message.refusal, "refusal")
+        return Answer(choice.message.content or "", choice.finish_reason or "")
 
 
 class _Model(BaseModel):
@@ -38,13 +61,24 @@ class ModelList(BaseModel):
     data: list[_Model]
 
 
-def chat(prompt: str, system: str = "", image_url: str | None = None) -> list[Message]:
-    """One user turn, the image before the text, after a system message where there is one."""
+def chat(
+    prompt: str,
+    system: str = "",
+    image_url: str | None = None,
+    earlier: Sequence[tuple[str, str]] = (),
+) -> list[Message]:
+    """A user turn, the image before the text.
+
+    Before it come a system message, where there is one, and `earlier` turns of user and assistant.
+    """
     content: Any = prompt
     if image_url is not None:
         image = {"type": "image_url", "image_url": {"url": image_url}}
         content = [image, {"type": "text", "text": prompt}]
     turns: list[Message] = [{"role": "system", "content": system}] if system else []
+    for said, answered in earlier:
+        turns.append({"role": "user", "content": said})
+        turns.append({"role": "assistant", "content": answered})
     return [*turns, {"role": "user", "content": content}]
 
 

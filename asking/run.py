@@ -1,78 +1,48 @@
 """Puts many questions to an endpoint at once and keeps every answer as it comes."""
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from evaluation.endpoint import Endpoint, EndpointConfig, open_endpoint
-from evaluation.errors import (
+from asking.endpoint import Endpoint, EndpointConfig, open_endpoint
+from asking.errors import (
     EndpointDown,
     EndpointError,
     EndpointRefused,
-    EvaluationError,
+    RunError,
     Unfinished,
 )
-from evaluation.journal import Journal
-from evaluation.pictures import Picture
-from evaluation.wire import Message, chat
+from asking.journal import Journal
+from asking.question import Ask
+from asking.wire import Answer
 
 # So many failures without an answer in between mean that nobody is there.
 _HOPELESS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One question; `notes` are kept with its answer."""
-
-    question_id: str
-    prompt: str
-    system: str = ""
-    picture: Picture | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-    def messages(self) -> list[Message]:
-        """The request's messages; reads and encodes the picture."""
-        url = self.picture.data_url() if self.picture else None
-        return chat(self.prompt, self.system, url)
-
-    def digest(self, endpoint: Endpoint) -> str:
-        """What tells this question to this model from any other."""
-        picture = self.picture.name if self.picture else None
-        parts = [endpoint.model, dict(endpoint.fields), self.system, self.prompt, picture]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-    def record(self, endpoint: Endpoint, text: str) -> dict[str, Any]:
-        """The line to keep, with the keys of LLaVA's own answer files."""
-        return {
-            "question_id": self.question_id,
-            "prompt": f"<image>\n{self.prompt}" if self.picture else self.prompt,
-            "text": text,
-            "model_id": endpoint.model,
-            "asked": self.digest(endpoint),
-            **self.notes,
-        }
-
-
 @dataclass(slots=True)
 class Answers:
-    """Texts of `model` by question id, and why there is none where there is none."""
+    """Answers of `model` by question id, and why there is none where there is none."""
 
     model: str
-    texts: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Answer] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What was said, by question id."""
+        return {question_id: answer.text for question_id, answer in self.found.items()}
 
     def demand_all(self, path: Path) -> None:
         """Raise `Unfinished` where an answer is missing."""
         if self.failures:
             question_id, reason = next(iter(self.failures.items()))
             raise Unfinished(
-                f"{len(self.failures)} of {len(self.failures) + len(self.texts)} questions have no "
+                f"{len(self.failures)} of {len(self.failures) + len(self.found)} questions have no "
                 f"answer in {path}; question {question_id}: {reason}. Run again to ask them again, "
                 "or add --allow-failures to go on without them."
             )
@@ -88,10 +58,10 @@ async def ask_all(endpoint: Endpoint, asks: Sequence[Ask], path: Path, title: st
         found = {
             ask.question_id: journal.find(ask.question_id, ask.digest(endpoint)) for ask in asks
         }
-        known = {key: text for key, text in found.items() if text is not None}
+        known = {key: answer for key, answer in found.items() if answer is not None}
         answers = Answers(endpoint.model, known)
-        pending = [ask for ask in asks if ask.question_id not in answers.texts]
-        with tqdm(desc=title, total=len(asks), initial=len(answers.texts), unit="q") as bar:
+        pending = [ask for ask in asks if ask.question_id not in answers.found]
+        with tqdm(desc=title, total=len(asks), initial=len(answers.found), unit="q") as bar:
             await _Round(endpoint, journal, answers, bar).run(pending)
     return answers
 
@@ -135,30 +105,30 @@ class _Round:
         for ask in queue:
             try:
                 messages = await asyncio.to_thread(ask.messages)
-                text = await self._endpoint.complete(messages)
+                answer = await self._endpoint.complete(messages)
             except EndpointRefused:
                 raise
             except EndpointError as error:
                 self._note_failure(ask, error)
             else:
-                self._keep(ask, text)
+                self._keep(ask, answer)
             self._bar.update()
 
-    def _keep(self, ask: Ask, text: str) -> None:
-        self._journal.append(ask.record(self._endpoint, text))
-        self._answers.texts[ask.question_id] = text
+    def _keep(self, ask: Ask, answer: Answer) -> None:
+        self._journal.append(ask.record(self._endpoint, answer))
+        self._answers.found[ask.question_id] = answer
         self._in_a_row = 0
 
     def _note_failure(self, ask: Ask, error: EndpointError) -> None:
         self._answers.failures[ask.question_id] = str(error)
         self._in_a_row += 1
         self._bar.set_postfix(failed=len(self._answers.failures))
-        nobody_there = isinstance(error, EndpointDown) or not self._answers.texts
+        nobody_there = isinstance(error, EndpointDown) or not self._answers.found
         if nobody_there and self._in_a_row >= max(_HOPELESS, self._endpoint.concurrency):
             raise EndpointError(f"{self._in_a_row} questions in a row failed; the last: {error}")
 
 
 def _first(errors: BaseExceptionGroup) -> BaseException:
     """The error to show: ours, if one of them is."""
-    ours = [error for error in errors.exceptions if isinstance(error, EvaluationError)]
+    ours = [error for error in errors.exceptions if isinstance(error, RunError)]
     return (ours or errors.exceptions)[0]

@@ -1,13 +1,13 @@
-"""Reads the files that are given to an evaluation; errors name the file and the line."""
+"""Reads files, with errors that name the file and the line; writes files, whole or not at all."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evaluation.errors import InputError
+from asking.errors import InputError
 
 
 class FileModel(BaseModel):
@@ -21,11 +21,14 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 def read_json_lines(path: Path, model: type[AnyModel]) -> list[AnyModel]:
     """Read one record a line; blank lines are skipped. Raises `InputError`."""
-    return [
-        checked(path, line, number, model)
-        for number, line in enumerate(_lines(path), start=1)
-        if line.strip()
-    ]
+    return [checked(path, line, number, model) for number, line in numbered_lines(path)]
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not blank, counted from 1. Raises `InputError`."""
+    # Not splitlines(): that would also break at U+2028, which JSON allows inside of strings.
+    lines = enumerate(read_text(path).split("\n"), start=1)
+    return ((number, line) for number, line in lines if line.strip())
 
 
 def checked(path: Path, text: str, line: int, model: type[AnyModel]) -> AnyModel:
@@ -61,6 +64,10 @@ def explain(error: ValidationError) -> str:
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
-def _lines(path: Path) -> Iterator[str]:
-    # Not splitlines(): that would also break at U+2028, which JSON allows inside of strings.
-    return iter(read_text(path).split("\n"))
+def write_whole(path: Path, parts: Iterable[str]) -> None:
+    """Write a file of these parts, replacing an older one at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.part")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+    fresh.replace(path)

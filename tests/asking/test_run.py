@@ -1,17 +1,19 @@
 """Many questions at once: the limit, failures, what is kept."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evaluation.asking import Ask, ask_all
-from evaluation.endpoint import EndpointConfig, open_endpoint
-from evaluation.errors import EndpointError, EndpointRefused, Unfinished
-from evaluation.pictures import Picture, picture_file
-from evaluation.retry import Patience
-from tests.evaluation.process import read_lines
-from tests.evaluation.scripted import Answer, Reply, Request, Scripted, failed, said, scripted
+from asking.endpoint import EndpointConfig, open_endpoint
+from asking.errors import EndpointError, EndpointRefused, InputError, Unfinished
+from asking.pictures import Picture, picture_file
+from asking.question import Ask
+from asking.retry import Patience
+from asking.run import ask_all
+from tests.asking.process import read_lines
+from tests.asking.scripted import Answer, Reply, Request, Scripted, failed, said, scripted
 
 QUICK = Patience(attempts=2, backoff_s=0.001)
 
@@ -52,7 +54,8 @@ async def test_answers_are_kept_and_not_asked_again(tmp_path: Path) -> None:
     assert len(there.requests) == 5
     assert first.texts.items() < second.texts.items()
     assert {record["question_id"]: record["text"] for record in read_lines(path)} == second.texts
-    assert read_lines(path)[0].keys() == {"question_id", "prompt", "text", "model_id", "asked"}
+    ours = {"finish_reason", "asked"}
+    assert read_lines(path)[0].keys() == {"question_id", "prompt", "text", "model_id"} | ours
 
 
 async def test_a_failed_question_leaves_a_gap_that_the_next_run_fills(tmp_path: Path) -> None:
@@ -99,6 +102,26 @@ async def test_the_same_file_for_another_model_is_an_error(tmp_path: Path) -> No
         async with open_endpoint(config(there, model="other")) as endpoint:
             with pytest.raises(Exception, match=r"a\.jsonl:\d: question 0 was answered for anoth"):
                 await ask_all(endpoint, asks(2), path, "test")
+
+
+async def test_a_question_with_all_that_comes_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    ask = Ask("0", "And three?", "Count.", earlier=(("One?", "1"), ("Two?", "2")))
+    answer: Answer = lambda _: said("3")  # noqa: E731
+    async with scripted(answer) as there, open_endpoint(config(there)) as endpoint:
+        await ask_all(endpoint, [ask], path, "test")
+        for changed in (replace(ask, earlier=ask.earlier[1:]), replace(ask, system="Add.")):
+            with pytest.raises(InputError, match="question 0 was answered for another"):
+                await ask_all(endpoint, [changed], path, "test")
+    (request,) = there.requests
+    assert [(turn["role"], turn["content"]) for turn in request.body["messages"]] == [
+        ("system", "Count."),
+        ("user", "One?"),
+        ("assistant", "1"),
+        ("user", "Two?"),
+        ("assistant", "2"),
+        ("user", "And three?"),
+    ]
 
 
 def test_pictures(tmp_path: Path) -> None:

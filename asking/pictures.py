@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evaluation.errors import EvaluationError
+from asking.errors import RunError
 
 _SIGNATURES: Final = {
     b"\x89PNG": "image/png",
@@ -24,18 +24,18 @@ class Picture:
     load: Callable[[], bytes]
 
     def data_url(self) -> str:
-        """The picture as a base64 `data:` URL. Raises `EvaluationError`."""
+        """The picture as a base64 `data:` URL. Raises `RunError`."""
         data = self.load()
         kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
         if kind is None:
-            raise EvaluationError(f"{self.name}: neither PNG, JPEG, GIF nor WebP")
+            raise RunError(f"{self.name}: neither PNG, JPEG, GIF nor WebP")
         return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def picture_file(name: str, *places: Path) -> Picture:
-    """The first of `places` that is a file. Raises `EvaluationError` where none is."""
+    """The first of `places` that is a file. Raises `RunError` where none is."""
     for place in places:
         if place.is_file():
             return Picture(name, place.read_bytes)
     looked = ", ".join(map(str, places))
-    raise EvaluationError(f"the image {name} is missing; looked for {looked}")
+    raise RunError(f"the image {name} is missing; looked for {looked}")

@@ -1,0 +1,1 @@
+"""Visual instruction data in LLaVA's own records."""

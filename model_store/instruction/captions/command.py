@@ -1,0 +1,123 @@
+"""`captions`: a text-only teacher turns captions and boxes into instruction data."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from asking import options
+from asking.endpoint import EndpointConfig, open_endpoint
+from asking.errors import Unfinished
+from asking.lock import sole_run
+from asking.report import show_json, show_table, warn
+from model_store.instruction.captions import flags
+from model_store.instruction.captions.context import Context, read_contexts
+from model_store.instruction.captions.counts import Counts, count
+from model_store.instruction.captions.folder import (
+    JOURNAL_FILE,
+    SET_ASIDE_FILE,
+    clear,
+    write_out,
+)
+from model_store.instruction.captions.plan import keep_plan, make_plan
+from model_store.instruction.captions.teaching import Taught, teach
+from model_store.instruction.captions.wanted import all_wanted
+from model_store.instruction.records import KINDS, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    source: Path
+    out: Path
+    kinds: tuple[Kind, ...]
+    seed: int
+    tries: int
+    restart: bool
+
+
+def captions(
+    source: flags.Input,
+    out: flags.Out,
+    kinds: flags.Kinds = "conversation,detail,complex",
+    seed: flags.Seed = 0,
+    restart: flags.Restart = False,
+    base_url: flags.BaseUrl = "",
+    api_key: flags.ApiKey = "",
+    model: flags.Model = "",
+    temperature: flags.Temperature = 0.7,
+    max_tokens: flags.MaxTokens = 2048,
+    request: flags.Request = "",
+    tries: flags.Tries = 1,
+    concurrency: options.Concurrency = 8,
+    timeout_s: options.TimeoutS = 120.0,
+    attempts: options.Attempts = 6,
+    backoff_s: options.BackoffS = 0.5,
+    allow_failures: options.AllowFailures = False,
+    as_json: options.Json = False,
+) -> None:
+    """Instruction data from captions and boxes, written by a teacher that never sees the image.
+
+    Run again with the same options to go on where a run was stopped.
+    """
+    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    fields = {"max_tokens": max_tokens, "temperature": temperature}
+    config = asking.endpoint("", base_url, api_key, model, request, fields)
+    run = _Run(source, out, _known(kinds), seed, tries, restart)
+    contexts = read_contexts(source)
+    with sole_run(out):
+        taught = asyncio.run(_teach(run, contexts, config))
+        counts = count(taught)
+        write_out(out, run.kinds, taught, counts)
+    _report(run, counts, as_json)
+    if not allow_failures:
+        _demand_all(run, taught)
+
+
+async def _teach(run: _Run, contexts: Sequence[Context], config: EndpointConfig) -> Taught:
+    async with open_endpoint(config) as teacher:
+        if run.restart:
+            clear(run.out)
+        plan = make_plan(run.source, teacher.model, run.kinds, run.seed, teacher.fields)
+        keep_plan(run.out, plan)
+        wanted = all_wanted(contexts, run.kinds)
+        return await teach(teacher, wanted, run.out / JOURNAL_FILE, run.seed, run.tries)
+
+
+def _known(text: str) -> tuple[Kind, ...]:
+    """The kinds named, in the order of `KINDS`."""
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    _demand_known(named)
+    return tuple(kind for kind in KINDS if kind in named)
+
+
+def _demand_known(named: Sequence[str]) -> None:
+    unknown = [name for name in named if name not in KINDS]
+    if unknown or not named:
+        wrong = repr(unknown[0]) if unknown else "nothing"
+        raise typer.BadParameter(f"{wrong} is none of {', '.join(KINDS)}", param_hint="--kinds")
+
+
+def _report(run: _Run, counts: Counts, as_json: bool) -> None:
+    if as_json:
+        show_json(counts.as_json())
+    else:
+        columns = ("kind", "wanted", "records", "set aside", "no answer")
+        show_table(f"Instruction data in {run.out}", columns, counts.rows())
+        if counts.reasons:
+            reasons = ((reason, str(number)) for reason, number in counts.reasons.items())
+            show_table("Malformed answers", ("reason", "answers"), reasons)
+    if counts.overall.set_aside:
+        path = run.out / SET_ASIDE_FILE
+        warn(f"{counts.overall.set_aside} malformed answers are set aside in {path}")
+
+
+def _demand_all(run: _Run, taught: Taught) -> None:
+    if taught.failures:
+        wanted, reason = next(iter(taught.failures.values()))
+        raise Unfinished(
+            f"{len(taught.failures)} of {len(taught.wanted)} records have no answer in "
+            f"{run.out / JOURNAL_FILE}; {wanted.kind} of {wanted.context.id}: {reason}. "
+            "Run again to ask for them again."
+        )

@@ -1,0 +1,67 @@
+"""The options of `captions` that only it has."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from asking.options import MODEL_HELP, REQUEST_HELP
+
+_DATA: Final = "Data"
+_TEACHER: Final = "The teacher"
+
+Input = Annotated[
+    Path,
+    typer.Option(
+        "--input",
+        exists=True,
+        dir_okay=False,
+        help="JSON Lines of id, image, captions, instances",
+        rich_help_panel=_DATA,
+    ),
+]
+Out = Annotated[Path, typer.Option(help="folder for the records", rich_help_panel=_DATA)]
+Kinds = Annotated[
+    str, typer.Option(help="which kinds, with commas in between", rich_help_panel=_DATA)
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        help="what the requests for details and the image's place depend on",
+        rich_help_panel=_DATA,
+    ),
+]
+Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart", help="throw away what --out has and begin anew", rich_help_panel=_DATA
+    ),
+]
+
+BaseUrl = Annotated[
+    str,
+    typer.Option(
+        envvar="INSTRUCTION_BASE_URL",
+        help="its endpoint, such as https://api.openai.com/v1; text only, it never sees the image",
+        rich_help_panel=_TEACHER,
+    ),
+]
+ApiKey = Annotated[
+    str, typer.Option(envvar="INSTRUCTION_API_KEY", help="its key", rich_help_panel=_TEACHER)
+]
+Model = Annotated[
+    str, typer.Option(envvar="INSTRUCTION_MODEL", help=MODEL_HELP, rich_help_panel=_TEACHER)
+]
+Temperature = Annotated[float, typer.Option(min=0, rich_help_panel=_TEACHER)]
+MaxTokens = Annotated[
+    int, typer.Option(min=1, help="tokens an answer may have", rich_help_panel=_TEACHER)
+]
+Request = Annotated[str, typer.Option(help=REQUEST_HELP, rich_help_panel=_TEACHER)]
+Tries = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="how often in all a record is asked for while its answers are malformed",
+        rich_help_panel=_TEACHER,
+    ),
+]

@@ -1,0 +1,57 @@
+"""LLaVA's own JSON records, and the files they go to."""
+
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from asking.files import write_whole
+
+Kind = Literal["conversation", "detail", "complex"]
+KINDS: Final[tuple[Kind, ...]] = ("conversation", "detail", "complex")
+FILES: Final[Mapping[Kind, str]] = {
+    "conversation": "conversation.json",
+    "detail": "detail.json",
+    "complex": "complex_reasoning.json",
+}
+ALL_FILE: Final = "instruct.json"
+IMAGE_TOKEN: Final = "<image>"  # noqa: S105 - a placeholder, no secret
+
+Pair = tuple[str, str]
+Record = dict[str, Any]
+
+
+def build_record(
+    record_id: str, image: str, pairs: Sequence[Pair], placement: random.Random
+) -> Record:
+    """A record of questions and answers; the image stands before or after the first question.
+
+    The released data place it so too (arXiv 2304.08485, section 4.2): `placement` draws which.
+    """
+    before = placement.random() < 0.5
+    turns: list[dict[str, str]] = []
+    for number, (question, answer) in enumerate(pairs):
+        shown = question if number else _with_image(question, before)
+        turns.append({"from": "human", "value": shown})
+        turns.append({"from": "gpt", "value": answer})
+    return {"id": record_id, "image": image, "conversations": turns}
+
+
+def write_records(out: Path, kinds: Sequence[Kind], records: Sequence[tuple[Kind, Record]]) -> None:
+    """Write a JSON array for each of `kinds`, and one of all, in the order of `records`."""
+    for kind in kinds:
+        write_whole(out / FILES[kind], _array(record for of, record in records if of == kind))
+    write_whole(out / ALL_FILE, _array(record for _, record in records))
+
+
+def _with_image(question: str, before: bool) -> str:
+    return f"{IMAGE_TOKEN}\n{question}" if before else f"{question}\n{IMAGE_TOKEN}"
+
+
+def _array(records: Iterable[Record]) -> Iterator[str]:
+    yield "["
+    for number, record in enumerate(records):
+        yield ",\n" if number else "\n"
+        yield json.dumps(record, ensure_ascii=False)
+    yield "\n]\n"

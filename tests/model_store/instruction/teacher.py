@@ -1,0 +1,48 @@
+"""A teacher that keeps to the form, and images for it to be asked about."""
+
+from typing import Any
+
+from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.records import Kind
+from tests.asking.scripted import Request
+
+KIND_OF: dict[str, Kind] = {PROMPTS[kind].system: kind for kind in PROMPTS}
+
+
+def line(number: int, **changes: Any) -> dict[str, Any]:
+    """A line of input as in LLaVA's `caps_boxes_coco2014_val_80.jsonl`."""
+    return {
+        "id": f"{number:012}",
+        "image": f"COCO_val2014_{number:012}.jpg",
+        "captions": [f"Donut {number} on a plate.", "A plate with a donut.\n"],
+        "instances": [
+            {"category": "donut", "bbox": [0.25, 0.125, 0.5, 0.5]},
+            {"category": "dining table", "bbox": [0.0, 0.1, 1.0, 1.0]},
+        ],
+        **changes,
+    }
+
+
+def kind_of(request: Request) -> Kind:
+    """Which kind a request wants."""
+    return KIND_OF[request.body["messages"][0]["content"]]
+
+
+def about(request: Request) -> int:
+    """The number of the image that a request is about."""
+    return int(request.prompt.split()[1])
+
+
+def pairs_text(*pairs: tuple[str, str]) -> str:
+    """Questions and answers in the form that is asked for."""
+    return "\n".join(f"Question:\n{q}\n===\nAnswer:\n{a}\n===" for q, a in pairs)
+
+
+def well_formed(request: Request) -> str:
+    """What a good teacher writes; it says which image it is about."""
+    number = about(request)
+    if kind_of(request) == "detail":
+        return f"Donut {number} lies on a plate."
+    first = (f"What is number {number}?", "It is a donut.")
+    second = ("Where is it?", "It lies on a plate.")
+    return pairs_text(first, second) if kind_of(request) == "conversation" else pairs_text(first)

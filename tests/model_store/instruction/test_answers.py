@@ -1,0 +1,143 @@
+"""What the teacher wrote: read where it has the form, named where it has not."""
+
+import pytest
+
+from asking.wire import Answer
+from model_store.instruction.captions.answers import Malformed, read_pairs
+from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.records import KINDS, Kind
+from tests.model_store.instruction.teacher import pairs_text
+
+SEEN = ("What is on the plate?", "A donut.")
+WHERE = ("Where is the plate?", "It stands on the table.\n\nIt is to the left of the cup.")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
+    for given, written in PROMPTS[kind].examples:
+        pairs = read_pairs(kind, Answer(written, "stop"))
+        assert len(pairs) == (5 if kind == "conversation" else 1)
+        assert not any(text in written for text in given.split("\n") if text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pairs_text(SEEN, WHERE),
+        pairs_text(SEEN, WHERE).removesuffix("==="),
+        pairs_text(SEEN, WHERE).replace("===", "====") + "\n\n",
+        pairs_text(SEEN, WHERE).replace("===\n", ""),
+        pairs_text(SEEN, WHERE).replace("Question:\n", "**Question 1:** ").replace("\n", "\r\n"),
+        "===\n" + pairs_text(SEEN, WHERE).replace("Answer:\n", "answer: "),
+    ],
+)
+def test_questions_and_answers(text: str) -> None:
+    assert read_pairs("conversation", Answer(text)) == (SEEN, WHERE)
+
+
+def test_a_description() -> None:
+    text = "A donut.\n\nIt lies on a plate.\n"
+    assert read_pairs("detail", Answer(text)) == (("", text.strip()),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reason"),
+    [
+        ("conversation", "", "empty"),
+        ("detail", " \n", "empty"),
+        ("conversation", "A donut.", "no question and answer"),
+        ("complex", "Why?\n===\nBecause.", "no question and answer"),
+        ("conversation", pairs_text(SEEN), "a conversation of a single turn"),
+        ("complex", pairs_text(SEEN, WHERE), "more than one question"),
+        ("complex", "Sure!\n" + pairs_text(SEEN), "text outside of questions and answers"),
+        ("complex", pairs_text(SEEN) + "\nGlad to.", "text outside of questions and answers"),
+        ("conversation", pairs_text(SEEN, ("Where?", "")), "an empty question or answer"),
+        ("conversation", pairs_text(SEEN, ("", "There.")), "an empty question or answer"),
+        ("complex", "Question:\nWhy?\n===", "questions and answers do not take turns"),
+        ("complex", "Answer:\nSo.\n===", "questions and answers do not take turns"),
+        (
+            "complex",
+            "Question:\nWhy?\n===\nQuestion:\nHow?\n===\nAnswer:\nSo.\n===\nAnswer:\nSo.",
+            "questions and answers do not take turns",
+        ),
+        ("detail", pairs_text(SEEN), "not a description alone"),
+        ("detail", "A donut.\n===", "not a description alone"),
+    ],
+)
+def test_malformed(kind: Kind, text: str, reason: str) -> None:
+    with pytest.raises(Malformed) as raised:
+        read_pairs(kind, Answer(text, "stop"))
+    assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("The caption says that it is a donut.", "speaks of captions or boxes"),
+        ("According to the sentences there is a donut.", "speaks of captions or boxes"),
+        ("The bounding boxes overlap.", "speaks of captions or boxes"),
+        ("A donut, from the information provided.", "speaks of captions or boxes"),
+        ("The color is not explicitly mentioned.", "speaks of captions or boxes"),
+        ("Its coordinates: the exact coordinates are unclear.", "speaks of captions or boxes"),
+        ("The donut is at [0.25, 0.125, 0.5, 0.5].", "writes coordinates"),
+        ("The donut is at (0.25, .125).", "writes coordinates"),
+        ("<image>\nA donut.", "spells a special token"),
+        ("A donut < IMAGE >.", "spells a special token"),
+        ("A donut.</s>", "spells a special token"),
+        ("I'm sorry, but I can't assist with that.", "refuses"),
+        ("I\u2019m sorry, I can\u2019t help with this.", "refuses"),
+        ("As an AI language model, I have no eyes.", "refuses"),
+        ("I cannot see the image.", "refuses"),
+        ("It is not possible to tell from here. Perhaps a donut.", "has no sure answer"),
+        ("The maker cannot be determined.", "has no sure answer"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_flaws(kind: Kind, text: str, reason: str) -> None:
+    written = {
+        "detail": text,
+        "complex": pairs_text(("What is it?", text)),
+        "conversation": pairs_text(SEEN, ("What is it?", text)),
+    }[kind]
+    with pytest.raises(Malformed) as raised:
+        read_pairs(kind, Answer(written))
+    assert str(raised.value) == reason
+
+
+def test_a_question_may_have_flaws_too() -> None:
+    with pytest.raises(Malformed, match="speaks of captions"):
+        read_pairs("complex", Answer(pairs_text(("What does the caption say?", "A donut."))))
+
+
+def test_a_refusal_without_the_form_is_one() -> None:
+    with pytest.raises(Malformed, match="refuses"):
+        read_pairs("conversation", Answer("I'm sorry, but I cannot help with that."))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot see any donut on the plate; there is only a cup.",
+        "She coordinates the dance, and boxes are stacked behind her.",
+        "The text on the sign says 'Stop'.",
+        "He is sorry that the image of the saint fell. It is clear why.",
+        "A player (number 7, 2nd row) throws. From the context it is a match.",
+        "The dog waits. What it sees cannot be determined by anyone.",
+    ],
+)
+def test_what_only_looks_like_a_flaw(text: str) -> None:
+    assert read_pairs("detail", Answer(text)) == (("", text),)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("length", "cut off by the limit of tokens"),
+        ("content_filter", "stopped by a content filter"),
+        ("refusal", "refuses"),
+    ],
+)
+def test_why_an_answer_ended(end: str, reason: str) -> None:
+    with pytest.raises(Malformed) as raised:
+        read_pairs("detail", Answer("A donut.", end))
+    assert str(raised.value) == reason
