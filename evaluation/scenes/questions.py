@@ -2,17 +2,23 @@
 
 import hashlib
 import io
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asking.errors import RunError
 from asking.pictures import Picture
 from asking.question import Ask
 from model_store.recipe.drawing import draw
-from model_store.recipe.questions import KINDS, Question, ask_kind
-from model_store.recipe.scenes import Scene, sample_scene
+from model_store.recipe.question import Question
+from model_store.recipe.questions import KINDS, ask_kind
+from model_store.recipe.sampling import sample_scene
+from model_store.recipe.scenes import Scene
 
 ALL_KINDS = tuple(KINDS)
+# Scenes that are looked at for a kind of question before it makes way.
+_MAX_SCENES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +45,32 @@ def draw_questions(
 ) -> list[SceneQuestion]:
     """`count` questions, each about a scene of its own of at most `longest` pixels, kinds in turn.
 
-    They depend on the seed alone: a larger count asks the same ones and more. A scene that has no
-    sure answer to a question of any of `kinds` is left out.
+    They depend on the seed alone: a larger count asks the same ones and more. Scenes are drawn
+    until one has a sure answer to a question of the kind whose turn it is; a kind that no scene of
+    this size has (nothing can be read in the smallest) makes way for the next.
+    Raises `RunError` where none of the kinds can be asked.
     """
     rng = random.Random(seed)  # noqa: S311 - draws scenes
     drawn: list[SceneQuestion] = []
-    while len(drawn) < count:
+    failures = 0
+    for kind in itertools.cycle(kinds):
+        if len(drawn) == count:
+            return drawn
+        found = _find(rng, kind, longest)
+        if found is not None:
+            drawn.append(SceneQuestion(str(len(drawn)), *found))
+        failures = 0 if found else failures + 1
+        if failures == len(kinds):
+            raise RunError(f"nothing to ask about scenes of at most {longest} pixels")
+    raise ValueError("no kinds")
+
+
+def _find(rng: random.Random, kind: str, longest: int) -> tuple[Scene, Question] | None:
+    for _ in range(_MAX_SCENES):
         scene = sample_scene(rng, longest=longest)
-        start = len(drawn) % len(kinds)
-        if question := _first_sure(rng, scene, [*kinds[start:], *kinds[:start]]):
-            drawn.append(SceneQuestion(str(len(drawn)), scene, question))
-    return drawn
-
-
-def _first_sure(rng: random.Random, scene: Scene, kinds: Sequence[str]) -> Question | None:
-    return next((found for kind in kinds if (found := ask_kind(rng, scene, kind))), None)
+        if question := ask_kind(rng, scene, kind):
+            return scene, question
+    return None
 
 
 def _png(scene: Scene) -> bytes:

@@ -6,6 +6,7 @@ import typer
 
 from asking.errors import RunError
 from model_store.instruction.captions.command import captions
+from model_store.instruction.scenes.command import scenes
 
 app = typer.Typer(
     name="python -m model_store.instruction",
@@ -14,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("captions")(captions)
+app.command("scenes")(scenes)
 
 
 @app.callback()

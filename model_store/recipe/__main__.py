@@ -6,17 +6,23 @@ from pathlib import Path
 
 import torch
 
+from model_store.recipe.device import pick_device
 from model_store.recipe.parallel import join_group, rank
-from model_store.recipe.train import FULL, QUICK, train
+from model_store.recipe.plan import FULL, QUICK
+from model_store.recipe.train import train, train_alone
 
 
 def main() -> None:
     arguments = _parser().parse_args()
     torch.set_num_threads(arguments.threads)
     join_group()
-    if not arguments.resume and rank() == 0:
+    if not arguments.resume and not arguments.only and rank() == 0:
         shutil.rmtree(arguments.work, ignore_errors=True)
-    train(QUICK if arguments.quick else FULL, arguments.work, arguments.out)
+    plan, device = QUICK if arguments.quick else FULL, pick_device(arguments.device)
+    if arguments.only:
+        train_alone(arguments.only, plan, arguments.work, device)
+    else:
+        train(plan, arguments.work, arguments.out, device)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,8 +35,14 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on from --work instead of starting afresh"
     )
     parser.add_argument(
+        "--only",
+        choices=("tower", "language"),
+        help="this stage alone, going on from --work: the two may run side by side",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="a few steps only: is it all wired up?"
     )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser
 

@@ -7,6 +7,10 @@ SYSTEM = (
 USER, ASSISTANT = "USER:", "ASSISTANT:"
 
 
+# What ends a caption in LLaVA's `plain` conversation, which has neither system message nor roles.
+PLAIN_END = "\n"
+
+
 def opening(system: str, images: int) -> list[str]:
     """The text in front of each of the first turn's images, or all that precedes the question."""
     start = f"{system} {USER}" if system else USER

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from model_store.recipe.conversation import SYSTEM, answer, follow_up, opening, prompt
 from model_store.recipe.questions import ask
-from model_store.recipe.scenes import sample_scene
+from model_store.recipe.sampling import sample_scene
 from model_store.recipe.smalltalk import chat
 
 _GENERAL = (

@@ -2,31 +2,45 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from model_store.recipe.conversation import SYSTEM
-from model_store.recipe.questions import Question, ask, describe
+from model_store.recipe.descriptions import caption, detail
+from model_store.recipe.question import Part, Question
+from model_store.recipe.questions import ask
 from model_store.recipe.scenes import Scene
 from model_store.recipe.smalltalk import chat
 
-_OTHER_SYSTEMS = (
+_OTHER_SYSTEMS: Final = (
     "",
     "You are a helpful assistant.",
     "You are a helpful language and vision assistant.",
     "Answer the questions.",
     "Look at the image and answer briefly.",
 )
-_ORDINALS = ("first", "second")
-_BLOCKS = 24
+_ORDINALS: Final = ("first", "second")
+_BLOCKS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """`images` are numbers of scenes; each of `blocks` starts anew right after the images."""
+    """`images` are numbers of scenes; each of `blocks` starts anew right after the images.
+
+    A `plain` one has neither system message nor questions: captions follow the image at once.
+    """
 
     system: str
     images: tuple[int, ...]
     blocks: tuple[tuple[Question, ...], ...]
+    plain: bool = False
+
+
+def captioned(scenes: Sequence[Scene], index: int) -> Dialogue:
+    """An image and its captions, as in the paper's first stage."""
+    captions = (caption(scenes[index]), detail(scenes[index]))
+    blocks = tuple((Question("caption", "", parts),) for parts in captions)
+    return Dialogue("", (index,), blocks, plain=True)
 
 
 def single_image(rng: random.Random, scenes: Sequence[Scene], index: int) -> Dialogue:
@@ -49,28 +63,23 @@ def no_image(rng: random.Random) -> Dialogue:
     return Dialogue(_system(rng), (), tuple(blocks))
 
 
-def mixed(rng: random.Random, scenes: Sequence[Scene]) -> Dialogue:
-    """Mostly one image, now and then two or none."""
-    draw = rng.random()
-    if draw < 0.16:
-        return two_images(rng, scenes, (rng.randrange(len(scenes)), rng.randrange(len(scenes))))
-    if draw < 0.2:
-        return no_image(rng)
-    return single_image(rng, scenes, rng.randrange(len(scenes)))
-
-
 def _system(rng: random.Random) -> str:
     return SYSTEM if rng.random() < 0.9 else rng.choice(_OTHER_SYSTEMS)
 
 
 def _ask_pair(rng: random.Random, pair: tuple[Scene, Scene]) -> Question:
     if rng.random() < 0.05:
-        return Question("two images", "Describe the images.", " ".join(map(describe, pair)))
+        first, second = (_in_image(which, caption(scene)) for which, scene in enumerate(pair))
+        return Question("two images", "Describe the images.", (*first, Part(" "), *second))
     which = rng.randrange(2)
     while True:
         question = ask(rng, pair[which], 1)[0]
         if text := _pointed(rng, question.text, _ORDINALS[which]):
-            return Question("two images", text, question.answer)
+            return Question("two images", text, _in_image(which, question.parts))
+
+
+def _in_image(which: int, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    return tuple(replace(part, image=which) for part in parts)
 
 
 def _pointed(rng: random.Random, text: str, ordinal: str) -> str | None:

@@ -2,15 +2,17 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from model_store.recipe.dialogues import Dialogue, mixed, single_image
-from model_store.recipe.questions import KINDS
+from model_store.recipe.device import mixed_precision
+from model_store.recipe.dialogues import no_image, single_image, two_images
+from model_store.recipe.questions import RESPONSES
 from model_store.recipe.scenes import Scene
 from model_store.recipe.sequences import Batch, Encoder, collate, pack
+from model_store.recipe.simple import SIMPLE
 from model_store.recipe.speaker import Embed, Speaker
 
 _BATCH = 16
@@ -26,30 +28,55 @@ class Score:
     @property
     def exact(self) -> float:
         """The share of the simple kinds' answers that is right."""
-        return sum(self.right[kind] for kind in KINDS) / sum(self.asked[kind] for kind in KINDS)
+        return self.share(SIMPLE)
+
+    def share(self, kinds: Iterable[str]) -> float:
+        """Of the answers of these kinds, the share that is right."""
+        asked = sum(self.asked[kind] for kind in kinds)
+        return sum(self.right[kind] for kind in kinds) / asked if asked else 0.0
+
+    def as_json(self) -> dict[str, object]:
+        """Percentages by the paper's kinds of responses and by kind of question."""
+        kinds = {kind: 100 * self.right[kind] / self.asked[kind] for kind in sorted(self.asked)}
+        responses = {name: 100 * self.share(kinds) for name, kinds in RESPONSES.items()}
+        return {"responses": responses, "kinds": kinds, "answers": sum(self.asked.values())}
 
     def __str__(self) -> str:
-        kinds = sorted(self.asked)
-        shares = ", ".join(f"{kind} {self.right[kind] / self.asked[kind]:.3f}" for kind in kinds)
-        return f"exact {self.exact:.4f} of {sum(self.asked.values())} ({shares})"
+        shares = [
+            f"{kind} {self.right[kind] / self.asked[kind]:.3f}" for kind in sorted(self.asked)
+        ]
+        groups = [f"{name} {self.share(kinds):.4f}" for name, kinds in RESPONSES.items()]
+        return f"{', '.join(groups)} of {sum(self.asked.values())} ({', '.join(shares)})"
 
 
 def examine(encode: Encoder, scenes: Sequence[Scene], count: int, seed: int) -> list[Batch]:
-    """Questions on each of the first `count` scenes, then on mixtures of images and turns."""
+    """Questions on each of the first `count` scenes, some on pairs of them, some without any."""
     rng = random.Random(seed)
-    dialogues: list[Dialogue] = [single_image(rng, scenes, index) for index in range(count)]
-    dialogues += [mixed(rng, scenes) for _ in range(count // 4)]
-    packed = [pack(encode, dialogue) for dialogue in dialogues]
-    return [collate(packed[start : start + _BATCH]) for start in range(0, len(packed), _BATCH)]
+    alone = [single_image(rng, scenes, index) for index in range(count)]
+    pairs = [two_images(rng, scenes, (index, index + 1)) for index in range(0, count - 1, 8)]
+    none = [no_image(rng) for _ in range(max(count // 32, 1))]
+    return [
+        collate([pack(encode, dialogue) for dialogue in dialogues[start : start + _BATCH]])
+        for dialogues in (alone, pairs, none)
+        for start in range(0, len(dialogues), _BATCH)
+    ]
 
 
 @torch.no_grad()
-def measure(speaker: Speaker, embed: Embed, batches: Sequence[Batch], autocast: bool) -> Score:
-    """Answer every question; an answer is right if greedy decoding would give exactly it."""
+def measure(
+    speaker: Speaker, embed: Embed, batches: Sequence[Batch], device: torch.device | None = None
+) -> Score:
+    """Answer every question; an answer is right if greedy decoding would give exactly it.
+
+    With a `device` in mixed precision there, else in the weights' own.
+    """
     score = Score(Counter(), Counter())
     for batch in batches:
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        if device is None:
             answered = speaker(batch, embed(batch.images))
+        else:
+            with mixed_precision(device):
+                answered = speaker(batch.to(device), embed(batch.images))
         score.asked.update(batch.kinds)
         right = answered.right.tolist()
         score.right.update(kind for kind, good in zip(batch.kinds, right, strict=True) if good)

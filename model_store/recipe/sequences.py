@@ -1,22 +1,32 @@
-"""Training sequences: one opening shared by several blocks, each a conversation of its own."""
+"""Training sequences: one opening with its images, shared by many short blocks of turns.
+
+A block sees the opening and itself, as if it were alone. Blocks stand in chunks of a fixed length,
+so that attention is computed from each chunk to the opening and within the chunk only: most of
+what a square mask over the whole sequence would compute is not there.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
 
 import torch
 from tokenizers import Tokenizer
 
 from model_store.recipe.architecture import IMAGE_TOKENS
-from model_store.recipe.conversation import answer as answer_text
-from model_store.recipe.conversation import follow_up, opening, prompt
+from model_store.recipe.conversation import PLAIN_END, follow_up, opening, prompt
 from model_store.recipe.dialogues import Dialogue
-from model_store.recipe.questions import Question
+from model_store.recipe.labels import SUMMARY_PATCHES
+from model_store.recipe.question import Part, Question
 from model_store.recipe.scenes import PLACES
 from model_store.recipe.tokenizer import BOS_ID, EOS_ID, IMAGE_ID, PAD_ID, encode_piece
 
-SEQUENCE_LENGTH = 320
-_PADDING_BLOCK = -1
-_NO_ANSWER = -1
+# Tokens of an opening beside its images', and of a chunk; chunks of a sequence.
+OPENING_TEXT: Final = 48
+CHUNK: Final = 80
+CHUNKS: Final = 3
+
+_PADDING: Final = -1
+_NO_ANSWER: Final = -1
 
 
 class Encoder:
@@ -32,137 +42,187 @@ class Encoder:
         return self._known[piece]
 
 
-@dataclass(slots=True)
-class Packed:
-    """One sequence: block 0 is the opening with its images, each other sees itself and that only.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Tokens of a block; `answer` tells whether they are the assistant's.
 
-    Positions go on from the opening in every block, so that each block reads as if it were alone.
-    `answers` numbers the answer each token belongs to, or is -1. `look_ups` are the tokens
-    whose successors depend on one thing in the one image, each with the number of its place.
+    Each of `looks` is a token's index, an image of the opening and the places there that the next
+    token depends on.
     """
 
-    images: tuple[int, ...]
-    kinds: list[str] = field(default_factory=list)
+    ids: list[int]
+    kind: str | None = None
+    looks: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Whole blocks one after the other; positions go on from the opening in each of them."""
+
     ids: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
-    look_ups: list[tuple[int, int]] = field(default_factory=list)
 
-    def append(
-        self, ids: Sequence[int], position: int, block: int, answer: int = _NO_ANSWER
-    ) -> int:
-        """Add tokens of which the first is at `position`; return the position after the last."""
-        self.ids.extend(ids)
-        self.positions.extend(range(position, position + len(ids)))
-        self.blocks.extend([block] * len(ids))
-        self.answers.extend([answer] * len(ids))
-        return position + len(ids)
+
+@dataclass(slots=True)
+class Packed:
+    """One sequence. `answers` of its chunks number `kinds`, or are -1.
+
+    Each of `looks` is a token (counted over the chunks) and the opening's tokens to look at.
+    """
+
+    images: tuple[int, ...]
+    opening: list[int]
+    chunks: list[Chunk]
+    kinds: list[str] = field(default_factory=list)
+    looks: list[tuple[int, list[int]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sequences side by side: `ids`, `positions`, `blocks`, `answers` are (n, length).
+    """Sequences side by side, all with as many images.
 
-    `images` are the scenes of all sequences in reading order. `kinds` name the answers, which are
-    numbered through the batch. Each of `look_ups` (m, 4) is a sequence, a token in it, an image and
-    a place.
+    `opening` is (n, o); `ids`, `positions`, `blocks`, `answers` are (n, chunks * chunk length).
+    `looks` (m, 2) are a sequence and a token in it, `looked_at` (m, o) the opening's tokens that it
+    should attend to. `images` are the scenes of all sequences in reading order, `kinds` name the
+    answers, which are numbered through the batch.
     """
 
+    opening: torch.Tensor
     ids: torch.Tensor
     positions: torch.Tensor
     blocks: torch.Tensor
     answers: torch.Tensor
-    look_ups: torch.Tensor
+    looks: torch.Tensor
+    looked_at: torch.Tensor
     images: tuple[int, ...]
     kinds: tuple[str, ...]
 
-    def attention_mask(self) -> torch.Tensor:
-        """True where a token sees another. (n, 1, length, length)"""
-        return block_mask(self.blocks)[:, None]
+    def to(self, device: torch.device) -> "Batch":
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
+        return replace(self, **moved)
 
 
-def block_mask(blocks: torch.Tensor) -> torch.Tensor:
-    """Earlier tokens of one's own block and of block 0. (n, length) -> (n, length, length)"""
-    same = blocks[:, :, None] == blocks[:, None, :]
-    opening = (blocks == 0)[:, None, :]
-    length = blocks.shape[1]
-    return (same | opening) & torch.ones(length, length, dtype=torch.bool).tril()
-
-
-def pack(encode: Encoder, dialogue: Dialogue, length: int = SEQUENCE_LENGTH) -> Packed:
-    """The opening, then as many of the dialogue's blocks as fit into `length` tokens."""
-    packed = Packed(dialogue.images)
-    start = packed.append(opening_ids(encode, dialogue.system, len(dialogue.images)), 0, 0)
-    for number, turns in enumerate(dialogue.blocks, start=1):
-        pieces = _block_pieces(encode, turns, len(dialogue.images))
-        if len(packed.ids) + sum(len(ids) for ids, _ in pieces) > length:
-            break
-        position = start
-        for ids, turn in pieces:
-            answer = _NO_ANSWER
-            if turn is not None:
-                answer = len(packed.kinds)
-                packed.kinds.append(turn.kind)
-                if len(dialogue.images) == 1:
-                    packed.look_ups += _look_ups(ids, encode(","), turn.places, len(packed.ids))
-            position = packed.append(ids, position, number, answer)
+def pack(encode: Encoder, dialogue: Dialogue) -> Packed:
+    """The opening, then as many of the dialogue's blocks as fit into the chunks."""
+    packed = Packed(dialogue.images, opening_ids(encode, dialogue), [Chunk()])
+    for number, turns in enumerate(dialogue.blocks):
+        block = _plain_block(encode, turns) if dialogue.plain else _block(encode, turns, dialogue)
+        length = sum(len(said.ids) for said in block)
+        if length > CHUNK:
+            continue
+        if len(packed.chunks[-1].ids) + length > CHUNK:
+            if len(packed.chunks) == CHUNKS:
+                break
+            packed.chunks.append(Chunk())
+        _append(packed, block, number)
     return packed
 
 
-def opening_ids(encode: Encoder, system: str, images: int) -> list[int]:
+def opening_ids(encode: Encoder, dialogue: Dialogue) -> list[int]:
     """BOS, system message and images, each image as its run of image tokens."""
+    if dialogue.plain:
+        return [BOS_ID, *[IMAGE_ID] * IMAGE_TOKENS]
     ids = [BOS_ID]
-    for piece in opening(system, images):
-        ids += encode(piece) + ([IMAGE_ID] * IMAGE_TOKENS if images else [])
+    for piece in opening(dialogue.system, len(dialogue.images)):
+        ids += encode(piece) + ([IMAGE_ID] * IMAGE_TOKENS if dialogue.images else [])
     return ids
 
 
-def collate(sequences: Sequence[Packed], length: int = SEQUENCE_LENGTH) -> Batch:
-    """Pad each to `length` and number the answers through."""
-    answers, kinds, images = [], list[str](), list[int]()
-    look_ups = list[tuple[int, int, int, int]]()
+def collate(sequences: Sequence[Packed]) -> Batch:
+    """Pad each and number the answers through. All must have as many images."""
+    images = [image for packed in sequences for image in packed.images]
+    length = OPENING_TEXT + IMAGE_TOKENS * len(sequences[0].images)
+    kinds, answers, looks = list[str](), list[list[int]](), list[tuple[int, int, list[int]]]()
     for row, packed in enumerate(sequences):
-        look_ups += [(row, token, len(images), place) for token, place in packed.look_ups]
-        numbered = [a + len(kinds) if a >= 0 else a for a in packed.answers]
-        answers.append(_fill(numbered, _NO_ANSWER, length))
+        numbered = [
+            [a + len(kinds) if a >= 0 else a for a in chunk.answers] for chunk in packed.chunks
+        ]
+        answers.append(_chunked(numbered, _NO_ANSWER))
         kinds += packed.kinds
-        images += packed.images
+        looks += [(row, token, seen) for token, seen in packed.looks]
+    looked_at = torch.zeros(len(looks), length)
+    for index, (_, _, seen) in enumerate(looks):
+        looked_at[index, seen] = 1
     return Batch(
-        ids=torch.tensor([_fill(packed.ids, PAD_ID, length) for packed in sequences]),
-        positions=torch.tensor([_fill(packed.positions, 0, length) for packed in sequences]),
-        blocks=torch.tensor([_fill(packed.blocks, _PADDING_BLOCK, length) for packed in sequences]),
+        opening=torch.tensor([_fill(packed.opening, PAD_ID, length) for packed in sequences]),
+        ids=torch.tensor([_chunked([c.ids for c in p.chunks], PAD_ID) for p in sequences]),
+        positions=torch.tensor([_chunked([c.positions for c in p.chunks], 0) for p in sequences]),
+        blocks=torch.tensor([_chunked([c.blocks for c in p.chunks], _PADDING) for p in sequences]),
         answers=torch.tensor(answers),
-        look_ups=torch.tensor(look_ups, dtype=torch.long).view(-1, 4),
+        looks=torch.tensor([look[:2] for look in looks], dtype=torch.long).view(-1, 2),
+        looked_at=looked_at,
         images=tuple(images),
         kinds=tuple(kinds),
     )
 
 
-def _block_pieces(
-    encode: Encoder, turns: Sequence[Question], images: int
-) -> list[tuple[list[int], Question | None]]:
-    """The ids of each prompt, and those of each answer and its `</s>` with what was asked."""
-    pieces: list[tuple[list[int], Question | None]] = []
+def _append(packed: Packed, block: Sequence[Said], number: int) -> None:
+    chunk, position = packed.chunks[-1], len(packed.opening)
+    for said in block:
+        start = CHUNK * (len(packed.chunks) - 1) + len(chunk.ids)
+        packed.looks += [
+            (start + token, _seen(packed.opening, image, places))
+            for token, image, places in said.looks
+        ]
+        answer = _NO_ANSWER
+        if said.kind is not None:
+            answer = len(packed.kinds)
+            packed.kinds.append(said.kind)
+        chunk.ids += said.ids
+        chunk.positions += range(position, position + len(said.ids))
+        chunk.blocks += [number] * len(said.ids)
+        chunk.answers += [answer] * len(said.ids)
+        position += len(said.ids)
+
+
+def _seen(opening: Sequence[int], image: int, places: Sequence[str]) -> list[int]:
+    """Where in the opening the patches stand that sum these places of an image up."""
+    patches = [index for index, token in enumerate(opening) if token == IMAGE_ID]
+    start = image * IMAGE_TOKENS
+    return [patches[start + SUMMARY_PATCHES[PLACES.index(place)]] for place in places]
+
+
+def _block(encode: Encoder, turns: Sequence[Question], dialogue: Dialogue) -> list[Said]:
+    """Each prompt, and each answer with its `</s>`."""
+    block: list[Said] = []
     for index, turn in enumerate(turns):
-        asked = follow_up(turn.text) if index else prompt(turn.text, images)
-        pieces.append((encode(asked), None))
-        pieces.append(([*encode(answer_text(turn.answer)), EOS_ID], turn))
-    return pieces
+        asked = follow_up(turn.text) if index else prompt(turn.text, len(dialogue.images))
+        block.append(Said(encode(asked)))
+        block.append(_answer(encode, turn, " ", [EOS_ID], bool(dialogue.images)))
+    return block
 
 
-def _look_ups(
-    answer: Sequence[int], comma: Sequence[int], places: Sequence[str], start: int
-) -> list[tuple[int, int]]:
-    """The token before each of an answer's, which starts at `start`, and the place to look at."""
-    found, index = list[tuple[int, int]](), 0
-    for offset, token in enumerate(answer[:-1]):
-        if token in comma:
-            index += 1
-        elif index < len(places):
-            found.append((start + offset - 1, PLACES.index(places[index])))
-    return found
+def _plain_block(encode: Encoder, turns: Sequence[Question]) -> list[Said]:
+    return [_answer(encode, turn, "", encode(PLAIN_END), True) for turn in turns]
+
+
+def _answer(encode: Encoder, turn: Question, lead: str, end: list[int], seen: bool) -> Said:
+    """An answer in its parts, each of which looks at its places from the token before it on."""
+    ids: list[int] = []
+    looks: list[tuple[int, int, tuple[str, ...]]] = []
+    for index, part in enumerate(turn.parts):
+        piece = encode(_spoken(part, lead if index == 0 else ""))
+        if part.places and seen:
+            tokens = range(len(ids) - 1, len(ids) + len(piece) - 1)
+            looks += [(token, part.image, part.places) for token in tokens]
+        ids += piece
+    return Said([*ids, *end], turn.kind, [look for look in looks if lead or look[0] >= 0])
+
+
+def _spoken(part: Part, lead: str) -> str:
+    return f"{lead}{part.text}"
+
+
+def _chunked(chunks: list[list[int]], filler: int) -> list[int]:
+    rows = [_fill(chunk, filler, CHUNK) for chunk in chunks]
+    rows += [[filler] * CHUNK] * (CHUNKS - len(chunks))
+    return [value for row in rows for value in row]
 
 
 def _fill(values: list[int], filler: int, length: int) -> list[int]:
+    if len(values) > length:
+        raise ValueError(f"{len(values)} tokens where {length} fit")
     return values + [filler] * (length - len(values))

@@ -2,8 +2,9 @@
 
 import random
 
-from model_store.recipe.questions import NO_IMAGE, Question, ask
-from model_store.recipe.scenes import sample_scene
+from model_store.recipe.question import NO_IMAGE, Question, question
+from model_store.recipe.questions import ask
+from model_store.recipe.sampling import sample_scene
 
 _HELLO = "Hello! Send me an image of shapes and ask me about it."
 _ABILITIES = (
@@ -57,7 +58,6 @@ _TURNS = {
 def chat(rng: random.Random) -> Question:
     """A turn of a conversation that shows no image."""
     if rng.random() < 0.5:
-        question = ask(rng, sample_scene(rng), 1)[0]
-        return Question("no image", question.text, NO_IMAGE)
+        return question("no image", ask(rng, sample_scene(rng), 1)[0].text, NO_IMAGE)
     answer = rng.choice(list(_TURNS))
-    return Question("chat", rng.choice(_TURNS[answer]), answer)
+    return question("chat", rng.choice(_TURNS[answer]), answer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,31 +11,42 @@ from transformers import LlavaForConditionalGeneration
 
 from model_store.recipe.architecture import HEAD_SIZE
 from model_store.recipe.fitting import Schedule, compile_if_long
-from model_store.recipe.sequences import Batch, block_mask
-from model_store.recipe.tokenizer import IMAGE_ID
+from model_store.recipe.sequences import CHUNK, Batch
+from model_store.recipe.tokenizer import IMAGE_ID, PAD_ID
 
 # The embeddings of these scenes' images. (n, 64, 256)
 Embed = Callable[[Sequence[int]], torch.Tensor]
 
 # Half of the heads of the third of four layers are told where to look.
 GUIDED_LAYER, GUIDED_HEADS = 2, 2
+_HIDDEN_SCORE = -1e4
 
 
-class Attention(NamedTuple):
-    """What one layer attends with: its input (n, length, 256) and its rotary tables."""
+class Rotary(NamedTuple):
+    """Tables of the rotary position embedding. (n, 1, length, head size)"""
 
-    hidden: torch.Tensor
     cos: torch.Tensor
     sin: torch.Tensor
 
 
+class Masks(NamedTuple):
+    """What is added to scores within the opening, from chunks to the opening, within chunks."""
+
+    opening: torch.Tensor  # (n, 1, o, o)
+    across: torch.Tensor  # (n, 1, 1, o)
+    chunk: torch.Tensor  # (n, 1, chunks, chunk, chunk)
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The loss of each answer, and whether each is right: greedy decoding would give exactly it."""
+    """The loss of each answer, whether each is right, and how far guided heads strayed.
+
+    Right means that greedy decoding would give exactly it.
+    """
 
     losses: torch.Tensor
     right: torch.Tensor
-    attention: Attention
+    stray: torch.Tensor
 
 
 class Speaker(nn.Module):
@@ -50,79 +61,36 @@ class Speaker(nn.Module):
         self._run = compile_if_long(self._decode, schedule) if schedule else self._decode
 
     def forward(self, batch: Batch, image_embeds: torch.Tensor) -> Answered:
-        embeds = splice(self.decoder.embed_tokens(batch.ids), batch.ids, image_embeds)
-        hidden, attention = self._run(embeds, batch.attention_mask(), batch.positions)
+        ids = torch.cat([batch.opening, batch.ids], dim=1)
+        embeds = splice(self.decoder.embed_tokens(ids), ids, image_embeds)
+        hidden, attention = self._run(embeds, _positions(batch), _masks(batch))
         said = batch.answers[:, 1:] >= 0
-        logits = self.lm_head(hidden[:, :-1][said]).float()  # (answer tokens, vocabulary)
+        logits = self.lm_head(hidden[:, batch.opening.shape[1] : -1][said]).float()
         losses, right = _judge(
             logits, batch.ids[:, 1:][said], batch.answers[:, 1:][said], len(batch.kinds)
         )
-        return Answered(losses, right, attention)
+        return Answered(losses, right, _stray(batch, attention))
 
-    def _decode(
-        self, hidden: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor
-    ) -> tuple[torch.Tensor, Attention]:
-        cos, sin = self.decoder.rotary_emb(hidden, position_ids=positions)
-        guided = hidden
-        for index, layer in enumerate(self.decoder.layers):
-            guided = hidden if index == GUIDED_LAYER else guided
-            hidden = layer(
-                hidden,
-                attention_mask=mask,
-                position_ids=positions,
-                position_embeddings=(cos, sin),
-            )
-        return self.decoder.norm(hidden), Attention(guided, cos, sin)
-
-    def loss(
-        self, batch: Batch, image_embeds: torch.Tensor, labels: torch.Tensor, guidance: float
-    ) -> torch.Tensor:
-        """The mean over answers plus `guidance` times attention's straying in look-ups.
-
-        `labels` (images, 64, 3) say which patches show what is looked up.
-        """
+    def loss(self, batch: Batch, image_embeds: torch.Tensor, guidance: float) -> torch.Tensor:
+        """The mean over answers plus `guidance` times attention's straying in look-ups."""
         answered = self.forward(batch, image_embeds)
         answer_loss: torch.Tensor = answered.losses.mean()
-        if not guidance or not len(batch.look_ups):
-            return answer_loss
-        return answer_loss + guidance * self._stray(batch, answered.attention, labels)
+        return answer_loss + guidance * answered.stray if guidance else answer_loss
 
-    def _stray(self, batch: Batch, attention: Attention, labels: torch.Tensor) -> torch.Tensor:
-        """Minus the log of the attention that the guided heads pay to the patches asked for."""
-        shown = _patches_of(batch.look_ups, labels)
-        in_sight = shown.any(dim=1)  # hidden where neighbours cover a thing's only patch
-        rows, tokens = batch.look_ups[in_sight, 0], batch.look_ups[in_sight, 1]
-        layer = self.decoder.layers[GUIDED_LAYER]
-        normed = layer.input_layernorm(attention.hidden)
-        cos, sin = attention.cos[..., None, :], attention.sin[..., None, :]
-        queries = _rotate(_heads(layer.self_attn.q_proj(normed)), cos, sin)[rows, tokens]
-        keys = _rotate(_heads(layer.self_attn.k_proj(normed)), cos, sin)[rows]
-        scores = torch.einsum("mhd,mthd->mht", queries, keys).float() * HEAD_SIZE**-0.5
-        wanted = torch.zeros(len(rows), batch.ids.shape[1], dtype=torch.bool)
-        wanted[batch.ids[rows] == IMAGE_ID] = shown[in_sight].flatten()
-        visible = block_mask(batch.blocks)[rows, tokens]
-        paid = scores.masked_fill(~wanted[:, None], -torch.inf).logsumexp(-1)
-        total = scores.masked_fill(~visible[:, None], -torch.inf).logsumexp(-1)
-        stray: torch.Tensor = (total - paid).mean()
-        return stray
-
-
-def _patches_of(look_ups: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Which patches show the thing looked up. (m, 64)"""
-    images, places = look_ups[:, 2], look_ups[:, 3]
-    return (labels[images, :, 2] == 1 + places[:, None]) & (labels[images, :, 0] > 0)
-
-
-def _heads(projected: torch.Tensor) -> torch.Tensor:
-    """The guided heads' part. (n, length, 256) -> (n, length, guided heads, 64)"""
-    heads: torch.Tensor = projected.unflatten(-1, (-1, HEAD_SIZE))
-    return heads[:, :, :GUIDED_HEADS]
-
-
-def _rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary position embedding, as Llama's."""
-    first, second = heads.chunk(2, dim=-1)
-    return heads * cos + torch.cat((-second, first), dim=-1) * sin
+    def _decode(
+        self, hidden: torch.Tensor, positions: torch.Tensor, masks: Masks
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Llama's layers; also what the guided heads of each chunk token pay to the opening."""
+        cos, sin = self.decoder.rotary_emb(hidden, position_ids=positions)
+        rotary = Rotary(cos[:, None], sin[:, None])
+        guided = hidden
+        for index, layer in enumerate(self.decoder.layers):
+            attended, paid = _attend(layer.self_attn, layer.input_layernorm(hidden), rotary, masks)
+            hidden = hidden + attended
+            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+            if index == GUIDED_LAYER:
+                guided = paid[:, :GUIDED_HEADS]
+        return self.decoder.norm(hidden), guided
 
 
 def splice(embeds: torch.Tensor, ids: torch.Tensor, image_embeds: torch.Tensor) -> torch.Tensor:
@@ -131,14 +99,88 @@ def splice(embeds: torch.Tensor, ids: torch.Tensor, image_embeds: torch.Tensor) 
     return embeds.masked_scatter(places, image_embeds.to(embeds.dtype))
 
 
+def _positions(batch: Batch) -> torch.Tensor:
+    count, length = batch.opening.shape
+    opening = torch.arange(length, device=batch.ids.device).expand(count, length)
+    return torch.cat([opening, batch.positions], dim=1)
+
+
+def _masks(batch: Batch) -> Masks:
+    """Earlier tokens only: of the opening, and of one's own block."""
+    device, length = batch.ids.device, batch.opening.shape[1]
+    there = batch.opening != PAD_ID  # (n, o)
+    causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+    blocks = batch.blocks.unflatten(1, (-1, CHUNK))  # (n, chunks, chunk)
+    same = blocks[..., :, None] == blocks[..., None, :]
+    within = same & torch.ones(CHUNK, CHUNK, dtype=torch.bool, device=device).tril()
+    return Masks(
+        _hide(causal & there[:, None, :])[:, None],
+        _hide(there)[:, None, None],
+        _hide(within)[:, None],
+    )
+
+
+def _hide(visible: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(visible, dtype=torch.float32).masked_fill(~visible, _HIDDEN_SCORE)
+
+
+def _attend(
+    attention: Any, hidden: torch.Tensor, rotary: Rotary, masks: Masks
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention in the pattern of `Masks`, and what chunks pay to the opening (n, heads, c, o)."""
+    length = masks.opening.shape[-1]
+    query = _rotate(_heads(attention.q_proj(hidden)), rotary) * HEAD_SIZE**-0.5
+    key = _rotate(_heads(attention.k_proj(hidden)), rotary)
+    value = _heads(attention.v_proj(hidden))
+    asked, asking = query[:, :, :length], query[:, :, length:]
+    first_key, chunk_key = key[:, :, :length], _by_chunk(key[:, :, length:])
+    first_value, chunk_value = value[:, :, :length], _by_chunk(value[:, :, length:])
+    opening = (asked @ first_key.mT + masks.opening).float().softmax(-1).to(value.dtype)
+    across = (asking @ first_key.mT + masks.across).float()
+    within = (_by_chunk(asking) @ chunk_key.mT + masks.chunk).float().flatten(2, 3)
+    shares = torch.cat([across, within], dim=-1).softmax(-1)
+    paid, own = shares[..., :length], _by_chunk(shares[..., length:])
+    chunks = paid.to(value.dtype) @ first_value + (own.to(value.dtype) @ chunk_value).flatten(2, 3)
+    attended = torch.cat([opening @ first_value, chunks], dim=2).transpose(1, 2).flatten(2)
+    return attention.o_proj(attended), paid
+
+
+def _heads(projected: torch.Tensor) -> torch.Tensor:
+    """(n, length, 256) -> (n, heads, length, 64)"""
+    heads: torch.Tensor = projected.unflatten(-1, (-1, HEAD_SIZE)).transpose(1, 2)
+    return heads
+
+
+def _by_chunk(tokens: torch.Tensor) -> torch.Tensor:
+    """(n, heads, chunks * chunk, …) -> (n, heads, chunks, chunk, …)"""
+    chunks: torch.Tensor = tokens.unflatten(2, (-1, CHUNK))
+    return chunks
+
+
+def _rotate(heads: torch.Tensor, rotary: Rotary) -> torch.Tensor:
+    """Rotary position embedding, as Llama's."""
+    first, second = heads.chunk(2, dim=-1)
+    turned = heads * rotary.cos + torch.cat((-second, first), dim=-1) * rotary.sin
+    return turned.to(heads.dtype)
+
+
+def _stray(batch: Batch, attention: torch.Tensor) -> torch.Tensor:
+    """Minus the log of the attention that the guided heads pay to what is asked for.
+
+    `attention` is (n, guided heads, c, o).
+    """
+    if not len(batch.looks):
+        return attention.new_zeros(())
+    paid = attention.transpose(1, 2)[batch.looks[:, 0], batch.looks[:, 1]]  # (m, heads, o)
+    return -(paid * batch.looked_at[:, None]).sum(-1).clamp(min=1e-6).log().mean()
+
+
 def _judge(
     logits: torch.Tensor, targets: torch.Tensor, answers: torch.Tensor, count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Average over each answer's tokens, so that one word weighs as much as a description."""
-    lengths = torch.zeros(count).index_add_(0, answers, torch.ones(len(answers)))
+    zeros = torch.zeros(count, device=logits.device)
+    lengths = zeros.index_add(0, answers, torch.ones_like(answers, dtype=zeros.dtype))
     losses = functional.cross_entropy(logits, targets, reduction="none")
     wrong = (logits.argmax(-1) != targets).float()
-    return (
-        torch.zeros(count).index_add(0, answers, losses) / lengths,
-        torch.zeros(count).index_add(0, answers, wrong) == 0,
-    )
+    return zeros.index_add(0, answers, losses) / lengths, zeros.index_add(0, answers, wrong) == 0

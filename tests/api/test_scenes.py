@@ -8,7 +8,8 @@ import httpx
 
 from model_store.recipe.drawing import draw
 from model_store.recipe.questions import ask_kind
-from model_store.recipe.scenes import Scene, sample_scenes
+from model_store.recipe.sampling import sample_scenes
+from model_store.recipe.scenes import Scene
 from tests.api.pictures import body, encoded, image_part, text_part, user
 
 NUM_SCENES = 500

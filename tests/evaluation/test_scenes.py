@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asking.errors import RunError
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
 from evaluation.scenes.score import score
 from tests.asking.process import read_lines
@@ -42,8 +43,13 @@ def test_only_the_kinds_asked_for() -> None:
 
 
 def test_all_kinds_are_asked() -> None:
-    asked = {question.question.kind for question in draw_questions(1, 4 * len(ALL_KINDS), 96)}
+    asked = {question.question.kind for question in draw_questions(1, 2 * len(ALL_KINDS), 96)}
     assert asked >= set(ALL_KINDS)
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    with pytest.raises(RunError, match="64 pixels"):
+        draw_questions(1, 2, 64, ["read"])
 
 
 def test_exact_match_by_kind() -> None:

@@ -5,22 +5,25 @@ import random
 import numpy as np
 import pytest
 
-from model_store.recipe.drawing import draw, label_patches, outline, preprocess
+from model_store.recipe.drawing import draw, outline, preprocess
+from model_store.recipe.labels import SUMMARY_PATCHES, label_patches, summarise
+from model_store.recipe.sampling import sample_scene, sample_scenes
 from model_store.recipe.scenes import (
     COLORS,
+    GROUNDS,
+    NOUNS,
     PLACES,
     SHAPES,
+    SIZES,
     Scene,
     place_of,
-    sample_rgb,
-    sample_scene,
-    sample_scenes,
 )
+from model_store.recipe.tints import distance, sample_ground, sample_rgb
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return list(sample_scenes(seed=5, count=200))
+    return list(sample_scenes(seed=5, count=600))
 
 
 def test_a_seed_makes_the_same_scenes_and_pictures() -> None:
@@ -43,7 +46,7 @@ def test_place_is_the_third_that_holds_the_point(x: float, y: float, place: str)
 def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> None:
     for scene in scenes:
         places = [thing.place for thing in scene.things]
-        assert 1 <= len(places) <= 4
+        assert 1 <= len(places) <= 5
         assert places == sorted(set(places), key=PLACES.index)
         for thing in scene.things:
             assert place_of(thing.x, thing.y, scene.width, scene.height) == thing.place
@@ -51,8 +54,11 @@ def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> Non
 
 def test_everything_the_words_name_turns_up(scenes: list[Scene]) -> None:
     things = [thing for scene in scenes for thing in scene.things]
-    assert {thing.shape for thing in things} == set(SHAPES)
+    assert {thing.noun for thing in things} == set(NOUNS)
     assert {thing.color for thing in things} == set(COLORS)
+    assert {thing.size for thing in things} == set(SIZES)
+    assert {scene.ground.name for scene in scenes} == set(GROUNDS)
+    assert {scene.ground.pattern for scene in scenes} == {"plain", "gradient", "stripes", "checks"}
     assert {thing.place for thing in things} == set(PLACES)
 
 
@@ -71,7 +77,7 @@ def test_a_thing_is_drawn_in_its_color_at_its_center(scenes: list[Scene]) -> Non
             continue
         image = draw(scene)
         assert image.size == (scene.width, scene.height)
-        for thing in scene.things:
+        for thing in scene.shapes:
             assert image.getpixel((int(thing.x), int(thing.y))) == thing.rgb
 
 
@@ -91,16 +97,56 @@ def test_pixels_are_padded_to_a_square(scenes: list[Scene]) -> None:
 
 
 def test_every_thing_labels_patches_around_its_center(scenes: list[Scene]) -> None:
-    for scene in scenes:
+    for scene in scenes[:200]:
         labels = label_patches(scene)
         assert labels.shape == (64, 3)
         for thing in scene.things:
             wanted = (
-                1 + SHAPES.index(thing.shape),
+                1 + NOUNS.index(thing.noun),
                 1 + COLORS.index(thing.color),
                 1 + PLACES.index(thing.place),
             )
             assert (labels == wanted).all(axis=1).any()
+
+
+def test_a_summary_says_what_each_place_holds(scenes: list[Scene]) -> None:
+    assert len(set(SUMMARY_PATCHES)) == len(PLACES)
+    for scene in scenes[:200]:
+        summary = summarise(scene)
+        assert set(summary[:, 3]) == {GROUNDS.index(scene.ground.name)}
+        for place, (noun, color, size, _) in zip(PLACES, summary, strict=True):
+            thing = scene.at(place)
+            if thing is None:
+                assert (noun, color, size) == (0, 0, 0)
+            else:
+                assert (NOUNS[noun - 1], COLORS[color - 1]) == (thing.noun, thing.color)
+                assert SIZES[size - 1] == thing.size
+
+
+def test_printed_text_is_drawn_in_its_color(scenes: list[Scene]) -> None:
+    printed = [(s, t) for s in scenes if not s.noise and not s.jpeg for t in s.things]
+    printed = [(scene, thing) for scene, thing in printed if thing.noun not in SHAPES]
+    assert len(printed) > 20
+    for scene, thing in printed:
+        radius = thing.radius
+        box = (thing.x - radius, thing.y - radius, thing.x + radius, thing.y + radius)
+        around = draw(scene).crop(tuple(round(edge) for edge in box))  # type: ignore[arg-type]
+        colors = around.getcolors(1 << 20) or []
+        nearest = min(distance(thing.rgb, rgb) for _, rgb in colors)  # type: ignore[arg-type]
+        assert nearest < 40
+
+
+def test_everything_stands_out_from_its_ground(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        for thing in scene.things:
+            assert distance(thing.rgb, scene.ground.rgb) >= 80
+
+
+def test_names_of_grounds_do_not_meet() -> None:
+    rng = random.Random(3)
+    tints = {name: {sample_ground(rng, name) for _ in range(300)} for name in GROUNDS}
+    for name, shades in tints.items():
+        assert all(name == other or not shades & tints[other] for other in GROUNDS)
 
 
 def test_outline_stays_within_the_radius_times_root_two(scenes: list[Scene]) -> None:

@@ -9,12 +9,17 @@ from tokenizers import Tokenizer
 from model_store.recipe.architecture import HIDDEN, IMAGE_TOKENS, build_model
 from model_store.recipe.conversation import SYSTEM, answer, prompt
 from model_store.recipe.corpus import conversations
-from model_store.recipe.dialogues import Dialogue, single_image
-from model_store.recipe.questions import Question
-from model_store.recipe.scenes import PLACES, sample_scenes
-from model_store.recipe.sequences import Encoder, block_mask, collate, opening_ids, pack
-from model_store.recipe.speaker import Speaker
+from model_store.recipe.descriptions import describe
+from model_store.recipe.dialogues import Dialogue, captioned, single_image
+from model_store.recipe.labels import SUMMARY_PATCHES
+from model_store.recipe.question import Part, Question, question
+from model_store.recipe.sampling import sample_scenes
+from model_store.recipe.scenes import PLACES
+from model_store.recipe.sequences import CHUNK, Encoder, Packed, collate, opening_ids, pack
+from model_store.recipe.speaker import Speaker, splice
 from model_store.recipe.tokenizer import BOS_ID, EOS_ID, IMAGE_ID, encode_piece, train_tokenizer
+
+_NO_ANSWER = -1
 
 
 @pytest.fixture(scope="module")
@@ -50,40 +55,53 @@ def test_answers_continue_prompts_with_the_same_ids(tokenizer: Tokenizer) -> Non
 
 def test_a_text_only_prompt_is_one_text(tokenizer: Tokenizer, encode: Encoder) -> None:
     whole = tokenizer.encode(f"{SYSTEM} USER: Hello ASSISTANT:").ids
-    assert opening_ids(encode, SYSTEM, images=0) + encode(prompt("Hello", images=0)) == whole
+    assert (
+        opening_ids(encode, Dialogue(SYSTEM, (), ())) + encode(prompt("Hello", images=0)) == whole
+    )
 
 
 def test_two_images_are_parted_by_a_newline(encode: Encoder) -> None:
-    ids = opening_ids(encode, SYSTEM, images=2)
+    ids = opening_ids(encode, Dialogue(SYSTEM, (0, 1), ()))
     start = len(encode(f"{SYSTEM} USER: ")) + 1
     assert ids[start:] == [IMAGE_ID] * IMAGE_TOKENS + encode("\n") + [IMAGE_ID] * IMAGE_TOKENS
 
 
+def _said(packed: Packed) -> list[int]:
+    return [token for chunk in packed.chunks for token in chunk.ids]
+
+
 def test_the_turns_of_a_block_follow_each_other(encode: Encoder) -> None:
-    turns = (Question("a", "Is it red?", "no"), Question("b", "Is it blue?", "yes"))
-    packed = pack(encode, Dialogue(SYSTEM, (4,), (turns,)))
-    expected = (
-        opening_ids(encode, SYSTEM, 1)
-        + encode("\nIs it red? ASSISTANT: no")
-        + [EOS_ID]
-        + encode("USER: Is it blue? ASSISTANT: yes")
-        + [EOS_ID]
-    )
-    assert packed.ids == expected
-    assert packed.positions == list(range(len(expected)))
+    turns = (question("a", "Is it red?", "no"), question("b", "Is it blue?", "yes"))
+    dialogue = Dialogue(SYSTEM, (4,), (turns,))
+    packed = pack(encode, dialogue)
+    (chunk,) = packed.chunks
+    first, second = encode("\nIs it red? ASSISTANT: no"), encode("USER: Is it blue? ASSISTANT: yes")
+    expected = [*first, EOS_ID, *second, EOS_ID]
+    start = len(opening_ids(encode, dialogue))
+    assert len(packed.opening) == start
+    assert chunk.ids == expected
+    assert chunk.positions == list(range(start, start + len(expected)))
     assert packed.kinds == ["a", "b"]
-    assert packed.answers.count(0) == packed.answers.count(1) == 2
+    assert chunk.answers.count(0) == chunk.answers.count(1) == 2
 
 
-def test_blocks_see_the_opening_and_themselves() -> None:
-    mask = block_mask(torch.tensor([[0, 0, 1, 1, 2]]))[0]
-    assert mask.tolist() == [
-        [True, False, False, False, False],
-        [True, True, False, False, False],
-        [True, True, True, False, False],
-        [True, True, True, True, False],
-        [True, True, False, False, True],
-    ]
+def test_a_plain_caption_follows_its_image_at_once(encode: Encoder) -> None:
+    scenes = list(sample_scenes(3, 1))
+    packed = pack(encode, captioned(scenes, 0))
+    assert packed.opening == [BOS_ID, *[IMAGE_ID] * IMAGE_TOKENS]
+    short = encode(describe(scenes[0]))
+    assert _said(packed)[: len(short) + 1] == [*short, *encode("\n")]
+    assert _NO_ANSWER not in packed.chunks[0].answers
+
+
+def test_no_block_crosses_a_chunk(encode: Encoder) -> None:
+    scenes = list(sample_scenes(4, 20))
+    for index in range(20):
+        packed = pack(encode, single_image(random.Random(index), scenes, index))
+        assert len(packed.chunks) > 1
+        blocks = [set(chunk.blocks) for chunk in packed.chunks]
+        assert all(len(chunk.ids) <= CHUNK for chunk in packed.chunks)
+        assert sum(map(len, blocks)) == len(set().union(*blocks))
 
 
 def test_a_packed_block_is_judged_as_if_it_were_alone(encode: Encoder) -> None:
@@ -95,20 +113,55 @@ def test_a_packed_block_is_judged_as_if_it_were_alone(encode: Encoder) -> None:
         together = speaker(collate([pack(encode, dialogue)]), embeds).losses
         alone = [
             speaker(collate([pack(encode, Dialogue(dialogue.system, (0,), (block,)))]), embeds)
-            for block in dialogue.blocks[:4]
+            for block in dialogue.blocks[:6]
         ]
     expected = torch.cat([judged.losses for judged in alone])
     torch.testing.assert_close(together[: len(expected)], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_each_clause_of_an_answer_looks_at_its_own_place(encode: Encoder) -> None:
-    turn = Question("a", "Describe.", "A red star at the top, a cross.", ("top", "left"))
-    packed = pack(encode, Dialogue(SYSTEM, (0,), ((turn,),)))
-    words = [(packed.ids[token + 1], PLACES[place]) for token, place in packed.look_ups]
-    first, second = encode(" A red star at the top"), encode(" a cross.")
-    assert words == [(word, "top") for word in first] + [(word, "left") for word in second]
+def test_the_decoder_is_transformers_llama(encode: Encoder) -> None:
+    model = build_model(seed=0)
+    turn = question("a", "Is there a red star at the top?", "yes")
+    dialogue = Dialogue(SYSTEM, (0,), ((turn,),))
+    packed = pack(encode, dialogue)
+    embeds = torch.randn(1, IMAGE_TOKENS, HIDDEN)
+    ids = torch.tensor([[*packed.opening, *_said(packed)]])
+    with torch.no_grad():
+        judged = Speaker(model)(collate([packed]), embeds)
+        inputs = splice(model.model.language_model.embed_tokens(ids), ids, embeds)
+        hidden = model.model.language_model(inputs_embeds=inputs).last_hidden_state
+        said = len(encode(answer("yes"))) + 1
+        logits = model.lm_head(hidden[0, -said - 1 : -1])
+        expected = torch.nn.functional.cross_entropy(logits, ids[0, -said:])
+    torch.testing.assert_close(judged.losses[0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_nothing_is_looked_up_in_two_images(encode: Encoder) -> None:
-    turn = Question("a", "Where is it in the first image?", "top", ("top",))
-    assert not pack(encode, Dialogue(SYSTEM, (0, 1), ((turn,),))).look_ups
+def test_each_part_of_an_answer_looks_at_its_own_places(encode: Encoder) -> None:
+    parts = (
+        Part("A red star at the top", ("top",)),
+        Part(", a cross", ("left", "right")),
+        Part("."),
+    )
+    packed = pack(encode, Dialogue(SYSTEM, (0,), ((Question("a", "Describe.", parts),),)))
+    said, image = _said(packed), packed.opening.index(IMAGE_ID)
+    looks = [(said[token + 1], [seen - image for seen in at]) for token, at in packed.looks]
+    top, left, right = (SUMMARY_PATCHES[PLACES.index(p)] for p in ("top", "left", "right"))
+    first, second = encode(" A red star at the top"), encode(", a cross")
+    assert looks == [(w, [top]) for w in first] + [(w, [left, right]) for w in second]
+
+
+def test_the_second_image_is_looked_at_where_it_stands(encode: Encoder) -> None:
+    parts = (Part("top", ("top",), image=1),)
+    packed = pack(encode, Dialogue(SYSTEM, (0, 1), ((Question("a", "Where?", parts),),)))
+    images = [index for index, token in enumerate(packed.opening) if token == IMAGE_ID]
+    wanted = images[IMAGE_TOKENS + SUMMARY_PATCHES[PLACES.index("top")]]
+    assert [seen for _, seen in packed.looks] == [[wanted]]
+
+
+def test_looking_away_costs(encode: Encoder) -> None:
+    turn = question("a", "Where is it?", "top", "top")
+    batch = collate([pack(encode, Dialogue(SYSTEM, (0,), ((turn,),)))])
+    speaker = Speaker(build_model(seed=0))
+    embeds = torch.randn(1, IMAGE_TOKENS, HIDDEN)
+    alone, guided = (speaker.loss(batch, embeds, guidance) for guidance in (0.0, 0.5))
+    assert guided > alone

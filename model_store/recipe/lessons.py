@@ -1,0 +1,52 @@
+"""Batches of packed dialogues: which conversations a step learns from."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from model_store.recipe.dialogues import (
+    Dialogue,
+    captioned,
+    no_image,
+    single_image,
+    two_images,
+)
+from model_store.recipe.parallel import own_seed, share
+from model_store.recipe.scenes import Scene
+from model_store.recipe.sequences import Batch, Encoder, collate, pack
+
+# The batch of a step of `size` sequences.
+Lesson = Callable[[Encoder, Sequence[Scene], int, int], Batch]
+
+
+def captions(encode: Encoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
+    """Images with their captions: stage 1."""
+    rng = random.Random(seed + own_seed())
+    dialogues = [captioned(scenes, rng.randrange(len(scenes))) for _ in range(share(size))]
+    return collate([pack(encode, dialogue) for dialogue in dialogues])
+
+
+def instructions(encode: Encoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
+    """Conversations, mostly about one image, now and then about two or none: stage 2."""
+    rng = random.Random(seed + own_seed())
+    make = _make_dialogue(rng, scenes)
+    return collate([pack(encode, make()) for _ in range(share(size))])
+
+
+def language(encode: Encoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
+    """What the decoder knows before it sees: conversations, and captions now and then."""
+    lesson = captions if seed % 8 == 0 else instructions
+    return lesson(encode, scenes, size, seed)
+
+
+def _make_dialogue(rng: random.Random, scenes: Sequence[Scene]) -> Callable[[], Dialogue]:
+    """All of a batch show as many images: their sequences are as long as each other."""
+    draw = rng.random()
+    if draw < 0.05:
+        return lambda: no_image(rng)
+    if draw < 0.17:
+        return lambda: two_images(rng, scenes, (_some(rng, scenes), _some(rng, scenes)))
+    return lambda: single_image(rng, scenes, _some(rng, scenes))
+
+
+def _some(rng: random.Random, scenes: Sequence[Scene]) -> int:
+    return rng.randrange(len(scenes))

@@ -1,0 +1,130 @@
+"""The decoder's pretraining and the paper's two stages, all with one loss on what is said."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import LlavaForConditionalGeneration
+
+from model_store.recipe.architecture import HIDDEN
+from model_store.recipe.dataset import SceneSet, normalise
+from model_store.recipe.device import mixed_precision
+from model_store.recipe.evaluate import examine, measure
+from model_store.recipe.fitting import Loss, Schedule, fit
+from model_store.recipe.lessons import Lesson, captions, instructions, language
+from model_store.recipe.oracle import Oracle
+from model_store.recipe.sequences import Encoder
+from model_store.recipe.speaker import Embed, Speaker
+from model_store.recipe.tower import patch_features
+
+_EXAMINED = 96
+# The image embeddings of some scenes of a set.
+EmbedSet = Callable[[SceneSet, Sequence[int]], torch.Tensor]
+# The weight of telling attention where to look.
+_GUIDANCE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """What every stage needs: the model, its tokenizer, scenes to learn from and to be asked on."""
+
+    model: LlavaForConditionalGeneration
+    encode: Encoder
+    train: SceneSet
+    held_out: SceneSet
+    work: Path
+    device: torch.device
+
+
+def train_language(school: School, schedule: Schedule) -> None:
+    """What Vicuna brings in the paper: the decoder learns to talk, without eyes.
+
+    Where the images go stand the words for what the scenes hold (`Oracle`).
+    """
+    oracle = Oracle(school.model, school.encode)
+    speaker = Speaker(school.model, schedule).to(school.device)
+    _teach("language", school, schedule, language, speaker, oracle.embed, speaker)
+
+
+def align(school: School, schedule: Schedule) -> None:
+    """Stage 1, feature alignment: the projector alone learns, from images and their captions."""
+    projector = school.model.model.multi_modal_projector
+    _freeze_tower(school)
+    frozen = [school.model.model.language_model, school.model.lm_head]
+    for module in frozen:
+        module.requires_grad_(False)
+    _teach_from_images("alignment", school, schedule, captions, projector)
+    for module in frozen:
+        module.requires_grad_(True)
+
+
+def instruct(school: School, schedule: Schedule) -> None:
+    """Stage 2, end to end: projector and decoder learn from instructions, the tower is frozen."""
+    _freeze_tower(school)
+    model = school.model
+    learner = nn.ModuleList(
+        [model.model.language_model, model.lm_head, model.model.multi_modal_projector]
+    )
+    _teach_from_images("instruction", school, schedule, instructions, learner)
+
+
+def project(
+    model: LlavaForConditionalGeneration, scenes: SceneSet, indices: Sequence[int]
+) -> torch.Tensor:
+    """Image embeddings by the frozen tower and the projector. (n, 64, 256)"""
+    if not indices:
+        return torch.empty(0, HIDDEN, device=model.device)
+    with torch.no_grad():
+        pixel_values = normalise(scenes.pixels[list(indices)], model.device).to(model.dtype)
+        features = patch_features(model.model.vision_tower, pixel_values)
+    embeds: torch.Tensor = model.model.multi_modal_projector(features)
+    return embeds
+
+
+def _freeze_tower(school: School) -> None:
+    school.model.to(school.device)
+    school.model.model.vision_tower.requires_grad_(False)
+
+
+def _teach_from_images(
+    name: str, school: School, schedule: Schedule, lesson: Lesson, learner: nn.Module
+) -> None:
+    speaker = Speaker(school.model, schedule)
+
+    def embed(scenes: SceneSet, chosen: Sequence[int]) -> torch.Tensor:
+        return project(school.model, scenes, chosen)
+
+    _teach(name, school, schedule, lesson, speaker, embed, learner)
+
+
+def _teach(
+    name: str,
+    school: School,
+    schedule: Schedule,
+    lesson: Lesson,
+    speaker: Speaker,
+    embed: EmbedSet,
+    learner: nn.Module,
+) -> None:
+    exam = examine(school.encode, school.held_out.scenes, _EXAMINED, seed=20)
+
+    def report() -> str:
+        see: Embed = partial(embed, school.held_out)
+        return str(measure(Speaker(school.model), see, exam, school.device))
+
+    loss_at = _loss(school, schedule, lesson, speaker, partial(embed, school.train))
+    fit(name, learner, loss_at, schedule, school.work, report)
+
+
+def _loss(
+    school: School, schedule: Schedule, lesson: Lesson, speaker: Speaker, embed: Embed
+) -> Loss:
+    def loss_at(step: int) -> torch.Tensor:
+        batch = lesson(school.encode, school.train.scenes, schedule.batch, schedule.seed + step)
+        with mixed_precision(school.device):
+            return speaker.loss(batch.to(school.device), embed(batch.images), _GUIDANCE)
+
+    return loss_at
