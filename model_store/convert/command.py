@@ -44,6 +44,6 @@ def convert(
     conversion = plan(path, vision_tower, base, conv_mode, dtype)
     typer.echo(f"release:      {path}, {conversion.release.layout}, {conversion.dtype}")
     typer.echo(f"vision tower: {conversion.vision_tower}")
-    typer.echo(f"template:     {conversion.conv_mode}, since: {conversion.conv_mode_reason}")
+    typer.echo(f"template:     {conversion.conv_mode.name} ({conversion.conv_mode.reason})")
     write(conversion, out)
     typer.echo(f"written:      {out}")

@@ -10,10 +10,10 @@ from typing import Final
 import torch
 from tokenizers import Tokenizer
 
-from model_store.convert.conversation import choose_conv_mode
+from model_store.convert.conversation import ConvMode, choose_conv_mode
 from model_store.convert.errors import ConversionError
 from model_store.convert.image_config import ImageConfig, read_image_config
-from model_store.convert.json_file import Json, read_json, write_json
+from model_store.convert.json_file import Json, write_json
 from model_store.convert.language_model import language_weights, text_config
 from model_store.convert.projector import projector
 from model_store.convert.release import Release, read_release
@@ -37,10 +37,9 @@ DTYPES: Final = {
     "float32": torch.float32,
 }
 _NEWLINE: Final = "model.image_newline"
-# What a release may hold beside its weights: buffers that are computed anew.
-_COMPUTED: Final = re.compile(r".*\.(rotary_emb\.inv_freq|position_ids)")
-_CONSUMED: Final = re.compile(
-    r"lm_head\.weight|model\.(embed_tokens|norm|layers|mm_projector|image_newline|vision_tower)\b.*"
+# What a release holds beside its language model, and buffers that are computed anew.
+_OTHER: Final = re.compile(
+    r"model\.(mm_projector|image_newline|vision_tower)\b.*|.*\.rotary_emb\.inv_freq"
 )
 
 
@@ -53,8 +52,7 @@ class Conversion:
     files: dict[str, Json]
     tokenizer: Tokenizer
     dtype: str
-    conv_mode: str
-    conv_mode_reason: str
+    conv_mode: ConvMode
     vision_tower: str  # where it was found
 
 
@@ -71,7 +69,6 @@ def plan(
     """
     release = read_release(path, base)
     released = read_released(release)
-    _check_known(released)
     tower = read_vision_tower(released, release.config, path, vision_tower)
     images = read_image_config(release.config, tower.config["image_size"])
     _check_feature_layer(images, tower)
@@ -82,23 +79,15 @@ def plan(
         padded_size(rows, tokenizer.num_tokens),
         tokenizer.token_id(tokenizer.pad_token),
     )
-    mode, reason = choose_conv_mode(
-        release, conv_mode, lambda token: tokenizer.tokenizer.token_to_id(token) is not None
-    )
+    mode = choose_conv_mode(release, conv_mode, tokenizer.has_token)
     dtype = _dtype(release.config, dtype)
     config = model_config(release, text, tower, images, tokenizer)
-    recommended = read_json(release.language_path / "generation_config.json", required=False)
     return Conversion(
         release=release,
-        weights={
-            **tower.weights,
-            **projector(released, release.config, tower.config["hidden_size"], path),
-            **_newline(released, images, text["hidden_size"], path),
-            **language_weights(released, text, path),
-        },
+        weights=_weights(release, released, tower, images, text),
         files={
-            "config.json": config | {"conv_mode": mode, "dtype": dtype},
-            "generation_config.json": generation_config(recommended, tokenizer),
+            "config.json": config | {"conv_mode": mode.name, "dtype": dtype},
+            "generation_config.json": generation_config(release, tokenizer),
             "preprocessor_config.json": preprocessor_config(tower, images),
             "processor_config.json": processor_config(tower, images),
             "tokenizer_config.json": tokenizer.settings(text["max_position_embeddings"]),
@@ -106,7 +95,6 @@ def plan(
         tokenizer=tokenizer.tokenizer,
         dtype=dtype,
         conv_mode=mode,
-        conv_mode_reason=reason,
         vision_tower=tower.source,
     )
 
@@ -132,11 +120,21 @@ def write(conversion: Conversion, out: Path) -> None:
         raise
 
 
-def _check_known(released: Weights) -> None:
-    """A weight that nothing here reads would be lost, and the model another one."""
+def _weights(
+    release: Release, released: Weights, tower: VisionTower, images: ImageConfig, text: Json
+) -> Weights:
+    language = language_weights(released, text, release.path)
+    # A weight that nothing here reads would be lost, and the model another one.
     for name, weight in released.items():
-        if not (_CONSUMED.fullmatch(name) or _COMPUTED.fullmatch(name)):
+        if f"language_model.{name}" not in language and not _OTHER.fullmatch(name):
             raise ConversionError(f"{weight.origin}: the weight {name} is of an unknown kind")
+    hidden = tower.config["hidden_size"]
+    return {
+        **tower.weights,
+        **projector(released, release.config, hidden, release.path),
+        **_newline(released, images, text["hidden_size"], release.path),
+        **language,
+    }
 
 
 def _check_feature_layer(images: ImageConfig, tower: VisionTower) -> None:

@@ -1,9 +1,9 @@
 """The JSON files of the converted checkpoint."""
 
-from typing import Any, Final
+from typing import Final
 
 from model_store.convert.image_config import ImageConfig
-from model_store.convert.json_file import Json
+from model_store.convert.json_file import Json, read_json
 from model_store.convert.projector import projector_type
 from model_store.convert.release import Release
 from model_store.convert.tokenizer import IMAGE_TOKEN, ReleasedTokenizer
@@ -89,9 +89,10 @@ def processor_config(tower: VisionTower, images: ImageConfig) -> Json:
     }
 
 
-def generation_config(released: Json, tokenizer: ReleasedTokenizer) -> Json:
+def generation_config(release: Release, tokenizer: ReleasedTokenizer) -> Json:
     """Return generation_config.json: the release's sampling, the tokenizer's ids."""
-    sampling: dict[str, Any] = {key: released[key] for key in _SAMPLING if key in released}
+    released = read_json(release.language_path / "generation_config.json", required=False)
+    sampling: Json = {key: released[key] for key in _SAMPLING if key in released}
     return sampling | {
         "bos_token_id": tokenizer.token_id(tokenizer.bos_token),
         "eos_token_id": tokenizer.token_id(tokenizer.eos_token),

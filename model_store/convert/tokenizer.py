@@ -10,11 +10,9 @@ from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.sentencepiece_model import build_tokenizer, read_sentencepiece
 
-IMAGE_TOKEN: Final = "<image>"
-PAD_TOKEN: Final = "<pad>"
-_PATCH_TOKEN: Final = "<im_patch>"
-_START_TOKEN, _END_TOKEN = "<im_start>", "<im_end>"
-_AddedTokens = list[tuple[int, AddedToken]]
+IMAGE_TOKEN, PAD_TOKEN = "<image>", "<pad>"
+_PATCH_TOKEN, _START_TOKEN, _END_TOKEN = "<im_patch>", "<im_start>", "<im_end>"
+_NAMES: Final = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,10 @@ class ReleasedTokenizer:
     def num_tokens(self) -> int:
         """One more than the highest id."""
         return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    def has_token(self, token: str) -> bool:
+        """Whether the tokenizer knows a token of that name."""
+        return self.tokenizer.token_to_id(token) is not None
 
     def token_id(self, token: str) -> int:
         """Return the id of a token that is there."""
@@ -65,31 +67,30 @@ def read_tokenizer(folder: Path, config: Json) -> ReleasedTokenizer:
     """
     settings = read_json(folder / "tokenizer_config.json", required=False)
     specials = read_json(folder / "special_tokens_map.json", required=False) | settings
-    if (folder / "tokenizer.model").is_file():
+    slow = (folder / "tokenizer.model").is_file()
+    if slow:
         tokenizer, names = _from_sentencepiece(folder, settings)
-        add_bos = settings.get("add_bos_token") is not False
     else:
         tokenizer, names = _from_tokenizers(folder), {}
-        add_bos = bool(settings.get("add_bos_token", False))
     names |= {key: _text(specials[key]) for key in _NAMES if specials.get(key)}
     _add_recorded(tokenizer, folder, settings)
     pad = _add_special(tokenizer, names, config)
     for key in ("bos_token", "eos_token"):
-        if tokenizer.token_to_id(names.get(key, "")) is None:
+        if key not in names:
             raise ConversionError(f"the tokenizer of {folder} has no {key}")
-    bos = names["bos_token"]
-    if add_bos:
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{bos}:0 $A:0",
-            pair=f"{bos}:0 $A:0 {bos}:1 $B:1",
-            special_tokens=[(bos, tokenizer.token_to_id(bos))],
-        )
-    return ReleasedTokenizer(
-        tokenizer, bos, names["eos_token"], names.get("unk_token"), pad, add_bos
+    bos, eos = names["bos_token"], names["eos_token"]
+    add_bos = bool(settings.get("add_bos_token", slow))  # what the slow class does unasked
+    if slow and add_bos:
+        tokenizer.post_processor = _leading(bos, tokenizer.token_to_id(bos))
+    return ReleasedTokenizer(tokenizer, bos, eos, names.get("unk_token"), pad, add_bos)
+
+
+def _leading(bos: str, bos_id: int | None) -> processors.TemplateProcessing:
+    return processors.TemplateProcessing(
+        single=f"{bos}:0 $A:0",
+        pair=f"{bos}:0 $A:0 {bos}:1 $B:1",
+        special_tokens=[(bos, bos_id)],
     )
-
-
-_NAMES: Final = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def _from_sentencepiece(folder: Path, settings: Json) -> tuple[Tokenizer, dict[str, str]]:
@@ -125,7 +126,7 @@ def _add_recorded(tokenizer: Tokenizer, folder: Path, settings: Json) -> None:
             )
 
 
-def _recorded(folder: Path, settings: Json) -> _AddedTokens:
+def _recorded(folder: Path, settings: Json) -> list[tuple[int, AddedToken]]:
     """transformers 4.34 moved these tokens from a file of their own into the settings."""
     if decoder := settings.get("added_tokens_decoder"):
         return [
