@@ -29,7 +29,7 @@ class Factors:
     scale: float
 
 
-def merge(base: Weights, folder: Path) -> Weights:
+def merged(base: Weights, folder: Path) -> Weights:
     """Return the base model's weights with a LoRA release's adapter merged and its others set.
 
     Merging is done in float32 and returned in the base weight's dtype.
@@ -37,13 +37,13 @@ def merge(base: Weights, folder: Path) -> Weights:
     """
     config = read_json(folder / ADAPTER_CONFIG)
     adapted, replaced = _read_adapter(folder, config)
-    merged = base | replaced | _non_lora(folder)
+    weights = base | replaced | _non_lora(folder)
     for module, factors in adapted.items():
         name = f"{module}.weight"
-        if name not in merged:
+        if name not in weights:
             raise ConversionError(f"{factors.a.origin} adapts {name}, which the base model lacks")
-        merged[name] = _merged(name, merged[name], factors)
-    return merged
+        weights[name] = _merged(name, weights[name], factors)
+    return weights
 
 
 def _read_adapter(folder: Path, config: Json) -> tuple[dict[str, Factors], Weights]:
@@ -55,7 +55,7 @@ def _read_adapter(folder: Path, config: Json) -> tuple[dict[str, Factors], Weigh
     sides: dict[str, Weights] = {"A": {}, "B": {}}
     replaced: Weights = {}
     for stored_name, weight in read_file(file).items():
-        name = unwrapped(stored_name)
+        name = _unwrapped(stored_name)
         if match := _FACTOR.fullmatch(name):
             sides[match["side"]][match["module"]] = weight
         elif "lora_" in name:
@@ -105,12 +105,12 @@ def _merged(name: str, weight: Weight, factors: Factors) -> Weight:
 
 
 def _merging(load: Callable[[], Tensor], factors: Factors) -> Callable[[], Tensor]:
-    def merged() -> Tensor:
+    def load_merged() -> Tensor:
         weight = load()
         update = factors.b.load().float() @ factors.a.load().float()
         return (weight.float() + factors.scale * update).to(weight.dtype)
 
-    return merged
+    return load_merged
 
 
 def _non_lora(folder: Path) -> Weights:
@@ -118,10 +118,10 @@ def _non_lora(folder: Path) -> Weights:
     if not (folder / _NON_LORA).is_file():
         raise ConversionError(f"{folder} has no {_NON_LORA}, which holds the projector")
     weights = read_file(folder / _NON_LORA)
-    return {unwrapped(name): weight for name, weight in weights.items()}
+    return {_unwrapped(name): weight for name, weight in weights.items()}
 
 
-def unwrapped(name: str) -> str:
+def _unwrapped(name: str) -> str:
     """Return a weight's name without what peft's and LLaVA's training wrapped around it."""
     name = name.removeprefix("base_model.model.")
     return name.removeprefix("model.") if name.startswith("model.model.") else name

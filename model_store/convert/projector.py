@@ -51,6 +51,11 @@ def projector(weights: Weights, config: Json, vision_hidden: int, folder: Path) 
         new_names |= {
             name: name.replace(old, f"{_CONVERTED}.linear_{layer + 1}") for name in shapes
         }
+    if kind == "identity" and vision_hidden != config["hidden_size"]:
+        raise ConversionError(
+            f"{folder}: a projector of type 'identity' cannot map the tower's {vision_hidden} "
+            f"to the language model's {config['hidden_size']}"
+        )
     _check_no_more(weights, wanted, kind)
     return {new_names[name]: weight for name, weight in pick(weights, wanted, folder).items()}
 

@@ -1,4 +1,4 @@
-"""What a release is: whole, a projector for a base model, or a LoRA; and its language model."""
+"""What a release is: whole, or of use only with a base model; and its language model."""
 
 import re
 from dataclasses import dataclass
@@ -29,14 +29,15 @@ _MODEL_TYPES: Final[dict[str, LanguageModel]] = {
 class Layout(StrEnum):
     """How a release holds its weights."""
 
-    WHOLE = "whole"
-    PROJECTOR = "projector only"
-    LORA = "LoRA"
+    WHOLE = "a whole model"
+    DELTA = "a delta"
+    PROJECTOR = "a projector only"
+    LORA = "a LoRA"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A released checkpoint; `base` is the model that a projector or a LoRA needs."""
+    """A released checkpoint; `base` is the language model that all but whole ones need."""
 
     path: Path
     base: Path | None
@@ -46,8 +47,8 @@ class Release:
 
     @property
     def language_path(self) -> Path:
-        """Where the released code takes the tokenizer from: the base model if there is one."""
-        return self.base or self.path
+        """Where the released code takes the tokenizer from; a delta brings its own."""
+        return self.path if self.base is None or self.layout is Layout.DELTA else self.base
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +68,7 @@ def read_release(path: Path, base: Path | None) -> Release:
         raise ConversionError(f"{path} is quantised; convert the release that it was made from")
     layout = _layout(path)
     if layout is Layout.WHOLE and base:
-        raise ConversionError(f"{path} is a whole model: it takes no --base")
+        raise ConversionError(f"{path} is {layout}: it takes no --base")
     if layout is not Layout.WHOLE and not base:
         raise ConversionError(f"{path} is {layout}: --base is needed{_base_name(path, config)}")
     return Release(path, base, config, layout, language_model)
@@ -78,7 +79,7 @@ def _layout(path: Path) -> Layout:
         return Layout.LORA
     # Whole releases may hold the projector a second time, in a file of its own.
     if weight_files(path):
-        return Layout.WHOLE
+        return Layout.DELTA if "delta" in path.resolve().name.lower() else Layout.WHOLE
     if (path / PROJECTOR_FILE).is_file():
         return Layout.PROJECTOR
     raise ConversionError(

@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from model_store.convert import lora
+from model_store.convert import delta, lora
 from model_store.convert.errors import ConversionError
 from model_store.convert.release import PROJECTOR_FILE, Layout, Release
 from model_store.convert.weights import Weight, Weights, read_file, read_folder
@@ -19,15 +19,23 @@ def read_released(release: Release) -> Weights:
 
     Raises `ConversionError`.
     """
-    if release.base is None:
-        weights = read_folder(release.path)
-    elif release.layout is Layout.LORA:
-        weights = lora.merge(read_folder(release.base), release.path)
-    else:
-        weights = _with_projector(read_folder(release.base), release)
+    weights = _put_together(release)
     if HEAD not in weights and EMBEDDING in weights:
         weights[HEAD] = weights[EMBEDDING]  # tied, so stored once
     return weights
+
+
+def _put_together(release: Release) -> Weights:
+    if release.base is None:
+        return read_folder(release.path)
+    base = read_folder(release.base)
+    match release.layout:
+        case Layout.DELTA:
+            return delta.applied(read_folder(release.path), base)
+        case Layout.LORA:
+            return lora.merged(base, release.path)
+        case _:
+            return _with_projector(base, release)
 
 
 def _with_projector(base: Weights, release: Release) -> Weights:

@@ -102,7 +102,7 @@ def _pickle(file: Path) -> Weights:
         raise ConversionError(
             f"{file} holds more than tensors, or is no checkpoint at all: refused"
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # a damaged file may end the unpickler in any way
         reason = str(error).partition("\n")[0]
         raise ConversionError(f"{file} cannot be read: {reason}") from None
     if not isinstance(content, dict):

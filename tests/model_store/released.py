@@ -22,7 +22,7 @@ from torch import Tensor
 from tests.model_store.sentencepiece_training import train_sentencepiece
 
 Version = Literal["v1", "v1.5", "v1.6-vicuna", "v1.6-mistral", "v1.6-34b"]
-Layout = Literal["whole", "projector", "lora"]
+Layout = Literal["whole", "delta", "projector", "lora"]
 Format = Literal["bin", "safetensors"]
 Tensors = dict[str, Tensor]
 Json = dict[str, Any]
@@ -43,6 +43,12 @@ NAMES: Final[dict[Version, str]] = {
     "v1.6-vicuna": "llava-v1.6-vicuna-7b",
     "v1.6-mistral": "llava-v1.6-mistral-7b",
     "v1.6-34b": "llava-v1.6-34b",
+}
+LAYOUT_NAMES: Final[dict[Layout, str]] = {
+    "whole": "{}",
+    "delta": "{}-delta",
+    "projector": "{}-pretrain",
+    "lora": "{}-lora",
 }
 # <im_patch>, <im_start> and <im_end>, which v1 was trained with.
 V1_ADDED: Final = ("<im_patch>", "<im_start>", "<im_end>")
@@ -94,22 +100,27 @@ def write_released(
         own["model.image_newline"] = torch.randn(HIDDEN, generator=generator)
     if inside:
         own |= {f"model.vision_tower.vision_tower.{name}": t for name, t in tower_tensors.items()}
-    path = folder / (NAMES[version] + {"whole": "", "projector": "-pretrain", "lora": "-lora"}[layout])
-    base = None if layout == "whole" else folder / "vicuna-7b-v1.5"
-    if base is None:
-        _write_json(path / "config.json", config)
+    path = folder / LAYOUT_NAMES[layout].format(NAMES[version])
+    _write_json(path / "config.json", config)
+    if layout == "whole":
         write_weights(path, language | own, weights, shards)
         _write_tokenizer(path, version)
-        _write_json(path / "generation_config.json", GENERATION)
         if version == "v1.5":
             torch.save(own, path / "mm_projector.bin")  # the release holds it a second time
+        return Released(path, tower, None, config, tower_tensors, language, own)
+    base = folder / "vicuna-7b-v1.5"
+    if layout == "delta":
+        language = language_tensors(generator, config | {"vocab_size": VOCAB})
+        own |= language_tensors(generator, config)
+        write_weights(path, own, weights, shards)
+        _write_tokenizer(path, version)
+    elif layout == "projector":
+        torch.save(own, path / "mm_projector.bin")
     else:
-        _write_json(base / "config.json", _base_config(config))
-        write_weights(base, language, weights, shards)
-        _write_tokenizer(base, version)
-        _write_json(base / "generation_config.json", GENERATION)
-        _write_json(path / "config.json", config)
-        own = _write_partial(path, layout, config, own, generator)
+        own = _write_lora(path, config, own, generator)
+    _write_json(base / "config.json", _base_config(config))
+    write_weights(base, language, weights, shards)
+    _write_tokenizer(base, "v1.5" if layout == "delta" else version)
     return Released(path, tower, base, config, tower_tensors, language, own)
 
 
@@ -303,9 +314,7 @@ def projector_tensors(generator: torch.Generator, config: Json) -> Tensors:
             names = [f"model.mm_projector.{2 * layer}" for layer in range(depth)]
     tensors: Tensors = {}
     for layer, name in enumerate(names):
-        tensors[f"{name}.weight"] = _random(
-            generator, config["hidden_size"], inputs[min(layer, 1)]
-        )
+        tensors[f"{name}.weight"] = _random(generator, config["hidden_size"], inputs[min(layer, 1)])
         tensors[f"{name}.bias"] = 0.1 * torch.randn(config["hidden_size"], generator=generator)
     return stored(tensors, config)
 
@@ -325,7 +334,9 @@ def vision_tensors(generator: torch.Generator, image_size: int) -> Tensors:
         layer = f"encoder.layers.{index}"
         norms += [f"{layer}.layer_norm1", f"{layer}.layer_norm2"]
         for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            tensors |= _linear(draw, f"{layer}.self_attn.{projection}", VISION_HIDDEN, VISION_HIDDEN)
+            tensors |= _linear(
+                draw, f"{layer}.self_attn.{projection}", VISION_HIDDEN, VISION_HIDDEN
+            )
         tensors |= _linear(draw, f"{layer}.mlp.fc1", inner, VISION_HIDDEN)
         tensors |= _linear(draw, f"{layer}.mlp.fc2", VISION_HIDDEN, inner)
     for norm in norms:
@@ -351,7 +362,9 @@ def write_weights(folder: Path, tensors: Tensors, form: Format, shards: int) -> 
     names = sorted(tensors)
     weight_map: dict[str, str] = {}
     for number in range(shards):
-        file = f"{stem}-{number + 1:05}-of-{shards:05}.{suffix}" if shards > 1 else f"{stem}.{suffix}"
+        file = (
+            f"{stem}-{number + 1:05}-of-{shards:05}.{suffix}" if shards > 1 else f"{stem}.{suffix}"
+        )
         part = {name: tensors[name].clone() for name in names[number::shards]}
         weight_map |= dict.fromkeys(part, file)
         if form == "bin":
@@ -364,13 +377,8 @@ def write_weights(folder: Path, tensors: Tensors, form: Format, shards: int) -> 
         _write_json(folder / f"{stem}.{suffix}.index.json", index)
 
 
-def _write_partial(
-    path: Path, layout: Layout, config: Json, own: Tensors, generator: torch.Generator
-) -> Tensors:
-    """Write a projector-only or LoRA release; return what it holds by the names it has there."""
-    if layout == "projector":
-        torch.save(own, path / "mm_projector.bin")
-        return own
+def _write_lora(path: Path, config: Json, own: Tensors, generator: torch.Generator) -> Tensors:
+    """Write a LoRA release's weights; return them by the names they have there."""
     wrapped = {f"base_model.model.{name}": tensor for name, tensor in own.items()}
     torch.save(wrapped, path / "non_lora_trainables.bin")
     adapter: Tensors = {}
@@ -463,7 +471,8 @@ def _write_tower(folder: Path, tensors: Tensors, image_size: int) -> None:
 
 
 def _write_tokenizer(folder: Path, version: Version) -> None:
-    """Write a slow tokenizer's files; nothing of these releases is a fast one."""
+    """Write a slow tokenizer's files, as all of these releases have them, and the sampling."""
+    _write_json(folder / "generation_config.json", GENERATION)
     chatml = version == "v1.6-34b"
     (folder / "tokenizer.model").write_bytes(train_sentencepiece(VOCAB, chatml=chatml))
     bos, eos = ("<|startoftext|>", "<|im_end|>") if chatml else ("<s>", "</s>")

@@ -13,7 +13,7 @@ _WORDS: Final = (
     "Human: How many dogs, cats and birds are there? Assistant: There are 3 dogs and 12 birds.",
     "[INST] <<SYS>> You are able to understand the visual content that the user provides <</SYS>>",
     "Describe the picture in detail.\nWho is to the left of the man with the umbrella?",
-    "    indented code    with spaces; {\"key\": [1, 2, 3]}  # comment",
+    '    indented code    with spaces; {"key": [1, 2, 3]}  # comment',
     "Ein Bild sagt mehr als tausend Worte: größer, schöner, heißer.",
 )
 

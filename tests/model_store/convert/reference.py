@@ -56,7 +56,9 @@ def image_features(released: Released, pixel_values: Tensor, tower: Tensors) -> 
 def project(features: Tensor, own: Tensors) -> Tensor:
     """Apply `model.mm_projector`, a matrix or an MLP, in float32."""
     tensors = {
-        name.rpartition("mm_projector.")[2]: t.float() for name, t in own.items() if "mm_proj" in name
+        name.rpartition("mm_projector.")[2]: t.float()
+        for name, t in own.items()
+        if "mm_proj" in name
     }
     if "weight" in tensors:
         return linear(features, tensors["weight"], tensors["bias"])

@@ -100,9 +100,7 @@ def test_v16_gives_the_same_features_and_logits(tmp_path: Path, version: Version
     grid = torch.cat([left, right, newline.expand(2, 1, -1)], dim=1)
     rows = torch.cat([whole.flatten(0, 1), grid.flatten(0, 1)])
     with torch.inference_mode():
-        found = rows_in_transformers(
-            converted, model, pixel_values[None], torch.tensor([[28, 56]])
-        )
+        found = rows_in_transformers(converted, model, pixel_values[None], torch.tensor([[28, 56]]))
     torch.testing.assert_close(found, rows, atol=1e-4, rtol=1e-4)
     assert_same_logits(released, released.base_tensors, rows, model)
 
