@@ -45,7 +45,8 @@ def rows_in_transformers(
     else:
         features = model.model.get_image_features(pixel_values, sizes)
     features = getattr(features, "pooler_output", features)
-    return features[0] if features[0].dim() == 2 else features[0][0]
+    rows: Tensor = features[0] if features[0].dim() == 2 else features[0][0]
+    return rows
 
 
 def assert_same_logits(
