@@ -67,9 +67,19 @@ def plan(
 
     Nothing is written, and no weight is in memory. Raises `ConversionError`.
     """
-    release = read_release(path, base)
+    try:
+        return _plan(read_release(path, base), vision_tower, conv_mode, dtype)
+    except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
+        raise ConversionError(
+            f"{path}: a setting is not of the kind it should be: {error}"
+        ) from None
+
+
+def _plan(
+    release: Release, vision_tower: Path | None, conv_mode: str | None, dtype: str | None
+) -> Conversion:
     released = read_released(release)
-    tower = read_vision_tower(released, release.config, path, vision_tower)
+    tower = read_vision_tower(released, release.config, release.path, vision_tower)
     images = read_image_config(release.config, tower.config["image_size"])
     _check_feature_layer(images, tower)
     tokenizer = read_tokenizer(release.language_path, release.config)

@@ -30,3 +30,11 @@ def read_json(file: Path, *, required: bool = True) -> Json:
 def write_json(file: Path, content: Json) -> None:
     """Write an object as others write it: indented, one line break at the end."""
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def count(config: Json, key: str, file: Path) -> int:
+    """Return a setting that counts something. Raises `ConversionError` where it does not."""
+    value = config.get(key)
+    if not isinstance(value, int) or value < 1:
+        raise ConversionError(f"{file}: {key} is {value!r}, not a positive whole number")
+    return value

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from model_store.convert.errors import ConversionError
-from model_store.convert.json_file import Json
+from model_store.convert.json_file import Json, count
 from model_store.convert.release import Release
 from model_store.convert.released_weights import EMBEDDING, HEAD
 from model_store.convert.shapes import Shape, linear, pick
@@ -13,9 +12,10 @@ from model_store.convert.weights import Weights
 
 # A release's config.json is the language model's with LLaVA's keys among its own.
 _REQUIRED: Final = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+_COUNTS: Final = ("head_dim", "num_key_value_heads")  # told only where they are not the usual
 _OPTIONAL: Final = (
-    "attention_bias", "attention_dropout", "bos_token_id", "eos_token_id", "head_dim", "hidden_act",
-    "initializer_range", "mlp_bias", "num_key_value_heads", "pretraining_tp", "rms_norm_eps",
+    "attention_bias", "attention_dropout", "bos_token_id", "eos_token_id", "hidden_act",
+    "initializer_range", "mlp_bias", "pretraining_tp", "rms_norm_eps",
     "rope_parameters", "rope_scaling", "rope_theta", "sliding_window", "use_cache",
 )  # fmt: skip
 
@@ -26,10 +26,10 @@ def text_config(release: Release, vocab_size: int, pad_token_id: int) -> Json:
     Raises `ConversionError`.
     """
     config = release.config
-    for key in _REQUIRED:
-        if not isinstance(config.get(key), int):
-            raise ConversionError(f"{release.path / 'config.json'} has no {key}")
-    kept = {key: config[key] for key in (*_REQUIRED, *_OPTIONAL) if key in config}
+    file = release.path / "config.json"
+    told = [key for key in _COUNTS if config.get(key) is not None]
+    kept: Json = {key: count(config, key, file) for key in (*_REQUIRED, *told)}
+    kept |= {key: config[key] for key in _OPTIONAL if key in config and key not in kept}
     context = config.get("max_position_embeddings") or config.get("max_sequence_length") or 2048
     return kept | {
         "model_type": release.language_model,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_store.convert.errors import ConversionError
-from model_store.convert.json_file import Json, read_json
+from model_store.convert.json_file import Json, count, read_json
 from model_store.convert.shapes import Shape, linear, pick
 from model_store.convert.weights import Weight, Weights, read_folder
 
@@ -109,7 +109,10 @@ def _configuration(name: str, folder: Path | None) -> Json:
         found = _KNOWN[name]
     else:
         found = _DEFAULTS | _clip_config(folder)
-    return {key: found[key] for key in _DEFAULTS} | {"model_type": "clip_vision_model"}
+    file = (folder or Path(name)) / "config.json"
+    counts = {key: count(found, key, file) for key in _DEFAULTS if isinstance(_DEFAULTS[key], int)}
+    others = {key: found[key] for key in _DEFAULTS if key not in counts}
+    return counts | others | {"model_type": "clip_vision_model"}
 
 
 def _clip_config(folder: Path) -> Json:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -31,8 +32,7 @@ def write_weights(
             for name in names:
                 tensors[name] = _load(weights, name, dtype)
                 progress.update()
-            save_file(tensors, folder / file, metadata={"format": "pt"})
-            (folder / file).chmod(0o644)
+            _save(tensors, folder / file)
     if len(shards) > 1:
         write_json(
             folder / "model.safetensors.index.json",
@@ -41,6 +41,14 @@ def write_weights(
                 "weight_map": {name: file for file, names in shards.items() for name in names},
             },
         )
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    try:
+        save_file(tensors, file, metadata={"format": "pt"})
+    except SafetensorError as error:  # also for what the disk refuses
+        raise ConversionError(f"{file} cannot be written: {error}") from None
+    file.chmod(0o644)
 
 
 def _load(weights: Weights, name: str, dtype: torch.dtype) -> Tensor:

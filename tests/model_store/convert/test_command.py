@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from model_store.convert.command import convert
 from model_store.convert.conversion import DTYPES, plan
+from model_store.convert.errors import ConversionError
 from model_store.convert.writer import write_weights
 from tests.model_store.convert.converting import read_converted
 from tests.model_store.released import write_released
@@ -57,6 +58,14 @@ def test_options_override(tmp_path: Path, app: typer.Typer) -> None:
 def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path, app: typer.Typer) -> None:
     arguments = [str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]
     assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    released = write_released(tmp_path / "r")
+    weights = plan(released.path, released.tower, None, None, None).weights
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(ConversionError, match=r"model\.safetensors cannot be written"):
+        write_weights(weights, tmp_path, DTYPES["float16"])
 
 
 def test_large_models_are_written_in_shards(tmp_path: Path) -> None:

@@ -161,7 +161,12 @@ def test_transformers_loads_the_processor(
         ({"architectures": ["LlavaMptForCausalLM"]}, "is a LlavaMptForCausalLM"),
         ({"architectures": ["LlavaForConditionalGeneration"]}, "Hugging Face layout already"),
         ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, "is a GPT2LMHeadModel"),
-        ({"num_hidden_layers": None}, "has no num_hidden_layers"),
+        ({"num_hidden_layers": None}, "config.json: num_hidden_layers is None, not a positive"),
+        ({"hidden_size": "128"}, "config.json: hidden_size is '128', not a positive"),
+        ({"mm_hidden_size": [64]}, "mm_hidden_size [64]"),
+        ({"image_aspect_ratio": {"a": 1}}, "image_aspect_ratio {'a': 1} is not supported"),
+        ({"architectures": 5}, "not of the kind it should be"),
+        ({"num_key_value_heads": "4"}, "num_key_value_heads is '4', not a positive"),
     ],
 )
 def test_what_cannot_be_converted_is_refused(

@@ -94,6 +94,7 @@ def test_the_normalisation_is_the_towers(tmp_path: Path) -> None:
     ("file", "changes", "reason"),
     [
         ("config.json", {"model_type": "siglip"}, "only CLIP towers"),
+        ("config.json", {"vision_config": {"patch_size": 0}}, "patch_size is 0, not a positive"),
         ("preprocessor_config.json", {"crop_size": 336}, "crops to 336, the tower takes 28"),
         ("preprocessor_config.json", {"crop_size": {"height": 336, "width": 336}}, "crops to 336"),
     ],
