@@ -1,0 +1,70 @@
+"""Which conversation template a release was trained on."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from model_store.convert.errors import ConversionError
+from model_store.convert.projector import projector_type
+from model_store.convert.release import Release
+
+CONV_MODES: Final = (
+    "vicuna_v1",
+    "llava_v1",
+    "llava_v0",
+    "llava_llama_2",
+    "mistral_instruct",
+    "chatml_direct",
+    "plain",
+)
+# The parts of a release's name that tell, in the order in which the released command line asks.
+# It knows v1.5 and v1.6 as v1; they were trained and are evaluated with vicuna_v1.
+_BY_NAME: Final = (
+    ("llava_llama_2", re.compile(r"^(?!.*v1\.[56]).*llama-2")),
+    ("mistral_instruct", re.compile("mistral")),
+    ("chatml_direct", re.compile(r"v1\.6-34b")),
+    ("vicuna_v1", re.compile(r"v1\.[56]")),
+    ("llava_v1", re.compile("v1")),
+    ("llava_v0", re.compile("v0")),
+)
+_CHATML: Final = "<|im_start|>"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvMode:
+    """A conversation template and why it is that one."""
+
+    name: str
+    reason: str
+
+
+def choose_conv_mode(
+    release: Release, asked: str | None, has_token: Callable[[str], bool]
+) -> ConvMode:
+    """Return the template that was asked for, or the one that the release was trained on.
+
+    Raises `ConversionError`.
+    """
+    if asked is None:
+        return _inferred(release, has_token)
+    if asked not in CONV_MODES:
+        raise ConversionError(
+            f"there is no conversation template {asked!r}; there is: {', '.join(CONV_MODES)}"
+        )
+    return ConvMode(asked, "asked for")
+
+
+def _inferred(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
+    if release.language_model == "mistral":
+        return ConvMode("mistral_instruct", "the language model is a Mistral")
+    if has_token(_CHATML):
+        return ConvMode("chatml_direct", f"the tokenizer has {_CHATML}")
+    for name in release.names:
+        for mode, pattern in _BY_NAME:
+            if pattern.search(name):
+                return ConvMode(mode, f"the release is called {name}")
+    # LLaVA v1.5 brought the MLP; what came before was v0 or v1.
+    if projector_type(release.config) != "linear":
+        return ConvMode("vicuna_v1", "the projector is v1.5's or later")
+    return ConvMode("llava_v0", "nothing says otherwise, and the released code falls back to it")

@@ -1,0 +1,100 @@
+"""The JSON files of the converted checkpoint."""
+
+from typing import Final
+
+from model_store.convert.image_config import ImageConfig
+from model_store.convert.json_file import Json, read_json
+from model_store.convert.projector import projector_type
+from model_store.convert.release import Release
+from model_store.convert.tokenizer import IMAGE_TOKEN, ReleasedTokenizer
+from model_store.convert.vision_tower import VisionTower
+
+_BICUBIC: Final = 3
+# Sampling as the release recommends it; lengths and token ids are ours to say.
+_SAMPLING: Final = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty")
+
+
+def model_config(
+    release: Release,
+    text: Json,
+    tower: VisionTower,
+    images: ImageConfig,
+    tokenizer: ReleasedTokenizer,
+) -> Json:
+    """Return config.json but for `dtype` and `conv_mode`: transformers' keys, then LLaVA's own."""
+    config: Json = {
+        "architectures": ["LlavaForConditionalGeneration"],
+        "model_type": "llava",
+        "vision_config": tower.config,
+        "text_config": text,
+        "image_token_index": tokenizer.token_id(IMAGE_TOKEN),
+        "image_seq_length": tower.num_patches + (images.feature_select_strategy == "full"),
+        "projector_hidden_act": "gelu",
+        "multimodal_projector_bias": True,
+        "vision_feature_layer": images.feature_layer,
+        "vision_feature_select_strategy": images.feature_select_strategy,
+        "tie_word_embeddings": False,
+        "pad_token_id": text["pad_token_id"],
+        "mm_projector_type": projector_type(release.config),
+        "mm_patch_merge_type": images.patch_merge_type,
+        "mm_use_im_start_end": bool(release.config.get("mm_use_im_start_end", False)),
+        "image_aspect_ratio": images.aspect_ratio,
+    }
+    if images.anyres:
+        config |= {
+            "architectures": ["LlavaNextForConditionalGeneration"],
+            "model_type": "llava_next",
+            "image_grid_pinpoints": images.grid_pinpoints,
+        }
+    return config
+
+
+def preprocessor_config(tower: VisionTower, images: ImageConfig) -> Json:
+    """Return preprocessor_config.json for transformers' image processors."""
+    size = tower.config["image_size"]
+    config: Json = {
+        "image_processor_type": "LlavaImageProcessor",
+        "processor_class": "LlavaProcessor",
+        "do_convert_rgb": True,
+        "do_pad": images.aspect_ratio == "pad",
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "resample": _BICUBIC,
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": tower.image_mean,
+        "image_std": tower.image_std,
+    }
+    if images.anyres:
+        config |= {
+            "image_processor_type": "LlavaNextImageProcessor",
+            "processor_class": "LlavaNextProcessor",
+            "do_pad": True,  # here: pads an image's tiles to the batch's most
+            "image_grid_pinpoints": images.grid_pinpoints,
+        }
+    return config
+
+
+def processor_config(tower: VisionTower, images: ImageConfig) -> Json:
+    """Return processor_config.json for transformers' LlavaProcessor or LlavaNextProcessor."""
+    return {
+        "processor_class": "LlavaNextProcessor" if images.anyres else "LlavaProcessor",
+        "patch_size": tower.config["patch_size"],
+        "vision_feature_select_strategy": images.feature_select_strategy,
+        "num_additional_image_tokens": 1,  # the class token
+        "image_token": IMAGE_TOKEN,
+    }
+
+
+def generation_config(release: Release, tokenizer: ReleasedTokenizer) -> Json:
+    """Return generation_config.json: the release's sampling, the tokenizer's ids."""
+    released = read_json(release.language_path / "generation_config.json", required=False)
+    sampling: Json = {key: released[key] for key in _SAMPLING if key in released}
+    return sampling | {
+        "bos_token_id": tokenizer.token_id(tokenizer.bos_token),
+        "eos_token_id": tokenizer.token_id(tokenizer.eos_token),
+        "pad_token_id": tokenizer.token_id(tokenizer.pad_token),
+    }

@@ -1,0 +1,28 @@
+"""The shapes that a configuration asks of weights, and the check that they are there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from model_store.convert.errors import ConversionError
+from model_store.convert.weights import Weights
+
+Shape = tuple[int, ...]
+
+
+def linear(name: str, inputs: int, outputs: int, *, bias: bool = True) -> dict[str, Shape]:
+    """Return the shapes of a linear layer."""
+    shapes: dict[str, Shape] = {f"{name}.weight": (outputs, inputs)}
+    return shapes | {f"{name}.bias": (outputs,)} if bias else shapes
+
+
+def pick(weights: Weights, wanted: Mapping[str, Shape], folder: Path) -> Weights:
+    """Return the wanted weights. Raises `ConversionError` where one is missing or does not fit."""
+    for name, shape in wanted.items():
+        if name not in weights:
+            raise ConversionError(f"{folder} lacks the weight {name}")
+        if weights[name].shape != shape:
+            raise ConversionError(
+                f"{weights[name].origin}: {name} is {weights[name].shape}, "
+                f"the configuration wants {shape}"
+            )
+    return {name: weights[name] for name in wanted}

@@ -1,0 +1,117 @@
+"""Towers beside the release or inside it, in the layouts that CLIP is stored in."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from model_store.convert.conversion import plan
+from model_store.convert.errors import ConversionError
+from tests.model_store.convert.converting import convert
+from tests.model_store.released import Released, write_released
+
+PATCHES = "vision_model.embeddings.patch_embedding.weight"
+
+
+def tower_of(released: Released) -> dict[str, torch.Tensor]:
+    return {f"vision_tower.{name}": tensor for name, tensor in released.tower_tensors.items()}
+
+
+def converted_tower(released: Released, out: Path) -> dict[str, torch.Tensor]:
+    tensors = convert(released, out).tensors
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("vision_tower.")}
+
+
+def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == expected.keys() and all(
+        found[name].equal(tensor.to(found[name].dtype)) for name, tensor in expected.items()
+    )
+
+
+def test_a_full_clip_beside(tmp_path: Path) -> None:
+    """Its text tower, projections and buffers stay behind."""
+    released = write_released(tmp_path / "r")
+    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+
+
+@pytest.mark.parametrize("prefix", ["vision_model.", ""])
+def test_a_lone_vision_tower_beside(tmp_path: Path, prefix: str) -> None:
+    """As transformers 4 and 5 save a CLIPVisionModel."""
+    released = write_released(tmp_path / "r")
+    (released.tower / "pytorch_model.bin").unlink()
+    save_file(
+        {n.replace("vision_model.", prefix): t for n, t in released.tower_tensors.items()},
+        released.tower / "model.safetensors",
+    )
+    file = released.tower / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text())["vision_config"]))
+    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+
+
+def test_a_tower_inside_comes_first(tmp_path: Path) -> None:
+    """It was tuned; the folder beside it then gives the configuration only."""
+    released = write_released(tmp_path / "r", "v1.6-vicuna")
+    beside = {name: torch.zeros_like(tensor) for name, tensor in released.tower_tensors.items()}
+    torch.save(beside, released.tower / "pytorch_model.bin")
+    conversion = plan(released.path, released.tower, None, None, None)
+    assert conversion.vision_tower == "in the release"
+    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    (released.tower / "pytorch_model.bin").unlink()
+    assert same(converted_tower(released, tmp_path / "again"), tower_of(released))
+
+
+def test_a_missing_tower_is_named_with_the_option(tmp_path: Path) -> None:
+    released = write_released(tmp_path / "r")
+    with pytest.raises(ConversionError) as error:
+        plan(released.path, None, None, None, None)
+    assert "openai/clip-vit-large-patch14-336" in str(error.value)
+    assert "--vision-tower" in str(error.value)
+
+
+def test_openais_towers_need_no_folder_for_their_configuration(tmp_path: Path) -> None:
+    """Here the release is too small for what is known of the tower: the shapes say so."""
+    released = write_released(tmp_path / "r", "v1.6-vicuna")
+    with pytest.raises(ConversionError, match=r"class_embedding is \(64,\).*wants \(1024,\)"):
+        plan(released.path, None, None, None, None)
+    overrides = {"mm_vision_tower": "someone/else"}
+    unknown = write_released(tmp_path / "u", "v1.6-vicuna", overrides=overrides)
+    with pytest.raises(ConversionError, match=r"someone/else.*--vision-tower"):
+        plan(unknown.path, None, None, None, None)
+
+
+def test_the_normalisation_is_the_towers(tmp_path: Path) -> None:
+    released = write_released(tmp_path / "r")
+    file = released.tower / "preprocessor_config.json"
+    changed = json.loads(file.read_text()) | {"image_mean": [0.1, 0.2, 0.3]}
+    file.write_text(json.dumps(changed))
+    processor = convert(released, tmp_path / "out").json("preprocessor_config.json")
+    assert processor["image_mean"] == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "reason"),
+    [
+        ("config.json", {"model_type": "siglip"}, "only CLIP towers"),
+        ("config.json", {"vision_config": {"patch_size": 0}}, "patch_size is 0, not a positive"),
+        ("preprocessor_config.json", {"crop_size": 336}, "crops to 336, the tower takes 28"),
+        ("preprocessor_config.json", {"crop_size": {"height": 336, "width": 336}}, "crops to 336"),
+    ],
+)
+def test_another_tower_is_refused(
+    tmp_path: Path, file: str, changes: dict[str, object], reason: str
+) -> None:
+    released = write_released(tmp_path / "r")
+    path = released.tower / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ConversionError, match=reason):
+        plan(released.path, released.tower, None, None, None)
+
+
+def test_a_tower_of_another_size_is_refused(tmp_path: Path) -> None:
+    released = write_released(tmp_path / "r")
+    tensors = released.tower_tensors | {PATCHES: torch.zeros(64, 3, 16, 16)}
+    torch.save(tensors, released.tower / "pytorch_model.bin")
+    with pytest.raises(ConversionError, match=r"patch_embedding.*\(64, 3, 16, 16\)"):
+        plan(released.path, released.tower, None, None, None)
