@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.checkpoint import (
-    CLIP_MEAN,
-    CLIP_STD,
-    Checkpoint,
-    CheckpointError,
-    ImageConfig,
-    TextConfig,
-    VisionConfig,
-    read_checkpoint,
-)
+from server.checkpoint import Checkpoint, CheckpointError, TextConfig, read_checkpoint
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
 
 # As llava-hf/llava-1.5-7b-hf has it: what equals a default of transformers is left out.
 LLAVA_1_5: dict[str, Any] = {

@@ -11,8 +11,8 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from server.checkpoint import AspectRatio
 from server.media.image_processor import PAD_COLOR, expand2square, preprocess
+from server.vision_config import AspectRatio
 from tests.server.pictures import noise
 
 Pixels = npt.NDArray[np.uint8]

@@ -6,10 +6,11 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlavaForConditionalGeneration
 
-from server.checkpoint import CLIP_MEAN, CLIP_STD, Checkpoint, ImageConfig, VisionConfig
-from server.checkpoint import _layers_to_run as layers_to_run
+from server.checkpoint import Checkpoint
 from server.vision.tower import VisionModel, VisionTower, activation
 from server.vision.weights import load_vision_model
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
+from server.vision_config import _layers_to_run as layers_to_run
 from tests.server.vision.small import IMAGE, VISION, random_weights, small_model, views
 
 CPU = torch.device("cpu")

@@ -1,0 +1,120 @@
+"""Small random LLaVAs in the layouts that are served, written by transformers itself."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    MistralConfig,
+)
+
+from model_store.store import find_model
+from server.vision_config import CLIP_MEAN, CLIP_STD
+
+SIZE, PATCH = 56, 14
+PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]  # [height, width]
+TOWER = CLIPVisionConfig(
+    hidden_size=64,
+    intermediate_size=128,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    image_size=SIZE,
+    patch_size=PATCH,
+)
+TEXT: dict[str, Any] = {
+    "vocab_size": 1024,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 3,
+}
+LLAMA, MISTRAL = LlamaConfig(**TEXT), MistralConfig(**TEXT, sliding_window=None)
+# What the embedded model lends: its tokenizer.
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+
+WEIGHTS = "model.safetensors"
+# transformers' names in memory on the left, those of llava-hf's files on the right.
+PUBLISHED = (
+    ("model.vision_tower.", "vision_tower.vision_model."),
+    ("model.multi_modal_projector.", "multi_modal_projector."),
+    ("model.language_model.", "language_model.model."),
+    ("model.image_newline", "image_newline"),
+    ("lm_head.", "language_model.lm_head."),
+)
+
+Reference = LlavaForConditionalGeneration | LlavaNextForConditionalGeneration
+
+
+def random_llava(text: LlamaConfig = LLAMA) -> LlavaForConditionalGeneration:
+    """Return a random LLaVA-1.5 whose every weight shows in its answers."""
+    return _random(
+        LlavaForConditionalGeneration(LlavaConfig(vision_config=TOWER, text_config=text, image_token_index=4)), seed=1
+    )
+
+
+def random_llava_next(
+    text: LlamaConfig | MistralConfig = LLAMA,
+) -> LlavaNextForConditionalGeneration:
+    """Return a random LLaVA-NeXT whose every weight shows in its answers."""
+    config = LlavaNextConfig(vision_config=TOWER, text_config=text, image_token_index=4, image_grid_pinpoints=PINPOINTS)
+    return _random(LlavaNextForConditionalGeneration(config), seed=2)
+
+
+def _random(model: Any, seed: int) -> Any:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator) * 0.1
+            parameter.copy_(noise + ("norm" in name))
+    return model.eval()
+
+
+def write_checkpoint(folder: Path, reference: Reference, **said: Any) -> Path:
+    """Write a model as published checkpoints have it; `said` goes into its configuration.
+
+    A projector named by `mm_projector_type="linear"` keeps the first of its two layers.
+    """
+    weights = {_published(name): tensor for name, tensor in reference.state_dict().items()}
+    if said.get("mm_projector_type") == "linear":
+        weights = {name: t for name, t in weights.items() if "linear_2" not in name}
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **said}
+    (folder / "config.json").write_text(json.dumps(config))
+    kind = "LlavaNext" if config["model_type"] == "llava_next" else "Llava"
+    _write_processor(folder, kind)
+    for name in TOKENIZER:
+        shutil.copy(find_model("llava-tiny") / name, folder)
+    return folder
+
+
+def _published(name: str) -> str:
+    """Return the name of a weight as llava-hf's files have it."""
+    for own, published in PUBLISHED:
+        name = name.replace(own, published, 1) if name.startswith(own) else name
+    return name
+
+
+def _write_processor(folder: Path, kind: str) -> None:
+    processor = {
+        "image_processor_type": f"{kind}ImageProcessor",
+        "processor_class": f"{kind}Processor",
+        "size": {"shortest_edge": SIZE},
+        "crop_size": {"height": SIZE, "width": SIZE},
+        "image_mean": CLIP_MEAN,
+        "image_std": CLIP_STD,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
