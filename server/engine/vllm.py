@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from transformers import LlavaConfig, LlavaNextConfig, PreTrainedConfig
@@ -30,6 +30,7 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+from server.checkpoint import MODEL_TYPES
 from server.engine.base import EngineImage, Output, Sampling
 from server.errors import EngineUnavailable, InvalidRequest
 from server.logs import get_logger
@@ -149,26 +150,27 @@ class VllmEngine:
 def as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
     """Describe any LLaVA as a plain one: the engine sees a language model with rows to splice in.
 
-    vLLM calls this with a nameless configuration, too, which is left alone.
+    vLLM also calls this with a nameless configuration, which is left alone.
     """
-    return LlavaConfig(**_description(config)) if config.model_type == "llava_next" else config
+    return _described(config, LlavaConfig, "LlavaForConditionalGeneration")
 
 
 def as_llava_next(config: PreTrainedConfig) -> PreTrainedConfig:
     """Describe any LLaVA as the class whose weights hold an `image_newline`; see `as_llava`."""
-    return LlavaNextConfig(**_description(config)) if config.model_type == "llava" else config
+    return _described(config, LlavaNextConfig, "LlavaNextForConditionalGeneration")
 
 
-def _description(config: PreTrainedConfig) -> dict[str, Any]:
-    description: dict[str, Any] = config.to_dict()
-    description["architectures"] = [
-        {
-            "llava": "LlavaNextForConditionalGeneration",
-            "llava_next": "LlavaForConditionalGeneration",
-        }[config.model_type]
-    ]
-    del description["model_type"]
-    return description
+def _described(
+    config: PreTrainedConfig, kind: type[PreTrainedConfig], architecture: str
+) -> PreTrainedConfig:
+    if config.model_type not in MODEL_TYPES:
+        return config
+    if not isinstance(config, kind):
+        content = config.to_dict()
+        del content["model_type"]
+        config = kind(**content)
+    config.architectures = [architecture]
+    return config
 
 
 def _image_item(image: EngineImage) -> MultiModalKwargsItem:
@@ -180,7 +182,7 @@ def _image_item(image: EngineImage) -> MultiModalKwargsItem:
     return MultiModalKwargsItem(
         {
             "image_embeds": MultiModalFieldElem(image.image_embeds, MultiModalBatchedField()),
-            "num_image_tokens": MultiModalFieldElem(length, MultiModalSharedField(1)),
+            "num_image_tokens": MultiModalFieldElem(length, MultiModalSharedField(batch_size=1)),
         }
     )
 

@@ -176,7 +176,7 @@ class VisionModel(nn.Module):
         self.multi_modal_projector = MultiModalProjector(vision)
         newline = torch.empty(vision.text_hidden_size) if vision.has_image_newline else None
         self.register_parameter("image_newline", None if newline is None else nn.Parameter(newline))
-        self._vision, self._image = vision, image
+        self.vision, self.image = vision, image
         for name, values in (("mean", image.mean), ("std", image.std)):
             channels = torch.tensor(values, dtype=torch.float32, device="cpu").view(3, 1, 1)
             self.register_buffer(name, channels, persistent=False)
@@ -204,4 +204,4 @@ class VisionModel(nn.Module):
 
         `image_size` is the (width, height) of the image. Returns (rows, text hidden).
         """
-        return merge_views(image_embeds, image_size, self._vision, self._image, self.image_newline)
+        return merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)

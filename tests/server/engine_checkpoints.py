@@ -62,7 +62,10 @@ Reference = LlavaForConditionalGeneration | LlavaNextForConditionalGeneration
 def random_llava(text: LlamaConfig = LLAMA) -> LlavaForConditionalGeneration:
     """Return a random LLaVA-1.5 whose every weight shows in its answers."""
     return _random(
-        LlavaForConditionalGeneration(LlavaConfig(vision_config=TOWER, text_config=text, image_token_index=4)), seed=1
+        LlavaForConditionalGeneration(
+            LlavaConfig(vision_config=TOWER, text_config=text, image_token_index=4)
+        ),
+        seed=1,
     )
 
 
@@ -70,7 +73,9 @@ def random_llava_next(
     text: LlamaConfig | MistralConfig = LLAMA,
 ) -> LlavaNextForConditionalGeneration:
     """Return a random LLaVA-NeXT whose every weight shows in its answers."""
-    config = LlavaNextConfig(vision_config=TOWER, text_config=text, image_token_index=4, image_grid_pinpoints=PINPOINTS)
+    config = LlavaNextConfig(
+        vision_config=TOWER, text_config=text, image_token_index=4, image_grid_pinpoints=PINPOINTS
+    )
     return _random(LlavaNextForConditionalGeneration(config), seed=2)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from torch import Tensor
 from server.metrics import Metrics
 from server.vision.batcher import VisionBatcher
 from server.vision.tower import VisionModel
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig
+from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
 from tests.server.vision.small import IMAGE, VISION, random_weights, small_model, views
 
@@ -234,3 +237,18 @@ async def test_closing_lets_the_batch_that_runs_finish(model: HeldModel, metrics
     await closing
     with pytest.raises(RuntimeError):
         await batcher.encode(image(1), SHAPE)
+
+
+async def test_images_of_unequal_views_are_merged_apart(metrics: Metrics) -> None:
+    vision = replace(VISION, patch_merge="spatial_unpad")
+    grids = ImageConfig(16, "anyres", CLIP_MEAN, CLIP_STD, pinpoints(16))
+    model = VisionModel(vision, grids)
+    model.load_state_dict(random_weights(model))
+    batcher = VisionBatcher(model.eval(), max_views=2, metrics=metrics)  # less than any image has
+    images = [(image(1, 5), (64, 48)), (image(2, 4), (90, 30)), (image(3, 1), (64, 48))]
+    merged = await asyncio.gather(*(batcher.encode(*each) for each in images))
+    batcher.close()
+    assert [len(rows) for rows in merged] == [16 + 6 * 9, 16 + 4 * 13, 16 + 1]
+    for rows, (pixels, shape) in zip(merged, images, strict=True):
+        expected = model.merge(model(torch.from_numpy(pixels.copy())), shape)
+        torch.testing.assert_close(rows, expected, rtol=1e-4, atol=1e-4)
