@@ -46,7 +46,6 @@ LLAMA, MISTRAL = LlamaConfig(**TEXT), MistralConfig(**TEXT, sliding_window=None)
 # What the embedded model lends: its tokenizer.
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
-WEIGHTS = "model.safetensors"
 # transformers' names in memory on the left, those of llava-hf's files on the right.
 PUBLISHED = (
     ("model.vision_tower.", "vision_tower.vision_model."),
@@ -59,27 +58,28 @@ PUBLISHED = (
 Reference = LlavaForConditionalGeneration | LlavaNextForConditionalGeneration
 
 
-def random_llava(text: LlamaConfig = LLAMA) -> LlavaForConditionalGeneration:
-    """Return a random LLaVA-1.5 whose every weight shows in its answers."""
-    return _random(
-        LlavaForConditionalGeneration(
-            LlavaConfig(vision_config=TOWER, text_config=text, image_token_index=4)
-        ),
-        seed=1,
-    )
+def linear_llava() -> LlavaForConditionalGeneration:
+    """Return a random LLaVA of the paper's kind: the projector is one matrix."""
+    config = LlavaConfig(vision_config=TOWER, text_config=LLAMA, image_token_index=4)
+    model = LlavaForConditionalGeneration(config)
+    model.model.multi_modal_projector.act = torch.nn.Identity()
+    model.model.multi_modal_projector.linear_2 = torch.nn.Identity()
+    return _random(model, seed=1)
 
 
-def random_llava_next(
-    text: LlamaConfig | MistralConfig = LLAMA,
-) -> LlavaNextForConditionalGeneration:
-    """Return a random LLaVA-NeXT whose every weight shows in its answers."""
+def llava_next(text: LlamaConfig | MistralConfig) -> LlavaNextForConditionalGeneration:
+    """Return a random LLaVA-NeXT."""
     config = LlavaNextConfig(
-        vision_config=TOWER, text_config=text, image_token_index=4, image_grid_pinpoints=PINPOINTS
+        vision_config=TOWER,
+        text_config=text,
+        image_token_index=4,
+        image_grid_pinpoints=PINPOINTS,
     )
     return _random(LlavaNextForConditionalGeneration(config), seed=2)
 
 
 def _random(model: Any, seed: int) -> Any:
+    """Draw weights large enough that every one of them shows in the answers."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -89,18 +89,17 @@ def _random(model: Any, seed: int) -> Any:
 
 
 def write_checkpoint(folder: Path, reference: Reference, **said: Any) -> Path:
-    """Write a model as published checkpoints have it; `said` goes into its configuration.
+    """Write a model as llava-hf publishes them; `said` goes into its configuration.
 
-    A projector named by `mm_projector_type="linear"` keeps the first of its two layers.
+    Only `spatial_unpad` has an `image_newline`, as in the released code.
     """
     weights = {_published(name): tensor for name, tensor in reference.state_dict().items()}
-    if said.get("mm_projector_type") == "linear":
-        weights = {name: t for name, t in weights.items() if "linear_2" not in name}
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    if said.get("mm_patch_merge_type") == "flat":
+        del weights["image_newline"]
+    save_file(weights, folder / "model.safetensors")
     config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **said}
     (folder / "config.json").write_text(json.dumps(config))
-    kind = "LlavaNext" if config["model_type"] == "llava_next" else "Llava"
-    _write_processor(folder, kind)
+    _write_processor(folder, "LlavaNext" if config["model_type"] == "llava_next" else "Llava")
     for name in TOKENIZER:
         shutil.copy(find_model("llava-tiny") / name, folder)
     return folder
