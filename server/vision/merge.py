@@ -36,7 +36,8 @@ def merge_views(
 def _lay_out(tiles: Tensor, columns: int, side: int) -> Tensor:
     """Put tiles (tiles, side * side, hidden) side by side, as (height, width, hidden)."""
     grid = tiles.unflatten(0, (-1, columns)).unflatten(2, (side, side))
-    return grid.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    laid_out: Tensor = grid.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    return laid_out
 
 
 def _unpad(grid: Tensor, image_size: Size) -> Tensor:

@@ -55,8 +55,6 @@ PUBLISHED = (
     ("lm_head.", "language_model.lm_head."),
 )
 
-Reference = LlavaForConditionalGeneration | LlavaNextForConditionalGeneration
-
 
 def linear_llava() -> LlavaForConditionalGeneration:
     """Return a random LLaVA of the paper's kind: the projector is one matrix."""
@@ -88,7 +86,7 @@ def _random(model: Any, seed: int) -> Any:
     return model.eval()
 
 
-def write_checkpoint(folder: Path, reference: Reference, **said: Any) -> Path:
+def write_checkpoint(folder: Path, reference: Any, **said: Any) -> Path:
     """Write a model as llava-hf publishes them; `said` goes into its configuration.
 
     Only `spatial_unpad` has an `image_newline`, as in the released code.

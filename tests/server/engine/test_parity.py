@@ -1,9 +1,9 @@
 """Greedy tokens and their logprobs, real engine and stages against transformers, in float32."""
 
-import asyncio
-import os
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from server.checkpoint import Checkpoint, read_checkpoint
-from server.engine.base import EngineImage
-from server.loading import _decode_options, _start_engine
-from server.media.decode import Decoded, decode
-from server.prompt import PromptBuilder, read_tokenizer
-from server.protocol.messages import Message
-from server.settings import Settings
-from server.vision.weights import load_vision_model
+from tests.server.engine.answering import CONVERSATIONS, NUM_TOKENS, Answer
 from tests.server.engine.checkpoints import (
     LLAMA,
     MISTRAL,
@@ -29,99 +23,8 @@ from tests.server.engine.checkpoints import (
     write_checkpoint,
 )
 from tests.server.media.test_image_processor import square
-from tests.server.pictures import data_url, encoded, photo
 from tests.server.released import Pixels, anyres_views
 from tests.server.vision.test_tower import normalised
-
-NUM_TOKENS = 12
-CPU = torch.device("cpu")
-# What starting an engine sets for its processes.
-VARIABLES = (
-    "VLLM_CPU_KVCACHE_SPACE",
-    "VLLM_NO_USAGE_STATS",
-    "DO_NOT_TRACK",
-    "VLLM_LOGGING_LEVEL",
-    "VLLM_WORKER_MULTIPROC_METHOD",
-)
-PICTURES = [photo(100, 60, 1), photo(60, 100, 2), photo(64, 64, 3), photo(300, 40, 4)]
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """What is asked about which pictures; answers between the questions are given."""
-
-    pictures: Sequence[Image.Image]
-    turns: Sequence[str]
-
-    def messages(self) -> list[Message]:
-        """Put all pictures into the first turn."""
-        images = [
-            {"type": "image_url", "image_url": {"url": data_url(b"x")}} for _ in self.pictures
-        ]
-        roles = ("user", "assistant")
-        return [
-            Message.model_validate(
-                {
-                    "role": roles[index % 2],
-                    "content": [*([] if index else images), {"type": "text", "text": text}],
-                }
-            )
-            for index, text in enumerate(self.turns)
-        ]
-
-
-CONVERSATIONS = [
-    Conversation([], ["Hello."]),
-    *(Conversation([picture], ["What color is it?"]) for picture in PICTURES),
-    Conversation(PICTURES[:2], ["What do they show?"]),
-    Conversation(PICTURES[3:0:-1], ["What shape is it?", "A circle.", "How many are there?"]),
-]
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.setenv(name, os.environ.get(name, "1"))
-    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "ERROR")
-
-
-class Served:
-    """A checkpoint behind the stages of the server, down to vLLM."""
-
-    def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
-        self._options = _decode_options(settings, checkpoint.image)
-        self._vision = load_vision_model(checkpoint, CPU)
-        self.engine: Any = _start_engine(settings, checkpoint, "m", CPU)
-        tokenizer = read_tokenizer(checkpoint.path)
-        self._prompt = PromptBuilder(tokenizer, checkpoint.text, self.engine.max_model_len)
-
-    def embed(self, picture: Image.Image) -> Tensor:
-        """Go from encoded bytes to rows of the prompt."""
-        decoded = decode(encoded(picture), self._options)
-        assert isinstance(decoded, Decoded)
-        image_embeds = self._vision(torch.from_numpy(decoded.views))
-        return self._vision.merge(image_embeds, decoded.image_size)
-
-    async def ask(self, index: int) -> tuple[list[int], list[int], list[float]]:
-        """Return the prompt, the greedy answer and its logprobs."""
-        from vllm.sampling_params import SamplingParams
-
-        conversation = CONVERSATIONS[index]
-        embeds = [self.embed(picture) for picture in conversation.pictures]
-        prompt = self._prompt.build(conversation.messages(), [len(each) for each in embeds])
-        images = [
-            EngineImage(f"{index}-{number}", place.offset, rows)
-            for number, (place, rows) in enumerate(zip(prompt.placeholders, embeds, strict=True))
-        ]
-        params = SamplingParams(max_tokens=NUM_TOKENS, temperature=0, logprobs=1, ignore_eos=True)
-        engine_input = self.engine._engine_input(prompt.token_ids, images)
-        async for output in self.engine._llm.generate(engine_input, params, str(index)):
-            answer = output.outputs[0]
-        logprobs = [
-            step[token].logprob
-            for step, token in zip(answer.logprobs, answer.token_ids, strict=True)
-        ]
-        return prompt.token_ids, list(answer.token_ids), logprobs
 
 
 class Reference:
@@ -166,7 +69,7 @@ class Reference:
             return anyres_views(picture, self._image.size, self._image.grid_pinpoints)
         padded = Image.fromarray(square(np.asarray(picture)))
         size = self._image.size
-        return np.asarray(padded.resize((size, size), Image.Resampling.BICUBIC))[None]
+        return np.array(padded.resize((size, size), Image.Resampling.BICUBIC))[None]
 
     def _flat(self, token_ids: Tensor, pixel_values: Tensor) -> Tensor:
         model = self.model.model
@@ -184,25 +87,32 @@ CHECKPOINTS = {
 }
 
 
+def served_answers(checkpoint: Checkpoint) -> list[Answer]:
+    """Have the program answer."""
+    file = checkpoint.path / "answers.json"
+    program = [
+        sys.executable,
+        "-m",
+        "tests.server.engine.answering",
+        str(checkpoint.path),
+        str(file),
+    ]
+    run = subprocess.run(program, capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stderr
+    return [Answer(**answer) for answer in json.loads(file.read_bytes())]
+
+
 @pytest.mark.parametrize("name", CHECKPOINTS)
-async def test_answers_equal_transformers(name: str, tmp_path: Path) -> None:
+def test_answers_equal_transformers(name: str, tmp_path: Path) -> None:
     make, said = CHECKPOINTS[name]
     model = make()
     checkpoint = read_checkpoint(write_checkpoint(tmp_path, model, **said))
     reference = Reference(model, checkpoint)
-    settings = Settings(cpu_kv_cache_gib=1, accelerator="cpu")
-    served = await asyncio.to_thread(Served, checkpoint, settings)
-    try:
-        # All at once, so that images of unequal lengths meet in one step.
-        answers = await asyncio.gather(*map(served.ask, range(len(CONVERSATIONS))))
-    finally:
-        served.engine.close()
-    lengths = set()
-    for conversation, (token_ids, tokens, logprobs) in zip(CONVERSATIONS, answers, strict=True):
+    answers = served_answers(checkpoint)
+    for conversation, answer in zip(CONVERSATIONS, answers, strict=True):
         with torch.inference_mode():
-            expected = reference.answer(token_ids, conversation.pictures)
-        assert tokens == expected[0]
-        torch.testing.assert_close(logprobs, expected[1], rtol=0, atol=1e-4)
-        lengths.add(len(token_ids))
-    assert len({tuple(tokens) for _, tokens, _ in answers}) == len(CONVERSATIONS)
-    assert len(lengths) > 3
+            tokens, logprobs = reference.answer(answer.prompt, conversation.pictures)
+        assert answer.tokens == tokens
+        assert answer.logprobs == pytest.approx(logprobs, rel=0, abs=1e-4)
+    # Every conversation has an answer of its own: the pictures are seen.
+    assert len({tuple(answer.tokens) for answer in answers}) == len(CONVERSATIONS)

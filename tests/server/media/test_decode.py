@@ -69,7 +69,7 @@ def test_the_decode_workers_import_no_torch() -> None:
 )
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square"])
 def test_lossless_formats_are_exact(
-    image_format: str, options: dict[str, Any], aspect_ratio: AspectRatio
+    image_format: str, options: dict[str, Any], aspect_ratio: Literal["pad", "square"]
 ) -> None:
     image = noise(150, 70)
     decoded = views(encoded(image, image_format, **options), DecodeOptions(96, aspect_ratio, 10**6))
@@ -217,7 +217,9 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square"])
-def test_exif_orientation_is_undone(orientation: int, aspect_ratio: AspectRatio) -> None:
+def test_exif_orientation_is_undone(
+    orientation: int, aspect_ratio: Literal["pad", "square"]
+) -> None:
     stored = noise(60, 40)
     exif = Image.Exif()
     exif[0x0112] = orientation
