@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
@@ -86,14 +87,19 @@ def _random(model: Any, seed: int) -> Any:
     return model.eval()
 
 
-def write_checkpoint(folder: Path, reference: Any, **said: Any) -> Path:
-    """Write a model as llava-hf publishes them; `said` goes into its configuration.
+def write_checkpoint(
+    folder: Path, reference: Any, *, published_names: bool = True, **said: Any
+) -> Path:
+    """Write a model; `said` goes into its configuration.
 
+    The names of its weights are llava-hf's, or those that transformers 5 has for them in memory.
     Only `spatial_unpad` has an `image_newline`, as in the released code.
     """
-    weights = {_published(name): tensor for name, tensor in reference.state_dict().items()}
+    weights: dict[str, Tensor] = reference.state_dict()
     if said.get("mm_patch_merge_type") == "flat":
-        del weights["image_newline"]
+        weights = {name: t for name, t in weights.items() if "image_newline" not in name}
+    if published_names:
+        weights = {_published(name): tensor for name, tensor in weights.items()}
     save_file(weights, folder / "model.safetensors")
     config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **said}
     (folder / "config.json").write_text(json.dumps(config))

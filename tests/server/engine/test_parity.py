@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,13 @@ class Reference:
         return embeds
 
 
-CHECKPOINTS = {
+CHECKPOINTS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "linear": (linear_llava, {"mm_projector_type": "linear", "image_aspect_ratio": "pad"}),
     "spatial_unpad": (lambda: llava_next(MISTRAL), {}),
-    "flat": (lambda: llava_next(LLAMA), {"mm_patch_merge_type": "flat"}),
+    "flat": (
+        lambda: llava_next(LLAMA),
+        {"mm_patch_merge_type": "flat", "published_names": False},
+    ),
 }
 
 
