@@ -4,54 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from model_store.released import convert_command, is_released
+from server.vision_config import (
+    ImageConfig,
+    VisionConfig,
+    max_image_tokens,
+    read_image_config,
+    read_vision_config,
+)
 
-AspectRatio = Literal["square", "pad"]
-
-LAYERS: Final = "num_hidden_layers"
+MODEL_TYPES: Final = ("llava", "llava_next")
 DTYPES: Final = ("bfloat16", "float16", "float32")
-
-CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 
 
 class CheckpointError(Exception):
     """The checkpoint cannot be served; the message tells the operator why."""
-
-
-@dataclass(frozen=True, slots=True)
-class VisionConfig:
-    """The CLIP tower and the projector, in the words of transformers' `CLIPVisionConfig`."""
-
-    image_size: int
-    patch_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int  # layers that are run: those up to the one LLaVA reads
-    num_heads: int
-    hidden_act: str
-    layer_norm_eps: float
-    keep_class_token: bool
-    projector_hidden_act: str
-    text_hidden_size: int
-
-    @property
-    def num_image_tokens(self) -> int:
-        """Rows that one image occupies in the prompt."""
-        patches = (self.image_size // self.patch_size) ** 2
-        return patches + self.keep_class_token
-
-
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
-    """How an image becomes the tower's input."""
-
-    size: int
-    aspect_ratio: AspectRatio
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +57,11 @@ class Checkpoint:
     image: ImageConfig
     text: TextConfig
 
+    @property
+    def max_image_tokens(self) -> int:
+        """A bound on the prompt tokens that one image can take."""
+        return max_image_tokens(self.vision, self.image)
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's configuration; no weights are touched.
@@ -99,33 +73,24 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} has LLaVA's released layout; convert it first: {convert_command(path)}"
         )
-    if config.get("model_type") != "llava":
+    if config.get("model_type") not in MODEL_TYPES:
         raise CheckpointError(
             f"{path} holds a model of type {config.get('model_type')!r}, not a LLaVA"
         )
     try:
-        _check_supported(path, config)
         return Checkpoint(
             path=path,
             dtype=_dtype(config),
-            vision=_vision_config(config),
+            vision=read_vision_config(config),
             image=_image_config(path, config),
             text=_text_config(path, config),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: the configuration lacks {error}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except (AttributeError, TypeError) as error:
         raise CheckpointError(f"{path}: the configuration is not a LLaVA's: {error}") from None
-
-
-def _check_supported(path: Path, config: dict[str, Any]) -> None:
-    tower, layer = config["vision_config"], config["vision_feature_layer"]
-    if tower.get("model_type") != "clip_vision_model":
-        raise CheckpointError(f"{path}: only CLIP vision towers are supported")
-    if not isinstance(layer, int) or not 0 <= _layers_to_run(tower, layer) <= tower[LAYERS]:
-        raise CheckpointError(f"{path}: vision_feature_layer {layer!r} is not a layer of the tower")
-    if config["vision_feature_select_strategy"] not in ("default", "full"):
-        raise CheckpointError(f"{path}: unknown vision_feature_select_strategy")
 
 
 def _dtype(config: dict[str, Any]) -> str:
@@ -135,53 +100,12 @@ def _dtype(config: dict[str, Any]) -> str:
     return str(dtype)
 
 
-def _vision_config(config: dict[str, Any]) -> VisionConfig:
-    tower = config["vision_config"]
-    return VisionConfig(
-        image_size=tower["image_size"],
-        patch_size=tower["patch_size"],
-        hidden_size=tower["hidden_size"],
-        intermediate_size=tower["intermediate_size"],
-        num_layers=_layers_to_run(tower, config["vision_feature_layer"]),
-        num_heads=tower["num_attention_heads"],
-        hidden_act=tower.get("hidden_act", "quick_gelu"),
-        layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
-        keep_class_token=config["vision_feature_select_strategy"] == "full",
-        projector_hidden_act=config.get("projector_hidden_act", "gelu"),
-        text_hidden_size=config["text_config"].get("hidden_size", 4096),
-    )
-
-
-def _layers_to_run(tower: dict[str, Any], feature_layer: int) -> int:
-    """Return how many layers lead to `hidden_states[feature_layer]` (index 0: the embeddings)."""
-    return feature_layer if feature_layer >= 0 else int(tower[LAYERS]) + 1 + feature_layer
-
-
 def _image_config(path: Path, config: dict[str, Any]) -> ImageConfig:
     # transformers 5 writes the one file with the other's content inside.
     processor = _read_json(path / "preprocessor_config.json", required=False) or _read_json(
         path / "processor_config.json", required=False
     ).get("image_processor", {})
-    mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
-    return ImageConfig(
-        size=config["vision_config"]["image_size"],
-        aspect_ratio=_aspect_ratio(config),
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
-    )
-
-
-def _aspect_ratio(config: dict[str, Any]) -> AspectRatio:
-    """Return `image_aspect_ratio`, or how a checkpoint that does not say was trained.
-
-    transformers' conversions of LLaVA-1.5 drop the key; that model was trained on padded squares.
-    """
-    aspect_ratio = config.get("image_aspect_ratio", "pad")
-    if aspect_ratio == "pad":
-        return "pad"
-    if aspect_ratio in (None, "square"):
-        return "square"
-    raise CheckpointError(f"image_aspect_ratio {aspect_ratio!r} is not supported")
+    return read_image_config(config, processor)
 
 
 def _text_config(path: Path, config: dict[str, Any]) -> TextConfig:

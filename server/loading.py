@@ -30,7 +30,8 @@ from server.verification import check_files
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import ImageEmbedsCache
 from server.vision.tower import VisionModel
-from server.vision.weights import load_vision_model
+from server.vision.weights import load_vision_model, stores_image_newline
+from server.vision_config import ImageConfig
 
 MAX_DECODE_WORKERS: Final = 8
 
@@ -78,12 +79,10 @@ def _connect(
     stack.push_async_callback(fetcher.close)
     media = MediaLoader(
         fetcher,
-        DecodeOptions(
-            checkpoint.image.size, checkpoint.image.aspect_ratio, settings.max_image_pixels
-        ),
+        _decode_options(settings, checkpoint.image),
         workers=settings.decode_workers or min(_spare_cores(), MAX_DECODE_WORKERS),
         timeout_s=settings.decode_timeout_s,
-        variant=repr(checkpoint),
+        variant=f"{checkpoint!r} fast_jpeg={settings.fast_jpeg}",
         metrics=metrics,
     )
     stack.callback(media.close)
@@ -105,6 +104,17 @@ def _connect(
 
 def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:
     return prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode)
+
+
+def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
+    return DecodeOptions(
+        size=image.size,
+        aspect_ratio=image.aspect_ratio,
+        max_pixels=settings.max_image_pixels,
+        grid_pinpoints=image.grid_pinpoints,
+        pad_color=image.pad_color,
+        fast_jpeg=settings.fast_jpeg,
+    )
 
 
 def _start_engine(
@@ -130,9 +140,13 @@ def _start_engine(
             model=checkpoint.path,
             model_name=model_name,
             dtype=checkpoint.dtype,
+            has_image_newline=stores_image_newline(checkpoint.path),
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_num_seqs,
-            max_num_batched_tokens=settings.max_num_batched_tokens,
+            # An image is handed over in one step.
+            max_num_batched_tokens=max(
+                settings.max_num_batched_tokens, checkpoint.max_image_tokens
+            ),
             enforce_eager=device.type == "cpu" if eager is None else eager,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             drain_timeout_s=settings.drain_timeout_s,

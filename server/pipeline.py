@@ -92,15 +92,15 @@ class Pipeline:
     async def _image(self, reference: ImageReference) -> tuple[str, Tensor]:
         """Return an image's content key and its image_embeds (num_image_tokens, hidden)."""
         try:
-            image = await self._media.load(reference.url)
+            image = await self._media.load(reference.url, low_detail=reference.low_detail)
             embeds = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
         except ImageError as error:
             raise error.at(reference.param) from None
         return image.key, embeds
 
     async def _encode(self, image: LoadedImage) -> Tensor:
-        decoded = await self._media.decode(image.data)
-        return await self._vision.encode(decoded.views)
+        decoded = await self._media.decode(image.data, base_view_only=image.base_view_only)
+        return await self._vision.encode(decoded.views, decoded.image_size)
 
     async def _build_prompt(
         self, request: ChatCompletionRequest, image_lengths: Sequence[int]

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     decode_workers: PositiveInt | None = Field(
         None, description="decode processes; default: the CPU cores less one, at most 8"
     )
+    fast_jpeg: bool = Field(
+        True, description="decode large JPEGs at a smaller scale where that changes little"
+    )
     vision_batch_size: PositiveInt = Field(16, description="most views the tower takes at once")
     vision_threads: PositiveInt | None = Field(
         None, description="CPU threads of the tower; default: the CPU cores less one"

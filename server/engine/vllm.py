@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import torch
+from transformers import LlavaConfig, LlavaNextConfig, PreTrainedConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
@@ -20,6 +22,7 @@ from vllm.multimodal.inputs import (
     MultiModalFieldElem,
     MultiModalKwargsItem,
     MultiModalKwargsItems,
+    MultiModalSharedField,
     PlaceholderRange,
 )
 from vllm.outputs import RequestOutput
@@ -27,6 +30,7 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+from server.checkpoint import MODEL_TYPES
 from server.engine.base import EngineImage, Output, Sampling
 from server.errors import EngineUnavailable, InvalidRequest
 from server.logs import get_logger
@@ -46,6 +50,7 @@ class VllmOptions:
     model: Path
     model_name: str
     dtype: str
+    has_image_newline: bool  # among the weights
     max_model_len: int | None
     max_num_seqs: int
     max_num_batched_tokens: int
@@ -68,6 +73,7 @@ class VllmEngine:
             max_num_batched_tokens=options.max_num_batched_tokens,
             enforce_eager=options.enforce_eager,
             gpu_memory_utilization=options.gpu_memory_utilization,
+            hf_overrides=as_llava_next if options.has_image_newline else as_llava,
             enable_mm_embeds=True,
             limit_mm_per_prompt={"image": 0},
             # A signal to the whole process group must not end sequences that still drain.
@@ -141,9 +147,43 @@ class VllmEngine:
             raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
 
 
+def as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Describe any LLaVA as a plain one: the engine sees a language model with rows to splice in.
+
+    vLLM also calls this with a nameless configuration, which is left alone.
+    """
+    return _described(config, LlavaConfig, "LlavaForConditionalGeneration")
+
+
+def as_llava_next(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Describe any LLaVA as the class whose weights hold an `image_newline`; see `as_llava`."""
+    return _described(config, LlavaNextConfig, "LlavaNextForConditionalGeneration")
+
+
+def _described(
+    config: PreTrainedConfig, kind: type[PreTrainedConfig], architecture: str
+) -> PreTrainedConfig:
+    if config.model_type not in MODEL_TYPES:
+        return config
+    if not isinstance(config, kind):
+        content = config.to_dict()
+        del content["model_type"]
+        config = kind(**content)
+    config.architectures = [architecture]
+    return config
+
+
 def _image_item(image: EngineImage) -> MultiModalKwargsItem:
+    """Wrap an image for vLLM, which batches only images that share the value of a shared field.
+
+    That has to be their length: the engine would die of a batch of unequal ones.
+    """
+    length = torch.tensor(len(image.image_embeds))
     return MultiModalKwargsItem(
-        {"image_embeds": MultiModalFieldElem(image.image_embeds, MultiModalBatchedField())}
+        {
+            "image_embeds": MultiModalFieldElem(image.image_embeds, MultiModalBatchedField()),
+            "num_image_tokens": MultiModalFieldElem(length, MultiModalSharedField(batch_size=1)),
+        }
     )
 
 

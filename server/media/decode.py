@@ -11,13 +11,22 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from server.checkpoint import AspectRatio
-from server.media.image_processor import Pixels, preprocess
+from server.anyres import Size
+from server.media.draft import draft_scale
+from server.media.image_processor import (
+    PAD_COLOR,
+    Color,
+    Pixels,
+    preprocess,
+    preprocess_anyres,
+)
+from server.vision_config import AspectRatio
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 
-# What libjpeg can do at no cost, beside 1.
-DRAFT_SCALES: Final = (8, 4, 2)
+# EXIF orientations that lie on their side.
+ORIENTATION: Final = 0x0112
+LYING: Final = range(5, 9)
 
 # Decode workers give way to the engine and the event loop.
 NICENESS: Final = 5
@@ -34,18 +43,28 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """What a worker needs to know of the checkpoint and of the limits."""
+    """What a worker needs to know of the checkpoint and of the limits.
+
+    `anyres` without `grid_pinpoints` is the base view only.
+    """
 
     size: int
     aspect_ratio: AspectRatio
     max_pixels: int
+    grid_pinpoints: tuple[Size, ...] = ()
+    pad_color: Color = PAD_COLOR
+    fast_jpeg: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Views of one image, uint8 (num_views, size, size, 3), and what they took in seconds."""
+    """Views of one image, uint8 (num_views, size, size, 3), and what they took in seconds.
+
+    `image_size` is that of the upright image.
+    """
 
     views: Pixels
+    image_size: Size
     decode_s: float
     preprocess_s: float
 
@@ -83,12 +102,13 @@ def decode(data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
     if not _has_usable_shape(width, height, options):
         return Undecodable(Fault.SHAPE, width, height)
     try:
-        rgb = _load_rgb(image, options)
+        image_size = _upright_size(image)
+        rgb = _load_rgb(image, _scale(image_size, options))
         decoded = time.perf_counter()
-        views = preprocess(rgb, options.size, options.aspect_ratio)
+        views = _views(rgb, image_size, options)
     except Exception:
         return Undecodable(Fault.CORRUPT, width, height)
-    return Decoded(views, decoded - started, time.perf_counter() - decoded)
+    return Decoded(views, image_size, decoded - started, time.perf_counter() - decoded)
 
 
 def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
@@ -96,12 +116,32 @@ def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
     shorter, longer = min(width, height), max(width, height)
     if options.aspect_ratio == "pad":
         return longer * longer <= max(options.max_pixels, 4096 * 4096)
+    if options.aspect_ratio == "anyres":
+        return True  # no side grows beyond its target
     return options.size * options.size * longer <= options.max_pixels * shorter
 
 
-def _load_rgb(image: Image.Image, options: DecodeOptions) -> Image.Image:
-    """Decode the (first) frame, upright, alpha on white, as RGB."""
-    if (scale := _draft_scale(image.size, options)) > 1:
+def _upright_size(image: Image.Image) -> Size:
+    """Return the size that the image will have once `exif_transpose` has turned it."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(ORIENTATION) in LYING else (width, height)
+
+
+def _scale(image_size: Size, options: DecodeOptions) -> int:
+    if not options.fast_jpeg:
+        return 1
+    return draft_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)
+
+
+def _views(image: Image.Image, image_size: Size, options: DecodeOptions) -> Pixels:
+    if options.aspect_ratio == "anyres":
+        return preprocess_anyres(image, options.size, options.grid_pinpoints, image_size)
+    return preprocess(image, options.size, options.aspect_ratio, options.pad_color)
+
+
+def _load_rgb(image: Image.Image, scale: int) -> Image.Image:
+    """Decode the (first) frame, a JPEG scaled down by `scale`, upright, alpha on white, as RGB."""
+    if scale > 1:
         image.draft("RGB", (image.width // scale, image.height // scale))
     image.load()
     image = ImageOps.exif_transpose(image)
@@ -116,17 +156,3 @@ def _load_rgb(image: Image.Image, options: DecodeOptions) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey to its range; Pillow's own conversion would clip it to white."""
     return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
-
-
-def _draft_scale(size: tuple[int, int], options: DecodeOptions) -> int:
-    """Return by how much a JPEG may be scaled down while it is decoded: 1, 2, 4 or 8.
-
-    To no less than twice what the resize will make of it, and only where sides and padding stay
-    whole: then the result is within 3/255 of the full decode, else seams would move.
-    """
-    longer, shorter = max(size), min(size)
-    edge, lengths = shorter, [longer, shorter]
-    if options.aspect_ratio == "pad":
-        edge, lengths = longer, [longer, shorter, (longer - shorter) // 2]
-    fits = (s for s in DRAFT_SCALES if edge >= 2 * s * options.size)
-    return next((s for s in fits if all(length % s == 0 for length in lengths)), 1)

@@ -1,50 +1,83 @@
-"""Preprocessing as the checkpoint was trained: pad or crop, resize, to uint8 views.
+"""Preprocessing as the checkpoint was trained: pad, crop or tile, resize, to uint8 views.
 
 Runs in decode workers, so it imports no torch. Rescaling and normalising happen on the tower's
 device: uint8 is a quarter of the bytes to move.
 """
 
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from server.checkpoint import CLIP_MEAN, AspectRatio
+from server.anyres import Size, fit, select_best_resolution
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig
 
 Pixels = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
 
 # The released code pads with the mean of CLIP's training images, cut to integers.
-PAD_COLOR: Final = (
-    int(255 * CLIP_MEAN[0]),
-    int(255 * CLIP_MEAN[1]),
-    int(255 * CLIP_MEAN[2]),
-)
+PAD_COLOR: Final = ImageConfig(1, "pad", CLIP_MEAN, CLIP_STD).pad_color
 
 
-def preprocess(image: Image.Image, size: int, aspect_ratio: AspectRatio) -> Pixels:
-    """Turn an RGB image into the tower's views.
+def preprocess(
+    image: Image.Image,
+    size: int,
+    aspect_ratio: Literal["square", "pad"],
+    pad_color: Color = PAD_COLOR,
+) -> Pixels:
+    """Turn an RGB image into the tower's one view.
 
     Follows `process_images` of the released LLaVA code and CLIP's preprocessing up to the rescale:
     `pad` pastes the image centred on a square, `square` crops the long sides away.
 
-    Returns uint8 of shape (num_views, size, size, 3); one view for both aspect ratios.
+    Returns uint8 of shape (1, size, size, 3).
     """
     if aspect_ratio == "pad":
-        image = expand2square(image)
+        image = expand2square(image, pad_color)
     view = center_crop(resize_shortest_edge(image, size), size)
-    return np.asarray(view)[np.newaxis]  # (1, size, size, 3)
+    return np.asarray(view)[np.newaxis]
 
 
-def expand2square(image: Image.Image) -> Image.Image:
+def preprocess_anyres(
+    image: Image.Image, size: int, grid_pinpoints: Sequence[Size], image_size: Size
+) -> Pixels:
+    """Turn an RGB image into its base view and the tiles of its grid, row by row.
+
+    Follows `process_anyres_image` of the released code: the base view is the image squeezed into a
+    square, the tiles are cut from the image resized (bicubic, ratio kept) and padded black.
+    `image_size` is the image's own where a scaled-down decode is given. Without pinpoints there is
+    the base view only.
+
+    Returns uint8 of shape (1 + tiles, size, size, 3).
+    """
+    views = [image.resize((size, size), Image.Resampling.BICUBIC)]
+    if grid_pinpoints:
+        resolution = select_best_resolution(image_size, grid_pinpoints)
+        resized = image.resize(fit(image_size, resolution), Image.Resampling.BICUBIC)
+        views.extend(divide_to_patches(paste_centred(resized, resolution, (0, 0, 0)), size))
+    return np.stack([np.asarray(view) for view in views])
+
+
+def expand2square(image: Image.Image, color: Color = PAD_COLOR) -> Image.Image:
     """Paste an image centred on a square of its longer side (released LLaVA code)."""
-    width, height = image.size
-    if width == height:
-        return image
-    side = max(width, height)
-    square = Image.new("RGB", (side, side), PAD_COLOR)
-    square.paste(image, ((side - width) // 2, (side - height) // 2))
-    return square
+    side = max(image.size)
+    return image if image.width == image.height else paste_centred(image, (side, side), color)
+
+
+def paste_centred(image: Image.Image, size: Size, color: Color) -> Image.Image:
+    """Paste an image on a larger one; of an odd rest the smaller half lies above and left."""
+    canvas = Image.new("RGB", size, color)
+    canvas.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return canvas
+
+
+def divide_to_patches(image: Image.Image, size: int) -> Iterator[Image.Image]:
+    """Cut an image whose sides are multiples of `size` into squares, row by row."""
+    for top in range(0, image.height, size):
+        for left in range(0, image.width, size):
+            yield image.crop((left, top, left + size, top + size))
 
 
 def resize_shortest_edge(image: Image.Image, size: int) -> Image.Image:

@@ -19,33 +19,32 @@ class DecodeWorkers:
     costs nothing: pebble would kill the worker that has taken a cancelled task.
     """
 
-    def __init__(self, options: DecodeOptions, *, count: int, timeout_s: float) -> None:
-        self._options = options
+    def __init__(self, *, count: int, timeout_s: float) -> None:
         self._count = count
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(count)
         self._pool = self._start_pool()
 
-    async def run(self, data: bytes) -> Verdict:
+    async def run(self, data: bytes, options: DecodeOptions) -> Verdict:
         """Decode one image.
 
         Raises `TimeoutError` where that took too long, `pebble.ProcessExpired` where the worker
         died of it.
         """
         try:
-            return await self._run(data)
+            return await self._run(data, options)
         except BrokenProcessPool:
-            return await self._run(data)
+            return await self._run(data, options)
 
     def close(self) -> None:
         """End the workers."""
         self._pool.stop()
         self._pool.join()
 
-    async def _run(self, data: bytes) -> Verdict:
+    async def _run(self, data: bytes, options: DecodeOptions) -> Verdict:
         await self._free.acquire()
         try:
-            scheduled = self._schedule(data)
+            scheduled = self._schedule(data, options)
         except BaseException:
             self._free.release()
             raise
@@ -55,18 +54,18 @@ class DecodeWorkers:
         verdict.add_done_callback(lambda _: self._free.release())
         return await asyncio.shield(verdict)
 
-    def _schedule(self, data: bytes) -> Future[Verdict]:
+    def _schedule(self, data: bytes, options: DecodeOptions) -> Future[Verdict]:
         try:
-            return self._submit(data)
+            return self._submit(data, options)
         except RuntimeError:
             # Pebble gives a pool up when its workers die while they are idle.
             self._pool.stop()
             self._pool = self._start_pool()
-            return self._submit(data)
+            return self._submit(data, options)
 
-    def _submit(self, data: bytes) -> Future[Verdict]:
+    def _submit(self, data: bytes, options: DecodeOptions) -> Future[Verdict]:
         future: Future[Verdict] = self._pool.schedule(
-            decode, args=[data, self._options], timeout=self._timeout_s
+            decode, args=[data, options], timeout=self._timeout_s
         )
         return future
 

@@ -50,10 +50,11 @@ StopStrings = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """An image of a request and the path of the field that names it."""
+    """An image of a request, the path of the field that names it, and whether little will do."""
 
     url: str
     param: str
+    low_detail: bool = False
 
 
 class StreamOptions(WireModel):
@@ -102,7 +103,7 @@ class ChatCompletionRequest(WireModel):
     def images(self) -> list[ImageReference]:
         """All images in the order of the messages."""
         return [
-            ImageReference(image.url, image_param(turn, part))
+            ImageReference(image.url, image_param(turn, part), image.detail == "low")
             for turn, message in enumerate(self.messages)
             for part, image in message.images
         ]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from server.anyres import Size
 from server.metrics import Metrics
 from server.vision.tower import VisionModel
 
@@ -19,6 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     views: Pixels
+    image_size: Size
     image_embeds: asyncio.Future[Tensor]
 
 
@@ -36,12 +38,13 @@ class VisionBatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision")
         self._running: asyncio.Task[None] | None = None
 
-    async def encode(self, views: Pixels) -> Tensor:
-        """Return image_embeds (num_views * num_image_tokens, hidden) of uint8 views.
+    async def encode(self, views: Pixels, image_size: Size) -> Tensor:
+        """Return image_embeds (rows, hidden) of one image's uint8 views.
 
-        `views` is (num_views, size, size, 3). The result is on the CPU, in the model's dtype.
+        `views` is (num_views, size, size, 3), `image_size` the (width, height) of the image itself.
+        The result is on the CPU, in the model's dtype.
         """
-        waiting = _Waiting(views, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(views, image_size, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
@@ -56,10 +59,9 @@ class VisionBatcher:
         loop = asyncio.get_running_loop()
         try:
             while batch := self._next_batch():
-                views = [waiting.views for waiting in batch]
-                self._metrics.vision_batch_size.observe(sum(map(len, views)))
+                self._metrics.vision_batch_size.observe(sum(len(each.views) for each in batch))
                 try:
-                    results = await loop.run_in_executor(self._thread, self._encode, views)
+                    results = await loop.run_in_executor(self._thread, self._encode, batch)
                 except Exception as error:
                     _fail(batch, error)
                 else:
@@ -81,11 +83,15 @@ class VisionBatcher:
                 num_views += len(waiting.views)
         return batch
 
-    def _encode(self, images: list[Pixels]) -> list[Tensor]:
-        views = torch.from_numpy(np.concatenate(images)).to(self._model.device)
-        image_embeds = self._model(views).cpu()  # (views, num_image_tokens, hidden)
-        # Cloned, since a slice would keep the whole batch alive in the cache.
-        return [part.flatten(0, 1).clone() for part in image_embeds.split([len(i) for i in images])]
+    def _encode(self, batch: list[_Waiting]) -> list[Tensor]:
+        views = torch.from_numpy(np.concatenate([waiting.views for waiting in batch]))
+        encoded = self._model(views.to(self._model.device))  # (views, num_image_tokens, hidden)
+        parts = encoded.split([len(waiting.views) for waiting in batch])
+        # Copied, since a slice would keep the whole batch alive in the cache.
+        return [
+            self._model.merge(part, waiting.image_size).to("cpu", copy=True)
+            for part, waiting in zip(parts, batch, strict=True)
+        ]
 
 
 def _deliver(batch: list[_Waiting], results: list[Tensor]) -> None:

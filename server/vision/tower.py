@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from server.checkpoint import ImageConfig, VisionConfig
+from server.anyres import Size
+from server.vision.merge import merge_views
+from server.vision_config import ImageConfig, VisionConfig
 
 
 class QuickGELU(nn.Module):
@@ -138,18 +140,27 @@ class VisionTower(nn.Module):
 
 
 class MultiModalProjector(nn.Module):
-    """LLaVA-1.5's `mlp2x_gelu`, from the tower's space into the language model's."""
+    """From the tower's space into the language model's: `linear`, `mlpNx_gelu` or `identity`.
+
+    The layers are `linear_1` to `linear_N`, as transformers names the two of LLaVA-1.5.
+    """
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(config.hidden_size, config.text_hidden_size)
+        width = config.hidden_size
+        self.names = [f"linear_{number + 1}" for number in range(config.projector_depth)]
+        for name in self.names:
+            linear = nn.Linear(width, config.text_hidden_size, bias=config.projector_bias)
+            self.add_module(name, linear)
+            width = config.text_hidden_size
         self.act = activation(config.projector_hidden_act)
-        self.linear_2 = nn.Linear(config.text_hidden_size, config.text_hidden_size)
 
     def forward(self, image_features: Tensor) -> Tensor:
         """Map (views, tokens, vision hidden) to image_embeds (views, tokens, text hidden)."""
-        image_embeds: Tensor = self.linear_2(self.act(self.linear_1(image_features)))
-        return image_embeds
+        hidden = image_features
+        for name in self.names:
+            hidden = self.get_submodule(name)(hidden if name == "linear_1" else self.act(hidden))
+        return hidden
 
 
 class VisionModel(nn.Module):
@@ -157,11 +168,15 @@ class VisionModel(nn.Module):
 
     mean: Tensor
     std: Tensor
+    image_newline: nn.Parameter | None
 
     def __init__(self, vision: VisionConfig, image: ImageConfig) -> None:
         super().__init__()
         self.vision_tower = VisionTower(vision)
         self.multi_modal_projector = MultiModalProjector(vision)
+        newline = torch.empty(vision.text_hidden_size) if vision.has_image_newline else None
+        self.register_parameter("image_newline", None if newline is None else nn.Parameter(newline))
+        self.vision, self.image = vision, image
         for name, values in (("mean", image.mean), ("std", image.std)):
             channels = torch.tensor(values, dtype=torch.float32, device="cpu").view(3, 1, 1)
             self.register_buffer(name, channels, persistent=False)
@@ -182,3 +197,11 @@ class VisionModel(nn.Module):
         pixel_values = ((pixels - self.mean) / self.std).to(dtype)  # (views, 3, size, size)
         image_embeds: Tensor = self.multi_modal_projector(self.vision_tower(pixel_values))
         return image_embeds
+
+    @torch.inference_mode()
+    def merge(self, image_embeds: Tensor, image_size: Size) -> Tensor:
+        """Turn one image's image_embeds (views, tokens, text hidden) into its rows of the prompt.
+
+        `image_size` is the (width, height) of the image. Returns (rows, text hidden).
+        """
+        return merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)

@@ -14,8 +14,8 @@ from server.checkpoint import Checkpoint, CheckpointError
 from server.vision.tower import VisionModel
 
 # transformers 4 wrote `vision_tower.vision_model.…`, transformers 5 `model.vision_tower.…`.
-PREFIX: Final = re.compile(
-    r"^(?:model\.)?(vision_tower|multi_modal_projector)\.(?:vision_model\.)?"
+NAME: Final = re.compile(
+    r"^(?:model\.)?(vision_tower\.|multi_modal_projector\.|image_newline$)(?:vision_model\.)?"
 )
 
 
@@ -45,24 +45,38 @@ def load_vision_model(checkpoint: Checkpoint, device: torch.device) -> VisionMod
     return model.to(device).eval()
 
 
+def stores_image_newline(path: Path) -> bool:
+    """Tell whether a checkpoint's weights hold an `image_newline`. Raises `CheckpointError`."""
+    return any("image_newline" in map(_own_name, names) for _, names in _stored(path))
+
+
 def _vision_tensors(path: Path, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
+    for weights, names in _stored(path):
+        for name in names:
+            if _own_name(name) in wanted:
+                yield _own_name(name), weights.get_tensor(name)
+
+
+def _own_name(stored_name: str) -> str:
+    return NAME.sub(r"\1", stored_name)
+
+
+def _stored(path: Path) -> Iterator[tuple[Any, list[str]]]:
+    """Open the files that hold weights of the vision side, one at a time, with their names."""
     for file in _weight_files(path):
         try:
             weights: Any = safe_open(file, framework="pt")
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file} cannot be read: {error}") from None
         with weights:
-            for stored_name in weights.keys():  # noqa: SIM118 - not a dict
-                name = PREFIX.sub(r"\1.", stored_name)
-                if name in wanted:
-                    yield name, weights.get_tensor(stored_name)
+            yield weights, list(weights.keys())
 
 
 def _weight_files(path: Path) -> list[Path]:
     index = path / "model.safetensors.index.json"
     if index.exists():
         weight_map: dict[str, str] = json.loads(index.read_bytes())["weight_map"]
-        names = {file for name, file in weight_map.items() if PREFIX.match(name)}
+        names = {file for name, file in weight_map.items() if NAME.match(name)}
         return [path / name for name in sorted(names)]
     if not (path / "model.safetensors").exists():
         raise CheckpointError(f"{path} has no model.safetensors")

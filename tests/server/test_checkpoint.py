@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.checkpoint import (
-    CLIP_MEAN,
-    CLIP_STD,
-    Checkpoint,
-    CheckpointError,
-    ImageConfig,
-    TextConfig,
-    VisionConfig,
-    read_checkpoint,
-)
+from server.checkpoint import Checkpoint, CheckpointError, TextConfig, read_checkpoint
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
 
 # As llava-hf/llava-1.5-7b-hf has it: what equals a default of transformers is left out.
 LLAVA_1_5: dict[str, Any] = {
@@ -148,9 +140,139 @@ def test_aspect_ratios(changes: dict[str, Any], expected: str, tmp_path: Path) -
     assert checkpoint.image.aspect_ratio == expected
 
 
-def test_unknown_aspect_ratio_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="anyres"):
-        read_checkpoint(write(tmp_path, config=config(image_aspect_ratio="anyres")))
+@pytest.mark.parametrize("kind", ["anyres_max_9", "crop", 3])
+def test_unknown_aspect_ratio_is_named(kind: Any, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=str(kind)):
+        read_checkpoint(write(tmp_path, config=config(image_aspect_ratio=kind)))
+
+
+# As llava-hf/llava-v1.6-mistral-7b-hf differs from it; the grids are [height, width].
+LLAVA_1_6: dict[str, Any] = {
+    **LLAVA_1_5,
+    "architectures": ["LlavaNextForConditionalGeneration"],
+    "image_grid_pinpoints": [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
+    "model_type": "llava_next",
+    "text_config": {
+        "_name_or_path": "mistralai/Mistral-7B-Instruct-v0.2",
+        "architectures": ["MistralForCausalLM"],
+        "intermediate_size": 14336,
+        "max_position_embeddings": 32768,
+        "model_type": "mistral",
+        "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-05,
+        "rope_theta": 1000000.0,
+        "sliding_window": None,
+        "torch_dtype": "bfloat16",
+        "vocab_size": 32064,
+    },
+    "torch_dtype": "bfloat16",
+    "use_image_newline_parameter": True,
+}
+
+
+def next_config(**changes: Any) -> dict[str, Any]:
+    """Return LLaVA-NeXT's configuration with some keys changed, those that are `...` removed."""
+    changed = {**LLAVA_1_6, **changes}
+    return {key: value for key, value in changed.items() if value is not ...}
+
+
+def test_a_converted_llava_1_6(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(write(tmp_path, config=next_config()))
+    assert checkpoint.image == ImageConfig(
+        *(336, "anyres", CLIP_MEAN, CLIP_STD),
+        ((672, 336), (336, 672), (672, 672), (336, 1008), (1008, 336)),
+    )
+    assert checkpoint.image.max_tiles == 4
+    vision = checkpoint.vision
+    assert (vision.patch_merge, vision.has_image_newline) == ("spatial_unpad", True)
+    assert (vision.projector_depth, vision.projector_bias) == (2, True)
+    assert vision.text_hidden_size == 4096
+    # 2880 patches, and a newline after each row of a column of tiles at most.
+    assert 2880 + 48 <= checkpoint.max_image_tokens <= 2880 + 5 * 24
+
+
+def test_a_model_without_tiles_takes_one_view(tmp_path: Path) -> None:
+    assert read_checkpoint(write(tmp_path)).max_image_tokens == 576
+
+
+@pytest.mark.parametrize(
+    ("changes", "merge"),
+    [
+        ({"mm_patch_merge_type": "flat"}, "flat"),
+        ({"mm_patch_merge_type": "spatial"}, "spatial"),
+        ({"mm_patch_merge_type": "spatial_unpad"}, "spatial_unpad"),
+        # The released code merges images of anyres only.
+        ({"image_aspect_ratio": "pad", "mm_patch_merge_type": "spatial_unpad"}, "flat"),
+        ({"image_aspect_ratio": None}, "flat"),
+    ],
+)
+def test_patch_merge_types(changes: dict[str, Any], merge: str, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(write(tmp_path, config=next_config(**changes)))
+    assert checkpoint.vision.patch_merge == merge
+
+
+def test_anyres_of_the_older_type_is_flat_unless_it_says_so(tmp_path: Path) -> None:
+    anyres = config(image_aspect_ratio="anyres", image_grid_pinpoints=[[336, 672]])
+    checkpoint = read_checkpoint(write(tmp_path, config=anyres))
+    assert checkpoint.image.grid_pinpoints == ((672, 336),)
+    assert checkpoint.vision.patch_merge == "flat"
+
+
+@pytest.mark.parametrize(
+    ("changes", "depth"),
+    [
+        ({}, 2),
+        ({"mm_projector_type": "linear"}, 1),
+        ({"mm_projector_type": "mlp1x_gelu"}, 1),
+        ({"mm_projector_type": "mlp2x_gelu"}, 2),
+        ({"mm_projector_type": "mlp10x_gelu"}, 10),
+    ],
+)
+def test_projectors(changes: dict[str, Any], depth: int, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(write(tmp_path, config=config(**changes)))
+    assert checkpoint.vision.projector_depth == depth
+
+
+def test_an_identity_projector_needs_equal_widths(tmp_path: Path) -> None:
+    narrow = {**LLAVA_1_5["text_config"], "hidden_size": 1024}
+    changed = config(mm_projector_type="identity", text_config=narrow)
+    assert read_checkpoint(write(tmp_path, config=changed)).vision.projector_depth == 0
+    with pytest.raises(CheckpointError, match=r"1024 features into 4096"):
+        read_checkpoint(write(tmp_path, config=config(mm_projector_type="identity")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_grid_pinpoints": ...}, "lacks 'image_grid_pinpoints'"),
+        ({"image_grid_pinpoints": []}, r"image_grid_pinpoints \[\]"),
+        ({"image_grid_pinpoints": "[[336, 672]]"}, "is not a list"),
+        ({"image_grid_pinpoints": [[336]]}, r"\[336\] is not \[height, width\]"),
+        ({"image_grid_pinpoints": [[336, 0]]}, r"\[336, 0\] is not \[height, width\]"),
+        ({"image_grid_pinpoints": [[336, 500]]}, r"\[336, 500\] .* tiles of 336 pixels"),
+        ({"mm_patch_merge_type": "maxpool2x2"}, "mm_patch_merge_type 'maxpool2x2'"),
+        ({"vision_feature_select_strategy": "full"}, "no place for the class token"),
+        ({"mm_projector_type": "mlp2x_res"}, "mm_projector_type 'mlp2x_res'"),
+        ({"vision_feature_layer": [-2, -5]}, r"vision_feature_layer \[-2, -5\]"),
+    ],
+)
+def test_what_is_not_served_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_checkpoint(write(tmp_path, config=next_config(**changes)))
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_class_token_is_kept_where_views_are_laid_flat(tmp_path: Path) -> None:
+    flat = next_config(mm_patch_merge_type="flat", vision_feature_select_strategy="full")
+    checkpoint = read_checkpoint(write(tmp_path, config=flat))
+    assert checkpoint.max_image_tokens == 5 * 577
+
+
+def test_the_padding_is_the_checkpoints_mean(tmp_path: Path) -> None:
+    assert read_checkpoint(write(tmp_path)).image.pad_color == (122, 116, 104)
+    processor = {"image_mean": [0.5, 0.25, 1.0], "image_std": [0.5, 0.5, 0.5]}
+    image = read_checkpoint(write(tmp_path, preprocessor_config=processor)).image
+    assert image.pad_color == (127, 63, 255)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +342,7 @@ def test_missing_and_broken_files_are_named(file: str, tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "llava_next", "qwen2_vl", None, ...])
+@pytest.mark.parametrize("model_type", ["llama", "llava_onevision", "qwen2_vl", None, ...])
 def test_other_models_are_named(model_type: Any, tmp_path: Path) -> None:
     name = None if model_type is ... else model_type
     with pytest.raises(CheckpointError, match=f"type {name!r}, not a LLaVA"):

@@ -44,7 +44,9 @@ from server.vision.weights import load_vision_model
 from tests.server.fake_engine import FakeEngine
 from tests.server.origin import canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
+from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
+from tests.server.vision.small import random_weights
 
 # One loop for the workers that all tests share, as in a server.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -169,6 +171,17 @@ def asking(*urls: str, text: str = "What is it?", **more: Any) -> ChatCompletion
     """Return a request about pictures."""
     content = [*map(image_part, urls), {"type": "text", "text": text}]
     body = {"model": "m", "messages": [{"role": "user", "content": content}], **more}
+    return parse_request(json.dumps(body).encode())
+
+
+def asking_for(*details: str) -> ChatCompletionRequest:
+    """Return a request about one picture, in several details."""
+    url = {"url": picture()}
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {**url, "detail": detail}} for detail in details
+    ]
+    content = [*parts, {"type": "text", "text": "What is it?"}]
+    body = {"model": "m", "messages": [{"role": "user", "content": content}]}
     return parse_request(json.dumps(body).encode())
 
 
@@ -376,6 +389,48 @@ async def test_the_same_image_at_the_same_time_is_encoded_once(stages: Stages) -
     assert moved == [4, 1, 1, 1, 3]
     keys = {image.key for call in engine.calls for image in call.images}
     assert len(keys) == 1
+
+
+# Detail, which tells on anyres models only.
+
+
+async def test_detail_changes_nothing_for_a_model_of_one_view(stages: Stages) -> None:
+    engine, before = FakeEngine(ANSWER), stages.counts()
+    await answer(stages.pipeline(engine), asking_for("low", "high", "auto"))
+    moved = [after - b for after, b in zip(stages.counts(), before, strict=True)]
+    assert moved == [3, 1, 1, 1, 1]
+    assert [len(image.image_embeds) for image in engine.calls[0].images] == [IMAGE_TOKENS] * 3
+
+
+async def test_low_detail_gives_an_anyres_model_the_base_view(
+    stages: Stages, checkpoint: Checkpoint
+) -> None:
+    size = checkpoint.image.size
+    vision = replace(checkpoint.vision, patch_merge="spatial_unpad")
+    anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
+    model = VisionModel(vision, anyres)
+    model.load_state_dict(random_weights(model))
+    media = MediaLoader(
+        Fetcher(max_bytes=1_000_000, timeout_s=20),
+        DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
+        workers=1,
+        timeout_s=20,
+        variant="",
+        metrics=stages.metrics,
+    )
+    batcher = VisionBatcher(model.eval(), max_views=4, metrics=stages.metrics)
+    engine = FakeEngine(ANSWER)
+    tiled = Stages(checkpoint, media, batcher, stages.metrics)
+    await answer(tiled.pipeline(engine), asking_for("low", "high", "auto"))
+    batcher.close()
+    media.close()
+    low, high, auto = engine.calls[0].images
+    # 60 x 40 fits best into three tiles of which two lie side by side: 12 of 16 columns are image.
+    base = vision.num_image_tokens
+    assert [len(image.image_embeds) for image in (low, high)] == [base + 1, base + 8 * 13]
+    assert torch.equal(low.image_embeds[:base], high.image_embeds[:base])
+    assert low.key != high.key
+    assert auto.key == high.key
 
 
 # What is refused.

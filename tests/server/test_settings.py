@@ -74,9 +74,9 @@ def test_every_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, field in Settings.model_fields.items():
         other = {"accelerator": "cpu", "log_level": "error", "log_format": "json"}.get(name)
         if other is None:
-            other = {str: "text", float: "0.5", bool: "true"}.get(type(field.default), "7")
-        if name in ("enforce_eager", "verify_model"):
-            other = str(not field.default).lower()
+            other = {str: "text", float: "0.5", bool: "false"}.get(type(field.default), "7")
+        if name == "enforce_eager":
+            other = "true"
         monkeypatch.setenv(f"LLAVA_{name.upper()}", other)
     settings = options()
     assert [

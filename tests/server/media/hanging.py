@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from server.checkpoint import AspectRatio
+from server.anyres import Size
 from server.media.decode import DecodeOptions
+from server.media.image_processor import PAD_COLOR, Color
+from server.vision_config import AspectRatio
 
 
 @dataclass
@@ -21,6 +23,9 @@ class HangingOptions:
     go: Path
     size: int = 96
     aspect_ratio: AspectRatio = "pad"
+    grid_pinpoints: tuple[Size, ...] = ()
+    pad_color: Color = PAD_COLOR
+    fast_jpeg: bool = True
     released: bool = False
 
     @classmethod

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from server.checkpoint import AspectRatio
 from server.media.decode import Decoded, DecodeOptions, Fault, Undecodable, decode
-from server.media.image_processor import Pixels, preprocess
+from server.media.image_processor import Pixels, preprocess, preprocess_anyres
+from server.vision_config import AspectRatio
 from tests.server.pictures import FORMATS, encoded, noise, photo
+from tests.server.released import anyres_views, pinpoints
 
 PAD = DecodeOptions(96, "pad", 100_000_000)
 SQUARE = DecodeOptions(96, "square", 100_000_000)
@@ -31,7 +33,8 @@ def views(data: bytes, options: DecodeOptions = PAD) -> Pixels:
     result = decode(data, options)
     assert isinstance(result, Decoded), result
     assert result.views.dtype == np.uint8
-    assert result.views.shape == (1, options.size, options.size, 3)
+    assert result.views.shape[0] == 1 or options.grid_pinpoints
+    assert result.views.shape[1:] == (options.size, options.size, 3)
     assert result.decode_s > 0
     assert result.preprocess_s > 0
     return result.views
@@ -66,7 +69,7 @@ def test_the_decode_workers_import_no_torch() -> None:
 )
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square"])
 def test_lossless_formats_are_exact(
-    image_format: str, options: dict[str, Any], aspect_ratio: AspectRatio
+    image_format: str, options: dict[str, Any], aspect_ratio: Literal["pad", "square"]
 ) -> None:
     image = noise(150, 70)
     decoded = views(encoded(image, image_format, **options), DecodeOptions(96, aspect_ratio, 10**6))
@@ -214,7 +217,9 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square"])
-def test_exif_orientation_is_undone(orientation: int, aspect_ratio: AspectRatio) -> None:
+def test_exif_orientation_is_undone(
+    orientation: int, aspect_ratio: Literal["pad", "square"]
+) -> None:
     stored = noise(60, 40)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -240,7 +245,7 @@ def photograph(shape: tuple[int, int]) -> bytes:
 
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square"])
 @pytest.mark.parametrize("size", [96, 336])
-@pytest.mark.parametrize("shape", [(2400, 1600), (1600, 2400)])
+@pytest.mark.parametrize("shape", [(2560, 1760), (1760, 2560)])
 def test_scaled_decoding_of_a_photograph_stays_close(
     shape: tuple[int, int], size: int, aspect_ratio: Literal["pad", "square"]
 ) -> None:
@@ -391,3 +396,91 @@ def test_scaled_decoding_stays_close_for_any_shape(shape: tuple[int, int], size:
     with Image.open(io.BytesIO(data)) as full:
         expected = preprocess(full.convert("RGB"), size, "pad")
     assert np.abs(result.views.astype(int) - expected.astype(int)).max() <= 3
+
+
+# Of anyres, all views, and the first one alone.
+
+ANYRES = DecodeOptions(48, "anyres", 10**8, pinpoints(48))
+BASE_VIEW = DecodeOptions(48, "anyres", 10**8)
+
+
+def full(data: bytes) -> Image.Image:
+    """Decode everything at full size."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_anyres_is_exact(width: int, height: int) -> None:
+    image = noise(width, height)
+    result = decode(encoded(image), ANYRES)
+    assert isinstance(result, Decoded)
+    assert result.image_size == (width, height)
+    assert np.array_equal(result.views, anyres_views(image, 48, pinpoints(48)))
+    base = views(encoded(image), BASE_VIEW)
+    assert np.array_equal(base, result.views[:1])
+
+
+@pytest.mark.parametrize(
+    "shape", [(1200, 800), (800, 1200), (1000, 1000), (1600, 320), (1602, 801)]
+)
+@pytest.mark.parametrize("options", [ANYRES, BASE_VIEW])
+def test_scaled_decoding_for_anyres_stays_close(
+    shape: tuple[int, int], options: DecodeOptions
+) -> None:
+    data = encoded(photo(*shape), "JPEG", quality=90)
+    result = decode(data, options)
+    assert isinstance(result, Decoded)
+    assert result.image_size == shape
+    expected = preprocess_anyres(full(data), 48, options.grid_pinpoints, shape)
+    assert result.views.shape == expected.shape
+    scaled = all(side % 2 == 0 for side in shape)
+    assert (distance(result.views, expected) > 0) == scaled
+    assert distance(result.views, expected) <= 3
+
+
+def test_a_lying_photograph_gets_the_grid_of_the_upright_one() -> None:
+    stored = photo(1600, 640)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(stored, "JPEG", quality=95, exif=exif)
+    result = decode(data, ANYRES)
+    assert isinstance(result, Decoded)
+    assert result.image_size == (640, 1600)
+    upright = full(data).transpose(Image.Transpose.ROTATE_270)
+    expected = preprocess_anyres(upright, 48, pinpoints(48), upright.size)
+    assert expected.shape == (3 + 1, 48, 48, 3)
+    assert distance(result.views, expected) <= 3
+
+
+@pytest.mark.parametrize("aspect_ratio", ["pad", "square", "anyres"])
+def test_without_fast_jpeg_pixels_are_those_of_the_full_decode(aspect_ratio: AspectRatio) -> None:
+    data = encoded(photo(1200, 800), "JPEG", quality=90)
+    options = DecodeOptions(48, aspect_ratio, 10**8, pinpoints(48))
+    exact, fast = decode(data, replace(options, fast_jpeg=False)), decode(data, options)
+    assert isinstance(exact, Decoded)
+    assert isinstance(fast, Decoded)
+    if aspect_ratio == "anyres":
+        expected = anyres_views(full(data), 48, pinpoints(48))
+    else:
+        expected = preprocess(full(data), 48, aspect_ratio)
+    assert np.array_equal(exact.views, expected)
+    assert not np.array_equal(fast.views, expected)
+
+
+def test_a_noisy_photograph_stays_within_three_at_the_smallest_ratio() -> None:
+    pixels = np.asarray(photo(1600, 1200), dtype=float)
+    grain = np.random.default_rng(0).normal(0, 12, pixels.shape)
+    noisy = Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8))
+    data = encoded(noisy, "JPEG", quality=90)
+    decoded = views(data, DecodeOptions(320, "pad", 10**8))
+    assert 0 < distance(decoded, preprocess(full(data), 320, "pad")) <= 3
+
+
+@pytest.mark.parametrize("shape", EXTREME_SHAPES)
+@pytest.mark.parametrize("options", [ANYRES, BASE_VIEW])
+def test_extreme_shapes_for_anyres(shape: tuple[int, int], options: DecodeOptions) -> None:
+    image = noise(*shape)
+    decoded = views(encoded(image), options)
+    assert np.array_equal(decoded, anyres_views(image, 48, pinpoints(48))[: len(decoded)])

@@ -1,6 +1,6 @@
 """Preprocessing against the released code's and transformers' own."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
 
-from server.checkpoint import AspectRatio
-from server.media.image_processor import PAD_COLOR, expand2square, preprocess
+from server.media.image_processor import PAD_COLOR, expand2square, preprocess, preprocess_anyres
 from tests.server.pictures import noise
+from tests.server.released import PINPOINTS, anyres_views, pinpoints
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -110,7 +113,7 @@ SIDES = st.integers(1, 160)
 
 
 @settings(max_examples=60)
-@given(SIDES, SIDES, st.integers(1, 64), st.sampled_from(get_args(AspectRatio)))
+@given(SIDES, SIDES, st.integers(1, 64), st.sampled_from(["square", "pad"]))
 def test_any_shape_becomes_one_view(
     width: int, height: int, size: int, aspect_ratio: Literal["square", "pad"]
 ) -> None:
@@ -129,3 +132,43 @@ def test_an_even_picture_stays_even(width: int, height: int, size: int) -> None:
     assert (red == (200, 30, 60)).all()
     grey = preprocess(Image.new("RGB", (width, height), PAD_COLOR), size, "pad")
     assert (grey == PAD_COLOR).all()
+
+
+@settings(max_examples=80)
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([8, 14, 24]))
+def test_anyres_equals_the_released_code(width: int, height: int, size: int) -> None:
+    image = noise(width, height)
+    views = preprocess_anyres(image, size, pinpoints(size), image.size)
+    assert views.dtype == np.uint8
+    assert np.array_equal(views, anyres_views(image, size, pinpoints(size)))
+    # transformers' processor on PIL agrees; its default one, on torchvision, does not quite.
+    processor = LlavaNextImageProcessorPil(
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        image_grid_pinpoints=[[height, width] for width, height in pinpoints(size)],
+    )
+    (theirs,) = processor(image, do_rescale=False, do_normalize=False)["pixel_values"]
+    assert np.array_equal(views, np.asarray(theirs).transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [((640, 480), 5), ((900, 300), 4), ((300, 900), 4), ((60, 30), 3), ((1, 3000), 3)],
+)
+def test_anyres_at_full_size(shape: tuple[int, int], count: int) -> None:
+    image = noise(*shape)
+    views = preprocess_anyres(image, 336, PINPOINTS, image.size)
+    assert views.shape == (count, 336, 336, 3)
+    assert np.array_equal(views, anyres_views(image, 336, PINPOINTS))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_base_view_alone_is_the_first_of_all(shape: tuple[int, int]) -> None:
+    image = noise(*shape)
+    (base,) = preprocess_anyres(image, 24, (), image.size)
+    assert np.array_equal(base, preprocess_anyres(image, 24, pinpoints(24), image.size)[0])
+
+
+def test_padding_takes_the_colour_it_is_told() -> None:
+    views = preprocess(Image.new("RGB", (48, 24), "red"), 48, "pad", (1, 2, 3))
+    assert views[0, 0, 0].tolist() == [1, 2, 3]

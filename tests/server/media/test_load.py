@@ -28,6 +28,7 @@ from server.metrics import Metrics
 from tests.server.media.hanging import HangingOptions
 from tests.server.origin import Answer, canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
+from tests.server.released import anyres_views, pinpoints
 from tests.server.samples import stage_count
 
 OPTIONS = DecodeOptions(96, "pad", 1_000_000)
@@ -131,6 +132,23 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
             assert (await same.load(url)).key == key
             keys.add(key)
     assert len(keys) == 3
+
+
+async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
+    image = noise(150, 70)
+    url = data_url(encoded(image))
+    anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
+    with loading(anyres) as loader:
+        high, low = await loader.load(url), await loader.load(url, low_detail=True)
+        assert high.key != low.key
+        assert (high.base_view_only, low.base_view_only) == (False, True)
+        all_views = await loader.decode(high.data)
+        base = await loader.decode(low.data, base_view_only=True)
+    assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
+    assert np.array_equal(base.views, all_views.views[:1])
+    assert base.image_size == all_views.image_size == (150, 70)
+    with loading() as loader:
+        assert await loader.load(url, low_detail=True) == await loader.load(url)
 
 
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(

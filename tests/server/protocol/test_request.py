@@ -110,6 +110,9 @@ def test_understands_message(message: dict[str, Any], expected: str) -> None:
     assert parsed.text == expected
 
 
+DETAILS = (None, "auto", "low", "high")
+
+
 def test_images_come_in_order_with_the_path_of_their_field() -> None:
     messages = [
         {"role": "system", "content": "s"},
@@ -122,6 +125,16 @@ def test_images_come_in_order_with_the_path_of_their_field() -> None:
         ImageReference("http://b", "messages[1].content[2].image_url.url"),
         ImageReference("data:,", "messages[3].content[1].image_url.url"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("detail", "low"), [({}, False), *(({"detail": d}, d == "low") for d in DETAILS)]
+)
+def test_only_detail_low_asks_for_less(detail: dict[str, Any], low: bool) -> None:
+    (reference,) = parse_request(
+        body(messages=[{"role": "user", "content": [image("http://a", **detail)]}])
+    ).images
+    assert reference.low_detail is low
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -6,15 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from server.checkpoint import (
-    CLIP_MEAN,
-    CLIP_STD,
-    Checkpoint,
-    ImageConfig,
-    TextConfig,
-    VisionConfig,
-)
+from server.checkpoint import Checkpoint, TextConfig
 from server.vision.tower import VisionModel
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
 
 VISION = VisionConfig(
     image_size=16,

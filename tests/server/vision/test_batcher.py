@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,13 @@ from torch import Tensor
 from server.metrics import Metrics
 from server.vision.batcher import VisionBatcher
 from server.vision.tower import VisionModel
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig
+from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
 from tests.server.vision.small import IMAGE, VISION, random_weights, small_model, views
 
 MAX_VIEWS = 4
+SHAPE = (640, 480)
 
 
 class HeldModel(VisionModel):
@@ -64,7 +68,7 @@ def image(seed: int = 0, count: int = 1, size: int = VISION.image_size) -> npt.N
 async def hold(model: HeldModel, batcher: VisionBatcher) -> asyncio.Task[Tensor]:
     """Have the tower busy with an image of its own until `go` is set."""
     model.go.clear()
-    busy = asyncio.create_task(batcher.encode(image(999)))
+    busy = asyncio.create_task(batcher.encode(image(999), SHAPE))
     await asyncio.to_thread(model.begun.wait)
     return busy
 
@@ -73,13 +77,13 @@ async def queued(
     batcher: VisionBatcher, *images: npt.NDArray[np.uint8]
 ) -> list[asyncio.Task[Tensor]]:
     """Have images wait for the tower."""
-    tasks = [asyncio.create_task(batcher.encode(each)) for each in images]
+    tasks = [asyncio.create_task(batcher.encode(each, SHAPE)) for each in images]
     await asyncio.sleep(0)
     return tasks
 
 
 async def test_one_image(batcher: VisionBatcher, model: HeldModel, metrics: Metrics) -> None:
-    image_embeds = await batcher.encode(image(1))
+    image_embeds = await batcher.encode(image(1), SHAPE)
     expected = model(torch.from_numpy(image(1).copy()))
     assert image_embeds.shape == (VISION.num_image_tokens, VISION.text_hidden_size)
     torch.testing.assert_close(image_embeds, expected[0])
@@ -93,7 +97,7 @@ async def test_one_image(batcher: VisionBatcher, model: HeldModel, metrics: Metr
 async def test_several_views_of_one_image_follow_each_other(
     batcher: VisionBatcher, model: HeldModel
 ) -> None:
-    image_embeds = await batcher.encode(image(1, count=3))
+    image_embeds = await batcher.encode(image(1, count=3), SHAPE)
     assert image_embeds.shape == (3 * VISION.num_image_tokens, VISION.text_hidden_size)
     expected = model(torch.from_numpy(image(1, count=3).copy()))
     torch.testing.assert_close(image_embeds, expected.flatten(0, 1))
@@ -110,7 +114,7 @@ async def test_what_waits_together_runs_together(
     assert sample(metrics, "vision_batch_size_sum") == 4
     assert sample(metrics, "vision_batch_size_count") == 2
     for seed, image_embeds in enumerate(together[1:]):
-        torch.testing.assert_close(image_embeds, await batcher.encode(image(seed)))
+        torch.testing.assert_close(image_embeds, await batcher.encode(image(seed), SHAPE))
 
 
 async def test_the_view_limit_splits_and_keeps_the_order(
@@ -144,7 +148,7 @@ async def test_those_who_left_are_not_computed(batcher: VisionBatcher, model: He
     model.go.set()
     await asyncio.gather(busy, tasks[1], tasks[3])
     assert model.batches == [1, 2]
-    torch.testing.assert_close(await tasks[3], await batcher.encode(image(3)))
+    torch.testing.assert_close(await tasks[3], await batcher.encode(image(3), SHAPE))
 
 
 async def test_when_all_who_waited_have_left_nothing_runs(
@@ -157,7 +161,7 @@ async def test_when_all_who_waited_have_left_nothing_runs(
     await asyncio.wait(tasks)
     model.go.set()
     await busy
-    await batcher.encode(image(2))
+    await batcher.encode(image(2), SHAPE)
     assert model.batches == [1, 1]
 
 
@@ -170,7 +174,7 @@ async def test_one_who_leaves_in_the_middle_of_a_batch_takes_nothing_with_him(
         await busy
     (task,) = await queued(batcher, image(1))
     model.go.set()
-    torch.testing.assert_close(await task, await batcher.encode(image(1)))
+    torch.testing.assert_close(await task, await batcher.encode(image(1), SHAPE))
     assert stage_count(metrics, "encode") == 2
 
 
@@ -194,8 +198,8 @@ async def test_an_error_fails_its_batch_and_no_other(
     assert failed[:3] == [False, True, True]
     assert failed[5:] == [False, False]
     with pytest.raises(RuntimeError):
-        await batcher.encode(broken)
-    assert isinstance(await batcher.encode(image(7)), Tensor)
+        await batcher.encode(broken, SHAPE)
+    assert isinstance(await batcher.encode(image(7), SHAPE), Tensor)
 
 
 async def test_results_own_their_storage(batcher: VisionBatcher, model: HeldModel) -> None:
@@ -212,11 +216,13 @@ async def test_results_own_their_storage(batcher: VisionBatcher, model: HeldMode
 async def test_batching_changes_no_more_than_rounding_in_bfloat16(metrics: Metrics) -> None:
     model = small_model(torch.bfloat16)
     batcher = VisionBatcher(model, max_views=MAX_VIEWS, metrics=metrics)
-    together = await asyncio.gather(*(batcher.encode(image(seed)) for seed in range(MAX_VIEWS)))
+    together = await asyncio.gather(
+        *(batcher.encode(image(seed), SHAPE) for seed in range(MAX_VIEWS))
+    )
     assert sample(metrics, "vision_batch_size_count") == 1
     for seed, image_embeds in enumerate(together):
         assert image_embeds.dtype == torch.bfloat16
-        alone = await batcher.encode(image(seed))
+        alone = await batcher.encode(image(seed), SHAPE)
         error = (image_embeds.float() - alone.float()).norm() / alone.float().norm()
         assert error < 0.02
     batcher.close()
@@ -230,4 +236,19 @@ async def test_closing_lets_the_batch_that_runs_finish(model: HeldModel, metrics
     assert isinstance(await busy, Tensor)
     await closing
     with pytest.raises(RuntimeError):
-        await batcher.encode(image(1))
+        await batcher.encode(image(1), SHAPE)
+
+
+async def test_images_of_unequal_views_are_merged_apart(metrics: Metrics) -> None:
+    vision = replace(VISION, patch_merge="spatial_unpad")
+    grids = ImageConfig(16, "anyres", CLIP_MEAN, CLIP_STD, pinpoints(16))
+    model = VisionModel(vision, grids)
+    model.load_state_dict(random_weights(model))
+    batcher = VisionBatcher(model.eval(), max_views=2, metrics=metrics)  # less than any image has
+    images = [(image(1, 5), (64, 48)), (image(2, 4), (90, 30)), (image(3, 1), (64, 48))]
+    merged = await asyncio.gather(*(batcher.encode(*each) for each in images))
+    batcher.close()
+    assert [len(rows) for rows in merged] == [16 + 6 * 9, 16 + 4 * 13, 16 + 1]
+    for rows, (pixels, shape) in zip(merged, images, strict=True):
+        expected = model.merge(model(torch.from_numpy(pixels.copy())), shape)
+        torch.testing.assert_close(rows, expected, rtol=1e-4, atol=1e-4)

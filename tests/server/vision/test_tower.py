@@ -1,15 +1,17 @@
 """Tower and projector against transformers' own, in float32."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlavaForConditionalGeneration
 
-from server.checkpoint import CLIP_MEAN, CLIP_STD, Checkpoint, ImageConfig, VisionConfig
-from server.checkpoint import _layers_to_run as layers_to_run
-from server.vision.tower import VisionModel, VisionTower, activation
+from server.checkpoint import Checkpoint
+from server.vision.tower import MultiModalProjector, VisionModel, VisionTower, activation
 from server.vision.weights import load_vision_model
+from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
+from server.vision_config import _layers_to_run as layers_to_run
 from tests.server.vision.small import IMAGE, VISION, random_weights, small_model, views
 
 CPU = torch.device("cpu")
@@ -125,3 +127,36 @@ def test_number_of_image_tokens() -> None:
     assert replace(VISION, keep_class_token=True).num_image_tokens == 17
     assert replace(VISION, image_size=336, patch_size=14).num_image_tokens == 576
     assert replace(VISION, image_size=224, patch_size=14).num_image_tokens == 256
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_projectors(depth: int) -> None:
+    config = replace(VISION, projector_depth=depth)
+    projector = MultiModalProjector(config)
+    weights = random_weights(projector)
+    projector.load_state_dict(weights)
+    assert sorted(weights) == sorted(
+        f"linear_{number}.{kind}" for number in range(1, depth + 1) for kind in ("weight", "bias")
+    )
+    hidden = image_features = torch.randn(2, 16, VISION.hidden_size)
+    for number in range(1, depth + 1):
+        if number > 1:
+            hidden = torch.nn.functional.gelu(hidden)
+        hidden = hidden @ weights[f"linear_{number}.weight"].T + weights[f"linear_{number}.bias"]
+    assert hidden.shape[-1] == (VISION.text_hidden_size if depth else VISION.hidden_size)
+    torch.testing.assert_close(projector(image_features), hidden, rtol=1e-5, atol=1e-5)
+
+
+def test_a_projector_without_bias() -> None:
+    projector = MultiModalProjector(replace(VISION, projector_bias=False))
+    assert sorted(projector.state_dict()) == ["linear_1.weight", "linear_2.weight"]
+
+
+@pytest.mark.parametrize("merge", ["flat", "spatial"])
+def test_only_spatial_unpad_has_an_image_newline(merge: Literal["flat", "spatial"]) -> None:
+    assert "image_newline" not in VisionModel(VISION, IMAGE).state_dict()
+    assert (
+        "image_newline" not in VisionModel(replace(VISION, patch_merge=merge), IMAGE).state_dict()
+    )
+    unpad = VisionModel(replace(VISION, patch_merge="spatial_unpad"), IMAGE)
+    assert unpad.state_dict()["image_newline"].shape == (VISION.text_hidden_size,)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from server.checkpoint import CheckpointError
 from server.vision.tower import VisionModel
-from server.vision.weights import load_vision_model
+from server.vision.weights import load_vision_model, stores_image_newline
 from tests.server.vision.small import (
     IMAGE,
     VISION,
@@ -163,3 +164,47 @@ def test_a_shard_that_is_not_there_is_a_checkpoint_error(tmp_path: Path) -> None
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(CheckpointError):
         load_vision_model(small_checkpoint(tmp_path), torch.device("cpu"))
+
+
+def variant(**changes: Any) -> VisionModel:
+    """Return a random model whose vision side differs from the usual one."""
+    model = VisionModel(replace(VISION, **changes), IMAGE).eval()
+    model.load_state_dict(random_weights(model))
+    return model
+
+
+@pytest.mark.parametrize("rename", [transformers_4, transformers_5])
+def test_image_newline(rename: Rename, tmp_path: Path) -> None:
+    model = variant(patch_merge="spatial_unpad")
+    save_file(stored(model, rename), tmp_path / "model.safetensors")
+    checkpoint = small_checkpoint(tmp_path)
+    loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
+    assert loaded.image_newline is not None
+    assert torch.equal(loaded.image_newline, model.state_dict()["image_newline"])
+    assert stores_image_newline(tmp_path)
+
+
+def test_an_image_newline_in_a_shard(tmp_path: Path) -> None:
+    model = variant(patch_merge="spatial_unpad")
+    shard(stored(model), tmp_path)
+    assert stores_image_newline(tmp_path)
+    shard(stored(variant()), tmp_path)
+    assert not stores_image_newline(tmp_path)
+
+
+def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) -> None:
+    save_file(stored(model), tmp_path / "model.safetensors")
+    assert not stores_image_newline(tmp_path)
+    checkpoint = small_checkpoint(tmp_path)
+    unpad = replace(checkpoint, vision=replace(VISION, patch_merge="spatial_unpad"))
+    with pytest.raises(CheckpointError, match="image_newline"):
+        load_vision_model(unpad, CPU)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_projectors_of_every_depth(depth: int, tmp_path: Path) -> None:
+    model = variant(projector_depth=depth)
+    save_file(stored(model), tmp_path / "model.safetensors")
+    checkpoint = small_checkpoint(tmp_path)
+    loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
+    assert torch.equal(loaded(views(2)), model(views(2)))
