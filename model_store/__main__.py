@@ -8,6 +8,7 @@ from model_store.commands.listing import list_models
 from model_store.commands.pull import pull_model
 from model_store.commands.show import show
 from model_store.commands.verify import verify_model
+from model_store.convert.command import convert
 from model_store.errors import StoreError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app.command("list")(list_models)
 app.command("show")(show)
 app.command("verify")(verify_model)
 app.command("pull")(pull_model)
+app.command("convert")(convert)
 
 
 def main() -> None:

@@ -53,6 +53,12 @@ def find_model(name: str) -> Path:
     )
 
 
+def find_stored(name: str) -> Path | None:
+    """Return the folder of what has been pulled under this name, if anything has."""
+    folder = user_store() / name
+    return folder if is_name(name) and _holds_model(folder) else None
+
+
 def stored_models() -> list[StoredModel]:
     """Return all models of both stores; a user's model hides a packaged one of the same name."""
     found = {model.name: model for store in (PACKAGED, user_store()) for model in _models_in(store)}

@@ -5,45 +5,54 @@ from typing import Annotated
 
 import typer
 
-from model_store.convert.conversation import CONV_MODES
-from model_store.convert.conversion import DTYPES, plan, write
+from model_store.store import find_model, user_store
 
 
 def convert(
-    path: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="the release's folder")
-    ],
-    out: Annotated[Path, typer.Option(help="folder to write; it must not exist")],
+    path: Annotated[str, typer.Argument(help="the release: its folder, or its name in the store")],
     vision_tower: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            exists=True,
-            file_okay=False,
-            help="folder of the CLIP model that the release's mm_vision_tower names",
+            help="folder or name of the CLIP model that the release's mm_vision_tower names; "
+            "if left out, the one pulled under that name"
         ),
     ] = None,
     base: Annotated[
+        str | None,
+        typer.Option(
+            help="folder or name of the model under a projector-only, LoRA or delta release"
+        ),
+    ] = None,
+    out: Annotated[
         Path | None,
         typer.Option(
-            exists=True,
-            file_okay=False,
-            help="folder of the language model under a projector-only or LoRA release",
+            help="folder to write, which must not exist; default: the release's name, in the store"
         ),
     ] = None,
     conv_mode: Annotated[
         str | None,
         typer.Option(
-            help=f"conversation template, if not the one inferred: {', '.join(CONV_MODES)}"
+            help="conversation template, if not the one inferred; docs/templates.md lists them"
         ),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help=f"{', '.join(DTYPES)}; the release's own if left out")
+        str | None,
+        typer.Option(help="float16, bfloat16 or float32; the release's own if left out"),
     ] = None,
 ) -> None:
     """Turn a released LLaVA checkpoint into the layout that the server loads."""
-    conversion = plan(path, vision_tower, base, conv_mode, dtype)
+    # Imported here, so that the other commands need not wait for torch.
+    from model_store.convert.conversion import plan, write
+
+    release = find_model(path)
+    out = out or user_store() / release.name
+    conversion = plan(release, _folder(vision_tower), _folder(base), conv_mode, dtype)
     typer.echo(f"release:      {path}, {conversion.release.layout}, {conversion.dtype}")
     typer.echo(f"vision tower: {conversion.vision_tower}")
     typer.echo(f"template:     {conversion.conv_mode.name} ({conversion.conv_mode.reason})")
     write(conversion, out)
     typer.echo(f"written:      {out}")
+
+
+def _folder(name: str | None) -> Path | None:
+    return find_model(name) if name else None

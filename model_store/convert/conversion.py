@@ -30,6 +30,8 @@ from model_store.convert.vision_tower import VisionTower, read_vision_tower
 from model_store.convert.vocabulary import padded_size
 from model_store.convert.weights import Weights
 from model_store.convert.writer import write_weights
+from model_store.manifest import write_manifest
+from model_store.store import find_stored
 
 DTYPES: Final = {
     "float16": torch.float16,
@@ -79,7 +81,8 @@ def _plan(
     release: Release, vision_tower: Path | None, conv_mode: str | None, dtype: str | None
 ) -> Conversion:
     released = read_released(release)
-    tower = read_vision_tower(released, release.config, release.path, vision_tower)
+    folder = vision_tower or find_stored(str(release.config.get("mm_vision_tower")))
+    tower = read_vision_tower(released, release.config, release.path, folder)
     images = read_image_config(release.config, tower.config["image_size"])
     _check_feature_layer(images, tower)
     tokenizer = read_tokenizer(release.language_path, release.config)
@@ -124,6 +127,7 @@ def write(conversion: Conversion, out: Path) -> None:
         for name, content in conversion.files.items():
             write_json(staging / name, content)
         conversion.tokenizer.save(str(staging / "tokenizer.json"))
+        write_manifest(staging, source=f"convert:{conversion.release.path.name}", name=out.name)
         staging.rename(out)
     except BaseException:  # an interrupt leaves nothing behind either
         shutil.rmtree(staging, ignore_errors=True)

@@ -98,7 +98,7 @@ def read_vision_tower(
 def _missing(name: str) -> ConversionError:
     return ConversionError(
         f"the vision tower {name or '(mm_vision_tower is not set)'} is not inside the release: "
-        "download it and give its folder as --vision-tower"
+        "pull it into the store, or give its folder as --vision-tower"
     )
 
 

@@ -1,6 +1,7 @@
 """`convert` on the command line, and how it writes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from model_store.convert.command import convert
 from model_store.convert.conversion import DTYPES, plan
 from model_store.convert.errors import ConversionError
 from model_store.convert.writer import write_weights
+from model_store.manifest import read_manifest
+from model_store.store import find_model
+from model_store.verification import verify
 from tests.model_store.convert.converting import read_converted
 from tests.model_store.released import write_released
 
@@ -35,6 +39,7 @@ def test_it_says_what_it_chose_and_writes(tmp_path: Path, app: typer.Typer) -> N
     assert {file.name for file in out.iterdir()} == {
         "config.json",
         "generation_config.json",
+        "manifest.json",
         "model.safetensors",
         "preprocessor_config.json",
         "processor_config.json",
@@ -42,6 +47,23 @@ def test_it_says_what_it_chose_and_writes(tmp_path: Path, app: typer.Typer) -> N
         "tokenizer_config.json",
     }
     assert out.stat().st_mode & 0o777 == 0o755
+    assert verify(out) == []
+    assert (read_manifest(out).name, read_manifest(out).conv_mode) == ("llava", "vicuna_v1")
+
+
+def test_names_in_the_store_will_do(
+    tmp_path: Path, app: typer.Typer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAVA_STORE", str(tmp_path / "store"))
+    released = write_released(tmp_path / "r", "v1.5")
+    assert released.tower is not None
+    config = json.loads((released.path / "config.json").read_text())
+    shutil.copytree(released.tower, tmp_path / "store" / config["mm_vision_tower"])
+    pulled = tmp_path / "store" / "liuhaotian" / "llava-v1.5-7b"
+    shutil.copytree(released.path, pulled)
+    result = CliRunner().invoke(app, ["liuhaotian/llava-v1.5-7b"])
+    assert result.exit_code == 0, result.output
+    assert find_model("llava-v1.5-7b") == tmp_path / "store" / "llava-v1.5-7b"
 
 
 def test_options_override(tmp_path: Path, app: typer.Typer) -> None:

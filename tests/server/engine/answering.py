@@ -20,7 +20,9 @@ from server.checkpoint import Checkpoint, read_checkpoint
 from server.engine.base import EngineImage
 from server.loading import _decode_options, _start_engine
 from server.media.decode import Decoded, decode
-from server.prompt import PromptBuilder, read_tokenizer
+from server.prompt.builder import PromptBuilder
+from server.prompt.format import prompt_format
+from server.prompt.tokenizer import read_tokenizer
 from server.protocol.messages import Message
 from server.settings import Settings
 from server.vision.weights import load_vision_model
@@ -80,7 +82,9 @@ class Served:
         self._vision = load_vision_model(checkpoint, CPU)
         self.engine: Any = _start_engine(settings, checkpoint, "m", CPU)
         tokenizer = read_tokenizer(checkpoint.path)
-        self._prompt = PromptBuilder(tokenizer, checkpoint.text, self.engine.max_model_len)
+        self._prompt = PromptBuilder(
+            prompt_format(tokenizer, checkpoint.text), self.engine.max_model_len
+        )
 
     def embed(self, picture: Image.Image) -> Tensor:
         """Go from encoded bytes to rows of the prompt."""

@@ -1,6 +1,7 @@
 """Greedy tokens and their logprobs, real engine and stages against transformers, in float32."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import LlavaForConditionalGeneration
 
 from server.checkpoint import Checkpoint, read_checkpoint
 from tests.server.engine.answering import CONVERSATIONS, NUM_TOKENS, Answer
@@ -25,6 +27,8 @@ from tests.server.engine.checkpoints import (
 from tests.server.media.test_image_processor import square
 from tests.server.released import Pixels, anyres_views
 from tests.server.vision.test_tower import normalised
+
+EMBEDDED = Path(__file__).parents[3] / "model_store" / "llava-tiny"
 
 
 class Reference:
@@ -105,11 +109,8 @@ def served_answers(checkpoint: Checkpoint) -> list[Answer]:
     return [Answer(**answer) for answer in json.loads(file.read_bytes())]
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
-def test_answers_equal_transformers(name: str, tmp_path: Path) -> None:
-    make, said = CHECKPOINTS[name]
-    model = make()
-    checkpoint = read_checkpoint(write_checkpoint(tmp_path, model, **said))
+def compare(model: Any, checkpoint: Checkpoint) -> list[Answer]:
+    """Ask both; return what was served."""
     reference = Reference(model, checkpoint)
     answers = served_answers(checkpoint)
     for conversation, answer in zip(CONVERSATIONS, answers, strict=True):
@@ -117,5 +118,23 @@ def test_answers_equal_transformers(name: str, tmp_path: Path) -> None:
             tokens, logprobs = reference.answer(answer.prompt, conversation.pictures)
         assert answer.tokens == tokens
         assert answer.logprobs == pytest.approx(logprobs, rel=0, abs=1e-4)
+    return answers
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_answers_equal_transformers(name: str, tmp_path: Path) -> None:
+    make, said = CHECKPOINTS[name]
+    model = make()
+    checkpoint = read_checkpoint(write_checkpoint(tmp_path, model, **said))
+    answers = compare(model, checkpoint)
     # Every conversation has an answer of its own: the pictures are seen.
     assert len({tuple(answer.tokens) for answer in answers}) == len(CONVERSATIONS)
+
+
+def test_the_embedded_model_answers_as_in_transformers(tmp_path: Path) -> None:
+    folder = tmp_path / "llava-tiny"
+    shutil.copytree(EMBEDDED, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}))
+    model = LlavaForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
+    compare(model, read_checkpoint(folder))
