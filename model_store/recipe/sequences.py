@@ -6,8 +6,8 @@ what a square mask over the whole sequence would compute is not there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
 import torch
 from tokenizers import Tokenizer
@@ -100,9 +100,9 @@ class Batch:
     kinds: tuple[str, ...]
 
     def to(self, device: torch.device) -> "Batch":
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         moved = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
-        return replace(self, **moved)
+        return Batch(**{**values, **moved})
 
 
 def pack(encode: Encoder, dialogue: Dialogue) -> Packed:

@@ -41,9 +41,7 @@ class SentencePieceModel:
 
     @cached_property
     def without_prefix(self) -> sentencepiece.SentencePieceProcessor:
-        proto = sentencepiece_model_pb2.ModelProto.FromString(  # type: ignore[attr-defined]
-            self.serialized
-        )
+        proto = sentencepiece_model_pb2.ModelProto.FromString(self.serialized)
         proto.normalizer_spec.add_dummy_prefix = False
         return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
 
