@@ -18,7 +18,8 @@ def main() -> None:
     join_group()
     if not arguments.resume and not arguments.only and rank() == 0:
         shutil.rmtree(arguments.work, ignore_errors=True)
-    plan, device = QUICK if arguments.quick else FULL, pick_device(arguments.device)
+    plan = (QUICK if arguments.quick else FULL).scaled(arguments.scale)
+    device = pick_device(arguments.device)
     if arguments.only:
         train_alone(arguments.only, plan, arguments.work, device)
     else:
@@ -41,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--quick", action="store_true", help="a few steps only: is it all wired up?"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the scenes and of every stage's steps"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

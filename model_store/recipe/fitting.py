@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,11 @@ class Schedule:
         warm = min(1.0, (step + 1) / self.warm_up)
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.rate * warm * (0.01 + 0.99 * cosine)
+
+    def scaled(self, factor: float) -> "Schedule":
+        """The same with this share of the steps."""
+        steps = max(round(self.steps * factor), 1)
+        return replace(self, steps=steps, warm_up=max(min(self.warm_up, steps // 4), 1))
 
 
 def fit(

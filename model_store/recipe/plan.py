@@ -1,6 +1,6 @@
 """How much of everything: scenes to draw and each stage's schedule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from model_store.recipe.fitting import Schedule
@@ -32,6 +32,12 @@ class Plan:
     def schedule(self, stage: str) -> Schedule:
         schedule: Schedule = getattr(self, stage)
         return schedule
+
+    def scaled(self, factor: float) -> "Plan":
+        """A plan with this share of the scenes to learn from and of every stage's steps."""
+        shorter = {stage: self.schedule(stage).scaled(factor) for stage in STAGES}
+        scenes = max(round(self.train_scenes * factor), 100)
+        return replace(self, train_scenes=scenes, **shorter)
 
 
 FULL: Final = Plan(
