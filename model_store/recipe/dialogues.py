@@ -8,7 +8,7 @@ from typing import Final
 from model_store.recipe.conversation import SYSTEM
 from model_store.recipe.descriptions import caption, detail
 from model_store.recipe.question import Part, Question
-from model_store.recipe.questions import ask
+from model_store.recipe.questions import KINDS, Kinds, ask
 from model_store.recipe.scenes import Scene
 from model_store.recipe.smalltalk import chat
 
@@ -43,10 +43,12 @@ def captioned(scenes: Sequence[Scene], index: int) -> Dialogue:
     return Dialogue("", (index,), blocks, plain=True)
 
 
-def single_image(rng: random.Random, scenes: Sequence[Scene], index: int) -> Dialogue:
+def single_image(
+    rng: random.Random, scenes: Sequence[Scene], index: int, kinds: Kinds = KINDS
+) -> Dialogue:
     """Blocks about one scene, one in five of them with follow-up questions."""
     blocks = [
-        tuple(ask(rng, scenes[index], rng.choice((1, 1, 1, 1, 1, 1, 1, 1, 2, 3))))
+        tuple(ask(rng, scenes[index], rng.choice((1, 1, 1, 1, 1, 1, 1, 1, 2, 3)), kinds))
         for _ in range(_BLOCKS)
     ]
     return Dialogue(_system(rng), (index,), tuple(blocks))

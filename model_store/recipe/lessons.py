@@ -11,6 +11,7 @@ from model_store.recipe.dialogues import (
     two_images,
 )
 from model_store.recipe.parallel import own_seed, share
+from model_store.recipe.questions import INSTRUCTIONS, KINDS, Kinds
 from model_store.recipe.scenes import Scene
 from model_store.recipe.sequences import Batch, Encoder, collate, pack
 
@@ -27,25 +28,34 @@ def captions(encode: Encoder, scenes: Sequence[Scene], size: int, seed: int) -> 
 
 def instructions(encode: Encoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
     """Conversations, mostly about one image, now and then about two or none: stage 2."""
-    rng = random.Random(seed + own_seed())
-    make = _make_dialogue(rng, scenes)
-    return collate([pack(encode, make()) for _ in range(share(size))])
+    return _conversations(encode, scenes, size, seed, INSTRUCTIONS)
 
 
 def language(encode: Encoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
     """What the decoder knows before it sees: conversations, and captions now and then."""
-    lesson = captions if seed % 8 == 0 else instructions
-    return lesson(encode, scenes, size, seed)
+    if seed % 8 == 0:
+        return captions(encode, scenes, size, seed)
+    return _conversations(encode, scenes, size, seed, KINDS)
 
 
-def _make_dialogue(rng: random.Random, scenes: Sequence[Scene]) -> Callable[[], Dialogue]:
+def _conversations(
+    encode: Encoder, scenes: Sequence[Scene], size: int, seed: int, kinds: Kinds
+) -> Batch:
+    rng = random.Random(seed + own_seed())
+    make = _make_dialogue(rng, scenes, kinds)
+    return collate([pack(encode, make()) for _ in range(share(size))])
+
+
+def _make_dialogue(
+    rng: random.Random, scenes: Sequence[Scene], kinds: Kinds
+) -> Callable[[], Dialogue]:
     """All of a batch show as many images: their sequences are as long as each other."""
     draw = rng.random()
     if draw < 0.05:
         return lambda: no_image(rng)
     if draw < 0.17:
         return lambda: two_images(rng, scenes, (_some(rng, scenes), _some(rng, scenes)))
-    return lambda: single_image(rng, scenes, _some(rng, scenes))
+    return lambda: single_image(rng, scenes, _some(rng, scenes), kinds)
 
 
 def _some(rng: random.Random, scenes: Sequence[Scene]) -> int:

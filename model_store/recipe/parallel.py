@@ -42,9 +42,15 @@ def share(batch: int) -> int:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Give every process the mean of all processes' gradients."""
+    """Give every process the mean of all processes' gradients.
+
+    A process whose share of the batch shows no image has none for the projector: they count as 0.
+    """
     if not distributed.is_initialized():
         return
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
