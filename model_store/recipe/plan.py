@@ -51,7 +51,7 @@ FULL: Final = Plan(
         steps=400, batch=32, rate=1e-3, warm_up=20, report_every=100, seed=3_000_000
     ),
     instruction=Schedule(
-        steps=2400, batch=16, rate=8e-4, warm_up=60, report_every=250, seed=4_000_000
+        steps=3000, batch=16, rate=8e-4, warm_up=60, report_every=250, seed=4_000_000
     ),
 )
 _FEW = Schedule(steps=3, batch=2, rate=1e-3, warm_up=1)
