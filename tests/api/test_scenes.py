@@ -17,7 +17,7 @@ NUM_SCENES = 500
 SEED = 20_260_401
 PHOTO_SIZE = 1600
 KINDS = ("color", "where", "count", "exists", "describe")
-AT_LEAST = 0.8
+AT_LEAST = 0.95
 AT_ONCE = 16
 
 
