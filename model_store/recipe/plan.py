@@ -35,9 +35,14 @@ class Plan:
 
     def scaled(self, factor: float) -> "Plan":
         """A plan with this share of the scenes to learn from and of every stage's steps."""
-        shorter = {stage: self.schedule(stage).scaled(factor) for stage in STAGES}
-        scenes = max(round(self.train_scenes * factor), 100)
-        return replace(self, train_scenes=scenes, **shorter)
+        return replace(
+            self,
+            train_scenes=max(round(self.train_scenes * factor), 100),
+            tower=self.tower.scaled(factor),
+            language=self.language.scaled(factor),
+            alignment=self.alignment.scaled(factor),
+            instruction=self.instruction.scaled(factor),
+        )
 
 
 FULL: Final = Plan(

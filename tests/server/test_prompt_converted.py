@@ -31,9 +31,10 @@ def test_ids_are_the_released_code_s(
     prompts = prompt_format(read_tokenizer(checkpoint.path), checkpoint.text)
     built = PromptBuilder(prompts, 2048).build(CONVERSATION, [IMAGE_LENGTH] * 3)
 
-    prompt, added = PROMPTS[conv_mode][0], ()
+    prompt = PROMPTS[conv_mode][0]
     if version == "v1":
-        prompt, added = prompt.replace("<image>", "<im_start><image><im_end>"), V1_ADDED
+        prompt = prompt.replace("<image>", "<im_start><image><im_end>")
+    added = V1_ADDED if version == "v1" else ()
     model = SentencePieceModel((released.path / "tokenizer.model").read_bytes(), added)
     image = [checkpoint.text.image_token_id] * IMAGE_LENGTH
     expected: list[int] = []
