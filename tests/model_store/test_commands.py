@@ -27,6 +27,8 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**kept, "COLUMNS": "120", **variables},
+        # Whoever runs the tests in the background ignores Ctrl-C, and so would the program.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

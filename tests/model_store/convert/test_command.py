@@ -13,6 +13,7 @@ from model_store.convert.command import convert
 from model_store.convert.conversion import DTYPES, plan
 from model_store.convert.errors import ConversionError
 from model_store.convert.writer import write_weights
+from model_store.errors import UnknownModel
 from model_store.manifest import read_manifest
 from model_store.store import find_model
 from model_store.verification import verify
@@ -77,9 +78,10 @@ def test_options_override(tmp_path: Path, app: typer.Typer) -> None:
     assert {str(tensor.dtype) for tensor in converted.tensors.values()} == {"torch.bfloat16"}
 
 
-def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path, app: typer.Typer) -> None:
+def test_a_release_that_is_not_there_is_named(tmp_path: Path, app: typer.Typer) -> None:
     arguments = [str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]
-    assert CliRunner().invoke(app, arguments).exit_code == 2
+    with pytest.raises(UnknownModel, match="nothing"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
     LlavaNextConfig,
     LlavaNextForConditionalGeneration,
     MistralConfig,
@@ -55,15 +53,6 @@ PUBLISHED = (
     ("model.image_newline", "image_newline"),
     ("lm_head.", "language_model.lm_head."),
 )
-
-
-def linear_llava() -> LlavaForConditionalGeneration:
-    """Return a random LLaVA of the paper's kind: the projector is one matrix."""
-    config = LlavaConfig(vision_config=TOWER, text_config=LLAMA, image_token_index=4)
-    model = LlavaForConditionalGeneration(config)
-    model.model.multi_modal_projector.act = torch.nn.Identity()
-    model.model.multi_modal_projector.linear_2 = torch.nn.Identity()
-    return _random(model, seed=1)
 
 
 def llava_next(text: LlamaConfig | MistralConfig) -> LlavaNextForConditionalGeneration:

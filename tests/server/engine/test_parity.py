@@ -20,7 +20,6 @@ from tests.server.engine.answering import CONVERSATIONS, NUM_TOKENS, Answer
 from tests.server.engine.checkpoints import (
     LLAMA,
     MISTRAL,
-    linear_llava,
     llava_next,
     write_checkpoint,
 )
@@ -85,7 +84,6 @@ class Reference:
 
 
 CHECKPOINTS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
-    "linear": (linear_llava, {"mm_projector_type": "linear", "image_aspect_ratio": "pad"}),
     "spatial_unpad": (lambda: llava_next(MISTRAL), {}),
     "flat": (
         lambda: llava_next(LLAMA),

@@ -33,14 +33,14 @@ def test_the_embedded_model_equals_transformers(checkpoint: Checkpoint) -> None:
         ).hidden_states
         image_features = hidden_states[-2][:, 1:]
         torch.testing.assert_close(
-            model.vision_tower(normalised(pixels)), image_features, rtol=1e-5, atol=1e-5
+            model.vision_tower(normalised(pixels)), image_features, rtol=1e-4, atol=1e-4
         )
         expected = reference.model.multi_modal_projector(image_features)
         image_embeds = model(pixels)
-        torch.testing.assert_close(image_embeds, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(image_embeds, expected, rtol=1e-4, atol=1e-4)
         # And the way vLLM or generate() would take.
         whole = reference.model.get_image_features(normalised(pixels)).pooler_output
-        torch.testing.assert_close(image_embeds, torch.stack(tuple(whole)), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(image_embeds, torch.stack(tuple(whole)), rtol=1e-4, atol=1e-4)
     assert image_embeds.shape == (3, checkpoint.vision.num_image_tokens, 256)
 
 
@@ -84,7 +84,7 @@ def test_every_feature_layer_and_strategy(
         expected = hidden_states[feature_layer][:, 0 if keep_class_token else 1 :]
         image_features = tower(pixel_values)
     assert image_features.shape == (2, config.num_image_tokens, config.hidden_size)
-    torch.testing.assert_close(image_features, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(image_features, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_mean_and_deviation_are_the_checkpoints() -> None:
@@ -97,7 +97,7 @@ def test_mean_and_deviation_are_the_checkpoints() -> None:
     values = (pixels.float() / 255 - torch.tensor(own.mean)) / torch.tensor(own.std)
     with torch.inference_mode():
         expected = usual.multi_modal_projector(usual.vision_tower(values.permute(0, 3, 1, 2)))
-    torch.testing.assert_close(unusual(pixels), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(unusual(pixels), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_comes_from_the_weights_and_stays_close() -> None:
@@ -109,7 +109,7 @@ def test_half_precision_comes_from_the_weights_and_stays_close() -> None:
 
 def test_views_do_not_see_each_other() -> None:
     model, pixels = small_model(), views(2)
-    torch.testing.assert_close(model(pixels)[:1], model(pixels[:1]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model(pixels)[:1], model(pixels[:1]), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(model(pixels)[0], model(pixels)[1])
 
 
@@ -144,7 +144,7 @@ def test_projectors(depth: int) -> None:
             hidden = torch.nn.functional.gelu(hidden)
         hidden = hidden @ weights[f"linear_{number}.weight"].T + weights[f"linear_{number}.bias"]
     assert hidden.shape[-1] == (VISION.text_hidden_size if depth else VISION.hidden_size)
-    torch.testing.assert_close(projector(image_features), hidden, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(projector(image_features), hidden, rtol=1e-4, atol=1e-4)
 
 
 def test_a_projector_without_bias() -> None:
