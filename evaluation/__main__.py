@@ -1,10 +1,8 @@
 """`python -m evaluation`: scenes, relative-score and scienceqa."""
 
-import sys
-
 import typer
 
-from asking.errors import RunError
+from asking.program import run_program
 from evaluation.relative_score.command import relative_score
 from evaluation.scenes.command import scenes
 from evaluation.scienceqa.command import scienceqa
@@ -21,14 +19,5 @@ app.command("relative-score")(relative_score)
 app.add_typer(scienceqa, name="scienceqa")
 
 
-def main() -> None:
-    """Run a command; an error that we know is a message and exit code 1, no traceback."""
-    try:
-        app(prog_name="python -m evaluation")
-    except (RunError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(app, "python -m evaluation")

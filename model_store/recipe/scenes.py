@@ -105,10 +105,3 @@ class Scene:
 
     def at(self, place: str) -> Thing | None:
         return next((thing for thing in self.things if thing.place == place), None)
-
-
-def place_of(x: float, y: float, width: int, height: int) -> str:
-    """Name the third of a `width` x `height` picture in which the point lies."""
-    column = min(int(3 * x / width), 2)
-    row = min(int(3 * y / height), 2)
-    return PLACES[3 * row + column]

@@ -16,7 +16,7 @@ from model_store.recipe.architecture import IMAGE_TOKENS
 from model_store.recipe.conversation import PLAIN_END, follow_up, opening, prompt
 from model_store.recipe.dialogues import Dialogue
 from model_store.recipe.labels import SUMMARY_PATCHES
-from model_store.recipe.question import Part, Question
+from model_store.recipe.question import Question
 from model_store.recipe.scenes import PLACES
 from model_store.recipe.tokenizer import BOS_ID, EOS_ID, IMAGE_ID, PAD_ID, encode_piece
 
@@ -204,16 +204,12 @@ def _answer(encode: Encoder, turn: Question, lead: str, end: list[int], seen: bo
     ids: list[int] = []
     looks: list[tuple[int, int, tuple[str, ...]]] = []
     for index, part in enumerate(turn.parts):
-        piece = encode(_spoken(part, lead if index == 0 else ""))
+        piece = encode(part.text if index else f"{lead}{part.text}")
         if part.places and seen:
             tokens = range(len(ids) - 1, len(ids) + len(piece) - 1)
             looks += [(token, part.image, part.places) for token in tokens]
         ids += piece
     return Said([*ids, *end], turn.kind, [look for look in looks if lead or look[0] >= 0])
-
-
-def _spoken(part: Part, lead: str) -> str:
-    return f"{lead}{part.text}"
 
 
 def _chunked(chunks: list[list[int]], filler: int) -> list[int]:

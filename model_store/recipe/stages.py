@@ -29,7 +29,10 @@ _GUIDANCE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class School:
-    """What every stage needs: the model, its tokenizer, scenes to learn from and to be asked on."""
+    """What every stage needs: the model, which is on `device`, its tokenizer, and scenes.
+
+    Those of `train` are learnt from, those of `held_out` asked about on the way.
+    """
 
     model: LlavaForConditionalGeneration
     encode: Encoder
@@ -45,14 +48,14 @@ def train_language(school: School, schedule: Schedule) -> None:
     Where the images go stand the words for what the scenes hold (`Oracle`).
     """
     oracle = Oracle(school.model, school.encode)
-    speaker = Speaker(school.model, schedule).to(school.device)
+    speaker = Speaker(school.model, schedule)
     _teach("language", school, schedule, language, speaker, oracle.embed, speaker)
 
 
 def align(school: School, schedule: Schedule) -> None:
     """Stage 1, feature alignment: the projector alone learns, from images and their captions."""
     projector = school.model.model.multi_modal_projector
-    _freeze_tower(school)
+    school.model.model.vision_tower.requires_grad_(False)
     frozen = [school.model.model.language_model, school.model.lm_head]
     for module in frozen:
         module.requires_grad_(False)
@@ -63,8 +66,8 @@ def align(school: School, schedule: Schedule) -> None:
 
 def instruct(school: School, schedule: Schedule) -> None:
     """Stage 2, end to end: projector and decoder learn from instructions, the tower is frozen."""
-    _freeze_tower(school)
     model = school.model
+    model.model.vision_tower.requires_grad_(False)
     learner = nn.ModuleList(
         [model.model.language_model, model.lm_head, model.model.multi_modal_projector]
     )
@@ -82,11 +85,6 @@ def project(
         features = patch_features(model.model.vision_tower, pixel_values)
     embeds: torch.Tensor = model.model.multi_modal_projector(features)
     return embeds
-
-
-def _freeze_tower(school: School) -> None:
-    school.model.to(school.device)
-    school.model.model.vision_tower.requires_grad_(False)
 
 
 def _teach_from_images(

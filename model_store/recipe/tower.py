@@ -14,11 +14,12 @@ from torch.nn import functional
 from transformers import CLIPVisionModel
 
 from model_store.recipe.architecture import VISION_HIDDEN
-from model_store.recipe.dataset import Bytes, SceneSet, normalise
+from model_store.recipe.dataset import SceneSet, normalise
 from model_store.recipe.device import mixed_precision
 from model_store.recipe.fitting import Loss, Schedule, compile_if_long, fit
 from model_store.recipe.labels import PATCH_SIZES, SUMMARY_PATCHES, SUMMARY_SIZES
 from model_store.recipe.parallel import own_seed, share
+from model_store.recipe.rendering import Bytes
 
 # Logits of each attribute.
 Read = tuple[torch.Tensor, ...]

@@ -39,9 +39,7 @@ def train(plan: Plan, work: Path, out: Path, device: torch.device) -> None:
     """Run every stage that `work` does not hold the end of yet, then write the model to `out`."""
     tokenizer = make_tokenizer(plan, work)
     school = _open_school(plan, work, tokenizer, device)
-    train_tower(
-        school.model.model.vision_tower, (school.train, school.held_out), plan.tower, work, device
-    )
+    _train_tower(school, plan)
     train_language(school, plan.language)
     align(school, plan.alignment)
     instruct(school, plan.instruction)
@@ -56,10 +54,14 @@ def train_alone(stage: str, plan: Plan, work: Path, device: torch.device) -> Non
     """
     school = _open_school(plan, work, make_tokenizer(plan, work), device)
     if stage == "tower":
-        sets = school.train, school.held_out
-        train_tower(school.model.model.vision_tower, sets, plan.tower, work, device)
+        _train_tower(school, plan)
     else:
         train_language(school, plan.language)
+
+
+def _train_tower(school: School, plan: Plan) -> None:
+    sets = school.train, school.held_out
+    train_tower(school.model.model.vision_tower, sets, plan.tower, school.work, school.device)
 
 
 def make_tokenizer(plan: Plan, work: Path) -> Tokenizer:
