@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from server import __version__
+from server.access import Access
 from server.admission import Admission
 from server.checkpoint import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
@@ -48,6 +49,7 @@ def create_app(
             retry_after_s=settings.retry_after_s,
             metrics=metrics,
         ),
+        access=Access(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
     )
 

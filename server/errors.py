@@ -13,6 +13,7 @@ ApiError                        500 internal_error
 │       ├── ImageTooLarge           image_too_large
 │       ├── ImageFormatUnsupported  image_format_unsupported
 │       └── ImageCorrupt            image_corrupt
+├── Unauthorized                401 invalid_api_key
 ├── NotFound                    404 not_found
 │   └── ModelNotFound               model_not_found
 ├── MethodNotAllowed            405 method_not_allowed
@@ -125,6 +126,14 @@ class ImageCorrupt(ImageError):
     """The format is known but the data is damaged or cut short."""
 
     code = "image_corrupt"
+
+
+class Unauthorized(ApiError):
+    """No API key, or one that this server does not know."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
 
 
 class NotFound(ApiError):

@@ -15,9 +15,11 @@ from PIL import Image
 
 from server.checkpoint import Checkpoint
 from server.engine.base import Engine
+from server.image_budget import ImageLimits
 from server.media.decode import DecodeOptions
 from server.media.fetch import Fetcher
 from server.media.load import MediaLoader
+from server.media.sandbox import Limits
 from server.metrics import Metrics
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
@@ -33,6 +35,8 @@ from server.vision.tower import VisionModel
 from server.vision.weights import load_vision_model, stores_image_newline
 from server.vision_config import ImageConfig
 
+# Two at least: one slow image must not hold up all others.
+MIN_DECODE_WORKERS: Final = 2
 MAX_DECODE_WORKERS: Final = 8
 
 
@@ -80,8 +84,12 @@ def _connect(
     media = MediaLoader(
         fetcher,
         _decode_options(settings, checkpoint.image),
-        workers=settings.decode_workers or min(_spare_cores(), MAX_DECODE_WORKERS),
-        timeout_s=settings.decode_timeout_s,
+        workers=settings.decode_workers or _default_workers(),
+        limits=Limits(
+            memory_bytes=settings.decode_memory_bytes,
+            cpu_s=settings.decode_cpu_s,
+            wall_s=settings.decode_timeout_s,
+        ),
         variant=f"{checkpoint!r} fast_jpeg={settings.fast_jpeg}",
         metrics=metrics,
     )
@@ -90,7 +98,11 @@ def _connect(
     stack.callback(vision.close)
     return Pipeline(
         model_name=model_name,
-        max_images=settings.max_images,
+        image_limits=ImageLimits(
+            max_images=settings.max_images,
+            max_pixels=settings.max_request_pixels,
+            fetch_timeout_s=settings.request_fetch_timeout_s,
+        ),
         temperature=checkpoint.text.temperature,
         top_p=checkpoint.text.top_p,
         media=media,
@@ -180,6 +192,10 @@ def _accelerator(settings: Settings) -> str:
     if settings.accelerator != "auto":
         return settings.accelerator
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _default_workers() -> int:
+    return max(MIN_DECODE_WORKERS, min(_spare_cores(), MAX_DECODE_WORKERS))
 
 
 def _spare_cores() -> int:

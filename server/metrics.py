@@ -8,12 +8,14 @@ from typing import Final, Literal, get_args
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-Stage = Literal["load", "decode", "preprocess", "encode", "prompt", "first_token"]
+Stage = Literal["fetch", "load", "decode", "preprocess", "encode", "prompt", "first_token"]
 
 LATENCY_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0),
 )
+BYTES_BUCKETS: Final = tuple(4**power for power in range(5, 15))  # 1 KiB to 256 MiB
+PIXELS_BUCKETS: Final = tuple(10**power for power in range(2, 9))
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -63,8 +65,30 @@ class Metrics:
         self.image_cache_hits = self._counter(
             "llava:image_cache_hits", "Images whose embedding was in the cache."
         )
+        self.image_cache_misses = self._counter(
+            "llava:image_cache_misses", "Images whose embedding had to be computed or awaited."
+        )
+        self.image_cache_evictions = self._counter(
+            "llava:image_cache_evictions", "Embeddings dropped from the cache to make room."
+        )
         self.image_cache_bytes = self._gauge(
             "llava:image_cache_bytes", "Bytes of cached image embeddings."
+        )
+        self.image_bytes = self._histogram(
+            "llava:image_bytes", "Encoded size of each image, in bytes.", BYTES_BUCKETS
+        )
+        self.image_pixels = self._histogram(
+            "llava:image_pixels", "Pixels of each decoded image.", PIXELS_BUCKETS
+        )
+        self.images_decoded = self._counter(
+            "llava:images_decoded", "Images decoded, by format.", "format"
+        )
+        self.image_refusals = self._counter(
+            "llava:image_refusals", "Images refused, by error code.", "code"
+        )
+        self.decode_workers = self._gauge("llava:decode_workers", "Decode workers that are alive.")
+        self.decode_workers_replaced = self._counter(
+            "llava:decode_workers_replaced", "Decode workers that died or hung and were replaced."
         )
         for stage in get_args(Stage):
             self.stages.labels(stage)

@@ -14,6 +14,7 @@ from torch import Tensor
 from server.engine.base import Engine, EngineImage, Sampling
 from server.errors import ImageError, ModelNotFound, TooManyImages
 from server.generation import Generation
+from server.image_budget import ImageBudget, ImageLimits
 from server.media.load import LoadedImage, MediaLoader
 from server.metrics import Metrics
 from server.prompt.builder import Prompt, PromptBuilder
@@ -22,7 +23,7 @@ from server.prompt.turns import split_turns
 from server.protocol.request import ChatCompletionRequest, ImageReference
 from server.record import RequestRecord
 from server.vision.batcher import VisionBatcher
-from server.vision.cache import ImageEmbedsCache
+from server.vision.cache import EncodedImage, ImageEmbedsCache
 
 T = TypeVar("T")
 
@@ -37,18 +38,18 @@ class Pipeline:
         self,
         *,
         model_name: str,
-        max_images: int,
+        image_limits: ImageLimits,
         temperature: float,
         top_p: float,
         media: MediaLoader,
         vision: VisionBatcher,
-        cache: ImageEmbedsCache,
+        cache: ImageEmbedsCache[EncodedImage],
         prompt: PromptBuilder,
         engine: Engine,
         metrics: Metrics,
     ) -> None:
         self._model_name = model_name
-        self._max_images = max_images
+        self._image_limits = image_limits
         self._temperature = temperature
         self._top_p = top_p
         self._media = media
@@ -58,13 +59,17 @@ class Pipeline:
         self._engine = engine
         self._metrics = metrics
 
-    async def generate(self, request: ChatCompletionRequest, record: RequestRecord) -> Generation:
+    async def generate(
+        self, request: ChatCompletionRequest, record: RequestRecord, tenant: str = ""
+    ) -> Generation:
         """Do all that can fail and await the first output. Raises `ApiError`.
 
-        Whoever gets the generation closes it.
+        Images are shared within a `tenant` only. Whoever gets the generation closes it.
         """
         self._check(request)
-        images = await _all(self._image(reference) for reference in request.images)
+        budget = self._image_limits.budget(tenant)
+        images = await _all(self._image(reference, budget) for reference in request.images)
+        record.notes.extend(budget.notes)
         prompt = await self._build_prompt(request, [len(embeds) for _, embeds in images])
         record.submitted(len(prompt.token_ids), prompt.num_image_tokens)
         outputs = self._engine.generate(
@@ -82,25 +87,34 @@ class Pipeline:
         """Refuse what needs no work to refuse."""
         if request.model != self._model_name:
             raise ModelNotFound(f"The model '{request.model}' does not exist.", "model")
-        if len(request.images) > self._max_images:
+        max_images = self._image_limits.max_images
+        if len(request.images) > max_images:
             raise TooManyImages(
-                f"The request holds {len(request.images)} images; the limit is {self._max_images}.",
-                request.images[self._max_images].param,
+                f"The request holds {len(request.images)} images; the limit is {max_images}.",
+                request.images[max_images].param,
             )
         split_turns(request.messages)
 
-    async def _image(self, reference: ImageReference) -> tuple[str, Tensor]:
+    async def _image(self, reference: ImageReference, budget: ImageBudget) -> tuple[str, Tensor]:
         """Return an image's content key and its image_embeds (num_image_tokens, hidden)."""
         try:
-            image = await self._media.load(reference.url, low_detail=reference.low_detail)
-            embeds = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
+            image = await self._media.load(
+                reference.url,
+                low_detail=reference.low_detail,
+                tenant=budget.tenant,
+                deadline=budget.deadline,
+            )
+            encoded = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
+            budget.spend(encoded, reference.param)
         except ImageError as error:
+            self._metrics.image_refusals.labels(error.code).inc()
             raise error.at(reference.param) from None
-        return image.key, embeds
+        return image.key, encoded.image_embeds
 
-    async def _encode(self, image: LoadedImage) -> Tensor:
+    async def _encode(self, image: LoadedImage) -> EncodedImage:
         decoded = await self._media.decode(image.data, base_view_only=image.base_view_only)
-        return await self._vision.encode(decoded.views, decoded.image_size)
+        image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
+        return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
 
     async def _build_prompt(
         self, request: ChatCompletionRequest, image_lengths: Sequence[int]

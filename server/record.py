@@ -27,6 +27,7 @@ class RequestRecord:
         self.model: str | None = None
         self.stream = False
         self.images = 0
+        self.notes: list[str] = []  # what the client should know of its images
         self.prompt_tokens = 0
         self.image_tokens = 0
         self.cached_tokens = 0

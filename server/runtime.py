@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from server.access import Access
 from server.admission import Admission
 from server.lifecycle import Lifecycle
 from server.metrics import Metrics
@@ -17,5 +18,6 @@ class Runtime:
     created: int
     lifecycle: Lifecycle
     admission: Admission
+    access: Access
     metrics: Metrics
     pipeline: Pipeline | None = None

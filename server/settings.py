@@ -1,11 +1,29 @@
 """All that an operator may set: command line first, then `LLAVA_*` variables, then defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
+
+
+def _split(value: Any) -> Any:
+    """Read a list as operators write it: with commas."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        return [item for text in value for item in _items(text)]
+    return value
+
+
+def _items(text: Any) -> list[Any]:
+    if not isinstance(text, str):
+        return [text]
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+CommaSeparated = BeforeValidator(_split)
 
 
 class Settings(BaseSettings):
@@ -48,6 +66,11 @@ class Settings(BaseSettings):
         "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
     )
 
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, CommaSeparated] = Field(
+        (),
+        description="keys that clients must send as bearer tokens, with commas between them; rather"
+        " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
+    )
     max_concurrent_requests: PositiveInt = Field(
         256, description="requests in the server at once; beyond that 429"
     )
@@ -62,14 +85,26 @@ class Settings(BaseSettings):
     max_image_megapixels: PositiveFloat = Field(
         100.0, description="largest image, in millions of pixels"
     )
+    max_request_megapixels: PositiveFloat = Field(
+        400.0, description="the images of one request together, in millions of pixels"
+    )
+    request_fetch_timeout_s: PositiveFloat = Field(
+        30.0, description="time to fetch all images of one request, in seconds"
+    )
     fetch_timeout_s: PositiveFloat = Field(
         10.0, description="time to fetch one http(s) image, in seconds"
     )
     decode_timeout_s: PositiveFloat = Field(
         20.0, description="time to decode one image before its worker is killed, in seconds"
     )
+    decode_cpu_s: PositiveInt = Field(
+        15, description="CPU time to decode one image before its worker is killed, in seconds"
+    )
+    decode_memory_mib: PositiveInt = Field(
+        3072, description="address space that a decode worker may take for one image, in MiB"
+    )
     decode_workers: PositiveInt | None = Field(
-        None, description="decode processes; default: the CPU cores less one, at most 8"
+        None, description="decode processes; default: the CPU cores less one, from 2 to 8"
     )
     fast_jpeg: bool = Field(
         True, description="decode large JPEGs at a smaller scale where that changes little"
@@ -116,6 +151,16 @@ class Settings(BaseSettings):
     def max_image_pixels(self) -> int:
         """Largest image in pixels."""
         return int(self.max_image_megapixels * 1_000_000)
+
+    @property
+    def max_request_pixels(self) -> int:
+        """The images of one request together, in pixels."""
+        return int(self.max_request_megapixels * 1_000_000)
+
+    @property
+    def decode_memory_bytes(self) -> int:
+        """Address space for one decode in bytes."""
+        return self.decode_memory_mib * MIB
 
     @property
     def image_cache_bytes(self) -> int:

@@ -1,8 +1,6 @@
 """From encoded bytes to views, in a decode worker: Pillow's codecs stay out of the server."""
 
 import io
-import os
-import signal
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,9 +25,6 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 # EXIF orientations that lie on their side.
 ORIENTATION: Final = 0x0112
 LYING: Final = range(5, 9)
-
-# Decode workers give way to the engine and the event loop.
-NICENESS: Final = 5
 
 
 class Fault(StrEnum):
@@ -67,6 +62,8 @@ class Decoded:
     image_size: Size
     decode_s: float
     preprocess_s: float
+    format: str
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +73,6 @@ class Undecodable:
     fault: Fault
     width: int = 0
     height: int = 0
-
-
-def start_worker() -> None:
-    """Prepare a worker process: low priority, plugins loaded, no limit but ours.
-
-    Ctrl-C reaches all processes of a terminal; a worker ends when the server has drained.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
-    Image.MAX_IMAGE_PIXELS = None
-    Image.init()
 
 
 def decode(data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
@@ -108,7 +94,14 @@ def decode(data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
         views = _views(rgb, image_size, options)
     except Exception:
         return Undecodable(Fault.CORRUPT, width, height)
-    return Decoded(views, image_size, decoded - started, time.perf_counter() - decoded)
+    return Decoded(
+        views,
+        image_size,
+        decoded - started,
+        time.perf_counter() - decoded,
+        image.format or "",
+        getattr(image, "n_frames", 1),
+    )
 
 
 def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:

@@ -1,15 +1,24 @@
 """Loading an image: fetched, named by its content, decoded in a worker process."""
 
 import asyncio
+import time
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import Final
 
 from blake3 import blake3
 from pebble import ProcessExpired
 
-from server.errors import ImageCorrupt, ImageError, ImageFormatUnsupported, ImageTooLarge
+from server.errors import (
+    ImageCorrupt,
+    ImageError,
+    ImageFetchFailed,
+    ImageFormatUnsupported,
+    ImageTooLarge,
+)
 from server.media.decode import FORMATS, Decoded, DecodeOptions, Fault, Undecodable
 from server.media.fetch import Fetcher
+from server.media.sandbox import Limits
 from server.media.workers import DecodeWorkers
 from server.metrics import Metrics
 from server.single_flight import SingleFlight
@@ -39,31 +48,33 @@ class MediaLoader:
         options: DecodeOptions,
         *,
         workers: int,
-        timeout_s: float,
+        limits: Limits,
         variant: str,
         metrics: Metrics,
     ) -> None:
         self._fetcher = fetcher
         self._options = options
         self._base_view = replace(options, grid_pinpoints=())
-        self._variant = blake3(variant.encode()).digest()
-        self._base_view_variant = blake3(f"{variant} base view".encode()).digest()
+        self._variant = variant
+        self._limits = limits
         self._metrics = metrics
         self._downloads: SingleFlight[bytes] = SingleFlight()
-        self._workers = DecodeWorkers(count=workers, timeout_s=timeout_s)
+        self._workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
-    async def load(self, url: str, *, low_detail: bool = False) -> LoadedImage:
+    async def load(
+        self, url: str, *, low_detail: bool = False, tenant: str = "", deadline: float | None = None
+    ) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
-        `low_detail` gives an anyres model the base view only; for others it changes nothing.
+        `low_detail` gives an anyres model the base view only; for others it changes nothing. What
+        is kept or shared of an image is kept and shared within its `tenant`. `deadline` is when
+        fetching ends, on the event loop's clock.
         """
         with self._metrics.stage("load"):
-            if url[:5].lower() == "data:":
-                data = await self._fetcher.fetch(url)
-            else:
-                data = await self._downloads.run(url, lambda: self._fetcher.fetch(url))
+            data = await self._fetch(url, tenant, deadline)
+            self._metrics.image_bytes.observe(len(data))
             base_view_only = low_detail and self._options.aspect_ratio == "anyres"
-            variant = self._base_view_variant if base_view_only else self._variant
+            variant = self._variant_key(tenant, base_view_only)
             if len(data) <= INLINE_HASH:
                 key = content_key(data, variant)
             else:
@@ -75,17 +86,44 @@ class MediaLoader:
         options = self._base_view if base_view_only else self._options
         try:
             result = await self._workers.run(data, options)
-        except (TimeoutError, ProcessExpired):
+        except TimeoutError:
+            raise ImageCorrupt(
+                f"The image could not be decoded within {self._limits.wall_s:g} seconds."
+            ) from None
+        except (ProcessExpired, BrokenProcessPool):
             raise ImageCorrupt("The image could not be decoded.") from None
         if isinstance(result, Undecodable):
             raise self._error(result)
-        self._metrics.observe_stage("decode", result.decode_s)
-        self._metrics.observe_stage("preprocess", result.preprocess_s)
+        self._note(result)
         return result
+
+    async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
+        if url[:5].lower() == "data:":
+            return await self._fetcher.fetch(url)
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout_at(deadline):
+                data = await self._downloads.run((tenant, url), lambda: self._fetcher.fetch(url))
+        except TimeoutError:
+            raise ImageFetchFailed(
+                "The request's images could not be fetched in the time that a request has."
+            ) from None
+        self._metrics.observe_stage("fetch", time.perf_counter() - started)
+        return data
+
+    def _variant_key(self, tenant: str, base_view_only: bool) -> bytes:
+        """Name all that shapes an embedding but the image, and who may share it (32 bytes)."""
+        return blake3(repr((self._variant, tenant, base_view_only)).encode()).digest()
 
     def close(self) -> None:
         """End the workers."""
         self._workers.close()
+
+    def _note(self, decoded: Decoded) -> None:
+        self._metrics.observe_stage("decode", decoded.decode_s)
+        self._metrics.observe_stage("preprocess", decoded.preprocess_s)
+        self._metrics.image_pixels.observe(decoded.image_size[0] * decoded.image_size[1])
+        self._metrics.images_decoded.labels(decoded.format).inc()
 
     def _error(self, refused: Undecodable) -> ImageError:
         size = f"{refused.width}x{refused.height}"

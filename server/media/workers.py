@@ -2,74 +2,146 @@
 
 import asyncio
 import multiprocessing
-from concurrent.futures import Future
+import os
+import signal
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from typing import Final
 
-from pebble import ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
-from server.media.decode import Decoded, DecodeOptions, Undecodable, decode, start_worker
+from server.media.decode import Decoded, DecodeOptions, Undecodable
+from server.media.sandbox import Limits, decode_within, start_worker
+from server.metrics import Metrics
 
 Verdict = Decoded | Undecodable
 
+# A worker that is lost with a task it had not begun, or between two tasks, says no more than this.
+LOST: Final = (BrokenProcessPool, RuntimeError)
+
 
 class DecodeWorkers:
-    """Runs `decode` in worker processes; each call has at most `timeout_s` seconds.
+    """Runs decodes in `count` worker processes and replaces those that die.
 
     No more images are handed over than there are workers. What waits does so here, where giving up
-    costs nothing: pebble would kill the worker that has taken a cancelled task.
+    costs nothing; what has begun is finished even if nobody waits for it any more.
     """
 
-    def __init__(self, *, count: int, timeout_s: float) -> None:
-        self._count = count
-        self._timeout_s = timeout_s
-        self._free = asyncio.Semaphore(count)
-        self._pool = self._start_pool()
+    def __init__(self, *, count: int, limits: Limits, metrics: Metrics) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._workers = {DecodeWorker(limits) for _ in range(count)}
+        # The worker used last comes first: its caches are warm.
+        self._free: asyncio.LifoQueue[DecodeWorker] = asyncio.LifoQueue()
+        for worker in self._workers:
+            self._free.put_nowait(worker)
+        self._busy: set[asyncio.Task[Verdict]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        metrics.decode_workers.set_function(self._count_alive)
 
     async def run(self, data: bytes, options: DecodeOptions) -> Verdict:
         """Decode one image.
 
         Raises `TimeoutError` where that took too long, `pebble.ProcessExpired` where the worker
-        died of it.
+        died of it. A worker killed from outside says nothing about the image, which gets a second
+        try: then it may have been the kernel, short of memory.
         """
         try:
             return await self._run(data, options)
-        except BrokenProcessPool:
+        except LOST:
+            return await self._run(data, options)
+        except ProcessExpired as expired:
+            if expired.exitcode != -signal.SIGKILL:
+                raise
             return await self._run(data, options)
 
     def close(self) -> None:
         """End the workers."""
-        self._pool.stop()
-        self._pool.join()
+        for task in self._busy:
+            task.cancel()
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join()
 
     async def _run(self, data: bytes, options: DecodeOptions) -> Verdict:
-        await self._free.acquire()
-        try:
-            scheduled = self._schedule(data, options)
-        except BaseException:
-            self._free.release()
-            raise
-        verdict = asyncio.wrap_future(scheduled)
+        worker = await self._free.get()
+        work = asyncio.create_task(self._use(worker, data, options))
+        self._busy.add(work)
+        work.add_done_callback(self._busy.discard)
         # Also when nobody waits any more: then an exception counts as seen, too.
-        verdict.add_done_callback(lambda done: done.cancelled() or done.exception())
-        verdict.add_done_callback(lambda _: self._free.release())
-        return await asyncio.shield(verdict)
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(work)
 
-    def _schedule(self, data: bytes, options: DecodeOptions) -> Future[Verdict]:
+    async def _use(self, worker: "DecodeWorker", data: bytes, options: DecodeOptions) -> Verdict:
         try:
-            return self._submit(data, options)
-        except RuntimeError:
-            # Pebble gives a pool up when its workers die while they are idle.
-            self._pool.stop()
-            self._pool = self._start_pool()
-            return self._submit(data, options)
+            return await worker.run(data, options)
+        except (TimeoutError, ProcessExpired, *LOST):
+            worker = self._replace(worker)
+            raise
+        finally:
+            self._free.put_nowait(worker)
 
-    def _submit(self, data: bytes, options: DecodeOptions) -> Future[Verdict]:
-        future: Future[Verdict] = self._pool.schedule(
-            decode, args=[data, options], timeout=self._timeout_s
+    def _replace(self, worker: "DecodeWorker") -> "DecodeWorker":
+        self._metrics.decode_workers_replaced.inc()
+        self._workers.remove(worker)
+        ending = asyncio.create_task(asyncio.to_thread(worker.end))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        replacement = DecodeWorker(self._limits)
+        self._workers.add(replacement)
+        return replacement
+
+    def _count_alive(self) -> int:
+        return sum(worker.alive for worker in self._workers)
+
+
+class DecodeWorker:
+    """One worker process, in a pool of its own.
+
+    In a shared pool a worker that dies with a task it has not yet acknowledged, or with the lock of
+    the pool's pipe, takes other images along.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._pool = ProcessPool(
+            max_workers=1,
+            initializer=start_worker,
+            initargs=[limits],
+            # Spawned, not forked: a fork of this process would inherit its threads' locks.
+            context=multiprocessing.get_context("spawn"),
         )
-        return future
+        self._pid = self._pool.schedule(os.getpid)
 
-    def _start_pool(self) -> ProcessPool:
-        # Spawned, not forked: a fork of this process would inherit its threads' locks.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPool(max_workers=self._count, initializer=start_worker, context=context)
+    @property
+    def alive(self) -> bool:
+        """Whether the process has started and not ended."""
+        if not self._pid.done() or self._pid.cancelled() or self._pid.exception():
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(self._pid.result(), 0)
+            return True
+        return False
+
+    async def run(self, data: bytes, options: DecodeOptions) -> Verdict:
+        """Decode one image, with the errors of `pebble.ProcessPool`."""
+        verdict: Verdict = await asyncio.wrap_future(
+            self._pool.schedule(
+                decode_within, args=[self._limits, data, options], timeout=self._limits.wall_s
+            )
+        )
+        return verdict
+
+    def stop(self) -> None:
+        """Begin to end the process."""
+        self._pool.stop()
+
+    def join(self) -> None:
+        """Wait until the process has ended."""
+        self._pool.join()
+
+    def end(self) -> None:
+        """End the process."""
+        self.stop()
+        self.join()

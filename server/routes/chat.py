@@ -19,6 +19,8 @@ from server.streaming import completion, events
 
 router = APIRouter()
 
+NOTES_HEADER: Final = "x-llava-image-notes"
+
 EXAMPLE: Final = {
     "model": "llava-tiny",
     "messages": [
@@ -32,19 +34,21 @@ EXAMPLE: Final = {
     ],
 }
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 404, 413, 429, 500, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
 }
 
 
 class EventStream(StreamingResponse):
     """A stream of events that gives back what the request held, however it ends."""
 
-    def __init__(self, content: AsyncIterator[bytes], held: AsyncExitStack) -> None:
+    def __init__(
+        self, content: AsyncIterator[bytes], held: AsyncExitStack, headers: dict[str, str]
+    ) -> None:
         super().__init__(
             content,
             media_type="text/event-stream",
             # Proxies must pass each event on at once.
-            headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+            headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
         )
         self._held = held
 
@@ -66,6 +70,7 @@ async def chat_completions(request: Request) -> Response:
     record = RequestRecord(f"chatcmpl-{request.state.request_id}", runtime.metrics)
     async with AsyncExitStack() as held:
         held.enter_context(record)
+        tenant = runtime.access.tenant(request.headers.get("authorization"))
         chat = parse_request(await request.body())
         record.model, record.stream = chat.model, bool(chat.stream)
         record.images = len(chat.images)
@@ -73,11 +78,16 @@ async def chat_completions(request: Request) -> Response:
         if runtime.pipeline is None:
             raise NotReady("The model is loading.")
         outputs = await unless_disconnected(
-            request.receive, runtime.pipeline.generate(chat, record)
+            request.receive, runtime.pipeline.generate(chat, record, tenant)
         )
         held.push_async_callback(outputs.aclose)
         if chat.stream:
             stream = events(outputs, chat.model, record, include_usage=chat.include_usage)
-            return EventStream(stream, held.pop_all())
+            return EventStream(stream, held.pop_all(), _notes(record))
         answer = await unless_disconnected(request.receive, completion(outputs, chat.model, record))
-        return Response(answer.model_dump_json(), media_type="application/json")
+        return Response(answer.model_dump_json(), 200, _notes(record), "application/json")
+
+
+def _notes(record: RequestRecord) -> dict[str, str]:
+    """Return the header that says what a client should know of its images."""
+    return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}

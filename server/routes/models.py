@@ -12,6 +12,7 @@ router = APIRouter()
 async def list_models(request: Request) -> ModelList:
     """List the one model that is served."""
     runtime: Runtime = request.app.state.runtime
+    runtime.access.tenant(request.headers.get("authorization"))
     model = Model(
         id=runtime.model_name, created=runtime.created, max_model_len=runtime.max_model_len
     )

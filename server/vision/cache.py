@@ -1,37 +1,73 @@
 """Finished image embeddings, kept by content key under a byte limit."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from cachetools import LRUCache
 from torch import Tensor
 
+from server.anyres import Size
 from server.metrics import Metrics
 from server.single_flight import SingleFlight
 
 
-class ImageEmbedsCache:
-    """A least-recently-used cache of image_embeds that computes each missing key once."""
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An image's image_embeds (num_image_tokens, hidden), and what the picture was.
+
+    `image_size` is (width, height) of the upright picture, `frames` how many the file holds.
+    """
+
+    image_embeds: Tensor
+    image_size: Size
+    frames: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the picture."""
+        return self.image_size[0] * self.image_size[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that keeping it takes."""
+        return self.image_embeds.nbytes
+
+
+class Measured(Protocol):
+    """What knows the memory that keeping it takes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes."""
+
+
+T = TypeVar("T", bound=Measured)
+
+
+class ImageEmbedsCache(Generic[T]):
+    """A least-recently-used cache under a byte limit that computes each missing key once."""
 
     def __init__(self, max_bytes: int, metrics: Metrics) -> None:
-        self._entries: LRUCache[str, Tensor] = LRUCache(max_bytes, getsizeof=lambda t: t.nbytes)
-        self._flights: SingleFlight[Tensor] = SingleFlight()
+        self._entries: LRUCache[str, T] = LRUCache(max_bytes, getsizeof=lambda image: image.nbytes)
+        self._flights: SingleFlight[T] = SingleFlight()
         self._metrics = metrics
 
-    async def get_or_compute(
-        self, key: str, compute: Callable[[], Coroutine[Any, Any, Tensor]]
-    ) -> Tensor:
-        """Return the image_embeds of `key`, from the cache or from `compute()`."""
-        image_embeds = self._entries.get(key)
+    async def get_or_compute(self, key: str, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the image of `key`, from the cache or from `compute()`."""
         self._metrics.image_cache_queries.inc()
-        if image_embeds is not None:
+        image = self._entries.get(key)
+        if image is not None:
             self._metrics.image_cache_hits.inc()
-            return image_embeds
-        image_embeds = await self._flights.run(key, compute)
-        self._keep(key, image_embeds)
-        return image_embeds
+            return image
+        self._metrics.image_cache_misses.inc()
+        image = await self._flights.run(key, compute)
+        self._keep(key, image)
+        return image
 
-    def _keep(self, key: str, image_embeds: Tensor) -> None:
-        if image_embeds.nbytes <= self._entries.maxsize:
-            self._entries[key] = image_embeds
+    def _keep(self, key: str, image: T) -> None:
+        if key not in self._entries and image.nbytes <= self._entries.maxsize:
+            before = len(self._entries)
+            self._entries[key] = image
+            self._metrics.image_cache_evictions.inc(before + 1 - len(self._entries))
         self._metrics.image_cache_bytes.set(self._entries.currsize)

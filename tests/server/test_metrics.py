@@ -24,6 +24,11 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:generation_tokens",
         "llava:image_cache_queries",
         "llava:image_cache_hits",
+        "llava:image_cache_misses",
+        "llava:image_cache_evictions",
+        "llava:images_decoded",
+        "llava:image_refusals",
+        "llava:decode_workers_replaced",
     }
     assert {name for name, kind in ours.items() if kind == "histogram"} == {
         "llava:time_to_first_token_seconds",
@@ -31,11 +36,14 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:e2e_request_latency_seconds",
         "llava:stage_seconds",
         "llava:vision_batch_size",
+        "llava:image_bytes",
+        "llava:image_pixels",
     }
     assert {name for name, kind in ours.items() if kind == "gauge"} >= {
         "llava:num_requests_running",
         "llava:num_requests_waiting",
         "llava:image_cache_bytes",
+        "llava:decode_workers",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import torch
+from PIL import Image
 from tokenizers import Tokenizer
 
 from server.checkpoint import Checkpoint
@@ -20,16 +21,19 @@ from server.errors import (
     ImageError,
     ImageFetchFailed,
     ImageFormatUnsupported,
+    ImageTooLarge,
     ImageUrlInvalid,
     InvalidValue,
     ModelNotFound,
     TooManyImages,
 )
 from server.generation import Generation
+from server.image_budget import ImageLimits
 from server.media.decode import DecodeOptions
 from server.media.fetch import Fetcher
 from server.media.image_processor import preprocess
 from server.media.load import MediaLoader
+from server.media.sandbox import Limits
 from server.metrics import Metrics
 from server.pipeline import Pipeline, _all
 from server.prompt.builder import PromptBuilder
@@ -38,7 +42,7 @@ from server.prompt.tokenizer import read_tokenizer
 from server.protocol.request import ChatCompletionRequest, parse_request
 from server.record import RequestRecord
 from server.vision.batcher import VisionBatcher
-from server.vision.cache import ImageEmbedsCache
+from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vision.tower import VisionModel
 from server.vision.weights import load_vision_model
 from tests.server.fake_engine import FakeEngine
@@ -52,6 +56,8 @@ from tests.server.vision.small import random_weights
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MAX_IMAGES = 3
+MAX_PIXELS = 1_500_000
+LIMITS = Limits(memory_bytes=2**31, cpu_s=20, wall_s=20)
 SAMPLING = Sampling(1, 0.0, 1.0, None, (), ignore_eos=False)
 IMAGE_TOKENS = 64
 
@@ -72,7 +78,7 @@ class Stages:
     media: MediaLoader
     vision: VisionBatcher
     metrics: Metrics
-    cache: ImageEmbedsCache = field(init=False)
+    cache: ImageEmbedsCache[EncodedImage] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cache = ImageEmbedsCache(100 * 1024 * 1024, self.metrics)
@@ -88,7 +94,9 @@ class Stages:
         tokenizer = read_tokenizer(self.checkpoint.path)
         return Pipeline(
             model_name="m",
-            max_images=MAX_IMAGES,
+            image_limits=ImageLimits(
+                max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
+            ),
             temperature=temperature,
             top_p=top_p,
             media=self.media,
@@ -126,7 +134,7 @@ def shared(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
         Fetcher(max_bytes=1_000_000, timeout_s=20),
         DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
         workers=1,
-        timeout_s=20,
+        limits=LIMITS,
         variant="",
         metrics=metrics,
     )
@@ -149,7 +157,7 @@ async def apart(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Sta
     metrics = Metrics()
     fetcher = Fetcher(max_bytes=1_000_000, timeout_s=60)
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
-    media = MediaLoader(fetcher, options, workers=1, timeout_s=20, variant="", metrics=metrics)
+    media = MediaLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
     yield Stages(checkpoint, media, vision, metrics)
     vision.close()
@@ -414,7 +422,7 @@ async def test_low_detail_gives_an_anyres_model_the_base_view(
         Fetcher(max_bytes=1_000_000, timeout_s=20),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
-        timeout_s=20,
+        limits=LIMITS,
         variant="",
         metrics=stages.metrics,
     )
@@ -719,3 +727,37 @@ async def test_when_the_first_error_comes_out_the_other_images_work_has_ended() 
     with pytest.raises(LookupError):
         await _all([slow(), broken()])
     assert released.is_set()
+
+
+async def test_the_images_of_a_request_have_a_limit_together(stages: Stages) -> None:
+    urls = [data_url(encoded(Image.new("1", (1000, 600), seed % 2))) for seed in range(3)]
+    pipeline = stages.pipeline(FakeEngine(ANSWER))
+    await answer(pipeline, asking(*urls[:2]))
+    before = sample(stages.metrics, "image_refusals_total", code="image_too_large")
+    with pytest.raises(ImageTooLarge, match="1800000 pixels together; the limit is 1500000"):
+        await answer(pipeline, asking(*urls))
+    after = sample(stages.metrics, "image_refusals_total", code="image_too_large")
+    assert after == before + 1
+
+
+async def test_tenants_share_no_image(stages: Stages) -> None:
+    pipeline = stages.pipeline(engine := FakeEngine(ANSWER))
+    before = stages.counts()
+    for tenant in ("a", "b", "a"):
+        async for _ in await pipeline.generate(asking(picture(77)), new_record(), tenant):
+            pass
+    moved = [after - b for after, b in zip(stages.counts(), before, strict=True)]
+    assert moved == [3, 2, 2, 2, 3]
+    first, second, third = [call.images[0].key for call in engine.calls]
+    assert first == third != second
+
+
+async def test_an_animation_is_noted(stages: Stages) -> None:
+    frames = [noise(20, 20, seed) for seed in range(3)]
+    gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    for _ in range(2):  # decoded, then known
+        record = new_record()
+        await answer(stages.pipeline(FakeEngine(ANSWER)), asking(data_url(gif)), record)
+        assert record.notes == [
+            "messages[0].content[0].image_url.url: the first of 3 frames was used"
+        ]

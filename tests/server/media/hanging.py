@@ -1,6 +1,7 @@
-"""Decode options that hold a decode worker until the test lets it go."""
+"""Decode options that hold a decode worker until the test lets it go, or do it harm."""
 
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -56,3 +57,29 @@ class HangingOptions:
     def release(self) -> None:
         """Let the worker go on."""
         self.go.write_text("")
+
+
+@dataclass
+class BusyOptions:
+    """Options whose pixel limit is computed forever."""
+
+    grid_pinpoints: tuple[Size, ...] = ()
+
+    @property
+    def max_pixels(self) -> int:
+        """Never return."""
+        while True:
+            pass
+
+
+@dataclass
+class CrashingOptions:
+    """Options that end the worker as a broken codec does."""
+
+    grid_pinpoints: tuple[Size, ...] = ()
+
+    @property
+    def max_pixels(self) -> int:
+        """Never return."""
+        os.kill(os.getpid(), signal.SIGSEGV)
+        raise AssertionError

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -24,12 +25,13 @@ from server.media.decode import DecodeOptions
 from server.media.fetch import Fetcher
 from server.media.image_processor import preprocess
 from server.media.load import INLINE_HASH, MediaLoader
+from server.media.sandbox import Limits
 from server.metrics import Metrics
-from tests.server.media.hanging import HangingOptions
+from tests.server.media.hanging import BusyOptions, CrashingOptions, HangingOptions
 from tests.server.origin import Answer, canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
 from tests.server.released import anyres_views, pinpoints
-from tests.server.samples import stage_count
+from tests.server.samples import sample, stage_count
 
 OPTIONS = DecodeOptions(96, "pad", 1_000_000)
 
@@ -40,6 +42,7 @@ def loading(
     *,
     workers: int = 1,
     timeout_s: float = 20,
+    cpu_s: int = 20,
     variant: str = "",
     metrics: Metrics | None = None,
 ) -> Iterator[MediaLoader]:
@@ -48,7 +51,7 @@ def loading(
         Fetcher(max_bytes=10_000_000, timeout_s=20),
         options,
         workers=workers,
-        timeout_s=timeout_s,
+        limits=Limits(memory_bytes=2**31, cpu_s=cpu_s, wall_s=timeout_s),
         variant=variant,
         metrics=metrics or Metrics(),
     )
@@ -211,19 +214,56 @@ async def test_a_failed_fetch_is_not_remembered(idle: MediaLoader) -> None:
 # Workers that hang, are killed, or whose client leaves.
 
 
-async def test_a_worker_killed_at_work_costs_one_image(tmp_path: Path) -> None:
+async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options()) as loader:
+    with loading(hanging.as_options(), metrics=(own := Metrics())) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         os.kill(worker, signal.SIGKILL)
+        assert await asyncio.to_thread(hanging.wait_for_worker) != worker
+        await asyncio.to_thread(hanging.release)
+        assert (await decoding).views.shape == (1, 96, 96, 3)
+        assert sample(own, "decode_workers_replaced_total") == 1
+        assert sample(own, "decode_workers") == 1
+
+
+async def test_an_image_that_costs_two_workers_is_refused(tmp_path: Path) -> None:
+    hanging = HangingOptions.make(tmp_path)
+    with loading(hanging.as_options()) as loader:
+        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        for _ in range(2):
+            os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
         with pytest.raises(ImageCorrupt) as caught:
             await decoding
         assert caught.value.message == "The image could not be decoded."
-        again = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        assert await asyncio.to_thread(hanging.wait_for_worker) != worker
-        await asyncio.to_thread(hanging.release)
-        assert (await again).views.shape == (1, 96, 96, 3)
+
+
+async def test_a_crash_in_a_codec_costs_one_image() -> None:
+    with loading(cast(DecodeOptions, CrashingOptions()), metrics=(own := Metrics())) as loader:
+        with pytest.raises(ImageCorrupt, match="could not be decoded"):
+            await loader.decode(encoded(noise(8, 8)))
+        assert sample(own, "decode_workers_replaced_total") == 1
+
+
+async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
+    with (
+        loading(cast(DecodeOptions, BusyOptions()), cpu_s=1, metrics=(own := Metrics())) as loader,
+        pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
+    ):
+        await loader.decode(encoded(noise(8, 8)))
+    assert sample(own, "decode_workers_replaced_total") == 1
+
+
+async def test_workers_killed_under_load_cost_nothing() -> None:
+    pictures = [encoded(noise(300, 200, seed)) for seed in range(60)]
+    others = set(multiprocessing.active_children())
+    with loading(workers=2) as loader:
+        decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
+        for done in (5, 25, 45):
+            await decoding[done]
+            (set(multiprocessing.active_children()) - others).pop().kill()
+        shapes = {each.views.shape for each in await asyncio.gather(*decoding)}
+    assert shapes == {(1, 96, 96, 3)}
 
 
 async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:

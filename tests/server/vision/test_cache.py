@@ -45,7 +45,7 @@ def figures(metrics: Metrics) -> tuple[float, float, float]:
 
 
 async def test_a_known_key_is_not_computed_again(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(10 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Encoding()
     first = await cache.get_or_compute("a", encoding)
     assert figures(metrics) == (1, 0, ENTRY)
     assert await cache.get_or_compute("a", encoding) is first
@@ -56,7 +56,7 @@ async def test_a_known_key_is_not_computed_again(metrics: Metrics) -> None:
 
 
 async def test_concurrent_equal_keys_compute_once(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(10 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Encoding()
     encoding.go.clear()
     tasks = [asyncio.create_task(cache.get_or_compute("a", encoding)) for _ in range(4)]
     await asyncio.sleep(0)
@@ -68,7 +68,7 @@ async def test_concurrent_equal_keys_compute_once(metrics: Metrics) -> None:
 
 
 async def test_the_byte_limit_evicts_the_least_recently_used(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(3 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](3 * ENTRY, metrics), Encoding()
     for key in ("a", "b", "c"):
         await cache.get_or_compute(key, encoding)
     assert figures(metrics) == (3, 0, 3 * ENTRY)
@@ -84,7 +84,7 @@ async def test_the_byte_limit_evicts_the_least_recently_used(metrics: Metrics) -
 
 
 async def test_a_large_entry_evicts_as_many_as_it_needs(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(3 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](3 * ENTRY, metrics), Encoding()
     for key in ("a", "b", "c"):
         await cache.get_or_compute(key, encoding)
     await cache.get_or_compute("large", Encoding(values=250))
@@ -94,7 +94,7 @@ async def test_a_large_entry_evicts_as_many_as_it_needs(metrics: Metrics) -> Non
 
 
 async def test_an_entry_larger_than_the_cache_is_not_kept(metrics: Metrics) -> None:
-    cache, encoding, large = ImageEmbedsCache(2 * ENTRY, metrics), Encoding(), Encoding(201)
+    cache, encoding, large = ImageEmbedsCache[Tensor](2 * ENTRY, metrics), Encoding(), Encoding(201)
     await cache.get_or_compute("a", encoding)
     for _ in range(2):
         assert len(await cache.get_or_compute("large", large)) == 201
@@ -105,14 +105,14 @@ async def test_an_entry_larger_than_the_cache_is_not_kept(metrics: Metrics) -> N
 
 
 async def test_an_entry_of_just_the_limit_is_kept(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](ENTRY, metrics), Encoding()
     for _ in range(2):
         await cache.get_or_compute("a", encoding)
     assert encoding.runs == 1
 
 
 async def test_failures_are_not_kept(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(10 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Encoding()
 
     async def fail() -> Tensor:
         raise LookupError("broken")
@@ -125,7 +125,7 @@ async def test_failures_are_not_kept(metrics: Metrics) -> None:
 
 
 async def test_a_waiter_that_leaves_leaves_the_work_to_the_others(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(10 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Encoding()
     encoding.go.clear()
     leaver, stayer = (asyncio.create_task(cache.get_or_compute("a", encoding)) for _ in range(2))
     await asyncio.sleep(0)
@@ -138,7 +138,7 @@ async def test_a_waiter_that_leaves_leaves_the_work_to_the_others(metrics: Metri
 
 
 async def test_when_all_waiters_leave_the_work_ends(metrics: Metrics) -> None:
-    cache, encoding = ImageEmbedsCache(10 * ENTRY, metrics), Encoding()
+    cache, encoding = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Encoding()
     encoding.go.clear()
     tasks = [asyncio.create_task(cache.get_or_compute("a", encoding)) for _ in range(2)]
     await encoding.begun.wait()
