@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check format clean
+.PHONY: help setup serve test fuzz soak check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -9,6 +9,8 @@ HOST = 127.0.0.1
 PORT = 8000
 MODEL = llava-tiny
 ARGS =
+FUZZ_S = 600
+SOAK_REQUESTS = 10000
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
@@ -31,6 +33,12 @@ serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=�
 
 test: setup ## run the tests, with the real engine [ARGS=…]
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
+	@FUZZ_S=$(FUZZ_S) FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_fuzz.py
+
+soak: setup ## send many new images to a real server and watch its memory [SOAK_REQUESTS=10000]
+	@SOAK_REQUESTS=$(SOAK_REQUESTS) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_soak.py
 
 check: setup ## check format, lint, types, import contracts, scripts and Dockerfiles
 	$(BIN)/ruff format --check

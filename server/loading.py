@@ -35,6 +35,9 @@ from server.vision.tower import VisionModel
 from server.vision.weights import load_vision_model, stores_image_newline
 from server.vision_config import ImageConfig
 
+CACHED_IMAGES: Final = 1000
+MAX_IMAGE_CACHE_BYTES: Final = 2**30
+
 # Two at least: one slow image must not hold up all others.
 MIN_DECODE_WORKERS: Final = 2
 MAX_DECODE_WORKERS: Final = 8
@@ -107,7 +110,9 @@ def _connect(
         top_p=checkpoint.text.top_p,
         media=media,
         vision=vision,
-        cache=ImageEmbedsCache(settings.image_cache_bytes, metrics),
+        cache=ImageEmbedsCache(
+            settings.image_cache_bytes or _default_image_cache_bytes(checkpoint), metrics
+        ),
         prompt=prompt,
         engine=engine,
         metrics=metrics,
@@ -192,6 +197,13 @@ def _accelerator(settings: Settings) -> str:
     if settings.accelerator != "auto":
         return settings.accelerator
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _default_image_cache_bytes(checkpoint: Checkpoint) -> int:
+    """Return room for a thousand images of the model, within reason."""
+    rows = checkpoint.max_image_tokens * checkpoint.vision.text_hidden_size
+    itemsize: int = getattr(torch, checkpoint.dtype).itemsize
+    return min(CACHED_IMAGES * rows * itemsize, MAX_IMAGE_CACHE_BYTES)
 
 
 def _default_workers() -> int:

@@ -113,8 +113,10 @@ class Settings(BaseSettings):
     vision_threads: PositiveInt | None = Field(
         None, description="CPU threads of the tower; default: the CPU cores less one"
     )
-    image_cache_mib: PositiveFloat = Field(
-        256.0, description="memory for finished image embeddings, in MiB"
+    image_cache_mib: PositiveFloat | None = Field(
+        None,
+        description="memory for finished image embeddings, in MiB; default: a thousand images of"
+        " the model, at most 1024",
     )
 
     max_model_len: PositiveInt | None = Field(
@@ -163,6 +165,6 @@ class Settings(BaseSettings):
         return self.decode_memory_mib * MIB
 
     @property
-    def image_cache_bytes(self) -> int:
-        """Memory for finished image embeddings in bytes."""
-        return int(self.image_cache_mib * MIB)
+    def image_cache_bytes(self) -> int | None:
+        """Memory for finished image embeddings in bytes, if it was set."""
+        return None if self.image_cache_mib is None else int(self.image_cache_mib * MIB)

@@ -77,6 +77,13 @@ class RunningServer:
             below |= {pid for pid, parent in parents.items() if parent in below}
         return {pid: names[pid] for pid in below - {self.process.pid}}
 
+    def memory_mib(self) -> float:
+        """Return the resident memory of the server's own process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found, status
+        return int(found[1]) / 1024
+
     def engine_pid(self) -> int:
         """Return the process that runs vLLM's scheduler."""
         return next(pid for pid, name in self.children().items() if "EngineCore" in name)

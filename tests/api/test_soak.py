@@ -1,0 +1,45 @@
+"""Many requests with new images each: memory stays where it was.
+
+`make soak` sends 10,000 (`SOAK_REQUESTS`); the suite fewer.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import httpx
+from PIL import Image
+
+from tests.api.pictures import body, encoded, image_part, text_part, user
+from tests.api.running import RunningServer
+
+REQUESTS = int(os.environ.get("SOAK_REQUESTS", "1500"))
+CLIENTS = 16
+GROWTH = 1.10
+
+
+def pictures(count: int) -> Iterator[bytes]:
+    """Return pictures that no cache knows."""
+    for number in range(count):
+        image = Image.new("RGB", (96, 96), (number % 251, number // 251 % 251, 99))
+        yield encoded(image)
+
+
+async def test_memory_is_flat(server: RunningServer, http_async: httpx.AsyncClient) -> None:
+    images = pictures(REQUESTS)
+    sent = 0
+    after_first_tenth = 0.0
+
+    async def client() -> None:
+        nonlocal sent, after_first_tenth
+        for image in images:
+            request = body(user(image_part(image), text_part("Describe it.")), max_tokens=1)
+            (await http_async.post("/v1/chat/completions", json=request)).raise_for_status()
+            sent += 1
+            if sent == REQUESTS // 10:
+                after_first_tenth = server.memory_mib()
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    print(f"resident: {after_first_tenth:.0f} MiB, at the end {server.memory_mib():.0f} MiB")
+    assert sent == REQUESTS
+    assert server.memory_mib() < after_first_tenth * GROWTH
