@@ -77,12 +77,13 @@ def _connect(
 ) -> Pipeline:
     fetcher = Fetcher(max_bytes=settings.max_image_bytes, timeout_s=settings.fetch_timeout_s)
     stack.push_async_callback(fetcher.close)
+    decode_options = _decode_options(settings, checkpoint.image)
     media = MediaLoader(
         fetcher,
-        _decode_options(settings, checkpoint.image),
+        decode_options,
         workers=settings.decode_workers or min(_spare_cores(), MAX_DECODE_WORKERS),
         timeout_s=settings.decode_timeout_s,
-        variant=f"{checkpoint!r} fast_jpeg={settings.fast_jpeg}",
+        variant=f"{checkpoint!r} {decode_options!r}",
         metrics=metrics,
     )
     stack.callback(media.close)
@@ -114,6 +115,9 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
         grid_pinpoints=image.grid_pinpoints,
         pad_color=image.pad_color,
         fast_jpeg=settings.fast_jpeg,
+        alpha_color=settings.alpha_rgb,
+        max_frames=settings.max_image_frames,
+        animated_images=settings.animated_images,
     )
 
 
