@@ -20,7 +20,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """
     transform = _transform(image.mode, profile) if profile else None
     if transform is None and image.mode == "LAB":
-        transform = _to_srgb_transform(ImageCms.createProfile("LAB"), "LAB")
+        transform = _to_srgb_transform(
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB"
+        )
     if transform is None:
         return image
     if image.mode == "RGB":
@@ -41,9 +43,7 @@ def _transform(mode: str, data: bytes) -> ImageCms.ImageCmsTransform | None:
         return None
 
 
-def _to_srgb_transform(
-    profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, mode: str
-) -> ImageCms.ImageCmsTransform:
+def _to_srgb_transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
     return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
 
 
