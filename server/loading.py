@@ -84,16 +84,17 @@ def _connect(
 ) -> Pipeline:
     fetcher = Fetcher(max_bytes=settings.max_image_bytes, timeout_s=settings.fetch_timeout_s)
     stack.push_async_callback(fetcher.close)
+    decode_options = _decode_options(settings, checkpoint.image)
     media = MediaLoader(
         fetcher,
-        _decode_options(settings, checkpoint.image),
+        decode_options,
         workers=settings.decode_workers or _default_workers(),
         limits=Limits(
             memory_bytes=settings.decode_memory_bytes,
             cpu_s=settings.decode_cpu_s,
             wall_s=settings.decode_timeout_s,
         ),
-        variant=f"{checkpoint!r} fast_jpeg={settings.fast_jpeg}",
+        variant=f"{checkpoint!r} {decode_options!r}",
         metrics=metrics,
     )
     stack.callback(media.close)
@@ -131,6 +132,9 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
         grid_pinpoints=image.grid_pinpoints,
         pad_color=image.pad_color,
         fast_jpeg=settings.fast_jpeg,
+        alpha_color=settings.alpha_rgb,
+        max_frames=settings.max_image_frames,
+        animated_images=settings.animated_images,
     )
 
 

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from PIL import ImageColor
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -24,6 +32,13 @@ def _items(text: Any) -> list[Any]:
 
 
 CommaSeparated = BeforeValidator(_split)
+
+
+def _opaque_color(name: str) -> str:
+    """Refuse what is no colour that Pillow knows, or one with alpha."""
+    if len(ImageColor.getrgb(name)) != 3:
+        raise ValueError("must be opaque")
+    return name
 
 
 class Settings(BaseSettings):
@@ -91,6 +106,13 @@ class Settings(BaseSettings):
     request_fetch_timeout_s: PositiveFloat = Field(
         30.0, description="time to fetch all images of one request, in seconds"
     )
+    max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
+    animated_images: Literal["first", "refuse"] = Field(
+        "first", description="of an animated image, show the first frame, or refuse it"
+    )
+    alpha_color: Annotated[str, AfterValidator(_opaque_color)] = Field(
+        "white", description="what lies behind transparent images: #rrggbb or a colour's name"
+    )
     fetch_timeout_s: PositiveFloat = Field(
         10.0, description="time to fetch one http(s) image, in seconds"
     )
@@ -153,6 +175,12 @@ class Settings(BaseSettings):
     def max_image_pixels(self) -> int:
         """Largest image in pixels."""
         return int(self.max_image_megapixels * 1_000_000)
+
+    @property
+    def alpha_rgb(self) -> tuple[int, int, int]:
+        """What lies behind transparent images."""
+        red, green, blue = ImageColor.getrgb(self.alpha_color)[:3]
+        return red, green, blue
 
     @property
     def max_request_pixels(self) -> int:

@@ -1,16 +1,19 @@
 """From encoded bytes to views, in a decode worker: Pillow's codecs stay out of the server."""
 
-import io
 import time
+import warnings
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Literal
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile
 
 from server.anyres import Size
+from server.media.color import WHITE, to_rgb
 from server.media.draft import draft_scale
+from server.media.formats import open_image, sniff
+from server.media.frames import ANIMATED, count_frames
+from server.media.header import has_huge_tiles, webp_size
 from server.media.image_processor import (
     PAD_COLOR,
     Color,
@@ -18,13 +21,9 @@ from server.media.image_processor import (
     preprocess,
     preprocess_anyres,
 )
+from server.media.orientation import LYING, turn
+from server.media.whole import is_whole
 from server.vision_config import AspectRatio
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
-
-# EXIF orientations that lie on their side.
-ORIENTATION: Final = 0x0112
-LYING: Final = range(5, 9)
 
 
 class Fault(StrEnum):
@@ -34,6 +33,9 @@ class Fault(StrEnum):
     CORRUPT = "corrupt"
     PIXELS = "pixels"
     SHAPE = "shape"
+    FRAMES = "frames"
+    ANIMATED = "animated"
+    MEMORY = "memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,17 @@ class DecodeOptions:
     grid_pinpoints: tuple[Size, ...] = ()
     pad_color: Color = PAD_COLOR
     fast_jpeg: bool = True
+    alpha_color: Color = WHITE
+    max_frames: int = 1000
+    animated_images: Literal["first", "refuse"] = "first"
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """Views of one image, uint8 (num_views, size, size, 3), and what they took in seconds.
 
-    `image_size` is that of the upright image.
+    `image_size` is that of the upright image, `frames` counts what the file holds, though only the
+    first is shown.
     """
 
     views: Pixels
@@ -63,7 +69,7 @@ class Decoded:
     decode_s: float
     preprocess_s: float
     format: str
-    frames: int = 1
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,74 +84,94 @@ class Undecodable:
 def decode(data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
     """Decode and preprocess one image. Never raises for bad data: the verdict is the result."""
     started = time.perf_counter()
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception:  # codecs raise whatever they like on damaged headers
+    image_format = sniff(data)
+    if image_format is None:
         return Undecodable(Fault.FORMAT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about metadata; the verdict is ours
+        size = webp_size(data) if image_format == "WEBP" else (0, 0)
+        if size[0] * size[1] > options.max_pixels:  # libwebp allocates when it opens
+            return Undecodable(Fault.PIXELS, *size)
+        try:
+            image = open_image(data, image_format)
+            size = image.size
+            frames = count_frames(data, image, image_format, options.max_frames)
+            fault = _header_fault(image, image_format, frames, options)
+            if fault is None and not is_whole(data, image_format):
+                fault = Fault.CORRUPT
+            if fault is not None:
+                return Undecodable(fault, *size)
+            image_size, rgb = _load(image, image_format, options)
+            decoded = time.perf_counter()
+            views = _views(rgb, image_size, options)
+        except Exception as error:  # codecs raise whatever they like on damaged data
+            return Undecodable(_fault(error), *size)
+    done = time.perf_counter()
+    return Decoded(views, image_size, decoded - started, done - decoded, image_format, frames)
+
+
+def _header_fault(
+    image: ImageFile.ImageFile, image_format: str, frames: int, options: DecodeOptions
+) -> Fault | None:
+    """Return what refuses an image before any pixel is decoded."""
     width, height = image.size
-    if width * height > options.max_pixels:
-        return Undecodable(Fault.PIXELS, width, height)
+    if not (width and height):
+        return Fault.CORRUPT
+    if width * height > options.max_pixels or has_huge_tiles(image, options.max_pixels):
+        return Fault.PIXELS
     if not _has_usable_shape(width, height, options):
-        return Undecodable(Fault.SHAPE, width, height)
-    try:
-        image_size = _upright_size(image)
-        rgb = _load_rgb(image, _scale(image_size, options))
-        decoded = time.perf_counter()
-        views = _views(rgb, image_size, options)
-    except Exception:
-        return Undecodable(Fault.CORRUPT, width, height)
-    return Decoded(
-        views,
-        image_size,
-        decoded - started,
-        time.perf_counter() - decoded,
-        image.format or "",
-        getattr(image, "n_frames", 1),
-    )
+        return Fault.SHAPE
+    if frames > options.max_frames:
+        return Fault.FRAMES
+    if frames > 1 and image_format in ANIMATED and options.animated_images == "refuse":
+        return Fault.ANIMATED
+    return None
+
+
+def _fault(error: Exception) -> Fault:
+    out_of_memory = isinstance(error, MemoryError) or "out of memory" in str(error)
+    return Fault.MEMORY if out_of_memory else Fault.CORRUPT
 
 
 def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
-    """Tell whether padding or resizing keeps the picture within the pixel limit."""
-    shorter, longer = min(width, height), max(width, height)
-    if options.aspect_ratio == "pad":
-        return longer * longer <= max(options.max_pixels, 4096 * 4096)
-    if options.aspect_ratio == "anyres":
+    """Tell whether resizing keeps the picture within the pixel limit."""
+    if options.aspect_ratio != "square":
         return True  # no side grows beyond its target
+    shorter, longer = min(width, height), max(width, height)
     return options.size * options.size * longer <= options.max_pixels * shorter
 
 
-def _upright_size(image: Image.Image) -> Size:
-    """Return the size that the image will have once `exif_transpose` has turned it."""
-    width, height = image.size
-    return (height, width) if image.getexif().get(ORIENTATION) in LYING else (width, height)
+def _load(
+    image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
+) -> tuple[Size, Image.Image]:
+    """Decode the (first) frame, upright, as RGB; a JPEG perhaps scaled down.
+
+    Returns the size of the full upright image with it.
+    """
+    full_size = image.size
+    if image_format == "JPEG" and options.fast_jpeg:
+        _scale_down(image, _turned(full_size, turn(image, image_format)), options)
+    scaled = image.size != full_size
+    image.load()
+    transpose = turn(image, image_format)
+    rgb = to_rgb(image, options.alpha_color)
+    if transpose is not None:
+        rgb = rgb.transpose(transpose)
+    return _turned(full_size, transpose) if scaled else rgb.size, rgb
 
 
-def _scale(image_size: Size, options: DecodeOptions) -> int:
-    if not options.fast_jpeg:
-        return 1
-    return draft_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)
+def _scale_down(image: ImageFile.ImageFile, image_size: Size, options: DecodeOptions) -> None:
+    """Have a JPEG decoded at the scale that its view allows."""
+    scale = draft_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)
+    if scale > 1:
+        image.draft("RGB", (image.width // scale, image.height // scale))
+
+
+def _turned(size: Size, transpose: Image.Transpose | None) -> Size:
+    return (size[1], size[0]) if transpose in LYING else size
 
 
 def _views(image: Image.Image, image_size: Size, options: DecodeOptions) -> Pixels:
     if options.aspect_ratio == "anyres":
         return preprocess_anyres(image, options.size, options.grid_pinpoints, image_size)
     return preprocess(image, options.size, options.aspect_ratio, options.pad_color)
-
-
-def _load_rgb(image: Image.Image, scale: int) -> Image.Image:
-    """Decode the (first) frame, a JPEG scaled down by `scale`, upright, alpha on white, as RGB."""
-    if scale > 1:
-        image.draft("RGB", (image.width // scale, image.height // scale))
-    image.load()
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = _eight_bits(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to its range; Pillow's own conversion would clip it to white."""
-    return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))

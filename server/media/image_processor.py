@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from server.anyres import Size, fit, select_best_resolution
+from server.media.padding import paste_centred, resize_padded
 from server.vision_config import CLIP_MEAN, CLIP_STD, ImageConfig
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,8 +36,9 @@ def preprocess(
     Returns uint8 of shape (1, size, size, 3).
     """
     if aspect_ratio == "pad":
-        image = expand2square(image, pad_color)
-    view = center_crop(resize_shortest_edge(image, size), size)
+        view = resize_padded(image, size, pad_color)
+    else:
+        view = center_crop(resize_shortest_edge(image, size), size)
     return np.asarray(view)[np.newaxis]
 
 
@@ -58,19 +60,6 @@ def preprocess_anyres(
         resized = image.resize(fit(image_size, resolution), Image.Resampling.BICUBIC)
         views.extend(divide_to_patches(paste_centred(resized, resolution, (0, 0, 0)), size))
     return np.stack([np.asarray(view) for view in views])
-
-
-def expand2square(image: Image.Image, color: Color = PAD_COLOR) -> Image.Image:
-    """Paste an image centred on a square of its longer side (released LLaVA code)."""
-    side = max(image.size)
-    return image if image.width == image.height else paste_centred(image, (side, side), color)
-
-
-def paste_centred(image: Image.Image, size: Size, color: Color) -> Image.Image:
-    """Paste an image on a larger one; of an odd rest the smaller half lies above and left."""
-    canvas = Image.new("RGB", size, color)
-    canvas.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
-    return canvas
 
 
 def divide_to_patches(image: Image.Image, size: int) -> Iterator[Image.Image]:

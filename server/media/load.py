@@ -16,8 +16,9 @@ from server.errors import (
     ImageFormatUnsupported,
     ImageTooLarge,
 )
-from server.media.decode import FORMATS, Decoded, DecodeOptions, Fault, Undecodable
+from server.media.decode import Decoded, DecodeOptions, Fault, Undecodable
 from server.media.fetch import Fetcher
+from server.media.formats import FORMATS
 from server.media.sandbox import Limits
 from server.media.workers import DecodeWorkers
 from server.metrics import Metrics
@@ -139,6 +140,13 @@ class MediaLoader:
                 return ImageTooLarge(f"The image has {size} pixels; the limit is {limit} in all.")
             case Fault.SHAPE:
                 return ImageTooLarge(f"The image is too oblong: {size} pixels.")
+            case Fault.FRAMES:
+                limit = self._options.max_frames
+                return ImageTooLarge(f"The image has more than {limit} frames.")
+            case Fault.ANIMATED:
+                return ImageFormatUnsupported("Animated images are not accepted.")
+            case Fault.MEMORY:
+                return ImageTooLarge("Decoding the image takes more memory than allowed.")
 
 
 def content_key(data: bytes, variant: bytes) -> str:

@@ -4,9 +4,10 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from server.anyres import Size
+from server.media.color import WHITE
 from server.media.decode import DecodeOptions
 from server.media.image_processor import PAD_COLOR, Color
 from server.vision_config import AspectRatio
@@ -27,6 +28,9 @@ class HangingOptions:
     grid_pinpoints: tuple[Size, ...] = ()
     pad_color: Color = PAD_COLOR
     fast_jpeg: bool = True
+    alpha_color: Color = WHITE
+    max_frames: int = 1000
+    animated_images: Literal["first", "refuse"] = "first"
     released: bool = False
 
     @classmethod

@@ -14,7 +14,14 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
 
-from server.media.image_processor import PAD_COLOR, expand2square, preprocess, preprocess_anyres
+from server.media.image_processor import (
+    PAD_COLOR,
+    center_crop,
+    preprocess,
+    preprocess_anyres,
+    resize_shortest_edge,
+)
+from server.media.padding import paste_centred
 from tests.server.pictures import noise
 from tests.server.released import PINPOINTS, anyres_views, pinpoints
 
@@ -36,6 +43,17 @@ def square(pixels: Pixels) -> Pixels:
     top, left = (side - height) // 2, (side - width) // 2
     padded[top : top + height, left : left + width] = pixels
     return padded
+
+
+def expand2square(image: Image.Image, color: tuple[int, int, int]) -> Image.Image:
+    """Hold the whole square, as the released code does."""
+    return paste_centred(image, (max(image.size), max(image.size)), color)
+
+
+def padded_view(image: Image.Image, size: int, color: tuple[int, int, int]) -> Pixels:
+    """Preprocess with the whole square in hand."""
+    resized = resize_shortest_edge(expand2square(image, color), size)
+    return np.asarray(center_crop(resized, size))
 
 
 def reference(processor: Any, image: Image.Image) -> Pixels:
@@ -76,12 +94,10 @@ def test_pad_color_is_the_mean_cut_to_integers() -> None:
         ((7, 7), (0, 0, 7, 7)),
     ],
 )
-def test_expand2square_places_the_image(
-    size: tuple[int, int], box: tuple[int, int, int, int]
-) -> None:
+def test_padding_is_centred(size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
     image = noise(*size)
-    padded = expand2square(image)
-    assert padded.size == (max(size), max(size))
+    padded = expand2square(image, PAD_COLOR)
+    assert preprocess(image, max(size), "pad").tolist() == [np.asarray(padded).tolist()]
     assert np.array_equal(np.asarray(padded.crop(box)), np.asarray(image))
     around = np.ones((max(size), max(size)), dtype=bool)
     around[box[1] : box[3], box[0] : box[2]] = False
@@ -172,3 +188,43 @@ def test_the_base_view_alone_is_the_first_of_all(shape: tuple[int, int]) -> None
 def test_padding_takes_the_colour_it_is_told() -> None:
     views = preprocess(Image.new("RGB", (48, 24), "red"), 48, "pad", (1, 2, 3))
     assert views[0, 0, 0].tolist() == [1, 2, 3]
+
+
+COLORS = st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
+
+
+@settings(max_examples=150)
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 120), COLORS)
+def test_padding_needs_no_square(
+    width: int, height: int, size: int, color: tuple[int, int, int]
+) -> None:
+    image = noise(width, height)
+    (view,) = preprocess(image, size, "pad", color)
+    assert np.array_equal(view, padded_view(image, size, color))
+
+
+@pytest.mark.parametrize("shape", [(1, 3001), (3001, 1), (700, 3000), (3000, 701), (2999, 3000)])
+def test_padding_in_bands_leaves_no_seams(shape: tuple[int, int]) -> None:
+    image = noise(*shape)
+    (view,) = preprocess(image, 336, "pad", (255, 1, 128))
+    assert np.array_equal(view, padded_view(image, 336, (255, 1, 128)))
+
+
+@pytest.mark.parametrize("shape", [(1, 3001), (40, 3000), (700, 3000), (2999, 3000)])
+def test_padding_that_is_left_out_is_padding(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.media.padding.LONG", 100)
+    image = noise(*shape)
+    (view,) = preprocess(image, 96, "pad", (255, 1, 128))
+    difference = view.astype(int) - padded_view(image, 96, (255, 1, 128))
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 0.001
+
+
+@pytest.mark.parametrize("shape", [(60_000, 20), (20, 60_000)])
+def test_a_very_oblong_image_is_padded(shape: tuple[int, int]) -> None:
+    (view,) = preprocess(Image.new("RGB", shape, "red"), 96, "pad", (0, 0, 0))
+    strip = view[47:49] if shape[0] > shape[1] else view[:, 47:49]
+    assert strip[..., 0].any()
+    assert not view[0, 0].any()
