@@ -59,7 +59,7 @@ def _open(data: bytes, image_format: str) -> ImageFile.ImageFile:
 def _scaled_key(key: Any, depth: int) -> Any:
     """Scale a PNG's transparent colour, which has the file's bits, as Pillow scales its pixels."""
     if isinstance(key, int) and depth < 8:
-        return key * 255 // (2**depth - 1)
+        return min(255, key * 255 // (2**depth - 1))  # of 1 bit Pillow does so itself
     if isinstance(key, tuple) and depth == 16:
         return tuple(value >> 8 for value in key)
     return key

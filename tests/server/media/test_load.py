@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -100,11 +101,10 @@ async def test_images_decode_side_by_side(loader: MediaLoader) -> None:
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        (b"", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF"),
-        (b"text", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF"),
+        (b"", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
+        (b"text", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
         (encoded(noise(50, 50), "JPEG")[:1000], ImageCorrupt, "damaged or cut short"),
         (encoded(Image.new("1", (1001, 1000))), ImageTooLarge, "1001x1000 pixels; .* 1000000 in"),
-        (encoded(Image.new("1", (5000, 1))), ImageTooLarge, "too oblong: 5000x1 pixels"),
     ],
 )
 async def test_verdicts_become_errors(
@@ -115,6 +115,35 @@ async def test_verdicts_become_errors(
         await loader.decode(data)
     assert type(caught.value) is kind
     assert stage_count(metrics, "decode") == before
+
+
+FRAMES = [noise(8, 8, seed) for seed in range(3)]
+ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "kind", "message"),
+    [
+        (
+            DecodeOptions(96, "square", 1_000_000),
+            encoded(Image.new("1", (5000, 1))),
+            ImageTooLarge,
+            "too oblong: 5000x1 pixels",
+        ),
+        (replace(OPTIONS, max_frames=2), ANIMATION, ImageTooLarge, "more than 2 frames"),
+        (
+            replace(OPTIONS, animated_images="refuse"),
+            ANIMATION,
+            ImageFormatUnsupported,
+            "Animated images are not accepted",
+        ),
+    ],
+)
+async def test_options_become_errors(
+    options: DecodeOptions, data: bytes, kind: type[ApiError], message: str
+) -> None:
+    with loading(options) as loader, pytest.raises(kind, match=message):
+        await loader.decode(data)
 
 
 async def test_load_names_content(idle: MediaLoader) -> None:
