@@ -260,11 +260,10 @@ def test_a_broken_exif_block_says_nothing(image_format: str, exif: bytes) -> Non
     image = photo(60, 40)
     if image_format == "AVIF":  # Pillow looks at what it writes
         sound = Image.Exif()
-        sound[0x0112] = 1
-        block = sound.tobytes()[6:]
+        sound[0x010E] = "a description"
         data = encoded(image, "AVIF", exif=sound)
-        assert block in data
-        data = data.replace(block, (exif + bytes(len(block)))[: len(block)])
+        at = data.index(b"Exif\0\0MM") + 6
+        data = data[:at] + exif.ljust(32, b"\xff") + data[at + 32 :]
     else:
         data = encoded(image, image_format, exif=b"Exif\0\0" + exif)
     assert distance(views(data), preprocess(image, 96, "pad")) < 60
@@ -300,7 +299,7 @@ def test_scaled_decoding_of_a_photograph_stays_close(
     assert difference.mean() < 0.5
 
 
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "JPEG": ("JPEG", {}),
     "progressive": ("JPEG", {"progressive": True}),
     "PNG": ("PNG", {}),
