@@ -21,6 +21,8 @@ LIMITS = (
     *("--max-image-mib", str(MAX_IMAGE_MIB)),
     *("--max-image-megapixels", str(MAX_MEGAPIXELS)),
     *("--cpu-kv-cache-gib", "1"),
+    *("--fetch-allow-networks", "127.0.0.0/8"),
+    *("--fetch-allow-ports", "any"),
 )
 
 
