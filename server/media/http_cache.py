@@ -8,8 +8,7 @@ from weakref import WeakValueDictionary
 
 import httpx
 from cachetools import LRUCache
-from hishel import Entry, Headers, Request, Response
-from hishel._core._storages._async_base import AsyncBaseStorage
+from hishel import AsyncBaseStorage, Entry, Headers, Request, Response
 from hishel.httpx import AsyncCacheTransport
 
 # What an entry's objects take besides their text, roughly.

@@ -1,5 +1,7 @@
 """Which URLs are refused, in every spelling, and what each setting allows."""
 
+# ruff: noqa: RUF001
+
 from typing import Any
 
 import httpx
