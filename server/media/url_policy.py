@@ -15,6 +15,7 @@ from server.errors import ImageUrlForbidden, ImageUrlInvalid
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_PORT: Final = 65535
 MAX_NAME: Final = 253
+MAX_URL: Final = 65536  # httpx's own limit
 
 # Clouds hand out credentials behind these; the addresses are refused, too.
 METADATA_NAMES: Final = (
@@ -98,8 +99,10 @@ class UrlPolicy:
 def refuse_odd_characters(url: str) -> None:
     """Refuse what some readers of URLs drop or take for something else.
 
-    Raises `ImageUrlForbidden`.
+    Raises `ImageUrlForbidden`, or `ImageUrlInvalid` where there is too much to look at.
     """
+    if len(url) > MAX_URL:  # looked at letter by letter, so that a body's length would take time
+        raise ImageUrlInvalid("The image URL is too long.")
     if "\\" in url:
         raise ImageUrlForbidden("The image URL must not hold a backslash.")
     if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in url):
