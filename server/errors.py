@@ -9,6 +9,7 @@ ApiError                        500 internal_error
 │   ├── TooManyImages               too_many_images
 │   └── ImageError
 │       ├── ImageUrlInvalid         image_url_invalid
+│       ├── ImageUrlForbidden       image_url_forbidden
 │       ├── ImageFetchFailed        image_fetch_failed
 │       ├── ImageTooLarge           image_too_large
 │       ├── ImageFormatUnsupported  image_format_unsupported
@@ -99,9 +100,15 @@ class ImageError(InvalidRequest):
 
 
 class ImageUrlInvalid(ImageError):
-    """Neither a well-formed http(s) URL nor a well-formed base64 `data:` URL."""
+    """No well-formed http(s), `file:` or base64 `data:` URL."""
 
     code = "image_url_invalid"
+
+
+class ImageUrlForbidden(ImageError):
+    """A URL that leads, or may lead, to where this server fetches no images from."""
+
+    code = "image_url_forbidden"
 
 
 class ImageFetchFailed(ImageError):

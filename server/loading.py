@@ -19,6 +19,7 @@ from server.image_budget import ImageLimits
 from server.media.decode import DecodeOptions
 from server.media.fetch import Fetcher
 from server.media.load import MediaLoader
+from server.media.options import FetchOptions
 from server.media.sandbox import Limits
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -82,7 +83,7 @@ def _connect(
     prompt: PromptBuilder,
     stack: AsyncExitStack,
 ) -> Pipeline:
-    fetcher = Fetcher(max_bytes=settings.max_image_bytes, timeout_s=settings.fetch_timeout_s)
+    fetcher = Fetcher(_fetch_options(settings))
     stack.push_async_callback(fetcher.close)
     decode_options = _decode_options(settings, checkpoint.image)
     media = MediaLoader(
@@ -122,6 +123,24 @@ def _connect(
 
 def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:
     return prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode)
+
+
+def _fetch_options(settings: Settings) -> FetchOptions:
+    return FetchOptions(
+        max_bytes=settings.max_image_bytes,
+        timeout_s=settings.fetch_timeout_s,
+        connect_timeout_s=settings.fetch_connect_timeout_s,
+        read_timeout_s=settings.fetch_read_timeout_s,
+        allow_networks=settings.fetch_allow_networks,
+        allow_ports=settings.fetch_allow_ports,
+        allow_domains=settings.fetch_allow_domains,
+        deny_domains=settings.fetch_deny_domains,
+        allow_userinfo=settings.fetch_allow_userinfo,
+        connections_per_host=settings.fetch_connections_per_host,
+        cache_bytes=settings.fetch_cache_bytes,
+        image_folders=settings.image_folders,
+        proxy_env=settings.fetch_proxy_env,
+    )
 
 
 def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:

@@ -1,12 +1,16 @@
 """All that an operator may set: command line first, then `LLAVA_*` variables, then defaults."""
 
-from typing import Annotated, Any, Literal
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
 
+import idna
 from PIL import ImageColor
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    DirectoryPath,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -16,22 +20,34 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 MIB = 1024 * 1024
 
 
-def _split(value: Any) -> Any:
-    """Read a list as operators write it: with commas."""
-    if isinstance(value, str):
-        value = [value]
-    if isinstance(value, list):
-        return [item for text in value for item in _items(text)]
-    return value
+def _listed(value: object) -> object:
+    """Split what stands between commas."""
+    if not isinstance(value, str):
+        return value
+    return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
-def _items(text: Any) -> list[Any]:
-    if not isinstance(text, str):
-        return [text]
-    return [item.strip() for item in text.split(",") if item.strip()]
+def _ports(value: object) -> object:
+    """Read ports; `any` is None."""
+    return None if value == "any" else _listed(value)
 
 
-CommaSeparated = BeforeValidator(_split)
+def _domain(name: str) -> str:
+    """Write a domain as DNS does."""
+    try:
+        return idna.encode(name.lower().rstrip(".")).decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{name!r} is no domain name") from None
+
+
+Network = IPv4Network | IPv6Network
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_listed)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Ports = Annotated[frozenset[Port] | None, NoDecode, BeforeValidator(_ports)]
+Domains = Annotated[
+    tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(_listed)
+]
+Folders = Annotated[tuple[DirectoryPath, ...], NoDecode, BeforeValidator(_listed)]
 
 
 def _opaque_color(name: str) -> str:
@@ -81,7 +97,7 @@ class Settings(BaseSettings):
         "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
     )
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, CommaSeparated] = Field(
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (),
         description="keys that clients must send as bearer tokens, with commas between them; rather"
         " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
@@ -115,6 +131,39 @@ class Settings(BaseSettings):
     )
     fetch_timeout_s: PositiveFloat = Field(
         10.0, description="time to fetch one http(s) image, in seconds"
+    )
+    fetch_connect_timeout_s: PositiveFloat = Field(
+        3.0, description="time to look an image's host up and connect to it, in seconds"
+    )
+    fetch_read_timeout_s: PositiveFloat = Field(
+        5.0, description="longest pause of an image's server, in seconds"
+    )
+    fetch_allow_networks: Networks = Field(
+        (),
+        description="networks that images may come from although they are not public, e.g."
+        " 10.0.0.0/8,fd00::/8",
+    )
+    fetch_allow_ports: Ports = Field(
+        frozenset({80, 443}), description="ports that images may come from, or any"
+    )
+    fetch_allow_domains: Domains = Field(
+        (), description="the only domains that images may come from; default: any"
+    )
+    fetch_deny_domains: Domains = Field((), description="domains that no images may come from")
+    fetch_allow_userinfo: bool = Field(
+        False, description="let image URLs hold a user name and password"
+    )
+    fetch_connections_per_host: PositiveInt = Field(
+        8, description="images fetched from one host at a time"
+    )
+    fetch_cache_mib: NonNegativeFloat = Field(
+        64.0, description="memory for fetched images that HTTP lets be kept, in MiB; 0 keeps none"
+    )
+    fetch_proxy_env: bool = Field(
+        False, description="fetch by way of the proxies that HTTP_PROXY and HTTPS_PROXY name"
+    )
+    image_folders: Folders = Field(
+        (), description="folders that file:// image URLs may read from; default: none"
     )
     decode_timeout_s: PositiveFloat = Field(
         20.0, description="time to decode one image before its worker is killed, in seconds"
@@ -196,3 +245,8 @@ class Settings(BaseSettings):
     def image_cache_bytes(self) -> int | None:
         """Memory for finished image embeddings in bytes, if it was set."""
         return None if self.image_cache_mib is None else int(self.image_cache_mib * MIB)
+
+    @property
+    def fetch_cache_bytes(self) -> int:
+        """Memory for fetched images in bytes."""
+        return int(self.fetch_cache_mib * MIB)

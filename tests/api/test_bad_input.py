@@ -107,7 +107,7 @@ BAD: dict[str, tuple[Any, int, str, str | None]] = {
         "messages[0].content",
     ),
     "unknown scheme": (with_image("ftp://host/a.png"), 400, "image_url_invalid", URL),
-    "file URL": (with_image("file:///etc/passwd"), 400, "image_url_invalid", URL),
+    "file URL": (with_image("file:///etc/passwd"), 400, "image_url_forbidden", URL),
     "broken base64": (
         with_image("data:image/png;base64,@@@@"),
         400,

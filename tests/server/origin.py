@@ -1,6 +1,7 @@
 """An HTTP server on a free port of the loopback that answers as a test wants."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,7 +34,12 @@ def canned(data: bytes) -> Answer:
 
 
 @asynccontextmanager
-async def origin(answers: dict[str, Answer]) -> AsyncIterator[Origin]:
+async def origin(
+    answers: dict[str, Answer],
+    *,
+    host: str = "127.0.0.1",
+    ssl_context: ssl.SSLContext | None = None,
+) -> AsyncIterator[Origin]:
     """Serve `answers` by path until the block ends; whatever still runs then is cancelled."""
     state = Origin()
     running: set[asyncio.Task[None]] = set()
@@ -53,9 +59,9 @@ async def origin(answers: dict[str, Answer]) -> AsyncIterator[Origin]:
         running.add(task)
         task.add_done_callback(running.discard)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, host, 0, ssl=ssl_context)
     port = server.sockets[0].getsockname()[1]
-    state.url = f"http://127.0.0.1:{port}"
+    state.url = f"{'https' if ssl_context else 'http'}://{host}:{port}"
     try:
         yield state
     finally:

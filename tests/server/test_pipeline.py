@@ -46,6 +46,7 @@ from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vision.tower import VisionModel
 from server.vision.weights import load_vision_model
 from tests.server.fake_engine import FakeEngine
+from tests.server.loopback import local_options
 from tests.server.origin import canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
 from tests.server.released import pinpoints
@@ -131,7 +132,7 @@ def shared(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
     """Keep one decode worker for the whole module."""
     metrics = Metrics()
     media = MediaLoader(
-        Fetcher(max_bytes=1_000_000, timeout_s=20),
+        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
         workers=1,
         limits=LIMITS,
@@ -155,7 +156,7 @@ def stages(shared: Stages) -> Stages:
 async def apart(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Stages]:
     """Return stages whose connections belong to the test's own event loop."""
     metrics = Metrics()
-    fetcher = Fetcher(max_bytes=1_000_000, timeout_s=60)
+    fetcher = Fetcher(local_options(max_bytes=1_000_000, timeout_s=60))
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
     media = MediaLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
@@ -419,7 +420,7 @@ async def test_low_detail_gives_an_anyres_model_the_base_view(
     model = VisionModel(vision, anyres)
     model.load_state_dict(random_weights(model))
     media = MediaLoader(
-        Fetcher(max_bytes=1_000_000, timeout_s=20),
+        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
         limits=LIMITS,

@@ -2,6 +2,8 @@
 
 import json
 import os
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -15,6 +17,18 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("LLAVA_"):
             monkeypatch.delenv(name)
+
+
+OTHERS = {
+    "accelerator": "cpu",
+    "log_level": "error",
+    "log_format": "json",
+    "fetch_allow_networks": "10.0.0.0/8",
+    "fetch_allow_ports": "any",
+    "fetch_allow_domains": "example.org",
+    "fetch_deny_domains": "example.net",
+    "image_folders": "/",
+}
 
 
 def options(*arguments: str) -> Settings:
@@ -47,6 +61,22 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
         (["--log-format", "json"], "log_format", "json"),
         (["--no-verify-model"], "verify_model", False),
         (["--verify-model"], "verify_model", True),
+        (
+            ["--fetch-allow-networks", "127.0.0.0/8, fd00::/8"],
+            "fetch_allow_networks",
+            (IPv4Network("127.0.0.0/8"), IPv6Network("fd00::/8")),
+        ),
+        (["--fetch-allow-networks="], "fetch_allow_networks", ()),
+        (["--fetch-allow-ports", "80,8080"], "fetch_allow_ports", frozenset({80, 8080})),
+        (["--fetch-allow-ports", "any"], "fetch_allow_ports", None),
+        (
+            ["--fetch-allow-domains", "Bücher.example,EXAMPLE.org"],
+            "fetch_allow_domains",
+            ("xn--bcher-kva.example", "example.org"),
+        ),
+        (["--fetch-cache-mib", "0"], "fetch_cache_mib", 0.0),
+        (["--fetch-proxy-env"], "fetch_proxy_env", True),
+        (["--image-folders", "/,/tmp"], "image_folders", (Path("/"), Path("/tmp"))),  # noqa: S108
     ],
 )
 def test_options(arguments: list[str], name: str, value: object) -> None:
@@ -72,10 +102,10 @@ def test_environment(
 
 def test_every_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, field in Settings.model_fields.items():
-        other = {"accelerator": "cpu", "log_level": "error", "log_format": "json"}.get(name)
+        other = OTHERS.get(name)
         if other is None:
             other = {str: "text", float: "0.5", bool: "false"}.get(type(field.default), "7")
-        if name == "enforce_eager":
+        if name == "enforce_eager" or field.default is False:
             other = "true"
         monkeypatch.setenv(f"LLAVA_{name.upper()}", other)
     settings = options()
@@ -101,6 +131,17 @@ BAD = [
     ("max_concurrent_requests", "0"),
     ("max_body_mib", "0"),
     ("fetch_timeout_s", "-1"),
+    ("fetch_connect_timeout_s", "0"),
+    ("fetch_read_timeout_s", "0"),
+    ("fetch_allow_networks", "10.0.0.1/8"),
+    ("fetch_allow_networks", "intranet"),
+    ("fetch_allow_ports", "0"),
+    ("fetch_allow_ports", "80,all"),
+    ("fetch_allow_domains", "http://example.org"),
+    ("fetch_deny_domains", "a..b"),
+    ("fetch_connections_per_host", "0"),
+    ("fetch_cache_mib", "-1"),
+    ("image_folders", "/no/such/folder"),
     ("decode_timeout_s", "nan"),
     ("decode_workers", "0"),
     ("vision_batch_size", "0"),
@@ -118,7 +159,7 @@ def test_bad_variables_are_named(name: str, text: str, monkeypatch: pytest.Monke
     monkeypatch.setenv(f"LLAVA_{name.upper()}", text)
     with pytest.raises(ValidationError) as caught:
         options()
-    assert [fault["loc"][0] for fault in caught.value.errors()] == [name]
+    assert {fault["loc"][0] for fault in caught.value.errors()} == {name}
 
 
 @pytest.mark.parametrize(("name", "text"), BAD)

@@ -28,6 +28,7 @@ from server.media.image_processor import preprocess
 from server.media.load import INLINE_HASH, MediaLoader
 from server.media.sandbox import Limits
 from server.metrics import Metrics
+from tests.server.loopback import local_options
 from tests.server.media.hanging import BusyOptions, CrashingOptions, HangingOptions
 from tests.server.origin import Answer, canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
@@ -49,7 +50,7 @@ def loading(
 ) -> Iterator[MediaLoader]:
     """Return a loader for as long as the block lasts."""
     loader = MediaLoader(
-        Fetcher(max_bytes=10_000_000, timeout_s=20),
+        Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
         options,
         workers=workers,
         limits=Limits(memory_bytes=2**31, cpu_s=cpu_s, wall_s=timeout_s),

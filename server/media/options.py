@@ -1,0 +1,30 @@
+"""What an operator may choose about fetching images."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """Limits of a fetch and what it may reach; the defaults reach the public internet only.
+
+    `allow_ports`: None is any. `allow_domains`: where empty, any that is not denied.
+    """
+
+    max_bytes: int
+    timeout_s: float
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 5.0
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    allow_ports: frozenset[int] | None = frozenset({80, 443})
+    allow_domains: tuple[str, ...] = ()
+    deny_domains: tuple[str, ...] = ()
+    allow_userinfo: bool = False
+    connections_per_host: int = 8
+    cache_bytes: int = 64 * MIB
+    image_folders: tuple[Path, ...] = ()
+    proxy_env: bool = False

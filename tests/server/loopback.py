@@ -1,0 +1,19 @@
+"""Options of a fetcher that may reach the origins of tests."""
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import Any
+
+from server.media.options import FetchOptions
+
+
+def local_options(*, max_bytes: int, timeout_s: float, **others: Any) -> FetchOptions:
+    """Allow the loopback and any port; `others` wins."""
+    options = FetchOptions(
+        max_bytes,
+        timeout_s,
+        read_timeout_s=timeout_s,
+        allow_networks=(IPv4Network("127.0.0.0/8"),),
+        allow_ports=None,
+    )
+    return replace(options, **others)
