@@ -56,7 +56,7 @@ def decode_within(limits: Limits, data: bytes, options: DecodeOptions) -> Decode
 
 
 def _silence() -> None:
-    """Send what codecs print about damaged files nowhere: it would be strangers' text in our log."""
+    """Send what codecs print about damaged files nowhere: it is strangers' text."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
