@@ -72,7 +72,13 @@ def test_environment(
 
 def test_every_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, field in Settings.model_fields.items():
-        other = {"accelerator": "cpu", "log_level": "error", "log_format": "json"}.get(name)
+        other = {
+            "accelerator": "cpu",
+            "alpha_color": "black",
+            "animated_images": "refuse",
+            "log_level": "error",
+            "log_format": "json",
+        }.get(name)
         if other is None:
             other = {str: "text", float: "0.5", bool: "false"}.get(type(field.default), "7")
         if name == "enforce_eager":
@@ -158,3 +164,16 @@ def test_units() -> None:
 def test_help_tells_what_every_option_does() -> None:
     assert all(field.description for field in Settings.model_fields.values())
     assert json.dumps(Settings.model_json_schema())
+
+
+@pytest.mark.parametrize(
+    ("color", "rgb"), [("white", (255, 255, 255)), ("#102030", (16, 32, 48)), ("red", (255, 0, 0))]
+)
+def test_the_colour_behind_transparency(color: str, rgb: tuple[int, int, int]) -> None:
+    assert options("--alpha-color", color).alpha_rgb == rgb
+
+
+@pytest.mark.parametrize("color", ["", "no colour", "#10203040", "#12"])
+def test_what_is_no_opaque_colour_is_refused(color: str) -> None:
+    with pytest.raises(ValidationError, match="alpha_color"):
+        Settings(alpha_color=color)
