@@ -21,6 +21,8 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OTHERS = {
     "accelerator": "cpu",
+    "alpha_color": "black",
+    "animated_images": "refuse",
     "log_level": "error",
     "log_format": "json",
     "fetch_allow_networks": "10.0.0.0/8",
@@ -199,3 +201,16 @@ def test_units() -> None:
 def test_help_tells_what_every_option_does() -> None:
     assert all(field.description for field in Settings.model_fields.values())
     assert json.dumps(Settings.model_json_schema())
+
+
+@pytest.mark.parametrize(
+    ("color", "rgb"), [("white", (255, 255, 255)), ("#102030", (16, 32, 48)), ("red", (255, 0, 0))]
+)
+def test_the_colour_behind_transparency(color: str, rgb: tuple[int, int, int]) -> None:
+    assert options("--alpha-color", color).alpha_rgb == rgb
+
+
+@pytest.mark.parametrize("color", ["", "no colour", "#10203040", "#12"])
+def test_what_is_no_opaque_colour_is_refused(color: str) -> None:
+    with pytest.raises(ValidationError, match="alpha_color"):
+        Settings(alpha_color=color)
