@@ -11,4 +11,6 @@ def error_response(error: ApiError, headers: dict[str, str] | None = None) -> JS
     headers = dict(headers or {})
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110 asks for it
     return JSONResponse(error_body(error), error.status, headers)

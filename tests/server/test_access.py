@@ -1,9 +1,20 @@
 """API keys: who may ask, and who shares images with whom."""
 
+from collections.abc import AsyncIterator
+
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from server.access import Access
+from server.admission import Admission
 from server.errors import Unauthorized
+from server.lifecycle import Lifecycle
+from server.metrics import Metrics
+from server.middleware import RequestId
+from server.routes import chat, models, ops
+from server.routes.errors import add_error_handlers
+from server.runtime import Runtime
 
 
 @pytest.mark.parametrize("header", ["Bearer one", "bearer one", "Bearer  one", "BEARER two"])
@@ -31,3 +42,34 @@ def test_without_keys_everybody_passes_and_tokens_still_tell_tenants_apart() -> 
     access = Access([])
     assert access.tenant(None) == access.tenant("Basic x") == access.tenant("Bearer ") == ""
     assert access.tenant("Bearer one") != access.tenant("Bearer two")
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[httpx.AsyncClient]:
+    """Talk to the routes of a server that has a key and still loads."""
+    metrics, lifecycle = Metrics(), Lifecycle(1)
+    admission = Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics)
+    app = FastAPI()
+    app.state.runtime = Runtime("m", 8, 0, lifecycle, admission, Access(["key"]), metrics)
+    for router in (chat.router, models.router, ops.router):
+        app.include_router(router)
+    add_error_handlers(app)
+    app.add_middleware(RequestId)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        yield client
+
+
+async def test_the_api_asks_for_a_key_and_operations_do_not(guarded: httpx.AsyncClient) -> None:
+    key = {"authorization": "Bearer key"}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    refused = await guarded.post("/v1/chat/completions", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert (await guarded.get("/v1/models")).status_code == 401
+    assert (await guarded.get("/v1/models", headers=key)).status_code == 200
+    # With the key it gets as far as to a model that is not there yet.
+    let_in = await guarded.post("/v1/chat/completions", json=body, headers=key)
+    assert (let_in.status_code, let_in.json()["error"]["code"]) == (503, "not_ready")
+    for path in ("/health", "/metrics"):
+        assert (await guarded.get(path)).status_code == 200

@@ -45,6 +45,7 @@ def loading(
     workers: int = 1,
     timeout_s: float = 20,
     cpu_s: int = 20,
+    memory_mib: int = 2048,
     variant: str = "",
     metrics: Metrics | None = None,
 ) -> Iterator[MediaLoader]:
@@ -53,7 +54,7 @@ def loading(
         Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
         options,
         workers=workers,
-        limits=Limits(memory_bytes=2**31, cpu_s=cpu_s, wall_s=timeout_s),
+        limits=Limits(memory_bytes=memory_mib * 2**20, cpu_s=cpu_s, wall_s=timeout_s),
         variant=variant,
         metrics=metrics or Metrics(),
     )
@@ -282,6 +283,15 @@ async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
     ):
         await loader.decode(encoded(noise(8, 8)))
     assert sample(own, "decode_workers_replaced_total") == 1
+
+
+async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
+    options = DecodeOptions(96, "pad", 100_000_000)
+    with loading(options, memory_mib=64, metrics=(own := Metrics())) as loader:
+        with pytest.raises(ImageTooLarge, match="more memory than allowed"):
+            await loader.decode(encoded(Image.new("RGB", (6000, 5000))))
+        assert (await loader.decode(encoded(noise(8, 8)))).views.shape == (1, 96, 96, 3)
+    assert sample(own, "decode_workers_replaced_total") == 0
 
 
 async def test_workers_killed_under_load_cost_nothing() -> None:
