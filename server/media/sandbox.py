@@ -1,4 +1,4 @@
-"""What a decode worker may use: memory, CPU time, no files, no children of its own."""
+"""What a decode worker may use: memory and CPU time, but no files and no sockets."""
 
 import os
 import resource
@@ -14,6 +14,7 @@ from server.media.decode import Decoded, DecodeOptions, Undecodable, decode
 
 # Decode workers give way to the engine and the event loop.
 NICENESS: Final = 5
+STANDARD_STREAMS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class Limits:
     """What one decode may take.
 
     `memory_bytes` is address space on top of what a worker has at rest; `cpu_s` is CPU time,
-    `wall_s` what the clock on the wall may say before the worker is killed.
+    `wall_s` what the clock on the wall may say before the worker is killed. `open_files` counts the
+    numbers that a file or socket may get; the pipe that the worker has stays.
     """
 
     memory_bytes: int
     cpu_s: int
     wall_s: float
+    open_files: int = STANDARD_STREAMS
 
 
 def start_worker(limits: Limits) -> None:
@@ -45,6 +48,7 @@ def start_worker(limits: Limits) -> None:
     _limit(resource.RLIMIT_AS, _address_space() + limits.memory_bytes)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NOFILE, limits.open_files)
 
 
 def decode_within(limits: Limits, data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
