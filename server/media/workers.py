@@ -20,6 +20,10 @@ Verdict = Decoded | Undecodable
 LOST: Final = (BrokenProcessPool, RuntimeError)
 
 
+# Of an image whose workers are killed from outside.
+TRIES: Final = 3
+
+
 class DecodeWorkers:
     """Runs decodes in `count` worker processes and replaces those that die.
 
@@ -43,17 +47,18 @@ class DecodeWorkers:
         """Decode one image.
 
         Raises `TimeoutError` where that took too long, `pebble.ProcessExpired` where the worker
-        died of it. A worker killed from outside says nothing about the image, which gets a second
-        try: then it may have been the kernel, short of memory.
+        died of it. A worker killed from outside says nothing about the image, which is tried again;
+        not without end, since it may have been the kernel, short of memory.
         """
-        try:
-            return await self._run(data, options)
-        except LOST:
-            return await self._run(data, options)
-        except ProcessExpired as expired:
-            if expired.exitcode != -signal.SIGKILL:
-                raise
-            return await self._run(data, options)
+        for _ in range(TRIES - 1):
+            try:
+                return await self._run(data, options)
+            except LOST:
+                continue
+            except ProcessExpired as expired:
+                if expired.exitcode != -signal.SIGKILL:
+                    raise
+        return await self._run(data, options)
 
     def close(self) -> None:
         """End the workers."""

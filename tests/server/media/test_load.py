@@ -27,6 +27,7 @@ from server.media.fetch import Fetcher
 from server.media.image_processor import preprocess
 from server.media.load import INLINE_HASH, MediaLoader
 from server.media.sandbox import Limits
+from server.media.workers import TRIES
 from server.metrics import Metrics
 from tests.server.loopback import local_options
 from tests.server.media.hanging import BusyOptions, CrashingOptions, HangingOptions
@@ -259,11 +260,11 @@ async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
         assert sample(own, "decode_workers") == 1
 
 
-async def test_an_image_that_costs_two_workers_is_refused(tmp_path: Path) -> None:
+async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        for _ in range(2):
+        for _ in range(TRIES):
             os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
         with pytest.raises(ImageCorrupt) as caught:
             await decoding
@@ -276,8 +277,8 @@ async def test_a_crash_in_a_codec_costs_one_image() -> None:
     ) as loader:
         with pytest.raises(ImageCorrupt, match="could not be decoded"):
             await loader.decode(encoded(noise(8, 8)))
-        # Two where the first died before the pool knew that it had begun.
-        assert sample(own, "decode_workers_replaced_total") in (1, 2)
+        # More than one where a worker died before the pool knew that it had begun.
+        assert 1 <= sample(own, "decode_workers_replaced_total") <= TRIES
 
 
 async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
