@@ -15,10 +15,10 @@ class ImageLimits:
     max_pixels: int
     fetch_timeout_s: float
 
-    def budget(self, tenant: str) -> "ImageBudget":
-        """Return what a request of `tenant` that begins now may spend."""
+    def budget(self) -> "ImageBudget":
+        """Return what a request that begins now may spend."""
         deadline = asyncio.get_running_loop().time() + self.fetch_timeout_s
-        return ImageBudget(tenant, deadline, self.max_pixels)
+        return ImageBudget(deadline, self.max_pixels)
 
 
 class Picture(Protocol):
@@ -40,7 +40,6 @@ class ImageBudget:
     `deadline` is when fetching ends, on the event loop's clock.
     """
 
-    tenant: str
     deadline: float
     max_pixels: int
     notes: list[str] = field(default_factory=list)

@@ -101,6 +101,9 @@ def _connect(
     stack.callback(media.close)
     vision = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(vision.close)
+    cache_bytes = settings.image_cache_bytes
+    if cache_bytes is None:
+        cache_bytes = _default_image_cache_bytes(checkpoint)
     return Pipeline(
         model_name=model_name,
         image_limits=ImageLimits(
@@ -112,9 +115,7 @@ def _connect(
         top_p=checkpoint.text.top_p,
         media=media,
         vision=vision,
-        cache=ImageEmbedsCache(
-            settings.image_cache_bytes or _default_image_cache_bytes(checkpoint), metrics
-        ),
+        cache=ImageEmbedsCache(cache_bytes, metrics),
         prompt=prompt,
         engine=engine,
         metrics=metrics,

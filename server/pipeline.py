@@ -67,8 +67,8 @@ class Pipeline:
         Images are shared within a `tenant` only. Whoever gets the generation closes it.
         """
         self._check(request)
-        budget = self._image_limits.budget(tenant)
-        images = await _all(self._image(reference, budget) for reference in request.images)
+        budget = self._image_limits.budget()
+        images = await _all(self._image(each, tenant, budget) for each in request.images)
         record.notes.extend(budget.notes)
         prompt = await self._build_prompt(request, [len(embeds) for _, embeds in images])
         record.submitted(len(prompt.token_ids), prompt.num_image_tokens)
@@ -95,13 +95,15 @@ class Pipeline:
             )
         split_turns(request.messages)
 
-    async def _image(self, reference: ImageReference, budget: ImageBudget) -> tuple[str, Tensor]:
+    async def _image(
+        self, reference: ImageReference, tenant: str, budget: ImageBudget
+    ) -> tuple[str, Tensor]:
         """Return an image's content key and its image_embeds (num_image_tokens, hidden)."""
         try:
             image = await self._media.load(
                 reference.url,
                 low_detail=reference.low_detail,
-                tenant=budget.tenant,
+                tenant=tenant,
                 deadline=budget.deadline,
             )
             encoded = await self._cache.get_or_compute(image.key, lambda: self._encode(image))

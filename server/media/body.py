@@ -6,7 +6,8 @@ from typing import Final
 
 import httpx
 
-from server.errors import ImageFetchFailed, ImageTooLarge
+from server.errors import ImageFetchFailed
+from server.media.refusals import too_many_bytes
 
 # For zlib: find out whether it is gzip's or zlib's header, or that there is none.
 ANY_HEADER: Final = zlib.MAX_WBITS | 32
@@ -18,7 +19,7 @@ async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """Return at most `max_bytes`. Raises `ImageTooLarge`, `ImageFetchFailed` or httpx's errors."""
     encoding = _encoding(response)
     if _announced(response) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_many_bytes(max_bytes)
     data = await _read(response, max_bytes)
     if not encoding:
         return data
@@ -30,7 +31,7 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     async for chunk in response.aiter_raw():
         data += chunk
         if len(data) > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_many_bytes(max_bytes)
     return bytes(data)
 
 
@@ -60,7 +61,7 @@ def _unpack(data: bytes, encoding: str, max_bytes: int) -> bytes:
     except zlib.error:
         raise _broken() from None
     if len(unpacked) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_many_bytes(max_bytes)
     if not unpacking.eof:
         raise _broken()
     return unpacked
@@ -72,7 +73,3 @@ def _has_zlib_header(data: bytes) -> bool:
 
 def _broken() -> ImageFetchFailed:
     return ImageFetchFailed("The image's server sent a broken content encoding.")
-
-
-def _too_large(max_bytes: int) -> ImageTooLarge:
-    return ImageTooLarge(f"The image exceeds the limit of {max_bytes} bytes.")

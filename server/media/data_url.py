@@ -5,7 +5,8 @@ from typing import Final
 
 import pybase64
 
-from server.errors import ImageTooLarge, ImageUrlInvalid
+from server.errors import ImageUrlInvalid
+from server.media.refusals import too_many_bytes
 
 # Below this, decoding takes less time than handing it to a thread.
 INLINE_BASE64: Final = 64 * 1024
@@ -17,7 +18,7 @@ async def read_data_url(url: str, max_bytes: int) -> bytes:
     if not comma or not header.lower().endswith(";base64"):
         raise ImageUrlInvalid("A data URL must have the form 'data:image/…;base64,…'.")
     if len(payload) * 3 // 4 - payload.count("=", -2) > max_bytes:
-        raise ImageTooLarge(f"The image exceeds the limit of {max_bytes} bytes.")
+        raise too_many_bytes(max_bytes)
     if len(payload) <= INLINE_BASE64:
         return _decode(payload)
     return await asyncio.to_thread(_decode, payload)

@@ -97,7 +97,7 @@ def decode(data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
             size = image.size
             frames = count_frames(data, image, image_format, options.max_frames)
             fault = _header_fault(image, image_format, frames, options)
-            if fault is None and not is_whole(data, image_format):
+            if fault is None and not (frames and is_whole(data, image_format)):
                 fault = Fault.CORRUPT
             if fault is not None:
                 return Undecodable(fault, *size)

@@ -8,7 +8,7 @@ from PIL import Image
 # Formats whose frames follow each other in time; a TIFF has pages, a JPEG (MPO) other views.
 ANIMATED: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
-IMAGE, EXTENSION, END = 0x2C, 0x21, 0
+IMAGE, EXTENSION = 0x2C, 0x21
 
 
 def count_frames(data: bytes, image: Image.Image, image_format: str, limit: int) -> int:

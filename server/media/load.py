@@ -56,7 +56,7 @@ class MediaLoader:
         self._fetcher = fetcher
         self._options = options
         self._base_view = replace(options, grid_pinpoints=())
-        self._variant = variant
+        self._variant = blake3(variant.encode()).digest()
         self._limits = limits
         self._metrics = metrics
         self._downloads: SingleFlight[bytes] = SingleFlight()
@@ -114,7 +114,7 @@ class MediaLoader:
 
     def _variant_key(self, tenant: str, base_view_only: bool) -> bytes:
         """Name all that shapes an embedding but the image, and who may share it (32 bytes)."""
-        return blake3(repr((self._variant, tenant, base_view_only)).encode()).digest()
+        return blake3(repr((tenant, base_view_only)).encode(), key=self._variant).digest()
 
     def close(self) -> None:
         """End the workers."""

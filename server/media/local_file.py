@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from server.errors import ImageFetchFailed, ImageTooLarge, ImageUrlForbidden, ImageUrlInvalid
+from server.errors import ImageFetchFailed, ImageUrlForbidden
+from server.media.refusals import malformed_url, too_many_bytes
 from server.media.url_policy import refuse_odd_characters
 
 _URL: Final = re.compile(r"file://([^/?#]*)(/[^?#]*)", re.IGNORECASE)
@@ -62,14 +63,14 @@ class LocalFiles:
 
     def _contents(self, data: bytes) -> bytes:
         if len(data) > self._max_bytes:
-            raise ImageTooLarge(f"The image exceeds the limit of {self._max_bytes} bytes.")
+            raise too_many_bytes(self._max_bytes)
         return data
 
 
 def _path(url: str) -> str:
     match = _URL.fullmatch(url)
     if match is None or _BROKEN_ESCAPE.search(match[2]):
-        raise ImageUrlInvalid("The image URL is malformed.")
+        raise malformed_url()
     refuse_odd_characters(url)
     if match[1].lower() not in ("", "localhost"):
         raise _forbidden()

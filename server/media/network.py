@@ -6,9 +6,10 @@ from typing import Final
 
 import httpcore
 
-from server.errors import ImageFetchFailed, ImageUrlForbidden
+from server.errors import ImageFetchFailed
 from server.media.address_policy import Address, AddressPolicy
 from server.media.literal import literal_address
+from server.media.refusals import forbidden_host
 from server.media.resolver import Resolver, UnknownHost
 
 SocketOption = (
@@ -65,7 +66,7 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[SocketOption] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         """Refuse: nothing that images come from is behind one."""
-        raise ImageUrlForbidden("Images may not be fetched from this host.")
+        raise forbidden_host()
 
     async def sleep(self, seconds: float) -> None:
         """Wait between two attempts."""
@@ -76,7 +77,7 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         addresses = [literal] if literal else await self._resolve(host, port)
         # All of them: which one is used is then no matter of chance.
         if not all(map(self._addresses.permits, addresses)):
-            raise ImageUrlForbidden("Images may not be fetched from this host.")
+            raise forbidden_host()
         return addresses
 
     async def _resolve(self, host: str, port: int) -> list[Address]:

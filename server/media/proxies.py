@@ -6,10 +6,10 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
 
-from server.errors import ImageUrlForbidden
 from server.media.address_policy import AddressPolicy
 from server.media.literal import literal_address
-from server.media.transport import LIMITS
+from server.media.refusals import forbidden_host
+from server.media.transport import LIMITS, RETRIES
 
 SCHEMES: Final = ("http", "https")
 
@@ -30,7 +30,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
         self._addresses = addresses
         self._proxies = {
             scheme: httpx.AsyncHTTPTransport(
-                proxy=url, verify=ssl_context, trust_env=False, limits=LIMITS, retries=1
+                proxy=url, verify=ssl_context, trust_env=False, limits=LIMITS, retries=RETRIES
             )
             for scheme, url in _environment().items()
         }
@@ -42,7 +42,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
             return await self._direct.handle_async_request(request)
         literal = literal_address(request.url.host)
         if literal is not None and not self._addresses.permits(literal):
-            raise ImageUrlForbidden("Images may not be fetched from this host.")
+            raise forbidden_host()
         return await proxy.handle_async_request(request)
 
     async def aclose(self) -> None:

@@ -11,6 +11,7 @@ import httpx
 import idna
 
 from server.errors import ImageUrlForbidden, ImageUrlInvalid
+from server.media.refusals import forbidden_host, malformed_url
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_PORT: Final = 65535
@@ -93,7 +94,7 @@ class UrlPolicy:
     def _check_domain(self, host: str) -> None:
         allowed = not self._allowed or _is_below(host, self._allowed)
         if not allowed or _is_below(host, self._denied):
-            raise ImageUrlForbidden("Images may not be fetched from this host.")
+            raise forbidden_host()
 
 
 def refuse_odd_characters(url: str) -> None:
@@ -113,7 +114,7 @@ def _split(authority: str) -> tuple[str, int | None]:
     if authority.startswith("["):
         match = _BRACKETED.fullmatch(authority)
         if match is None:
-            raise _malformed()
+            raise malformed_url()
         return _ipv6(match[1]), _port(match[2])
     host, colon, port = authority.partition(":")
     return _host(host), _port(port if colon else None)
@@ -123,7 +124,7 @@ def _port(text: str | None) -> int | None:
     if text is None:
         return None
     if not _PORT.fullmatch(text) or int(text) > MAX_PORT:
-        raise _malformed()
+        raise malformed_url()
     return int(text)
 
 
@@ -133,7 +134,7 @@ def _ipv6(text: str) -> str:
     try:
         return str(IPv6Address(text))
     except AddressValueError:
-        raise _malformed() from None
+        raise malformed_url() from None
 
 
 def _host(text: str) -> str:
@@ -141,7 +142,7 @@ def _host(text: str) -> str:
     host = _ascii(text)
     labels = host.split(".")
     if len(host) > MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
-        raise _malformed()
+        raise malformed_url()
     if _NUMBER.fullmatch(labels[-1]):
         _refuse_odd_ipv4(host)
     return host
@@ -168,7 +169,7 @@ def _ascii(host: str) -> str:
     try:
         return idna.encode(lower).decode("ascii")
     except UnicodeError:
-        raise _malformed() from None
+        raise malformed_url() from None
 
 
 def _plain(domain: str) -> str:
@@ -191,7 +192,7 @@ def _parsed(url: str, target: _Target) -> httpx.URL:
             parsed.port or DEFAULT_PORTS.get(parsed.scheme, 0),
         )
     except (httpx.InvalidURL, ValueError):
-        raise _malformed() from None
+        raise malformed_url() from None
     if seen != target:
         raise _odd_host()
     return parsed
@@ -199,10 +200,6 @@ def _parsed(url: str, target: _Target) -> httpx.URL:
 
 def _plain_address(host: str) -> str:
     return str(IPv6Address(host)) if ":" in host else host
-
-
-def _malformed() -> ImageUrlInvalid:
-    return ImageUrlInvalid("The image URL is malformed.")
 
 
 def _odd_host() -> ImageUrlForbidden:

@@ -19,7 +19,6 @@ Verdict = Decoded | Undecodable
 # A worker that is lost with a task it had not begun, or between two tasks, says no more than this.
 LOST: Final = (BrokenProcessPool, RuntimeError)
 
-
 # Of an image whose workers are killed from outside.
 TRIES: Final = 3
 

@@ -4,11 +4,8 @@ import gzip
 import struct
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
+
+from tests.web import QuietHandler
 
 
 def png(width: int, height: int) -> bytes:
@@ -42,10 +39,10 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
 
-class Trap(BaseHTTPRequestHandler):
+class Trap(QuietHandler):
     """A web server that drips, floods or unpacks to more than it says."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         """Begin an answer, and go on as the path says until the client hangs up."""
         self.send_response(200)
         if self.path == "/gzip":
@@ -66,17 +63,3 @@ class Trap(BaseHTTPRequestHandler):
         except OSError:
             return False
         return True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent."""
-
-
-@contextmanager
-def trap() -> Iterator[str]:
-    """Serve traps on a free port; returns the URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Trap) as web:
-        thread = Thread(target=web.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
-        thread.join()

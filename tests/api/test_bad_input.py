@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -23,6 +21,7 @@ from tests.api.pictures import (
     user,
 )
 from tests.api.running import RunningServer
+from tests.web import QuietHandler, serving
 
 PICTURE = encoded(circle_and_square())
 URL = "messages[0].content[0].image_url.url"
@@ -221,10 +220,10 @@ def test_wrong_paths_and_methods(
     check(http.request(method, path), status, code, None)
 
 
-class Pictures(BaseHTTPRequestHandler):
+class Pictures(QuietHandler):
     """A web server with one picture, a loop and a dead end."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         if self.path == "/picture.png":
             self.send_response(200)
             self.send_header("content-length", str(len(PICTURE)))
@@ -237,18 +236,11 @@ class Pictures(BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent."""
-
 
 @pytest.fixture(scope="module")
 def website() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as web:
-        thread = Thread(target=web.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
-        thread.join()
+    with serving(Pictures) as url:
+        yield url
 
 
 def test_an_image_by_url(http: httpx.Client, website: str) -> None:

@@ -15,7 +15,7 @@ class Picture:
 
 
 def test_pixels_add_up_to_the_limit() -> None:
-    budget = ImageBudget("", 0.0, 100)
+    budget = ImageBudget(0.0, 100)
     budget.spend(Picture(60), "a")
     budget.spend(Picture(40), "b")
     with pytest.raises(ImageTooLarge) as caught:
@@ -24,7 +24,7 @@ def test_pixels_add_up_to_the_limit() -> None:
 
 
 def test_animation_is_noted() -> None:
-    budget = ImageBudget("", 0.0, 100)
+    budget = ImageBudget(0.0, 100)
     budget.spend(Picture(1), "a")
     budget.spend(Picture(1, frames=12), "b")
     assert budget.notes == ["b: the first of 12 frames was used"]
