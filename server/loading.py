@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 from contextlib import AsyncExitStack
 from multiprocessing import resource_tracker
@@ -62,7 +63,7 @@ async def load_pipeline(
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
-    engine = await asyncio.to_thread(_start_engine, settings, checkpoint, model_name, device)
+    engine = await asyncio.to_thread(start_engine, settings, checkpoint, model_name, device)
     stack.callback(engine.close)
     torch.set_num_threads(settings.vision_threads or _spare_cores())
     prompt = PromptBuilder(prompts, engine.max_model_len)
@@ -158,7 +159,7 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
     )
 
 
-def _start_engine(
+def start_engine(
     settings: Settings, checkpoint: Checkpoint, model_name: str, device: torch.device
 ) -> Engine:
     # Read by vLLM when it is imported, which takes seconds and therefore happens here.
@@ -166,6 +167,10 @@ def _start_engine(
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    # vLLM 0.32 writes what it compiled ahead of time for a CPU but cannot read it, so that every
+    # start compiles anew; PyTorch's own cache of compiled code works.
+    if device.type == "cpu":
+        os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
     from server.engine.vllm import VllmEngine, VllmOptions
@@ -188,7 +193,7 @@ def _start_engine(
             max_num_batched_tokens=max(
                 settings.max_num_batched_tokens, checkpoint.max_image_tokens
             ),
-            enforce_eager=device.type == "cpu" if eager is None else eager,
+            enforce_eager=not _can_compile(device) if eager is None else eager,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             drain_timeout_s=settings.drain_timeout_s,
         )
@@ -221,6 +226,11 @@ def _accelerator(settings: Settings) -> str:
     if settings.accelerator != "auto":
         return settings.accelerator
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _can_compile(device: torch.device) -> bool:
+    """Tell whether vLLM can compile the model: on a CPU PyTorch needs a C++ compiler to do so."""
+    return device.type != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def _default_image_cache_bytes(checkpoint: Checkpoint) -> int:

@@ -134,14 +134,16 @@ class Pipeline:
         ignore_eos = bool(request.ignore_eos)
         stop = Stop((), ()) if ignore_eos else self._prompt.stop
         room = self._engine.max_model_len - prompt_length
+        max_tokens = min(request.token_limit or room, room)
         return Sampling(
-            max_tokens=min(request.token_limit or room, room),
+            max_tokens=max_tokens,
             temperature=_either(request.temperature, self._temperature),
             top_p=_either(request.top_p, self._top_p),
             seed=request.seed,
             stop=[*request.stop_strings, *stop.strings],
             ignore_eos=ignore_eos,
             stop_token_ids=stop.token_ids,
+            min_tokens=min(request.min_tokens or 0, max_tokens),
         )
 
 

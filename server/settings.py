@@ -198,7 +198,9 @@ class Settings(BaseSettings):
         8192, description="tokens the engine computes in one step, image tokens included"
     )
     enforce_eager: bool | None = Field(
-        None, description="do not compile the language model; default: eager on a CPU only"
+        None,
+        description="do not compile the language model; default: compile it, on a CPU only if"
+        " there is a C++ compiler",
     )
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.85, description="share of GPU memory for the engine; the tower needs some of the rest"

@@ -30,6 +30,7 @@ class Sampling:
     stop: Sequence[str]
     ignore_eos: bool
     stop_token_ids: Sequence[int] = ()
+    min_tokens: int = 0  # before them nothing stops it
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ The only file that imports vllm. Prompts skip vLLM's own rendering and image pro
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from transformers import LlavaConfig, LlavaNextConfig, PreTrainedConfig
+from vllm import envs
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
@@ -26,9 +27,14 @@ from vllm.multimodal.inputs import (
     PlaceholderRange,
 )
 from vllm.outputs import RequestOutput
+from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind, SamplingParams
+from vllm.usage.usage_lib import UsageContext
+from vllm.utils.ompmultiprocessing import OMPProcessManager
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.executor.abstract import Executor
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from server.checkpoint import MODEL_TYPES
 from server.engine.base import EngineImage, Output, Sampling
@@ -41,6 +47,15 @@ log = get_logger(__name__)
 CLOSE_TIMEOUT_S: Final = 5.0
 # How often the engine's death is looked for.
 WATCH_INTERVAL_S: Final = 0.25
+
+# On a CPU, instead of vLLM's own choices; docs/performance.md has the measurements.
+CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
+    # Scheduler and model in one process, as on a GPU: else they wait for each other by spinning,
+    # which takes a core, and a second process costs seconds and hundreds of MiB.
+    "distributed_executor_backend": UniProcExecutor,
+    # The prefix cache knows whole blocks only: of 128 tokens it would rarely find one again.
+    "block_size": 32,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +94,11 @@ class VllmEngine:
             # A signal to the whole process group must not end sequences that still drain.
             shutdown_timeout=int(options.drain_timeout_s) + 1,
             enable_log_requests=False,
+            **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
         )
-        self._llm = AsyncLLM.from_engine_args(args)
+        self._llm = _start(args)
+        # Read for every token: without the cache each is looked up in os.environ.
+        envs.enable_envs_cache()
         self._hidden_size = self._llm.model_config.get_hidden_size()
 
     @property
@@ -147,6 +165,18 @@ class VllmEngine:
             raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
 
 
+def _start(args: AsyncEngineArgs) -> AsyncLLM:
+    """Start the engine's process, its OpenMP threads bound as vLLM's own worker binds them."""
+    config = args.create_engine_config(UsageContext.ENGINE_CONTEXT)
+    with OMPProcessManager(config).configure_omp_envs(rank=0, local_rank=0):
+        return AsyncLLM(
+            vllm_config=config,
+            executor_class=Executor.get_class(config),
+            log_stats=True,
+            usage_context=UsageContext.ENGINE_CONTEXT,
+        )
+
+
 def as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
     """Describe any LLaVA as a plain one: the engine sees a language model with rows to splice in.
 
@@ -196,6 +226,7 @@ def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
         stop=list(sampling.stop),
         stop_token_ids=list(sampling.stop_token_ids),
         ignore_eos=sampling.ignore_eos,
+        min_tokens=sampling.min_tokens,
         output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
     )
 

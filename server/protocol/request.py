@@ -19,7 +19,6 @@ HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
     "logprobs": (False,),
     "metadata": (...,),
     "min_p": (0,),
-    "min_tokens": (0,),
     "modalities": (["text"],),
     "n": (1,),
     "parallel_tool_calls": (...,),
@@ -83,6 +82,7 @@ class ChatCompletionRequest(WireModel):
     stream_options: StreamOptions | None = None
     user: str | None = None
     ignore_eos: bool | None = Field(None, description="vLLM's: go on to the token limit")
+    min_tokens: int | None = Field(None, ge=0, description="vLLM's: let nothing end it before")
 
     @property
     def token_limit(self) -> int | None:
@@ -127,6 +127,8 @@ def parse_request(body: bytes) -> ChatCompletionRequest:
         raise InvalidValue(
             "'stream_options' is only allowed when 'stream' is true.", "stream_options"
         )
+    if request.min_tokens and request.min_tokens > (request.token_limit or request.min_tokens):
+        raise InvalidValue("'min_tokens' must not exceed the token limit.", "min_tokens")
     for name, value in (request.model_extra or {}).items():
         _check_harmless(name, value)
     return request

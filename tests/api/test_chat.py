@@ -171,6 +171,17 @@ def test_a_seed_makes_sampling_repeatable(client: openai.OpenAI) -> None:
     assert sample(1) != sample(2)
 
 
+def test_min_tokens_lets_nothing_end_an_answer_before(http: httpx.Client) -> None:
+    request = body(user("Hello"), max_tokens=40)
+    short = http.post("/v1/chat/completions", json=request).json()
+    assert short["usage"]["completion_tokens"] < 30
+    word = short["choices"][0]["message"]["content"].split()[0]
+    for stop in (None, word):
+        wishes = {"min_tokens": 30, "stop": stop}
+        long = http.post("/v1/chat/completions", json=request | wishes).json()
+        assert 30 <= long["usage"]["completion_tokens"] <= 40
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_stops_at_a_stop_string(http: httpx.Client, stream: bool) -> None:
     question = user(image_part(circle_and_square()), text_part("Describe the image."))

@@ -110,7 +110,9 @@ def test_a_converted_release_answers_as_its_own_tensors_do(
     checkpoint = read_checkpoint(folder)
     expected = [greedy(released, checkpoint, picture) for picture in pictures]
     assert len(set(expected)) == len(pictures)
-    with running_server("--model", str(folder), "--cpu-kv-cache-gib", "1") as server:
+    with running_server(
+        *("--model", str(folder)), *("--cpu-kv-cache-gib", "1"), "--enforce-eager=true"
+    ) as server:
         for picture, answer in zip(pictures, expected, strict=True):
             body = {
                 "model": "converted",

@@ -37,7 +37,7 @@ async def start_streams(
 
 
 async def test_sigterm_lets_requests_finish() -> None:
-    with running_server("--cpu-kv-cache-gib", "1") as server:
+    with running_server("--cpu-kv-cache-gib", "1", "--enforce-eager=true") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             streams = await start_streams(server, client, 6, max_tokens=900)
             server.process.send_signal(signal.SIGTERM)
@@ -55,7 +55,7 @@ async def test_sigterm_lets_requests_finish() -> None:
 
 
 async def test_the_engines_death_ends_the_server() -> None:
-    with running_server("--cpu-kv-cache-gib", "1") as server:
+    with running_server("--cpu-kv-cache-gib", "1", "--enforce-eager=true") as server:
         children = set(server.children())
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             streams = await start_streams(server, client, 3, max_tokens=1800)
@@ -73,7 +73,7 @@ async def test_the_engines_death_ends_the_server() -> None:
 
 
 async def test_a_killed_server_leaves_nothing_behind() -> None:
-    with running_server("--cpu-kv-cache-gib", "1") as server:
+    with running_server("--cpu-kv-cache-gib", "1", "--enforce-eager=true") as server:
         children = set(server.children())
         server.process.kill()
         assert await asyncio.to_thread(server.wait_for_exit) == -signal.SIGKILL

@@ -307,6 +307,16 @@ async def test_what_a_request_wishes_goes_before_the_checkpoints_defaults(stages
     assert (sampling.temperature, sampling.top_p) == (0.0, 0.1)
     assert (sampling.seed, list(sampling.stop), sampling.max_tokens) == (5, ["a", "b"], 9)
     assert sampling.ignore_eos is False
+    assert sampling.min_tokens == 0
+
+
+async def test_min_tokens_fit_into_the_context(stages: Stages) -> None:
+    engine = FakeEngine(ANSWER)
+    await answer(stages.pipeline(engine), asking(min_tokens=7, max_tokens=9))
+    await answer(stages.pipeline(engine), asking(min_tokens=100_000))
+    first, second = (call.sampling for call in engine.calls)
+    assert (first.min_tokens, first.max_tokens) == (7, 9)
+    assert second.min_tokens == second.max_tokens
 
 
 @pytest.mark.parametrize(

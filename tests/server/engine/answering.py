@@ -18,7 +18,7 @@ from torch import Tensor
 
 from server.checkpoint import Checkpoint, read_checkpoint
 from server.engine.base import EngineImage
-from server.loading import _decode_options, _start_engine
+from server.loading import _decode_options, start_engine
 from server.media.decode import Decoded, decode
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
@@ -80,7 +80,7 @@ class Served:
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
         self._options = _decode_options(settings, checkpoint.image)
         self._vision = load_vision_model(checkpoint, CPU)
-        self.engine: Any = _start_engine(settings, checkpoint, "m", CPU)
+        self.engine: Any = start_engine(settings, checkpoint, "m", CPU)
         tokenizer = read_tokenizer(checkpoint.path)
         self._prompt = PromptBuilder(
             prompt_format(tokenizer, checkpoint.text), self.engine.max_model_len

@@ -78,6 +78,8 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"user": "someone"}, {"user": "someone"}),
     ({"ignore_eos": True}, {"ignore_eos": True}),
     ({"ignore_eos": None}, {"ignore_eos": None}),
+    ({"min_tokens": 0}, {"min_tokens": 0}),
+    ({"min_tokens": 5, "max_tokens": 5}, {"min_tokens": 5}),
 ]
 
 
@@ -214,6 +216,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
     ({"user": 5}, "user"),
     ({"ignore_eos": 1}, "ignore_eos"),
+    ({"min_tokens": -1}, "min_tokens"),
 ]
 
 
@@ -227,6 +230,13 @@ def test_refuses_naming_the_field_and_no_value(changes: dict[str, Any], param: s
     # The validator's own error quotes the input: it must not be shown with ours.
     assert error.__suppress_context__
     assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+def test_refuses_more_tokens_at_least_than_at_most(limit: str) -> None:
+    error = refusal(body(**{"min_tokens": 6, limit: 5}))
+    assert type(error) is InvalidValue
+    assert error.param == "min_tokens"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +309,6 @@ HABITS: dict[str, tuple[list[Any], list[Any]]] = {
     "logprobs": ([False], [True]),
     "metadata": ([{}, {"a": "b"}], []),
     "min_p": ([0, 0.0], [0.05]),
-    "min_tokens": ([0], [1]),
     "modalities": ([["text"]], [["text", "audio"], ["audio"], []]),
     "n": ([1], [2, 0]),
     "parallel_tool_calls": ([True, False], []),
