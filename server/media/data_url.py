@@ -9,7 +9,7 @@ from server.errors import ImageUrlInvalid
 from server.media.refusals import too_many_bytes
 
 # Below this, decoding takes less time than handing it to a thread.
-INLINE_BASE64: Final = 64 * 1024
+INLINE_BASE64: Final = 1024 * 1024
 
 
 async def read_data_url(url: str, max_bytes: int) -> bytes:

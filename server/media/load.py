@@ -25,7 +25,7 @@ from server.metrics import Metrics
 from server.single_flight import SingleFlight
 
 # Below this, hashing takes less time than handing the bytes to a thread.
-INLINE_HASH: Final = 256 * 1024
+INLINE_HASH: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """ICC profiles: colours become sRGB, unless they are that already."""
 
 import io
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -8,6 +9,11 @@ from PIL import Image, ImageCms
 
 # By the colour space that a profile is for, Pillow's mode.
 MODES: Final = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
+
+# Cameras' profiles take some hundred bytes and come with every picture: building a transform and
+# finding out what it does takes longer than a small image's decode. Large ones are not kept.
+KEPT_PROFILES: Final = 16
+MAX_KEPT_BYTES: Final = 16 * 1024
 
 # Steps of each channel in the colours that tell whether a profile is sRGB in effect.
 STEPS: Final = 9
@@ -32,6 +38,10 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _transform(mode: str, data: bytes) -> ImageCms.ImageCmsTransform | None:
+    return (_kept_transform if len(data) <= MAX_KEPT_BYTES else _new_transform)(mode, data)
+
+
+def _new_transform(mode: str, data: bytes) -> ImageCms.ImageCmsTransform | None:
     """Return what turns the profile's colours into sRGB, None if nothing does or need do so."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
@@ -41,6 +51,9 @@ def _transform(mode: str, data: bytes) -> ImageCms.ImageCmsTransform | None:
         return None if _changes_nothing(transform, mode) else transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+_kept_transform = lru_cache(KEPT_PROFILES)(_new_transform)
 
 
 def _to_srgb_transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:

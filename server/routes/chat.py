@@ -1,7 +1,7 @@
 """`POST /v1/chat/completions`."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.disconnect import unless_disconnected
 from server.errors import NotReady
+from server.generation import Generation
 from server.protocol.request import parse_request
 from server.protocol.response import ChatCompletion, ErrorResponse
 from server.record import RequestRecord
@@ -77,15 +78,23 @@ async def chat_completions(request: Request) -> Response:
         held.enter_context(runtime.admission.acquire())
         if runtime.pipeline is None:
             raise NotReady("The model is loading.")
-        outputs = await unless_disconnected(
-            request.receive, runtime.pipeline.generate(chat, record, tenant)
-        )
+        generating = runtime.pipeline.generate(chat, record, tenant)
+        if not chat.stream:
+            answer = await unless_disconnected(
+                request.receive, _completion(generating, chat.model, record)
+            )
+            return Response(answer.model_dump_json(), 200, _notes(record), "application/json")
+        outputs = await unless_disconnected(request.receive, generating)
         held.push_async_callback(outputs.aclose)
-        if chat.stream:
-            stream = events(outputs, chat.model, record, include_usage=chat.include_usage)
-            return EventStream(stream, held.pop_all(), _notes(record))
-        answer = await unless_disconnected(request.receive, completion(outputs, chat.model, record))
-        return Response(answer.model_dump_json(), 200, _notes(record), "application/json")
+        stream = events(outputs, chat.model, record, include_usage=chat.include_usage)
+        return EventStream(stream, held.pop_all(), _notes(record))
+
+
+async def _completion(
+    generating: Awaitable[Generation], model: str, record: RequestRecord
+) -> ChatCompletion:
+    async with aclosing(await generating) as outputs:
+        return await completion(outputs, model, record)
 
 
 def _notes(record: RequestRecord) -> dict[str, str]:

@@ -265,3 +265,10 @@ def test_a_profile_for_other_images_changes_nothing(mode: str) -> None:
     image = Image.new("RGB", (4, 4), RED).convert(mode)
     data = encoded(image, "TIFF", icc_profile=swapped())
     assert np.array_equal(loaded(data), np.asarray(image.convert("RGB")))
+
+
+def test_a_profile_that_was_seen_before_does_the_same_to_every_picture() -> None:
+    for seed in (1, 2):
+        picture = noise(32, 24, seed)
+        swap = np.asarray(picture)[..., ::-1].astype(int)
+        assert np.abs(loaded(encoded(picture, icc_profile=swapped())) - swap).max() <= 3
