@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fuzz soak check format clean
+.PHONY: help setup serve test fuzz soak bench bench-quick check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -11,6 +11,7 @@ MODEL = llava-tiny
 ARGS =
 FUZZ_S = 600
 SOAK_REQUESTS = 10000
+BENCH_OUT = .bench
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
@@ -21,7 +22,7 @@ export VLLM_NO_USAGE_STATS = 1
 export DO_NOT_TRACK = 1
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make setup, serve, test and check take PYTHON=… and ACCELERATOR=cpu|cuda for the set-up.'
 
@@ -39,6 +40,12 @@ fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
 
 soak: setup ## send many new images to a real server and watch its memory [SOAK_REQUESTS=10000]
 	@SOAK_REQUESTS=$(SOAK_REQUESTS) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_soak.py
+
+bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=.bench ARGS=…]
+	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/full $(ARGS)
+
+bench-quick: setup ## the same in one short round, 5 minutes at most
+	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/quick --quick $(ARGS)
 
 check: setup ## check format, lint, types, import contracts, scripts and Dockerfiles
 	$(BIN)/ruff format --check

@@ -1,0 +1,1 @@
+"""Measures this server beside vLLM's own and beside the engine alone, in one run."""

@@ -1,0 +1,181 @@
+"""`python -m benchmarks`: this server, vLLM's own and the engine alone, in one run."""
+
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from tqdm import tqdm
+
+from benchmarks.crosscheck import crosscheck
+from benchmarks.environment import environment
+from benchmarks.journal import Journal, Measurement
+from benchmarks.measuring import Timing, measure_engine, measure_load
+from benchmarks.report import print_report, render_markdown, write_results
+from benchmarks.summary import ENGINE, RATE, START_UP, summarise
+from benchmarks.systems import MODEL, MODEL_NAME, OURS, PEER, Running, System, running
+from benchmarks.usage import memory_mib
+from benchmarks.workloads import WORKLOADS, Workload
+
+QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)
+FULL: Final = Timing(window_s=6.0, warm_up_s=2.0)
+QUICK_ROUNDS: Final = 1
+FULL_ROUNDS: Final = 3
+ENGINE_WORKLOADS: Final = ("W1", "W2", "W3", "W6")
+# Of the load tool's random prompts; with these none holds a special token such as `<image>`.
+SEEDS: Final = (0, 4, 8, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that shapes a run."""
+
+    rounds: int
+    timing: Timing
+    workloads: tuple[str, ...]
+    eager: bool
+    crosschecked: bool
+    peer_arguments: tuple[str, ...]
+
+    @property
+    def steps(self) -> int:
+        """How many measurements there will be, cross-checks left out."""
+        engine = len(self.engine_workloads)
+        return self.rounds * (2 * (len(self.workloads) + 1) + engine)
+
+    @property
+    def engine_workloads(self) -> list[str]:
+        """What the engine alone is measured under."""
+        return [name for name in ENGINE_WORKLOADS if name in self.workloads]
+
+    @property
+    def work(self) -> list[Workload]:
+        """The workloads themselves."""
+        return [each for each in WORKLOADS if each.name in self.workloads]
+
+
+class Run:
+    """One run: rounds of all systems, each measurement kept as soon as it is there."""
+
+    def __init__(self, plan: Plan, folder: Path, progress: Any) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._progress = progress
+        self.journal = Journal(folder / "journal.jsonl", asdict(plan))
+        progress.update(len(self.journal.measurements))
+
+    def all(self) -> None:
+        """Measure what is not measured yet, the systems in turn."""
+        peer = replace(PEER, options=self._plan.peer_arguments)
+        for number in range(self._plan.rounds):
+            self._round(number, OURS)
+            self._round(number, peer)
+            self._engine(number)
+
+    def _round(self, number: int, system: System) -> None:
+        if self.journal.has(number, system.name, START_UP):
+            return
+        with self._started(number, system) as server:
+            rest_mib = memory_mib(server.pid)
+            for work in self._plan.work:
+                if not self.journal.has(number, system.name, work.name):
+                    self._load(number, system, server, work)
+            after_mib = memory_mib(server.pid)
+            if self._plan.crosschecked:
+                self._crosscheck(number, system, server)
+        start_up = {"ready_s": server.ready_s, "rest_mib": rest_mib, "after_mib": after_mib}
+        self._keep(Measurement(number, system.name, START_UP, start_up))
+
+    @contextmanager
+    def _started(self, number: int, system: System) -> Iterator[Running]:
+        self._progress.set_description(f"round {number + 1}, {system.name} starts")
+        log = self._folder / f"{system.name}-{number + 1}.log"
+        with running(system, log, eager=self._plan.eager) as server:
+            yield server
+
+    def _load(self, number: int, system: System, server: Running, work: Workload) -> None:
+        self._progress.set_description(f"round {number + 1}, {system.name}, {work.name}")
+        pictures = self._folder / "pictures"
+        figures = measure_load(server, work, self._plan.timing, number, pictures)
+        self._keep(Measurement(number, system.name, work.name, figures))
+
+    def _crosscheck(self, number: int, system: System, server: Running) -> None:
+        """Have vLLM's own load tool drive the server; another seed each round, for its caches."""
+        self._progress.set_description(f"round {number + 1}, {system.name}, vllm bench serve")
+        folder = self._folder / f"crosscheck-{system.name}-{number + 1}"
+        results = crosscheck(
+            server.chat_url, MODEL_NAME, MODEL, folder, seed=SEEDS[number % len(SEEDS)]
+        )
+        for name, figures in results.items():
+            if not self.journal.has(number, system.name, name):
+                self.journal.add(Measurement(number, system.name, name, figures))
+
+    def _engine(self, number: int) -> None:
+        names = [
+            name
+            for name in self._plan.engine_workloads
+            if not self.journal.has(number, ENGINE, name)
+        ]
+        if not names:
+            return
+        self._progress.set_description(f"round {number + 1}, the engine alone")
+        for name, figures in measure_engine(names, self._plan.timing, eager=self._plan.eager):
+            self._keep(Measurement(number, ENGINE, name, figures))
+
+    def _keep(self, measurement: Measurement) -> None:
+        self.journal.add(measurement)
+        rate = measurement.figures.get(RATE)
+        said = "" if rate is None else f"{rate:8.1f} req/s"
+        self._progress.write(
+            f"round {measurement.round + 1}  {measurement.system:6}  "
+            f"{measurement.workload:12} {said}"
+        )
+        self._progress.update()
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder for results; a run cut off goes on in it")],
+    quick: Annotated[bool, typer.Option("--quick", help="one short round")] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, help="default: 3, with --quick 1")] = None,
+    only: Annotated[str, typer.Option(help="some workloads, with commas between them")] = "",
+    eager: Annotated[bool, typer.Option("--eager", help="compile the model nowhere")] = False,
+    peer_arguments: Annotated[str, typer.Option(help="further arguments of vLLM's server")] = "",
+) -> None:
+    """Measure this server beside vLLM's own and beside the engine alone, and print the ratios."""
+    plan = Plan(
+        rounds=rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS),
+        timing=QUICK if quick else FULL,
+        workloads=_chosen(only, quick=quick),
+        eager=eager,
+        crosschecked=not quick and not only,
+        peer_arguments=tuple(shlex.split(peer_arguments)),
+    )
+    started = time.monotonic()
+    with tqdm(total=plan.steps, unit="measurement", dynamic_ncols=True) as progress:
+        run = Run(plan, out, progress)
+        run.all()
+    measured = run.journal.measurements
+    summary = summarise(measured)
+    write_results(out, summary, measured, environment(plan.peer_arguments))
+    (out / "results.md").write_text(render_markdown(summary), encoding="utf-8")
+    print_report(summary)
+    print(f"{out / 'results.json'}, .md and .png; {(time.monotonic() - started) / 60:.1f} minutes")
+
+
+def _chosen(only: str, *, quick: bool) -> tuple[str, ...]:
+    """Return the workloads to measure: those named, or all; the quick run leaves out repeats."""
+    names = [each.name for each in WORKLOADS]
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := set(wanted) - set(names):
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {names}")
+    if wanted:
+        return tuple(name for name in names if name in wanted)
+    return tuple(name for name in names if not (quick and name.endswith("streamed")))
+
+
+if __name__ == "__main__":
+    typer.run(main)

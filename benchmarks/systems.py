@@ -1,0 +1,145 @@
+"""The servers under measurement: this one and vLLM's own, with equal settings of the engine."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+MODEL_NAME: Final = "llava-tiny"
+MODEL: Final = Path(__file__).parent.parent / "model_store" / MODEL_NAME
+MAX_MODEL_LEN: Final = 2048
+MAX_NUM_SEQS: Final = 256
+MAX_NUM_BATCHED_TOKENS: Final = 8192
+CPU_KV_CACHE_GIB: Final = 2
+
+START_LIMIT_S: Final = 300.0
+STOP_LIMIT_S: Final = 30.0
+POLL_S: Final = 0.05
+
+ENVIRONMENT: Final = os.environ | {
+    "VLLM_CPU_KVCACHE_SPACE": str(CPU_KV_CACHE_GIB),
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    pid: int
+    ready_s: float  # from its command to its first healthy answer
+
+    @property
+    def chat_url(self) -> str:
+        """Where chat completions are."""
+        return f"{self.url}/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """How a server is started, and where it says that it is ready."""
+
+    name: str
+    module: str
+    ready: str
+    options: tuple[str, ...]
+    eager: str
+    compiled: str
+
+    def command(self, port: int, *, eager: bool) -> list[str]:
+        """Return the command that starts it."""
+        engine = (
+            *("--max-model-len", str(MAX_MODEL_LEN)),
+            *("--max-num-seqs", str(MAX_NUM_SEQS)),
+            *("--max-num-batched-tokens", str(MAX_NUM_BATCHED_TOKENS)),
+        )
+        common = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", MODEL_NAME)
+        model = ("--model", str(MODEL))
+        mode = self.eager if eager else self.compiled
+        return [sys.executable, "-m", self.module, *model, *common, *engine, *self.options, mode]
+
+
+OURS: Final = System(
+    "ours",
+    "server",
+    "/ready",
+    ("--cpu-kv-cache-gib", str(CPU_KV_CACHE_GIB)),
+    eager="--enforce-eager=true",
+    compiled="--enforce-eager=false",
+)
+PEER: Final = System(
+    "peer",
+    "vllm.entrypoints.openai.api_server",
+    "/health",
+    (),
+    eager="--enforce-eager",
+    compiled="--no-enforce-eager",
+)
+SYSTEMS: Final = (OURS, PEER)
+
+
+@contextmanager
+def running(system: System, log: Path, *, eager: bool) -> Iterator[Running]:
+    """Start a server, wait until it is ready, and end it and all its processes afterwards."""
+    port = _free_port()
+    started = time.perf_counter()
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            system.command(port, eager=eager),
+            stdout=output,
+            stderr=output,
+            env=ENVIRONMENT,
+            # A group of its own, so that all of it can be ended, but in the session of the load:
+            # Linux may share out CPU time by session, and a server whose processes spin while they
+            # wait would keep the load generator from the CPU.
+            process_group=0,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await_ready(process, url + system.ready, log)
+        yield Running(url, process.pid, time.perf_counter() - started)
+    finally:
+        _end(process)
+
+
+def _await_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    with httpx.Client(timeout=5, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise SystemExit(f"a server ended with {process.returncode}; see {log}")
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(POLL_S)
+    raise SystemExit(f"a server was not ready in {START_LIMIT_S:g} s; see {log}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_LIMIT_S)
+    with suppress(ProcessLookupError):  # none is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,141 @@
+"""Pictures for the load: valid, of their size, each its own and always the same."""
+
+import hashlib
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.pictures import JpegPhotos, Pixels, PngPictures, noise
+from benchmarks.requests import Pictures
+from server.media.decode import Decoded, DecodeOptions, decode
+
+WIDTH, HEIGHT, SIDE = 160, 120, 40
+NUMBERS = range(64)
+HASH = """
+import sys
+from hashlib import sha256
+from pathlib import Path
+from benchmarks.pictures import JpegPhotos, PngPictures
+for pictures in (JpegPhotos(160, 120, Path(sys.argv[1])), PngPictures(40)):
+    print(sha256(b"".join(pictures.new(number) for number in range(64))).hexdigest())
+"""
+
+
+@pytest.fixture(params=["jpeg", "png"])
+def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Pictures:
+    """Pictures of either kind."""
+    return JpegPhotos(WIDTH, HEIGHT, tmp_path) if request.param == "jpeg" else PngPictures(SIDE)
+
+
+def pixels(data: bytes) -> Pixels:
+    """Decode all of a picture."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
+
+
+def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and data of each chunk of a PNG, its checksum compared."""
+    place = 8
+    while place < len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        data = png[place + 8 : place + 8 + length]
+        assert struct.unpack_from(">I", png, place + 8 + length) == (zlib.crc32(kind + data),)
+        yield kind, data
+        place += 12 + length
+
+
+def test_different_numbers_differ_in_bytes_and_in_pixels(pictures: Pictures) -> None:
+    files = [pictures.new(number) for number in NUMBERS]
+    assert len(set(files)) == len(NUMBERS)
+    assert len({pixels(file).tobytes() for file in files}) == len(NUMBERS)
+
+
+def test_a_number_always_gives_the_same_bytes(pictures: Pictures) -> None:
+    first = [pictures.new(number) for number in NUMBERS]
+    assert [pictures.new(number) for number in reversed(NUMBERS)] == first[::-1]
+
+
+def test_another_process_makes_the_same_bytes(tmp_path: Path) -> None:
+    ours: tuple[Pictures, ...] = (
+        JpegPhotos(WIDTH, HEIGHT, tmp_path / "ours"),
+        PngPictures(SIDE),
+    )
+    expected = [
+        hashlib.sha256(b"".join(each.new(number) for number in NUMBERS)).hexdigest()
+        for each in ours
+    ]
+    command = [sys.executable, "-c", HASH, str(tmp_path / "theirs")]
+    theirs = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert theirs.stdout.split() == expected
+
+
+def test_the_server_accepts_them_whole(pictures: Pictures) -> None:
+    size = (WIDTH, HEIGHT) if isinstance(pictures, JpegPhotos) else (SIDE, SIDE)
+    for number in (0, 1, 2**20 + 7):
+        decoded = decode(pictures.new(number), DecodeOptions(24, "pad", WIDTH * HEIGHT))
+        assert isinstance(decoded, Decoded)
+        assert decoded.image_size == size
+
+
+@pytest.mark.parametrize("size", [(160, 120), (120, 160), (97, 61)])
+def test_photos_have_their_size(size: tuple[int, int], tmp_path: Path) -> None:
+    with Image.open(io.BytesIO(JpegPhotos(*size, tmp_path).new(3))) as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", size)
+        image.load()
+
+
+def test_photos_are_near_what_they_were_made_of(tmp_path: Path) -> None:
+    found = pixels(JpegPhotos(WIDTH, HEIGHT, tmp_path, bases=1).new(12345)).astype(float)
+    assert np.abs(found - noise(WIDTH, HEIGHT, 0)).mean() < 10
+    assert np.abs(found - noise(WIDTH, HEIGHT, 1)).mean() > 30
+
+
+def test_photos_are_kept_between_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    first = JpegPhotos(WIDTH, HEIGHT, folder, bases=2)
+    made = {each: each.stat().st_mtime_ns for each in folder.iterdir()}
+    again = JpegPhotos(WIDTH, HEIGHT, folder, bases=2)
+    assert {each: each.stat().st_mtime_ns for each in folder.iterdir()} == made
+    assert len(made) == 2
+    assert all(pixels(each.read_bytes()).shape == (HEIGHT, WIDTH, 3) for each in made)
+    assert first.new(5) == again.new(5)
+
+
+@pytest.mark.parametrize("number", [0, 1, 8, 10**9])
+def test_a_png_is_valid_to_its_last_checksum(number: int) -> None:
+    png = PngPictures(SIDE).new(number)
+    parts = list(chunks(png))
+    assert [kind for kind, _ in parts] == [b"IHDR", b"IDAT", b"IEND"]
+    assert len(zlib.decompress(parts[1][1])) == SIDE * (1 + SIDE * 3)  # Adler-32 is compared
+    Image.open(io.BytesIO(png)).verify()
+    with Image.open(io.BytesIO(png)) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (SIDE, SIDE))
+
+
+def test_pngs_differ_from_what_they_were_made_of_in_the_first_row_only() -> None:
+    made_of = noise(SIDE, SIDE, 0)
+    found = pixels(PngPictures(SIDE, bases=1).new(7))
+    assert np.array_equal(found[1:], made_of[1:])
+    assert not np.array_equal(found[0], made_of[0])
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 120), (60, 200)])
+def test_noise_has_shape_contrast_and_a_seed(width: int, height: int) -> None:
+    one = noise(width, height, 1)
+    assert one.shape == (height, width, 3)
+    assert one.std() > 20
+    assert np.array_equal(one, noise(width, height, 1))
+    assert not np.array_equal(one, noise(width, height, 2))
+
+
+def test_large_numbers_differ_too(tmp_path: Path) -> None:
+    photos = JpegPhotos(WIDTH, HEIGHT, tmp_path)
+    assert photos.new(3) != photos.new(3 + 2**24)

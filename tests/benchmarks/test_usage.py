@@ -1,0 +1,106 @@
+"""CPU time and memory of a server's processes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from benchmarks import usage
+from benchmarks.usage import PeakMemory, cpu_seconds, memory_mib
+
+BURNT_S = 0.1
+# What Python itself takes, of either, at the most.
+START_S, PYTHON_MIB = 1.5, 40
+FORK = """
+import os, sys
+held = b"1" * (64 * 1024 * 1024)
+os.fork()
+os.write(1, b"forked\\n")
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def family(*names: str, held_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
+    """A process with children of these names, all of which have burnt their CPU time."""
+    command = [sys.executable, "-m", "tests.benchmarks.family", str(held_mib), str(BURNT_S), *names]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline()
+        yield parent
+        parent.communicate()  # its input ends, and so does it
+
+
+def test_cpu_time_by_role() -> None:
+    names = ("VLLM::EngineCore", "VLLM::Worker_TP0", "spawn_main(1)", "spawn_main(2)", "tracker")
+    with family(*names) as parent:
+        spent = cpu_seconds(parent.pid)
+    assert set(spent) == {"server", "engine", "worker", "decode", "other"}
+    for role, seconds in spent.items():
+        processes = 2 if role == "decode" else 1
+        # Of the kernel's clock, with which it is counted, a tick may be missing.
+        assert processes * (BURNT_S - 0.02) <= seconds <= processes * (BURNT_S + START_S)
+
+
+def test_a_server_without_children_is_all_there_is() -> None:
+    with family() as parent:
+        assert set(cpu_seconds(parent.pid)) == {"server"}
+
+
+def test_cpu_time_is_a_sum_that_grows() -> None:
+    before = cpu_seconds(os.getpid())["server"]
+    until = time.process_time() + BURNT_S
+    while time.process_time() < until:
+        pass
+    assert cpu_seconds(os.getpid())["server"] - before >= BURNT_S - 0.02
+
+
+def test_who_has_ended_takes_nothing() -> None:
+    with family() as parent:
+        pass
+    assert not cpu_seconds(parent.pid)
+    assert memory_mib(parent.pid) == 0
+
+
+def test_memory_is_that_of_all_processes() -> None:
+    with family(held_mib=64) as parent:
+        alone = memory_mib(parent.pid)
+        assert 64 < alone < 64 + PYTHON_MIB
+    with family("one", "two", held_mib=64) as parent:
+        assert alone < memory_mib(parent.pid) < 64 + 3 * PYTHON_MIB
+
+
+def test_shared_memory_counts_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout
+        assert [parent.stdout.readline() for _ in range(2)] == [b"forked\n"] * 2
+        assert 64 < memory_mib(parent.pid) < 64 + PYTHON_MIB
+        parent.communicate()
+
+
+def test_the_peak_outlasts_what_was_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "SAMPLE_S", 0.01)
+    with family(held_mib=64) as parent:
+        with PeakMemory(parent.pid) as peak:
+            while peak.mib == 0:
+                time.sleep(0.01)
+            assert parent.stdin
+            assert parent.stdout
+            print(file=parent.stdin, flush=True)
+            assert parent.stdout.readline() == "freed\n"
+        assert memory_mib(parent.pid) < PYTHON_MIB
+        assert 64 < peak.mib < 64 + PYTHON_MIB
+
+
+def test_a_short_while_has_a_peak_too() -> None:
+    with PeakMemory(os.getpid()) as peak:
+        pass
+    assert peak.mib > 0

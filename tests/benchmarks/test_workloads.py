@@ -1,0 +1,51 @@
+"""What is measured: names, and what small workloads ask."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.requests import Numbers, Options
+from benchmarks.workloads import WORKLOADS, workload
+from server.protocol.request import parse_request
+
+
+def test_names_and_titles_are_unique() -> None:
+    assert len({each.name for each in WORKLOADS}) == len(WORKLOADS)
+    assert len({each.title for each in WORKLOADS}) == len(WORKLOADS)
+
+
+def test_each_is_found_by_its_name() -> None:
+    assert [workload(each.name) for each in WORKLOADS] == list(WORKLOADS)
+    assert workload("W8 mixed").title.startswith("text stream beside")
+
+
+@pytest.mark.parametrize("name", ["W0", "w1", "", "W8"])
+def test_other_names_are_unknown(name: str) -> None:
+    with pytest.raises(KeyError):
+        workload(name)
+
+
+def test_each_lasts_and_has_clients_that_ask_for_tokens() -> None:
+    for work in WORKLOADS:
+        assert work.length > 0
+        assert work.groups
+        assert len({group.name for group in work.groups}) == len(work.groups)
+        assert all(group.clients > 0 and group.max_tokens > 0 for group in work.groups)
+
+
+def test_titles_tell_the_number_of_clients_and_whether_they_stream() -> None:
+    for work in WORKLOADS:
+        first = work.groups[0]
+        if "clients" in work.title and len(work.groups) == 1:
+            assert f"{first.clients} clients" in work.title
+            assert first.stream == ("streamed" in work.title)
+
+
+@pytest.mark.parametrize(("name", "images"), [("W1", 0), ("W2", 0), ("W3", 1), ("W9 small", 1)])
+def test_small_ones_ask_what_the_server_understands(name: str, images: int, tmp_path: Path) -> None:
+    group = workload(name).groups[0]
+    options = Options("llava-tiny", group.max_tokens, group.stream)
+    conversation = group.conversation(options, Numbers(0), tmp_path)
+    request = parse_request(conversation.next_body())
+    assert len(request.images) == images
+    assert (request.token_limit, request.stream) == (group.max_tokens, group.stream)
