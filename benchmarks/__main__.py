@@ -22,7 +22,7 @@ from benchmarks.usage import memory_mib
 from benchmarks.workloads import WORKLOADS, Workload
 
 QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)
-FULL: Final = Timing(window_s=6.0, warm_up_s=2.0)
+FULL: Final = Timing(window_s=5.0, warm_up_s=2.0)
 QUICK_ROUNDS: Final = 1
 FULL_ROUNDS: Final = 3
 ENGINE_WORKLOADS: Final = ("W1", "W2", "W3", "W6")

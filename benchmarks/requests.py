@@ -1,4 +1,7 @@
-"""The bodies that the load sends: seeded questions, pictures and conversations."""
+"""The bodies that the load sends: seeded questions, pictures and conversations.
+
+JSON is joined from bytes, since pictures are large and the load shares the server's cores.
+"""
 
 import json
 import random
@@ -80,7 +83,7 @@ class Questions:
     def answered(self, text: str) -> None:
         """Forget the answer."""
 
-    def _new_picture(self, number: int) -> str:
+    def _new_picture(self, number: int) -> bytes:
         if self._pictures is None:
             raise ValueError("no pictures")
         return picture_part(self._pictures.new(number))
@@ -96,7 +99,7 @@ class Chat:
         self._options = options
         self._numbers = numbers
         self._pictures = pictures
-        self._turns: list[str] = []
+        self._turns: list[bytes] = []
 
     def next_body(self) -> bytes:
         """Return the conversation so far with the next question, a picture in every second."""
@@ -110,7 +113,7 @@ class Chat:
 
     def answered(self, text: str) -> None:
         """Append the answer to the history."""
-        self._turns.append(json.dumps({"role": "assistant", "content": text}))
+        self._turns.append(json.dumps({"role": "assistant", "content": text}).encode())
 
 
 def question(number: int) -> str:
@@ -120,20 +123,20 @@ def question(number: int) -> str:
     return f"What do you see of {choice.choice(SUBJECTS)}? Think of {words}, and of {number}."
 
 
-def picture_part(data: bytes) -> str:
-    """Return the content part of a picture, as JSON; written by hand since it is large."""
-    url = "data:image/jpeg;base64," if data[:2] == b"\xff\xd8" else "data:image/png;base64,"
-    encoded = pybase64.b64encode_as_string(data)
-    return f'{{"type": "image_url", "image_url": {{"url": "{url}{encoded}"}}}}'
+def picture_part(data: bytes) -> bytes:
+    """Return the content part of a picture, as JSON."""
+    kind = b"jpeg" if data[:2] == b"\xff\xd8" else b"png"
+    url = b"".join((b"data:image/", kind, b";base64,", pybase64.b64encode(data)))
+    return b"".join((b'{"type": "image_url", "image_url": {"url": "', url, b'"}}'))
 
 
-def user_turn(text: str, parts: Sequence[str]) -> str:
+def user_turn(text: str, parts: Sequence[bytes]) -> bytes:
     """Return a user's message, as JSON."""
-    content = ", ".join([*parts, json.dumps({"type": "text", "text": text})])
-    return f'{{"role": "user", "content": [{content}]}}'
+    content = b", ".join([*parts, json.dumps({"type": "text", "text": text}).encode()])
+    return b"".join((b'{"role": "user", "content": [', content, b"]}"))
 
 
-def body(turns: Sequence[str], options: Options) -> bytes:
+def body(turns: Sequence[bytes], options: Options) -> bytes:
     """Return a request's body around its messages; answers have a fixed length."""
     rest: dict[str, Any] = {
         "model": options.model,
@@ -145,4 +148,5 @@ def body(turns: Sequence[str], options: Options) -> bytes:
     }
     if options.stream:
         rest["stream_options"] = {"include_usage": True}
-    return f'{{"messages": [{", ".join(turns)}], {json.dumps(rest)[1:]}'.encode()
+    messages = b", ".join(turns)
+    return b"".join((b'{"messages": [', messages, b"], ", json.dumps(rest)[1:].encode()))

@@ -86,7 +86,9 @@ WORKLOADS: Final = (
     Workload("W4", "new 1280x960 JPEG, 16 clients", _asking("images", 16, _web)),
     Workload("W5", "new 12 MP JPEG, 16 clients", _asking("images", 16, _photo), length=2.5),
     Workload("W6", "one 12 MP JPEG repeated, 16 clients", _asking("images", 16, _same_photo)),
-    Workload("W7", "chat, 6 turns over 3 images, 8 clients", _asking("chat", 8, _chat), length=1.5),
+    Workload(
+        "W7", "chat, 6 turns over 3 images, 16 clients", _asking("chat", 16, _chat), length=1.5
+    ),
     Workload("W8 alone", "text stream, nothing beside it", (TEXT_STREAM,), length=1.5),
     Workload(
         "W8 mixed",
