@@ -162,6 +162,10 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
 def start_engine(
     settings: Settings, checkpoint: Checkpoint, model_name: str, device: torch.device
 ) -> Engine:
+    """Start the engine as the settings and the device ask for; blocks for many seconds.
+
+    What vLLM reads from the environment is set in this process's own.
+    """
     # Read by vLLM when it is imported, which takes seconds and therefore happens here.
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")

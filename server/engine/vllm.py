@@ -33,7 +33,6 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
-from vllm.v1.executor.abstract import Executor
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from server.checkpoint import MODEL_TYPES
@@ -93,7 +92,6 @@ class VllmEngine:
             limit_mm_per_prompt={"image": 0},
             # A signal to the whole process group must not end sequences that still drain.
             shutdown_timeout=int(options.drain_timeout_s) + 1,
-            enable_log_requests=False,
             **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
         )
         self._llm = _start(args)
@@ -169,12 +167,7 @@ def _start(args: AsyncEngineArgs) -> AsyncLLM:
     """Start the engine's process, its OpenMP threads bound as vLLM's own worker binds them."""
     config = args.create_engine_config(UsageContext.ENGINE_CONTEXT)
     with OMPProcessManager(config).configure_omp_envs(rank=0, local_rank=0):
-        return AsyncLLM(
-            vllm_config=config,
-            executor_class=Executor.get_class(config),
-            log_stats=True,
-            usage_context=UsageContext.ENGINE_CONTEXT,
-        )
+        return AsyncLLM.from_vllm_config(config, usage_context=UsageContext.ENGINE_CONTEXT)
 
 
 def as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
