@@ -2,8 +2,6 @@
 
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -79,7 +77,9 @@ class Run:
     def _round(self, number: int, system: System) -> None:
         if self.journal.has(number, system.name, START_UP):
             return
-        with self._started(number, system) as server:
+        self._progress.set_description(f"round {number + 1}, {system.name} starts")
+        log = self._folder / f"{system.name}-{number + 1}.log"
+        with running(system, log, eager=self._plan.eager) as server:
             rest_mib = memory_mib(server.pid)
             for work in self._plan.work:
                 if not self.journal.has(number, system.name, work.name):
@@ -89,13 +89,6 @@ class Run:
                 self._crosscheck(number, system, server)
         start_up = {"ready_s": server.ready_s, "rest_mib": rest_mib, "after_mib": after_mib}
         self._keep(Measurement(number, system.name, START_UP, start_up))
-
-    @contextmanager
-    def _started(self, number: int, system: System) -> Iterator[Running]:
-        self._progress.set_description(f"round {number + 1}, {system.name} starts")
-        log = self._folder / f"{system.name}-{number + 1}.log"
-        with running(system, log, eager=self._plan.eager) as server:
-            yield server
 
     def _load(self, number: int, system: System, server: Running, work: Workload) -> None:
         self._progress.set_description(f"round {number + 1}, {system.name}, {work.name}")

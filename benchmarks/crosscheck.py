@@ -1,7 +1,6 @@
 """The same server under a load tool from elsewhere: vLLM's `bench serve`, in its own process."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from benchmarks.systems import ENVIRONMENT
 
 # The command `vllm` asks for the metadata of a package `vllm`, which the CPU build is not.
 PROGRAM: Final = """
@@ -18,14 +19,6 @@ parser = FlexibleArgumentParser(prog="vllm bench serve")
 add_cli_args(parser)
 main(parser.parse_args())
 """
-ENVIRONMENT: Final = MappingProxyType(
-    {
-        "DO_NOT_TRACK": "1",
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONUNBUFFERED": "1",  # what it prints and what it raises stay in order
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-)
 INPUT_TOKENS: Final = 64
 OUTPUT_TOKENS: Final = 32
 CLIENTS: Final = 16
@@ -125,7 +118,8 @@ def _run(arguments: list[str]) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - of our own making
             arguments,
-            env={**os.environ, **ENVIRONMENT},
+            # Unbuffered, what it prints and what it raises stay in order.
+            env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
