@@ -1,4 +1,4 @@
-"""One server for all API tests; its limits are small so that tests can reach them."""
+"""Clients of the server under test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,33 +6,7 @@ import httpx
 import openai
 import pytest
 
-from tests.api.running import RunningServer, running_server
-
-MAX_REQUESTS = 40
-MAX_BODY_MIB = 4
-MAX_IMAGES = 4
-MAX_IMAGE_MIB = 2
-MAX_MEGAPIXELS = 20
-FETCH_TIMEOUT_S = 3
-
-LIMITS = (
-    *("--max-concurrent-requests", str(MAX_REQUESTS)),
-    *("--max-body-mib", str(MAX_BODY_MIB)),
-    *("--max-images", str(MAX_IMAGES)),
-    *("--max-image-mib", str(MAX_IMAGE_MIB)),
-    *("--max-image-megapixels", str(MAX_MEGAPIXELS)),
-    *("--fetch-timeout-s", str(FETCH_TIMEOUT_S)),
-    *("--cpu-kv-cache-gib", "1"),
-    *("--fetch-allow-networks", "127.0.0.0/8"),
-    *("--fetch-allow-ports", "any"),
-)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[RunningServer]:
-    """Serve the embedded model for the whole run."""
-    with running_server(*LIMITS) as running:
-        yield running
+from tests.api.running import RunningServer
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from server.protocol.response import ErrorResponse
-from tests.api.conftest import MAX_BODY_MIB, MAX_IMAGE_MIB, MAX_IMAGES
+from tests.api.limits import MAX_BODY_MIB, MAX_IMAGE_MIB, MAX_IMAGES
 from tests.api.pictures import (
     body,
     circle_and_square,

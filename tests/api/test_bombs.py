@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api import bombs
-from tests.api.conftest import FETCH_TIMEOUT_S, MAX_MEGAPIXELS
+from tests.api.limits import FETCH_TIMEOUT_S, MAX_MEGAPIXELS
 from tests.api.pictures import body, image_part, text_part, user
 from tests.api.running import RunningServer, metric
 from tests.web import serving

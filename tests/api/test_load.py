@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from tests.api.conftest import MAX_REQUESTS
+from tests.api.limits import MAX_REQUESTS
 from tests.api.pictures import body, circle_and_square, encoded, image_part, text_part, user
 from tests.api.running import RunningServer, metric, wait_for_metric
 
