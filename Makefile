@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fuzz soak bench bench-quick check format clean
+.PHONY: help setup serve test clients fuzz soak bench bench-quick check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -15,7 +15,7 @@ BENCH_OUT = .bench
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
-SCRIPTS := scripts/setup.sh .ci/run
+SCRIPTS := scripts/setup.sh scripts/clients.sh .ci/run
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1
@@ -34,6 +34,9 @@ serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=�
 
 test: setup ## run the tests, with the real engine [ARGS=…]
 	@$(BIN)/python -m pytest $(ARGS)
+
+clients: setup ## install the API's clients that tests/clients runs; without them its tests are skipped
+	@scripts/clients.sh
 
 fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
 	@FUZZ_S=$(FUZZ_S) FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_fuzz.py
@@ -59,5 +62,5 @@ format: setup ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
-clean: ## remove .venv and the tools' caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+clean: ## remove .venv, .clients and the tools' caches
+	rm -rf .venv .clients .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

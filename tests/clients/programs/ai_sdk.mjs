@@ -1,0 +1,124 @@
+// The AI SDK's scenarios, for whichever of its providers a program brings.
+
+import {
+  Output, generateObject, generateText, stepCountIs, streamObject, streamText, tool,
+} from "ai";
+import {
+  ASKED, IMAGE, MAX_TOKENS, MODEL, Shape, cancelled, cancelledMoreThan, failure,
+} from "./harness.mjs";
+
+const SHOWN = [{
+  role: "user",
+  content: [
+    { type: "image", image: IMAGE, mediaType: "image/png" },
+    { type: "text", text: ASKED.describe },
+  ],
+}];
+const BROKEN = [{
+  role: "user",
+  content: [
+    { type: "image", image: Buffer.from([0, 0, 0]), mediaType: "image/png" },
+    { type: "text", text: ASKED.describe },
+  ],
+}];
+const TURNS = [
+  { role: "user", content: [SHOWN[0].content[0], { type: "text", text: ASKED.circle }] },
+  { role: "assistant", content: ASKED.red },
+  { role: "user", content: ASKED.star },
+];
+const NAMED = { type: "tool", toolName: "report_shape" };
+
+const described = (name, execute) =>
+  tool({ description: ASKED.tools[name], inputSchema: Shape, execute });
+const REPORT = { report_shape: described("report_shape") };
+const BOTH = { ...REPORT, paint_shape: described("paint_shape") };
+
+const told = (text, finish, usage) => ({
+  text, finish, prompt_tokens: usage.inputTokens, completion_tokens: usage.outputTokens,
+});
+const called = (calls, finish) => ({
+  calls: calls.map(({ toolName, input }) => ({ name: toolName, arguments: input })),
+  finish,
+  ids: calls.map(({ toolCallId }) => toolCallId),
+});
+
+/** Scenarios of a provider's model: `chosen(name)` returns one, `retrying` one behind a 429. */
+export function scenarios(chosen, retrying) {
+  const wishes = (options) => ({
+    model: chosen(MODEL), temperature: 0, maxOutputTokens: MAX_TOKENS, maxRetries: 0, ...options,
+  });
+  const ask = async (options) => {
+    const { text, finishReason, usage } = await generateText(wishes(options));
+    return told(text, finishReason, usage);
+  };
+  const streamed = async (options) => {
+    const failures = [];
+    const stream = streamText(wishes({ onError: ({ error }) => failures.push(error), ...options }));
+    let text = "";
+    for await (const delta of stream.textStream) text += delta;
+    if (failures.length) throw failures[0];
+    return told(text, await stream.finishReason, await stream.usage);
+  };
+  const call = async (options) => {
+    const result = await generateText(wishes({ prompt: ASKED.report, ...options }));
+    return called(result.toolCalls, result.finishReason);
+  };
+  return {
+    plain: () => ask({ prompt: ASKED.hello }),
+    streamed: () => streamed({ prompt: ASKED.hello }),
+    image: () => ask({ messages: SHOWN }),
+    image_streamed: () => streamed({ messages: SHOWN }),
+    several_turns: () => ask({ messages: TURNS }),
+    system: () => ask({ system: ASKED.system, prompt: ASKED.hello }),
+    tool_required: () => call({ tools: REPORT, toolChoice: "required" }),
+    tool_named: () => call({ tools: BOTH, toolChoice: NAMED }),
+    tool_streamed: async () => {
+      const options = { prompt: ASKED.report, tools: BOTH, toolChoice: NAMED };
+      const stream = streamText(wishes(options));
+      return called(await stream.toolCalls, await stream.finishReason);
+    },
+    tool_two: () => call({ tools: BOTH, toolChoice: "required" }),
+    tool_auto: () => ask({ prompt: ASKED.hello, tools: REPORT }),
+    tool_loop: async () => {
+      const calls = [];
+      const execute = (shape) => {
+        calls.push({ name: "report_shape", arguments: shape });
+        return `${shape.count} ${shape.shape}`;
+      };
+      const { steps, text, finishReason, usage } = await generateText(wishes({
+        prompt: ASKED.report,
+        tools: { report_shape: described("report_shape", execute) },
+        prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber ? "none" : "required" }),
+        stopWhen: stepCountIs(2),
+      }));
+      const results = steps[0].toolResults.map(({ output }) => output);
+      return { calls, results, ...told(text, finishReason, usage) };
+    },
+    structured: async () =>
+      (await generateObject(wishes({ prompt: ASKED.report, schema: Shape }))).object,
+    structured_by_output: async () => {
+      const output = Output.object({ schema: Shape });
+      return (await generateText(wishes({ prompt: ASKED.report, output }))).output;
+    },
+    structured_streamed: async () =>
+      streamObject(wishes({ prompt: ASKED.report, schema: Shape })).object,
+    structured_image: async () =>
+      (await generateObject(wishes({ messages: SHOWN, schema: Shape }))).object,
+    length: () => ask({ prompt: ASKED.hello, maxOutputTokens: 16 }),
+    model_not_found: () => failure(() => ask({ model: chosen("nothing"), prompt: ASKED.hello })),
+    bad_parameter: () => failure(() => ask({ prompt: ASKED.hello, temperature: 9 })),
+    broken_image: () => failure(() => ask({ messages: BROKEN })),
+    retried: () => ask({ model: retrying, prompt: ASKED.hello, maxRetries: 2 }),
+    aborted: async () => {
+      const before = await cancelled();
+      const abort = new AbortController();
+      const prompt = ASKED.hello;
+      const stream = streamText(wishes({
+        prompt, maxOutputTokens: 1500, temperature: 2, abortSignal: abort.signal,
+      }));
+      for await (const delta of stream.textStream) if (delta) break;
+      abort.abort();
+      return cancelledMoreThan(before);
+    },
+  };
+}
