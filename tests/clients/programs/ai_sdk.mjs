@@ -3,9 +3,7 @@
 import {
   Output, generateObject, generateText, stepCountIs, streamObject, streamText, tool,
 } from "ai";
-import {
-  ASKED, IMAGE, MAX_TOKENS, MODEL, Shape, cancelled, cancelledMoreThan, failure,
-} from "./harness.mjs";
+import { ASKED, IMAGE, MAX_TOKENS, MODEL, Shape, failure } from "./harness.mjs";
 
 const SHOWN = [{
   role: "user",
@@ -14,6 +12,9 @@ const SHOWN = [{
     { type: "text", text: ASKED.describe },
   ],
 }];
+const DETAIL = [
+  { role: "user", content: [SHOWN[0].content[0], { type: "text", text: ASKED.detail }] },
+];
 const BROKEN = [{
   role: "user",
   content: [
@@ -104,21 +105,10 @@ export function scenarios(chosen, retrying) {
       streamObject(wishes({ prompt: ASKED.report, schema: Shape })).object,
     structured_image: async () =>
       (await generateObject(wishes({ messages: SHOWN, schema: Shape }))).object,
-    length: () => ask({ prompt: ASKED.hello, maxOutputTokens: 16 }),
+    length: () => ask({ messages: DETAIL, maxOutputTokens: 16 }),
     model_not_found: () => failure(() => ask({ model: chosen("nothing"), prompt: ASKED.hello })),
     bad_parameter: () => failure(() => ask({ prompt: ASKED.hello, temperature: 9 })),
     broken_image: () => failure(() => ask({ messages: BROKEN })),
     retried: () => ask({ model: retrying, prompt: ASKED.hello, maxRetries: 2 }),
-    aborted: async () => {
-      const before = await cancelled();
-      const abort = new AbortController();
-      const prompt = ASKED.hello;
-      const stream = streamText(wishes({
-        prompt, maxOutputTokens: 1500, temperature: 2, abortSignal: abort.signal,
-      }));
-      for await (const delta of stream.textStream) if (delta) break;
-      abort.abort();
-      return cancelledMoreThan(before);
-    },
   };
 }

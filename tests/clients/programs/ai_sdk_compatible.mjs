@@ -1,8 +1,10 @@
 // The AI SDK with @ai-sdk/openai-compatible.
 
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText } from "ai";
-import { ASKED, MAX_TOKENS, MODEL, RETRY_URL, URL_, main } from "./harness.mjs";
+import { generateText, streamText } from "ai";
+import {
+  ASKED, MAX_TOKENS, MODEL, RETRY_URL, URL_, cancelled, cancelledMoreThan, main,
+} from "./harness.mjs";
 import { scenarios } from "./ai_sdk.mjs";
 
 const provider = (baseURL) =>
@@ -31,6 +33,20 @@ await main({
     const texts = [];
     for (const seed of [1, 1, 2]) texts.push((await ask({ temperature: 2, seed })).text);
     return texts;
+  },
+  aborted: async () => {
+    const before = await cancelled();
+    const abort = new AbortController();
+    const stream = streamText({
+      model: local(MODEL),
+      prompt: ASKED.hello,
+      maxOutputTokens: 1500,
+      providerOptions: { llava: { ignore_eos: true } },
+      abortSignal: abort.signal,
+    });
+    for await (const delta of stream.textStream) if (delta) break;
+    abort.abort();
+    return cancelledMoreThan(before);
   },
   completion: async () => {
     const model = local.completionModel(MODEL);

@@ -79,13 +79,11 @@ def after_a_call() -> list[dict[str, Any]]:
     ]
 
 
-def failure(
-    ask: Callable[[], Any], message: Callable[[Exception], str] = str
-) -> dict[str, Any]:
+def failure(ask: Callable[[], Any], message: Callable[[Exception], str] = str) -> dict[str, Any]:
     """Return what a client raises, in the attributes that OpenAI's errors have."""
     try:
         answer = ask()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         fields = ("status_code", "param", "code", "type")
         values = {name: getattr(error, name, None) for name in fields}
         return {"raised": type(error).__name__, "message": message(error), **values}
@@ -120,6 +118,6 @@ def main() -> None:
                 if inspect.iscoroutine(value):
                     value = runner.run(value)
                 results[name] = {"returned": value}
-            except Exception:  # noqa: BLE001
+            except Exception:
                 results[name] = {"raised": traceback.format_exc()}
     print(json.dumps(results))

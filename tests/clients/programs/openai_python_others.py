@@ -149,7 +149,7 @@ def response_structured() -> Any:
 
 @scenario
 def response_length() -> Any:
-    answer = respond(ASKED["hello"], max_output_tokens=16, extra_body={"ignore_eos": True})
+    answer = respond(with_image(ASKED["detail"]), max_output_tokens=16)
     assert answer.incomplete_details
     return {**told(answer), "reason": answer.incomplete_details.reason}
 

@@ -117,7 +117,9 @@ async def structured_by_tool() -> Any:
 
 @scenario
 async def tool_two() -> Any:
-    outputs = [ToolOutput(Shape, name=name, description=said) for name, said in ASKED["tools"].items()]
+    outputs = [
+        ToolOutput(Shape, name=name, description=said) for name, said in ASKED["tools"].items()
+    ]
     result = await agent(output_type=outputs).run(ASKED["report"])
     [call] = [
         call
