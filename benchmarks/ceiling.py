@@ -28,6 +28,7 @@ from server.loading import start_engine
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
 from server.prompt.tokenizer import read_tokenizer
+from server.prompt.turns import split_turns
 from server.protocol.request import parse_request
 from server.settings import Settings
 
@@ -126,7 +127,9 @@ def _prompts(each: Workload, checkpoint: Checkpoint) -> Iterator[list[int]]:
     rendered = []
     for number in range(PROMPTS):
         request = parse_request(body([user_turn(question(number), parts)], options))
-        rendered.append(builder.build(request.messages, [rows] if rows else []).token_ids)
+        rendered.append(
+            builder.build(split_turns(request.messages), [rows] if rows else []).token_ids
+        )
     return itertools.cycle(rendered)
 
 

@@ -1,22 +1,32 @@
-"""The outputs of one request, from the first on, told to its record on their way."""
+"""The answers to one request, from the first delta on, told to its record on their way."""
 
-from collections.abc import AsyncGenerator
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Sequence
 from typing import Self
 
-from server.engine.base import Output
+from server.answer.choice import Choice, ChoiceFactory, plain_choice
+from server.answer.delta import Delta
+from server.engine.base import Output, TokenLogprob
 from server.errors import EngineUnavailable
 from server.record import RequestRecord
 
 
 class Generation:
-    """An iterator of outputs. Closing it aborts the sequence, whether it was begun or not."""
+    """An iterator of deltas. Closing it aborts the sequences, whether it was begun or not."""
 
-    def __init__(self, outputs: AsyncGenerator[Output, None], record: RequestRecord) -> None:
+    def __init__(
+        self,
+        outputs: AsyncGenerator[Output, None],
+        record: RequestRecord,
+        new_choice: ChoiceFactory = plain_choice,
+        n: int = 1,
+    ) -> None:
+        self.n = n
+        self.prompt_logprobs: Sequence[TokenLogprob | None] = ()
         self._outputs = outputs
         self._record = record
+        self._choices: list[Choice] = [new_choice(index) for index in range(n)]
         self._first: Output | None = None
-        self._begun = False
+        self._open = n
 
     async def await_first(self) -> None:
         """Wait until there is something to read. Raises `EngineUnavailable`."""
@@ -25,22 +35,26 @@ class Generation:
             raise EngineUnavailable("The engine dropped the request.")
         self._record.cached_tokens = first.num_cached_tokens
         self._record.first_token(first.first_token_s)
+        self.prompt_logprobs = first.prompt_logprobs
         self._first = first
 
     def __aiter__(self) -> Self:
-        """Iterate over the outputs, once."""
+        """Iterate over the deltas, once."""
         return self
 
-    async def __anext__(self) -> Output:
-        """Return the next output, without the space that follows `ASSISTANT:`."""
+    async def __anext__(self) -> Delta:
+        """Return the next delta. Raises `EngineUnavailable` where answers were not finished."""
         output, self._first = self._first, None
         if output is None:
-            output = await anext(self._outputs)
-        self._record.generated(output.num_tokens)
-        if not self._begun:
-            output = replace(output, text=output.text.lstrip())
-            self._begun = bool(output.text)
-        return output
+            output = await anext(self._outputs, None)
+        if output is None:
+            if self._open:
+                raise EngineUnavailable("The engine ended the answer early.")
+            raise StopAsyncIteration
+        self._record.generated(output.num_tokens, output.index)
+        delta = self._choices[output.index].read(output)
+        self._open -= delta.finish_reason is not None
+        return delta
 
     async def aclose(self) -> None:
         """Abort what is not finished."""

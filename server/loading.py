@@ -16,6 +16,7 @@ from PIL import Image
 
 from server.checkpoint import Checkpoint
 from server.engine.base import Engine
+from server.grammar.checker import GrammarChecker
 from server.image_budget import ImageLimits
 from server.media.decode import DecodeOptions
 from server.media.fetch import Fetcher
@@ -36,6 +37,7 @@ from server.vision.cache import ImageEmbedsCache
 from server.vision.tower import VisionModel
 from server.vision.weights import load_vision_model, stores_image_newline
 from server.vision_config import ImageConfig
+from server.vocabulary import Vocabulary
 
 CACHED_IMAGES: Final = 1000
 MAX_IMAGE_CACHE_BYTES: Final = 2**30
@@ -100,6 +102,8 @@ def _connect(
         metrics=metrics,
     )
     stack.callback(media.close)
+    grammars = GrammarChecker(checkpoint.path)
+    stack.callback(grammars.close)
     vision = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(vision.close)
     cache_bytes = settings.image_cache_bytes
@@ -118,6 +122,8 @@ def _connect(
         vision=vision,
         cache=ImageEmbedsCache(cache_bytes, metrics),
         prompt=prompt,
+        grammars=grammars,
+        vocabulary=Vocabulary(checkpoint.path),
         engine=engine,
         metrics=metrics,
     )

@@ -8,7 +8,7 @@ from typing import Final, Self
 from server.errors import ApiError, ClientGone
 from server.logs import get_logger
 from server.metrics import Metrics
-from server.protocol.response import PromptTokensDetails, Usage
+from server.protocol.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 
 log = get_logger(__name__)
 
@@ -35,7 +35,7 @@ class RequestRecord:
         self._metrics = metrics
         self._started = self._submitted = time.perf_counter()
         self._first_token_s: float | None = None
-        self._last_delta = 0.0
+        self._last_output: dict[int, float] = {}  # of each answer
         self._outcome = CANCELLED
 
     @property
@@ -48,6 +48,7 @@ class RequestRecord:
             prompt_tokens_details=PromptTokensDetails(
                 cached_tokens=self.cached_tokens, image_tokens=self.image_tokens
             ),
+            completion_tokens_details=CompletionTokensDetails(),
         )
 
     def submitted(self, prompt_tokens: int, image_tokens: int) -> None:
@@ -62,14 +63,15 @@ class RequestRecord:
         self._first_token_s = self._submitted - self._started + engine_s
         self._metrics.waiting.dec()
 
-    def generated(self, num_tokens: int) -> None:
-        """Note tokens of one output; between outputs of a stream they are also timed."""
+    def generated(self, num_tokens: int, answer: int = 0) -> None:
+        """Note tokens of one output; between outputs of a streamed answer they are also timed."""
         now = time.perf_counter()
-        if self.stream and self.completion_tokens and num_tokens:
-            per_token = (now - self._last_delta) / num_tokens
+        last = self._last_output.get(answer)
+        if self.stream and last is not None and num_tokens:
+            per_token = (now - last) / num_tokens
             for _ in range(num_tokens):
                 self._metrics.inter_token_latency.observe(per_token)
-        self._last_delta = now
+        self._last_output[answer] = now
         self.completion_tokens += num_tokens
 
     def complete(self) -> None:

@@ -1,14 +1,24 @@
-"""Outputs as OpenAI's shapes: one completion, or server-sent events."""
+"""Answers in OpenAI's chat shapes: one completion, or server-sent events."""
 
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final
 
-from server.engine.base import Output
-from server.errors import UNFORESEEN, ApiError, EngineUnavailable
+from server.answer.delta import CallBegins, Delta, Piece, ShownToken
+from server.answer.whole import WholeAnswer
+from server.errors import UNFORESEEN, ApiError
+from server.generation import Generation
 from server.logs import get_logger
-from server.protocol.response import AssistantMessage, ChatCompletion, Choice, error_body
+from server.protocol.response import (
+    AssistantMessage,
+    CalledFunction,
+    ChatCompletion,
+    Choice,
+    Logprobs,
+    ToolCall,
+    error_body,
+)
 from server.record import RequestRecord
 
 log = get_logger(__name__)
@@ -16,61 +26,74 @@ log = get_logger(__name__)
 DONE: Final = b"data: [DONE]\n\n"
 
 
-async def completion(
-    outputs: AsyncIterator[Output], model: str, record: RequestRecord
-) -> ChatCompletion:
-    """Collect the whole answer."""
-    text = ""
-    finish_reason = None
-    async for output in outputs:
-        text += output.text
-        finish_reason = output.finish_reason
-    if finish_reason is None:
-        raise EngineUnavailable("The engine ended the answer early.")
+async def completion(generation: Generation, model: str, record: RequestRecord) -> ChatCompletion:
+    """Collect the whole answers."""
+    answers = [WholeAnswer() for _ in range(generation.n)]
+    async for delta in generation:
+        answers[delta.index].add(delta)
     record.complete()
     return ChatCompletion(
         id=record.request_id,
         created=int(time.time()),
         model=model,
-        choices=[Choice(message=AssistantMessage(content=text), finish_reason=finish_reason)],
+        choices=[_choice(index, answer) for index, answer in enumerate(answers)],
         usage=record.usage,
     )
 
 
-async def events(
-    outputs: AsyncIterator[Output], model: str, record: RequestRecord, *, include_usage: bool
-) -> AsyncIterator[bytes]:
-    """Yield the answer as events of `chat.completion.chunk`, closed by `[DONE]`.
+def _choice(index: int, answer: WholeAnswer) -> Choice:
+    calls = [
+        ToolCall(id=call.id, function=CalledFunction(name=call.name, arguments=call.arguments))
+        for call in answer.calls
+    ]
+    return Choice(
+        index=index,
+        message=AssistantMessage(
+            content=None if calls and not answer.text else answer.text, tool_calls=calls or None
+        ),
+        logprobs=Logprobs.model_validate(_logprobs(answer.logprobs)) if answer.logprobs else None,
+        finish_reason=answer.finish_reason,
+    )
 
-    The role comes first and alone, the finish reason last and alone. With `include_usage`, one
-    more chunk without choices holds the usage and every other one `"usage": null`. An error ends
-    the stream with an event that holds it.
+
+async def events(
+    generation: Generation,
+    model: str,
+    record: RequestRecord,
+    *,
+    include_usage: bool,
+    continuous_usage: bool = False,
+) -> AsyncIterator[bytes]:
+    """Yield the answers as events of `chat.completion.chunk`, closed by `[DONE]`.
+
+    Of each answer the role comes first and alone, the finish reason last and alone. With
+    `include_usage`, one more chunk without choices holds the usage and every other one
+    `"usage": null`, or the usage so far. An error ends the stream with an event that holds it.
     """
-    chunk = _ChunkWriter(model, record.request_id, include_usage=include_usage)
-    yield chunk.write({"role": "assistant", "content": ""})
-    finish_reason = None
+    chunk = _ChunkWriter(
+        model, record, include_usage=include_usage, continuous_usage=continuous_usage
+    )
+    for index in range(generation.n):
+        yield chunk.write(index, {"role": "assistant", "content": ""})
     try:
-        async for output in outputs:
-            finish_reason = output.finish_reason
-            if output.text:
-                yield chunk.write_text(output.text)
-        if finish_reason is None:
-            raise EngineUnavailable("The engine ended the answer early.")
+        async for delta in generation:
+            for event in chunk.events(delta):
+                yield event
     except ApiError as error:
-        yield _error_event(error, record)
+        yield error_event(error, record)
         return
     except Exception:
         log.exception("a stream broke", id=record.request_id)
-        yield _error_event(ApiError(UNFORESEEN), record)
+        yield error_event(ApiError(UNFORESEEN), record)
         return
-    yield chunk.write({}, finish_reason)
     if include_usage:
-        yield chunk.write_usage(record)
+        yield chunk.write_usage()
     record.complete()
     yield DONE
 
 
-def _error_event(error: ApiError, record: RequestRecord) -> bytes:
+def error_event(error: ApiError, record: RequestRecord) -> bytes:
+    """Return an error as the last event of a stream."""
     record.failed(error)
     return _event(json.dumps(error_body(error)))
 
@@ -78,30 +101,76 @@ def _error_event(error: ApiError, record: RequestRecord) -> bytes:
 class _ChunkWriter:
     """Writes chunks as JSON text around a head made once: a model per token would be waste."""
 
-    def __init__(self, model: str, completion_id: str, *, include_usage: bool) -> None:
+    def __init__(
+        self, model: str, record: RequestRecord, *, include_usage: bool, continuous_usage: bool
+    ) -> None:
         head = {
-            "id": completion_id,
+            "id": record.request_id,
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": model,
         }
         self._head = json.dumps(head)[:-1]
+        self._record = record
+        self._continuous_usage = continuous_usage
         self._tail = ', "usage": null}' if include_usage else "}"
 
-    def write_text(self, text: str) -> bytes:
-        return self._write(f'{{"content": {json.dumps(text)}}}', "null")
+    def events(self, delta: Delta) -> Iterator[bytes]:
+        """Yield a chunk for each piece; log probabilities come with the first of them."""
+        logprobs = json.dumps(_logprobs(delta.logprobs)) if delta.logprobs else "null"
+        for piece in delta.pieces or ([""] if delta.logprobs else ()):
+            yield self._write(delta.index, _piece(piece), logprobs)
+            logprobs = "null"
+        if delta.finish_reason is not None:
+            yield self.write(delta.index, {}, delta.finish_reason)
 
-    def write(self, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-        return self._write(json.dumps(delta), json.dumps(finish_reason))
+    def write(self, index: int, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+        return self._write(index, json.dumps(delta), "null", json.dumps(finish_reason))
 
-    def write_usage(self, record: RequestRecord) -> bytes:
-        return _event(f'{self._head}, "choices": [], "usage": {record.usage.model_dump_json()}}}')
+    def write_usage(self) -> bytes:
+        return _event(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
 
-    def _write(self, delta: str, finish_reason: str) -> bytes:
+    def _write(self, index: int, delta: str, logprobs: str, finish_reason: str = "null") -> bytes:
         choice = (
-            f'{{"index": 0, "delta": {delta}, "logprobs": null, "finish_reason": {finish_reason}}}'
+            f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, '
+            f'"finish_reason": {finish_reason}}}'
         )
-        return _event(f'{self._head}, "choices": [{choice}]{self._tail}')
+        tail = f', "usage": {self._usage()}}}' if self._continuous_usage else self._tail
+        return _event(f'{self._head}, "choices": [{choice}]{tail}')
+
+    def _usage(self) -> str:
+        return self._record.usage.model_dump_json()
+
+
+def _piece(piece: Piece) -> str:
+    """Return a delta as JSON: ids, types and names only where a call begins."""
+    if isinstance(piece, str):
+        return f'{{"content": {json.dumps(piece)}}}'
+    call: dict[str, Any] = {"index": piece.index}
+    if isinstance(piece, CallBegins):
+        call |= {"id": piece.id, "type": "function"}
+        call["function"] = {"name": piece.name, "arguments": ""}
+    else:
+        call["function"] = {"arguments": piece.arguments}
+    return json.dumps({"tool_calls": [call]})
+
+
+def _logprobs(tokens: Sequence[ShownToken]) -> dict[str, Any]:
+    return {
+        "content": [
+            {
+                "token": token.token,
+                "logprob": token.logprob,
+                "bytes": list(token.bytes),
+                "top_logprobs": [
+                    {"token": each.token, "logprob": each.logprob, "bytes": list(each.bytes)}
+                    for each in token.top
+                ],
+            }
+            for token in tokens
+        ],
+        "refusal": None,
+    }
 
 
 def _event(data: str) -> bytes:

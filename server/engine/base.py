@@ -1,6 +1,6 @@
 """What the pipeline needs of an engine."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -21,7 +21,12 @@ class EngineImage:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens and when to stop; temperature 0 is greedy."""
+    """How to draw tokens and when to stop; temperature 0 is greedy.
+
+    `logprobs` asks for the log probability of each token and of so many of the likeliest ones in
+    its place, `prompt_logprobs` for the same of the prompt. `grammar` (llguidance's Lark) is what
+    the answer has to be a sentence of.
+    """
 
     max_tokens: int
     temperature: float
@@ -31,14 +36,37 @@ class Sampling:
     ignore_eos: bool
     stop_token_ids: Sequence[int] = ()
     min_tokens: int = 0  # before them nothing stops it
+    n: int = 1
+    top_k: int = 0  # all
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] | None = None
+    logprobs: int | None = None
+    prompt_logprobs: int | None = None
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token's log probability, and those of the likeliest `(token_id, logprob)` in its place.
+
+    The token itself is among them, even where it is not as likely as the others.
+    """
+
+    token_id: int
+    logprob: float
+    top: Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What was generated since the last output.
+    """What was generated since the last output for one of the `n` answers.
 
-    `finish_reason` is set on the last one only. `first_token_s` is the time from submission to the
-    first token, `num_cached_tokens` the prompt tokens that the prefix cache held.
+    `finish_reason` is set on an answer's last one only. `first_token_s` is the time from submission
+    to the first token, `num_cached_tokens` the prompt tokens that the prefix cache held.
+    `prompt_logprobs` come with the first output; a prompt's first token has none.
     """
 
     text: str
@@ -46,6 +74,10 @@ class Output:
     finish_reason: Literal["stop", "length"] | None
     first_token_s: float
     num_cached_tokens: int
+    index: int = 0
+    token_ids: Sequence[int] = ()
+    logprobs: Sequence[TokenLogprob] = ()
+    prompt_logprobs: Sequence[TokenLogprob | None] = ()
 
 
 class Engine(Protocol):
@@ -64,11 +96,13 @@ class Engine(Protocol):
         sampling: Sampling,
         *,
         stream: bool,
+        adapter: str | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Decode one sequence: many outputs if `stream`, else one with the whole text.
+        """Decode a prompt's answers: many outputs each if `stream`, else one with the whole text.
 
-        Closing the iterator, or cancelling its consumer, aborts the sequence.
-        Raises `server.errors.EngineUnavailable` when the engine dies or drops the sequence.
+        `adapter` names the LoRA adapter to decode with. Closing the iterator, or cancelling its
+        consumer, aborts the sequences. Raises `server.errors.EngineUnavailable` when the engine
+        dies or drops them.
         """
         ...
 

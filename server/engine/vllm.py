@@ -6,9 +6,9 @@ The only file that imports vllm. Prompts skip vLLM's own rendering and image pro
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from vllm import envs
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
+from vllm.logprobs import Logprob
+from vllm.lora.request import LoRARequest
 from vllm.multimodal.inputs import (
     MultiModalBatchedField,
     MultiModalFieldElem,
@@ -28,7 +30,7 @@ from vllm.multimodal.inputs import (
 )
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
-from vllm.sampling_params import RequestOutputKind, SamplingParams
+from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.usage.usage_lib import UsageContext
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -36,7 +38,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from server.checkpoint import MODEL_TYPES
-from server.engine.base import EngineImage, Output, Sampling
+from server.engine.base import EngineImage, Output, Sampling, TokenLogprob
 from server.errors import EngineUnavailable, InvalidRequest
 from server.logs import get_logger
 
@@ -90,6 +92,8 @@ class VllmEngine:
             hf_overrides=as_llava_next if options.has_image_newline else as_llava,
             enable_mm_embeds=True,
             limit_mm_per_prompt={"image": 0},
+            # It compiles lazily within bounds, and refuses what it does not know in a schema.
+            structured_outputs_config={"backend": "guidance"},
             # A signal to the whole process group must not end sequences that still drain.
             shutdown_timeout=int(options.drain_timeout_s) + 1,
             **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
@@ -97,6 +101,7 @@ class VllmEngine:
         self._llm = _start(args)
         # Read for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
+        self._adapters: dict[str, LoRARequest] = {}
         self._hidden_size = self._llm.model_config.get_hidden_size()
 
     @property
@@ -112,17 +117,26 @@ class VllmEngine:
         sampling: Sampling,
         *,
         stream: bool,
+        adapter: str | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Decode one sequence; see `server.engine.base.Engine.generate`."""
+        """Decode a prompt's answers; see `server.engine.base.Engine.generate`."""
         submitted = time.perf_counter()
         first_token_s = 0.0
         engine_input = self._engine_input(token_ids, images)
+        copies = range(sampling.n if _is_greedy(sampling) else 1)
         try:
-            params = _sampling_params(sampling, stream)
-            async with aclosing(self._llm.generate(engine_input, params, request_id)) as outputs:
+            generating = self._llm.generate(
+                engine_input,
+                _sampling_params(sampling, stream),
+                request_id,
+                lora_request=None if adapter is None else self._adapters[adapter],
+            )
+            async with aclosing(generating) as outputs:
                 async for output in outputs:
                     first_token_s = first_token_s or _first_token_s(output, submitted)
-                    yield _output(output, first_token_s)
+                    for each in _outputs(output, first_token_s):
+                        for index in copies:
+                            yield replace(each, index=index) if index else each
         except (EngineDeadError, EngineGenerateError):
             raise EngineUnavailable("The engine failed while it worked on the request.") from None
         except VLLMClientError as error:
@@ -210,16 +224,35 @@ def _image_item(image: EngineImage) -> MultiModalKwargsItem:
     )
 
 
+def _is_greedy(sampling: Sampling) -> bool:
+    """Tell whether all answers to the prompt are the same one, so that decoding it once will do.
+
+    vLLM refuses to decode them more often.
+    """
+    return sampling.temperature == 0
+
+
 def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
+    grammar = sampling.grammar
     return SamplingParams(
+        n=1 if _is_greedy(sampling) else sampling.n,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        logit_bias=dict(sampling.logit_bias) if sampling.logit_bias else None,
         seed=sampling.seed,
         stop=list(sampling.stop),
         stop_token_ids=list(sampling.stop_token_ids),
         ignore_eos=sampling.ignore_eos,
         min_tokens=sampling.min_tokens,
+        logprobs=sampling.logprobs,
+        prompt_logprobs=sampling.prompt_logprobs,
+        structured_outputs=grammar and StructuredOutputsParams(grammar=grammar),
         output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
     )
 
@@ -231,14 +264,35 @@ def _first_token_s(output: RequestOutput, submitted: float) -> float:
     return time.perf_counter() - submitted
 
 
-def _output(output: RequestOutput, first_token_s: float) -> Output:
-    completion = output.outputs[0]
-    if completion.finish_reason not in (None, "stop", "length"):
-        raise EngineUnavailable("The engine dropped the request.")
-    return Output(
-        text=completion.text,
-        num_tokens=len(completion.token_ids),
-        finish_reason=completion.finish_reason,
-        first_token_s=first_token_s,
-        num_cached_tokens=output.num_cached_tokens or 0,
-    )
+def _outputs(output: RequestOutput, first_token_s: float) -> Iterator[Output]:
+    prompt_logprobs = [
+        _token_logprob(token_id, entries) if entries else None
+        for token_id, entries in zip(
+            output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False
+        )
+    ]
+    for completion in output.outputs:
+        if completion.finish_reason not in (None, "stop", "length"):
+            raise EngineUnavailable("The engine dropped the request.")
+        yield Output(
+            text=completion.text,
+            num_tokens=len(completion.token_ids),
+            finish_reason=completion.finish_reason,
+            first_token_s=first_token_s,
+            num_cached_tokens=output.num_cached_tokens or 0,
+            index=completion.index,
+            token_ids=completion.token_ids,
+            logprobs=[
+                _token_logprob(token_id, entries)
+                for token_id, entries in zip(
+                    completion.token_ids, completion.logprobs or (), strict=False
+                )
+            ],
+            prompt_logprobs=prompt_logprobs,
+        )
+
+
+def _token_logprob(token_id: int, entries: Mapping[int, Logprob]) -> TokenLogprob:
+    likeliest = sorted(entries.items(), key=lambda entry: entry[1].rank or 0)
+    top = [(each, entry.logprob) for each, entry in likeliest]
+    return TokenLogprob(token_id, entries[token_id].logprob, top)

@@ -1,15 +1,11 @@
 """What a decode worker may use: memory and CPU time, but no files and no sockets."""
 
-import os
-import resource
-import signal
-import time
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image
 
-from server.child import end_with_parent
+from server.confinement import confine, limit_cpu
 from server.media.decode import Decoded, DecodeOptions, Undecodable, decode
 
 # Decode workers give way to the engine and the event loop.
@@ -33,46 +29,13 @@ class Limits:
 
 
 def start_worker(limits: Limits) -> None:
-    """Prepare a worker process: low priority, plugins loaded, limits set.
-
-    Ctrl-C reaches all processes of a terminal; a worker ends when the server has drained, or with
-    it. SIGTERM ends it at once, also inside of a codec, where no Python handler would run.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
-    os.nice(NICENESS)
-    _silence()
+    """Prepare a worker process: low priority, plugins loaded, limits set."""
     Image.MAX_IMAGE_PIXELS = None
     Image.init()
-    _limit(resource.RLIMIT_AS, _address_space() + limits.memory_bytes)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NOFILE, limits.open_files)
+    confine(memory_bytes=limits.memory_bytes, open_files=limits.open_files, niceness=NICENESS)
 
 
 def decode_within(limits: Limits, data: bytes, options: DecodeOptions) -> Decoded | Undecodable:
-    """Decode one image; the kernel kills the process (SIGXCPU) that takes too much CPU time."""
-    spent = int(time.process_time()) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (spent + limits.cpu_s, hard))
+    """Decode one image; a process that takes too much CPU time for it is killed."""
+    limit_cpu(limits.cpu_s)
     return decode(data, options)
-
-
-def _silence() -> None:
-    """Send what codecs print about damaged files nowhere: it is strangers' text."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-
-
-def _limit(what: int, value: int) -> None:
-    """Lower a limit for good; one that is lower already stays."""
-    _, hard = resource.getrlimit(what)
-    if hard == resource.RLIM_INFINITY or value < hard:
-        resource.setrlimit(what, (value, value))
-
-
-def _address_space() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[0]) * resource.getpagesize()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from server.errors import ContextLengthExceeded
 from server.prompt.format import PromptFormat, Stop
 from server.prompt.segments import ImageSlot
-from server.prompt.turns import split_turns
-from server.protocol.messages import Message
+from server.prompt.tools import spelt
+from server.prompt.turns import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,20 @@ class PromptBuilder:
         """What ends an answer, beside the tokenizer's EOS."""
         return self._format.stop
 
-    def build(self, messages: Sequence[Message], image_lengths: Sequence[int]) -> Prompt:
+    def build(
+        self,
+        conversation: Conversation,
+        image_lengths: Sequence[int],
+        tools: str | None = None,
+    ) -> Prompt:
         """Tokenise a conversation, with `image_lengths[i]` placeholder tokens for image i.
 
+        `tools` is what the model is told of the functions it may call.
         Raises `InvalidValue` or `ContextLengthExceeded`.
         """
-        system, turns = split_turns(messages)
-        segments = self._format.template.render(system, turns)
+        template = self._format.template
+        conversation = spelt(conversation, tools, template.system)
+        segments = template.render(conversation.system, conversation.turns)
         token_ids: list[int] = []
         placeholders: list[Placeholder] = []
         lengths = iter(image_lengths)

@@ -5,7 +5,7 @@ of their turn, each followed by a newline.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -35,10 +35,14 @@ MPT_SYSTEM: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How turns become a prompt, and what ends an answer where the tokenizer's own end does not."""
+    """How turns become a prompt, and what ends an answer where the tokenizer's own end does not.
+
+    `system` is what a conversation without a system text of its own begins with.
+    """
 
     render: Render
     stop: str | None
+    system: str = ""
 
 
 def conversation_template(conv_mode: str, *, image_start_end: bool) -> Template:
@@ -49,8 +53,8 @@ def conversation_template(conv_mode: str, *, image_start_end: bool) -> Template:
     template = TEMPLATES[conv_mode]
     if not image_start_end:
         return template
-    return Template(
-        lambda system, turns: _wrap_images(template.render(system, turns)), template.stop
+    return replace(
+        template, render=lambda system, turns: _wrap_images(template.render(system, turns))
     )
 
 
@@ -132,13 +136,19 @@ def _plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
         yield from (*_words(turn), Literal("\n"))
 
 
+def _template(
+    render: Callable[..., Iterable[Segment]], system: str, stop: str, *details: str
+) -> Template:
+    return Template(partial(render, system, *details), stop, system)
+
+
 TEMPLATES: Final[dict[str, Template]] = {
-    "vicuna_v1": Template(partial(_two, USER_SYSTEM), "</s>"),
-    "llava_v1": Template(partial(_two, HUMAN_SYSTEM), "</s>"),
-    "llava_v0": Template(partial(_single, HUMAN_SYSTEM), "###"),
-    "llava_llama_2": Template(partial(_llama_2, LLAMA_2_SYSTEM, "<s>"), "</s>"),
-    "mistral_instruct": Template(partial(_llama_2, "", ""), "</s>"),
-    "chatml_direct": Template(partial(_chatml, "Answer the questions."), "<|im_end|>"),
-    "mpt": Template(partial(_chatml, MPT_SYSTEM), "<|im_end|>"),
+    "vicuna_v1": _template(_two, USER_SYSTEM, "</s>"),
+    "llava_v1": _template(_two, HUMAN_SYSTEM, "</s>"),
+    "llava_v0": _template(_single, HUMAN_SYSTEM, "###"),
+    "llava_llama_2": _template(_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
+    "mistral_instruct": _template(_llama_2, "", "</s>", ""),
+    "chatml_direct": _template(_chatml, "Answer the questions.", "<|im_end|>"),
+    "mpt": _template(_chatml, MPT_SYSTEM, "<|im_end|>"),
     "plain": Template(_plain, "\n"),
 }

@@ -1,18 +1,16 @@
 """Messages of a chat request: roles, text parts and image parts."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from server.protocol.tools import ToolCall
+from server.protocol.wire import WireModel
+
 # Names of union branches. The "#" tells them from field names when an error's path is written.
-STRING, PARTS, TEXT, IMAGE = "#string", "#parts", "#text", "#image_url"
-
-
-class WireModel(BaseModel):
-    """Base of request types: JSON types are taken literally, keys unknown to us are ignored."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
+PART_BRANCHES: Final = {"text": TEXT, "image_url": IMAGE, "refusal": REFUSAL}
 
 
 class TextPart(WireModel):
@@ -36,9 +34,16 @@ class ImagePart(WireModel):
     image_url: ImageUrl
 
 
+class RefusalPart(WireModel):
+    """`{"type": "refusal", "refusal": …}`: what an assistant may have said."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
 def _part_branch(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else None
-    return {"text": TEXT, "image_url": IMAGE}.get(kind) if isinstance(kind, str) else None
+    return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
 
 
 def _content_branch(value: Any) -> str | None:
@@ -46,7 +51,9 @@ def _content_branch(value: Any) -> str | None:
 
 
 ContentPart = Annotated[
-    Annotated[TextPart, Tag(TEXT)] | Annotated[ImagePart, Tag(IMAGE)],
+    Annotated[TextPart, Tag(TEXT)]
+    | Annotated[ImagePart, Tag(IMAGE)]
+    | Annotated[RefusalPart, Tag(REFUSAL)],
     Discriminator(
         _part_branch,
         custom_error_type="content_part",
@@ -66,16 +73,22 @@ Content = Annotated[
 class Message(WireModel):
     """One turn. `developer` is OpenAI's newer word for `system`."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
-    tool_calls: list[Any] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
         """The text of the turn, its parts joined by newlines."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content or () if isinstance(part, TextPart))
+        parts = self.content or ()
+        return "\n".join(
+            part.text if isinstance(part, TextPart) else part.refusal
+            for part in parts
+            if not isinstance(part, ImagePart)
+        )
 
     @property
     def images(self) -> list[tuple[int, ImageUrl]]:
@@ -90,9 +103,11 @@ class Message(WireModel):
 
     @model_validator(mode="after")
     def _role_allows_content(self) -> Self:
-        if self.tool_calls:
-            raise PydanticCustomError("tool_calls", "Tool calls are not supported")
-        if self.content is None:
+        if self.tool_calls and self.role != "assistant":
+            raise PydanticCustomError("tool_calls", "Only assistant messages may hold tool calls")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise PydanticCustomError("tool_call_id", "A tool message needs a tool_call_id")
+        if self.content is None and not self.tool_calls:
             raise PydanticCustomError("content_missing", "The message has no content")
         if self.images and self.role != "user":
             raise PydanticCustomError("image_role", "Only user messages may hold images")

@@ -1,50 +1,27 @@
 """The body of `POST /v1/chat/completions`, parsed from bytes and checked."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
-from server.protocol.messages import ImageUrl, Message, WireModel
+from server.errors import InvalidValue
+from server.protocol.formats import ResponseFormat, StructuredOutputs, TextFormat
+from server.protocol.messages import ImageUrl, Message
+from server.protocol.sampling import SamplingFields
+from server.protocol.tools import AllowedTools, NamedTool, Tool, ToolChoice
+from server.protocol.wire import ANY, WireModel, field_path, parse_body
 
-# Fields that clients send by habit. With these values they change nothing, so they are accepted;
-# with any other value they ask for something this server would not do, which is an error.
-# `...` accepts every value.
+# As `server.protocol.wire.HARMLESS`, for chats alone.
 HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
-    "frequency_penalty": (0,),
+    "add_generation_prompt": (True,),
+    "continue_final_message": (False,),
+    "echo": (False,),
     "function_call": ("none", "auto"),
     "functions": ([],),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "metadata": (...,),
-    "min_p": (0,),
     "modalities": (["text"],),
-    "n": (1,),
-    "parallel_tool_calls": (...,),
-    "presence_penalty": (0,),
-    "prompt_cache_key": (...,),
-    "repetition_penalty": (1,),
-    "response_format": ({"type": "text"},),
-    "safety_identifier": (...,),
-    "service_tier": (...,),
-    "stop_token_ids": ([],),
-    "store": (...,),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
-    "top_k": (0, -1),
-    "top_logprobs": (0,),
+    "store": ANY,
 }
-
-StopString = Annotated[str, Field(min_length=1)]
-StopStrings = Annotated[
-    list[StopString],
-    Field(max_length=4),
-    BeforeValidator(
-        lambda value: [value] if isinstance(value, str) else value,
-        json_schema_input_type=str | list[str],
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +34,36 @@ class ImageReference:
 
 
 class StreamOptions(WireModel):
-    """`stream_options`; other keys are ignored."""
+    """`stream_options`; other keys are ignored. `continuous_usage_stats` is vLLM's."""
 
     include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
 
 
-class ChatCompletionRequest(WireModel):
-    """A chat completion request as OpenAI's API reference describes it.
+class ChatCompletionRequest(SamplingFields):
+    """A chat completion request as OpenAI's API reference describes it, with vLLM's additions.
 
     https://platform.openai.com/docs/api-reference/chat/create
     """
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str = Field(min_length=1)
     messages: list[Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1, description="deprecated by OpenAI, still honoured")
     max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    stop: StopStrings | None = None
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
-    ignore_eos: bool | None = Field(None, description="vLLM's: go on to the token limit")
-    min_tokens: int | None = Field(None, ge=0, description="vLLM's: let nothing end it before")
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = Field(
+        None, description="vLLM's: constrains the answer"
+    )
+    tools: list[Tool] | None = Field(None, max_length=128)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="vLLM's: for the checkpoint's own chat template, if that is in use"
+    )
 
     @property
     def token_limit(self) -> int | None:
@@ -90,14 +71,26 @@ class ChatCompletionRequest(WireModel):
         return self.max_completion_tokens or self.max_tokens
 
     @property
-    def stop_strings(self) -> list[str]:
-        """The stop strings; none where the client sent null."""
-        return self.stop or []
-
-    @property
     def include_usage(self) -> bool:
         """Whether a stream ends with a chunk that holds the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def continuous_usage(self) -> bool:
+        """Whether every chunk of a stream holds the usage so far."""
+        options = self.stream_options
+        return bool(options and options.include_usage and options.continuous_usage_stats)
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether the answer may look like anything."""
+        free = self.response_format is None or isinstance(self.response_format, TextFormat)
+        return free and self.structured_outputs is None
+
+    @property
+    def num_logprobs(self) -> int | None:
+        """Alternatives to report in each token's place; None reports no token either."""
+        return self.top_logprobs or 0 if self.logprobs else None
 
     @property
     def images(self) -> list[ImageReference]:
@@ -119,52 +112,61 @@ def parse_request(body: bytes) -> ChatCompletionRequest:
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    try:
-        request = ChatCompletionRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise _first_error(error) from None
+    request = parse_body(ChatCompletionRequest, body, HARMLESS)
+    check_combinations(request)
+    return request
+
+
+def check_combinations(request: ChatCompletionRequest) -> None:
+    """Refuse fields that contradict each other. Raises `InvalidValue`."""
     if request.stream_options is not None and not request.stream:
         raise InvalidValue(
             "'stream_options' is only allowed when 'stream' is true.", "stream_options"
         )
+    if request.top_logprobs and not request.logprobs:
+        raise InvalidValue("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
     if request.min_tokens and request.min_tokens > (request.token_limit or request.min_tokens):
         raise InvalidValue("'min_tokens' must not exceed the token limit.", "min_tokens")
-    for name, value in (request.model_extra or {}).items():
-        _check_harmless(name, value)
-    return request
+    _check_formats(request)
+    _check_tools(request)
 
 
-def _check_harmless(name: str, value: Any) -> None:
-    allowed = HARMLESS.get(name)
-    if allowed is None:
-        raise UnsupportedParameter(f"Unknown or unsupported parameter: '{name}'.", name)
-    if value is not None and allowed != (...,) and not any(_same(value, a) for a in allowed):
-        raise UnsupportedParameter(f"This value of '{name}' is not supported.", name)
+def _check_formats(request: ChatCompletionRequest) -> None:
+    if request.structured_outputs is None:
+        return
+    if request.response_format is not None and not isinstance(request.response_format, TextFormat):
+        raise InvalidValue(
+            "'structured_outputs' cannot be combined with 'response_format'.", "structured_outputs"
+        )
 
 
-def _same(value: Any, allowed: Any) -> bool:
-    """Compare as JSON does: there, true is not 1."""
-    return bool(value == allowed) and isinstance(value, bool) == isinstance(allowed, bool)
+def _check_tools(request: ChatCompletionRequest) -> None:
+    """Check that the choice names tools there are."""
+    choice = request.tool_choice
+    names = [tool.function.name for tool in request.tools or ()]
+    if len(set(names)) < len(names):
+        raise InvalidValue("Two tools have the same name.", "tools")
+    if choice in (None, "none", "auto"):
+        return
+    if not names:
+        raise InvalidValue("'tool_choice' is only allowed with 'tools'.", "tool_choice")
+    if isinstance(choice, NamedTool):
+        wanted = [choice]
+    else:
+        wanted = choice.allowed_tools.tools if isinstance(choice, AllowedTools) else []
+    for tool in wanted:
+        if tool.function.name not in names:
+            raise InvalidValue(
+                f"'tool_choice' names '{tool.function.name}', which is none of 'tools'.",
+                "tool_choice",
+            )
 
 
-def _first_error(error: ValidationError) -> InvalidJson | InvalidValue:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return InvalidJson("The body is not valid JSON.")
-    param = field_path(first["loc"])
-    reason = first["msg"]
-    return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
-
-
-def field_path(location: tuple[int | str, ...]) -> str | None:
-    """Write pydantic's error location as a path, e.g. `messages[0].content[1].type`."""
-    path = ""
-    for step in location:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif not step.startswith("#") and step.isidentifier():
-            path += f".{step}" if path else step
-    return path or None
-
-
-__all__ = ["ChatCompletionRequest", "ImageReference", "ImageUrl", "Message", "parse_request"]
+__all__ = [
+    "ChatCompletionRequest",
+    "ImageReference",
+    "ImageUrl",
+    "Message",
+    "field_path",
+    "parse_request",
+]

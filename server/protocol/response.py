@@ -1,44 +1,66 @@
 """What `POST /v1/chat/completions` answers: one completion, or chunks of a stream."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from server.errors import ApiError
+from server.protocol.usage import Usage
 
-FinishReason = Literal["stop", "length"]
-
-
-class PromptTokensDetails(BaseModel):
-    """Which of the prompt's tokens were cheap, and which stand for images."""
-
-    cached_tokens: int
-    image_tokens: int
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
-class Usage(BaseModel):
-    """Tokens of the prompt (image tokens included) and of the answer (end token included)."""
+class CalledFunction(BaseModel):
+    """A function's name and its arguments as JSON text."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails
+    name: str
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    """A call that the client is to make."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
 
 
 class AssistantMessage(BaseModel):
-    """The answer."""
+    """The answer. Its content is null where it only calls tools."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
+    refusal: None = None
+    tool_calls: Annotated[list[ToolCall] | None, Field(exclude_if=lambda calls: not calls)] = None
+
+
+class TopLogprob(BaseModel):
+    """A token that might have stood in a place; `bytes` are its share of the text's UTF-8."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the answer, and the likeliest ones in its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(BaseModel):
+    """The log probabilities of an answer's tokens."""
+
+    content: list[TokenLogprob]
     refusal: None = None
 
 
 class Choice(BaseModel):
-    """One answer of a completion; this server gives exactly one."""
+    """One answer of a completion."""
 
-    index: int = 0
+    index: int
     message: AssistantMessage
-    logprobs: None = None
+    logprobs: Logprobs | None = None
     finish_reason: FinishReason
 
 
@@ -53,24 +75,45 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
+class FunctionDelta(BaseModel):
+    """The name comes first and alone, then the arguments piece by piece."""
+
+    name: str | None = None
+    arguments: str
+
+
+class ToolCallDelta(BaseModel):
+    """What a chunk adds to a call; `id` and `type` come with its first piece only."""
+
+    index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: FunctionDelta
+
+
 class Delta(BaseModel):
     """What a chunk adds to the answer."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
 
 class ChunkChoice(BaseModel):
-    """The one choice of a chunk."""
+    """What a chunk adds to one of the answers."""
 
-    index: int = 0
+    index: int
     delta: Delta
-    logprobs: None = None
+    logprobs: Logprobs | None = None
     finish_reason: FinishReason | None = None
 
 
 class ChatCompletionChunk(BaseModel):
-    """One event of a stream; `usage` only on the last one, whose `choices` are empty."""
+    """One event of a stream.
+
+    `usage` is only there if it was asked for, and null but on the last chunk, whose `choices` are
+    empty; with `continuous_usage_stats` it is on every chunk.
+    """
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -86,7 +86,13 @@ async def chat_completions(request: Request) -> Response:
             return Response(answer.model_dump_json(), 200, _notes(record), "application/json")
         outputs = await unless_disconnected(request.receive, generating)
         held.push_async_callback(outputs.aclose)
-        stream = events(outputs, chat.model, record, include_usage=chat.include_usage)
+        stream = events(
+            outputs,
+            chat.model,
+            record,
+            include_usage=chat.include_usage,
+            continuous_usage=chat.continuous_usage,
+        )
         return EventStream(stream, held.pop_all(), _notes(record))
 
 

@@ -17,6 +17,7 @@ from server.checkpoint import Checkpoint, read_checkpoint
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
 from server.prompt.tokenizer import read_tokenizer
+from server.prompt.turns import split_turns
 from server.protocol.messages import Message
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
@@ -79,7 +80,7 @@ def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> 
     tokenizer = read_tokenizer(checkpoint.path)
     builder = PromptBuilder(prompt_format(tokenizer, checkpoint.text), 2048)
     message = Message.model_validate(user(image_part(picture), text_part(QUESTION)))
-    prompt = builder.build([message], [len(rows)])
+    prompt = builder.build(split_turns([message]), [len(rows)])
     (place,) = prompt.placeholders
     model = reference.language_model(released, released.base_tensors)
     ids = torch.tensor(prompt.token_ids)

@@ -16,6 +16,7 @@ class Call:
     images: Sequence[EngineImage]
     sampling: Sampling
     stream: bool
+    adapter: str | None
 
 
 @dataclass
@@ -36,9 +37,10 @@ class FakeEngine:
         sampling: Sampling,
         *,
         stream: bool,
+        adapter: str | None = None,
     ) -> AsyncGenerator[Output, None]:
         """Play the script."""
-        self.calls.append(Call(request_id, token_ids, images, sampling, stream))
+        self.calls.append(Call(request_id, token_ids, images, sampling, stream, adapter))
         self.begun.set()
         try:
             for item in self.script:

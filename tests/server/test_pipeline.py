@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
+from server.answer.delta import Delta
 from server.checkpoint import Checkpoint
 from server.engine.base import Output, Sampling
 from server.errors import (
@@ -28,6 +29,7 @@ from server.errors import (
     TooManyImages,
 )
 from server.generation import Generation
+from server.grammar.checker import GrammarChecker
 from server.image_budget import ImageLimits
 from server.media.decode import DecodeOptions
 from server.media.fetch import Fetcher
@@ -45,6 +47,7 @@ from server.vision.batcher import VisionBatcher
 from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vision.tower import VisionModel
 from server.vision.weights import load_vision_model
+from server.vocabulary import Vocabulary
 from tests.server.fake_engine import FakeEngine
 from tests.server.loopback import local_options
 from tests.server.origin import canned, origin, response
@@ -79,6 +82,7 @@ class Stages:
     media: MediaLoader
     vision: VisionBatcher
     metrics: Metrics
+    grammars: GrammarChecker
     cache: ImageEmbedsCache[EncodedImage] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +110,8 @@ class Stages:
             prompt=PromptBuilder(
                 prompt_format(tokenizer, self.checkpoint.text, conv_mode), engine.max_model_len
             ),
+            grammars=self.grammars,
+            vocabulary=Vocabulary(self.checkpoint.path),
             engine=engine,
             metrics=self.metrics,
         )
@@ -140,7 +146,9 @@ def shared(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
         metrics=metrics,
     )
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
-    yield Stages(checkpoint, media, vision, metrics)
+    grammars = GrammarChecker(checkpoint.path)
+    yield Stages(checkpoint, media, vision, metrics, grammars)
+    grammars.close()
     vision.close()
     media.close()
 
@@ -160,7 +168,9 @@ async def apart(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Sta
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
     media = MediaLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
-    yield Stages(checkpoint, media, vision, metrics)
+    grammars = GrammarChecker(checkpoint.path)
+    yield Stages(checkpoint, media, vision, metrics, grammars)
+    grammars.close()
     vision.close()
     media.close()
     await fetcher.close()
@@ -201,15 +211,20 @@ def new_record() -> RequestRecord:
 
 async def answer(
     pipeline: Pipeline, request: ChatCompletionRequest, record: RequestRecord | None = None
-) -> list[Output]:
-    """Return all outputs of a request."""
-    outputs = await pipeline.generate(request, record or new_record())
-    return [each async for each in outputs]
+) -> list[Delta]:
+    """Return all deltas of a request."""
+    deltas = await pipeline.generate(request, record or new_record())
+    return [each async for each in deltas]
+
+
+def shown(delta: Delta) -> str:
+    """Return a delta's text."""
+    return "".join(piece for piece in delta.pieces if isinstance(piece, str))
 
 
 async def texts(script: Sequence[Output], stages: Stages) -> list[str]:
     """Return the texts that come of what an engine says."""
-    return [each.text for each in await answer(stages.pipeline(FakeEngine(script)), asking())]
+    return [shown(each) for each in await answer(stages.pipeline(FakeEngine(script)), asking())]
 
 
 # What the engine gets.
@@ -279,7 +294,7 @@ async def test_the_record_gets_the_prompts_figures(stages: Stages, metrics: Metr
         outputs = await stages.pipeline(engine).generate(asking(picture()), record)
         assert sample(metrics, "num_requests_waiting") == 0
         assert record.completion_tokens == 0
-        assert [each.num_tokens async for each in outputs] == [1, 1, 1]
+        assert [shown(each) async for each in outputs] == ["It", " is", " red."]
     assert record.prompt_tokens == len(engine.calls[0].token_ids)
     assert (record.image_tokens, record.cached_tokens) == (IMAGE_TOKENS, 7)
     assert record.completion_tokens == 3
@@ -439,7 +454,7 @@ async def test_low_detail_gives_an_anyres_model_the_base_view(
     )
     batcher = VisionBatcher(model.eval(), max_views=4, metrics=stages.metrics)
     engine = FakeEngine(ANSWER)
-    tiled = Stages(checkpoint, media, batcher, stages.metrics)
+    tiled = Stages(checkpoint, media, batcher, stages.metrics, stages.grammars)
     await answer(tiled.pipeline(engine), asking_for("low", "high", "auto"))
     batcher.close()
     media.close()
@@ -670,7 +685,7 @@ async def test_an_engine_that_fails_at_once(stages: Stages) -> None:
 async def test_an_engine_that_fails_midway(stages: Stages) -> None:
     engine = FakeEngine([output("a"), EngineUnavailable("The engine failed.")])
     outputs = await stages.pipeline(engine).generate(asking(), new_record())
-    assert (await anext(outputs)).text == "a"
+    assert shown(await anext(outputs)) == "a"
     with pytest.raises(EngineUnavailable):
         await anext(outputs)
     assert engine.closed.is_set()

@@ -14,7 +14,7 @@ from server.prompt.builder import PromptBuilder
 from server.prompt.chat_template import MAX_COMPLAINT, ChatTemplate
 from server.prompt.format import prompt_format
 from server.prompt.segments import ImageSlot, Literal, Segment
-from server.prompt.turns import Turn
+from server.prompt.turns import Turn, split_turns
 from tests.server.test_prompt_templates import message
 
 SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -143,7 +143,9 @@ def built(
     text = replace(checkpoint.text, chat_template=source, special_tokens=SPECIALS)
     builder = PromptBuilder(prompt_format(tokenizer, text, "chat_template"), 2048)
     said = [message(role, words, images) for role, (words, images) in messages]
-    return builder.build(said, [2] * sum(images for _, (_, images) in messages)).token_ids
+    return builder.build(
+        split_turns(said), [2] * sum(images for _, (_, images) in messages)
+    ).token_ids
 
 
 def test_special_tokens_of_the_template_become_tokens(
@@ -176,7 +178,7 @@ def test_the_embedded_models_template_says_what_vicuna_v1_does(
     by_template = built(checkpoint.text.chat_template, checkpoint, tokenizer, *turns)
     own = PromptBuilder(prompt_format(tokenizer, checkpoint.text), 2048)
     said = [message(role, words, images) for role, (words, images) in turns]
-    assert by_template == own.build(said, [2, 2, 2]).token_ids
+    assert by_template == own.build(split_turns(said), [2, 2, 2]).token_ids
 
 
 def test_a_refusal_is_the_clients_to_know() -> None:

@@ -8,6 +8,7 @@ from server.checkpoint import read_checkpoint
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
 from server.prompt.tokenizer import read_tokenizer
+from server.prompt.turns import split_turns
 from tests.model_store.convert.converting import convert
 from tests.model_store.released import V1_ADDED, Version, write_released
 from tests.server.released_tokenizer import SentencePieceModel
@@ -29,7 +30,7 @@ def test_ids_are_the_released_code_s(
     released = write_released(tmp_path / "released", version)
     checkpoint = read_checkpoint(convert(released, tmp_path / "converted").path)
     prompts = prompt_format(read_tokenizer(checkpoint.path), checkpoint.text)
-    built = PromptBuilder(prompts, 2048).build(CONVERSATION, [IMAGE_LENGTH] * 3)
+    built = PromptBuilder(prompts, 2048).build(split_turns(CONVERSATION), [IMAGE_LENGTH] * 3)
 
     prompt = PROMPTS[conv_mode][0]
     if version == "v1":

@@ -15,6 +15,7 @@ from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, Stop, prompt_format
 from server.prompt.templates import TEMPLATES
+from server.prompt.turns import split_turns
 from server.protocol.messages import Message
 from tests.server.released_tokenizer import SentencePieceModel, convert, train
 
@@ -153,7 +154,9 @@ def text_config(model: SentencePieceModel, conv_mode: str | None, **changes: Any
 
 def ids_of(prompts: PromptFormat, messages: Sequence[Message]) -> list[int]:
     images = sum(len(each.images) for each in messages)
-    return PromptBuilder(prompts, 4096).build(messages, [IMAGE_LENGTH] * images).token_ids
+    return (
+        PromptBuilder(prompts, 4096).build(split_turns(messages), [IMAGE_LENGTH] * images).token_ids
+    )
 
 
 def expected(model: SentencePieceModel, prompt: str, *, legacy: bool) -> list[int]:

@@ -1,7 +1,7 @@
 """Outputs as one completion or as events, read back with OpenAI's own types."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 import pytest
@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from server.engine.base import Output
 from server.errors import EngineUnavailable
+from server.generation import Generation
 from server.metrics import Metrics
 from server.protocol import response
 from server.protocol.response import error_body
@@ -34,15 +35,11 @@ def output(text: str, finish_reason: FinishReason | None = None, tokens: int = 1
     return Output(text, tokens, finish_reason, 0.0, 0)
 
 
-async def outputs(
-    *items: Output | Exception, record: RequestRecord | None = None
-) -> AsyncGenerator[Output, None]:
-    """Hand over outputs as the pipeline does; an exception is raised in its place."""
+async def outputs(*items: Output | Exception) -> AsyncGenerator[Output, None]:
+    """Hand over outputs as an engine does; an exception is raised in its place."""
     for item in items:
         if isinstance(item, Exception):
             raise item
-        if record is not None:
-            record.generated(item.num_tokens)
         yield item
 
 
@@ -55,11 +52,16 @@ def record(metrics: Metrics) -> RequestRecord:
     return record
 
 
+def given(record: RequestRecord, *items: Output | Exception) -> Generation:
+    """Return a generation of these outputs."""
+    return Generation(outputs(*items), record)
+
+
 async def stream(
     record: RequestRecord, *items: Output | Exception, include_usage: bool = False
 ) -> list[bytes]:
     """Return all events of a stream."""
-    feed = outputs(*items, record=record)
+    feed = given(record, *items)
     return [event async for event in events(feed, "m", record, include_usage=include_usage)]
 
 
@@ -128,7 +130,7 @@ async def test_any_text_survives(text: str, record: RequestRecord) -> None:
 @pytest.mark.parametrize("name", ['a"b', "models/llava\n", "模型"])
 async def test_any_name_survives(name: str, record: RequestRecord) -> None:
     record.request_id = name
-    feed = outputs(output("a", "stop"))
+    feed = given(record, output("a", "stop"))
     written = [event async for event in events(feed, name, record, include_usage=True)]
     assert {(chunk.model, chunk.id) for chunk in chunks(written)} == {(name, name)}
 
@@ -144,7 +146,13 @@ async def test_usage_comes_last_in_a_chunk_of_its_own(record: RequestRecord) -> 
         "prompt_tokens": 100,
         "completion_tokens": 5,
         "total_tokens": 105,
-        "prompt_tokens_details": {"cached_tokens": 16, "image_tokens": 64},
+        "prompt_tokens_details": {"cached_tokens": 16, "image_tokens": 64, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
     assert [chunk.usage for chunk in others] == [None] * len(others)
     # OpenAI spells the null out where usage was asked for, and only there.
@@ -184,7 +192,7 @@ async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
         await stream(whole, output("a", "stop"))
     assert sample(metrics, "requests_total", outcome="ok") == 1
     with RequestRecord("2", metrics) as broken:
-        feed = outputs(output("a"), output("b", "stop"))
+        feed = given(broken, output("a"), output("b", "stop"))
         begun = events(feed, "m", broken, include_usage=False)
         assert payload(await anext(begun))
         assert payload(await anext(begun))
@@ -195,7 +203,7 @@ async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
 async def test_the_answer_is_complete_before_its_last_event(metrics: Metrics) -> None:
     """Whoever has read `[DONE]` may leave at once."""
     with RequestRecord("1", metrics) as record:
-        whole = events(outputs(output("a", "stop")), "m", record, include_usage=False)
+        whole = events(given(record, output("a", "stop")), "m", record, include_usage=False)
         while await anext(whole) != DONE:
             pass
     assert sample(metrics, "requests_total", outcome="ok") == 1
@@ -203,8 +211,9 @@ async def test_the_answer_is_complete_before_its_last_event(metrics: Metrics) ->
 
 async def test_a_completion(record: RequestRecord, metrics: Metrics) -> None:
     with record:
-        feed = outputs(output("It ", tokens=2), output("is red.", "stop", 3), record=record)
-        whole = await completion(feed, "m", record)
+        whole = await completion(
+            given(record, output("It ", tokens=2), output("is red.", "stop", 3)), "m", record
+        )
     parsed = ChatCompletion.model_validate(json.loads(whole.model_dump_json()))
     assert (parsed.id, parsed.object, parsed.model) == ("chatcmpl-1", "chat.completion", "m")
     (choice,) = parsed.choices
@@ -220,7 +229,7 @@ async def test_a_completion(record: RequestRecord, metrics: Metrics) -> None:
 
 async def test_a_completion_spells_out_what_openais_schema_requires(record: RequestRecord) -> None:
     whole = json.loads(
-        (await completion(outputs(output("a", "length")), "m", record)).model_dump_json()
+        (await completion(given(record, output("a", "length")), "m", record)).model_dump_json()
     )
     assert whole["choices"] == [
         {
@@ -235,7 +244,7 @@ async def test_a_completion_spells_out_what_openais_schema_requires(record: Requ
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
 async def test_a_completion_keeps_any_text(text: str, record: RequestRecord) -> None:
-    whole = await completion(outputs(output(text, "stop")), "m", record)
+    whole = await completion(given(record, output(text, "stop")), "m", record)
     assert json.loads(whole.model_dump_json())["choices"][0]["message"]["content"] == text
 
 
@@ -243,21 +252,22 @@ async def test_a_completion_without_an_end_is_an_error(
     record: RequestRecord, metrics: Metrics
 ) -> None:
     with pytest.raises(EngineUnavailable), record:
-        await completion(outputs(output("a")), "m", record)
+        await completion(given(record, output("a")), "m", record)
     assert sample(metrics, "requests_total", outcome="engine_unavailable") == 1
 
 
 async def test_a_completion_passes_the_engines_error_on(record: RequestRecord) -> None:
     with pytest.raises(EngineUnavailable, match="gone"):
-        await completion(outputs(output("a"), EngineUnavailable("gone")), "m", record)
+        await completion(given(record, output("a"), EngineUnavailable("gone")), "m", record)
 
 
 async def test_an_unknown_error_in_mid_stream_is_an_event() -> None:
-    async def broken() -> AsyncIterator[Output]:
+    async def broken() -> AsyncGenerator[Output, None]:
         yield Output("a", 1, None, 0.1, 0)
         raise ValueError("internal detail")
 
     record = RequestRecord("1", Metrics())
-    written = [e async for e in events(broken(), "m", record, include_usage=False)]
+    feed = Generation(broken(), record)
+    written = [e async for e in events(feed, "m", record, include_usage=False)]
     assert b'"internal_error"' in written[-1]
     assert b"internal detail" not in b"".join(written)

@@ -23,6 +23,7 @@ from server.media.decode import Decoded, decode
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
 from server.prompt.tokenizer import read_tokenizer
+from server.prompt.turns import split_turns
 from server.protocol.messages import Message
 from server.settings import Settings
 from server.vision.weights import load_vision_model
@@ -99,7 +100,9 @@ class Served:
 
         conversation = CONVERSATIONS[index]
         embeds = [self.embed(picture) for picture in conversation.pictures]
-        prompt = self._prompt.build(conversation.messages(), [len(each) for each in embeds])
+        prompt = self._prompt.build(
+            split_turns(conversation.messages()), [len(each) for each in embeds]
+        )
         images = [
             EngineImage(f"{index}-{number}", place.offset, rows)
             for number, (place, rows) in enumerate(zip(prompt.placeholders, embeds, strict=True))

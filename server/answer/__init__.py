@@ -1,0 +1,1 @@
+"""From the engine's outputs to what an answer gains by each: text, tool calls, logprobs."""

@@ -1,0 +1,59 @@
+"""One answer of a request, read output by output."""
+
+from collections.abc import Callable
+
+from server.answer.delta import CallBegins, Delta, FinishReason
+from server.answer.logprobs import LogprobReader
+from server.answer.tool_calls import PlainReader, ToolReader
+from server.engine.base import Output
+
+
+class Choice:
+    """Turns an answer's outputs into deltas."""
+
+    def __init__(
+        self, index: int, tools: ToolReader, logprobs: LogprobReader | None, *, called: bool = False
+    ) -> None:
+        """With `called` the client named the function itself, so a call ends it as text would."""
+        self._index = index
+        self._tools = tools
+        self._logprobs = logprobs
+        self._called = called
+        self._begun = False
+        self._calls = False
+
+    def read(self, output: Output) -> Delta:
+        """Return what the answer gains, without the space that follows `ASSISTANT:`."""
+        text = output.text
+        if not self._begun:
+            text = self._without_space(text)
+        ended = output.finish_reason is not None
+        pieces = list(self._tools.read(text, ended=ended))
+        self._calls = self._calls or any(isinstance(piece, CallBegins) for piece in pieces)
+        logprobs = self._logprobs
+        return Delta(
+            self._index,
+            pieces,
+            list(logprobs.read(output.logprobs, text, ended=ended)) if logprobs else (),
+            self._finish_reason(output),
+        )
+
+    def _without_space(self, text: str) -> str:
+        shown = text.lstrip()
+        self._begun = bool(shown)
+        if self._logprobs is not None:
+            self._logprobs.skip(text[: len(text) - len(shown)])
+        return shown
+
+    def _finish_reason(self, output: Output) -> FinishReason | None:
+        if output.finish_reason == "stop" and self._calls and not self._called:
+            return "tool_calls"
+        return output.finish_reason
+
+
+ChoiceFactory = Callable[[int], Choice]
+
+
+def plain_choice(index: int) -> Choice:
+    """Return an answer without tools or log probabilities."""
+    return Choice(index, PlainReader(), None)

@@ -1,0 +1,56 @@
+"""What one answer gains by one output of the engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegins:
+    """The first piece of a tool call; `index` counts the answer's calls."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallArguments:
+    """A further piece of a tool call: JSON text to append to its arguments."""
+
+    index: int
+    arguments: str
+
+
+Piece = str | CallBegins | CallArguments
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that might have stood in a place."""
+
+    token: str
+    logprob: float
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ShownToken:
+    """A token of the shown text, its log probability and the likeliest ones in its place."""
+
+    token: str
+    logprob: float
+    bytes: bytes
+    top: Sequence[Alternative] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Pieces in their order; `finish_reason` is set on an answer's last delta only."""
+
+    index: int
+    pieces: Sequence[Piece] = ()
+    logprobs: Sequence[ShownToken] = ()
+    finish_reason: FinishReason | None = None

@@ -1,0 +1,96 @@
+"""Reading tool calls out of an answer's text as it comes."""
+
+import json
+import re
+import secrets
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from server.answer.delta import CallArguments, CallBegins, Piece
+from server.tool_format import ARGUMENTS, CALL_BEGIN, CALL_END
+
+HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re.escape(ARGUMENTS))
+
+
+class ToolReader(Protocol):
+    """Takes an answer's text apart."""
+
+    @abstractmethod
+    def read(self, text: str, *, ended: bool) -> Iterator[Piece]:
+        """Yield what can be told by now; once the answer has `ended`, all that is left."""
+
+
+class PlainReader:
+    """For an answer without tools: all of it is text."""
+
+    def read(self, text: str, *, ended: bool) -> Iterator[Piece]:  # noqa: ARG002 - as above
+        """Yield the text."""
+        if text:
+            yield text
+
+
+class CallReader:
+    """Reads calls spelt as `server.tool_format` says; what comes before the first one is text."""
+
+    def __init__(self) -> None:
+        self._buffer = ""
+        self._read: Callable[[bool], Iterator[Piece]] = self._text
+        self._calls = 0
+        self._arguments = ""
+
+    def read(self, text: str, *, ended: bool) -> Iterator[Piece]:
+        """Yield text, and calls piece by piece; the marks around them are not shown."""
+        self._buffer += text
+        reading = None
+        while reading != self._read:
+            reading = self._read
+            yield from reading(ended)
+
+    def _text(self, ended: bool) -> Iterator[Piece]:
+        text, mark, rest = self._buffer.partition(CALL_BEGIN)
+        if mark:
+            self._buffer, self._read = rest, self._head
+        else:
+            held = 0 if ended else _overlap(text, CALL_BEGIN)
+            text, self._buffer = text[: len(text) - held], text[len(text) - held :]
+        if text:
+            yield text
+
+    def _head(self, _: bool) -> Iterator[Piece]:
+        head = HEAD.match(self._buffer)
+        if head is not None:
+            self._buffer, self._read = self._buffer[head.end() :], self._call
+            self._arguments = ""
+            yield CallBegins(self._calls, f"call_{secrets.token_hex(12)}", json.loads(head[1]))
+
+    def _call(self, ended: bool) -> Iterator[Piece]:
+        """Yield arguments: JSON as the grammar has it holds no line break, so the end is plain."""
+        arguments, mark, rest = self._buffer.partition(CALL_END)
+        if not mark:
+            held = _overlap(arguments, CALL_END)
+            if ended and not _is_json(self._arguments + arguments[: len(arguments) - held]):
+                held = 0
+            rest = arguments[len(arguments) - held :]
+            arguments = arguments[: len(arguments) - held]
+        self._buffer = rest
+        self._arguments += arguments
+        if arguments:
+            yield CallArguments(self._calls, arguments)
+        if mark:
+            self._calls += 1
+            self._read = self._text
+
+
+def _overlap(text: str, mark: str) -> int:
+    """Return how many characters at the text's end may be the begin of the mark."""
+    longest = min(len(text), len(mark) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,144 @@
+"""The grammar that a chat request asks for by its formats and tools, if any."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from server.errors import InvalidValue
+from server.grammar.depth import check_depth
+from server.grammar.rules import (
+    ANYTHING,
+    choice_rule,
+    json_rule,
+    regex_rule,
+    tool_rules,
+)
+from server.grammar.tighten import any_object
+from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
+from server.protocol.request import ChatCompletionRequest
+from server.protocol.tools import AllowedTools, Function, NamedTool
+from server.tool_format import CALL_BEGIN
+
+HEADER: Final = "%llguidance {}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A grammar, and the field to blame where it does not work."""
+
+    grammar: str
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallableFunctions:
+    """The functions that an answer may call, or must, and whether more than one."""
+
+    functions: Sequence[Function]
+    required: bool
+    parallel: bool
+    named: bool  # by the client, so that there is nothing to choose
+
+
+def callable_functions(request: ChatCompletionRequest) -> CallableFunctions | None:
+    """Return what the request's answer may call, None if nothing."""
+    choice = request.tool_choice
+    functions = [tool.function for tool in request.tools or ()]
+    if not functions or choice == "none":
+        return None
+    required = choice == "required"
+    if isinstance(choice, NamedTool):
+        required = True
+        functions = [each for each in functions if each.name == choice.function.name]
+    elif isinstance(choice, AllowedTools):
+        required = choice.allowed_tools.mode == "required"
+        allowed = {tool.function.name for tool in choice.allowed_tools.tools}
+        functions = [each for each in functions if each.name in allowed]
+    named = isinstance(choice, NamedTool)
+    parallel = request.parallel_tool_calls is not False and not named
+    return CallableFunctions(functions, required, parallel, named)
+
+
+def constraint(
+    request: ChatCompletionRequest, calls: CallableFunctions | None, max_tokens: int
+) -> Constraint | None:
+    """Return what an answer of at most `max_tokens` has to be, None if it may be anything.
+
+    Raises `InvalidValue`.
+    """
+    answer = _answer(request, max_tokens)
+    if calls is None:
+        return None if answer is None else Constraint(_whole(answer), answer.param)
+    for index, tool in enumerate(request.tools or ()):
+        check_depth(tool.function.parameters or {}, f"tools[{index}].function.parameters")
+    begin = json.dumps(CALL_BEGIN)
+    if calls.required:
+        start = f"start: {begin} calls\n"
+    elif answer is None:
+        # The first rule ends where the mark does, so that no text holds it but in front of calls.
+        start = f"start: text calls | tail\ntext[suffix={begin}]: {ANYTHING}\ntail: {ANYTHING}\n"
+    elif answer.is_rule:
+        start = f"start: {begin} calls | answer\nanswer: {answer.source}\n"
+    else:
+        raise InvalidValue("A grammar cannot be combined with tools.", answer.param)
+    rules = tool_rules(calls.functions, max_tokens, parallel=calls.parallel)
+    return Constraint(HEADER + start + rules, "tools")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The right side of a rule, or else a whole grammar."""
+
+    source: str
+    param: str
+    is_rule: bool = True
+
+
+def _whole(answer: _Answer) -> str:
+    return f"{HEADER}start: {answer.source}\n" if answer.is_rule else answer.source
+
+
+def _answer(request: ChatCompletionRequest, max_tokens: int) -> _Answer | None:
+    response_format = request.response_format
+    if request.structured_outputs is not None:
+        return _structured(request.structured_outputs, max_tokens)
+    if isinstance(response_format, JsonObjectFormat):
+        return _json(None, "response_format", max_tokens)
+    if isinstance(response_format, JsonSchemaFormat):
+        schema = response_format.json_schema.schema_
+        return _json(schema, "response_format.json_schema.schema", max_tokens)
+    return None
+
+
+def _structured(wanted: StructuredOutputs, max_tokens: int) -> _Answer:
+    if wanted.regex is not None:
+        return _Answer(regex_rule(wanted.regex), "structured_outputs.regex")
+    if wanted.choice is not None:
+        return _Answer(choice_rule(wanted.choice), "structured_outputs.choice")
+    if wanted.grammar is not None:
+        return _Answer(wanted.grammar, "structured_outputs.grammar", is_rule=False)
+    if wanted.json_ is not None:
+        return _json(_parsed(wanted.json_), "structured_outputs.json", max_tokens)
+    return _json(None, "structured_outputs.json_object", max_tokens)
+
+
+def _json(schema: dict[str, Any] | None, param: str, max_tokens: int) -> _Answer:
+    """Return the rule of a schema, or of any object."""
+    if schema is None:
+        schema = any_object(max_tokens)
+    check_depth(schema, param)
+    return _Answer(json_rule(schema, max_tokens), param)
+
+
+def _parsed(schema: dict[str, Any] | str) -> dict[str, Any]:
+    if isinstance(schema, dict):
+        return schema
+    param = "structured_outputs.json"
+    try:
+        parsed = json.loads(schema)
+    except (ValueError, RecursionError):
+        raise InvalidValue("The schema is not valid JSON.", param) from None
+    if not isinstance(parsed, dict):
+        raise InvalidValue("The schema must be a JSON object.", param)
+    return parsed

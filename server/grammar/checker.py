@@ -1,0 +1,69 @@
+"""Refuses grammars that the engine could not use, or not without harm to others."""
+
+import asyncio
+import multiprocessing
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Final
+
+from cachetools import LRUCache
+from pebble import ProcessExpired, ProcessPool
+
+from server.errors import InvalidValue
+from server.grammar.build import Constraint
+from server.grammar.proof import WALL_S, Flaw, prove, start_prover
+
+# Longer than any schema; OpenAI allows 120,000 characters of names and values.
+MAX_CHARACTERS: Final = 500_000
+# Verdicts that are kept: clients send the same few grammars again and again.
+VERDICTS: Final = 1024
+TOO_COMPLEX: Final = Flaw("it is too large or too complex")
+
+
+class GrammarChecker:
+    """Has grammars compiled by a worker process before the engine sees them."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        """`checkpoint` is the folder that holds the tokenizer."""
+        self._tokenizer = str(checkpoint / "tokenizer.json")
+        self._verdicts: LRUCache[str, Flaw | None] = LRUCache(VERDICTS)
+        self._turn = asyncio.Semaphore()
+        self._pool = self._new_pool()
+
+    async def check(self, constraint: Constraint) -> None:
+        """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
+        grammar = constraint.grammar
+        if len(grammar) > MAX_CHARACTERS:
+            raise InvalidValue("This is too large.", constraint.param)
+        if grammar not in self._verdicts:
+            async with self._turn:
+                if grammar not in self._verdicts:
+                    self._verdicts[grammar] = await self._prove(grammar)
+        flaw = self._verdicts[grammar]
+        if flaw is not None:
+            raise InvalidValue(f"This cannot be used: {flaw.reason}.", constraint.param)
+
+    def close(self) -> None:
+        """End the worker."""
+        self._pool.stop()
+        self._pool.join()
+
+    async def _prove(self, grammar: str) -> Flaw | None:
+        try:
+            proving = self._pool.schedule(prove, args=[grammar], timeout=WALL_S)
+            verdict: Flaw | None = await asyncio.shield(asyncio.wrap_future(proving))
+        except (TimeoutError, ProcessExpired):
+            return TOO_COMPLEX
+        except (BrokenProcessPool, RuntimeError):
+            # Killed from outside between two grammars: that says nothing about this one.
+            self._pool = self._new_pool()
+            return await self._prove(grammar)
+        return verdict
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=1,
+            initializer=start_prover,
+            initargs=[self._tokenizer],
+            context=multiprocessing.get_context("spawn"),
+        )

@@ -1,0 +1,51 @@
+"""Rules of a grammar in llguidance's Lark: JSON schemas, regular expressions, choices, tool calls.
+
+https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from server.grammar.tighten import tightened
+from server.protocol.tools import Function
+from server.tool_format import CALL_BEGIN, CALL_END, call_head
+
+# A space after commas and colons, or none; weak models are fond of white space without end.
+WHITE_SPACE: Final = {
+    "whitespace_flexible": False,
+    "item_separator": ", ?",
+    "key_separator": ": ?",
+}
+NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalProperties": False}
+ANYTHING: Final = r"/(.|\n)*/"
+
+
+def json_rule(schema: dict[str, Any], max_tokens: int) -> str:
+    """Return the rule of JSON that satisfies a schema, in answers of at most `max_tokens`."""
+    return "%json " + json.dumps({**tightened(schema, max_tokens), "x-guidance": WHITE_SPACE})
+
+
+def regex_rule(pattern: str) -> str:
+    """Return the rule of text that a regular expression matches from begin to end."""
+    escaped = pattern.replace("/", r"\/").replace("\n", r"\n").replace("\r", r"\r")
+    return f"/{escaped}/"
+
+
+def choice_rule(choices: Sequence[str]) -> str:
+    """Return the rule of one out of several texts."""
+    return " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)
+
+
+def tool_rules(functions: Sequence[Function], max_tokens: int, *, parallel: bool) -> str:
+    """Return the rules `calls`, without the first `CALL_BEGIN`, and `call`."""
+    calls = "call"
+    if parallel:
+        calls += f" ({json.dumps(CALL_BEGIN)} call)*"
+    alternatives = "\n    | ".join(_call(function, max_tokens) for function in functions)
+    return f"calls: {calls}\ncall: {alternatives}\n"
+
+
+def _call(function: Function, max_tokens: int) -> str:
+    head, end = json.dumps(call_head(function.name)), json.dumps(CALL_END)
+    return f"{head} ({json_rule(function.parameters or NO_PARAMETERS, max_tokens)}) {end}"

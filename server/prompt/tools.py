@@ -1,0 +1,26 @@
+"""Tools in the words of a template that knows of none."""
+
+from server.prompt.turns import Conversation, Turn, joined
+from server.tool_format import spell_call, spell_result
+
+
+def spelt(conversation: Conversation, description: str | None, default_system: str) -> Conversation:
+    """Return the conversation with tools, calls and results as text.
+
+    The description follows the system text. What tools return is the user's to say.
+    """
+    system = conversation.system
+    if description is not None:
+        system = default_system if system is None else system
+        system = f"{system}\n\n{description}" if system else description
+    turns = joined(_spelt(turn) for turn in conversation.turns)
+    return Conversation(system, turns)
+
+
+def _spelt(turn: Turn) -> Turn:
+    if turn.role == "tool":
+        return Turn("user", spell_result(turn.name or "", turn.text), 0)
+    if not turn.calls:
+        return turn
+    calls = [spell_call(call.function.name, call.function.arguments) for call in turn.calls]
+    return Turn(turn.role, turn.text + "".join(calls), 0)

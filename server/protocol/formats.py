@@ -1,0 +1,77 @@
+"""What an answer must look like: OpenAI's `response_format`, vLLM's `structured_outputs`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.protocol.wire import WireModel
+
+JsonSchemaObject = dict[str, Any]
+
+
+class TextFormat(WireModel):
+    """`{"type": "text"}`: anything."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(WireModel):
+    """`{"type": "json_object"}`: any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchema(WireModel):
+    """A named schema; it holds whether `strict` or not."""
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str | None = None
+    schema_: JsonSchemaObject | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(WireModel):
+    """`{"type": "json_schema", "json_schema": {"name": …, "schema": …}}`."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+def _branch(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
+
+
+ResponseFormat = Annotated[
+    Annotated[TextFormat, Tag("#text")]
+    | Annotated[JsonObjectFormat, Tag("#json_object")]
+    | Annotated[JsonSchemaFormat, Tag("#json_schema")],
+    Discriminator(
+        _branch,
+        custom_error_type="response_format",
+        custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
+    ),
+]
+
+
+class StructuredOutputs(WireModel):
+    """Exactly one of the ways to constrain an answer, as vLLM names them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    json_: JsonSchemaObject | str | None = Field(None, alias="json")
+    json_object: bool | None = None
+    regex: str | None = None
+    choice: Annotated[list[str], Field(min_length=1)] | None = None
+    grammar: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        given = [self.json_, self.regex, self.choice, self.grammar, self.json_object or None]
+        if sum(each is not None for each in given) != 1:
+            raise PydanticCustomError(
+                "structured_outputs",
+                "Must hold one of 'json', 'json_object', 'regex', 'choice' and 'grammar'",
+            )
+        return self

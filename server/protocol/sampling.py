@@ -1,0 +1,49 @@
+"""Fields of a body that say how tokens are drawn and when to stop: OpenAI's and vLLM's."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from server.protocol.wire import RequestBody
+
+StopString = Annotated[str, Field(min_length=1)]
+StopStrings = Annotated[
+    list[StopString],
+    Field(max_length=4),
+    BeforeValidator(
+        lambda value: [value] if isinstance(value, str) else value,
+        json_schema_input_type=str | list[str],
+    ),
+]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+# Beyond it OpenAI refuses, too.
+MAX_ANSWERS = 128
+
+
+class SamplingFields(RequestBody):
+    """What chat and text completions have in common."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    n: int | None = Field(None, ge=1, le=MAX_ANSWERS)
+    stop: StopStrings | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[TokenId, Bias] | None = None
+    top_k: int | None = Field(None, ge=-1, lt=2**31, description="vLLM's; 0 and -1 take all")
+    min_p: float | None = Field(None, ge=0, le=1, description="vLLM's")
+    repetition_penalty: float | None = Field(None, gt=0, le=100, description="vLLM's")
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=1024)] | None = Field(
+        None, description="vLLM's: tokens that end an answer"
+    )
+    ignore_eos: bool | None = Field(None, description="vLLM's: go on to the token limit")
+    min_tokens: int | None = Field(None, ge=0, description="vLLM's: let nothing end it before")
+
+    @property
+    def stop_strings(self) -> list[str]:
+        """The stop strings; none where the client sent null."""
+        return self.stop or []

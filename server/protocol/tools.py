@@ -1,0 +1,89 @@
+"""Tools: what a client offers, what the model may call, and the calls themselves."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from server.protocol.wire import WireModel
+
+ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+
+
+class Function(WireModel):
+    """A function: `parameters` is the JSON schema of its one argument, an object."""
+
+    name: ToolName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(WireModel):
+    """`{"type": "function", "function": {…}}`."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(WireModel):
+    """A function by its name."""
+
+    name: ToolName
+
+
+class NamedTool(WireModel):
+    """`{"type": "function", "function": {"name": …}}`: this one must be called."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class AllowedToolsList(WireModel):
+    """Which of the tools may (`auto`) or must (`required`) be called."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1)
+
+
+class AllowedTools(WireModel):
+    """`{"type": "allowed_tools", "allowed_tools": {…}}`."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedToolsList
+
+
+ToolMode = Literal["none", "auto", "required"]
+
+
+def _branch(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "#mode" if value in ("none", "auto", "required") else None
+    kind = value.get("type") if isinstance(value, dict) else None
+    return f"#{kind}" if kind in ("function", "allowed_tools") else None
+
+
+ToolChoice = Annotated[
+    Annotated[ToolMode, Tag("#mode")]
+    | Annotated[NamedTool, Tag("#function")]
+    | Annotated[AllowedTools, Tag("#allowed_tools")],
+    Discriminator(
+        _branch,
+        custom_error_type="tool_choice",
+        custom_error_message="Must be 'none', 'auto', 'required' or name a function",
+    ),
+]
+
+
+class CalledFunction(WireModel):
+    """A function's name and its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(WireModel):
+    """A call that the model made in an earlier turn."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction

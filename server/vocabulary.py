@@ -1,0 +1,40 @@
+"""What each token of a checkpoint spells, byte for byte."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from llguidance import LLTokenizer
+
+from server.errors import InvalidValue
+from server.protocol.sampling import SamplingFields
+
+
+class Vocabulary:
+    """Token ids and their bytes: of a character that takes several tokens, each has its part."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the tokenizer of the checkpoint at `path`."""
+        self._tokenizer = LLTokenizer(str(path / "tokenizer.json"))
+        self.token_bytes = lru_cache(maxsize=65536)(self._token_bytes)
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        return self._tokenizer.vocab_size
+
+    def is_special(self, token_id: int) -> bool:
+        """Tell whether a token steers the model and is not shown."""
+        return self._tokenizer.is_special_token(token_id)
+
+    def _token_bytes(self, token_id: int) -> bytes:
+        return self._tokenizer.decode_bytes([token_id])
+
+
+def check_token_ids(request: SamplingFields, size: int) -> None:
+    """Raise `InvalidValue` where a request names a token that a vocabulary of `size` lacks."""
+    for param, token_ids in (
+        ("logit_bias", request.logit_bias or ()),
+        ("stop_token_ids", request.stop_token_ids or ()),
+    ):
+        if any(token_id >= size for token_id in token_ids):
+            raise InvalidValue(f"The model has tokens from 0 to {size - 1} only.", param)
