@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from server import errors
 from server.metrics import Metrics
+from server.protocol import wire
 from server.protocol.request import HARMLESS, ChatCompletionRequest
 from server.routes import chat, models, ops
 from server.settings import Settings
@@ -72,6 +73,6 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
         assert re.search(rf"{kind.__name__} .*{kind.code}", errors.__doc__)
 
 
-@pytest.mark.parametrize("name", [*ChatCompletionRequest.model_fields, *HARMLESS])
+@pytest.mark.parametrize("name", [*ChatCompletionRequest.model_fields, *wire.HARMLESS, *HARMLESS])
 def test_request_fields(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Chat requests"))

@@ -67,6 +67,8 @@ def field_path(location: tuple[int | str, ...]) -> str | None:
     Names of union branches begin with "#", which tells them from field names.
     """
     path = ""
+    if location[-1:] == ("[key]",):  # a dictionary's key, which the client made up
+        location = location[:-2]
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"

@@ -669,12 +669,6 @@ async def test_the_space_before_the_answer_is_trimmed(
     assert await texts(script, stages) == heard
 
 
-async def test_all_else_of_an_output_is_left_alone(stages: Stages) -> None:
-    first, last = output(" a", tokens=3), output(" b", last=True, tokens=2)
-    outputs = await answer(stages.pipeline(FakeEngine([first, last])), asking())
-    assert outputs == [output("a", tokens=3), last]
-
-
 async def test_an_engine_that_fails_at_once(stages: Stages) -> None:
     engine = FakeEngine([EngineUnavailable("The engine failed.")])
     with pytest.raises(EngineUnavailable):

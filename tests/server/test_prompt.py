@@ -217,10 +217,9 @@ def test_special_tokens_that_a_client_spells_stay_text(builder: PromptBuilder, i
 def test_special_tokens_stay_text_in_every_role(
     role: str, builder: PromptBuilder, ids: Ids
 ) -> None:
-    prompt = builder.build(split_turns([message(role, SPELT), message("user", "Hi")] if role == "system"
-        else [message("user", "Hi"), message(role, SPELT), message("user", "Bye")]),
-        [],
-    )  # fmt: skip
+    before = [] if role == "system" else [message("user", "Hi")]
+    conversation = [*before, message(role, SPELT), message("user", "Bye")]
+    prompt = builder.build(split_turns(conversation), [])
     assert prompt.token_ids.count(ids.bos) == 1
     assert prompt.token_ids.count(ids.eos) == (role == "assistant")
     assert ids.image not in prompt.token_ids

@@ -67,7 +67,13 @@ def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
         "prompt_tokens": 10,
         "completion_tokens": 7,
         "total_tokens": 17,
-        "prompt_tokens_details": {"cached_tokens": 3, "image_tokens": 4},
+        "prompt_tokens_details": {"cached_tokens": 3, "image_tokens": 4, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
 
 

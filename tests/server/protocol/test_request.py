@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from server.errors import ApiError, InvalidJson, InvalidValue, UnsupportedParameter
+from server.protocol import wire
 from server.protocol.request import HARMLESS, ImageReference, field_path, parse_request
 
 SECRET = "hunter2"
@@ -49,6 +50,22 @@ def test_smallest_body_leaves_every_choice_open() -> None:
     assert (request.temperature, request.top_p, request.seed, request.stream) == (None,) * 4
 
 
+def schema_format(schema: Any, **changes: Any) -> dict[str, Any]:
+    """Return a `response_format`."""
+    return {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, **changes}}
+
+
+def tool(name: Any, **changes: Any) -> dict[str, Any]:
+    """Return a tool."""
+    return {"type": "function", "function": {"name": name, **changes}}
+
+
+def call(call_id: str = "c1", **changes: Any) -> dict[str, Any]:
+    """Return a tool call."""
+    function = {"name": "f", "arguments": "{}"}
+    return {"id": call_id, "type": "function", "function": function, **changes}
+
+
 GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"max_tokens": 5}, {"token_limit": 5}),
     ({"max_completion_tokens": 6}, {"token_limit": 6}),
@@ -75,7 +92,34 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"stream": True, "stream_options": {}}, {"include_usage": False}),
     ({"stream": True, "stream_options": {"include_obfuscation": False}}, {"include_usage": False}),
     ({"stream_options": None}, {"include_usage": False}),
-    ({"user": "someone"}, {"user": "someone"}),
+    (
+        {
+            "stream": True,
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        },
+        {"continuous_usage": True},
+    ),
+    (
+        {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+        {"continuous_usage": False},
+    ),
+    ({"n": 128}, {"n": 128}),
+    ({"logprobs": True}, {"num_logprobs": 0}),
+    ({"logprobs": True, "top_logprobs": 20}, {"num_logprobs": 20}),
+    ({"logprobs": False, "top_logprobs": 0}, {"num_logprobs": None}),
+    ({"logit_bias": {"50256": -100, "7": 2.5}}, {"logit_bias": {50256: -100.0, 7: 2.5}}),
+    ({"presence_penalty": -2, "frequency_penalty": 2}, {"presence_penalty": -2.0}),
+    ({"top_k": -1}, {"top_k": -1}),
+    ({"min_p": 1, "repetition_penalty": 1.1}, {"min_p": 1.0, "repetition_penalty": 1.1}),
+    ({"stop_token_ids": [0, 7]}, {"stop_token_ids": [0, 7]}),
+    ({"response_format": {"type": "text"}}, {"wants_text": True}),
+    ({"response_format": {"type": "json_object"}}, {"wants_text": False}),
+    ({"response_format": schema_format({"$defs": {}, "title": "T"})}, {"wants_text": False}),
+    ({"structured_outputs": {"choice": ["a", "b"]}}, {"wants_text": False}),
+    ({"chat_template_kwargs": {"a": [1]}}, {"chat_template_kwargs": {"a": [1]}}),
+    ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+    ({"tools": [], "tool_choice": "auto"}, {"tools": [], "tool_choice": "auto"}),
+    ({"tools": [tool("f")], "tool_choice": "required"}, {"tool_choice": "required"}),
     ({"ignore_eos": True}, {"ignore_eos": True}),
     ({"ignore_eos": None}, {"ignore_eos": None}),
     ({"min_tokens": 0}, {"min_tokens": 0}),
@@ -98,6 +142,11 @@ GOOD_MESSAGES: list[tuple[dict[str, Any], str]] = [
     ({"role": "system", "content": [text("s"), text("t")]}, "s\nt"),
     ({"role": "developer", "content": "d"}, "d"),
     ({"role": "assistant", "content": "a", "tool_calls": []}, "a"),
+    ({"role": "assistant", "content": None, "tool_calls": [call()]}, ""),
+    ({"role": "assistant", "content": "a", "tool_calls": [call()]}, "a"),
+    ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, "no"),
+    ({"role": "tool", "content": "r", "tool_call_id": "c1"}, "r"),
+    ({"role": "tool", "content": [text("r"), text("s")], "tool_call_id": "c1"}, "r\ns"),
     ({"role": "assistant", "content": "a", "tool_calls": None, "refusal": None}, "a"),
     ({"role": "user", "content": "hi", "name": "someone"}, "hi"),
     ({"role": "user", "content": [{**text("a"), "cache_control": {"type": "ephemeral"}}]}, "a"),
@@ -151,13 +200,21 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "user", "content": "hi"}, None]}, "messages[1]"),
     ({"messages": [{"content": SECRET}]}, "messages[0].role"),
     (one(SECRET, "hi"), "messages[0].role"),
-    (one("tool", SECRET, tool_call_id="1"), "messages[0].role"),
+    (one("function", SECRET), "messages[0].role"),
+    (one("tool", SECRET), "messages[0]"),
+    (one("user", SECRET, tool_calls=[call()]), "messages[0]"),
     (one("User", "hi"), "messages[0].role"),
     ({"messages": [{"role": "user"}]}, "messages[0]"),
     (one("user", None), "messages[0]"),
     (one("assistant", None, tool_calls=[]), "messages[0]"),
-    (one("assistant", None, tool_calls=[{"id": SECRET}]), "messages[0]"),
-    (one("assistant", "fine", tool_calls=[{"id": SECRET}]), "messages[0]"),
+    (
+        one("assistant", None, tool_calls=[{"id": SECRET}]),
+        "messages[0].tool_calls[0].function",
+    ),
+    (
+        one("assistant", "fine", tool_calls=[call(type=SECRET)]),
+        "messages[0].tool_calls[0].type",
+    ),
     (one("assistant", "fine", tool_calls=SECRET), "messages[0].tool_calls"),
     (one("user", 5), "messages[0].content"),
     (one("user", {"type": "text", "text": SECRET}), "messages[0].content"),
@@ -214,7 +271,47 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"stream": 1}, "stream"),
     ({"stream": True, "stream_options": True}, "stream_options"),
     ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
-    ({"user": 5}, "user"),
+    ({"n": 0}, "n"),
+    ({"n": 129}, "n"),
+    ({"n": True}, "n"),
+    ({"logprobs": 0}, "logprobs"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+    ({"frequency_penalty": "0"}, "frequency_penalty"),
+    ({"frequency_penalty": 2.1}, "frequency_penalty"),
+    ({"presence_penalty": float("nan")}, "presence_penalty"),
+    ({"repetition_penalty": 0}, "repetition_penalty"),
+    ({"min_p": 1.1}, "min_p"),
+    ({"top_k": -2}, "top_k"),
+    ({"top_k": False}, "top_k"),
+    ({"top_k": 1.5}, "top_k"),
+    ({"logit_bias": {"7": 101}}, "logit_bias"),
+    ({"logit_bias": {SECRET: 1}}, "logit_bias"),
+    ({"logit_bias": {"-1": 1}}, "logit_bias"),
+    ({"logit_bias": [SECRET]}, "logit_bias"),
+    ({"stop_token_ids": [-1]}, "stop_token_ids[0]"),
+    ({"stop_token_ids": ["1"]}, "stop_token_ids[0]"),
+    ({"response_format": SECRET}, "response_format"),
+    ({"response_format": {"type": SECRET}}, "response_format"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+    ({"response_format": schema_format(SECRET)}, "response_format.json_schema.schema"),
+    ({"response_format": schema_format({}, name="")}, "response_format.json_schema.name"),
+    ({"structured_outputs": SECRET}, "structured_outputs"),
+    ({"structured_outputs": {}}, "structured_outputs"),
+    ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
+    ({"structured_outputs": {"choice": []}}, "structured_outputs.choice"),
+    ({"structured_outputs": {"json_object": False}}, "structured_outputs"),
+    (
+        {"structured_outputs": {"regex": "a", "whitespace_pattern": SECRET}},
+        "structured_outputs.whitespace_pattern",
+    ),
+    ({"chat_template_kwargs": SECRET}, "chat_template_kwargs"),
+    ({"parallel_tool_calls": 1}, "parallel_tool_calls"),
+    ({"tools": [{"type": "custom", "custom": {"name": SECRET}}]}, "tools[0].type"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function"),
+    ({"tools": [tool("a b")]}, "tools[0].function.name"),
+    ({"tools": [tool("f", parameters=SECRET)]}, "tools[0].function.parameters"),
+    ({"tools": [tool("f")], "tool_choice": SECRET}, "tool_choice"),
+    ({"tools": [tool("f")], "tool_choice": {"type": "function"}}, "tool_choice.function"),
     ({"ignore_eos": 1}, "ignore_eos"),
     ({"min_tokens": -1}, "min_tokens"),
 ]
@@ -230,6 +327,26 @@ def test_refuses_naming_the_field_and_no_value(changes: dict[str, Any], param: s
     # The validator's own error quotes the input: it must not be shown with ours.
     assert error.__suppress_context__
     assert error.__cause__ is None
+
+
+CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"top_logprobs": 1}, "top_logprobs"),
+    (
+        {"structured_outputs": {"regex": "a"}, "response_format": {"type": "json_object"}},
+        "structured_outputs",
+    ),
+    ({"tools": [tool("f"), tool("f")]}, "tools"),
+    ({"tools": [tool("f")], "tool_choice": tool("g")}, "tool_choice"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"tool_choice": tool("f")}, "tool_choice"),
+]
+
+
+@pytest.mark.parametrize(("changes", "param"), CONTRADICTIONS)
+def test_refuses_fields_that_contradict_each_other(changes: dict[str, Any], param: str) -> None:
+    error = refusal(body(**changes))
+    assert type(error) is InvalidValue
+    assert error.param == param
 
 
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
@@ -302,33 +419,24 @@ def test_refuses_what_is_not_json(raw: bytes) -> None:
 
 # For each field of HARMLESS: values that clients send by habit, and values that ask for something.
 HABITS: dict[str, tuple[list[Any], list[Any]]] = {
-    "frequency_penalty": ([0, 0.0], [0.1, -1, "0", float("nan")]),
+    "add_generation_prompt": ([True], [False]),
+    "continue_final_message": ([False], [True]),
+    "echo": ([False], [True]),
     "function_call": (["none", "auto"], ["required", {"name": SECRET}]),
     "functions": ([[]], [[{"name": SECRET}]]),
-    "logit_bias": ([{}], [{"50256": -100}]),
-    "logprobs": ([False], [True]),
     "metadata": ([{}, {"a": "b"}], []),
-    "min_p": ([0, 0.0], [0.05]),
     "modalities": ([["text"]], [["text", "audio"], ["audio"], []]),
-    "n": ([1], [2, 0]),
-    "parallel_tool_calls": ([True, False], []),
-    "presence_penalty": ([0, 0.0], [1]),
     "prompt_cache_key": (["k"], []),
-    "repetition_penalty": ([1, 1.0], [1.1, 0]),
-    "response_format": ([{"type": "text"}], [{"type": "json_object"}, {"type": SECRET}, SECRET]),
+    "prompt_cache_retention": (["24h"], []),
     "safety_identifier": (["s"], []),
     "service_tier": (["auto", "flex"], []),
-    "stop_token_ids": ([[]], [[2]]),
     "store": ([True, False], []),
-    "tool_choice": (["none", "auto"], ["required", {"type": "function"}]),
-    "tools": ([[]], [[{"type": "function", "function": {"name": SECRET}}]]),
-    "top_k": ([-1, 0], [1, 50]),
-    "top_logprobs": ([0], [1]),
+    "user": (["someone"], []),
 }
 
 
 def test_every_habit_is_tried() -> None:
-    assert set(HABITS) == set(HARMLESS)
+    assert set(HABITS) == set(HARMLESS) | set(wire.HARMLESS)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +458,7 @@ def test_refuses_a_field_that_would_change_the_answer(name: str, value: Any) -> 
     assert SECRET not in repr(error.args)
 
 
-@pytest.mark.parametrize("name", ["temprature", "chat_template_kwargs", "structured_outputs", ""])
+@pytest.mark.parametrize("name", ["temprature", "guided_json", "best_of", ""])
 @pytest.mark.parametrize("value", [SECRET, None, 0])
 def test_refuses_unknown_fields(name: str, value: Any) -> None:
     error = refusal(body(**{name: value}))
@@ -384,7 +492,7 @@ def test_stream_options_names_its_field() -> None:
     assert caught.value.param == "stream_options"
 
 
-@pytest.mark.parametrize("changes", [{"n": True}, {"top_k": False}, {"logprobs": 0}], ids=str)
+@pytest.mark.parametrize("changes", [{"echo": 0}, {"add_generation_prompt": 1}], ids=str)
 def test_habits_are_typed_as_strictly_as_the_rest(changes: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedParameter):
         parse_request(body(**changes))
