@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.api.pictures import body, green_triangle, image_part, text_part, user
 from tests.api.schemas import check
 
-SCHEMA: Final = {
+SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "shape": {"type": "string", "enum": ["circle", "square", "triangle", "star"]},
@@ -19,16 +19,23 @@ SCHEMA: Final = {
     "required": ["shape", "count"],
     "additionalProperties": False,
 }
-FUNCTION: Final = {"name": "report_shape", "description": "Report.", "parameters": SCHEMA}
-TOOL: Final = {"type": "function", "function": FUNCTION}
-NAMED: Final = {"type": "function", "function": {"name": "report_shape"}}
-CALL: Final = {
+FUNCTION: Final[dict[str, Any]] = {
+    "name": "report_shape",
+    "description": "Report.",
+    "parameters": SCHEMA,
+}
+TOOL: Final[dict[str, Any]] = {"type": "function", "function": FUNCTION}
+NAMED: Final[dict[str, Any]] = {"type": "function", "function": {"name": "report_shape"}}
+CALL: Final[dict[str, Any]] = {
     "id": "call_1",
     "type": "function",
     "function": {"name": "report_shape", "arguments": '{"shape": "star", "count": 1}'},
 }
-SHOWN: Final = user(image_part(green_triangle()), text_part("Describe the image."))
-JSON_SCHEMA: Final = {"type": "json_schema", "json_schema": {"name": "shape", "schema": SCHEMA}}
+SHOWN: Final[dict[str, Any]] = user(image_part(green_triangle()), text_part("Describe the image."))
+JSON_SCHEMA: Final[dict[str, Any]] = {
+    "type": "json_schema",
+    "json_schema": {"name": "shape", "schema": SCHEMA},
+}
 
 CHATS: Final[dict[str, dict[str, Any]]] = {
     "plain": body(user("Hello")),
@@ -59,7 +66,7 @@ COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
         "echo": {"echo": True},
     }.items()
 }
-RESPONSE_TOOL: Final = {"type": "function", "strict": True, **FUNCTION}
+RESPONSE_TOOL: Final[dict[str, Any]] = {"type": "function", "strict": True, **FUNCTION}
 RESPONSES: Final[dict[str, dict[str, Any]]] = {
     name: {"model": "llava-tiny", "input": "Hello", "max_output_tokens": 128, **options}
     for name, options in {
@@ -106,7 +113,7 @@ def events(http: httpx.Client, path: str, request: dict[str, Any]) -> list[dict[
     assert response.status_code == 200, response.text
     assert response.text.endswith("\n\n")
     return [
-        dict(line.split(": ", 1) for line in event.splitlines())  # type: ignore[misc]
+        dict(line.split(": ", 1) for line in event.splitlines())
         for event in response.text.removesuffix("\n\n").split("\n\n")
     ]
 
@@ -162,11 +169,10 @@ def test_response(http: httpx.Client, name: str) -> None:
 @pytest.mark.parametrize("name", RESPONSES)
 def test_response_streamed(http: httpx.Client, name: str) -> None:
     found = events(http, "/v1/responses", RESPONSES[name])
-    for at, event in enumerate(found):
-        value = check("response.event", json.loads(event["data"]))
-        assert value.type == event["event"]
-        assert value.sequence_number == at
-    assert value.type in ("response.completed", "response.incomplete")
+    values = [check("response.event", json.loads(event["data"])) for event in found]
+    assert [value.type for value in values] == [event["event"] for event in found]
+    assert [value.sequence_number for value in values] == [*range(len(values))]
+    assert values[-1].type in ("response.completed", "response.incomplete")
 
 
 def test_models(http: httpx.Client) -> None:
@@ -197,9 +203,14 @@ def test_error(http: httpx.Client, method: str, path: str, request_body: Any, st
     check("error", response.json()["error"])
 
 
-MESSAGE: Final = {"role": "assistant", "content": "1", "refusal": None}
-CHOICE: Final = {"index": 0, "message": MESSAGE, "logprobs": None, "finish_reason": "stop"}
-ANSWER: Final = {
+MESSAGE: Final[dict[str, Any]] = {"role": "assistant", "content": "1", "refusal": None}
+CHOICE: Final[dict[str, Any]] = {
+    "index": 0,
+    "message": MESSAGE,
+    "logprobs": None,
+    "finish_reason": "stop",
+}
+ANSWER: Final[dict[str, Any]] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1,

@@ -27,6 +27,8 @@ const TURNS = [
   { role: "assistant", content: ASKED.red },
   { role: "user", content: ASKED.star },
 ];
+// Each provider reads its own options and none else.
+const ONE_CALL = { openai: { parallelToolCalls: false }, llava: { parallel_tool_calls: false } };
 const NAMED = { type: "tool", toolName: "report_shape" };
 
 const described = (name, execute) =>
@@ -46,7 +48,12 @@ const called = (calls, finish) => ({
 /** Scenarios of a provider's model: `chosen(name)` returns one, `retrying` one behind a 429. */
 export function scenarios(chosen, retrying) {
   const wishes = (options) => ({
-    model: chosen(MODEL), temperature: 0, maxOutputTokens: MAX_TOKENS, maxRetries: 0, ...options,
+    model: chosen(MODEL),
+    temperature: 0,
+    maxOutputTokens: MAX_TOKENS,
+    maxRetries: 0,
+    providerOptions: ONE_CALL,
+    ...options,
   });
   const ask = async (options) => {
     const { text, finishReason, usage } = await generateText(wishes(options));
@@ -101,8 +108,14 @@ export function scenarios(chosen, retrying) {
       const output = Output.object({ schema: Shape });
       return (await generateText(wishes({ prompt: ASKED.report, output }))).output;
     },
-    structured_streamed: async () =>
-      streamObject(wishes({ prompt: ASKED.report, schema: Shape })).object,
+    structured_streamed: async () => {
+      const stream = streamObject(wishes({ prompt: ASKED.report, schema: Shape }));
+      let last;
+      for await (const partial of stream.partialObjectStream) last = partial;
+      const object = await stream.object;
+      if (JSON.stringify(last) !== JSON.stringify(object)) throw new Error(JSON.stringify(last));
+      return object;
+    },
     structured_image: async () =>
       (await generateObject(wishes({ messages: SHOWN, schema: Shape }))).object,
     length: () => ask({ messages: DETAIL, maxOutputTokens: 16 }),

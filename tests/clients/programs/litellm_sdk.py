@@ -124,7 +124,9 @@ def system_parts() -> Any:
 
 @scenario
 def tool_required() -> Any:
-    return called(create(REQUEST, tools=[REPORT], tool_choice="required"))
+    return called(
+        create(REQUEST, tools=[REPORT], tool_choice="required", parallel_tool_calls=False)
+    )
 
 
 @scenario
@@ -139,7 +141,9 @@ def tool_streamed() -> Any:
 
 @scenario
 def tool_two() -> Any:
-    return called(create(REQUEST, tools=[REPORT, PAINT], tool_choice="required"))
+    return called(
+        create(REQUEST, tools=[REPORT, PAINT], tool_choice="required", parallel_tool_calls=False)
+    )
 
 
 @scenario

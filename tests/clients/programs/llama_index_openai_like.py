@@ -60,7 +60,7 @@ HELLO = [said(ASKED["hello"])]
 
 
 def told(response: ChatResponse) -> dict[str, Any]:
-    usage = response.raw.usage  # type: ignore[union-attr]
+    usage = response.raw.usage
     return {
         "text": response.message.content,
         "prompt_tokens": usage.prompt_tokens,

@@ -92,7 +92,7 @@ async def at_once() -> Any:
 async def structured() -> Any:
     answer = await CLIENT.chat.completions.parse(
         model=MODEL,
-        messages=[user(ASKED["report"])],  # type: ignore[list-item]
+        messages=[user(ASKED["report"])],
         temperature=0,
         max_tokens=MAX_TOKENS,
         response_format=Shape,

@@ -82,7 +82,7 @@ await main({
     return told(await create([{ role: "system", content }, ...HELLO]));
   },
   tool_required: async () =>
-    called(await create(REQUEST, { tools: [REPORT], tool_choice: "required" })),
+    called(await create(REQUEST, { tools: [REPORT], tool_choice: "required", parallel_tool_calls: false })),
   tool_named: async () =>
     called(await create(REQUEST, { tools: [REPORT, PAINT], tool_choice: NAMED })),
   tool_streamed: async () => {
@@ -103,7 +103,7 @@ await main({
   tool_stream_helper: async () =>
     called(await withHelper(REQUEST, { tools: [REPORT, PAINT], tool_choice: NAMED })),
   tool_two: async () =>
-    called(await create(REQUEST, { tools: [REPORT, PAINT], tool_choice: "required" })),
+    called(await create(REQUEST, { tools: [REPORT, PAINT], tool_choice: "required", parallel_tool_calls: false })),
   tool_auto: async () => told(await create(HELLO, { tools: [REPORT], tool_choice: "auto" })),
   tool_round_trip: async () => {
     const text = '{"shape": "star", "count": 1}';

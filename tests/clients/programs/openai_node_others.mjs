@@ -70,7 +70,9 @@ await main({
   response_instructions: async () =>
     told(await respond(ASKED.hello, { instructions: ASKED.system })),
   response_tool: async () =>
-    called(await respond(ASKED.report, { tools: [TOOL], tool_choice: "required" })),
+    called(await respond(ASKED.report, {
+      tools: [TOOL], tool_choice: "required", parallel_tool_calls: false,
+    })),
   response_tool_streamed: async () => {
     const options = { tools: [TOOL], tool_choice: { type: "function", name: "report_shape" } };
     const { events, final } = await withHelper(ASKED.report, options);

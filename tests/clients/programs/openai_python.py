@@ -148,7 +148,9 @@ def developer() -> Any:
 
 @scenario
 def tool_required() -> Any:
-    return called(create(REQUEST, tools=[REPORT], tool_choice="required"))
+    return called(
+        create(REQUEST, tools=[REPORT], tool_choice="required", parallel_tool_calls=False)
+    )
 
 
 @scenario
@@ -192,7 +194,9 @@ def tool_stream_helper() -> Any:
 
 @scenario
 def tool_two() -> Any:
-    return called(create(REQUEST, tools=[REPORT, PAINT], tool_choice="required"))
+    return called(
+        create(REQUEST, tools=[REPORT, PAINT], tool_choice="required", parallel_tool_calls=False)
+    )
 
 
 @scenario
@@ -221,7 +225,7 @@ def structured() -> Any:
 
 @scenario
 def structured_streamed() -> Any:
-    parsed = with_helper(REQUEST, response_format=Shape).choices[0].message.parsed  # type: ignore[attr-defined]
+    parsed = with_helper(REQUEST, response_format=Shape).choices[0].message.parsed
     assert isinstance(parsed, Shape)
     return parsed.model_dump()
 

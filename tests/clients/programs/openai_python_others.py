@@ -105,7 +105,9 @@ def response_turns() -> Any:
 
 @scenario
 def response_tool() -> Any:
-    return called(respond(ASKED["report"], tools=[TOOL], tool_choice="required"))
+    return called(
+        respond(ASKED["report"], tools=[TOOL], tool_choice="required", parallel_tool_calls=False)
+    )
 
 
 @scenario
@@ -115,7 +117,7 @@ def response_tool_streamed() -> Any:
         input=ASKED["report"],
         tools=[TOOL],
         tool_choice=named,
-        **WISHES,  # type: ignore[arg-type]
+        **WISHES,
     ) as stream:
         events = list(stream)
         final = stream.get_final_response()

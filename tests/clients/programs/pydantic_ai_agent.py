@@ -3,8 +3,9 @@
 from typing import Any
 
 from openai import AsyncOpenAI
-from pydantic_ai import Agent, BinaryContent, ModelSettings, NativeOutput, ToolOutput
-from pydantic_ai.messages import ModelResponse
+from pydantic_ai import Agent, BinaryContent, ModelSettings, NativeOutput, RunContext, ToolOutput
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.messages import ModelResponse, ToolReturnPart
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -32,7 +33,8 @@ def model(name: str = MODEL, url: str = URL, retries: int = 0) -> OpenAIChatMode
 
 
 def agent(chosen: Any = None, settings: dict[str, Any] | None = None, **options: Any) -> Agent:
-    wishes = ModelSettings(**{"temperature": 0, "max_tokens": MAX_TOKENS, **(settings or {})})
+    usual = {"temperature": 0, "max_tokens": MAX_TOKENS, "parallel_tool_calls": False}
+    wishes = ModelSettings(**(usual | (settings or {})))
     return Agent(chosen or model(), model_settings=wishes, retries=0, **options)
 
 
@@ -94,18 +96,34 @@ async def system() -> Any:
     return await told(ASKED["hello"], agent(instructions=ASKED["system"]))
 
 
+class CallFirst(AbstractCapability[None]):
+    """Asks for a call in an agent's first step and for text after it."""
+
+    def get_model_settings(self) -> Any:
+        def settings(context: RunContext[None]) -> ModelSettings:
+            choice: Any = "required" if context.run_step == 1 else "none"
+            return ModelSettings(tool_choice=choice)
+
+        return settings
+
+
 @scenario
 async def tool_loop() -> Any:
     ran: list[dict[str, Any]] = []
 
     async def report_shape(shape: Shape) -> str:
         ran.append(shape.model_dump())
-        return str(ASKED["said"])
+        return f"{shape.count} {shape.shape}"
 
-    chosen = agent(tools=[report_shape])
-    chosen.instrument = False
+    chosen = agent(tools=[report_shape], capabilities=[CallFirst()])
     result = await chosen.run(ASKED["report"])
-    return {"calls": ran, **counted(result.output, used(result))}
+    results = [
+        part.content
+        for message in result.all_messages()
+        for part in message.parts
+        if isinstance(part, ToolReturnPart)
+    ]
+    return {"calls": ran, "results": results, **counted(result.output, used(result))}
 
 
 @scenario
