@@ -57,48 +57,45 @@ CHATS: Final[dict[str, dict[str, Any]]] = {
     "json_object": body(user("Report."), response_format={"type": "json_object"}, max_tokens=30),
 }
 COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
-    name: {"model": "llava-tiny", "prompt": "Hello", "max_tokens": 5, **options}
-    for name, options in {
-        "plain": {},
-        "several": {"n": 2},
-        "prompts": {"prompt": ["Hello", "Hi"]},
-        "logprobs": {"logprobs": 2},
-        "echo": {"echo": True},
-    }.items()
+    "plain": {},
+    "several": {"n": 2},
+    "prompts": {"prompt": ["Hello", "Hi"]},
+    "logprobs": {"logprobs": 2},
+    "echo": {"echo": True},
 }
-RESPONSE_TOOL: Final[dict[str, Any]] = {"type": "function", "strict": True, **FUNCTION}
+RESPONSE_IMAGE: Final = SHOWN["content"][0]["image_url"]["url"]
+RESPONSE_TOOL: Final = {"type": "function", "strict": True, **FUNCTION}
 RESPONSES: Final[dict[str, dict[str, Any]]] = {
-    name: {"model": "llava-tiny", "input": "Hello", "max_output_tokens": 128, **options}
-    for name, options in {
-        "plain": {},
-        "instructions": {"instructions": "Be kind."},
-        "length": {"max_output_tokens": 16, "input": "What can you do?"},
-        "image": {
-            "input": [
-                {
-                    "role": "user",
-                    "content": [
-                        {
-                            "type": "input_image",
-                            "image_url": SHOWN["content"][0]["image_url"]["url"],
-                            "detail": "auto",
-                        },
-                        {"type": "input_text", "text": "Describe the image."},
-                    ],
-                }
-            ]
-        },
-        "tool": {"tools": [RESPONSE_TOOL], "tool_choice": "required"},
-        "tool_named": {
-            "tools": [RESPONSE_TOOL],
-            "tool_choice": {"type": "function", "name": "report_shape"},
-        },
-        "json_schema": {
-            "text": {"format": {"type": "json_schema", "name": "shape", "schema": SCHEMA}}
-        },
-        "metadata": {"metadata": {"a": "b"}, "store": False, "temperature": 0.5, "top_p": 0.9},
-    }.items()
+    "plain": {},
+    "instructions": {"instructions": "Be kind."},
+    "length": {"max_output_tokens": 16, "input": "What can you do?"},
+    "image": {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_image", "image_url": RESPONSE_IMAGE, "detail": "auto"},
+                    {"type": "input_text", "text": "Describe the image."},
+                ],
+            }
+        ]
+    },
+    "tool": {"tools": [RESPONSE_TOOL], "tool_choice": "required"},
+    "tool_named": {
+        "tools": [RESPONSE_TOOL],
+        "tool_choice": {"type": "function", "name": "report_shape"},
+    },
+    "json_schema": {"text": {"format": {"type": "json_schema", "name": "shape", "schema": SCHEMA}}},
+    "metadata": {"metadata": {"a": "b"}, "store": False, "temperature": 0.5, "top_p": 0.9},
 }
+
+
+def completion(name: str) -> dict[str, Any]:
+    return {"model": "llava-tiny", "prompt": "Hello", "max_tokens": 5, **COMPLETIONS[name]}
+
+
+def response(name: str) -> dict[str, Any]:
+    return {"model": "llava-tiny", "input": "Hello", "max_output_tokens": 128, **RESPONSES[name]}
 
 
 def answered(http: httpx.Client, path: str, request: dict[str, Any]) -> Any:
@@ -143,12 +140,12 @@ def test_chat_streamed(http: httpx.Client, name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPLETIONS)
 def test_completion(http: httpx.Client, name: str) -> None:
-    check("text_completion", answered(http, "/v1/completions", COMPLETIONS[name]))
+    check("text_completion", answered(http, "/v1/completions", completion(name)))
 
 
 @pytest.mark.parametrize("name", COMPLETIONS)
 def test_completion_streamed(http: httpx.Client, name: str) -> None:
-    for chunk in chunks(http, "/v1/completions", COMPLETIONS[name]):
+    for chunk in chunks(http, "/v1/completions", completion(name)):
         # OpenAI's document has one type for both and requires the reason, which only the last
         # chunk of a choice can know; OpenAI's API sends null before.
         known = [
@@ -163,12 +160,12 @@ def test_completion_streamed(http: httpx.Client, name: str) -> None:
 
 @pytest.mark.parametrize("name", RESPONSES)
 def test_response(http: httpx.Client, name: str) -> None:
-    check("response", answered(http, "/v1/responses", RESPONSES[name]))
+    check("response", answered(http, "/v1/responses", response(name)))
 
 
 @pytest.mark.parametrize("name", RESPONSES)
 def test_response_streamed(http: httpx.Client, name: str) -> None:
-    found = events(http, "/v1/responses", RESPONSES[name])
+    found = events(http, "/v1/responses", response(name))
     values = [check("response.event", json.loads(event["data"])) for event in found]
     assert [value.type for value in values] == [event["event"] for event in found]
     assert [value.sequence_number for value in values] == [*range(len(values))]

@@ -6,6 +6,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import LengthFinishReasonError
+from openai.types.chat import ChatCompletion
 
 from tests.clients.programs.harness import (
     ASKED,
@@ -212,14 +213,18 @@ def json_object() -> Any:
     try:
         return told(client.invoke(REQUEST))
     except LengthFinishReasonError as error:
-        [choice] = error.completion.choices
-        assert error.completion.usage
-        return {
-            "text": choice.message.content,
-            "finish": choice.finish_reason,
-            "prompt_tokens": error.completion.usage.prompt_tokens,
-            "completion_tokens": error.completion.usage.completion_tokens,
-        }
+        return cut_off(error.completion)
+
+
+def cut_off(answer: ChatCompletion) -> dict[str, Any]:
+    [choice] = answer.choices
+    assert answer.usage
+    return {
+        "text": choice.message.content,
+        "finish": choice.finish_reason,
+        "prompt_tokens": answer.usage.prompt_tokens,
+        "completion_tokens": answer.usage.completion_tokens,
+    }
 
 
 @scenario
