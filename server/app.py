@@ -40,6 +40,7 @@ def create_app(
     metrics = Metrics()
     runtime = Runtime(
         model_name=settings.served_model_name or checkpoint.path.name,
+        adapters=tuple(settings.lora_adapters),
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
         created=int(time.time()),
         lifecycle=lifecycle,

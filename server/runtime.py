@@ -1,5 +1,6 @@
 """What the routes need of the running server; the composition root fills it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.access import Access
@@ -14,6 +15,7 @@ class Runtime:
     """The parts of one server. `pipeline` is there from the moment a permit can be had."""
 
     model_name: str
+    adapters: Sequence[str]
     max_model_len: int
     created: int
     lifecycle: Lifecycle

@@ -37,8 +37,10 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
-from server.checkpoint import MODEL_TYPES
+from server.adapters import Adapter
+from server.checkpoint import MODEL_TYPES, CheckpointError
 from server.engine.base import EngineImage, Output, Sampling, TokenLogprob
+from server.engine.tool_parsers import NativeToolParser
 from server.errors import EngineUnavailable, InvalidRequest
 from server.logs import get_logger
 
@@ -59,6 +61,10 @@ CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 
 
+# The ranks that vLLM has kernels for.
+LORA_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
 @dataclass(frozen=True, slots=True)
 class VllmOptions:
     """What an operator may choose of vLLM's engine arguments."""
@@ -73,6 +79,8 @@ class VllmOptions:
     enforce_eager: bool
     gpu_memory_utilization: float
     drain_timeout_s: float
+    adapters: Sequence[Adapter] = ()
+    max_loras: int = 1
 
 
 class VllmEngine:
@@ -97,17 +105,33 @@ class VllmEngine:
             # A signal to the whole process group must not end sequences that still drain.
             shutdown_timeout=int(options.drain_timeout_s) + 1,
             **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
+            **_lora_arguments(options),
         )
         self._llm = _start(args)
         # Read for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
-        self._adapters: dict[str, LoRARequest] = {}
+        self._adapters = {
+            adapter.name: LoRARequest(adapter.name, number, str(adapter.path))
+            for number, adapter in enumerate(options.adapters, 1)
+        }
         self._hidden_size = self._llm.model_config.get_hidden_size()
 
     @property
     def max_model_len(self) -> int:
         """Context in tokens: prompt and answer together."""
         return int(self._llm.model_config.max_model_len)
+
+    def tool_parser(self, name: str) -> NativeToolParser:
+        """Return one of vLLM's tool parsers; see `server.engine.base.Engine.tool_parser`."""
+        return NativeToolParser(name, self._llm.get_tokenizer())
+
+    async def load_adapters(self) -> None:
+        """Load the adapters, so that a broken one is known at once. Raises `CheckpointError`."""
+        for name, request in self._adapters.items():
+            try:
+                await self._llm.add_lora(request)
+            except Exception as error:
+                raise CheckpointError(f"the adapter {name!r} cannot be loaded: {error}") from None
 
     async def generate(
         self,
@@ -175,6 +199,21 @@ class VllmEngine:
         embeds = image.image_embeds
         if embeds.ndim != 2 or embeds.shape[1] != self._hidden_size:
             raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
+
+
+def _lora_arguments(options: VllmOptions) -> dict[str, Any]:
+    if not options.adapters:
+        return {}
+    rank = max(adapter.rank for adapter in options.adapters)
+    fitting = [allowed for allowed in LORA_RANKS if allowed >= rank]
+    if not fitting:
+        raise CheckpointError(f"a LoRA adapter has rank {rank}; {LORA_RANKS[-1]} is the most")
+    return {
+        "enable_lora": True,
+        "max_lora_rank": fitting[0],
+        "max_loras": min(options.max_loras, len(options.adapters)),
+        "max_cpu_loras": len(options.adapters),
+    }
 
 
 def _start(args: AsyncEngineArgs) -> AsyncLLM:
@@ -247,6 +286,7 @@ def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
         logit_bias=dict(sampling.logit_bias) if sampling.logit_bias else None,
         seed=sampling.seed,
         stop=list(sampling.stop),
+        skip_special_tokens=sampling.skip_special_tokens,
         stop_token_ids=list(sampling.stop_token_ids),
         ignore_eos=sampling.ignore_eos,
         min_tokens=sampling.min_tokens,
