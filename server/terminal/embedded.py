@@ -1,22 +1,19 @@
 """A server of one's own: a child process on a free port, which ends with this process."""
 
-import ctypes
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from server.banner import ready_url
-from server.child import PR_SET_PDEATHSIG
 from server.terminal.errors import NoServer
 
 _STOP_LIMIT_S: Final = 30
@@ -52,16 +49,15 @@ def embedded_server(model: str | None) -> Iterator[Embedded]:
 def _server_process(
     model: str | None, api_key: str, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[str]]:
-    which = ["--model", model] if model else []
+    options = ["--host", "127.0.0.1", "--port", "0", *(["--model", model] if model else [])]
     with subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-P", "-m", "server", "--host", "127.0.0.1", "--port", "0", *which],
+        [sys.executable, "-P", "-m", "server.terminal.tied", str(os.getpid()), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
         env=_environment(api_key),
         start_new_session=True,  # Ctrl-C stops an answer, not the server
-        preexec_fn=_end_with_parent(),
     ) as process:
         try:
             yield process
@@ -85,20 +81,6 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait(_STOP_LIMIT_S)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
-
-
-def _end_with_parent() -> Callable[[], None]:
-    """Return what has the kernel end the child when this process dies, however that happens."""
-    parent = os.getpid()
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-
-    def tell_the_kernel() -> None:
-        if prctl is not None:
-            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it was gone before the kernel was told
-                os._exit(1)
-
-    return tell_the_kernel
 
 
 def _last_lines(log: IO[bytes]) -> str:

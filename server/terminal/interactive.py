@@ -7,6 +7,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import create_output
+from prompt_toolkit.shortcuts import CompleteStyle
 
 from server.terminal.chat import Chat
 from server.terminal.commands import COMMANDS, Quit, attach, waiting
@@ -36,7 +37,7 @@ def converse(chat: Chat) -> None:
             continue
         except ChatError as error:
             chat.notes.say(f"error: {error.shown}", dim=False)
-            if not isinstance(error, UsageFault):
+            if chat.failed is not None and not isinstance(error, UsageFault):
                 chat.notes.say("the question was taken back; /retry asks it again")
 
 
@@ -45,7 +46,7 @@ def _follow(chat: Chat, line: str) -> None:
         case Command(name, argument) if name in COMMANDS:
             COMMANDS[name].run(chat, argument)
         case Command(name):
-            raise UsageFault(f"there is no command {name}; /help lists them")
+            raise UsageFault(f"there is no command or image {name}; /help lists the commands")
         case Question(images, text):
             attach(chat, list(images))
             if text:
@@ -58,6 +59,7 @@ def _session() -> PromptSession[str]:
         output=create_output(stdout=sys.stderr),
         completer=ChatCompleter(),
         complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
         key_bindings=_keys(),
         multiline=True,
         prompt_continuation=" " * len(PROMPT),
@@ -82,4 +84,4 @@ def _keys() -> KeyBindings:
 def _prompt(chat: Chat) -> StyleAndTextTuples:
     images = waiting(chat)
     above: StyleAndTextTuples = [("dim", f"[{images}]\n")] if images else []
-    return [*above, ("bold", PROMPT)]
+    return [("", "\n"), *above, ("bold", PROMPT)]

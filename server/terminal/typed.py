@@ -1,15 +1,11 @@
 """What a typed line means: a command, or images and a question."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from server.terminal.picture import is_file, is_url, names_an_image
 from server.terminal.words import all_words, first_word
-
-_COMMAND: Final = re.compile(r"(/[a-z]*)(?:\s+(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +25,14 @@ class Question:
 
 
 def read_line(line: str, commands: Collection[str]) -> Command | Question:
-    """Read a line; what begins like a command but is a file that exists is an image."""
+    """Read a line; one that begins with a slash and with no image is a command, known or not."""
     line = line.strip()
-    found = _COMMAND.fullmatch(line)
-    if found and (found[1] in commands or not is_file(found[1])):
-        return Command(found[1], (found[2] or "").strip())
+    name, *rest = line.split(maxsplit=1) or [""]
+    command = Command(name, "".join(rest))
+    if name in commands:
+        return command
     images, text = _leading_images(line)
-    return Question(images, text)
+    return command if line.startswith("/") and not images else Question(images, text)
 
 
 def named_images(argument: str) -> list[str]:
@@ -52,19 +49,19 @@ def named_file(argument: str) -> Path:
 
 
 def _leading_images(line: str) -> tuple[tuple[str, ...], str]:
-    if _is_image(line):
+    if _is_image_file(line):
         return (line,), ""
     images: list[str] = []
-    while (found := first_word(line)) and _is_image(found[0]):
+    while (found := first_word(line)) and (is_url(found[0]) or _is_image_file(found[0])):
         images.append(found[0])
         line = found[1].strip()
     return tuple(images), line
 
 
-def _is_image(word: str) -> bool:
+def _is_image_file(word: str) -> bool:
     """Tell an image from a word of a question that happens to be a file's name."""
     looks_it = "/" in word or names_an_image(word)
-    return is_url(word) or (looks_it and is_file(str(_expanded(word))))
+    return looks_it and is_file(str(_expanded(word)))
 
 
 def _expanded(word: str) -> Path:

@@ -7,7 +7,6 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from server.terminal.errors import AnswerError
-from server.terminal.text import well_formed
 
 _EXCERPT: Final = 300
 _DONE: Final = b"[DONE]"
@@ -35,7 +34,7 @@ class Piece(BaseModel):
     def text(self) -> str:
         """What it adds to the answer."""
         said = [choice.delta or choice.message or _Said() for choice in self.choices[:1]]
-        return well_formed("".join(part.content or part.refusal or "" for part in said))
+        return "".join(part.content or part.refusal or "" for part in said)
 
     @property
     def finish_reason(self) -> str | None:
@@ -112,11 +111,9 @@ def _raise_error(body: bytes, status: int | None = None) -> None:
     except ValidationError:
         return
     if isinstance(error, str):
-        raise AnswerError(well_formed(error), status=status)
+        raise AnswerError(error, status=status)
     code = None if error.code is None else str(error.code)
-    raise AnswerError(
-        well_formed(error.message), status=status, code=code, param=error.param, kind=error.type
-    )
+    raise AnswerError(error.message, status=status, code=code, param=error.param, kind=error.type)
 
 
 def _malformed(body: bytes) -> NoReturn:

@@ -31,9 +31,13 @@ def all_words(text: str) -> list[str] | None:
 
 def last_word(text: str) -> str:
     """Return the word that the text ends with, unquoted; empty after a space."""
-    found = re.search(rf"(?:{_PIECE})*\Z", text, re.DOTALL)
-    pieces = re.findall(_PIECE, found[0], re.DOTALL) if found else []
-    return "".join(map(_unquoted, pieces))
+    word = ""
+    while text:
+        found = first_word(text)
+        if found is None:
+            return text.lstrip().lstrip("'\"")
+        word, text = found
+    return word
 
 
 def escaped(word: str) -> str:
