@@ -1,6 +1,8 @@
 """Tab: commands, and the paths that follow them or begin a line."""
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
@@ -8,7 +10,8 @@ from prompt_toolkit.document import Document
 from server.terminal.commands import COMMANDS
 from server.terminal.words import escaped, last_word
 
-_WITH_PATHS = ("/image", "/save")
+_WITH_PATHS: Final = ("/image", "/save")
+_PATH: Final = re.compile(r"(\.{0,2}|~)/")
 
 
 class ChatCompleter(Completer):
@@ -23,13 +26,13 @@ class ChatCompleter(Completer):
         """Yield what the word may become."""
         line = document.text_before_cursor
         command, space, argument = line.partition(" ")
-        if not space:
-            names = (name for name in COMMANDS if name.startswith(command) and command)
-            yield from (Completion(name, start_position=-len(command)) for name in names)
-        if space and command in _WITH_PATHS:
+        if command in _WITH_PATHS and space:
             yield from self._completed_path(argument, complete_event)
-        elif not space and command.startswith(("/", "./", "../", "~/")):
-            yield from self._completed_path(command, complete_event)
+        elif _PATH.match(line) and line.find("/", 1) > 0:
+            yield from self._completed_path(line, complete_event)
+        elif line.startswith("/"):  # folders of the root are no choice beside the commands
+            names = (name for name in COMMANDS if name.startswith(line))
+            yield from (Completion(name, start_position=-len(line)) for name in names)
 
     def _completed_path(self, text: str, event: CompleteEvent) -> Iterable[Completion]:
         word = last_word(text)

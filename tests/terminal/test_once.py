@@ -290,7 +290,7 @@ def test_shells_complete_its_options() -> None:
             "COMP_CWORD": "1",
         },
     )
-    assert run.stdout == "--max-tokens"
+    assert run.stdout.split() == ["--max-tokens"]
     assert (
         "complete -o default -F _llava_chat_completion llava-chat"
         in ask("--show-completion", "bash").out
