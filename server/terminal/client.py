@@ -37,11 +37,8 @@ class Client:
         """Yield the pieces of an answer as they come. Raises `NoServer`, `AnswerError`."""
         request = self._http.build_request("POST", "chat/completions", json=body)
         with self._response(request) as response:
-            if not body["stream"]:
-                yield read_piece(response.read())
-                return
             ended = False
-            for data in events(response.iter_bytes()):
+            for data in events(response.iter_bytes()) if body["stream"] else [response.read()]:
                 piece = read_piece(data)
                 ended = ended or piece.finish_reason is not None
                 yield piece

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
 
 import typer
 
@@ -12,19 +11,7 @@ from server.terminal.client import Client, open_client
 from server.terminal.embedded import embedded_server
 from server.terminal.errors import AnswerError, NoServer
 from server.terminal.notes import Notes
-
-DEFAULT_URL: Final = "http://127.0.0.1:8000"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where to find a server and which model to ask, as the options say."""
-
-    url: str
-    api_key: str | None
-    model: str | None
-    timeout_s: float
-    start: bool
+from server.terminal.target import DEFAULT_URL, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,14 @@ def converse(chat: Chat) -> None:
         except KeyboardInterrupt:  # between two questions
             continue
         except ChatError as error:
-            chat.notes.say(f"error: {error.shown}", dim=False)
-            if chat.failed is not None and not isinstance(error, UsageFault):
-                chat.notes.say("the question was taken back; /retry asks it again")
+            _explain(chat, error)
+
+
+def _explain(chat: Chat, error: ChatError) -> None:
+    chat.notes.say(f"error: {error.shown}", dim=False)
+    if chat.failed is not None and not isinstance(error, UsageFault):
+        images = "; its images wait, /drop N detaches one" if chat.conversation.waiting else ""
+        chat.notes.say(f"the question was taken back: /retry asks it again{images}")
 
 
 def _follow(chat: Chat, line: str) -> None:

@@ -11,21 +11,21 @@ from server.terminal.text import harmless
 
 
 class Notes:
-    """Remarks for people; `quiet` leaves them out."""
+    """Remarks for people; while `quiet` they are left out."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+        self.quiet = quiet
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._dim = "" if os.environ.get("NO_COLOR") else "dim"
 
     @property
     def on_terminal(self) -> bool:
         """Whether a person reads them."""
-        return self._console.is_terminal and not self._quiet
+        return self._console.is_terminal and not self.quiet
 
     def say(self, text: str, *, dim: bool = True) -> None:
         """Write a line, or several."""
-        if not self._quiet:
+        if not self.quiet:
             self._console.print(Text(harmless(text), style=self._dim if dim else ""))
 
     @contextmanager

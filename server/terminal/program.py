@@ -1,30 +1,20 @@
 """The command line of `python -m server chat`, and its exit codes."""
 
-import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Final
 
 import typer
 
 from server.terminal import options
-from server.terminal.arguments import open_images, question_on_stdin, sort_arguments
-from server.terminal.chat import Chat
-from server.terminal.connecting import DEFAULT_URL, Connection, Target, connected
-from server.terminal.conversation import Conversation
-from server.terminal.errors import ChatError, UsageFault
-from server.terminal.notes import Notes
-from server.terminal.printed import JsonAnswers, TextAnswers
-from server.terminal.text import well_formed
+from server.terminal.target import DEFAULT_URL, Target
 
 NAME: Final = "python -m server chat"
 # The installed script: shells complete programs by one word.
 SCRIPT: Final = "llava-chat"
-INTERRUPTED: Final = 130
 
 HELP: Final = """
 Ask a model about images: with a question once, without one in a conversation.
@@ -64,34 +54,26 @@ def chat(
     no_stream: options.NoStream = False,
     _version: options.Version = False,
 ) -> None:
-    """Read the arguments, find the server, then ask once or hold a conversation."""
-    notes = Notes(quiet=as_json)
-    with _reported(notes, as_json=as_json):
-        if start and _given(context, "url"):
-            raise UsageFault("--start and --url: a server of one's own, or another's")
-        arguments = sort_arguments(words or [])
-        conversation = Conversation(
-            well_formed(system or ""), detail, waiting=open_images(arguments)
-        )
-        question = arguments.question
-        if question is None and not sys.stdin.isatty():
-            question = question_on_stdin(arguments)
-        sampling = {
-            "temperature": temperature,
-            "top_p": top_p,
-            "max_tokens": max_tokens,
-            "seed": seed,
-        }
-        with connected(Target(url, api_key, model, timeout, start), notes) as connection:
-            chat = Chat(
-                connection.client,
-                connection.model,
-                conversation,
-                _fields(sampling, stream=not no_stream),
-                JsonAnswers() if as_json else TextAnswers(),
-                notes,
-            )
-            _hold(chat, connection, question)
+    """Turn the options into what a chat needs, and hold it."""
+    if start and _given(context, "url"):
+        raise typer.BadParameter("--start and --url: a server of one's own, or another's")
+    sampling = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
+    # Imported here, so that --help and wrong options are answered at once.
+    from server.terminal.run import run
+
+    run(
+        words or [],
+        Target(url, api_key, model, timeout, start),
+        _fields(sampling, stream=not no_stream),
+        system or "",
+        detail,
+        as_json=as_json,
+    )
 
 
 def main(arguments: Sequence[str] | None = None, name: str = SCRIPT) -> int:
@@ -99,7 +81,8 @@ def main(arguments: Sequence[str] | None = None, name: str = SCRIPT) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)
     arguments = sys.argv[1:] if arguments is None else arguments
     if any("-completion" in argument for argument in arguments):
         name = SCRIPT
@@ -108,18 +91,6 @@ def main(arguments: Sequence[str] | None = None, name: str = SCRIPT) -> int:
     except SystemExit as end:
         return _flushed(end.code if isinstance(end.code, int) else 0)
     return 0
-
-
-def _hold(chat: Chat, connection: Connection, question: str | None) -> None:
-    if question is not None:
-        if not chat.ask(well_formed(question)):
-            raise KeyboardInterrupt
-        return
-    # Only a conversation needs it, and one question should start fast.
-    from server.terminal.interactive import converse
-
-    chat.notes.say(f"{connection.model} at {connection.url} · /help lists the commands")
-    converse(chat)
 
 
 def _fields(sampling: dict[str, Any], *, stream: bool) -> dict[str, Any]:
@@ -133,21 +104,6 @@ def _given(context: typer.Context, name: str) -> bool:
     """Tell whether an option stands on the command line."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-@contextmanager
-def _reported(notes: Notes, *, as_json: bool) -> Iterator[None]:
-    """Turn known errors into a message and an exit code."""
-    try:
-        yield
-    except ChatError as error:
-        if as_json:
-            print(json.dumps({"error": error.fields}), file=sys.stderr)
-        else:
-            notes.say(f"error: {error.shown}", dim=False)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

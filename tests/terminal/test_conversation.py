@@ -75,6 +75,13 @@ def test_clear_begins_anew(relay: Between) -> None:
     assert relay.asked[1] == relay.asked[0]
 
 
+def test_json_answers_leave_remarks_to_people(server: RunningServer) -> None:
+    with at_terminal("--url", server.url, "--json") as chat:
+        chat.prompted()
+        assert '{"answer": "' in chat.ask(COUNT)
+        assert "error: there is no command" in chat.ask("/nope")
+
+
 def test_ctrl_c_stops_the_answer_and_keeps_what_came(relay: Between) -> None:
     relay.added = LONG
     with at_terminal("--url", relay.url) as chat:
@@ -114,7 +121,7 @@ def test_a_failed_question_is_taken_back(relay: Between, folder: Path) -> None:
         chat.prompted()
         shown = chat.ask("triangle.png What is this?")
         assert "error: it died (gone)" in shown
-        assert "/retry asks it again" in shown
+        assert "/retry asks it again; its images wait, /drop N detaches one" in shown
         assert "error: no (busy)" in chat.ask("/retry")
         assert "green triangle" in chat.ask("/retry")
         assert "green triangle" in chat.ask("/retry")

@@ -7,7 +7,8 @@ import typer
 
 from server.terminal.commands import COMMANDS
 from server.terminal.errors import AnswerError, NoServer, UsageFault
-from server.terminal.program import HELP, INTERRUPTED, app
+from server.terminal.program import HELP, app
+from server.terminal.run import INTERRUPTED
 
 DOCS = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.terminal.connecting import DEFAULT_URL
+from server.terminal.target import DEFAULT_URL
 from tests.api.pictures import circle_and_square, encoded
 from tests.terminal.process import ask, at_terminal, forks
 

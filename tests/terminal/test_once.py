@@ -143,7 +143,7 @@ def test_an_error_as_json(server: RunningServer, picture: Path) -> None:
         (["-"], "stdin holds the image: give the question as an argument"),
         (["-", "-", "What color?"], "- may be there once"),
         (["--url", "ftp://x", "What color?"], "--url: 'ftp://x' is no http(s) URL"),
-        (["--start", "--url", "http://x", "What color?"], "--start and --url"),
+        (["--start", "--url", "http://x", "What color?"], "--start and --url: a server"),
         (["--api-key", "schlüssel-one", "What color?"], "no HTTP header can carry"),
         (["--colour"], "No such option: --colour"),
         (["--detail", "some", "What color?"], "'some' is not one of"),
@@ -205,6 +205,13 @@ def test_an_answer_that_breaks_off(reply: Reply, message: str, relay: Between) -
     ended = ask("Hello?", "--url", relay.url)
     assert (ended.code, ended.out) == (1, "A red\n")
     assert ended.err.startswith(f"error: {message}")
+
+
+def test_a_whole_answer_that_is_none(relay: Between) -> None:
+    relay.replies = [Reply(b'{"choices": []}')]
+    ended = ask("Hello?", "--url", relay.url, "--no-stream")
+    assert (ended.code, ended.out) == (1, "")
+    assert "ended the answer early" in ended.err
 
 
 def test_silence_ends_at_the_timeout() -> None:
@@ -269,7 +276,7 @@ def test_help_loads_nothing_heavy() -> None:
     )
     modules = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
     assert "typer" in modules
-    assert not modules & {"fastapi", "numpy", "PIL", "prompt_toolkit", "torch", "vllm"}
+    assert not modules & {"fastapi", "httpx", "pydantic", "PIL", "prompt_toolkit", "torch", "vllm"}
     assert "130 interrupted" in run.stdout
 
 
