@@ -298,7 +298,15 @@ def test_shells_complete_its_options() -> None:
         },
     )
     assert run.stdout.split() == ["--max-tokens"]
-    assert (
-        "complete -o default -F _llava_chat_completion llava-chat"
-        in ask("--show-completion", "bash").out
+
+
+def test_the_completion_of_a_shell_is_shown() -> None:
+    run = subprocess.run(  # which shell is asked of the parent process
+        ["bash", "-c", f"{sys.executable} -m server chat --show-completion; exit $?"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=ENVIRONMENT,
     )
+    assert "complete -o default -F _llava_chat_completion llava-chat" in run.stdout
