@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.banner import EXAMPLE_IMAGE, ready_banner
+from server.banner import EXAMPLE_IMAGE, ready_banner, ready_url
 from server.protocol.request import parse_request
 from tests.server.pictures import encoded, noise
 
@@ -81,3 +81,4 @@ def test_the_address_is_one_that_can_be_reached(listening: str, shown: str) -> N
     banner = ready_banner(listening, "llava-tiny")
     assert f"llava-tiny is ready at {shown} (docs: {shown}/docs)" in banner
     assert f"curl -s {shown}/v1/chat/completions " in banner
+    assert [url for line in banner.splitlines() if (url := ready_url(line))] == [shown]
