@@ -28,7 +28,7 @@ from vllm.multimodal.inputs import (
     MultiModalSharedField,
     PlaceholderRange,
 )
-from vllm.outputs import RequestOutput
+from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.usage.usage_lib import UsageContext
@@ -305,12 +305,7 @@ def _first_token_s(output: RequestOutput, submitted: float) -> float:
 
 
 def _outputs(output: RequestOutput, first_token_s: float) -> Iterator[Output]:
-    prompt_logprobs = [
-        _token_logprob(token_id, entries) if entries else None
-        for token_id, entries in zip(
-            output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False
-        )
-    ]
+    prompt_logprobs = _prompt_logprobs(output)
     for completion in output.outputs:
         if completion.finish_reason not in (None, "stop", "length"):
             raise EngineUnavailable("The engine dropped the request.")
@@ -322,14 +317,25 @@ def _outputs(output: RequestOutput, first_token_s: float) -> Iterator[Output]:
             num_cached_tokens=output.num_cached_tokens or 0,
             index=completion.index,
             token_ids=completion.token_ids,
-            logprobs=[
-                _token_logprob(token_id, entries)
-                for token_id, entries in zip(
-                    completion.token_ids, completion.logprobs or (), strict=False
-                )
-            ],
+            logprobs=_generated_logprobs(completion),
             prompt_logprobs=prompt_logprobs,
         )
+
+
+def _generated_logprobs(completion: CompletionOutput) -> Sequence[TokenLogprob]:
+    if not completion.logprobs:
+        return ()
+    return list(map(_token_logprob, completion.token_ids, completion.logprobs))
+
+
+def _prompt_logprobs(output: RequestOutput) -> Sequence[TokenLogprob | None]:
+    """The first token has none, since nothing is before it."""
+    if not output.prompt_logprobs:
+        return ()
+    return [
+        _token_logprob(token_id, entries) if entries else None
+        for token_id, entries in zip(output.prompt_token_ids, output.prompt_logprobs, strict=False)
+    ]
 
 
 def _token_logprob(token_id: int, entries: Mapping[int, Logprob]) -> TokenLogprob:
