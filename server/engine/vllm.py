@@ -61,6 +61,8 @@ CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 
 
+# llguidance. It compiles lazily within bounds, and refuses what it does not know in a schema.
+GRAMMAR_BACKEND: Final = "guidance"
 # The ranks that vLLM has kernels for.
 LORA_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -100,8 +102,7 @@ class VllmEngine:
             hf_overrides=as_llava_next if options.has_image_newline else as_llava,
             enable_mm_embeds=True,
             limit_mm_per_prompt={"image": 0},
-            # It compiles lazily within bounds, and refuses what it does not know in a schema.
-            structured_outputs_config={"backend": "guidance"},
+            structured_outputs_config={"backend": GRAMMAR_BACKEND},
             # A signal to the whole process group must not end sequences that still drain.
             shutdown_timeout=int(options.drain_timeout_s) + 1,
             **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
@@ -271,9 +272,20 @@ def _is_greedy(sampling: Sampling) -> bool:
     return sampling.temperature == 0
 
 
+class ProvedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any to mypy
+    """Sampling with a grammar that was proved in a worker process.
+
+    vLLM would compile it once more on the event loop, only to validate it.
+    """
+
+    def _validate_structured_outputs(self, *_: object) -> None:
+        if self.structured_outputs is not None:
+            self.structured_outputs._backend = GRAMMAR_BACKEND
+
+
 def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
     grammar = sampling.grammar
-    return SamplingParams(
+    return ProvedSamplingParams(
         n=1 if _is_greedy(sampling) else sampling.n,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
