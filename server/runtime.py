@@ -1,6 +1,7 @@
 """What the routes need of the running server; the composition root fills it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from server.access import Access
 from server.admission import Admission
@@ -11,11 +12,15 @@ from server.pipeline import Pipeline
 
 @dataclass(slots=True)
 class Runtime:
-    """The parts of one server. `pipeline` is there from the moment a permit can be had."""
+    """The parts of one server. `pipeline` is there from the moment a permit can be had.
+
+    `examples` is the folder of the checkpoint's own pictures, which may not exist.
+    """
 
     model_name: str
     max_model_len: int
     created: int
+    examples: Path
     lifecycle: Lifecycle
     admission: Admission
     access: Access
