@@ -42,7 +42,6 @@ def create_app(
         model_name=settings.served_model_name or checkpoint.path.name,
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
         created=int(time.time()),
-        examples=checkpoint.path / "examples",
         lifecycle=lifecycle,
         admission=Admission(
             lifecycle,
@@ -52,6 +51,7 @@ def create_app(
         ),
         access=Access(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
+        examples=checkpoint.path / "examples",
     )
 
     @asynccontextmanager

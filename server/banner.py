@@ -16,7 +16,7 @@ curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{{
 
 
 def ready_banner(url: str, model: str) -> str:
-    """Return the address and a curl line that asks about an image of this repository."""
+    """Return the address, which opens the page, and a curl line that asks about an image."""
     url = url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
     curl = CURL.format(url=url, model=model, image=EXAMPLE_IMAGE)
-    return f"\n{model} is ready at {url} (docs: {url}/docs). Try:\n\n{curl}\n"
+    return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"

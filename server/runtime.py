@@ -20,9 +20,9 @@ class Runtime:
     model_name: str
     max_model_len: int
     created: int
-    examples: Path
     lifecycle: Lifecycle
     admission: Admission
     access: Access
     metrics: Metrics
     pipeline: Pipeline | None = None
+    examples: Path | None = None

@@ -1,6 +1,6 @@
 // The form at the bottom: a question with its pictures.
 
-import { byId } from "./dom.js";
+import { byId, offerFocus } from "./dom.js";
 import { Tray } from "./tray.js";
 
 // Asked where there are pictures and no words; a turn needs some.
@@ -48,7 +48,7 @@ export class Composer {
     this.#fill(this.#draft ?? { text: "", pictures: [] });
     this.#leaveEdit();
     this.#onAsk(question, replacing);
-    this.#field.focus();
+    offerFocus(this.#field);
   }
 
   /** Let the last question be changed; what was written meanwhile comes back afterwards. */

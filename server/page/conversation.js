@@ -4,6 +4,7 @@ import { COMPLETIONS_URL, BASE_URL, complete } from "./api.js";
 import { copyWithWord } from "./copying.js";
 import { byId } from "./dom.js";
 import { Failure } from "./failure.js";
+import { follow, followGrowthOf } from "./following.js";
 import { requestBody } from "./request.js";
 import { showSnippets } from "./snippet_view.js";
 import { TurnView } from "./turn.js";
@@ -20,6 +21,7 @@ export class Conversation {
   constructor(settings, events) {
     this.#settings = settings;
     this.#events = events;
+    followGrowthOf(byId("turns"), byId("composer"));
   }
 
   get busy() {
@@ -41,7 +43,7 @@ export class Conversation {
     this.#turns.push(turn);
     byId("turns").append(turn.view.node);
     this.#showAll();
-    turn.view.node.scrollIntoView({ block: "start" });
+    follow();
     return this.#answer(turn);
   }
 

@@ -5,6 +5,11 @@ const SVG = "http://www.w3.org/2000/svg";
 /** Return the page's element of this id. */
 export const byId = (id) => document.getElementById(id);
 
+/** Move the focus to a field, but open no keyboard on a screen that is touched. */
+export function offerFocus(field) {
+  if (matchMedia("(pointer: fine)").matches) field.focus();
+}
+
 /** Return a new element. `on…` attributes that are functions become listeners. */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);

@@ -20,7 +20,7 @@ export function figures({ usage, firstToken, total, finishReason }) {
 
 function promptTokens(usage) {
   const images = usage.prompt_tokens_details?.image_tokens;
-  return `${usage.prompt_tokens} tokens${images ? `, ${images} of images` : ""}`;
+  return `${usage.prompt_tokens} tokens${images ? `, ${images} for images` : ""}`;
 }
 
 /** Of the tokens behind the first, which waits for the prompt. */

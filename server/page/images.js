@@ -67,9 +67,9 @@ async function scaledDown(file, name, bitmap) {
     });
     const blob = await jpeg(bitmap, width, height);
     if (blob.size > MAX_BYTES) continue;
-    const before = `${bitmap.width}×${bitmap.height}, ${megabytes(file.size)}`;
+    const before = `${bitmap.width}x${bitmap.height}, ${megabytes(file.size)}`;
     const done = scale < 1 ? "Scaled down" : "Made a JPEG";
-    const note = `${done} here from ${before} to ${width}×${height}, ${megabytes(blob.size)}.`;
+    const note = `${done} here from ${before} to ${width}x${height}, ${megabytes(blob.size)}.`;
     return picture(blob, name, note, true);
   }
   throw new Unusable(`“${name}” cannot be made small enough.`);

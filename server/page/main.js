@@ -3,7 +3,7 @@
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { byId } from "./dom.js";
+import { byId, offerFocus } from "./dom.js";
 import { acceptDropsAndPastes } from "./dropping.js";
 import { showAbout, showExamples } from "./examples.js";
 import { pictureIn } from "./images.js";
@@ -74,4 +74,4 @@ showExamples(async (file, text) => {
   byId("question").focus();
 }).then(showState);
 connection.check();
-byId("question").focus();
+offerFocus(byId("question"));

@@ -1,6 +1,6 @@
 // One turn as the page shows it: the question, and its answer as it comes.
 
-import { byId, button, element, icon } from "./dom.js";
+import { button, element, icon } from "./dom.js";
 import { figures } from "./figures.js";
 import { markdown } from "./markdown.js";
 import { isHistory } from "./request.js";
@@ -48,7 +48,6 @@ export class TurnView {
     this.node.classList.toggle("waiting", answer.state === "asking" && !answer.text);
     if (answer.text) this.#body.replaceChildren(...markdown(answer.text));
     else this.#body.replaceChildren(...placeholder(answer));
-    keepEndInView();
   }
 
   #outcome(isLast) {
@@ -70,7 +69,7 @@ export class TurnView {
     const copying = answer.text && button("copy", "Copy", ({ currentTarget }) => copy(answer.text, currentTarget));
     if (!isLast) return [copying].filter(Boolean);
     const again = answer.state === "failed" ? "Try again" : "Retry";
-    const last = [button("retry", again, retry), button("edit", "Edit question", edit), button("code", "Code", code)];
+    const last = [button("retry", again, retry), button("edit", "Edit", edit, { "aria-label": "Edit question" }), button("code", "Code", code)];
     return [copying, ...last].filter(Boolean);
   }
 }
@@ -102,11 +101,4 @@ function failureBox({ message, details }) {
   });
   const text = element("div", {}, element("p", {}, message), element("dl", { class: "members" }, ...rows));
   return element("div", { class: "failure", role: "alert" }, icon("warning"), text);
-}
-
-/** Follow the answer, unless the reader has scrolled away from its end. */
-function keepEndInView() {
-  const page = document.scrollingElement;
-  const below = page.scrollHeight - page.scrollTop - page.clientHeight;
-  if (below > 0 && below < byId("composer").offsetHeight + 120) page.scrollTop = page.scrollHeight;
 }

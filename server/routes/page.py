@@ -48,7 +48,9 @@ class PageFiles(StaticFiles):
     ) -> Response:
         """Return a file, or 304 where the browser has it."""
         media_type = MEDIA_TYPES[Path(full_path).suffix]
-        response = FileResponse(full_path, status_code, HEADERS, media_type, stat_result=stat_result)
+        response = FileResponse(
+            full_path, status_code, HEADERS, media_type, stat_result=stat_result
+        )
         if self.is_not_modified(response.headers, Headers(scope=scope)):
             return NotModifiedResponse(response.headers)
         return response
@@ -87,7 +89,7 @@ async def page_file(request: Request, name: str) -> Response:
 def _examples(request: Request) -> dict[str, Path]:
     """Return the pictures in the checkpoint's `examples/`; links might lead out of it."""
     runtime: Runtime = request.app.state.runtime
-    if not runtime.examples.is_dir():
+    if runtime.examples is None or not runtime.examples.is_dir():
         return {}
     return {
         path.name: path
