@@ -4,13 +4,14 @@ import { listModels, readiness } from "./api.js";
 import { byId } from "./dom.js";
 
 const POLL_MS = 1000;
+const READY_POLL_MS = 10_000;
 const WORDS = {
   connecting: "Connecting…",
-  loading: "The model is loading…",
-  draining: "The server is shutting down",
-  failed: "The server has failed",
-  unreachable: "The server cannot be reached",
-  locked: "An API key is needed",
+  loading: "Model is loading…",
+  draining: "Shutting down",
+  failed: "Server failed",
+  unreachable: "No connection",
+  locked: "API key needed",
 };
 
 /** The state of the server, as shown at the top of the page. */
@@ -32,15 +33,24 @@ export class Connection {
     return this.state === "ready";
   }
 
-  /** Look again now, and from now on until the server is ready. */
+  /** Look now and then again, often until the server is ready. */
   async check() {
-    clearTimeout(this.#timer);
-    let state = await readiness();
+    const state = await readiness();
     // A server that is loading names its model, and asks for its key, already.
-    if (state === "ready" || state === "loading") state = await this.#models(state);
-    this.#show(state);
+    const talks = state === "ready" || state === "loading";
+    this.#show(talks ? await this.#models(state) : state);
+    this.#wait();
+  }
+
+  #wait() {
     clearTimeout(this.#timer);
-    if (state !== "ready" && state !== "locked") this.#timer = setTimeout(() => this.check(), POLL_MS);
+    if (this.state === "locked") return;
+    this.#timer = setTimeout(() => this.#look(), this.ready ? READY_POLL_MS : POLL_MS);
+  }
+
+  async #look() {
+    if (this.state === (await readiness())) this.#wait();
+    else this.check();
   }
 
   async #models(state) {

@@ -2,6 +2,9 @@
 
 import { element } from "./dom.js";
 
+// Shorter answers come in a piece or two: their speed would be chance.
+const MEASURABLE_S = 0.02;
+
 /** Return the figures of an answer as a list. */
 export function figures({ usage, firstToken, total, finishReason }) {
   const rows = [
@@ -27,7 +30,7 @@ function promptTokens(usage) {
 function speed(usage, firstToken, total) {
   const count = (usage?.completion_tokens ?? 0) - 1;
   const seconds = (total - firstToken) / 1000;
-  return count > 0 && seconds > 0.001 ? String(Math.round(count / seconds)) : null;
+  return count > 0 && seconds > MEASURABLE_S ? String(Math.round(count / seconds)) : null;
 }
 
 const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);

@@ -63,7 +63,8 @@ OVERFLOW = """() => {
 def phone(browser: Browser, server: RunningServer) -> Iterator[Page]:
     """Open the page on a phone."""
     size = {"width": WIDTH, "height": HEIGHT}
-    with visiting(browser, server.url, viewport=size, has_touch=True, is_mobile=True) as page:
+    kind: dict[str, Any] = {"has_touch": True, "is_mobile": True, "reduced_motion": "reduce"}
+    with visiting(browser, server.url, viewport=size, **kind) as page:
         yield page
 
 

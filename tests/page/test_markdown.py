@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.api.running import RunningServer
 from tests.page.visiting import ask, ready
 
 ATTACKS = [
@@ -115,8 +116,9 @@ def test_attacks_do_nothing(page: Page) -> None:
     expect(page).to_have_title("llava-server")
 
 
-def test_the_policy_forbids_what_slips_through(page: Page) -> None:
-    ready(page)
+def test_the_policy_forbids_what_slips_through(browser: Browser, server: RunningServer) -> None:
+    page = browser.new_page()
+    page.goto(server.url)
     page.evaluate("""() => {
         window.violations = [];
         addEventListener("securitypolicyviolation", (event) => {
@@ -129,3 +131,4 @@ def test_the_policy_forbids_what_slips_through(page: Page) -> None:
     }""")
     page.wait_for_function("window.violations.includes('script-src-attr')")
     expect(page).to_have_title("llava-server")
+    page.close()

@@ -74,7 +74,7 @@ def test_pictures_are_cut_short_on_the_screen_only(page: Page) -> None:
 
 @pytest.mark.usefixtures("asked")
 def test_copying_works_without_the_clipboard_api(page: Page) -> None:
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('denied'))")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error('no')); }")
     whole = copied(page, "curl")
     assert whole.startswith("curl -sN http")
     assert whole.endswith("REQUEST\n")

@@ -74,6 +74,7 @@ def ask(page: Page, question: str) -> Locator:
     """Ask, and return the turn that holds the answer once it has ended."""
     asked = page.locator(".turn").count()
     page.get_by_label("Question", exact=True).fill(question)
+    expect(page.get_by_role("button", name="Send")).to_be_enabled(timeout=LIMIT_MS)
     page.get_by_label("Question", exact=True).press("Enter")
     expect(page.locator(".turn")).to_have_count(asked + 1)
     return ended(page)
@@ -81,7 +82,7 @@ def ask(page: Page, question: str) -> Locator:
 
 def ended(page: Page) -> Locator:
     """Wait until the last answer has ended; return its turn."""
-    turn = page.locator(".turn").last
+    turn = page.locator(".turn").nth(page.locator(".turn").count() - 1)
     expect(turn.get_by_role("button", name="Code")).to_be_visible()
     return turn
 
@@ -89,6 +90,11 @@ def ended(page: Page) -> Locator:
 def answer(turn: Locator) -> str:
     """Return an answer's text."""
     return turn.locator(".answer-text").inner_text()
+
+
+def failure(turn: Locator) -> str:
+    """Return what an error says of itself, in one line."""
+    return turn.get_by_role("alert").inner_text().replace("\n", " ")
 
 
 def sent(request: Request) -> Any:
