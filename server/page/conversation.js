@@ -2,7 +2,7 @@
 
 import { COMPLETIONS_URL, BASE_URL, complete } from "./api.js";
 import { copyWithWord } from "./copying.js";
-import { byId } from "./dom.js";
+import { byId, offerFocus } from "./dom.js";
 import { Failure } from "./failure.js";
 import { follow, followGrowthOf } from "./following.js";
 import { requestBody } from "./request.js";
@@ -64,7 +64,8 @@ export class Conversation {
     if (this.busy) return;
     turn.answer = { text: "", state: "asking" };
     this.#answer(turn);
-    byId("stop").focus();
+    // The button that was pressed is gone.
+    offerFocus(byId("question"));
   }
 
   async #answer(turn) {

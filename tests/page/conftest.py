@@ -1,8 +1,8 @@
 """A real browser on the page of the server under test."""
 
 import os
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.api.running import RunningServer
 from tests.page.visiting import visiting
 
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -21,11 +20,12 @@ ARGUMENTS = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start Chromium. Without one, tests are skipped, but never in CI."""
-    if not CHROMIUM.exists():
+    chromium = shutil.which("chromium")
+    if chromium is None:
         message = "no chromium found; make browser installs it"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
         browser.close()
 
