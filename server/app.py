@@ -18,7 +18,7 @@ from server.loading import load_pipeline
 from server.logs import get_logger
 from server.metrics import Metrics
 from server.middleware import BodyLimit, RequestId
-from server.routes import chat, models, ops
+from server.routes import chat, models, ops, page
 from server.routes.errors import add_error_handlers
 from server.routes.openapi import add_request_schemas
 from server.runtime import Runtime
@@ -52,6 +52,7 @@ def create_app(
         ),
         access=Access(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
+        examples=checkpoint.path / "examples",
     )
 
     @asynccontextmanager
@@ -68,7 +69,7 @@ def create_app(
 
     app = FastAPI(title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None)
     app.state.runtime = runtime
-    for router in (chat.router, models.router, ops.router):
+    for router in (chat.router, models.router, ops.router, page.router):
         app.include_router(router)
     add_error_handlers(app)
     add_request_schemas(app)
