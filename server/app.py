@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from server import __version__
 from server.access import Access
@@ -67,7 +68,10 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await living
 
-    app = FastAPI(title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None)
+    # FastAPI's own /docs fetches its scripts from elsewhere.
+    app = FastAPIOffline(
+        title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
+    )
     app.state.runtime = runtime
     for router in (chat.router, models.router, ops.router, page.router):
         app.include_router(router)
