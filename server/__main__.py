@@ -1,15 +1,25 @@
-"""`python -m server`: options from the command line and the environment, then serve."""
+"""`python -m server`: read the options and serve; `python -m server chat`: talk to a server."""
 
 import os
 import sys
 
-from pydantic import ValidationError
-
-from server.settings import Settings
-
 
 def main() -> int:
-    """Run the server; return its exit code."""
+    """Run the server, or the terminal's client of one; return its exit code."""
+    if sys.argv[1:2] == ["chat"]:
+        from server.terminal.program import NAME
+        from server.terminal.program import main as chat
+
+        return chat(sys.argv[2:], NAME)
+    return _serve()
+
+
+def _serve() -> int:
+    # Imported here, so that the client, which needs none of it, starts fast.
+    from pydantic import ValidationError
+
+    from server.settings import Settings
+
     try:
         settings = Settings(_cli_parse_args=True)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from server import __version__
 from server.access import Access
@@ -18,7 +19,7 @@ from server.loading import load_pipeline
 from server.logs import get_logger
 from server.metrics import Metrics
 from server.middleware import BodyLimit, RequestId
-from server.routes import chat, models, ops
+from server.routes import chat, models, ops, page
 from server.routes.errors import add_error_handlers
 from server.routes.openapi import add_request_schemas
 from server.runtime import Runtime
@@ -40,6 +41,7 @@ def create_app(
     metrics = Metrics()
     runtime = Runtime(
         model_name=settings.served_model_name or checkpoint.path.name,
+        adapters=tuple(settings.lora_adapters),
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
         created=int(time.time()),
         lifecycle=lifecycle,
@@ -51,6 +53,7 @@ def create_app(
         ),
         access=Access(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
+        examples=checkpoint.path / "examples",
     )
 
     @asynccontextmanager
@@ -65,9 +68,12 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await living
 
-    app = FastAPI(title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None)
+    # FastAPI's own /docs fetches its scripts from elsewhere.
+    app = FastAPIOffline(
+        title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
+    )
     app.state.runtime = runtime
-    for router in (chat.router, models.router, ops.router):
+    for router in (chat.router, models.router, ops.router, page.router):
         app.include_router(router)
     add_error_handlers(app)
     add_request_schemas(app)

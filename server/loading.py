@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from multiprocessing import resource_tracker
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import torch
 from PIL import Image
 
+from server.adapters import Adapter, read_adapters
 from server.checkpoint import Checkpoint
 from server.engine.base import Engine
 from server.grammar.checker import GrammarChecker
@@ -28,6 +30,7 @@ from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, prompt_format
 from server.prompt.tokenizer import read_tokenizer
+from server.prompt.tool_parser import tool_parser_name
 from server.protocol.request import parse_request
 from server.record import RequestRecord
 from server.settings import Settings
@@ -65,12 +68,15 @@ async def load_pipeline(
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
-    engine = await asyncio.to_thread(start_engine, settings, checkpoint, model_name, device)
+    adapters = read_adapters(settings.lora_adapters, model_name)
+    engine = await asyncio.to_thread(
+        start_engine, settings, checkpoint, model_name, device, adapters
+    )
     stack.callback(engine.close)
+    await engine.load_adapters()
     torch.set_num_threads(settings.vision_threads or _spare_cores())
-    prompt = PromptBuilder(prompts, engine.max_model_len)
     pipeline = _connect(
-        settings, checkpoint, model_name, metrics, engine, vision_model, prompt, stack
+        settings, checkpoint, model_name, metrics, engine, vision_model, prompts, stack
     )
     await _warm_up(pipeline, model_name)
     return pipeline, engine
@@ -83,9 +89,11 @@ def _connect(
     metrics: Metrics,
     engine: Engine,
     vision_model: VisionModel,
-    prompt: PromptBuilder,
+    prompts: PromptFormat,
     stack: AsyncExitStack,
 ) -> Pipeline:
+    parser_name = tool_parser_name(settings.tool_parser, prompts.template)
+    parser = None if parser_name is None else engine.tool_parser(parser_name)
     fetcher = Fetcher(_fetch_options(settings))
     stack.push_async_callback(fetcher.close)
     decode_options = _decode_options(settings, checkpoint.image)
@@ -111,6 +119,7 @@ def _connect(
         cache_bytes = _default_image_cache_bytes(checkpoint)
     return Pipeline(
         model_name=model_name,
+        adapters=frozenset(settings.lora_adapters),
         image_limits=ImageLimits(
             max_images=settings.max_images,
             max_pixels=settings.max_request_pixels,
@@ -121,7 +130,8 @@ def _connect(
         media=media,
         vision=vision,
         cache=ImageEmbedsCache(cache_bytes, metrics),
-        prompt=prompt,
+        prompt=PromptBuilder(prompts, engine.max_model_len, native_tools=parser is not None),
+        tool_parser=parser,
         grammars=grammars,
         vocabulary=Vocabulary(checkpoint.path),
         engine=engine,
@@ -166,7 +176,11 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
 
 
 def start_engine(
-    settings: Settings, checkpoint: Checkpoint, model_name: str, device: torch.device
+    settings: Settings,
+    checkpoint: Checkpoint,
+    model_name: str,
+    device: torch.device,
+    adapters: Sequence[Adapter] = (),
 ) -> Engine:
     """Start the engine as the settings and the device ask for; blocks for many seconds.
 
@@ -206,6 +220,8 @@ def start_engine(
             enforce_eager=not _can_compile(device) if eager is None else eager,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             drain_timeout_s=settings.drain_timeout_s,
+            adapters=adapters,
+            max_loras=settings.max_loras,
         )
     )
 

@@ -6,7 +6,7 @@ messages ------------------------------------------------> prompt -> engine -> o
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from server.answer.choice import Choice, ChoiceFactory
 from server.answer.logprobs import LogprobReader
 from server.answer.tool_calls import CallReader, PlainReader
-from server.engine.base import Engine, EngineImage, Sampling
+from server.engine.base import Engine, EngineImage, Sampling, ToolParser
 from server.errors import ImageError, InvalidValue, ModelNotFound, TooManyImages
 from server.generation import Generation
 from server.grammar.build import CallableFunctions, callable_functions, constraint
@@ -22,12 +22,13 @@ from server.grammar.checker import GrammarChecker
 from server.image_budget import ImageBudget, ImageLimits
 from server.media.load import LoadedImage, MediaLoader
 from server.metrics import Metrics
+from server.pieces import ToolReader
 from server.prompt.builder import Prompt, PromptBuilder
 from server.prompt.format import Stop
+from server.prompt.tools import OfferedTools
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.request import ChatCompletionRequest, ImageReference
 from server.record import RequestRecord
-from server.tool_format import describe
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vocabulary import Vocabulary, check_token_ids
@@ -45,6 +46,7 @@ class Pipeline:
         self,
         *,
         model_name: str,
+        adapters: Collection[str] = (),
         image_limits: ImageLimits,
         temperature: float,
         top_p: float,
@@ -54,10 +56,12 @@ class Pipeline:
         prompt: PromptBuilder,
         grammars: GrammarChecker,
         vocabulary: Vocabulary,
+        tool_parser: ToolParser | None = None,
         engine: Engine,
         metrics: Metrics,
     ) -> None:
         self._model_name = model_name
+        self._adapters = adapters
         self._image_limits = image_limits
         self._temperature = temperature
         self._top_p = top_p
@@ -67,6 +71,7 @@ class Pipeline:
         self._prompt = prompt
         self._grammars = grammars
         self._vocabulary = vocabulary
+        self._tool_parser = tool_parser
         self._engine = engine
         self._metrics = metrics
 
@@ -84,14 +89,15 @@ class Pipeline:
         images = await _all(self._image(each, tenant, budget) for each in request.images)
         record.notes.extend(budget.notes)
         lengths = [len(embeds) for _, embeds in images]
-        prompt = await self._build_prompt(conversation, lengths, calls)
+        prompt = await self._build_prompt(request, conversation, lengths, calls)
         record.submitted(len(prompt.token_ids), prompt.num_image_tokens)
         outputs = self._engine.generate(
             record.request_id,
             prompt.token_ids,
             _place(images, prompt),
-            self._sampling(request, len(prompt.token_ids), grammar),
+            self._sampling(request, len(prompt.token_ids), grammar, calls),
             stream=bool(request.stream),
+            adapter=request.model if request.model in self._adapters else None,
         )
         new_choice = self._choices(request.num_logprobs, calls)
         generation = Generation(outputs, record, new_choice, request.n or 1)
@@ -100,7 +106,7 @@ class Pipeline:
 
     def _check(self, request: ChatCompletionRequest) -> Conversation:
         """Refuse what needs no work to refuse."""
-        if request.model != self._model_name:
+        if request.model != self._model_name and request.model not in self._adapters:
             raise ModelNotFound(f"The model '{request.model}' does not exist.", "model")
         max_images = self._image_limits.max_images
         if len(request.images) > max_images:
@@ -117,7 +123,7 @@ class Pipeline:
         """Return the proved grammar of the answer, if it must have one."""
         # How long the prompt is can only be told when its images are there.
         max_tokens = request.token_limit or self._engine.max_model_len // 2
-        wanted = constraint(request, calls, max_tokens)
+        wanted = constraint(request, None if self._is_native(calls) else calls, max_tokens)
         if wanted is None:
             return None
         if request.min_tokens:
@@ -127,17 +133,28 @@ class Pipeline:
         await self._grammars.check(wanted)
         return wanted.grammar
 
+    def _is_native(self, calls: CallableFunctions | None) -> bool:
+        """Tell whether calls come in the checkpoint's own format: then no grammar forces them."""
+        return self._tool_parser is not None and calls is not None and not calls.required
+
     def _choices(self, top_logprobs: int | None, calls: CallableFunctions | None) -> ChoiceFactory:
         """Return how the answers are to be read."""
 
         def new_choice(index: int) -> Choice:
-            tools = PlainReader() if calls is None else CallReader()
             logprobs = None
             if top_logprobs is not None:
                 logprobs = LogprobReader(self._vocabulary, top_logprobs)
-            return Choice(index, tools, logprobs, called=calls is not None and calls.named)
+            named = calls is not None and calls.named
+            return Choice(index, self._new_reader(calls), logprobs, called=named)
 
         return new_choice
+
+    def _new_reader(self, calls: CallableFunctions | None) -> ToolReader:
+        if calls is None:
+            return PlainReader()
+        if self._tool_parser is not None and self._is_native(calls):
+            return self._tool_parser.reader([tool.model_dump() for tool in calls.tools])
+        return CallReader()
 
     async def _image(
         self, reference: ImageReference, tenant: str, budget: ImageBudget
@@ -164,20 +181,30 @@ class Pipeline:
 
     async def _build_prompt(
         self,
+        request: ChatCompletionRequest,
         conversation: Conversation,
         image_lengths: Sequence[int],
         calls: CallableFunctions | None,
     ) -> Prompt:
         tools = None
+        length = conversation.num_characters
         if calls is not None:
-            tools = describe(calls.functions, required=calls.required, parallel=calls.parallel)
+            tools = OfferedTools(calls.tools, calls.description)
+            length += len(tools.description)
+        options = request.chat_template_kwargs
         with self._metrics.stage("prompt"):
-            if conversation.num_characters + len(tools or "") <= INLINE_CHARACTERS:
-                return self._prompt.build(conversation, image_lengths, tools)
-            return await asyncio.to_thread(self._prompt.build, conversation, image_lengths, tools)
+            if length <= INLINE_CHARACTERS:
+                return self._prompt.build(conversation, image_lengths, tools, options)
+            return await asyncio.to_thread(
+                self._prompt.build, conversation, image_lengths, tools, options
+            )
 
     def _sampling(
-        self, request: ChatCompletionRequest, prompt_length: int, grammar: str | None
+        self,
+        request: ChatCompletionRequest,
+        prompt_length: int,
+        grammar: str | None,
+        calls: CallableFunctions | None,
     ) -> Sampling:
         """Take the request's wishes, else the checkpoint's; the answer fits into the context.
 
@@ -205,6 +232,8 @@ class Pipeline:
             min_tokens=min(request.min_tokens or 0, max_tokens),
             logprobs=request.num_logprobs,
             grammar=grammar,
+            # They may be what the checkpoint begins a call with.
+            skip_special_tokens=not self._is_native(calls),
         )
 
 

@@ -1,6 +1,8 @@
 """What the routes need of the running server; the composition root fills it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from server.access import Access
 from server.admission import Admission
@@ -11,9 +13,13 @@ from server.pipeline import Pipeline
 
 @dataclass(slots=True)
 class Runtime:
-    """The parts of one server. `pipeline` is there from the moment a permit can be had."""
+    """The parts of one server. `pipeline` is there from the moment a permit can be had.
+
+    `examples` is the folder of the checkpoint's own pictures, which may not exist.
+    """
 
     model_name: str
+    adapters: Sequence[str]
     max_model_len: int
     created: int
     lifecycle: Lifecycle
@@ -21,3 +27,4 @@ class Runtime:
     access: Access
     metrics: Metrics
     pipeline: Pipeline | None = None
+    examples: Path | None = None

@@ -47,6 +47,23 @@ Ports = Annotated[frozenset[Port] | None, NoDecode, BeforeValidator(_ports)]
 Domains = Annotated[
     tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(_listed)
 ]
+
+
+def _named(value: object) -> object:
+    """Split `name=value` pairs that stand between commas."""
+    if not isinstance(value, str):
+        return value
+    return dict(_pair(item.strip()) for item in value.split(",") if item.strip())
+
+
+def _pair(item: str) -> tuple[str, str]:
+    name, sign, value = item.partition("=")
+    if not (name and sign and value):
+        raise ValueError(f"{item!r} is not of the form name=folder")
+    return name, value
+
+
+NamedFolders = Annotated[dict[str, DirectoryPath], NoDecode, BeforeValidator(_named)]
 Folders = Annotated[tuple[DirectoryPath, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -92,6 +109,11 @@ class Settings(BaseSettings):
         None,
         description="conversation template, or chat_template for the checkpoint's own; default: "
         "the one the checkpoint was trained with",
+    )
+    tool_parser: str = Field(
+        "auto",
+        description="which of vLLM's tool parsers reads the model's calls, or none; auto: the one"
+        " that fits the checkpoint's own chat template, if that is in use and knows of tools",
     )
     accelerator: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
@@ -190,6 +212,12 @@ class Settings(BaseSettings):
         " the model, at most 1024",
     )
 
+    lora_adapters: NamedFolders = Field(
+        {},
+        description="LoRA adapters (PEFT folders) to serve as models of these names, as"
+        " name=folder, with commas between them; default: none",
+    )
+    max_loras: PositiveInt = Field(4, description="LoRA adapters the engine decodes with at once")
     max_model_len: PositiveInt | None = Field(
         None, description="context length in tokens; default: the checkpoint's"
     )

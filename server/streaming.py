@@ -5,11 +5,12 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
-from server.answer.delta import CallBegins, Delta, Piece, ShownToken
+from server.answer.delta import Delta, ShownToken
 from server.answer.whole import WholeAnswer
 from server.errors import UNFORESEEN, ApiError
 from server.generation import Generation
 from server.logs import get_logger
+from server.pieces import CallBegins, Piece
 from server.protocol.response import (
     AssistantMessage,
     CalledFunction,

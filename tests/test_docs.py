@@ -10,7 +10,7 @@ from server import errors
 from server.metrics import Metrics
 from server.protocol import wire
 from server.protocol.request import HARMLESS, ChatCompletionRequest
-from server.routes import chat, models, ops
+from server.routes import chat, models, ops, page
 from server.settings import Settings
 
 REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
@@ -44,7 +44,7 @@ def test_metrics() -> None:
 
 
 def test_endpoints() -> None:
-    routes = [*chat.router.routes, *models.router.routes, *ops.router.routes]
+    routes = [*chat.router.routes, *models.router.routes, *ops.router.routes, *page.router.routes]
     expected = {
         f"{method} {route.path}"
         for route in routes

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from server.answer.delta import CallBegins, Delta, FinishReason
+from server.answer.delta import Delta, FinishReason
 from server.answer.logprobs import LogprobReader
-from server.answer.tool_calls import PlainReader, ToolReader
+from server.answer.tool_calls import PlainReader
 from server.engine.base import Output
+from server.pieces import CallBegins, ToolReader
 
 
 class Choice:
@@ -28,7 +29,7 @@ class Choice:
         if not self._begun:
             text = self._without_space(text)
         ended = output.finish_reason is not None
-        pieces = list(self._tools.read(text, ended=ended))
+        pieces = list(self._tools.read(text, output.token_ids, ended=ended))
         self._calls = self._calls or any(isinstance(piece, CallBegins) for piece in pieces)
         logprobs = self._logprobs
         return Delta(

@@ -4,27 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from server.pieces import Piece
+
 FinishReason = Literal["stop", "length", "tool_calls"]
-
-
-@dataclass(frozen=True, slots=True)
-class CallBegins:
-    """The first piece of a tool call; `index` counts the answer's calls."""
-
-    index: int
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallArguments:
-    """A further piece of a tool call: JSON text to append to its arguments."""
-
-    index: int
-    arguments: str
-
-
-Piece = str | CallBegins | CallArguments
 
 
 @dataclass(frozen=True, slots=True)

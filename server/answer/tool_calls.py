@@ -3,28 +3,25 @@
 import json
 import re
 import secrets
-from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-from server.answer.delta import CallArguments, CallBegins, Piece
+from server.pieces import CallArguments, CallBegins, Piece
 from server.tool_format import ARGUMENTS, CALL_BEGIN, CALL_END
 
 HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re.escape(ARGUMENTS))
 
 
-class ToolReader(Protocol):
-    """Takes an answer's text apart."""
-
-    @abstractmethod
-    def read(self, text: str, *, ended: bool) -> Iterator[Piece]:
-        """Yield what can be told by now; once the answer has `ended`, all that is left."""
-
-
 class PlainReader:
     """For an answer without tools: all of it is text."""
 
-    def read(self, text: str, *, ended: bool) -> Iterator[Piece]:  # noqa: ARG002 - as above
+    def read(
+        self,
+        text: str,
+        token_ids: Sequence[int],  # noqa: ARG002
+        *,
+        ended: bool,  # noqa: ARG002
+    ) -> Iterator[Piece]:
         """Yield the text."""
         if text:
             yield text
@@ -39,7 +36,13 @@ class CallReader:
         self._calls = 0
         self._arguments = ""
 
-    def read(self, text: str, *, ended: bool) -> Iterator[Piece]:
+    def read(
+        self,
+        text: str,
+        token_ids: Sequence[int],  # noqa: ARG002
+        *,
+        ended: bool,
+    ) -> Iterator[Piece]:
         """Yield text, and calls piece by piece; the marks around them are not shown."""
         self._buffer += text
         reading = None

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from server.answer.delta import CallBegins, Delta, FinishReason, ShownToken
+from server.answer.delta import Delta, FinishReason, ShownToken
+from server.pieces import CallBegins
 
 
 @dataclass(slots=True)

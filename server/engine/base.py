@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
+
+from server.pieces import ToolReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Sampling:
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     grammar: str | None = None
+    skip_special_tokens: bool = True  # in the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,14 @@ class Output:
     prompt_logprobs: Sequence[TokenLogprob | None] = ()
 
 
+class ToolParser(Protocol):
+    """Reads the calls of models that have a format of their own."""
+
+    def reader(self, tools: Sequence[dict[str, Any]]) -> ToolReader:
+        """Return a reader of one answer; `tools` are as OpenAI has them."""
+        ...
+
+
 class Engine(Protocol):
     """A language model that decodes many sequences at once."""
 
@@ -104,6 +115,14 @@ class Engine(Protocol):
         consumer, aborts the sequences. Raises `server.errors.EngineUnavailable` when the engine
         dies or drops them.
         """
+        ...
+
+    def tool_parser(self, name: str) -> ToolParser:
+        """Return a tool parser. Raises `server.checkpoint.CheckpointError` if there is none."""
+        ...
+
+    async def load_adapters(self) -> None:
+        """Load the LoRA adapters. Raises `server.checkpoint.CheckpointError`."""
         ...
 
     async def died(self) -> None:

@@ -28,7 +28,7 @@ from vllm.multimodal.inputs import (
     MultiModalSharedField,
     PlaceholderRange,
 )
-from vllm.outputs import RequestOutput
+from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.usage.usage_lib import UsageContext
@@ -37,8 +37,10 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
-from server.checkpoint import MODEL_TYPES
+from server.adapters import Adapter
+from server.checkpoint import MODEL_TYPES, CheckpointError
 from server.engine.base import EngineImage, Output, Sampling, TokenLogprob
+from server.engine.tool_parsers import NativeToolParser
 from server.errors import EngineUnavailable, InvalidRequest
 from server.logs import get_logger
 
@@ -59,6 +61,12 @@ CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 
 
+# llguidance. It compiles lazily within bounds, and refuses what it does not know in a schema.
+GRAMMAR_BACKEND: Final = "guidance"
+# The ranks that vLLM has kernels for.
+LORA_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
 @dataclass(frozen=True, slots=True)
 class VllmOptions:
     """What an operator may choose of vLLM's engine arguments."""
@@ -73,6 +81,8 @@ class VllmOptions:
     enforce_eager: bool
     gpu_memory_utilization: float
     drain_timeout_s: float
+    adapters: Sequence[Adapter] = ()
+    max_loras: int = 1
 
 
 class VllmEngine:
@@ -92,22 +102,37 @@ class VllmEngine:
             hf_overrides=as_llava_next if options.has_image_newline else as_llava,
             enable_mm_embeds=True,
             limit_mm_per_prompt={"image": 0},
-            # It compiles lazily within bounds, and refuses what it does not know in a schema.
-            structured_outputs_config={"backend": "guidance"},
+            structured_outputs_config={"backend": GRAMMAR_BACKEND},
             # A signal to the whole process group must not end sequences that still drain.
             shutdown_timeout=int(options.drain_timeout_s) + 1,
             **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
+            **_lora_arguments(options),
         )
         self._llm = _start(args)
         # Read for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
-        self._adapters: dict[str, LoRARequest] = {}
+        self._adapters = {
+            adapter.name: LoRARequest(adapter.name, number, str(adapter.path))
+            for number, adapter in enumerate(options.adapters, 1)
+        }
         self._hidden_size = self._llm.model_config.get_hidden_size()
 
     @property
     def max_model_len(self) -> int:
         """Context in tokens: prompt and answer together."""
         return int(self._llm.model_config.max_model_len)
+
+    def tool_parser(self, name: str) -> NativeToolParser:
+        """Return one of vLLM's tool parsers; see `server.engine.base.Engine.tool_parser`."""
+        return NativeToolParser(name, self._llm.get_tokenizer())
+
+    async def load_adapters(self) -> None:
+        """Load the adapters, so that a broken one is known at once. Raises `CheckpointError`."""
+        for name, request in self._adapters.items():
+            try:
+                await self._llm.add_lora(request)
+            except Exception as error:
+                raise CheckpointError(f"the adapter {name!r} cannot be loaded: {error}") from None
 
     async def generate(
         self,
@@ -177,6 +202,21 @@ class VllmEngine:
             raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
 
 
+def _lora_arguments(options: VllmOptions) -> dict[str, Any]:
+    if not options.adapters:
+        return {}
+    rank = max(adapter.rank for adapter in options.adapters)
+    fitting = [allowed for allowed in LORA_RANKS if allowed >= rank]
+    if not fitting:
+        raise CheckpointError(f"a LoRA adapter has rank {rank}; {LORA_RANKS[-1]} is the most")
+    return {
+        "enable_lora": True,
+        "max_lora_rank": fitting[0],
+        "max_loras": min(options.max_loras, len(options.adapters)),
+        "max_cpu_loras": len(options.adapters),
+    }
+
+
 def _start(args: AsyncEngineArgs) -> AsyncLLM:
     """Start the engine's process, its OpenMP threads bound as vLLM's own worker binds them."""
     config = args.create_engine_config(UsageContext.ENGINE_CONTEXT)
@@ -232,9 +272,20 @@ def _is_greedy(sampling: Sampling) -> bool:
     return sampling.temperature == 0
 
 
+class ProvedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any to mypy
+    """Sampling with a grammar that was proved in a worker process.
+
+    vLLM would compile it once more on the event loop, only to validate it.
+    """
+
+    def _validate_structured_outputs(self, *_: object) -> None:
+        if self.structured_outputs is not None:
+            self.structured_outputs._backend = GRAMMAR_BACKEND
+
+
 def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
     grammar = sampling.grammar
-    return SamplingParams(
+    return ProvedSamplingParams(
         n=1 if _is_greedy(sampling) else sampling.n,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
@@ -247,6 +298,7 @@ def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
         logit_bias=dict(sampling.logit_bias) if sampling.logit_bias else None,
         seed=sampling.seed,
         stop=list(sampling.stop),
+        skip_special_tokens=sampling.skip_special_tokens,
         stop_token_ids=list(sampling.stop_token_ids),
         ignore_eos=sampling.ignore_eos,
         min_tokens=sampling.min_tokens,
@@ -265,12 +317,7 @@ def _first_token_s(output: RequestOutput, submitted: float) -> float:
 
 
 def _outputs(output: RequestOutput, first_token_s: float) -> Iterator[Output]:
-    prompt_logprobs = [
-        _token_logprob(token_id, entries) if entries else None
-        for token_id, entries in zip(
-            output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False
-        )
-    ]
+    prompt_logprobs = _prompt_logprobs(output)
     for completion in output.outputs:
         if completion.finish_reason not in (None, "stop", "length"):
             raise EngineUnavailable("The engine dropped the request.")
@@ -282,14 +329,25 @@ def _outputs(output: RequestOutput, first_token_s: float) -> Iterator[Output]:
             num_cached_tokens=output.num_cached_tokens or 0,
             index=completion.index,
             token_ids=completion.token_ids,
-            logprobs=[
-                _token_logprob(token_id, entries)
-                for token_id, entries in zip(
-                    completion.token_ids, completion.logprobs or (), strict=False
-                )
-            ],
+            logprobs=_generated_logprobs(completion),
             prompt_logprobs=prompt_logprobs,
         )
+
+
+def _generated_logprobs(completion: CompletionOutput) -> Sequence[TokenLogprob]:
+    if not completion.logprobs:
+        return ()
+    return list(map(_token_logprob, completion.token_ids, completion.logprobs))
+
+
+def _prompt_logprobs(output: RequestOutput) -> Sequence[TokenLogprob | None]:
+    """The first token has none, since nothing is before it."""
+    if not output.prompt_logprobs:
+        return ()
+    return [
+        _token_logprob(token_id, entries) if entries else None
+        for token_id, entries in zip(output.prompt_token_ids, output.prompt_logprobs, strict=False)
+    ]
 
 
 def _token_logprob(token_id: int, entries: Mapping[int, Logprob]) -> TokenLogprob:

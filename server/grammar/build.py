@@ -17,8 +17,8 @@ from server.grammar.rules import (
 from server.grammar.tighten import any_object
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.request import ChatCompletionRequest
-from server.protocol.tools import AllowedTools, Function, NamedTool
-from server.tool_format import CALL_BEGIN
+from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
+from server.tool_format import CALL_BEGIN, describe
 
 HEADER: Final = "%llguidance {}\n"
 
@@ -35,29 +35,39 @@ class Constraint:
 class CallableFunctions:
     """The functions that an answer may call, or must, and whether more than one."""
 
-    functions: Sequence[Function]
+    tools: Sequence[Tool]
     required: bool
     parallel: bool
     named: bool  # by the client, so that there is nothing to choose
+
+    @property
+    def functions(self) -> list[Function]:
+        """What each tool is a wrapper of."""
+        return [tool.function for tool in self.tools]
+
+    @property
+    def description(self) -> str:
+        """What a model without a format of its own is told."""
+        return describe(self.functions, required=self.required, parallel=self.parallel)
 
 
 def callable_functions(request: ChatCompletionRequest) -> CallableFunctions | None:
     """Return what the request's answer may call, None if nothing."""
     choice = request.tool_choice
-    functions = [tool.function for tool in request.tools or ()]
-    if not functions or choice == "none":
+    tools = list(request.tools or ())
+    if not tools or choice == "none":
         return None
     required = choice == "required"
     if isinstance(choice, NamedTool):
         required = True
-        functions = [each for each in functions if each.name == choice.function.name]
+        tools = [each for each in tools if each.function.name == choice.function.name]
     elif isinstance(choice, AllowedTools):
         required = choice.allowed_tools.mode == "required"
         allowed = {tool.function.name for tool in choice.allowed_tools.tools}
-        functions = [each for each in functions if each.name in allowed]
+        tools = [each for each in tools if each.function.name in allowed]
     named = isinstance(choice, NamedTool)
     parallel = request.parallel_tool_calls is not False and not named
-    return CallableFunctions(functions, required, parallel, named)
+    return CallableFunctions(tools, required, parallel, named)
 
 
 def constraint(

@@ -11,13 +11,12 @@ from pebble import ProcessExpired, ProcessPool
 
 from server.errors import InvalidValue
 from server.grammar.build import Constraint
-from server.grammar.proof import WALL_S, Flaw, prove, start_prover
+from server.grammar.proof import TOO_COMPLEX, WALL_S, Flaw, prove, start_prover
 
 # Longer than any schema; OpenAI allows 120,000 characters of names and values.
 MAX_CHARACTERS: Final = 500_000
 # Verdicts that are kept: clients send the same few grammars again and again.
 VERDICTS: Final = 1024
-TOO_COMPLEX: Final = Flaw("it is too large or too complex")
 
 
 class GrammarChecker:

@@ -1,5 +1,6 @@
 """Compiles a grammar as the engine will, in a worker process that may hang or die of it."""
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,8 @@ from server.confinement import confine, limit_cpu
 MEMORY_BYTES: Final = 512 * 1024 * 1024
 CPU_S: Final = 2
 WALL_S: Final = 10.0
+# The engine compiles it again, beside its work for everybody.
+COMPILATION_S: Final = 1.0
 NICENESS: Final = 5
 STANDARD_STREAMS: Final = 3
 # How much of the compiler's own complaint a client gets to see.
@@ -24,6 +27,9 @@ class Flaw:
     """Why a grammar cannot be used."""
 
     reason: str
+
+
+TOO_COMPLEX: Final = Flaw("it is too large or too complex")
 
 
 def start_prover(tokenizer: str) -> None:
@@ -41,10 +47,13 @@ def prove(grammar: str) -> Flaw | None:
         source = grammar_from("grammar", grammar)
     except ValueError:
         return Flaw("it is not a grammar")
+    begun = time.process_time()
     matcher = LLMatcher(_tokenizer, source, log_level=0)
     if not matcher.is_error():
         matcher.compute_bitmask()
-    return Flaw(_complaint(matcher.get_error())) if matcher.is_error() else None
+    if matcher.is_error():
+        return Flaw(_complaint(matcher.get_error()))
+    return TOO_COMPLEX if time.process_time() - begun > COMPILATION_S else None
 
 
 def _complaint(error: str) -> str:

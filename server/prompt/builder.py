@@ -1,12 +1,14 @@
 """From messages to prompt_token_ids: conversation template, tokenisation, image placeholders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from server.errors import ContextLengthExceeded
+from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, Stop
-from server.prompt.segments import ImageSlot
-from server.prompt.tools import spelt
+from server.prompt.segments import ImageSlot, Segment
+from server.prompt.tools import OfferedTools, spelt
 from server.prompt.turns import Conversation
 
 
@@ -34,8 +36,12 @@ class Prompt:
 class PromptBuilder:
     """Renders conversations as the checkpoint was trained on them."""
 
-    def __init__(self, prompt_format: PromptFormat, max_model_len: int) -> None:
+    def __init__(
+        self, prompt_format: PromptFormat, max_model_len: int, *, native_tools: bool = False
+    ) -> None:
+        """With `native_tools` calls are read as the checkpoint's own template has them written."""
         self._format = prompt_format
+        self._native_tools = native_tools
         self._max_model_len = max_model_len
 
     @property
@@ -47,16 +53,15 @@ class PromptBuilder:
         self,
         conversation: Conversation,
         image_lengths: Sequence[int],
-        tools: str | None = None,
+        tools: OfferedTools | None = None,
+        template_options: Mapping[str, Any] | None = None,
     ) -> Prompt:
         """Tokenise a conversation, with `image_lengths[i]` placeholder tokens for image i.
 
-        `tools` is what the model is told of the functions it may call.
+        `template_options` go to the checkpoint's own template, if that is in use.
         Raises `InvalidValue` or `ContextLengthExceeded`.
         """
-        template = self._format.template
-        conversation = spelt(conversation, tools, template.system)
-        segments = template.render(conversation.system, conversation.turns)
+        segments = self._render(conversation, tools, template_options)
         token_ids: list[int] = []
         placeholders: list[Placeholder] = []
         lengths = iter(image_lengths)
@@ -68,6 +73,21 @@ class PromptBuilder:
                 token_ids += piece
         self._check_length(len(token_ids))
         return Prompt(token_ids, placeholders)
+
+    def _render(
+        self,
+        conversation: Conversation,
+        tools: OfferedTools | None,
+        options: Mapping[str, Any] | None,
+    ) -> Iterable[Segment]:
+        template = self._format.template
+        if isinstance(template, ChatTemplate) and template.takes_tools and self._native_tools:
+            return template.render(conversation, tools.tools if tools else (), options)
+        description = None if tools is None else tools.description
+        if isinstance(template, ChatTemplate):
+            return template.render(spelt(conversation, description, ""), (), options)
+        conversation = spelt(conversation, description, template.system)
+        return template.render(conversation.system, conversation.turns)
 
     def _check_length(self, length: int) -> None:
         if length >= self._max_model_len:

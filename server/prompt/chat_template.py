@@ -4,6 +4,7 @@ The template sees a mark where a message's words are, and these are put in after
 So whatever a client writes is never taken for a special token or an image by anyone.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +15,17 @@ from jinja2 import TemplateError
 from server.checkpoint import CheckpointError
 from server.errors import InvalidValue
 from server.logs import get_logger
-from server.prompt.jinja import TemplateRefusal, compile_template
+from server.prompt.jinja import TemplateRefusal, compile_template, undeclared_names
 from server.prompt.segments import ImageSlot, Literal, Segment, Words
-from server.prompt.turns import Turn
+from server.prompt.turns import Conversation, Turn
+from server.protocol.tools import Tool, ToolCall
 
 log = get_logger(__name__)
 
-Conversation = list[dict[str, Any]]
+Messages = list[dict[str, Any]]
+
+# Text that cannot spell a special token, whatever the tokenizer.
+HARMLESS: Final = re.compile(r"[\w.,:;/ -]*")
 
 # What a template is tried with: a conversation, or if it cannot render one, its first turn.
 PROBE: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
@@ -40,28 +45,39 @@ class ChatTemplate:
             self._template = compile_template(source)
         except TemplateError as error:
             raise CheckpointError(f"the chat template is not valid: {error}") from None
+        self.source = source
         self._special_tokens = special_tokens
         self._image_token = image_token
         self._marks = re.compile(f"({Marks.PATTERN}|{re.escape(image_token)})")
         self._takes_parts = self._find_shape()
+        self.takes_tools = "tools" in undeclared_names(source)
 
-    def render(self, system: str | None, turns: Sequence[Turn]) -> list[Segment]:
+    def render(
+        self,
+        conversation: Conversation,
+        tools: Sequence[Tool] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[Segment]:
         """Render a conversation up to where the answer begins.
 
+        `options` are passed to the template by name, but for those that it gets anyhow.
         Raises `InvalidValue` where the template refuses it or does not place each image.
         """
+        system, turns = conversation.system, conversation.turns
         marks = Marks(self._image_token)
         messages = [] if system is None else [Turn("system", system, 0)]
         rendered = self._run(
-            [_message(turn, marks, as_parts=self._takes_parts) for turn in [*messages, *turns]]
+            [_message(turn, marks, as_parts=self._takes_parts) for turn in [*messages, *turns]],
+            [marks.guarded(tool.model_dump(exclude_none=True)) for tool in tools],
+            options or {},
         )
         segments = list(marks.segments(rendered, self._marks))
         _check_images(segments, sum(turn.num_images for turn in turns))
         return segments
 
-    def _run(self, conversation: Conversation) -> str:
+    def _run(self, messages: Messages, tools: list[Any], options: Mapping[str, Any]) -> str:
         try:
-            return self._render(conversation)
+            return self._render(messages, tools, options)
         except TemplateRefusal as refusal:
             complaint = " ".join(str(refusal).split())[:MAX_COMPLAINT]
             raise InvalidValue(
@@ -73,14 +89,17 @@ class ChatTemplate:
                 "The model's chat template cannot render these messages.", "messages"
             ) from None
 
-    def _render(self, conversation: Conversation) -> str:
-        return self._template.render(
-            messages=conversation,
-            tools=None,
-            documents=None,
-            add_generation_prompt=True,
+    def _render(
+        self, messages: Messages, tools: list[Any] | None, options: Mapping[str, Any]
+    ) -> str:
+        own = {
+            "messages": messages,
+            "tools": tools or None,
+            "documents": None,
+            "add_generation_prompt": True,
             **self._special_tokens,
-        )
+        }
+        return self._template.render({**options, **own})
 
     def _find_shape(self) -> bool:
         """Return whether the template takes parts. Raises `CheckpointError`."""
@@ -95,7 +114,7 @@ class ChatTemplate:
         marks = Marks(self._image_token)
         messages = [_message(turn, marks, as_parts=as_parts) for turn in turns]
         try:
-            segments = list(marks.segments(self._render(messages), self._marks))
+            segments = list(marks.segments(self._render(messages, None, {}), self._marks))
         except Exception:  # as above
             return False
         prints_lists = any("'type'" in each.text for each in segments if isinstance(each, Literal))
@@ -121,6 +140,20 @@ class Marks:
         self._segments[mark] = Words(core)
         return text.replace(core, mark, 1)
 
+    def guarded(self, value: Any) -> Any:
+        """Return JSON with marks in place of its strings, where these could spell anything."""
+        if isinstance(value, str):
+            return value if HARMLESS.fullmatch(value) else self._json_text(value)
+        if isinstance(value, dict):
+            return {self.guarded(key): self.guarded(each) for key, each in value.items()}
+        return [self.guarded(each) for each in value] if isinstance(value, list) else value
+
+    def _json_text(self, text: str) -> str:
+        """Return a mark for text within a JSON string, as which the template will write it."""
+        mark = self._mark(len(self._segments))
+        self._segments[mark] = Words(json.dumps(text, ensure_ascii=False)[1:-1])
+        return mark
+
     def segments(self, rendered: str, marks: re.Pattern[str]) -> Iterator[Segment]:
         """Put words and image slots where their marks, or the template's image tokens, are."""
         for part in marks.split(rendered):
@@ -131,11 +164,30 @@ class Marks:
 
 
 def _message(turn: Turn, marks: Marks, *, as_parts: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": _content(turn, marks, as_parts)}
+    if turn.calls:
+        message["tool_calls"] = [_call(call, marks) for call in turn.calls]
+    if turn.call_id is not None:
+        message |= {"tool_call_id": marks.guarded(turn.call_id), "name": turn.name}
+    return message
+
+
+def _content(turn: Turn, marks: Marks, as_parts: bool) -> Any:
     words = marks.words(turn.text)
     if not as_parts:
-        return {"role": turn.role, "content": f"{marks.image}\n" * turn.num_images + words}
+        return f"{marks.image}\n" * turn.num_images + words
     images = [{"type": "image"} for _ in range(turn.num_images)]
-    return {"role": turn.role, "content": [*images, {"type": "text", "text": words}]}
+    return [*images, {"type": "text", "text": words}]
+
+
+def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:
+    """Return a call with its arguments parsed, as templates expect it."""
+    try:
+        arguments = json.loads(call.function.arguments)
+    except (ValueError, RecursionError):
+        arguments = call.function.arguments
+    function = {"name": marks.guarded(call.function.name), "arguments": marks.guarded(arguments)}
+    return {"id": marks.guarded(call.id), "type": "function", "function": function}
 
 
 def _check_images(segments: Sequence[Segment], expected: int) -> None:

@@ -27,7 +27,7 @@ class Stop:
 class PromptFormat:
     """All that turns a conversation into token ids; an image is its token's id, repeated."""
 
-    template: Template
+    template: Template | ChatTemplate
     tokenizer: PromptTokenizer
     stop: Stop
     image_token_id: int
@@ -46,7 +46,7 @@ def prompt_format(
     return PromptFormat(
         template,
         prompt_tokenizer,
-        _stop(template.stop, text.eos_token, prompt_tokenizer),
+        _stop(template, text.eos_token, prompt_tokenizer),
         text.image_token_id,
     )
 
@@ -64,21 +64,21 @@ def _infer(text: TextConfig, tokenizer: PromptTokenizer) -> str:
     return "vicuna_v1"
 
 
-def _template(conv_mode: str, text: TextConfig, tokenizer: Tokenizer) -> Template:
+def _template(conv_mode: str, text: TextConfig, tokenizer: Tokenizer) -> Template | ChatTemplate:
     if conv_mode == CHAT_TEMPLATE:
         if text.chat_template is None:
             raise CheckpointError("the checkpoint has no chat template of its own")
         image_token = tokenizer.id_to_token(text.image_token_id) or "<image>"
-        chat_template = ChatTemplate(text.chat_template, text.special_tokens, image_token)
-        return Template(chat_template.render, None)
+        return ChatTemplate(text.chat_template, text.special_tokens, image_token)
     if conv_mode not in TEMPLATES:
         known = ", ".join([*TEMPLATES, CHAT_TEMPLATE])
         raise CheckpointError(f"the conversation template {conv_mode!r} is none of {known}")
     return conversation_template(conv_mode, image_start_end=text.image_start_end)
 
 
-def _stop(stop: str | None, eos_token: str, tokenizer: PromptTokenizer) -> Stop:
+def _stop(template: Template | ChatTemplate, eos_token: str, tokenizer: PromptTokenizer) -> Stop:
     """Return the template's stop as a token where it is one, since tokens do not show as text."""
+    stop = template.stop if isinstance(template, Template) else None
     if stop is None or stop == eos_token:
         return Stop((), ())
     token_id = tokenizer.token_id(stop)

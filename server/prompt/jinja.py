@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -28,13 +29,22 @@ class Generation(Extension):
 
 def compile_template(source: str) -> Template:
     """Compile a chat template. Raises `jinja2.TemplateError`."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
-    )
+    environment = _environment()
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
     return environment.from_string(source)
+
+
+def undeclared_names(source: str) -> set[str]:
+    """Return what a template expects to be given. Raises `jinja2.TemplateError`."""
+    return find_undeclared_variables(_environment().parse(source))
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
 
 
 def _tojson(value: Any, **options: Any) -> str:

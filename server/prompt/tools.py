@@ -1,7 +1,19 @@
 """Tools in the words of a template that knows of none."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from server.prompt.turns import Conversation, Turn, joined
+from server.protocol.tools import Tool
 from server.tool_format import spell_call, spell_result
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTools:
+    """Tools that the model may call: as they are, and described in words."""
+
+    tools: Sequence[Tool]
+    description: str
 
 
 def spelt(conversation: Conversation, description: str | None, default_system: str) -> Conversation:

@@ -131,6 +131,8 @@ class Model(BaseModel):
     created: int
     owned_by: str = "llava-server"
     max_model_len: int
+    # Of a LoRA adapter: the model that it adapts.
+    parent: Annotated[str | None, Field(exclude_if=lambda name: name is None)] = None
 
 
 class ModelList(BaseModel):

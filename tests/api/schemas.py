@@ -51,9 +51,13 @@ NULLABLE: Final = {
 # Required and nullable fields that no plainly required field comes after.
 REQUIRED: Final = {"ChoiceLogprobs": {"content", "refusal"}, "Response": {"top_p"}}
 
-# What this server says beyond OpenAI's document, by class.
+# Required by the document of today, but of no meaning outside of OpenAI's service.
+OMITTED: Final = {"Response": {"access_programs"}}
+
+# What this server says beyond OpenAI's document, by class. OpenAI's API says `store`, too.
 ADDITIONS: Final[dict[str, set[str]]] = {
     "Model": {"max_model_len", "parent", "permission", "root"},
+    "Response": {"store"},
     "SyncPage[Model]": {"object"},
 }
 
@@ -63,7 +67,8 @@ def required_fields(kind: type[BaseModel]) -> frozenset[str]:
     """Return the fields that OpenAI's document requires of an object."""
     fields = kind.model_fields
     last = max((at for at, name in enumerate(fields) if fields[name].is_required()), default=-1)
-    return frozenset([*fields][: last + 1]) | REQUIRED.get(kind.__name__, set())
+    first = {*[*fields][: last + 1]} | REQUIRED.get(kind.__name__, set())
+    return frozenset(first - OMITTED.get(kind.__name__, set()))
 
 
 def field_faults(value: BaseModel, path: str) -> Iterator[str]:

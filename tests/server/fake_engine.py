@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from server.engine.base import EngineImage, Output, Sampling
+from server.checkpoint import CheckpointError
+from server.engine.base import EngineImage, Output, Sampling, ToolParser
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ class FakeEngine:
                     yield item
         finally:
             self.closed.set()
+
+    def tool_parser(self, name: str) -> ToolParser:
+        """Have none."""
+        raise CheckpointError(name)
+
+    async def load_adapters(self) -> None:
+        """Have none."""
 
     async def died(self) -> None:
         """Never."""

@@ -50,7 +50,7 @@ async def guarded() -> AsyncIterator[httpx.AsyncClient]:
     metrics, lifecycle = Metrics(), Lifecycle(1)
     admission = Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics)
     app = FastAPI()
-    app.state.runtime = Runtime("m", 8, 0, lifecycle, admission, Access(["key"]), metrics)
+    app.state.runtime = Runtime("m", (), 8, 0, lifecycle, admission, Access(["key"]), metrics)
     for router in (chat.router, models.router, ops.router):
         app.include_router(router)
     add_error_handlers(app)

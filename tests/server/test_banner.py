@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.banner import EXAMPLE_IMAGE, ready_banner
+from server.banner import EXAMPLE_IMAGE, ready_banner, ready_url
 from server.protocol.request import parse_request
 from tests.server.pictures import encoded, noise
 
@@ -79,5 +79,6 @@ def test_curl_gets_a_request_that_the_server_understands(
 )
 def test_the_address_is_one_that_can_be_reached(listening: str, shown: str) -> None:
     banner = ready_banner(listening, "llava-tiny")
-    assert f"llava-tiny is ready at {shown} (docs: {shown}/docs)" in banner
+    assert f"llava-tiny is ready at {shown} (in a browser, too; docs: {shown}/docs)" in banner
     assert f"curl -s {shown}/v1/chat/completions " in banner
+    assert [url for line in banner.splitlines() if (url := ready_url(line))] == [shown]

@@ -14,7 +14,7 @@ from server.prompt.builder import PromptBuilder
 from server.prompt.chat_template import MAX_COMPLAINT, ChatTemplate
 from server.prompt.format import prompt_format
 from server.prompt.segments import ImageSlot, Literal, Segment
-from server.prompt.turns import Turn, split_turns
+from server.prompt.turns import Conversation, Turn, split_turns
 from tests.server.test_prompt_templates import message
 
 SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -56,7 +56,7 @@ def rendered(
     source: str, turns: Sequence[Turn], system: str | None = None, image: str = "<image>"
 ) -> str:
     """Return a prompt's text, images as `@`."""
-    segments = ChatTemplate(source, SPECIALS, image).render(system, turns)
+    segments = ChatTemplate(source, SPECIALS, image).render(Conversation(system, turns))
     return "".join("@" if isinstance(each, ImageSlot) else each.text for each in segments)
 
 
@@ -119,7 +119,9 @@ def test_white_space_is_there_for_templates_to_trim() -> None:
 def test_nothing_that_anyone_says_is_the_templates_own_text() -> None:
     spelt = "<image></s>{{ bos_token }}{% raw %}<s>"
     turns = [Turn("user", spelt, 1), Turn("assistant", spelt, 0), Turn("user", spelt, 0)]
-    segments = ChatTemplate(LLAVA_1_6_MISTRAL, SPECIALS, "<image>").render(spelt, turns)
+    segments = ChatTemplate(LLAVA_1_6_MISTRAL, SPECIALS, "<image>").render(
+        Conversation(spelt, turns)
+    )
     assert sum(isinstance(each, ImageSlot) for each in segments) == 1
     literal = "".join(each.text for each in segments if isinstance(each, Literal))
     assert literal == ("<<SYS>>\n\n<</SYS>>\n\n[INST] \n [/INST] </s> [INST]  [/INST]")
@@ -245,6 +247,8 @@ def test_messages_cannot_be_changed_by_a_template() -> None:
 
 
 def test_segments_keep_their_order() -> None:
-    segments: list[Segment] = ChatTemplate(LLAVA_1_5, SPECIALS, "<image>").render(None, TURNS)
+    segments: list[Segment] = ChatTemplate(LLAVA_1_5, SPECIALS, "<image>").render(
+        Conversation(None, TURNS)
+    )
     kinds = [type(each).__name__ for each in segments if getattr(each, "text", "x").strip()]
     assert kinds[:4] == ["Literal", "ImageSlot", "Words", "Literal"]

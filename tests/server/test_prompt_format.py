@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from server.checkpoint import Checkpoint, CheckpointError, TextConfig, read_checkpoint
+from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import prompt_format
 from server.prompt.templates import TEMPLATES
 from server.prompt.turns import Turn
@@ -19,9 +20,12 @@ QUESTION = [Turn("user", "Hi", 0)]
 
 def chosen(tokenizer: Tokenizer, text: TextConfig, conv_mode: str | None = None) -> str:
     """Return the name of the template that is used."""
-    rendered = list(prompt_format(tokenizer, text, conv_mode).template.render(None, QUESTION))
+    template = prompt_format(tokenizer, text, conv_mode).template
+    if isinstance(template, ChatTemplate):
+        return "chat_template"
+    rendered = list(template.render(None, QUESTION))
     named = {name: list(each.render(None, QUESTION)) for name, each in TEMPLATES.items()}
-    return next((name for name, segments in named.items() if segments == rendered), "chat_template")
+    return next(name for name, segments in named.items() if segments == rendered)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ OTHERS = {
     "fetch_allow_domains": "example.org",
     "fetch_deny_domains": "example.net",
     "image_folders": "/",
+    "lora_adapters": "a=/",
 }
 
 

@@ -1,0 +1,87 @@
+"""vLLM's tool parsers: they read the calls of models that have a format of their own."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from transformers import PreTrainedTokenizerBase
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.tool_parsers import ToolParser, ToolParserManager
+
+from server.checkpoint import CheckpointError
+from server.pieces import CallArguments, CallBegins, Piece
+
+ID_BYTES: Final = 12
+
+
+class NativeToolParser:
+    """One of vLLM's parsers, by its name."""
+
+    def __init__(self, name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Raise `CheckpointError` where there is no such parser, or not for this tokenizer."""
+        try:
+            self._parser = ToolParserManager.get_tool_parser(name)
+            self._parser(tokenizer)
+        except KeyError:
+            known = ", ".join(ToolParserManager.list_registered())
+            raise CheckpointError(f"the tool parser {name!r} is none of {known}") from None
+        except Exception as error:
+            raise CheckpointError(f"the tool parser {name!r} cannot be used: {error}") from None
+        self._tokenizer = tokenizer
+
+    def reader(self, tools: Sequence[dict[str, Any]]) -> "NativeReader":
+        """Return a reader of one answer; `tools` are OpenAI's."""
+        request = ChatCompletionRequest(messages=[], tools=list(tools), tool_choice="auto")
+        return NativeReader(self._parser(self._tokenizer, request.tools), request)
+
+
+class NativeReader:
+    """Reads one answer's calls; see `server.pieces.ToolReader`."""
+
+    def __init__(self, parser: ToolParser, request: ChatCompletionRequest) -> None:
+        self._parser = parser
+        self._request = request
+        self._text = ""
+        self._token_ids: list[int] = []
+        self._calls = 0
+
+    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[Piece]:
+        """Yield what vLLM's parser makes of the text."""
+        if ended and not self._token_ids:
+            yield from self._whole(text)
+            return
+        before, ids_before = self._text, list(self._token_ids)
+        self._text += text
+        self._token_ids += token_ids
+        delta = self._parser.extract_tool_calls_streaming(
+            before, self._text, text, ids_before, self._token_ids, list(token_ids), self._request
+        )
+        if delta is not None:
+            if delta.content:
+                yield delta.content
+            for call in delta.tool_calls or ():
+                yield from self._pieces(call)
+        if ended and self._calls:
+            rest = self._parser.get_remaining_unstreamed_args()
+            if rest:
+                yield CallArguments(self._calls - 1, rest)
+
+    def _pieces(self, call: Any) -> Iterator[Piece]:
+        function = call.function
+        if function is not None and function.name:
+            self._calls = max(self._calls, call.index + 1)
+            call_id = call.id or f"call_{secrets.token_hex(ID_BYTES)}"
+            yield CallBegins(call.index, call_id, function.name)
+        if function is not None and function.arguments:
+            yield CallArguments(call.index, function.arguments)
+
+    def _whole(self, text: str) -> Iterator[Piece]:
+        found = self._parser.extract_tool_calls(text, self._request)
+        if not found.tools_called:
+            yield text
+            return
+        if found.content:
+            yield found.content
+        for index, call in enumerate(found.tool_calls):
+            yield CallBegins(index, call.id, call.function.name)
+            yield CallArguments(index, call.function.arguments)

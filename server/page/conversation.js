@@ -1,0 +1,117 @@
+// The conversation: its turns, and asking for the last one's answer.
+
+import { COMPLETIONS_URL, BASE_URL, complete } from "./api.js";
+import { copyWithWord } from "./copying.js";
+import { byId, offerFocus } from "./dom.js";
+import { Failure } from "./failure.js";
+import { follow, followGrowthOf } from "./following.js";
+import { requestBody } from "./request.js";
+import { showSnippets } from "./snippet_view.js";
+import { TurnView } from "./turn.js";
+
+/** All turns so far, kept in this page only. */
+export class Conversation {
+  #turns = [];
+  #settings;
+  #events;
+  #asking = null;
+  #last = null;
+
+  /** `events` are functions: changed(), edit(question), failed(failure). */
+  constructor(settings, events) {
+    this.#settings = settings;
+    this.#events = events;
+    followGrowthOf(byId("turns"), byId("composer"));
+  }
+
+  get busy() {
+    return this.#asking !== null;
+  }
+
+  get empty() {
+    return this.#turns.length === 0;
+  }
+
+  /** Ask a question, in place of the last one if `replacing`. */
+  ask(question, replacing = false) {
+    if (replacing) this.#turns.pop().view.node.remove();
+    const turn = { question, answer: { text: "", state: "asking" } };
+    const retry = () => this.#again(turn);
+    const edit = () => this.#events.edit(question);
+    const code = () => showSnippets(this.#last, COMPLETIONS_URL, BASE_URL);
+    turn.view = new TurnView(turn, { retry, edit, code, copy: copyWithWord });
+    this.#turns.push(turn);
+    byId("turns").append(turn.view.node);
+    this.#showAll();
+    follow();
+    return this.#answer(turn);
+  }
+
+  /** End the answer that is under way; what there is of it stays. */
+  stop() {
+    this.#asking?.abort();
+  }
+
+  /** Forget everything. */
+  clear() {
+    this.stop();
+    this.#turns = [];
+    byId("turns").replaceChildren();
+    this.#events.changed();
+  }
+
+  #again(turn) {
+    if (this.busy) return;
+    turn.answer = { text: "", state: "asking" };
+    this.#answer(turn);
+    // The button that was pressed is gone.
+    offerFocus(byId("question"));
+  }
+
+  async #answer(turn) {
+    const asking = new AbortController();
+    const { answer, view } = turn;
+    const { key } = this.#settings;
+    this.#asking = asking;
+    this.#last = { body: requestBody(this.#turns, this.#settings.values), hasKey: key !== "" };
+    this.#events.changed();
+    announce("Asking…");
+    view.show(true);
+    const onText = (text) => {
+      answer.text += text;
+      view.textChanged();
+    };
+    try {
+      answer.told = await complete(this.#last.body, { key, signal: asking.signal, onText });
+      answer.state = "done";
+    } catch (error) {
+      this.#failed(answer, error);
+    }
+    this.#ended(asking, turn);
+  }
+
+  #failed(answer, error) {
+    answer.state = error.name === "AbortError" ? "stopped" : "failed";
+    if (answer.state === "stopped") return;
+    answer.failure = error instanceof Failure ? error : new Failure(String(error));
+    this.#events.failed(answer.failure);
+  }
+
+  #ended(asking, { answer, view }) {
+    if (this.#asking === asking) this.#asking = null;
+    view.show(true);
+    this.#events.changed();
+    // Errors are alerts of their own.
+    const words = { done: `Answer: ${answer.text}`, stopped: `Stopped. ${answer.text}`, failed: "" };
+    announce(words[answer.state]);
+  }
+
+  #showAll() {
+    for (const turn of this.#turns) turn.view.show(turn === this.#turns.at(-1));
+  }
+}
+
+/** Have screen readers say something once they are free. */
+function announce(text) {
+  byId("announcer").textContent = text;
+}

@@ -1,0 +1,11 @@
+// A small view of a picture. One at an address is not loaded: only the server fetches it.
+
+import { element, icon } from "./dom.js";
+
+/** Return an image, or a tile that names what cannot be shown. */
+export function thumbnail({ name, url, preview }) {
+  if (preview) return element("img", { class: "thumbnail", src: preview, alt: name, title: name });
+  const isAddress = !url.startsWith("data:");
+  const text = element("span", {}, name);
+  return element("span", { class: "thumbnail tile", title: name }, icon(isAddress ? "link" : "image"), text);
+}

@@ -1,0 +1,36 @@
+"""What an answer's text is taken apart into: text and pieces of tool calls."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegins:
+    """The first piece of a tool call; `index` counts the answer's calls."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallArguments:
+    """A further piece of a tool call: JSON text to append to its arguments."""
+
+    index: int
+    arguments: str
+
+
+Piece = str | CallBegins | CallArguments
+
+
+class ToolReader(Protocol):
+    """Takes one answer's text apart as it comes."""
+
+    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[Piece]:
+        """Yield what can be told by now; once the answer has `ended`, all that is left.
+
+        `token_ids` are those that the text was decoded from, special ones included.
+        """
+        ...

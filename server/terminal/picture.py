@@ -1,0 +1,80 @@
+"""Images on their way into a question: files as data URLs, URLs as they are."""
+
+import base64
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from server.terminal.errors import UsageFault
+
+# Only so that a file without end does not fill the memory: the server has limits of its own.
+MAX_MIB: Final = 128
+MAX_BYTES: Final = MAX_MIB * 1024 * 1024
+
+_SIGNATURES: Final = {
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/webp": rb"RIFF....WEBP",
+    "image/gif": rb"GIF8[79]a",
+    "image/bmp": rb"BM",
+    "image/tiff": rb"II\*\0|MM\0\*",
+    "image/avif": rb"....ftyp(avif|avis|mif1|msf1)",
+}
+_URL: Final = re.compile(r"(https?|file)://|data:", re.IGNORECASE)
+_SUFFIXES: Final = (*(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),)
+_SHOWN: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image by the name that people know it by and the URL that is sent."""
+
+    name: str
+    url: str
+
+
+def is_url(word: str) -> bool:
+    """Tell whether a word is an image's URL."""
+    return _URL.match(word) is not None
+
+
+def is_file(word: str) -> bool:
+    """Tell whether a word names something that can be read, a pipe included."""
+    return os.path.exists(word) and not os.path.isdir(word)
+
+
+def names_an_image(word: str) -> bool:
+    """Tell whether a word ends as the names of images do."""
+    return word.lower().endswith(_SUFFIXES)
+
+
+def open_picture(word: str) -> Picture:
+    """Take a URL as it is, or read a file. Raises `UsageFault`."""
+    if is_url(word):
+        return Picture(word if len(word) <= _SHOWN else f"{word[: _SHOWN - 1]}…", word)
+    path = Path(word).expanduser()
+    try:
+        with path.open("rb") as file:
+            return read_picture(path.name, file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise UsageFault(f"cannot read the image {word}: {reason or error}") from None
+
+
+def read_picture(name: str, file: BinaryIO) -> Picture:
+    """Read an image to its end. Raises `UsageFault` where it is none, or too large."""
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UsageFault(f"the image {name} is larger than {MAX_MIB} MiB")
+    if not data:
+        raise UsageFault(f"the image {name} is empty")
+    kind = next((kind for kind, start in _SIGNATURES.items() if _starts(start, data)), None)
+    if kind is None:
+        raise UsageFault(f"{name} is no image: neither JPEG, PNG, WebP, GIF, BMP, TIFF nor AVIF")
+    return Picture(name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
+
+
+def _starts(signature: bytes, data: bytes) -> bool:
+    return re.match(signature, data, re.DOTALL) is not None

@@ -1,0 +1,121 @@
+"""The command line of `python -m server chat`, and its exit codes."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, Final
+
+import typer
+
+from server.terminal import options
+from server.terminal.target import DEFAULT_URL, Target
+
+NAME: Final = "python -m server chat"
+# The installed script: shells complete programs by one word.
+SCRIPT: Final = "llava-chat"
+
+HELP: Final = """
+Ask a model about images: with a question once, without one in a conversation.
+
+Exit codes:
+
+0 answered
+
+1 the server answered with an error, or broke off
+
+2 wrong usage
+
+3 no server reachable
+
+130 interrupted
+"""
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command(help=HELP)
+def chat(
+    context: typer.Context,
+    words: options.Words = None,
+    url: options.Url = DEFAULT_URL,
+    api_key: options.ApiKey = None,
+    model: options.Model = None,
+    start: options.Start = False,
+    timeout: options.TimeoutS = 120.0,
+    system: options.System = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    max_tokens: options.MaxTokens = None,
+    seed: options.Seed = None,
+    detail: options.Detail = None,
+    as_json: options.AsJson = False,
+    no_stream: options.NoStream = False,
+    _version: options.Version = False,
+) -> None:
+    """Turn the options into what a chat needs, and hold it."""
+    if start and _given(context, "url"):
+        raise typer.BadParameter("--start and --url: a server of one's own, or another's")
+    sampling = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
+    # Imported here, so that --help and wrong options are answered at once.
+    from server.terminal.run import run
+
+    run(
+        words or [],
+        Target(url, api_key, model, timeout, start),
+        _fields(sampling, stream=not no_stream),
+        system or "",
+        detail,
+        as_json=as_json,
+    )
+
+
+def main(arguments: Sequence[str] | None = None, name: str = SCRIPT) -> int:
+    """Run the program; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any("-completion" in argument for argument in arguments):
+        name = SCRIPT
+    try:
+        app(args=arguments, prog_name=name)
+    except SystemExit as end:
+        return _flushed(end.code if isinstance(end.code, int) else 0)
+    return 0
+
+
+def _fields(sampling: dict[str, Any], *, stream: bool) -> dict[str, Any]:
+    """Return what goes into every request beside the messages."""
+    streaming = {"stream_options": {"include_usage": True}} if stream else {}
+    given = {name: value for name, value in sampling.items() if value is not None}
+    return {"stream": stream, **streaming, **given}
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    """Tell whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Leave by way of every `with` and `finally`."""
+    raise SystemExit(128 + number)
+
+
+def _flushed(code: int) -> int:
+    """Write out what is left; nobody may read it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or 1
+    return code

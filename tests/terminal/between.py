@@ -1,0 +1,93 @@
+"""A server between the chat and the real one: it passes questions on, or answers some itself."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.web import QuietHandler, serving
+
+LONG = {"ignore_eos": True}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of its own; one that is `cut` announces more bytes than come."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    cut: bool = False
+
+
+@dataclass
+class Between:
+    """Where it is, what it was asked, and what it does.
+
+    Each of `replies` answers one question; the others are passed on with the fields `added`.
+    """
+
+    url: str = ""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    added: dict[str, Any] = field(default_factory=dict)
+
+
+def events(*data: Any) -> bytes:
+    """Write server-sent events."""
+    return b"".join(b"data: %s\n\n" % json.dumps(item).encode() for item in data)
+
+
+def said(text: str, finish_reason: str | None = None) -> dict[str, Any]:
+    """Write a chunk of an answer."""
+    return {"choices": [{"delta": {"content": text}, "finish_reason": finish_reason}]}
+
+
+def refused(status: int, message: str, **headers: str) -> Reply:
+    """Write an error in OpenAI's shape."""
+    error = {"message": message, "type": "server_error", "param": None, "code": "busy"}
+    return Reply(json.dumps({"error": error}).encode(), status, tuple(headers.items()))
+
+
+@contextmanager
+def between(server_url: str) -> Iterator[Between]:
+    """Serve until the block ends."""
+    state = Between()
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            state.keys.append(self.headers["authorization"])
+            self._pass_on("GET", b"")
+
+        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            state.asked.append(body)
+            with suppress(ConnectionError):  # the chat left
+                if state.replies:
+                    self._reply(state.replies.pop(0))
+                else:
+                    self._pass_on("POST", json.dumps(body | state.added).encode())
+
+        def _reply(self, reply: Reply) -> None:
+            self.send_response(reply.status)
+            for name, value in reply.headers:
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("content-length", str(len(reply.body) + reply.cut))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def _pass_on(self, method: str, body: bytes) -> None:
+            headers = {"content-type": "application/json"}
+            url = f"{server_url}{self.path}"
+            with httpx.stream(method, url, content=body, headers=headers, timeout=60) as real:
+                self.send_response(real.status_code)
+                self.end_headers()
+                for data in real.iter_raw():
+                    self.wfile.write(data)
+
+    with serving(Handler) as state.url:
+        yield state
