@@ -39,11 +39,13 @@ def result(request: pytest.FixtureRequest, run: Run) -> Any:
     return outcome["returned"]
 
 
-@pytest.fixture(scope="session")
-def chat(server: RunningServer) -> Callable[..., Answer]:
+@pytest.fixture
+def chat(request: pytest.FixtureRequest) -> Callable[..., Answer]:
     """Ask the server as curl would; returns the answer as programs print it."""
 
     def chat(*messages: dict[str, Any], **options: Any) -> Answer:
+        # Not before it is needed, so that skipped tests start no server.
+        server: RunningServer = request.getfixturevalue("server")
         wishes = {"model": ASKED["model"], "temperature": 0, "max_tokens": ASKED["max_tokens"]}
         answer = httpx.post(
             f"{server.url}/v1/chat/completions",
