@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from server.access import Access
 from server.admission import Admission
+from server.errors import NotReady
 from server.lifecycle import Lifecycle
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -21,3 +22,10 @@ class Runtime:
     access: Access
     metrics: Metrics
     pipeline: Pipeline | None = None
+
+    @property
+    def loaded(self) -> Pipeline:
+        """The pipeline. Raises `NotReady` while the model loads."""
+        if self.pipeline is None:
+            raise NotReady("The model is loading.")
+        return self.pipeline

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from server.errors import ContextLengthExceeded
 from server.prompt.format import PromptFormat, Stop
-from server.prompt.segments import ImageSlot
+from server.prompt.segments import ImageSlot, Words
 from server.prompt.tools import spelt
 from server.prompt.turns import Conversation
 
@@ -48,11 +48,13 @@ class PromptBuilder:
         conversation: Conversation,
         image_lengths: Sequence[int],
         tools: str | None = None,
+        *,
+        limited: bool = True,
     ) -> Prompt:
         """Tokenise a conversation, with `image_lengths[i]` placeholder tokens for image i.
 
-        `tools` is what the model is told of the functions it may call.
-        Raises `InvalidValue` or `ContextLengthExceeded`.
+        `tools` is what the model is told of the functions it may call. Unless `limited` the prompt
+        may exceed the context. Raises `InvalidValue` or `ContextLengthExceeded`.
         """
         template = self._format.template
         conversation = spelt(conversation, tools, template.system)
@@ -66,13 +68,33 @@ class PromptBuilder:
                 token_ids += [self._format.image_token_id] * placeholders[-1].length
             else:
                 token_ids += piece
-        self._check_length(len(token_ids))
+        if limited:
+            self.check_length(len(token_ids), "messages")
         return Prompt(token_ids, placeholders)
 
-    def _check_length(self, length: int) -> None:
+    @property
+    def image_token_id(self) -> int:
+        """The id that is repeated for each of an image's rows."""
+        return self._format.image_token_id
+
+    def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        """Tokenise somebody's words without a template; `special_tokens` puts the BOS in front."""
+        pieces = self._format.tokenizer.tokenize([Words(text)], bos=special_tokens)
+        return [each for piece in pieces if not isinstance(piece, ImageSlot) for each in piece]
+
+    def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the text of ids, special tokens by their names."""
+        return self._format.tokenizer.decode(token_ids)
+
+    def token_strings(self, token_ids: Sequence[int]) -> list[str]:
+        """Return the vocabulary's own spelling of each id."""
+        return self._format.tokenizer.token_strings(token_ids)
+
+    def check_length(self, length: int, param: str) -> None:
+        """Raise `ContextLengthExceeded`, naming `param`, for prompts that leave no room."""
         if length >= self._max_model_len:
             raise ContextLengthExceeded(
                 f"The prompt has {length} tokens, image tokens included; the model's context is "
                 f"{self._max_model_len} tokens and must also hold the answer.",
-                "messages",
+                param,
             )
