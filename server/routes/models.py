@@ -1,6 +1,6 @@
 """`GET /v1/models`."""
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
@@ -11,8 +11,8 @@ from server.runtime import Runtime
 
 router = APIRouter()
 
-REFUSED: Final = {status: ERRORS[status] for status in ERRORS if status in (401, 500)}
-NOT_FOUND: Final = REFUSED | {404: ERRORS[404]}
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {status: ERRORS[status] for status in ERRORS if status in (401, 500)}
+NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = REFUSED | {404: ERRORS[404]}
 
 
 @router.get("/v1/models", responses=REFUSED)
