@@ -11,8 +11,10 @@ from server.runtime import Runtime
 
 router = APIRouter()
 
-REFUSED: Final[dict[int | str, dict[str, Any]]] = {status: ERRORS[status] for status in ERRORS if status in (401, 500)}
-NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = REFUSED | {404: ERRORS[404]}
+Responses = dict[int | str, dict[str, Any]]
+
+REFUSED: Final[Responses] = {status: ERRORS[status] for status in (401, 500)}
+NOT_FOUND: Final[Responses] = REFUSED | {404: ERRORS[404]}
 
 
 @router.get("/v1/models", responses=REFUSED)
