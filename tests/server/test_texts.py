@@ -74,9 +74,9 @@ async def test_the_space_that_sentencepiece_adds_is_hidden(
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     tokenizer.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    text = replace(
-        checkpoint.text, image_token_id=tokenizer.token_to_id("<image>"), bos_token="<s>"
-    )
+    image_token_id = tokenizer.token_to_id("<image>")
+    assert image_token_id is not None
+    text = replace(checkpoint.text, image_token_id=image_token_id)
     builder = PromptBuilder(prompt_format(tokenizer, text), 2048)
     texts = Texts(builder, Vocabulary(tmp_path), metrics)
     [plain, spaced] = await prompts(texts, ["It is red", " It is red"])
