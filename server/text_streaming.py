@@ -1,5 +1,6 @@
 """Answers in the shapes of OpenAI's text completions: one completion, or server-sent events."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -24,16 +25,25 @@ async def text_completion(
     async for delta in batch:
         answers[delta.index].add(delta)
     record.complete()
+    if request.logprobs is None:
+        choices = _choices(answers, batch, request)
+    else:  # of many long prompts they would hold up everybody
+        choices = await asyncio.to_thread(_choices, answers, batch, request)
     return TextCompletion(
         id=record.request_id,
         created=int(time.time()),
         model=request.model,
-        choices=[
-            _choice(index, answer, batch.echo(index), request)
-            for index, answer in enumerate(answers)
-        ],
+        choices=choices,
         usage=record.usage,
     )
+
+
+def _choices(
+    answers: Sequence[WholeAnswer], batch: Batch, request: CompletionRequest
+) -> list[TextChoice]:
+    return [
+        _choice(index, answer, batch.echo(index), request) for index, answer in enumerate(answers)
+    ]
 
 
 def _choice(
