@@ -56,7 +56,7 @@ def _choice(index: int, answer: WholeAnswer) -> Choice:
     )
 
 
-async def events(
+def events(
     generation: Generation,
     model: str,
     record: RequestRecord,
@@ -64,7 +64,7 @@ async def events(
     include_usage: bool,
     continuous_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Yield the answers as events of `chat.completion.chunk`, closed by `[DONE]`.
+    """Return the answers as events of `chat.completion.chunk`, closed by `[DONE]`.
 
     Of each answer the role comes first and alone, the finish reason last and alone. With
     `include_usage`, one more chunk without choices holds the usage and every other one
@@ -73,8 +73,7 @@ async def events(
     chunk = _ChunkWriter(
         model, record, include_usage=include_usage, continuous_usage=continuous_usage
     )
-    async for event in closed(_chunks(generation, chunk), record):
-        yield event
+    return closed(_chunks(generation, chunk), record)
 
 
 async def _chunks(generation: Generation, chunk: "_ChunkWriter") -> AsyncIterator[bytes]:

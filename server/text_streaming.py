@@ -63,16 +63,15 @@ def _choice(
     )
 
 
-async def text_events(
+def text_events(
     batch: Batch, request: CompletionRequest, record: RequestRecord
 ) -> AsyncIterator[bytes]:
-    """Yield the answers as events of `text_completion`, closed by `[DONE]`.
+    """Return the answers as events of `text_completion`, closed by `[DONE]`.
 
     The finish reason comes with an answer's last text. Usage is told as in a stream of chat.
     """
     chunk = _ChunkWriter(batch, request, record)
-    async for event in closed(_chunks(batch, request, chunk), record):
-        yield event
+    return closed(_chunks(batch, request, chunk), record)
 
 
 async def _chunks(

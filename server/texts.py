@@ -55,12 +55,15 @@ class Texts:
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of ids. Raises `InvalidValue`."""
-        self._check_vocabulary(token_ids, "tokens")
-        return await _run(len(token_ids), lambda: self._prompt.detokenize(token_ids))
+        return await _run(len(token_ids), lambda: self._detokenized(token_ids))
 
     async def token_strings(self, token_ids: Sequence[int]) -> list[str]:
         """Return the vocabulary's own spelling of each id."""
         return await _run(len(token_ids), lambda: self._prompt.token_strings(token_ids))
+
+    def _detokenized(self, token_ids: Sequence[int]) -> str:
+        self._check_vocabulary(token_ids, "tokens")
+        return self._prompt.detokenize(token_ids)
 
     def _text_prompt(self, prompt: str | list[int], param: str) -> TextPrompt:
         if isinstance(prompt, str):
@@ -82,12 +85,12 @@ class Texts:
         return b"".join(spelt).decode(errors="replace")
 
     def _check_vocabulary(self, token_ids: Sequence[int], param: str) -> None:
-        size = self._vocabulary.size
-        for index, token_id in enumerate(token_ids):
-            if token_id >= size:
-                raise InvalidValue(
-                    f"The model has tokens from 0 to {size - 1} only.", f"{param}[{index}]"
-                )
+        size, largest = self._vocabulary.size, max(token_ids, default=0)
+        if largest >= size:
+            index = token_ids.index(largest)
+            raise InvalidValue(
+                f"The model has tokens from 0 to {size - 1} only.", f"{param}[{index}]"
+            )
 
     def _check_no_image(self, token_ids: Sequence[int], param: str) -> None:
         if self._prompt.image_token_id in token_ids:

@@ -1,6 +1,6 @@
 """The body of `POST /v1/completions`, parsed from bytes and checked."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import Discriminator, Field, Tag
 
@@ -68,13 +68,12 @@ class CompletionRequest(AnswerFields):
     @property
     def prompts(self) -> list[tuple[str | list[int], str]]:
         """The prompts as text or token ids, each with the path of its field."""
-        prompt = self.prompt
-        if isinstance(prompt, str):
-            return [(prompt, "prompt")]
-        several: list[str | list[int]] = [each for each in prompt if not isinstance(each, int)]
-        if several:
-            return [(each, f"prompt[{index}]") for index, each in enumerate(several)]
-        return [([each for each in prompt if isinstance(each, int)], "prompt")]
+        if isinstance(self.prompt, str):
+            return [(self.prompt, "prompt")]
+        if isinstance(self.prompt[0], int):
+            return [(self.prompt, "prompt")]
+        several = cast(list[str | list[int]], self.prompt)
+        return [(each, f"prompt[{index}]") for index, each in enumerate(several)]
 
     @property
     def token_limit(self) -> int:
