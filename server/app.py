@@ -19,7 +19,7 @@ from server.loading import load_pipeline
 from server.logs import get_logger
 from server.metrics import Metrics
 from server.middleware import BodyLimit, RequestId
-from server.routes import chat, models, ops, page
+from server.routes import chat, completions, models, ops, page, tokenize
 from server.routes.errors import add_error_handlers
 from server.routes.openapi import add_request_schemas
 from server.runtime import Runtime
@@ -73,8 +73,8 @@ def create_app(
         title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
     )
     app.state.runtime = runtime
-    for router in (chat.router, models.router, ops.router, page.router):
-        app.include_router(router)
+    for routes in (chat, completions, tokenize, models, ops, page):
+        app.include_router(routes.router)
     add_error_handlers(app)
     add_request_schemas(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)

@@ -19,13 +19,16 @@ class Generation:
         record: RequestRecord,
         new_choice: ChoiceFactory = plain_choice,
         n: int = 1,
+        first_index: int = 0,
     ) -> None:
+        """The answers are numbered from `first_index` on."""
         self.n = n
         self.prompt_logprobs: Sequence[TokenLogprob | None] = ()
         self._outputs = outputs
         self._record = record
-        self._choices: list[Choice] = [new_choice(index) for index in range(n)]
+        self._choices: list[Choice] = [new_choice(first_index + index) for index in range(n)]
         self._first: Output | None = None
+        self._first_index = first_index
         self._open = n
 
     async def await_first(self) -> None:
@@ -33,7 +36,7 @@ class Generation:
         first = await anext(self._outputs, None)
         if first is None:
             raise EngineUnavailable("The engine dropped the request.")
-        self._record.cached_tokens = first.num_cached_tokens
+        self._record.cached_tokens += first.num_cached_tokens
         self._record.first_token(first.first_token_s)
         self.prompt_logprobs = first.prompt_logprobs
         self._first = first
@@ -51,7 +54,7 @@ class Generation:
             if self._open:
                 raise EngineUnavailable("The engine ended the answer early.")
             raise StopAsyncIteration
-        self._record.generated(output.num_tokens, output.index)
+        self._record.generated(output.num_tokens, self._first_index + output.index)
         delta = self._choices[output.index].read(output)
         self._open -= delta.finish_reason is not None
         return delta

@@ -26,12 +26,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = self._counter(
             "llava:requests",
-            "Chat requests by outcome: ok, cancelled, or an error code.",
+            "Requests for completions by outcome: ok, cancelled, or an error code.",
             "outcome",
         )
         self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
         self.waiting = self._gauge(
-            "llava:num_requests_waiting", "Chat requests still without a first token."
+            "llava:num_requests_waiting", "Requests for completions still without a first token."
         )
         self.prompt_tokens = self._counter(
             "llava:prompt_tokens", "Prompt tokens, image tokens included."

@@ -3,44 +3,49 @@
 media.load -> content key -> [cache] -> media.decode -> vision.encode
                                                               |
 messages ------------------------------------------------> prompt -> engine -> outputs
+                                                              |
+prompts of a text completion, as they are --------------------+
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Collection, Iterable, Sequence
 
 from torch import Tensor
 
-from server.answer.choice import Choice, ChoiceFactory
-from server.answer.logprobs import LogprobReader
-from server.answer.tool_calls import CallReader, PlainReader
-from server.engine.base import Engine, EngineImage, Sampling, ToolParser
-from server.errors import ImageError, InvalidValue, ModelNotFound, TooManyImages
+from server.answer.readers import AnswerReaders
+from server.batch import Batch
+from server.engine.base import Engine, EngineImage, ToolParser
+from server.errors import InvalidValue, ModelNotFound, TooManyImages
 from server.generation import Generation
-from server.grammar.build import CallableFunctions, callable_functions, constraint
+from server.grammar.build import (
+    CallableFunctions,
+    Constraint,
+    answer_constraint,
+    callable_functions,
+    constraint,
+)
 from server.grammar.checker import GrammarChecker
-from server.image_budget import ImageBudget, ImageLimits
-from server.media.load import LoadedImage, MediaLoader
+from server.image_budget import ImageLimits
+from server.images import Images
+from server.media.load import MediaLoader
 from server.metrics import Metrics
-from server.pieces import ToolReader
 from server.prompt.builder import Prompt, PromptBuilder
-from server.prompt.format import Stop
 from server.prompt.tools import OfferedTools
 from server.prompt.turns import Conversation, split_turns
-from server.protocol.request import ChatCompletionRequest, ImageReference
+from server.protocol.answers import AnswerFields
+from server.protocol.completions import CompletionRequest
+from server.protocol.request import ChatCompletionRequest
 from server.record import RequestRecord
+from server.sampling import SamplingDefaults, fitting, sampling
+from server.text_answers import TextAnswers
+from server.texts import INLINE_CHARACTERS, Texts
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vocabulary import Vocabulary, check_token_ids
 
-T = TypeVar("T")
-
-# Below this, tokenising takes less time than handing the text to a thread.
-INLINE_CHARACTERS: Final = 8192
-
 
 class Pipeline:
-    """Turns chat requests into streams of outputs."""
+    """Turns requests into streams of outputs."""
 
     def __init__(
         self,
@@ -63,17 +68,16 @@ class Pipeline:
         self._model_name = model_name
         self._adapters = adapters
         self._image_limits = image_limits
-        self._temperature = temperature
-        self._top_p = top_p
-        self._media = media
-        self._vision = vision
-        self._cache = cache
+        self._defaults = SamplingDefaults(temperature, top_p)
+        self._images = Images(media, vision, cache, metrics)
         self._prompt = prompt
         self._grammars = grammars
         self._vocabulary = vocabulary
-        self._tool_parser = tool_parser
+        self._readers = AnswerReaders(vocabulary, tool_parser)
         self._engine = engine
         self._metrics = metrics
+        self._text_answers = TextAnswers(engine, vocabulary, self._defaults)
+        self.texts = Texts(prompt, vocabulary, metrics)
 
     async def generate(
         self, request: ChatCompletionRequest, record: RequestRecord, tenant: str = ""
@@ -84,9 +88,12 @@ class Pipeline:
         """
         conversation = self._check(request)
         calls = callable_functions(request)
-        grammar = await self._grammar(request, calls)
+        # How long the prompt is can only be told when its images are there.
+        max_tokens = request.token_limit or self._engine.max_model_len // 2
+        forced = None if self._readers.is_native(calls) else calls
+        grammar = await self._proved(constraint(request, forced, max_tokens), request)
         budget = self._image_limits.budget()
-        images = await _all(self._image(each, tenant, budget) for each in request.images)
+        images = await self._images.embed(request.images, tenant, budget)
         record.notes.extend(budget.notes)
         lengths = [len(embeds) for _, embeds in images]
         prompt = await self._build_prompt(request, conversation, lengths, calls)
@@ -95,19 +102,60 @@ class Pipeline:
             record.request_id,
             prompt.token_ids,
             _place(images, prompt),
-            self._sampling(request, len(prompt.token_ids), grammar, calls),
+            sampling(
+                request,
+                self._defaults,
+                self._prompt.stop,
+                max_tokens=fitting(
+                    request.token_limit, len(prompt.token_ids), self._engine.max_model_len
+                ),
+                logprobs=request.num_logprobs,
+                grammar=grammar,
+                # They may be what the checkpoint begins a call with.
+                skip_special_tokens=not self._readers.is_native(calls),
+            ),
             stream=bool(request.stream),
-            adapter=request.model if request.model in self._adapters else None,
+            adapter=self._adapter(request.model),
         )
-        new_choice = self._choices(request.num_logprobs, calls)
+        new_choice = self._readers.choices(request.num_logprobs, calls)
         generation = Generation(outputs, record, new_choice, request.n or 1)
         await generation.await_first()
         return generation
 
+    async def complete(self, request: CompletionRequest, record: RequestRecord) -> Batch:
+        """Do all that can fail and await each prompt's first output. Raises `ApiError`.
+
+        All prompts run at once. Whoever gets the batch closes it.
+        """
+        self.check_model(request.model)
+        check_token_ids(request, self._vocabulary.size)
+        wanted = answer_constraint(request, max(request.token_limit, 1))
+        grammar = await self._proved(wanted, request)
+        prompts = await self.texts.prompts(request)
+        record.submitted(sum(len(prompt.token_ids) for prompt in prompts), 0)
+        adapter = self._adapter(request.model)
+        return await self._text_answers.begin(request, record, prompts, grammar, adapter)
+
+    async def measure(self, request: ChatCompletionRequest, tenant: str = "") -> Prompt:
+        """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
+        conversation = self._check(request)
+        budget = self._image_limits.budget()
+        lengths = await self._images.count(request.images, tenant, budget)
+        calls = callable_functions(request)
+        return await self._build_prompt(request, conversation, lengths, calls, limited=False)
+
+    def check_model(self, name: str) -> None:
+        """Raise `ModelNotFound` for models that are not served."""
+        if name != self._model_name and name not in self._adapters:
+            raise ModelNotFound(f"The model '{name}' does not exist.", "model")
+
+    def _adapter(self, name: str) -> str | None:
+        """Return the LoRA adapter that is to be decoded with, None for the model itself."""
+        return name if name in self._adapters else None
+
     def _check(self, request: ChatCompletionRequest) -> Conversation:
         """Refuse what needs no work to refuse."""
-        if request.model != self._model_name and request.model not in self._adapters:
-            raise ModelNotFound(f"The model '{request.model}' does not exist.", "model")
+        self.check_model(request.model)
         max_images = self._image_limits.max_images
         if len(request.images) > max_images:
             raise TooManyImages(
@@ -117,13 +165,8 @@ class Pipeline:
         check_token_ids(request, self._vocabulary.size)
         return split_turns(request.messages)
 
-    async def _grammar(
-        self, request: ChatCompletionRequest, calls: CallableFunctions | None
-    ) -> str | None:
+    async def _proved(self, wanted: Constraint | None, request: AnswerFields) -> str | None:
         """Return the proved grammar of the answer, if it must have one."""
-        # How long the prompt is can only be told when its images are there.
-        max_tokens = request.token_limit or self._engine.max_model_len // 2
-        wanted = constraint(request, None if self._is_native(calls) else calls, max_tokens)
         if wanted is None:
             return None
         if request.min_tokens:
@@ -133,58 +176,14 @@ class Pipeline:
         await self._grammars.check(wanted)
         return wanted.grammar
 
-    def _is_native(self, calls: CallableFunctions | None) -> bool:
-        """Tell whether calls come in the checkpoint's own format: then no grammar forces them."""
-        return self._tool_parser is not None and calls is not None and not calls.required
-
-    def _choices(self, top_logprobs: int | None, calls: CallableFunctions | None) -> ChoiceFactory:
-        """Return how the answers are to be read."""
-
-        def new_choice(index: int) -> Choice:
-            logprobs = None
-            if top_logprobs is not None:
-                logprobs = LogprobReader(self._vocabulary, top_logprobs)
-            named = calls is not None and calls.named
-            return Choice(index, self._new_reader(calls), logprobs, called=named)
-
-        return new_choice
-
-    def _new_reader(self, calls: CallableFunctions | None) -> ToolReader:
-        if calls is None:
-            return PlainReader()
-        if self._tool_parser is not None and self._is_native(calls):
-            return self._tool_parser.reader([tool.model_dump() for tool in calls.tools])
-        return CallReader()
-
-    async def _image(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
-    ) -> tuple[str, Tensor]:
-        """Return an image's content key and its image_embeds (num_image_tokens, hidden)."""
-        try:
-            image = await self._media.load(
-                reference.url,
-                low_detail=reference.low_detail,
-                tenant=tenant,
-                deadline=budget.deadline,
-            )
-            encoded = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
-            budget.spend(encoded, reference.param)
-        except ImageError as error:
-            self._metrics.image_refusals.labels(error.code).inc()
-            raise error.at(reference.param) from None
-        return image.key, encoded.image_embeds
-
-    async def _encode(self, image: LoadedImage) -> EncodedImage:
-        decoded = await self._media.decode(image.data, base_view_only=image.base_view_only)
-        image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
-        return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
-
     async def _build_prompt(
         self,
         request: ChatCompletionRequest,
         conversation: Conversation,
         image_lengths: Sequence[int],
         calls: CallableFunctions | None,
+        *,
+        limited: bool = True,
     ) -> Prompt:
         tools = None
         length = conversation.num_characters
@@ -194,47 +193,12 @@ class Pipeline:
         options = request.chat_template_kwargs
         with self._metrics.stage("prompt"):
             if length <= INLINE_CHARACTERS:
-                return self._prompt.build(conversation, image_lengths, tools, options)
+                return self._prompt.build(
+                    conversation, image_lengths, tools, options, limited=limited
+                )
             return await asyncio.to_thread(
-                self._prompt.build, conversation, image_lengths, tools, options
+                self._prompt.build, conversation, image_lengths, tools, options, limited=limited
             )
-
-    def _sampling(
-        self,
-        request: ChatCompletionRequest,
-        prompt_length: int,
-        grammar: str | None,
-        calls: CallableFunctions | None,
-    ) -> Sampling:
-        """Take the request's wishes, else the checkpoint's; the answer fits into the context.
-
-        The template's own stop ends an answer as EOS does, and is ignored where EOS is.
-        """
-        ignore_eos = bool(request.ignore_eos)
-        stop = Stop((), ()) if ignore_eos else self._prompt.stop
-        room = self._engine.max_model_len - prompt_length
-        max_tokens = min(request.token_limit or room, room)
-        return Sampling(
-            max_tokens=max_tokens,
-            temperature=_either(request.temperature, self._temperature),
-            top_p=_either(request.top_p, self._top_p),
-            top_k=max(request.top_k or 0, 0),
-            min_p=request.min_p or 0,
-            n=request.n or 1,
-            presence_penalty=request.presence_penalty or 0,
-            frequency_penalty=request.frequency_penalty or 0,
-            repetition_penalty=request.repetition_penalty or 1,
-            logit_bias=request.logit_bias,
-            seed=request.seed,
-            stop=[*request.stop_strings, *stop.strings],
-            ignore_eos=ignore_eos,
-            stop_token_ids=[*stop.token_ids, *(request.stop_token_ids or ())],
-            min_tokens=min(request.min_tokens or 0, max_tokens),
-            logprobs=request.num_logprobs,
-            grammar=grammar,
-            # They may be what the checkpoint begins a call with.
-            skip_special_tokens=not self._is_native(calls),
-        )
 
 
 def _place(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineImage]:
@@ -242,18 +206,3 @@ def _place(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineI
         EngineImage(key, placeholder.offset, embeds)
         for (key, embeds), placeholder in zip(images, prompt.placeholders, strict=True)
     ]
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await everything; the first error cancels the rest."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _either(wish: float | None, default: float) -> float:
-    return default if wish is None else wish

@@ -58,8 +58,10 @@ class RequestRecord:
         self.image_tokens = image_tokens
 
     def first_token(self, engine_s: float) -> None:
-        """Note the first token, `engine_s` seconds after the engine got the prompt."""
+        """Note a prompt's first token, `engine_s` seconds after the engine got the prompt."""
         self._metrics.observe_stage("first_token", engine_s)
+        if self._first_token_s is not None:
+            return
         self._first_token_s = self._submitted - self._started + engine_s
         self._metrics.waiting.dec()
 

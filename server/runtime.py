@@ -6,6 +6,7 @@ from pathlib import Path
 
 from server.access import Access
 from server.admission import Admission
+from server.errors import NotReady
 from server.lifecycle import Lifecycle
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -28,3 +29,10 @@ class Runtime:
     metrics: Metrics
     pipeline: Pipeline | None = None
     examples: Path | None = None
+
+    @property
+    def loaded(self) -> Pipeline:
+        """The pipeline. Raises `NotReady` while the model loads."""
+        if self.pipeline is None:
+            raise NotReady("The model is loading.")
+        return self.pipeline

@@ -57,7 +57,7 @@ def _choice(index: int, answer: WholeAnswer) -> Choice:
     )
 
 
-async def events(
+def events(
     generation: Generation,
     model: str,
     record: RequestRecord,
@@ -65,7 +65,7 @@ async def events(
     include_usage: bool,
     continuous_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Yield the answers as events of `chat.completion.chunk`, closed by `[DONE]`.
+    """Return the answers as events of `chat.completion.chunk`, closed by `[DONE]`.
 
     Of each answer the role comes first and alone, the finish reason last and alone. With
     `include_usage`, one more chunk without choices holds the usage and every other one
@@ -74,12 +74,24 @@ async def events(
     chunk = _ChunkWriter(
         model, record, include_usage=include_usage, continuous_usage=continuous_usage
     )
+    return closed(_chunks(generation, chunk), record)
+
+
+async def _chunks(generation: Generation, chunk: "_ChunkWriter") -> AsyncIterator[bytes]:
     for index in range(generation.n):
         yield chunk.write(index, {"role": "assistant", "content": ""})
+    async for delta in generation:
+        for event in chunk.events(delta):
+            yield event
+    if chunk.include_usage:
+        yield chunk.write_usage()
+
+
+async def closed(chunks: AsyncIterator[bytes], record: RequestRecord) -> AsyncIterator[bytes]:
+    """Yield events and then `[DONE]`, or what went wrong as the last one."""
     try:
-        async for delta in generation:
-            for event in chunk.events(delta):
-                yield event
+        async for event in chunks:
+            yield event
     except ApiError as error:
         yield error_event(error, record)
         return
@@ -87,8 +99,6 @@ async def events(
         log.exception("a stream broke", id=record.request_id)
         yield error_event(ApiError(UNFORESEEN), record)
         return
-    if include_usage:
-        yield chunk.write_usage()
     record.complete()
     yield DONE
 
@@ -96,7 +106,7 @@ async def events(
 def error_event(error: ApiError, record: RequestRecord) -> bytes:
     """Return an error as the last event of a stream."""
     record.failed(error)
-    return _event(json.dumps(error_body(error)))
+    return event_data(json.dumps(error_body(error)))
 
 
 class _ChunkWriter:
@@ -111,6 +121,7 @@ class _ChunkWriter:
             "created": int(time.time()),
             "model": model,
         }
+        self.include_usage = include_usage
         self._head = json.dumps(head)[:-1]
         self._record = record
         self._continuous_usage = continuous_usage
@@ -129,7 +140,7 @@ class _ChunkWriter:
         return self._write(index, json.dumps(delta), "null", json.dumps(finish_reason))
 
     def write_usage(self) -> bytes:
-        return _event(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
+        return event_data(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
 
     def _write(self, index: int, delta: str, logprobs: str, finish_reason: str = "null") -> bytes:
         choice = (
@@ -137,7 +148,7 @@ class _ChunkWriter:
             f'"finish_reason": {finish_reason}}}'
         )
         tail = f', "usage": {self._usage()}}}' if self._continuous_usage else self._tail
-        return _event(f'{self._head}, "choices": [{choice}]{tail}')
+        return event_data(f'{self._head}, "choices": [{choice}]{tail}')
 
     def _usage(self) -> str:
         return self._record.usage.model_dump_json()
@@ -174,5 +185,6 @@ def _logprobs(tokens: Sequence[ShownToken]) -> dict[str, Any]:
     }
 
 
-def _event(data: str) -> bytes:
+def event_data(data: str) -> bytes:
+    """Return a server-sent event."""
     return f"data: {data}\n\n".encode()

@@ -8,9 +8,10 @@ from fastapi.routing import APIRoute
 
 from server import errors
 from server.metrics import Metrics
-from server.protocol import wire
+from server.protocol import completions as text
+from server.protocol import tokenizing, wire
 from server.protocol.request import HARMLESS, ChatCompletionRequest
-from server.routes import chat, models, ops, page
+from server.routes import chat, completions, models, ops, page, tokenize
 from server.settings import Settings
 
 REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
@@ -44,10 +45,10 @@ def test_metrics() -> None:
 
 
 def test_endpoints() -> None:
-    routes = [*chat.router.routes, *models.router.routes, *ops.router.routes, *page.router.routes]
     expected = {
-        f"{method} {route.path}"
-        for route in routes
+        f"{method} {route.path}".replace("{model_id:path}", "{id}")
+        for module in (chat, completions, models, ops, page, tokenize)
+        for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
     }
@@ -76,3 +77,24 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
 @pytest.mark.parametrize("name", [*ChatCompletionRequest.model_fields, *wire.HARMLESS, *HARMLESS])
 def test_request_fields(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Chat requests"))
+
+
+@pytest.mark.parametrize("name", [*text.CompletionRequest.model_fields, *text.HARMLESS])
+def test_fields_of_text_completions(name: str) -> None:
+    assert re.search(rf"`{name}\b", section("Text completions"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        {
+            *tokenizing.TokenizeTextRequest.model_fields,
+            *tokenizing.TokenizeChatRequest.model_fields,
+            *tokenizing.DetokenizeRequest.model_fields,
+            *tokenizing.TokenizeResponse.model_fields,
+            *tokenizing.CHAT_HARMLESS,
+        }
+    ),
+)
+def test_fields_of_tokenizing(name: str) -> None:
+    assert re.search(rf"`{name}\b", section("Tokenizing"))

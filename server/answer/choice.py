@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from server.answer.delta import Delta, FinishReason
-from server.answer.logprobs import LogprobReader
+from server.answer.logprobs import TokenReader
 from server.answer.tool_calls import PlainReader
 from server.engine.base import Output
 from server.pieces import CallBegins, ToolReader
@@ -13,18 +13,27 @@ class Choice:
     """Turns an answer's outputs into deltas."""
 
     def __init__(
-        self, index: int, tools: ToolReader, logprobs: LogprobReader | None, *, called: bool = False
+        self,
+        index: int,
+        tools: ToolReader,
+        logprobs: TokenReader | None,
+        *,
+        called: bool = False,
+        verbatim: bool = False,
     ) -> None:
-        """With `called` the client named the function itself, so a call ends it as text would."""
+        """With `called` the client named the function itself, so a call ends it as text would.
+
+        With `verbatim` the answer keeps the space that it begins with.
+        """
         self._index = index
         self._tools = tools
         self._logprobs = logprobs
         self._called = called
-        self._begun = False
+        self._begun = verbatim
         self._calls = False
 
     def read(self, output: Output) -> Delta:
-        """Return what the answer gains, without the space that follows `ASSISTANT:`."""
+        """Return what the answer gains; the space that follows `ASSISTANT:` is not part of it."""
         text = output.text
         if not self._begun:
             text = self._without_space(text)

@@ -20,10 +20,13 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class ShownToken:
-    """A token of the shown text, its log probability and the likeliest ones in its place."""
+    """A token of the shown text, its log probability and the likeliest ones in its place.
+
+    A prompt's first token has no log probability.
+    """
 
     token: str
-    logprob: float
+    logprob: float | None
     bytes: bytes
     top: Sequence[Alternative] = ()
 

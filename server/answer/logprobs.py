@@ -1,6 +1,9 @@
-"""Log probabilities of the tokens that are shown, and of no others."""
+"""Log probabilities of an answer's tokens: of those that are shown, or of all."""
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 from server.answer.delta import Alternative, ShownToken
 from server.engine.base import TokenLogprob
@@ -8,6 +11,47 @@ from server.vocabulary import Vocabulary
 
 # JSON has no minus infinity; this is what OpenAI's API says instead.
 LEAST_LOGPROB = -9999.0
+
+
+class TokenReader(Protocol):
+    """Tells of an answer's tokens as they come."""
+
+    @abstractmethod
+    def read(
+        self, tokens: Sequence[TokenLogprob], text: str, *, ended: bool
+    ) -> Iterable[ShownToken]:
+        """Return what can be told by now of the answer, of which `text` is new."""
+
+    @abstractmethod
+    def skip(self, text: str) -> None:
+        """Note text at the answer's begin that is not shown."""
+
+
+class EveryToken:
+    """For text completions: all tokens at once, also those that end an answer.
+
+    The bytes of a token that is never shown are none.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, top: int) -> None:
+        self._vocabulary = vocabulary
+        self._top = top
+
+    def read(
+        self,
+        tokens: Sequence[TokenLogprob],
+        text: str,  # noqa: ARG002 - as above
+        *,
+        ended: bool,  # noqa: ARG002
+    ) -> Iterator[ShownToken]:
+        """Yield the tokens."""
+        for token in tokens:
+            shown = shown_token(self._vocabulary, token, self._top)
+            special = self._vocabulary.is_special(token.token_id)
+            yield replace(shown, bytes=b"") if special else shown
+
+    def skip(self, text: str) -> None:
+        """Do nothing: tokens do not depend on what is shown."""
 
 
 class LogprobReader:
@@ -34,7 +78,7 @@ class LogprobReader:
     ) -> Iterator[ShownToken]:
         """Yield the tokens that begin within the text so far, of which `text` is new."""
         self._waiting += [
-            self._shown_token(token)
+            shown_token(self._vocabulary, token, self._top)
             for token in tokens
             if not self._vocabulary.is_special(token.token_id)
         ]
@@ -51,14 +95,16 @@ class LogprobReader:
             if len(token.bytes) > skipped:
                 yield _cut(token, skipped)
 
-    def _shown_token(self, token: TokenLogprob) -> ShownToken:
-        spelt = self._vocabulary.token_bytes(token.token_id)
-        top = [
-            Alternative(_text(each), _finite(logprob), each)
-            for token_id, logprob in token.top[: self._top]
-            for each in [self._vocabulary.token_bytes(token_id)]
-        ]
-        return ShownToken(_text(spelt), _finite(token.logprob), spelt, top)
+
+def shown_token(vocabulary: Vocabulary, token: TokenLogprob, num_top: int) -> ShownToken:
+    """Return a token with what it spells, and `num_top` of the likeliest ones in its place."""
+    spelt = vocabulary.token_bytes(token.token_id)
+    top = [
+        Alternative(_text(each), _finite(logprob), each)
+        for token_id, logprob in token.top[:num_top]
+        for each in [vocabulary.token_bytes(token_id)]
+    ]
+    return ShownToken(_text(spelt), _finite(token.logprob), spelt, top)
 
 
 def _cut(token: ShownToken, skipped: int) -> ShownToken:

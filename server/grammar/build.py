@@ -1,4 +1,4 @@
-"""The grammar that a chat request asks for by its formats and tools, if any."""
+"""The grammar that a request asks for by its formats and tools, if any."""
 
 import json
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from server.grammar.rules import (
     tool_rules,
 )
 from server.grammar.tighten import any_object
+from server.protocol.answers import AnswerFields
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.request import ChatCompletionRequest
 from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
@@ -77,9 +78,9 @@ def constraint(
 
     Raises `InvalidValue`.
     """
-    answer = _answer(request, max_tokens)
     if calls is None:
-        return None if answer is None else Constraint(_whole(answer), answer.param)
+        return answer_constraint(request, max_tokens)
+    answer = _answer(request, max_tokens)
     for index, tool in enumerate(request.tools or ()):
         check_depth(tool.function.parameters or {}, f"tools[{index}].function.parameters")
     begin = json.dumps(CALL_BEGIN)
@@ -96,6 +97,15 @@ def constraint(
     return Constraint(HEADER + start + rules, "tools")
 
 
+def answer_constraint(request: AnswerFields, max_tokens: int) -> Constraint | None:
+    """Return what an answer without calls has to be, None if it may be anything.
+
+    Raises `InvalidValue`.
+    """
+    answer = _answer(request, max_tokens)
+    return None if answer is None else Constraint(_whole(answer), answer.param)
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """The right side of a rule, or else a whole grammar."""
@@ -109,7 +119,7 @@ def _whole(answer: _Answer) -> str:
     return f"{HEADER}start: {answer.source}\n" if answer.is_rule else answer.source
 
 
-def _answer(request: ChatCompletionRequest, max_tokens: int) -> _Answer | None:
+def _answer(request: AnswerFields, max_tokens: int) -> _Answer | None:
     response_format = request.response_format
     if request.structured_outputs is not None:
         return _structured(request.structured_outputs, max_tokens)

@@ -71,6 +71,11 @@ class Decoded:
     format: str
     frames: int
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of the picture."""
+        return self.image_size[0] * self.image_size[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:

@@ -7,7 +7,7 @@ from typing import Any
 from server.errors import ContextLengthExceeded
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, Stop
-from server.prompt.segments import ImageSlot, Segment
+from server.prompt.segments import ImageSlot, Segment, Words
 from server.prompt.tools import OfferedTools, spelt
 from server.prompt.turns import Conversation
 
@@ -55,11 +55,13 @@ class PromptBuilder:
         image_lengths: Sequence[int],
         tools: OfferedTools | None = None,
         template_options: Mapping[str, Any] | None = None,
+        *,
+        limited: bool = True,
     ) -> Prompt:
         """Tokenise a conversation, with `image_lengths[i]` placeholder tokens for image i.
 
-        `template_options` go to the checkpoint's own template, if that is in use.
-        Raises `InvalidValue` or `ContextLengthExceeded`.
+        `template_options` go to the checkpoint's own template, if that is in use. Unless `limited`
+        the prompt may exceed the context. Raises `InvalidValue` or `ContextLengthExceeded`.
         """
         segments = self._render(conversation, tools, template_options)
         token_ids: list[int] = []
@@ -71,8 +73,27 @@ class PromptBuilder:
                 token_ids += [self._format.image_token_id] * placeholders[-1].length
             else:
                 token_ids += piece
-        self._check_length(len(token_ids))
+        if limited:
+            self.check_length(len(token_ids), "messages")
         return Prompt(token_ids, placeholders)
+
+    @property
+    def image_token_id(self) -> int:
+        """The id that is repeated for each of an image's rows."""
+        return self._format.image_token_id
+
+    def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        """Tokenise somebody's words without a template; `special_tokens` puts the BOS in front."""
+        pieces = self._format.tokenizer.tokenize([Words(text)], bos=special_tokens)
+        return [each for piece in pieces if not isinstance(piece, ImageSlot) for each in piece]
+
+    def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the text of ids, special tokens by their names."""
+        return self._format.tokenizer.decode(token_ids)
+
+    def token_strings(self, token_ids: Sequence[int]) -> list[str]:
+        """Return the vocabulary's own spelling of each id."""
+        return self._format.tokenizer.token_strings(token_ids)
 
     def _render(
         self,
@@ -89,10 +110,11 @@ class PromptBuilder:
         conversation = spelt(conversation, description, template.system)
         return template.render(conversation.system, conversation.turns)
 
-    def _check_length(self, length: int) -> None:
+    def check_length(self, length: int, param: str) -> None:
+        """Raise `ContextLengthExceeded`, naming `param`, for prompts that leave no room."""
         if length >= self._max_model_len:
             raise ContextLengthExceeded(
                 f"The prompt has {length} tokens, image tokens included; the model's context is "
                 f"{self._max_model_len} tokens and must also hold the answer.",
-                "messages",
+                param,
             )

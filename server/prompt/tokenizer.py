@@ -7,7 +7,7 @@ puts a space in front of each stretch that is left (`legacy`), or of the chunk's
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -58,10 +58,15 @@ class PromptTokenizer:
         control = self._controls.get(token)
         return None if control is None else control.token_id
 
-    def tokenize(self, segments: Iterable[Segment]) -> Iterator[list[int] | ImageSlot]:
-        """Yield the ids between images, and the slots of these, in order. One BOS leads."""
+    def tokenize(
+        self, segments: Iterable[Segment], *, bos: bool = True
+    ) -> Iterator[list[int] | ImageSlot]:
+        """Yield the ids between images, and the slots of these, in order. One BOS leads.
+
+        Without `bos` there is one only where the template itself has it.
+        """
         pieces = list(_merged(self._pieces(segments)))
-        if self._bos is not None and (not pieces or pieces[0] != self._bos):
+        if bos and self._bos is not None and (not pieces or pieces[0] != self._bos):
             yield [self._bos.token_id]
         previous: Piece = ImageSlot()  # the prompt's begin begins a chunk, as an image's end does
         for piece, following in pairwise([*pieces, ""]):
@@ -73,6 +78,15 @@ class PromptTokenizer:
                 case text:
                     yield self._encode(_stripped(previous, text, following), previous)
             previous = piece
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of ids, special tokens by their names."""
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=False)
+        return text
+
+    def token_strings(self, token_ids: Sequence[int]) -> list[str]:
+        """Return the vocabulary's own spelling of each id, empty where it has none."""
+        return [self._tokenizer.id_to_token(token_id) or "" for token_id in token_ids]
 
     def _pieces(self, segments: Iterable[Segment]) -> Iterator[Piece]:
         for segment in segments:

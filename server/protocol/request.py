@@ -6,11 +6,10 @@ from typing import Any, Final
 from pydantic import Field
 
 from server.errors import InvalidValue
-from server.protocol.formats import ResponseFormat, StructuredOutputs, TextFormat
+from server.protocol.answers import AnswerFields, check_answer_fields
 from server.protocol.messages import ImageUrl, Message
-from server.protocol.sampling import SamplingFields
 from server.protocol.tools import AllowedTools, NamedTool, Tool, ToolChoice
-from server.protocol.wire import ANY, WireModel, field_path, parse_body
+from server.protocol.wire import ANY, field_path, parse_body
 
 # As `server.protocol.wire.HARMLESS`, for chats alone.
 HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
@@ -33,14 +32,7 @@ class ImageReference:
     low_detail: bool = False
 
 
-class StreamOptions(WireModel):
-    """`stream_options`; other keys are ignored. `continuous_usage_stats` is vLLM's."""
-
-    include_usage: bool | None = None
-    continuous_usage_stats: bool | None = None
-
-
-class ChatCompletionRequest(SamplingFields):
+class ChatCompletionRequest(AnswerFields):
     """A chat completion request as OpenAI's API reference describes it, with vLLM's additions.
 
     https://platform.openai.com/docs/api-reference/chat/create
@@ -50,14 +42,8 @@ class ChatCompletionRequest(SamplingFields):
     messages: list[Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1, description="deprecated by OpenAI, still honoured")
     max_completion_tokens: int | None = Field(None, ge=1)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    response_format: ResponseFormat | None = None
-    structured_outputs: StructuredOutputs | None = Field(
-        None, description="vLLM's: constrains the answer"
-    )
     tools: list[Tool] | None = Field(None, max_length=128)
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -69,23 +55,6 @@ class ChatCompletionRequest(SamplingFields):
     def token_limit(self) -> int | None:
         """Most tokens to generate; the newer field wins."""
         return self.max_completion_tokens or self.max_tokens
-
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream ends with a chunk that holds the usage."""
-        return bool(self.stream_options and self.stream_options.include_usage)
-
-    @property
-    def continuous_usage(self) -> bool:
-        """Whether every chunk of a stream holds the usage so far."""
-        options = self.stream_options
-        return bool(options and options.include_usage and options.continuous_usage_stats)
-
-    @property
-    def wants_text(self) -> bool:
-        """Whether the answer may look like anything."""
-        free = self.response_format is None or isinstance(self.response_format, TextFormat)
-        return free and self.structured_outputs is None
 
     @property
     def num_logprobs(self) -> int | None:
@@ -119,25 +88,10 @@ def parse_request(body: bytes) -> ChatCompletionRequest:
 
 def check_combinations(request: ChatCompletionRequest) -> None:
     """Refuse fields that contradict each other. Raises `InvalidValue`."""
-    if request.stream_options is not None and not request.stream:
-        raise InvalidValue(
-            "'stream_options' is only allowed when 'stream' is true.", "stream_options"
-        )
+    check_answer_fields(request, request.token_limit)
     if request.top_logprobs and not request.logprobs:
         raise InvalidValue("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
-    if request.min_tokens and request.min_tokens > (request.token_limit or request.min_tokens):
-        raise InvalidValue("'min_tokens' must not exceed the token limit.", "min_tokens")
-    _check_formats(request)
     _check_tools(request)
-
-
-def _check_formats(request: ChatCompletionRequest) -> None:
-    if request.structured_outputs is None:
-        return
-    if request.response_format is not None and not isinstance(request.response_format, TextFormat):
-        raise InvalidValue(
-            "'structured_outputs' cannot be combined with 'response_format'.", "structured_outputs"
-        )
 
 
 def _check_tools(request: ChatCompletionRequest) -> None:

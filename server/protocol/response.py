@@ -142,6 +142,13 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
+class Version(BaseModel):
+    """The answer of `GET /version`; `engine` is a package and its version."""
+
+    version: str
+    engine: str
+
+
 class ErrorBody(BaseModel):
     """What went wrong, where, and a stable code for programs."""
 

@@ -45,10 +45,15 @@ def parse_body(kind: type[Body], body: bytes, harmless: dict[str, tuple[Any, ...
         request = kind.model_validate_json(body)
     except ValidationError as error:
         raise first_error(error) from None
+    check_extra(request, harmless)
+    return request
+
+
+def check_extra(request: RequestBody, harmless: dict[str, tuple[Any, ...]]) -> None:
+    """Raise `UnsupportedParameter` where a field unknown to us asks for something."""
     allowed = HARMLESS | harmless
     for name, value in (request.model_extra or {}).items():
         _check_harmless(name, value, allowed)
-    return request
 
 
 def first_error(error: ValidationError) -> InvalidJson | InvalidValue:

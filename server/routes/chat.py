@@ -1,20 +1,18 @@
 """`POST /v1/chat/completions`."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from server.disconnect import unless_disconnected
-from server.errors import NotReady
 from server.generation import Generation
-from server.protocol.request import parse_request
-from server.protocol.response import ChatCompletion, ErrorResponse
+from server.protocol.request import ChatCompletionRequest, parse_request
+from server.protocol.response import ChatCompletion
 from server.record import RequestRecord
-from server.routes.openapi import chat_request_body
+from server.routes.event_stream import EventStream
+from server.routes.openapi import ERRORS, request_body
 from server.runtime import Runtime
 from server.streaming import completion, events
 
@@ -34,36 +32,13 @@ EXAMPLE: Final = {
         }
     ],
 }
-ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
-}
-
-
-class EventStream(StreamingResponse):
-    """A stream of events that gives back what the request held, however it ends."""
-
-    def __init__(
-        self, content: AsyncIterator[bytes], held: AsyncExitStack, headers: dict[str, str]
-    ) -> None:
-        super().__init__(
-            content,
-            media_type="text/event-stream",
-            # Proxies must pass each event on at once.
-            headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
-        )
-        self._held = held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events; Starlette stops when the client leaves."""
-        async with self._held:
-            await super().__call__(scope, receive, send)
 
 
 @router.post(
     "/v1/chat/completions",
     response_model=ChatCompletion,
     responses=ERRORS,
-    openapi_extra=chat_request_body(EXAMPLE),
+    openapi_extra=request_body({"a picture": EXAMPLE}, ChatCompletionRequest),
 )
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may hold images, at once or as server-sent events."""
@@ -76,9 +51,7 @@ async def chat_completions(request: Request) -> Response:
         record.model, record.stream = chat.model, bool(chat.stream)
         record.images = len(chat.images)
         held.enter_context(runtime.admission.acquire())
-        if runtime.pipeline is None:
-            raise NotReady("The model is loading.")
-        generating = runtime.pipeline.generate(chat, record, tenant)
+        generating = runtime.loaded.generate(chat, record, tenant)
         if not chat.stream:
             answer = await unless_disconnected(
                 request.receive, _completion(generating, chat.model, record)

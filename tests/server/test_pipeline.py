@@ -37,12 +37,13 @@ from server.media.image_processor import preprocess
 from server.media.load import MediaLoader
 from server.media.sandbox import Limits
 from server.metrics import Metrics
-from server.pipeline import Pipeline, _all
+from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.protocol.request import ChatCompletionRequest, parse_request
 from server.record import RequestRecord
+from server.together import together
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vision.tower import VisionModel
@@ -745,7 +746,7 @@ async def test_when_the_first_error_comes_out_the_other_images_work_has_ended() 
         raise LookupError
 
     with pytest.raises(LookupError):
-        await _all([slow(), broken()])
+        await together([slow(), broken()])
     assert released.is_set()
 
 

@@ -1,0 +1,192 @@
+"""Text completions as one answer or as events, from an engine that does as it is told."""
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import pytest
+
+from server.answer.choice import Choice
+from server.answer.delta import ShownToken
+from server.answer.echo import Echo
+from server.answer.logprobs import EveryToken
+from server.answer.tool_calls import PlainReader
+from server.batch import Batch
+from server.checkpoint import Checkpoint
+from server.engine.base import Output, TokenLogprob
+from server.errors import EngineUnavailable
+from server.generation import Generation
+from server.metrics import Metrics
+from server.protocol.completions import CompletionRequest
+from server.record import RequestRecord
+from server.text_streaming import text_completion, text_events
+from server.vocabulary import Vocabulary
+from tests.server.samples import sample
+
+RED, END = " red", "</s>"
+
+
+@pytest.fixture(scope="module")
+def vocabulary(checkpoint: Checkpoint) -> Vocabulary:
+    """Return the embedded model's vocabulary."""
+    return Vocabulary(checkpoint.path)
+
+
+@pytest.fixture
+def record(metrics: Metrics) -> RequestRecord:
+    """Return the record of a request."""
+    record = RequestRecord("cmpl-1", metrics)
+    record.submitted(10, 0)
+    return record
+
+
+def wanted(**fields: Any) -> CompletionRequest:
+    """Return a request."""
+    return CompletionRequest(model="m", prompt="a", **fields)
+
+
+def output(
+    text: str, *, last: bool = False, tokens: Sequence[TokenLogprob] = (), index: int = 0
+) -> Output:
+    """Return what an engine hands over."""
+    reason = "stop" if last else None
+    return Output(text, len(tokens) or 1, reason, 0.0, 0, index, logprobs=tokens)  # type: ignore[arg-type]
+
+
+async def played(items: Sequence[Output | Exception]) -> AsyncGenerator[Output, None]:
+    """Hand over outputs; an exception is raised in its place."""
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def batch_of(
+    vocabulary: Vocabulary,
+    record: RequestRecord,
+    *scripts: Sequence[Output | Exception],
+    n: int = 1,
+) -> Batch:
+    """Return the answers to several prompts, with the log probabilities of their tokens."""
+
+    def new_choice(index: int) -> Choice:
+        return Choice(index, PlainReader(), EveryToken(vocabulary, 2), verbatim=True)
+
+    return Batch(
+        [
+            Generation(played(script), record, new_choice, n, first_index=number * n)
+            for number, script in enumerate(scripts)
+        ]
+    )
+
+
+async def streamed(
+    batch: Batch, request: CompletionRequest, record: RequestRecord
+) -> tuple[list[dict[str, Any]], bytes]:
+    """Return the chunks of a stream and its last event."""
+    await batch.await_first()
+    *events, last = [event async for event in text_events(batch, request, record)]
+    return [json.loads(event.removeprefix(b"data: ")) for event in events], last
+
+
+async def test_white_space_is_kept(vocabulary: Vocabulary, record: RequestRecord) -> None:
+    batch = batch_of(vocabulary, record, [output("  \n red "), output("\n", last=True)])
+    answer = await text_completion(batch, wanted(), record)
+    assert answer.choices[0].text == "  \n red \n"
+
+
+async def test_a_token_without_text_is_told_and_takes_no_room(
+    vocabulary: Vocabulary, record: RequestRecord
+) -> None:
+    tokens = [
+        TokenLogprob(421, -0.5, [(421, -0.5), (5, -2.0)]),
+        TokenLogprob(1, -0.25, [(1, -0.25)]),
+    ]
+    batch = batch_of(vocabulary, record, [output(RED, last=True, tokens=tokens)])
+    answer = await text_completion(batch, wanted(logprobs=1), record)
+    told = answer.choices[0].logprobs
+    assert told is not None
+    assert told.tokens == [RED, END]
+    assert told.token_logprobs == [-0.5, -0.25]
+    assert told.top_logprobs == [{RED: -0.5, "!": -2.0}, {END: -0.25}]
+    assert told.text_offset == [0, 4]
+
+
+async def test_a_token_that_is_impossible_is_still_json(
+    vocabulary: Vocabulary, record: RequestRecord
+) -> None:
+    tokens = [TokenLogprob(421, float("-inf"), [(5, -0.1), (421, float("-inf"))])]
+    batch = batch_of(vocabulary, record, [output(RED, last=True, tokens=tokens)])
+    chunks, _ = await streamed(batch, wanted(logprobs=1, stream=True), record)
+    assert chunks[0]["choices"][0]["logprobs"]["token_logprobs"] == [-9999.0]
+
+
+async def test_offsets_go_on_from_chunk_to_chunk_behind_the_echo(
+    vocabulary: Vocabulary, record: RequestRecord
+) -> None:
+    red = [TokenLogprob(421, -0.5, [(421, -0.5)])]
+    batch = batch_of(
+        vocabulary, record, [output(RED, tokens=red), output(RED, last=True, tokens=red)]
+    )
+    batch.echoes = [Echo("ab", [ShownToken("<s>", None, b""), ShownToken(" ab", -1.0, b" ab")], 1)]
+    request = wanted(logprobs=0, echo=True, stream=True)
+    chunks, last = await streamed(batch, request, record)
+    choices = [chunk["choices"][0] for chunk in chunks]
+    assert "".join(choice["text"] for choice in choices) == "ab red red"
+    offsets = [offset for choice in choices for offset in choice["logprobs"]["text_offset"]]
+    assert offsets == [0, 0, 2, 6]
+    assert choices[0]["logprobs"]["top_logprobs"] == [None, {" ab": -1.0}]
+    assert last == b"data: [DONE]\n\n"
+
+
+async def test_each_answer_begins_with_its_own_prompt(
+    vocabulary: Vocabulary, record: RequestRecord
+) -> None:
+    scripts = [
+        [output(f" {number}", last=True, index=each) for each in (0, 1)] for number in (7, 8)
+    ]
+    batch = batch_of(vocabulary, record, *scripts, n=2)
+    batch.echoes = [Echo("a"), Echo("b")]
+    answer = await text_completion(batch, wanted(n=2, echo=True), record)
+    assert [choice.text for choice in answer.choices] == ["a 7", "a 7", "b 8", "b 8"]
+
+
+@pytest.mark.parametrize("error", [EngineUnavailable("gone"), ZeroDivisionError("secret")])
+async def test_an_error_ends_a_stream(
+    vocabulary: Vocabulary, metrics: Metrics, error: Exception
+) -> None:
+    with RequestRecord("cmpl-1", metrics) as record:
+        batch = batch_of(vocabulary, record, [output("a"), error], [output("b", last=True)])
+        _, last = await streamed(batch, wanted(stream=True), record)
+        await batch.aclose()
+    told = json.loads(last.removeprefix(b"data: "))["error"]
+    assert "secret" not in told["message"]
+    code = error.code if isinstance(error, EngineUnavailable) else "internal_error"
+    assert told["code"] == code
+    assert sample(metrics, "requests_total", outcome=code) == 1
+
+
+async def test_an_error_is_raised_where_nothing_was_sent(
+    vocabulary: Vocabulary, record: RequestRecord
+) -> None:
+    batch = batch_of(vocabulary, record, [output("a"), EngineUnavailable("gone")])
+    with pytest.raises(EngineUnavailable):
+        await text_completion(batch, wanted(), record)
+    await batch.aclose()
+
+
+async def test_outputs_that_show_nothing_are_not_sent(
+    vocabulary: Vocabulary, record: RequestRecord
+) -> None:
+    batch = batch_of(vocabulary, record, [output("a"), output(""), output("", last=True)])
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    request = wanted(stream=True, stream_options=options)
+    chunks, _ = await streamed(batch, request, record)
+    assert [[c["finish_reason"] for c in chunk["choices"]] for chunk in chunks] == [
+        [None],
+        ["stop"],
+        [],
+    ]
+    counts = [chunk["usage"]["completion_tokens"] for chunk in chunks]
+    assert counts == sorted(counts)
+    assert counts[-2:] == [3, 3]
