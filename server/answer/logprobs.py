@@ -108,10 +108,17 @@ def shown_token(vocabulary: Vocabulary, token: TokenLogprob, num_top: int) -> Sh
 
 
 def _cut(token: ShownToken, skipped: int) -> ShownToken:
+    """Return a token, and those in its place, without white space that is not shown."""
     if not skipped:
         return token
-    rest = token.bytes[skipped:]
-    return ShownToken(_text(rest), token.logprob, rest, token.top)
+    space, rest = token.bytes[:skipped], token.bytes[skipped:]
+    top = [
+        replace(each, token=_text(each.bytes[skipped:]), bytes=each.bytes[skipped:])
+        if each.bytes.startswith(space)
+        else each
+        for each in token.top
+    ]
+    return ShownToken(_text(rest), token.logprob, rest, top)
 
 
 def _text(spelt: bytes) -> str:

@@ -7,6 +7,13 @@ import pytest
 
 from server.errors import ApiError, InvalidJson, InvalidValue, UnsupportedParameter
 from server.protocol import wire
+from server.protocol.formats import (
+    JsonObjectFormat,
+    JsonSchema,
+    JsonSchemaFormat,
+    StructuredOutputs,
+    TextFormat,
+)
 from server.protocol.request import HARMLESS, ImageReference, field_path, parse_request
 
 SECRET = "hunter2"
@@ -112,10 +119,24 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"top_k": -1}, {"top_k": -1}),
     ({"min_p": 1, "repetition_penalty": 1.1}, {"min_p": 1.0, "repetition_penalty": 1.1}),
     ({"stop_token_ids": [0, 7]}, {"stop_token_ids": [0, 7]}),
-    ({"response_format": {"type": "text"}}, {"wants_text": True}),
-    ({"response_format": {"type": "json_object"}}, {"wants_text": False}),
-    ({"response_format": schema_format({"$defs": {}, "title": "T"})}, {"wants_text": False}),
-    ({"structured_outputs": {"choice": ["a", "b"]}}, {"wants_text": False}),
+    ({"response_format": {"type": "text"}}, {"response_format": TextFormat(type="text")}),
+    (
+        {"response_format": {"type": "json_object"}},
+        {"response_format": JsonObjectFormat(type="json_object")},
+    ),
+    (
+        {"response_format": schema_format({"$defs": {}, "title": "T"})},
+        {
+            "response_format": JsonSchemaFormat(
+                type="json_schema",
+                json_schema=JsonSchema(name="n", schema={"$defs": {}, "title": "T"}),
+            )
+        },
+    ),
+    (
+        {"structured_outputs": {"choice": ["a", "b"]}},
+        {"structured_outputs": StructuredOutputs(choice=["a", "b"])},
+    ),
     ({"chat_template_kwargs": {"a": [1]}}, {"chat_template_kwargs": {"a": [1]}}),
     ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
     ({"tools": [], "tool_choice": "auto"}, {"tools": [], "tool_choice": "auto"}),
