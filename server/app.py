@@ -18,9 +18,9 @@ from server.loading import load_pipeline
 from server.logs import get_logger
 from server.metrics import Metrics
 from server.middleware import BodyLimit, RequestId
-from server.routes import chat, models, ops
+from server.routes import chat, models, ops, responses
 from server.routes.errors import add_error_handlers
-from server.routes.openapi import add_request_schemas
+from server.routes.openapi import add_schemas
 from server.runtime import Runtime
 from server.settings import Settings
 
@@ -67,10 +67,10 @@ def create_app(
 
     app = FastAPI(title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None)
     app.state.runtime = runtime
-    for router in (chat.router, models.router, ops.router):
+    for router in (chat.router, responses.router, models.router, ops.router):
         app.include_router(router)
     add_error_handlers(app)
-    add_request_schemas(app)
+    add_schemas(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     return app

@@ -70,6 +70,11 @@ class Pipeline:
         self._engine = engine
         self._metrics = metrics
 
+    @property
+    def defaults(self) -> tuple[float, float]:
+        """Temperature and top_p of requests that wish none."""
+        return self._temperature, self._top_p
+
     async def generate(
         self, request: ChatCompletionRequest, record: RequestRecord, tenant: str = ""
     ) -> Generation:
