@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, kind_of
 
 # Names of union branches: see `server.protocol.wire.field_path`.
 STRING, PARTS = "#string", "#parts"
@@ -42,7 +42,7 @@ class InputImage(WireModel):
 
 
 def _part_branch(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    kind = kind_of(value)
     return f"#{kind}" if kind in PART_TYPES else None
 
 

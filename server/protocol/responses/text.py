@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from server.protocol.formats import JsonObjectFormat, JsonSchemaObject, TextFormat
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, kind_of
 
 
 class FlatJsonSchema(WireModel):
@@ -19,7 +19,7 @@ class FlatJsonSchema(WireModel):
 
 
 def _branch(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    kind = kind_of(value)
     return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
 
 

@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.tools import ToolMode, ToolName
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, kind_of
 
 
 class FunctionTool(WireModel):
@@ -46,7 +46,7 @@ class AllowedFunctions(WireModel):
 def _branch(value: Any) -> str | None:
     if isinstance(value, str):
         return "#mode" if value in ("none", "auto", "required") else None
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    kind = kind_of(value)
     return f"#{kind}" if kind in ("function", "allowed_tools") else None
 
 
