@@ -1,8 +1,7 @@
 """The API's description, with the requests and events that routes read and write by themselves."""
 
-import json
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -32,11 +31,12 @@ def add_schemas(app: FastAPI) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schemas = generate()["components"]["schemas"]
-            _define(schemas, EVENTS, "serialization")
-            _define(schemas, REQUESTS, "validation")
-        return generate()
+        description = generate()
+        _, schemas = models_json_schema(
+            [(model, "validation") for model in (*REQUESTS, *EVENTS)], ref_template=REF_TEMPLATE
+        )
+        description["components"]["schemas"].update(schemas["$defs"])
+        return description
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -47,22 +47,3 @@ def _json(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REF_TEMPLATE.format(model=model.__name__)}
-
-
-def _define(
-    schemas: dict[str, Any],
-    models: Sequence[type[BaseModel]],
-    mode: Literal["serialization", "validation"],
-) -> None:
-    """Add the models' schemas; where a name is taken by another, `-Input` is appended to it."""
-    _, generated = models_json_schema(
-        [(model, mode) for model in models], ref_template=REF_TEMPLATE
-    )
-    new = generated["$defs"]
-    taken = {name for name in new if schemas.get(name, new[name]) != new[name]}
-    text = json.dumps(new)
-    for name in taken:
-        reference = REF_TEMPLATE.format(model=name)
-        text = text.replace(f'"{reference}"', f'"{reference}-Input"')
-    for name, schema in json.loads(text).items():
-        schemas[f"{name}-Input" if name in taken else name] = schema
