@@ -9,7 +9,8 @@ from fastapi.routing import APIRoute
 from server import errors
 from server.metrics import Metrics
 from server.protocol.request import HARMLESS, ChatCompletionRequest
-from server.routes import chat, models, ops
+from server.protocol.responses import request as responses_request
+from server.routes import chat, models, ops, responses
 from server.settings import Settings
 
 REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
@@ -43,7 +44,8 @@ def test_metrics() -> None:
 
 
 def test_endpoints() -> None:
-    routes = [*chat.router.routes, *models.router.routes, *ops.router.routes]
+    routers = (chat.router, responses.router, models.router, ops.router)
+    routes = [route for router in routers for route in router.routes]
     expected = {
         f"{method} {route.path}"
         for route in routes
@@ -75,3 +77,10 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
 @pytest.mark.parametrize("name", [*ChatCompletionRequest.model_fields, *HARMLESS])
 def test_request_fields(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Chat requests"))
+
+
+@pytest.mark.parametrize(
+    "name", [*responses_request.ResponsesRequest.model_fields, *responses_request.HARMLESS]
+)
+def test_fields_of_responses(name: str) -> None:
+    assert re.search(rf"`{name}\b", section("Responses"))

@@ -40,7 +40,7 @@ STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": event_stream(ResponseStreamEvent)}
 }
 NOTHING_STORED: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorResponse} for status in (401, 404)
+    status: {"model": ErrorResponse} for status in (404, "4XX")
 }
 
 

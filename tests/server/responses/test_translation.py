@@ -1,11 +1,20 @@
 """Requests for responses as chat requests, and the fields that errors name."""
 
+import copy
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from server.errors import ApiError, ImageFetchFailed, InvalidValue, UnsupportedParameter
+from server.errors import (
+    ApiError,
+    ImageFetchFailed,
+    InvalidRequest,
+    InvalidValue,
+    UnsupportedParameter,
+)
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat
 from server.protocol.request import ChatCompletionRequest, parse_request
 from server.protocol.tools import AllowedTools, NamedTool
@@ -303,3 +312,58 @@ def test_of_a_string_there_is_nothing_smaller_to_name() -> None:
 def test_an_error_of_no_field_stays_as_it_is() -> None:
     error = ApiError("The server failed.")
     assert asked("Hi").explain(error) is error
+
+
+# Nothing a client can send may surprise the translation.
+
+RICH: dict[str, Any] = {
+    "model": "m",
+    "input": [message("user", text("What?"), image(detail="low")), CALL, RESULT],
+    "instructions": "Be kind.",
+    "tools": [TOOL],
+    "tool_choice": {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "get_weather"}],
+    },
+    "text": {"format": {**FORMAT, "schema": {"type": "object"}}, "verbosity": "medium"},
+    "include": ["message.output_text.logprobs"],
+    "top_logprobs": 2,
+    "metadata": {"a": "b"},
+    "reasoning": {"effort": "none", "summary": "auto"},
+    "stream": True,
+    "stream_options": {"include_obfuscation": True},
+    "stop": ["a"],
+    "logit_bias": {"3": 1.5},
+}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=4,
+)
+
+
+def places(value: Any) -> list[list[Any]]:
+    """Return the paths to all values within a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, each in inner:
+        found.append([key])
+        if isinstance(each, dict | list):
+            found += [[key, *rest] for rest in places(each)]
+    return found
+
+
+@settings(max_examples=500)
+@given(place=st.sampled_from(places(RICH)), value=VALUES)
+def test_odd_values_are_translated_or_refused(place: list[Any], value: Any) -> None:
+    body = copy.deepcopy(RICH)
+    within = body
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    try:
+        translated = parse_and_translate(json.dumps(body).encode())
+    except InvalidRequest:
+        return
+    assert len(translated.origins) == len(translated.chat.messages)

@@ -278,7 +278,7 @@ async def test_any_text_survives(record: RequestRecord) -> None:
 async def test_an_error_in_mid_stream_fails_the_response(
     error: Exception, message: str, record: RequestRecord, metrics: Metrics
 ) -> None:
-    script = [output("Words."), output(spell_call("f", "{}")[:-1]), error]
+    script: Script = [output("Words."), output(spell_call("f", "{}")[:-1]), error]
     with record:
         events = await Asked(script, record).events()
     last = events[-1]
