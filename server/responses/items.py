@@ -91,12 +91,7 @@ class CallWriter:
 
     def end(self, status: Status) -> Iterator[AnyEvent]:
         """Yield what closes the call."""
-        yield ArgumentsDone(
-            item_id=self._id,
-            output_index=self._index,
-            name=self._call.name,
-            arguments=self._arguments,
-        )
+        yield ArgumentsDone(item_id=self._id, output_index=self._index, arguments=self._arguments)
         item = self.item(status)
         yield ItemEvent(type="response.output_item.done", output_index=self._index, item=item)
 

@@ -183,6 +183,11 @@ def test_parses_what_a_schema_holds_it_to(client: openai.OpenAI) -> None:
     assert response.text.format.type == "json_schema"
 
 
+def test_the_sdks_stream_parses_too(client: openai.OpenAI) -> None:
+    with client.responses.stream(**about_the_picture(DESCRIBE), text_format=Scene) as stream:
+        assert isinstance(stream.get_final_response().output_parsed, Scene)
+
+
 def test_json_objects(http: httpx.Client) -> None:
     request = about_the_picture(
         DESCRIBE, text={"format": {"type": "json_object"}}, max_output_tokens=400
