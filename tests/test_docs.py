@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from server import errors
 from server.metrics import Metrics
+from server.protocol import wire
 from server.protocol.request import HARMLESS, ChatCompletionRequest
 from server.protocol.responses import request as responses_request
 from server.routes import chat, models, ops, responses
@@ -80,7 +81,12 @@ def test_request_fields(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*responses_request.ResponsesRequest.model_fields, *responses_request.HARMLESS]
+    "name",
+    [
+        *responses_request.ResponsesRequest.model_fields,
+        *responses_request.HARMLESS,
+        *wire.HARMLESS,
+    ],
 )
 def test_fields_of_responses(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Responses"))
