@@ -75,7 +75,8 @@ class ItemReference(WireModel):
     @model_validator(mode="after")
     def _nothing_is_kept(self) -> Self:
         raise PydanticCustomError(
-            "item_reference", "This server keeps no items: send the item itself"
+            "item_reference",
+            "This server keeps no items: send the item itself, as clients do with store: false",
         )
 
 
