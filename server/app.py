@@ -19,9 +19,9 @@ from server.loading import load_pipeline
 from server.logs import get_logger
 from server.metrics import Metrics
 from server.middleware import BodyLimit, RequestId
-from server.routes import chat, completions, models, ops, page, tokenize
+from server.routes import chat, completions, models, ops, page, responses, tokenize
 from server.routes.errors import add_error_handlers
-from server.routes.openapi import add_request_schemas
+from server.routes.openapi import add_schemas
 from server.runtime import Runtime
 from server.settings import Settings
 
@@ -73,10 +73,10 @@ def create_app(
         title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
     )
     app.state.runtime = runtime
-    for routes in (chat, completions, tokenize, models, ops, page):
+    for routes in (chat, completions, responses, tokenize, models, ops, page):
         app.include_router(routes.router)
     add_error_handlers(app)
-    add_request_schemas(app)
+    add_schemas(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     return app

@@ -68,7 +68,7 @@ class Pipeline:
         self._model_name = model_name
         self._adapters = adapters
         self._image_limits = image_limits
-        self._defaults = SamplingDefaults(temperature, top_p)
+        self.defaults = SamplingDefaults(temperature, top_p)
         self._images = Images(media, vision, cache, metrics)
         self._prompt = prompt
         self._grammars = grammars
@@ -76,7 +76,7 @@ class Pipeline:
         self._readers = AnswerReaders(vocabulary, tool_parser)
         self._engine = engine
         self._metrics = metrics
-        self._text_answers = TextAnswers(engine, vocabulary, self._defaults)
+        self._text_answers = TextAnswers(engine, vocabulary, self.defaults)
         self.texts = Texts(prompt, vocabulary, metrics)
 
     async def generate(
@@ -104,7 +104,7 @@ class Pipeline:
             _place(images, prompt),
             sampling(
                 request,
-                self._defaults,
+                self.defaults,
                 self._prompt.stop,
                 max_tokens=fitting(
                     request.token_limit, len(prompt.token_ids), self._engine.max_model_len

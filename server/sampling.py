@@ -35,8 +35,8 @@ def sampling(
         stop = Stop((), ())
     return Sampling(
         max_tokens=max_tokens,
-        temperature=_either(request.temperature, defaults.temperature),
-        top_p=_either(request.top_p, defaults.top_p),
+        temperature=either(request.temperature, defaults.temperature),
+        top_p=either(request.top_p, defaults.top_p),
         top_k=max(request.top_k or 0, 0),
         min_p=request.min_p or 0,
         n=request.n or 1,
@@ -56,7 +56,8 @@ def sampling(
     )
 
 
-def _either(wish: float | None, default: float) -> float:
+def either(wish: float | None, default: float) -> float:
+    """Return a wish, or the default where there is none."""
     return default if wish is None else wish
 
 

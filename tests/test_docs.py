@@ -11,7 +11,8 @@ from server.metrics import Metrics
 from server.protocol import completions as text
 from server.protocol import tokenizing, wire
 from server.protocol.request import HARMLESS, ChatCompletionRequest
-from server.routes import chat, completions, models, ops, page, tokenize
+from server.protocol.responses import request as responses_request
+from server.routes import chat, completions, models, ops, page, responses, tokenize
 from server.settings import Settings
 
 REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
@@ -47,7 +48,7 @@ def test_metrics() -> None:
 def test_endpoints() -> None:
     expected = {
         f"{method} {route.path}".replace("{model_id:path}", "{id}")
-        for module in (chat, completions, models, ops, page, tokenize)
+        for module in (chat, completions, models, ops, page, responses, tokenize)
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
@@ -98,3 +99,15 @@ def test_fields_of_text_completions(name: str) -> None:
 )
 def test_fields_of_tokenizing(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Tokenizing"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *responses_request.ResponsesRequest.model_fields,
+        *responses_request.HARMLESS,
+        *wire.HARMLESS,
+    ],
+)
+def test_fields_of_responses(name: str) -> None:
+    assert re.search(rf"`{name}\b", section("Responses"))

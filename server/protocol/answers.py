@@ -18,12 +18,18 @@ class StreamOptions(WireModel):
 class AnswerFields(SamplingFields):
     """How an answer is delivered, and what it must look like."""
 
+    model: str = Field(min_length=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = Field(
         None, description="vLLM's: constrains the answer"
     )
+
+    @property
+    def num_images(self) -> int:
+        """How many images the request holds."""
+        return 0
 
     @property
     def include_usage(self) -> bool:

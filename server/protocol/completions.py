@@ -54,7 +54,6 @@ class CompletionRequest(AnswerFields):
     https://platform.openai.com/docs/api-reference/completions/create
     """
 
-    model: str = Field(min_length=1)
     prompt: Prompt
     max_tokens: int | None = Field(
         None, ge=0, description=f"default: {MAX_TOKENS}; 0 only with 'echo', to score the prompt"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, kind_of
 
 JsonSchemaObject = dict[str, Any]
 
@@ -39,7 +39,7 @@ class JsonSchemaFormat(WireModel):
 
 
 def _branch(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else None
+    kind = kind_of(value)
     return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
 
 

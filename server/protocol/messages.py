@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.tools import ToolCall
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, kind_of
 
 # Names of union branches. The "#" tells them from field names when an error's path is written.
 STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
@@ -42,7 +42,7 @@ class RefusalPart(WireModel):
 
 
 def _part_branch(value: Any) -> str | None:
-    kind = value.get("type") if isinstance(value, dict) else None
+    kind = kind_of(value)
     return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
 
 

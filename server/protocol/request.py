@@ -38,7 +38,6 @@ class ChatCompletionRequest(AnswerFields):
     https://platform.openai.com/docs/api-reference/chat/create
     """
 
-    model: str = Field(min_length=1)
     messages: list[Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1, description="deprecated by OpenAI, still honoured")
     max_completion_tokens: int | None = Field(None, ge=1)
@@ -60,6 +59,11 @@ class ChatCompletionRequest(AnswerFields):
     def num_logprobs(self) -> int | None:
         """Alternatives to report in each token's place; None reports no token either."""
         return self.top_logprobs or 0 if self.logprobs else None
+
+    @property
+    def num_images(self) -> int:
+        """How many images the messages hold."""
+        return len(self.images)
 
     @property
     def images(self) -> list[ImageReference]:

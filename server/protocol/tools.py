@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, kind_of
 
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
@@ -58,7 +58,7 @@ ToolMode = Literal["none", "auto", "required"]
 def _branch(value: Any) -> str | None:
     if isinstance(value, str):
         return "#mode" if value in ("none", "auto", "required") else None
-    kind = value.get("type") if isinstance(value, dict) else None
+    kind = kind_of(value)
     return f"#{kind}" if kind in ("function", "allowed_tools") else None
 
 

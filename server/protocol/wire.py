@@ -36,6 +36,11 @@ class RequestBody(WireModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
+def kind_of(value: Any) -> Any:
+    """Return the `type` of a JSON object, or of a model made of one; None where there is none."""
+    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+
+
 def parse_body(kind: type[Body], body: bytes, harmless: dict[str, tuple[Any, ...]]) -> Body:
     """Parse and check a request body.
 

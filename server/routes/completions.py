@@ -1,19 +1,18 @@
 """`POST /v1/completions`."""
 
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from server.batch import Batch
-from server.disconnect import unless_disconnected
-from server.protocol.completion_response import TextCompletion
+from server.pipeline import Pipeline
+from server.protocol.completion_response import TextCompletion, TextCompletionChunk
 from server.protocol.completions import CompletionRequest, parse_completion_request
 from server.record import RequestRecord
-from server.routes.event_stream import EventStream
-from server.routes.openapi import ERRORS, request_body
-from server.runtime import Runtime
+from server.routes.answering import respond
+from server.routes.openapi import ERRORS, event_stream, request_body
 from server.text_streaming import text_completion, text_events
 
 router = APIRouter()
@@ -33,32 +32,35 @@ EXAMPLES: Final = {
 @router.post(
     "/v1/completions",
     response_model=TextCompletion,
-    responses=ERRORS,
+    responses=ERRORS | event_stream(TextCompletionChunk),
     openapi_extra=request_body(EXAMPLES, CompletionRequest),
 )
 async def completions(request: Request) -> Response:
     """Continue one or more prompts as they are, at once or as server-sent events."""
-    runtime: Runtime = request.app.state.runtime
-    record = RequestRecord(f"cmpl-{request.state.request_id}", runtime.metrics)
-    async with AsyncExitStack() as held:
-        held.enter_context(record)
-        runtime.access.tenant(request.headers.get("authorization"))
-        wanted = parse_completion_request(await request.body())
-        record.model, record.stream = wanted.model, bool(wanted.stream)
-        held.enter_context(runtime.admission.acquire())
-        answering = runtime.loaded.complete(wanted, record)
-        if not wanted.stream:
-            answer = await unless_disconnected(
-                request.receive, _completion(answering, wanted, record)
-            )
-            return Response(answer.model_dump_json(), 200, media_type="application/json")
-        batch = await unless_disconnected(request.receive, answering)
-        held.push_async_callback(batch.aclose)
-        return EventStream(text_events(batch, wanted, record), held.pop_all())
+    return await respond(
+        request, "cmpl-", lambda body: _TextQuestion(parse_completion_request(body))
+    )
 
 
-async def _completion(
-    answering: Awaitable[Batch], wanted: CompletionRequest, record: RequestRecord
-) -> TextCompletion:
-    async with aclosing(await answering) as batch:
-        return await text_completion(batch, wanted, record)
+@dataclass(frozen=True, slots=True)
+class _TextQuestion:
+    wanted: CompletionRequest
+
+    async def ask(self, pipeline: Pipeline, record: RequestRecord, _: str) -> "_TextAnswer":
+        return _TextAnswer(await pipeline.complete(self.wanted, record), self.wanted, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _TextAnswer:
+    batch: Batch
+    wanted: CompletionRequest
+    record: RequestRecord
+
+    async def whole(self) -> TextCompletion:
+        return await text_completion(self.batch, self.wanted, self.record)
+
+    def events(self) -> AsyncIterator[bytes]:
+        return text_events(self.batch, self.wanted, self.record)
+
+    async def aclose(self) -> None:
+        await self.batch.aclose()

@@ -14,13 +14,13 @@ class EventStream(StreamingResponse):
         self,
         content: AsyncIterator[bytes],
         held: AsyncExitStack,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
     ) -> None:
         super().__init__(
             content,
             media_type="text/event-stream",
             # Proxies must pass each event on at once.
-            headers={"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})},
+            headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
         )
         self._held = held
 

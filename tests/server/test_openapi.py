@@ -12,6 +12,7 @@ from server.checkpoint import Checkpoint
 from server.lifecycle import Lifecycle
 from server.protocol.completions import CompletionRequest, parse_completion_request
 from server.protocol.request import ChatCompletionRequest, parse_request
+from server.protocol.responses.request import ResponsesRequest
 from server.protocol.tokenizing import (
     DetokenizeRequest,
     TokenizeChatRequest,
@@ -19,18 +20,21 @@ from server.protocol.tokenizing import (
     parse_detokenize_request,
     parse_tokenize_request,
 )
+from server.responses.translation import parse_and_translate
 from server.routes.openapi import BODIES
 from server.settings import Settings
 
 PARSERS: dict[str, Callable[[bytes], Any]] = {
     "/v1/chat/completions": parse_request,
     "/v1/completions": parse_completion_request,
+    "/v1/responses": parse_and_translate,
     "/tokenize": parse_tokenize_request,
     "/detokenize": parse_detokenize_request,
 }
 KINDS: dict[str, set[str]] = {
     "/v1/chat/completions": {ChatCompletionRequest.__name__},
     "/v1/completions": {CompletionRequest.__name__},
+    "/v1/responses": {ResponsesRequest.__name__},
     "/tokenize": {TokenizeTextRequest.__name__, TokenizeChatRequest.__name__},
     "/detokenize": {DetokenizeRequest.__name__},
 }

@@ -1,0 +1,74 @@
+"""Parts of an input message: text, images, and what an assistant has said."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic_core import PydanticCustomError
+
+from server.protocol.wire import WireModel, kind_of
+
+# Names of union branches: see `server.protocol.wire.field_path`.
+STRING, PARTS = "#string", "#parts"
+PART_TYPES: Final = ("input_text", "output_text", "input_image", "refusal")
+
+
+class InputText(WireModel):
+    """`{"type": "input_text", "text": …}`; the text of an earlier answer is an `output_text`."""
+
+    type: Literal["input_text", "output_text"]
+    text: str
+
+
+class InputRefusal(WireModel):
+    """`{"type": "refusal", "refusal": …}`: what an assistant may have said."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class InputImage(WireModel):
+    """`{"type": "input_image", "image_url": …}`: an http(s) URL or a base64 `data:` URL."""
+
+    type: Literal["input_image"]
+    file_id: None = Field(None, description="this server keeps no files")
+    image_url: str = Field(min_length=1)
+    detail: Literal["auto", "low", "high"] | None = None
+
+    @field_validator("file_id", mode="before")
+    @classmethod
+    def _no_files(cls, value: Any) -> None:
+        if value is not None:
+            raise PydanticCustomError("file_id", "This server keeps no files: send an image_url")
+
+
+def _part_branch(value: Any) -> str | None:
+    kind = kind_of(value)
+    return f"#{kind}" if kind in PART_TYPES else None
+
+
+def content_branch(value: Any) -> str | None:
+    """Tell a string from a list."""
+    return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
+
+
+InputPart = Annotated[
+    Annotated[InputText, Tag("#input_text")]
+    | Annotated[InputText, Tag("#output_text")]
+    | Annotated[InputImage, Tag("#input_image")]
+    | Annotated[InputRefusal, Tag("#refusal")],
+    Discriminator(
+        _part_branch,
+        custom_error_type="content_part",
+        custom_error_message=(
+            "A content part must be an object of type 'input_text', 'input_image' or 'output_text'"
+        ),
+    ),
+]
+InputContent = Annotated[
+    Annotated[str, Tag(STRING)] | Annotated[list[InputPart], Field(min_length=1), Tag(PARTS)],
+    Discriminator(
+        content_branch,
+        custom_error_type="content",
+        custom_error_message="Content must be a string or a list of content parts",
+    ),
+]

@@ -1,0 +1,97 @@
+"""Events of a streamed response, numbered from 0."""
+
+from typing import Literal
+
+from pydantic import BaseModel, RootModel
+
+from server.protocol.response import TokenLogprob
+from server.protocol.responses.answer import OutputItem, OutputText, ResponseObject
+
+
+class Event(BaseModel):
+    """What all events have; the number is set when the event is written."""
+
+    type: str
+    sequence_number: int = 0
+
+
+class ResponseEvent(Event):
+    """The response begins or ends."""
+
+    type: Literal[
+        "response.created",
+        "response.in_progress",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+    ]
+    response: ResponseObject
+
+
+class ItemEvent(Event):
+    """An output item begins, or is whole."""
+
+    type: Literal["response.output_item.added", "response.output_item.done"]
+    output_index: int
+    item: OutputItem
+
+
+class PartEvent(Event):
+    """The text of a message begins, or is whole."""
+
+    type: Literal["response.content_part.added", "response.content_part.done"]
+    item_id: str
+    output_index: int
+    content_index: Literal[0] = 0
+    part: OutputText
+
+
+class TextDelta(Event):
+    """Text to append."""
+
+    type: Literal["response.output_text.delta"] = "response.output_text.delta"
+    item_id: str
+    output_index: int
+    content_index: Literal[0] = 0
+    delta: str
+    logprobs: list[TokenLogprob]
+
+
+class TextDone(Event):
+    """The whole text."""
+
+    type: Literal["response.output_text.done"] = "response.output_text.done"
+    item_id: str
+    output_index: int
+    content_index: Literal[0] = 0
+    text: str
+    logprobs: list[TokenLogprob]
+
+
+class ArgumentsDelta(Event):
+    """JSON text to append to a call's arguments."""
+
+    type: Literal["response.function_call_arguments.delta"] = (
+        "response.function_call_arguments.delta"
+    )
+    item_id: str
+    output_index: int
+    delta: str
+
+
+class ArgumentsDone(Event):
+    """The whole arguments."""
+
+    type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
+    item_id: str
+    output_index: int
+    arguments: str
+
+
+AnyEvent = (
+    ResponseEvent | ItemEvent | PartEvent | TextDelta | TextDone | ArgumentsDelta | ArgumentsDone
+)
+
+
+class ResponseStreamEvent(RootModel[AnyEvent]):
+    """Any event of a stream, told by its `type`."""

@@ -1,0 +1,113 @@
+"""Items of a request's `input`: messages, calls of functions and what these returned."""
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.protocol.responses.content import (
+    PARTS,
+    STRING,
+    InputContent,
+    InputImage,
+    InputText,
+    content_branch,
+)
+from server.protocol.wire import WireModel
+
+ITEM_TYPES: Final = (
+    *("message", "function_call", "function_call_output", "reasoning", "item_reference"),
+)
+
+
+class InputMessage(WireModel):
+    """`{"role": …, "content": …}`, with or without `"type": "message"`."""
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"]
+    content: InputContent
+
+    @model_validator(mode="after")
+    def _role_allows_content(self) -> Self:
+        has_images = not isinstance(self.content, str) and any(
+            isinstance(part, InputImage) for part in self.content
+        )
+        if has_images and self.role != "user":
+            raise PydanticCustomError("image_role", "Only user messages may hold images")
+        return self
+
+
+class InputFunctionCall(WireModel):
+    """A call that the model made in an earlier response; `arguments` is JSON text."""
+
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+
+
+class FunctionCallOutput(WireModel):
+    """What a function returned to the call of that id."""
+
+    type: Literal["function_call_output"]
+    call_id: str
+    output: Annotated[
+        Annotated[str, Tag(STRING)] | Annotated[list[InputText], Field(min_length=1), Tag(PARTS)],
+        Discriminator(
+            content_branch,
+            custom_error_type="output",
+            custom_error_message="The output must be a string or a list of input_text parts",
+        ),
+    ]
+
+
+class InputReasoning(WireModel):
+    """Reasoning of another model, which clients send back; it is left out."""
+
+    type: Literal["reasoning"]
+
+
+class ItemReference(WireModel):
+    """An item by its id: always an error."""
+
+    type: Literal["item_reference"] = "item_reference"
+
+    @model_validator(mode="after")
+    def _nothing_is_kept(self) -> Self:
+        raise PydanticCustomError(
+            "item_reference",
+            "This server keeps no items: send the item itself, as clients do with store: false",
+        )
+
+
+def _item_branch(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    kind = value.get("type")
+    if kind is None:
+        kind = "message" if "role" in value else "item_reference" if "id" in value else None
+    return f"#{kind}" if kind in ITEM_TYPES else None
+
+
+InputItem = Annotated[
+    Annotated[InputMessage, Tag("#message")]
+    | Annotated[InputFunctionCall, Tag("#function_call")]
+    | Annotated[FunctionCallOutput, Tag("#function_call_output")]
+    | Annotated[InputReasoning, Tag("#reasoning")]
+    | Annotated[ItemReference, Tag("#item_reference")],
+    Discriminator(
+        _item_branch,
+        custom_error_type="input_item",
+        custom_error_message=(
+            "An item must be a message, or of type 'function_call' or 'function_call_output'"
+        ),
+    ),
+]
+Input = Annotated[
+    Annotated[str, Tag(STRING)] | Annotated[list[InputItem], Field(min_length=1), Tag(PARTS)],
+    Discriminator(
+        content_branch,
+        custom_error_type="input",
+        custom_error_message="The input must be a string or a list of items",
+    ),
+]

@@ -1,0 +1,104 @@
+"""The body of `POST /v1/responses`, parsed from bytes and checked."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from server.errors import InvalidValue, UnsupportedParameter
+from server.protocol.responses.items import Input
+from server.protocol.responses.text import TextConfig
+from server.protocol.responses.tools import FlatToolChoice, FunctionTool
+from server.protocol.sampling import SamplingFields
+from server.protocol.wire import ANY, WireModel, parse_body
+
+LOGPROBS: Final = "message.output_text.logprobs"
+
+# What only a server that stores responses can honour.
+STATE: Final = ("background", "conversation", "previous_response_id", "prompt")
+# As `server.protocol.wire.HARMLESS`, for responses alone.
+HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
+    **dict.fromkeys(STATE, ANY),  # refused with words of their own
+    "max_tool_calls": (),
+    "store": ANY,
+    "truncation": ("disabled",),
+}
+
+
+class ResponseStreamOptions(WireModel):
+    """`stream_options`: nothing is obfuscated, whatever is wished."""
+
+    include_obfuscation: bool | None = None
+
+
+class ReasoningOptions(WireModel):
+    """`reasoning`: LLaVA models do none."""
+
+    effort: Literal["none"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class ResponsesRequest(SamplingFields):
+    """A request for a response as OpenAI's API reference describes it, with vLLM's additions.
+
+    https://platform.openai.com/docs/api-reference/responses/create
+    """
+
+    model: str = Field(min_length=1)
+    input: Input
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=1)
+    stream: bool | None = None
+    stream_options: ResponseStreamOptions | None = None
+    include: (
+        list[
+            Literal[
+                "message.output_text.logprobs",
+                "message.input_image.image_url",
+                "reasoning.encrypted_content",
+                "file_search_call.results",
+                "web_search_call.results",
+                "web_search_call.action.sources",
+                "computer_call_output.output.image_url",
+                "code_interpreter_call.outputs",
+            ]
+        ]
+        | None
+    ) = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    text: TextConfig | None = None
+    tools: list[FunctionTool] | None = Field(None, max_length=128)
+    tool_choice: FlatToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: ReasoningOptions | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    n: Literal[1] | None = Field(None, description="a request has one response")
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether each token's log probability is to be told."""
+        return LOGPROBS in (self.include or ())
+
+
+def parse_responses_request(body: bytes) -> ResponsesRequest:
+    """Parse and check a request body.
+
+    Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
+    """
+    request = parse_body(ResponsesRequest, body, HARMLESS)
+    for name in STATE:
+        if (request.model_extra or {}).get(name) not in (None, False):
+            raise UnsupportedParameter(
+                f"'{name}' is not supported: this server keeps no state, so send all of the "
+                "conversation as 'input'.",
+                name,
+            )
+    if request.stream_options is not None and not request.stream:
+        raise InvalidValue(
+            "'stream_options' is only allowed when 'stream' is true.", "stream_options"
+        )
+    if request.top_logprobs and not request.wants_logprobs:
+        raise InvalidValue(f"'top_logprobs' needs 'include' to hold '{LOGPROBS}'.", "top_logprobs")
+    return request

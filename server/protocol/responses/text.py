@@ -1,0 +1,42 @@
+"""What the text of a response must look like, in the flat shape of the Responses API."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from server.protocol.formats import JsonObjectFormat, JsonSchemaObject, TextFormat
+from server.protocol.wire import WireModel, kind_of
+
+
+class FlatJsonSchema(WireModel):
+    """A named schema; it holds whether `strict` or not."""
+
+    type: Literal["json_schema"]
+    name: str = Field(min_length=1, max_length=64)
+    description: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
+    schema_: JsonSchemaObject = Field(alias="schema")
+    strict: bool | None = None
+
+
+def _branch(value: Any) -> str | None:
+    kind = kind_of(value)
+    return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
+
+
+OutputFormat = Annotated[
+    Annotated[TextFormat, Tag("#text")]
+    | Annotated[JsonObjectFormat, Tag("#json_object")]
+    | Annotated[FlatJsonSchema, Tag("#json_schema")],
+    Discriminator(
+        _branch,
+        custom_error_type="text_format",
+        custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
+    ),
+]
+
+
+class TextConfig(WireModel):
+    """`text`: the format, and a verbosity that these models know in one degree only."""
+
+    format: OutputFormat | None = None
+    verbosity: Literal["medium"] | None = None

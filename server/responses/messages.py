@@ -1,0 +1,79 @@
+"""From input items to a chat's messages."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from server.protocol.messages import (
+    ContentPart,
+    ImagePart,
+    ImageUrl,
+    Message,
+    RefusalPart,
+    TextPart,
+)
+from server.protocol.responses.content import InputImage, InputPart, InputText
+from server.protocol.responses.items import FunctionCallOutput, InputFunctionCall, InputMessage
+from server.protocol.responses.request import ResponsesRequest
+from server.protocol.tools import CalledFunction, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """A chat's messages, and for each the path of what it comes from."""
+
+    messages: list[Message] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+
+    def add(self, message: Message, origin: str) -> None:
+        """Append a message."""
+        self.messages.append(message)
+        self.origins.append(origin)
+
+    def add_call(self, call: ToolCall, origin: str) -> None:
+        """Append a call to the assistant's message that ends with it, or as a new one."""
+        if self.messages and self.messages[-1].role == "assistant":
+            calls = [*(self.messages[-1].tool_calls or ()), call]
+            self.messages[-1] = self.messages[-1].model_copy(update={"tool_calls": calls})
+        else:
+            self.add(Message(role="assistant", tool_calls=[call]), origin)
+
+
+def chat_messages(request: ResponsesRequest) -> Messages:
+    """Translate the instructions and the input; reasoning is left out."""
+    result = Messages()
+    if request.instructions is not None:
+        result.add(Message(role="system", content=request.instructions), "instructions")
+    if isinstance(request.input, str):
+        result.add(Message(role="user", content=request.input), "input")
+        return result
+    for index, item in enumerate(request.input):
+        origin = f"input[{index}]"
+        if isinstance(item, InputMessage):
+            result.add(Message(role=item.role, content=_content(item.content)), origin)
+        elif isinstance(item, InputFunctionCall):
+            result.add_call(_call(item), origin)
+        elif isinstance(item, FunctionCallOutput):
+            content = _content(item.output)
+            result.add(Message(role="tool", content=content, tool_call_id=item.call_id), origin)
+    return result
+
+
+def _call(item: InputFunctionCall) -> ToolCall:
+    function = CalledFunction(name=item.name, arguments=item.arguments)
+    return ToolCall(id=item.call_id, function=function)
+
+
+def _content(content: str | Sequence[InputPart]) -> str | list[ContentPart]:
+    return content if isinstance(content, str) else list(_parts(content))
+
+
+def _parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
+    """Yield a part for each, so that their places stay the same."""
+    for part in parts:
+        if isinstance(part, InputText):
+            yield TextPart(type="text", text=part.text)
+        elif isinstance(part, InputImage):
+            image_url = ImageUrl(url=part.image_url, detail=part.detail)
+            yield ImagePart(type="image_url", image_url=image_url)
+        else:
+            yield RefusalPart(type="refusal", refusal=part.refusal)

@@ -1,0 +1,72 @@
+"""What guards `/v1/responses`: API keys, the model's loading."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from server.access import Access
+from server.admission import Admission
+from server.lifecycle import Lifecycle
+from server.metrics import Metrics
+from server.middleware import RequestId
+from server.routes import responses
+from server.routes.errors import add_error_handlers
+from server.runtime import Runtime
+from tests.server.samples import sample
+
+KEY = {"authorization": "Bearer key"}
+BODY = {"model": "m", "input": "Hi"}
+
+
+@pytest.fixture
+async def guarded(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+    """Talk to the routes of a server that has a key and still loads."""
+    lifecycle = Lifecycle(1)
+    app = FastAPI()
+    app.state.runtime = Runtime(
+        model_name="m",
+        adapters=(),
+        max_model_len=8,
+        created=0,
+        lifecycle=lifecycle,
+        admission=Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics),
+        access=Access(["key"]),
+        metrics=metrics,
+    )
+    app.include_router(responses.router)
+    add_error_handlers(app)
+    app.add_middleware(RequestId)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", ""),
+        ("GET", "/resp_1"),
+        ("DELETE", "/resp_1"),
+        ("POST", "/resp_1/cancel"),
+        ("GET", "/resp_1/input_items"),
+    ],
+)
+async def test_a_key_is_asked_for(guarded: httpx.AsyncClient, method: str, path: str) -> None:
+    refused = await guarded.request(method, f"/v1/responses{path}", json=BODY)
+    assert refused.status_code == 401
+    assert refused.json()["error"]["code"] == "invalid_api_key"
+    allowed = await guarded.request(method, f"/v1/responses{path}", json=BODY, headers=KEY)
+    assert allowed.status_code == (404 if path else 503)
+
+
+async def test_a_refusal_is_counted_once_by_its_code(
+    guarded: httpx.AsyncClient, metrics: Metrics
+) -> None:
+    response = await guarded.post("/v1/responses", json=BODY, headers=KEY)
+    assert response.headers["retry-after"] == "1"
+    await guarded.post("/v1/responses", json={**BODY, "prompt": "p"}, headers=KEY)
+    assert sample(metrics, "requests_total", outcome="not_ready") == 1
+    assert sample(metrics, "requests_total", outcome="unsupported_parameter") == 1
+    assert sample(metrics, "num_requests_waiting") == 0
