@@ -68,16 +68,17 @@ class Texts:
     def _text_prompt(self, prompt: str | list[int], param: str) -> TextPrompt:
         if isinstance(prompt, str):
             token_ids = self._prompt.tokenize(prompt)
-            hidden = max(len(self._spelt(token_ids)) - len(prompt), 0)
-            made = TextPrompt(token_ids, prompt, hidden)
         else:
-            self._check_vocabulary(prompt, param)
-            self._check_no_image(prompt, param)
-            made = TextPrompt(prompt, self._spelt(prompt))
-        if not made.token_ids:
+            token_ids = prompt
+            self._check_vocabulary(token_ids, param)
+            self._check_no_image(token_ids, param)
+        if not token_ids:
             raise InvalidValue("The prompt has no tokens.", param)
-        self._prompt.check_length(len(made.token_ids), param)
-        return made
+        self._prompt.check_length(len(token_ids), param)
+        spelt = self._spelt(token_ids)
+        if isinstance(prompt, str):
+            return TextPrompt(token_ids, prompt, max(len(spelt) - len(prompt), 0))
+        return TextPrompt(token_ids, spelt)
 
     def _spelt(self, token_ids: Sequence[int]) -> str:
         vocabulary = self._vocabulary
