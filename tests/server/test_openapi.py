@@ -27,7 +27,7 @@ from server.settings import Settings
 PARSERS: dict[str, Callable[[bytes], Any]] = {
     "/v1/chat/completions": parse_request,
     "/v1/completions": parse_completion_request,
-    "/v1/responses": parse_and_translate,
+    "/v1/responses": lambda body: parse_and_translate(body).request,
     "/tokenize": parse_tokenize_request,
     "/detokenize": parse_detokenize_request,
 }
