@@ -1,6 +1,6 @@
 """What `POST /v1/responses` answers: the response object and its output items."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -9,6 +9,9 @@ from server.protocol.responses.text import TextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 
 Status = Literal["in_progress", "completed", "incomplete"]
+
+# OpenAI's document lets these fields be absent, but not null.
+NOT_NULL: Final = Field(exclude_if=lambda value: value is None)
 
 
 class OutputText(BaseModel):
@@ -106,9 +109,9 @@ class ResponseObject(BaseModel):
     output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: None = None
-    prompt_cache_key: str | None
+    prompt_cache_key: Annotated[str | None, NOT_NULL] = None
     reasoning: Reasoning = Reasoning()
-    safety_identifier: str | None
+    safety_identifier: Annotated[str | None, NOT_NULL] = None
     service_tier: Literal["default"] = "default"
     store: Literal[False] = False
     temperature: float
@@ -118,6 +121,6 @@ class ResponseObject(BaseModel):
     top_logprobs: int
     top_p: float
     truncation: Literal["disabled"] = "disabled"
-    usage: ResponseUsage | None = None
-    user: str | None
+    usage: Annotated[ResponseUsage | None, NOT_NULL] = None
+    user: Annotated[str | None, NOT_NULL] = None
     metadata: dict[str, str]
