@@ -17,18 +17,16 @@ CALL_BEGIN: Final = "<tool_call>"
 ARGUMENTS: Final = ', "arguments": '
 CALL_END: Final = "}\n</tool_call>"
 
+# Short, since it is part of each prompt that tools come with.
 DESCRIPTION: Final = """\
-These functions can be called, each described by JSON:
-<tools>
+Functions that can be called:
 {functions}
-</tools>
-Call a function by answering with its name and its arguments in this form, and with nothing else:
+A call is all of an answer, in this form:
 <tool_call>
-{{"name": "…", "arguments": {{…}}}}
-</tool_call>
-{choice}What it returns comes within <tool_response> and </tool_response>."""
-OPTIONAL: Final = "Answer directly where no function is of use.\n"
-ONE_ONLY: Final = "Call one function at a time.\n"
+{{"name": …, "arguments": {{…}}}}
+</tool_call>{choice}"""
+OPTIONAL: Final = "\nWhere none is of use, answer directly."
+ONE_ONLY: Final = "\nMake one call at a time."
 
 
 def call_head(name: str) -> str:
