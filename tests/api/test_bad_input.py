@@ -60,8 +60,13 @@ BAD: dict[str, tuple[Any, int, str, str | None]] = {
         "stream_options",
     ),
     "unknown field": (body(user("Hi"), temprature=1), 400, "unsupported_parameter", "temprature"),
-    "two answers": (body(user("Hi"), n=2), 400, "unsupported_parameter", "n"),
-    "tools": (body(user("Hi"), tools=[{}]), 400, "unsupported_parameter", "tools"),
+    "too many answers": (body(user("Hi"), n=129), 400, "invalid_value", "n"),
+    "a tool of another type": (
+        body(user("Hi"), tools=[{"type": "web_search"}]),
+        400,
+        "invalid_value",
+        "tools[0].type",
+    ),
     "unknown role": (
         body({"role": "robot", "content": "Hi"}),
         400,
@@ -211,7 +216,7 @@ def test_a_chunked_body_is_limited_too(http: httpx.Client) -> None:
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("POST", "/metrics", 405, "method_not_allowed"),
         ("GET", "/v1/nothing", 404, "not_found"),
-        ("POST", "/", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
     ],
 )
 def test_wrong_paths_and_methods(
