@@ -416,7 +416,8 @@ def test_the_api_describes_requests_responses_and_events(http: httpx.Client) -> 
     operation = description["paths"][PATH]["post"]
     wanted = operation["requestBody"]["content"]["application/json"]
     assert wanted["schema"] == {"$ref": "#/components/schemas/ResponsesRequest"}
-    assert wanted["example"]["input"][0]["content"][0]["type"] == "input_image"
+    example = wanted["examples"]["a picture"]["value"]
+    assert example["input"][0]["content"][0]["type"] == "input_image"
     answer = operation["responses"]["200"]["content"]
     assert answer["application/json"]["schema"]["$ref"].endswith("/ResponseObject")
     assert answer["text/event-stream"]["schema"]["$ref"].endswith("/ResponseStreamEvent")
