@@ -20,7 +20,9 @@ from server.protocol.request import ChatCompletionRequest
 from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
 from server.tool_format import CALL_BEGIN, describe
 
-HEADER: Final = "%llguidance {}\n"
+# Without it, text that can only go on in one way would be tokenised to its end at each step, and
+# where it spells a special token that token would be asked for.
+HEADER: Final = '%llguidance {"no_forcing": true}\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ def _structured(wanted: StructuredOutputs, max_tokens: int) -> _Answer:
     if wanted.choice is not None:
         return _Answer(choice_rule(wanted.choice), "structured_outputs.choice")
     if wanted.grammar is not None:
-        return _Answer(wanted.grammar, "structured_outputs.grammar", is_rule=False)
+        is_lark = "::=" not in wanted.grammar and "%llguidance" not in wanted.grammar
+        source = HEADER + wanted.grammar if is_lark else wanted.grammar
+        return _Answer(source, "structured_outputs.grammar", is_rule=False)
     if wanted.json_ is not None:
         return _json(_parsed(wanted.json_), "structured_outputs.json", max_tokens)
     return _json(None, "structured_outputs.json_object", max_tokens)

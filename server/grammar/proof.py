@@ -1,5 +1,6 @@
 """Compiles a grammar as the engine will, in a worker process that may hang or die of it."""
 
+import random
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +14,12 @@ CPU_S: Final = 2
 WALL_S: Final = 10.0
 NICENESS: Final = 5
 STANDARD_STREAMS: Final = 3
+# Tokens of the sentence that is tried: what compiles may still become too complex when it is used.
+TRIED_TOKENS: Final = 32
 # How much of the compiler's own complaint a client gets to see.
 MAX_COMPLAINT: Final = 300
+# What it says where no token can come first.
+NO_BEGINNING: Final = ("NoExtension", "NoExtensionBias")
 
 _tokenizer: LLTokenizer | None = None
 
@@ -26,6 +31,9 @@ class Flaw:
     reason: str
 
 
+TOO_COMPLEX: Final = Flaw("it is too large or too complex")
+
+
 def start_prover(tokenizer: str) -> None:
     """Prepare a worker process; `tokenizer` is the path of the checkpoint's `tokenizer.json`."""
     global _tokenizer  # a worker's only state
@@ -34,7 +42,7 @@ def start_prover(tokenizer: str) -> None:
 
 
 def prove(grammar: str) -> Flaw | None:
-    """Compile a grammar and compute what may begin a sentence of it."""
+    """Compile a grammar and begin a sentence of it."""
     limit_cpu(CPU_S)
     assert _tokenizer is not None  # noqa: S101 - the pool has called start_prover
     try:
@@ -44,11 +52,35 @@ def prove(grammar: str) -> Flaw | None:
     matcher = LLMatcher(_tokenizer, source, log_level=0)
     if not matcher.is_error():
         matcher.compute_bitmask()
-    return Flaw(_complaint(matcher.get_error())) if matcher.is_error() else None
+    if matcher.is_error():
+        return Flaw(_complaint(matcher.get_error()))
+    return None if _can_go_on(matcher) else TOO_COMPLEX
+
+
+def _can_go_on(matcher: LLMatcher) -> bool:
+    """Try a sentence, of tokens drawn alike each time."""
+    draw = random.Random(0)  # noqa: S311 - nobody is to be surprised
+    for _ in range(TRIED_TOKENS):
+        allowed = matcher.compute_bitmask()
+        if matcher.is_stopped():
+            break
+        matcher.consume_token(_draw_token(allowed, draw))
+    return not matcher.is_error()
+
+
+def _draw_token(allowed: bytes, draw: random.Random) -> int:
+    """Return one of the tokens whose bits are set."""
+    first = draw.randrange(len(allowed))
+    places = (*range(first, len(allowed)), *range(first))
+    place = next(place for place in places if allowed[place])
+    bit: int = draw.choice([bit for bit in range(8) if allowed[place] >> bit & 1])
+    return place * 8 + bit
 
 
 def _complaint(error: str) -> str:
     """Return the one line that says what is wrong, without where in our own text that is."""
     line = error.split("\n", 1)[0]
+    if line in NO_BEGINNING:
+        return "nothing satisfies it"
     _, _, reason = line.rpartition("failed to compile JSON schema: ")
     return reason[:MAX_COMPLAINT]

@@ -4,6 +4,7 @@ https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ WHITE_SPACE: Final = {
 }
 NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 ANYTHING: Final = r"/(.|\n)*/"
+# What ends a regular expression within a rule, and escapes, which are left alone.
+UNSAFE: Final = re.compile(r"\\?[/\n\r]|\\.")
+SAFE: Final = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
 
 
 def json_rule(schema: dict[str, Any], max_tokens: int) -> str:
@@ -28,7 +32,7 @@ def json_rule(schema: dict[str, Any], max_tokens: int) -> str:
 
 def regex_rule(pattern: str) -> str:
     """Return the rule of text that a regular expression matches from begin to end."""
-    escaped = pattern.replace("/", r"\/").replace("\n", r"\n").replace("\r", r"\r")
+    escaped = UNSAFE.sub(lambda found: SAFE.get(found[0][-1], found[0]), pattern)
     return f"/{escaped}/"
 
 
