@@ -305,9 +305,7 @@ def _first_token_s(output: RequestOutput, submitted: float) -> float:
     return time.perf_counter() - submitted
 
 
-def _outputs(
-    output: RequestOutput, first_token_s: float, *, has_grammar: bool
-) -> Iterator[Output]:
+def _outputs(output: RequestOutput, first_token_s: float, *, has_grammar: bool) -> Iterator[Output]:
     prompt_logprobs = [
         _token_logprob(token_id, entries) if entries else None
         for token_id, entries in zip(

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from llguidance import LLMatcher, LLTokenizer, grammar_from
@@ -62,7 +63,7 @@ def _can_go_on(matcher: LLMatcher) -> bool:
     draw = random.Random(0)  # noqa: S311 - nobody is to be surprised
     for _ in range(TRIED_TOKENS):
         allowed = matcher.compute_bitmask()
-        if matcher.is_stopped():
+        if matcher.is_stopped() or not any(allowed):
             break
         matcher.consume_token(_draw_token(allowed, draw))
     return not matcher.is_error()
@@ -71,10 +72,9 @@ def _can_go_on(matcher: LLMatcher) -> bool:
 def _draw_token(allowed: bytes, draw: random.Random) -> int:
     """Return one of the tokens whose bits are set."""
     first = draw.randrange(len(allowed))
-    places = (*range(first, len(allowed)), *range(first))
+    places = chain(range(first, len(allowed)), range(first))
     place = next(place for place in places if allowed[place])
-    bit: int = draw.choice([bit for bit in range(8) if allowed[place] >> bit & 1])
-    return place * 8 + bit
+    return place * 8 + draw.choice([bit for bit in range(8) if (allowed[place] >> bit) & 1])
 
 
 def _complaint(error: str) -> str:
