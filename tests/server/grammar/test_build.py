@@ -177,7 +177,7 @@ def test_depth_is_blamed_on_its_field() -> None:
     for _ in range(65):
         deep = {"items": deep}
     tool = {"type": "function", "function": {"name": "h", "parameters": deep}}
-    fields = {
+    fields: dict[str, dict[str, Any]] = {
         "tools[2].function.parameters": {"tools": [*TOOLS, tool]},
         "structured_outputs.json": {"structured_outputs": {"json": deep}},
         "response_format.json_schema.schema": {
