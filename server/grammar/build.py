@@ -23,6 +23,8 @@ from server.tool_format import CALL_BEGIN, describe
 # Without it, text that can only go on in one way would be tokenised to its end at each step, and
 # where it spells a special token that token would be asked for.
 HEADER: Final = '%llguidance {"no_forcing": true}\n'
+# LLaVA's models begin with a space, which is not shown: without it they are thrown off course.
+SPACE: Final = '" "?'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,12 @@ def constraint(
         check_depth(tool.function.parameters or {}, f"tools[{index}].function.parameters")
     begin = json.dumps(CALL_BEGIN)
     if calls.required:
-        start = f"start: {begin} calls\n"
+        start = f"start: {SPACE} {begin} calls\n"
     elif answer is None:
         # The first rule ends where the mark does, so that no text holds it but in front of calls.
         start = f"start: text calls | tail\ntext[suffix={begin}]: {ANYTHING}\ntail: {ANYTHING}\n"
     elif answer.is_rule:
-        start = f"start: {begin} calls | answer\nanswer: {answer.source}\n"
+        start = f"start: {SPACE} ({begin} calls | answer)\nanswer: {answer.source}\n"
     else:
         raise InvalidValue("A grammar cannot be combined with tools.", answer.param)
     rules = tool_rules(calls.functions, max_tokens, parallel=calls.parallel)
@@ -108,7 +110,7 @@ class _Answer:
 
 
 def _whole(answer: _Answer) -> str:
-    return f"{HEADER}start: {answer.source}\n" if answer.is_rule else answer.source
+    return f"{HEADER}start: {SPACE} ({answer.source})\n" if answer.is_rule else answer.source
 
 
 def _answer(request: ChatCompletionRequest, max_tokens: int) -> _Answer | None:
