@@ -19,8 +19,8 @@ STANDARD_STREAMS: Final = 3
 TRIED_TOKENS: Final = 32
 # How much of the compiler's own complaint a client gets to see.
 MAX_COMPLAINT: Final = 300
-# What it says where no token can come first.
-NO_BEGINNING: Final = ("NoExtension", "NoExtensionBias")
+# What it says where no token can come next.
+DEAD_END: Final = ("NoExtension", "NoExtensionBias")
 
 _tokenizer: LLTokenizer | None = None
 
@@ -33,6 +33,7 @@ class Flaw:
 
 
 TOO_COMPLEX: Final = Flaw("it is too large or too complex")
+UNSATISFIABLE: Final = Flaw("nothing satisfies it")
 
 
 def start_prover(tokenizer: str) -> None:
@@ -54,19 +55,19 @@ def prove(grammar: str) -> Flaw | None:
     if not matcher.is_error():
         matcher.compute_bitmask()
     if matcher.is_error():
-        return Flaw(_complaint(matcher.get_error()))
-    return None if _can_go_on(matcher) else TOO_COMPLEX
+        return _flaw(matcher) or Flaw(_complaint(matcher.get_error()))
+    _try_sentence(matcher)
+    return (_flaw(matcher) or TOO_COMPLEX) if matcher.is_error() else None
 
 
-def _can_go_on(matcher: LLMatcher) -> bool:
-    """Try a sentence, of tokens drawn alike each time."""
+def _try_sentence(matcher: LLMatcher) -> None:
+    """Go on with a sentence, of tokens drawn alike each time."""
     draw = random.Random(0)  # noqa: S311 - nobody is to be surprised
     for _ in range(TRIED_TOKENS):
         allowed = matcher.compute_bitmask()
         if matcher.is_stopped() or not any(allowed):
             break
         matcher.consume_token(_draw_token(allowed, draw))
-    return not matcher.is_error()
 
 
 def _draw_token(allowed: bytes, draw: random.Random) -> int:
@@ -77,10 +78,13 @@ def _draw_token(allowed: bytes, draw: random.Random) -> int:
     return place * 8 + draw.choice([bit for bit in range(8) if (allowed[place] >> bit) & 1])
 
 
+def _flaw(matcher: LLMatcher) -> Flaw | None:
+    reason = matcher.get_error().split("\n", 1)[0]
+    return UNSATISFIABLE if reason in DEAD_END else None
+
+
 def _complaint(error: str) -> str:
     """Return the one line that says what is wrong, without where in our own text that is."""
     line = error.split("\n", 1)[0]
-    if line in NO_BEGINNING:
-        return "nothing satisfies it"
     _, _, reason = line.rpartition("failed to compile JSON schema: ")
     return reason[:MAX_COMPLAINT]

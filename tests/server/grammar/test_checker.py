@@ -71,6 +71,7 @@ async def test_accepts(grammars: GrammarChecker) -> None:
         ('%json {"$ref": "http://example.org/"}', "not present"),
         ('%json {"type": "intger"}', "intger"),
         ("b\nb: b", "nothing satisfies it"),
+        ('" "? b\nb: b', "nothing satisfies it"),
     ],
 )
 async def test_refuses(rule: str, reason: str, grammars: GrammarChecker) -> None:
