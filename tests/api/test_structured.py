@@ -8,9 +8,10 @@ import httpx
 import openai
 import pytest
 from jsonschema import Draft202012Validator
+from openai.types.chat import ChatCompletion
 
 from tests.api.asking import QUESTION, choice, refusal, streamed, text
-from tests.api.pictures import image_part, text_part, user
+from tests.api.pictures import body, image_part, text_part, user
 
 MAX_TOKENS = 200
 SHAPE = {
@@ -198,12 +199,7 @@ def test_a_grammar_that_begins_in_vain_is_no_fault_of_the_server(http: httpx.Cli
 
 
 def test_openais_client_parses(client: openai.OpenAI) -> None:
-    completion = client.chat.completions.create(
-        model="llava-tiny",
-        messages=[QUESTION],  # type: ignore[list-item]
-        response_format={
-            "type": "json_schema",
-            "json_schema": {"name": "shape", "schema": SHAPE, "strict": True},
-        },
-    )
+    json_schema = {"name": "shape", "schema": SHAPE, "strict": True}
+    request = body(QUESTION, response_format={"type": "json_schema", "json_schema": json_schema})
+    completion: ChatCompletion = client.chat.completions.create(**request)
     Draft202012Validator(SHAPE).validate(json.loads(completion.choices[0].message.content or ""))

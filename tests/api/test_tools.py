@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from server.tool_format import CALL_BEGIN, spell_call
 from tests.api.asking import QUESTION, Streamed, ask, choice, chunks, refusal, streamed
-from tests.api.pictures import image_part, text_part, user
+from tests.api.pictures import body, image_part, text_part, user
 
 MAX_TOKENS = 250
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -274,14 +274,8 @@ def test_long_lists_of_tools(http: httpx.Client) -> None:
 
 
 def test_openais_client_streams_calls(client: openai.OpenAI) -> None:
-    with client.chat.completions.stream(
-        model="llava-tiny",
-        messages=[QUESTION],  # type: ignore[list-item]
-        tools=TOOLS,  # type: ignore[arg-type]
-        tool_choice="required",
-        parallel_tool_calls=False,
-        max_tokens=MAX_TOKENS,
-    ) as stream:
+    request = body(QUESTION, tools=TOOLS, tool_choice="required", parallel_tool_calls=False)
+    with client.chat.completions.stream(**request, max_tokens=MAX_TOKENS) as stream:
         events = [event for event in stream if event.type == "tool_calls.function.arguments.done"]
         (called,) = stream.get_final_completion().choices[0].message.tool_calls or []
     (event,) = events
