@@ -86,5 +86,7 @@ def _flaw(matcher: LLMatcher) -> Flaw | None:
 def _complaint(error: str) -> str:
     """Return the one line that says what is wrong, without where in our own text that is."""
     line = error.split("\n", 1)[0]
+    if "coerce_one_of" in line:  # an option of the compiler, which clients do not have
+        return "alternatives of 'oneOf' may overlap; use 'anyOf'"
     _, _, reason = line.rpartition("failed to compile JSON schema: ")
-    return reason[:MAX_COMPLAINT]
+    return reason[:MAX_COMPLAINT].rstrip(":")
