@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.api.asking import PATH
+from tests.api.asking import PATH, refusal
 from tests.api.pictures import body, user
 
 STRING = {"type": "string"}
@@ -90,3 +90,16 @@ async def test_explosions_harm_nobody(http_async: httpx.AsyncClient) -> None:
     assert all(answer.endswith("data: [DONE]\n\n") for answer in answers)
     assert '"error"' not in "".join(answers)
     assert (await http_async.get("/ready")).status_code == 200
+
+
+def test_what_becomes_too_complex_later_ends_that_answer_alone(http: httpx.Client) -> None:
+    late = " | ".join(f'"c{number}"' for number in range(5000))
+    wish = {"structured_outputs": {"grammar": f"start: /x{{150}}/ late\nlate: {late}"}}
+    error = refusal(http, user("Hi"), max_tokens=400, **wish)
+    assert (error["code"], error["param"]) == ("invalid_request", None)
+    assert "too complex" in error["message"]
+    request = body(user("Hi"), max_tokens=400, stream=True, **wish)
+    *_, last, rest = http.post(PATH, json=request).text.split("\n\n")
+    assert '"invalid_request"' in last
+    assert rest == ""
+    assert http.get("/ready").status_code == 200
