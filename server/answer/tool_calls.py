@@ -94,6 +94,6 @@ def _overlap(text: str, mark: str) -> int:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

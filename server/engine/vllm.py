@@ -149,6 +149,7 @@ class VllmEngine:
         first_token_s = 0.0
         engine_input = self._engine_input(token_ids, images)
         copies = range(sampling.n if _is_greedy(sampling) else 1)
+        has_grammar = sampling.grammar is not None
         try:
             generating = self._llm.generate(
                 engine_input,
@@ -159,7 +160,7 @@ class VllmEngine:
             async with aclosing(generating) as outputs:
                 async for output in outputs:
                     first_token_s = first_token_s or _first_token_s(output, submitted)
-                    for each in _outputs(output, first_token_s):
+                    for each in _outputs(output, first_token_s, has_grammar=has_grammar):
                         for index in copies:
                             yield replace(each, index=index) if index else each
         except (EngineDeadError, EngineGenerateError):
@@ -316,9 +317,11 @@ def _first_token_s(output: RequestOutput, submitted: float) -> float:
     return time.perf_counter() - submitted
 
 
-def _outputs(output: RequestOutput, first_token_s: float) -> Iterator[Output]:
+def _outputs(output: RequestOutput, first_token_s: float, *, has_grammar: bool) -> Iterator[Output]:
     prompt_logprobs = _prompt_logprobs(output)
     for completion in output.outputs:
+        if completion.finish_reason == "error" and has_grammar:
+            raise InvalidRequest("The answer's grammar became too complex.")
         if completion.finish_reason not in (None, "stop", "length"):
             raise EngineUnavailable("The engine dropped the request.")
         yield Output(

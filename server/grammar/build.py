@@ -21,7 +21,11 @@ from server.protocol.request import ChatCompletionRequest
 from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
 from server.tool_format import CALL_BEGIN, describe
 
-HEADER: Final = "%llguidance {}\n"
+# Without it, text that can only go on in one way would be tokenised to its end at each step, and
+# where it spells a special token that token would be asked for.
+HEADER: Final = '%llguidance {"no_forcing": true}\n'
+# LLaVA's models begin with a space, which is not shown: without it they are thrown off course.
+SPACE: Final = '" "?'
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,12 @@ def constraint(
         check_depth(tool.function.parameters or {}, f"tools[{index}].function.parameters")
     begin = json.dumps(CALL_BEGIN)
     if calls.required:
-        start = f"start: {begin} calls\n"
+        start = f"start: {SPACE} {begin} calls\n"
     elif answer is None:
         # The first rule ends where the mark does, so that no text holds it but in front of calls.
         start = f"start: text calls | tail\ntext[suffix={begin}]: {ANYTHING}\ntail: {ANYTHING}\n"
     elif answer.is_rule:
-        start = f"start: {begin} calls | answer\nanswer: {answer.source}\n"
+        start = f"start: {SPACE} ({begin} calls | answer)\nanswer: {answer.source}\n"
     else:
         raise InvalidValue("A grammar cannot be combined with tools.", answer.param)
     rules = tool_rules(calls.functions, max_tokens, parallel=calls.parallel)
@@ -116,7 +120,7 @@ class _Answer:
 
 
 def _whole(answer: _Answer) -> str:
-    return f"{HEADER}start: {answer.source}\n" if answer.is_rule else answer.source
+    return f"{HEADER}start: {SPACE} ({answer.source})\n" if answer.is_rule else answer.source
 
 
 def _answer(request: AnswerFields, max_tokens: int) -> _Answer | None:
@@ -137,7 +141,9 @@ def _structured(wanted: StructuredOutputs, max_tokens: int) -> _Answer:
     if wanted.choice is not None:
         return _Answer(choice_rule(wanted.choice), "structured_outputs.choice")
     if wanted.grammar is not None:
-        return _Answer(wanted.grammar, "structured_outputs.grammar", is_rule=False)
+        is_lark = "::=" not in wanted.grammar and "%llguidance" not in wanted.grammar
+        source = HEADER + wanted.grammar if is_lark else wanted.grammar
+        return _Answer(source, "structured_outputs.grammar", is_rule=False)
     if wanted.json_ is not None:
         return _json(_parsed(wanted.json_), "structured_outputs.json", max_tokens)
     return _json(None, "structured_outputs.json_object", max_tokens)

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import signal
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from server.grammar.proof import TOO_COMPLEX, WALL_S, Flaw, prove, start_prover
 MAX_CHARACTERS: Final = 500_000
 # Verdicts that are kept: clients send the same few grammars again and again.
 VERDICTS: Final = 1024
+# Of a grammar whose workers are killed from outside.
+TRIES: Final = 3
 
 
 class GrammarChecker:
@@ -48,16 +51,22 @@ class GrammarChecker:
         self._pool.join()
 
     async def _prove(self, grammar: str) -> Flaw | None:
-        try:
-            proving = self._pool.schedule(prove, args=[grammar], timeout=WALL_S)
-            verdict: Flaw | None = await asyncio.shield(asyncio.wrap_future(proving))
-        except (TimeoutError, ProcessExpired):
-            return TOO_COMPLEX
-        except (BrokenProcessPool, RuntimeError):
-            # Killed from outside between two grammars: that says nothing about this one.
-            self._pool = self._new_pool()
-            return await self._prove(grammar)
-        return verdict
+        """Let a worker judge. One that is killed from outside says nothing about the grammar."""
+        for _ in range(TRIES):
+            try:
+                proving = self._pool.schedule(prove, args=[grammar], timeout=WALL_S)
+                verdict: Flaw | None = await asyncio.shield(asyncio.wrap_future(proving))
+            except TimeoutError:
+                return TOO_COMPLEX
+            except ProcessExpired as expired:
+                if expired.exitcode != -signal.SIGKILL:
+                    return TOO_COMPLEX
+            except (BrokenProcessPool, RuntimeError):
+                self._pool.stop()
+                self._pool = self._new_pool()
+            else:
+                return verdict
+        return TOO_COMPLEX
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(

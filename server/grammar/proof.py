@@ -1,7 +1,9 @@
 """Compiles a grammar as the engine will, in a worker process that may hang or die of it."""
 
+import random
 import time
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from llguidance import LLMatcher, LLTokenizer, grammar_from
@@ -16,8 +18,12 @@ WALL_S: Final = 10.0
 COMPILATION_S: Final = 1.0
 NICENESS: Final = 5
 STANDARD_STREAMS: Final = 3
+# Tokens of the sentence that is tried: what compiles may still become too complex when it is used.
+TRIED_TOKENS: Final = 32
 # How much of the compiler's own complaint a client gets to see.
 MAX_COMPLAINT: Final = 300
+# What it says where no token can come next.
+DEAD_END: Final = ("NoExtension", "NoExtensionBias")
 
 _tokenizer: LLTokenizer | None = None
 
@@ -30,6 +36,7 @@ class Flaw:
 
 
 TOO_COMPLEX: Final = Flaw("it is too large or too complex")
+UNSATISFIABLE: Final = Flaw("nothing satisfies it")
 
 
 def start_prover(tokenizer: str) -> None:
@@ -40,7 +47,7 @@ def start_prover(tokenizer: str) -> None:
 
 
 def prove(grammar: str) -> Flaw | None:
-    """Compile a grammar and compute what may begin a sentence of it."""
+    """Compile a grammar and begin a sentence of it."""
     limit_cpu(CPU_S)
     assert _tokenizer is not None  # noqa: S101 - the pool has called start_prover
     try:
@@ -52,12 +59,40 @@ def prove(grammar: str) -> Flaw | None:
     if not matcher.is_error():
         matcher.compute_bitmask()
     if matcher.is_error():
-        return Flaw(_complaint(matcher.get_error()))
-    return TOO_COMPLEX if time.process_time() - begun > COMPILATION_S else None
+        return _flaw(matcher) or Flaw(_complaint(matcher.get_error()))
+    if time.process_time() - begun > COMPILATION_S:
+        return TOO_COMPLEX
+    _try_sentence(matcher)
+    return (_flaw(matcher) or TOO_COMPLEX) if matcher.is_error() else None
+
+
+def _try_sentence(matcher: LLMatcher) -> None:
+    """Go on with a sentence, of tokens drawn alike each time."""
+    draw = random.Random(0)  # noqa: S311 - nobody is to be surprised
+    for _ in range(TRIED_TOKENS):
+        allowed = matcher.compute_bitmask()
+        if matcher.is_stopped() or not any(allowed):
+            break
+        matcher.consume_token(_draw_token(allowed, draw))
+
+
+def _draw_token(allowed: bytes, draw: random.Random) -> int:
+    """Return one of the tokens whose bits are set."""
+    first = draw.randrange(len(allowed))
+    places = chain(range(first, len(allowed)), range(first))
+    place = next(place for place in places if allowed[place])
+    return place * 8 + draw.choice([bit for bit in range(8) if (allowed[place] >> bit) & 1])
+
+
+def _flaw(matcher: LLMatcher) -> Flaw | None:
+    reason = matcher.get_error().split("\n", 1)[0]
+    return UNSATISFIABLE if reason in DEAD_END else None
 
 
 def _complaint(error: str) -> str:
     """Return the one line that says what is wrong, without where in our own text that is."""
     line = error.split("\n", 1)[0]
+    if "coerce_one_of" in line:  # an option of the compiler, which clients do not have
+        return "alternatives of 'oneOf' may overlap; use 'anyOf'"
     _, _, reason = line.rpartition("failed to compile JSON schema: ")
-    return reason[:MAX_COMPLAINT]
+    return reason[:MAX_COMPLAINT].rstrip(":")

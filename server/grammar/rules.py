@@ -4,9 +4,11 @@ https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from server.grammar.alternatives import told_apart
 from server.grammar.tighten import tightened
 from server.protocol.tools import Function
 from server.tool_format import CALL_BEGIN, CALL_END, call_head
@@ -19,16 +21,20 @@ WHITE_SPACE: Final = {
 }
 NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 ANYTHING: Final = r"/(.|\n)*/"
+# What ends a regular expression within a rule, and escapes, which are left alone.
+UNSAFE: Final = re.compile(r"\\?[/\n\r]|\\.")
+SAFE: Final = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
 
 
 def json_rule(schema: dict[str, Any], max_tokens: int) -> str:
     """Return the rule of JSON that satisfies a schema, in answers of at most `max_tokens`."""
-    return "%json " + json.dumps({**tightened(schema, max_tokens), "x-guidance": WHITE_SPACE})
+    narrowed = tightened(told_apart(schema), max_tokens)
+    return "%json " + json.dumps({**narrowed, "x-guidance": WHITE_SPACE})
 
 
 def regex_rule(pattern: str) -> str:
     """Return the rule of text that a regular expression matches from begin to end."""
-    escaped = pattern.replace("/", r"\/").replace("\n", r"\n").replace("\r", r"\r")
+    escaped = UNSAFE.sub(lambda found: SAFE.get(found[0][-1], found[0]), pattern)
     return f"/{escaped}/"
 
 

@@ -183,10 +183,10 @@ def _content(turn: Turn, marks: Marks, as_parts: bool) -> Any:
 def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:
     """Return a call with its arguments parsed, as templates expect it."""
     try:
-        arguments = json.loads(call.function.arguments)
+        arguments = marks.guarded(json.loads(call.function.arguments))
     except (ValueError, RecursionError):
-        arguments = call.function.arguments
-    function = {"name": marks.guarded(call.function.name), "arguments": marks.guarded(arguments)}
+        arguments = marks.guarded(call.function.arguments)
+    function = {"name": marks.guarded(call.function.name), "arguments": arguments}
     return {"id": marks.guarded(call.id), "type": "function", "function": function}
 
 

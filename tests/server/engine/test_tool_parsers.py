@@ -1,0 +1,107 @@
+"""vLLM's own tool parsers, behind the server's readers."""
+
+import json
+import os
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from server.checkpoint import Checkpoint, CheckpointError
+from server.engine.tool_parsers import NativeReader, NativeToolParser
+from server.prompt.chat_template import ChatTemplate
+from server.prompt.templates import conversation_template
+from server.prompt.tool_parser import tool_parser_name
+from server.tool_format import spell_call
+from tests.server.answer.reading import Call, joined
+
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "point", "parameters": {"type": "object", "properties": {"x": {}}}},
+    }
+]
+ARGUMENTS = ['{"x": 1}', '{"x": {"y": ["é", "a b"]}}', '{"x": "a \\"word\\""}']
+TEXTS = [
+    *[spell_call("point", arguments) for arguments in ARGUMENTS],
+    spell_call("point", '{"x": 1}') + "\n" + spell_call("point", '{"x": 2}'),
+    "Well. " + spell_call("point", '{"x": 1}'),
+    "No call at all.",
+    "3 < 4 and <b>",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
+    """Return the embedded model's tokenizer as vLLM has it."""
+    return PreTrainedTokenizerFast(tokenizer_file=str(checkpoint.path / "tokenizer.json"))
+
+
+@pytest.fixture
+def reader(tokenizer: PreTrainedTokenizerFast) -> NativeReader:
+    """Return a reader of one answer."""
+    return NativeToolParser("hermes", tokenizer).reader(TOOLS)
+
+
+def parsed(calls: list[Call]) -> list[tuple[str, object]]:
+    """Parse the arguments of calls: how they are spaced is the parser's affair."""
+    return [(name, json.loads(arguments)) for name, arguments in calls]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_streamed_and_whole_give_the_same(
+    text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeReader
+) -> None:
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    whole_text, whole_calls = joined(reader.read(text, ids, ended=True))
+    streamed = NativeToolParser("hermes", tokenizer).reader(TOOLS)
+    pieces = []
+    shown = ""
+    for count, token_id in enumerate(ids, 1):
+        so_far = tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False).rstrip("\ufffd")
+        delta, shown = so_far[len(shown) :], so_far
+        pieces += list(streamed.read(delta, [token_id], ended=count == len(ids)))
+    text_found, calls_found = joined(pieces)
+    assert parsed(calls_found) == parsed(whole_calls)
+    assert len(whole_calls) == text.count("<tool_call>")
+    assert text_found.strip() == whole_text.strip()
+    if not whole_calls:
+        assert text_found == text
+
+
+def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> None:
+    parser = NativeToolParser("hermes", tokenizer)
+    first, second = parser.reader(TOOLS), parser.reader(TOOLS)
+    text = spell_call("point", "{}")
+    list(first.read("<tool_call>", [5], ended=False))
+    assert joined(second.read(text, [5, 6], ended=True)) == ("", [("point", "{}")])
+
+
+def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(CheckpointError, match=r"'homer' is none of .*hermes"):
+        NativeToolParser("homer", tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("setting", "source", "name"),
+    [
+        ("auto", "<tool_call>{{ tools }}", "hermes"),
+        ("auto", "[TOOL_CALLS]{{ tools }}", "mistral"),
+        ("auto", "<|python_tag|>{{ tools }}", "llama3_json"),
+        ("auto", "<unheard-of>{{ tools }}", None),
+        ("auto", "<tool_call>", None),
+        ("none", "<tool_call>{{ tools }}", None),
+        ("mistral", "<tool_call>{{ tools }}", "mistral"),
+        ("mistral", "", "mistral"),
+    ],
+)
+def test_which_parser_reads_a_template(setting: str, source: str, name: str | None) -> None:
+    source += "{% for m in messages %}{{ m.content }}{% endfor %}"
+    assert tool_parser_name(setting, ChatTemplate(source, {}, "<image>")) == name
+
+
+def test_llavas_templates_have_no_parser_of_their_own() -> None:
+    template = conversation_template("vicuna_v1", image_start_end=False)
+    assert tool_parser_name("auto", template) is None
+    assert tool_parser_name("hermes", template) == "hermes"
