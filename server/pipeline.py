@@ -89,9 +89,9 @@ class Pipeline:
         conversation = self._check(request)
         calls = callable_functions(request)
         # How long the prompt is can only be told when its images are there.
-        max_tokens = request.token_limit or self._engine.max_model_len // 2
+        room = self._vocabulary.room(request.token_limit or self._engine.max_model_len // 2)
         forced = None if self._readers.is_native(calls) else calls
-        grammar = await self._proved(constraint(request, forced, max_tokens), request)
+        grammar = await self._proved(constraint(request, forced, room), request)
         budget = self._image_limits.budget()
         images = await self._images.embed(request.images, tenant, budget)
         record.notes.extend(budget.notes)
@@ -129,7 +129,7 @@ class Pipeline:
         """
         self.check_model(request.model)
         check_token_ids(request, self._vocabulary.size)
-        wanted = answer_constraint(request, max(request.token_limit, 1))
+        wanted = answer_constraint(request, self._vocabulary.room(request.token_limit))
         grammar = await self._proved(wanted, request)
         prompts = await self.texts.prompts(request)
         record.submitted(sum(len(prompt.token_ids) for prompt in prompts), 0)

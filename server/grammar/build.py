@@ -76,15 +76,16 @@ def callable_functions(request: ChatCompletionRequest) -> CallableFunctions | No
 
 
 def constraint(
-    request: ChatCompletionRequest, calls: CallableFunctions | None, max_tokens: int
+    request: ChatCompletionRequest, calls: CallableFunctions | None, room: int
 ) -> Constraint | None:
-    """Return what an answer of at most `max_tokens` has to be, None if it may be anything.
+    """Return what an answer has to be, None if it may be anything.
 
+    `room` is how many characters it may have, about.
     Raises `InvalidValue`.
     """
     if calls is None:
-        return answer_constraint(request, max_tokens)
-    answer = _answer(request, max_tokens)
+        return answer_constraint(request, room)
+    answer = _answer(request, room)
     for index, tool in enumerate(request.tools or ()):
         check_depth(tool.function.parameters or {}, f"tools[{index}].function.parameters")
     begin = json.dumps(CALL_BEGIN)
@@ -97,16 +98,16 @@ def constraint(
         start = f"start: {SPACE} ({begin} calls | answer)\nanswer: {answer.source}\n"
     else:
         raise InvalidValue("A grammar cannot be combined with tools.", answer.param)
-    rules = tool_rules(calls.functions, max_tokens, parallel=calls.parallel)
+    rules = tool_rules(calls.functions, room, parallel=calls.parallel)
     return Constraint(HEADER + start + rules, "tools")
 
 
-def answer_constraint(request: AnswerFields, max_tokens: int) -> Constraint | None:
+def answer_constraint(request: AnswerFields, room: int) -> Constraint | None:
     """Return what an answer without calls has to be, None if it may be anything.
 
     Raises `InvalidValue`.
     """
-    answer = _answer(request, max_tokens)
+    answer = _answer(request, room)
     return None if answer is None else Constraint(_whole(answer), answer.param)
 
 
@@ -123,19 +124,19 @@ def _whole(answer: _Answer) -> str:
     return f"{HEADER}start: {SPACE} ({answer.source})\n" if answer.is_rule else answer.source
 
 
-def _answer(request: AnswerFields, max_tokens: int) -> _Answer | None:
+def _answer(request: AnswerFields, room: int) -> _Answer | None:
     response_format = request.response_format
     if request.structured_outputs is not None:
-        return _structured(request.structured_outputs, max_tokens)
+        return _structured(request.structured_outputs, room)
     if isinstance(response_format, JsonObjectFormat):
-        return _json(None, "response_format", max_tokens)
+        return _json(None, "response_format", room)
     if isinstance(response_format, JsonSchemaFormat):
         schema = response_format.json_schema.schema_
-        return _json(schema, "response_format.json_schema.schema", max_tokens)
+        return _json(schema, "response_format.json_schema.schema", room)
     return None
 
 
-def _structured(wanted: StructuredOutputs, max_tokens: int) -> _Answer:
+def _structured(wanted: StructuredOutputs, room: int) -> _Answer:
     if wanted.regex is not None:
         return _Answer(regex_rule(wanted.regex), "structured_outputs.regex")
     if wanted.choice is not None:
@@ -145,16 +146,16 @@ def _structured(wanted: StructuredOutputs, max_tokens: int) -> _Answer:
         source = HEADER + wanted.grammar if is_lark else wanted.grammar
         return _Answer(source, "structured_outputs.grammar", is_rule=False)
     if wanted.json_ is not None:
-        return _json(_parsed(wanted.json_), "structured_outputs.json", max_tokens)
-    return _json(None, "structured_outputs.json_object", max_tokens)
+        return _json(_parsed(wanted.json_), "structured_outputs.json", room)
+    return _json(None, "structured_outputs.json_object", room)
 
 
-def _json(schema: dict[str, Any] | None, param: str, max_tokens: int) -> _Answer:
+def _json(schema: dict[str, Any] | None, param: str, room: int) -> _Answer:
     """Return the rule of a schema, or of any object."""
     if schema is None:
-        schema = any_object(max_tokens)
+        schema = any_object(room)
     check_depth(schema, param)
-    return _Answer(json_rule(schema, max_tokens), param)
+    return _Answer(json_rule(schema, room), param)
 
 
 def _parsed(schema: dict[str, Any] | str) -> dict[str, Any]:

@@ -26,9 +26,9 @@ UNSAFE: Final = re.compile(r"\\?[/\n\r]|\\.")
 SAFE: Final = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
 
 
-def json_rule(schema: dict[str, Any], max_tokens: int) -> str:
-    """Return the rule of JSON that satisfies a schema, in answers of at most `max_tokens`."""
-    narrowed = tightened(told_apart(schema), max_tokens)
+def json_rule(schema: dict[str, Any], room: int) -> str:
+    """Return the rule of JSON that satisfies a schema, for answers of so many characters, about."""
+    narrowed = tightened(told_apart(schema), room)
     return "%json " + json.dumps({**narrowed, "x-guidance": WHITE_SPACE})
 
 
@@ -43,15 +43,16 @@ def choice_rule(choices: Sequence[str]) -> str:
     return " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)
 
 
-def tool_rules(functions: Sequence[Function], max_tokens: int, *, parallel: bool) -> str:
+def tool_rules(functions: Sequence[Function], room: int, *, parallel: bool) -> str:
     """Return the rules `calls`, without the first `CALL_BEGIN`, and `call`."""
     calls = "call"
     if parallel:
         calls += f" ({json.dumps(CALL_BEGIN)} call)*"
-    alternatives = "\n    | ".join(_call(function, max_tokens) for function in functions)
+    alternatives = "\n    | ".join(_call(function, room) for function in functions)
     return f"calls: {calls}\ncall: {alternatives}\n"
 
 
-def _call(function: Function, max_tokens: int) -> str:
+def _call(function: Function, room: int) -> str:
     head, end = json.dumps(call_head(function.name)), json.dumps(CALL_END)
-    return f"{head} ({json_rule(function.parameters or NO_PARAMETERS, max_tokens)}) {end}"
+    room -= len(CALL_BEGIN) + len(head) + len(end)
+    return f"{head} ({json_rule(function.parameters or NO_PARAMETERS, room)}) {end}"

@@ -1,12 +1,14 @@
 """Schemas made narrower, so that also a weak model comes to an end within its tokens.
 
 Whatever fits the narrower schema fits the original one. Objects that list their properties get no
-others, strings without a limit get one that the token limit leaves room for, and integers stay
-within what every reader of JSON can hold.
+others, strings and arrays without a limit get one that the token limit leaves room for, and
+integers stay within what every reader of JSON can hold. `room` is in characters.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
+
+from server.grammar.width import AROUND_ITEM, width
 
 # Where one of them stands, whether an object may be closed cannot be told from the object alone.
 COMBINING: Final = frozenset(
@@ -23,69 +25,99 @@ INTEGER_LIMITS: Final = (
 
 # RFC 8259: what lies beyond is not read alike everywhere.
 MAX_INTEGER: Final = 2**53 - 1
-# Characters that a token spells at least, on average, in text.
-CHARACTERS_PER_TOKEN: Final = 2
 MIN_CHARACTERS: Final = 16
+# More take the engine long to prepare for.
+MAX_ITEMS: Final = 1024
+# Of an object or array of which nothing is known.
+MIN_ITEMS: Final = 8
 MAX_KEY_CHARACTERS: Final = 64
 
 
-def tightened(schema: dict[str, Any], max_tokens: int) -> dict[str, Any]:
-    """Return the schema narrowed for answers of at most `max_tokens`.
+def tightened(schema: dict[str, Any], room: int) -> dict[str, Any]:
+    """Return the schema narrowed for answers that have so much room.
 
     With `allOf`, parts that were narrowed each for itself might exclude each other.
     """
     if any("allOf" in each for each in _subschemas(schema)):
         return schema
-    strings = sum(_is_endless_string(each) for each in _subschemas(schema))
-    return _tightened(schema, _max_characters(max_tokens, strings))
+    endless = sum(
+        _is_endless_string(each) or _is_endless_array(each) for each in _subschemas(schema)
+    )
+    left = max(room - width(schema, schema), room // 4)
+    return _Narrowing(schema, _share(left, endless)).tightened(schema)
 
 
-def any_object(max_tokens: int) -> dict[str, Any]:
-    """Return the schema of all objects whose strings the tokens leave room for."""
+def any_object(room: int) -> dict[str, Any]:
+    """Return the schema of all objects that the room is large enough for, about."""
+    share = _share(room, 2)
+    items = max(MIN_ITEMS, share // MIN_CHARACTERS)
     value = [
-        {"type": "string", "maxLength": _max_characters(max_tokens, 2)},
+        {"type": "string", "maxLength": share},
         {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         {"type": ["number", "boolean", "null"]},
-        {"type": "array", "items": {"$ref": "#/$defs/value"}},
+        {"type": "array", "items": {"$ref": "#/$defs/value"}, "maxItems": items},
         {"$ref": "#/$defs/object"},
     ]
     key = f"^.{{1,{MAX_KEY_CHARACTERS}}}$"
-    entries = {"patternProperties": {key: {"$ref": "#/$defs/value"}}, "additionalProperties": False}
+    entries = {
+        "patternProperties": {key: {"$ref": "#/$defs/value"}},
+        "additionalProperties": False,
+        "maxProperties": items,
+    }
     return {
         "$ref": "#/$defs/object",
         "$defs": {"value": {"anyOf": value}, "object": {"type": "object", **entries}},
     }
 
 
-def _max_characters(max_tokens: int, strings: int) -> int:
-    """Share the tokens between the strings; in few steps, since each makes a grammar of its own."""
-    share = CHARACTERS_PER_TOKEN * max_tokens // max(strings, 1)
+def _share(room: int, endless: int) -> int:
+    """Share the room between all that has no end; in few steps: each makes another grammar."""
+    share = room // max(endless, 1)
     return max(MIN_CHARACTERS, 1 << max(share.bit_length() - 1, 0))
 
 
-def _tightened(schema: dict[str, Any], max_characters: int) -> dict[str, Any]:
-    result = {key: _tightened_value(key, value, max_characters) for key, value in schema.items()}
-    if _is_open_object(schema):
-        result["additionalProperties"] = False
-    if _is_endless_string(schema):
-        shortest = schema.get("minLength", 0)
-        result["maxLength"] = max(max_characters, shortest if isinstance(shortest, int) else 0)
-    if schema.get("type") == "integer" and not any(key in schema for key in INTEGER_LIMITS):
-        result |= {"minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
-    return result
+class _Narrowing:
+    """Narrows the parts of one schema; each that has no end gets `share` characters."""
+
+    def __init__(self, root: dict[str, Any], share: int) -> None:
+        self._root = root
+        self._share = share
+
+    def tightened(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return a part, narrowed."""
+        result = {key: self._value(key, value) for key, value in schema.items()}
+        if _is_open_object(schema):
+            result["additionalProperties"] = False
+        if _is_endless_string(schema):
+            result["maxLength"] = max(self._share, _at_least(schema, "minLength"))
+        if _is_endless_array(schema):
+            result["maxItems"] = max(self._num_items(schema), _at_least(schema, "minItems"))
+        if schema.get("type") == "integer" and not any(key in schema for key in INTEGER_LIMITS):
+            result |= {"minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
+        return result
+
+    def _num_items(self, schema: dict[str, Any]) -> int:
+        item = width(schema.get("items"), self._root) + AROUND_ITEM
+        prefix = schema.get("prefixItems")
+        given = len(prefix) if isinstance(prefix, list) else 0
+        return given + min(max(1, self._share // item), MAX_ITEMS)
+
+    def _value(self, key: str, value: Any) -> Any:
+        if key in SUBSCHEMAS:
+            return self._part(value)
+        if key in LISTS_OF_SUBSCHEMAS and isinstance(value, list):
+            return [self._part(each) for each in value]
+        if key in MAPS_OF_SUBSCHEMAS and isinstance(value, dict):
+            return {name: self._part(each) for name, each in value.items()}
+        return value
+
+    def _part(self, value: Any) -> Any:
+        return self.tightened(value) if isinstance(value, dict) else value
 
 
-def _tightened_value(key: str, value: Any, max_characters: int) -> Any:
-    def tighten(each: Any) -> Any:
-        return _tightened(each, max_characters) if isinstance(each, dict) else each
-
-    if key in SUBSCHEMAS:
-        return tighten(value)
-    if key in LISTS_OF_SUBSCHEMAS and isinstance(value, list):
-        return [tighten(each) for each in value]
-    if key in MAPS_OF_SUBSCHEMAS and isinstance(value, dict):
-        return {name: tighten(each) for name, each in value.items()}
-    return value
+def _at_least(schema: dict[str, Any], key: str) -> int:
+    shortest = schema.get(key, 0)
+    return shortest if isinstance(shortest, int) else 0
 
 
 def _subschemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -112,6 +144,13 @@ def _is_open_object(schema: dict[str, Any]) -> bool:
     required = schema.get("required", [])
     listed = isinstance(required, list) and all(name in properties for name in required)
     return listed and "minProperties" not in schema and not COMBINING & schema.keys()
+
+
+def _is_endless_array(schema: dict[str, Any]) -> bool:
+    if schema.get("type") != "array" or COMBINING & schema.keys():
+        return False
+    bounded = "maxItems" in schema or "enum" in schema or "const" in schema
+    return not bounded and isinstance(schema.get("items", {}), dict)
 
 
 def _is_endless_string(schema: dict[str, Any]) -> bool:

@@ -56,6 +56,7 @@ OMITTED: Final = {"Response": {"access_programs"}}
 
 # What this server says beyond OpenAI's document, by class. OpenAI's API says `store`, too.
 ADDITIONS: Final[dict[str, set[str]]] = {
+    "InputTokensDetails": {"image_tokens"},
     "Model": {"max_model_len", "parent", "permission", "root"},
     "Response": {"store"},
     "SyncPage[Model]": {"object"},

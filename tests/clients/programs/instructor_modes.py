@@ -6,7 +6,7 @@ from typing import Any
 
 import instructor
 import openai
-from instructor.core import InstructorRetryException
+from instructor.core import IncompleteOutputException, InstructorRetryException
 
 from tests.clients.programs.harness import (
     ASKED,
@@ -86,7 +86,7 @@ def json_object() -> Any:
     asked = client(instructor.Mode.JSON)
     asked.on("completion:response", raw.append)
     messages = [{"role": "system", "content": ASKED["system"]}, *REQUEST]
-    with suppress(InstructorRetryException):
+    with suppress(IncompleteOutputException, InstructorRetryException):
         asked.create(response_model=Shape, messages=messages, **WISHES)
     return told(raw[0])
 

@@ -16,7 +16,7 @@ from tests.server.answer.reading import fed, joined
 from tests.server.grammar.schemas import Schemas
 from tests.server.grammar.sentences import matcher, sentence
 
-MAX_TOKENS = 100
+ROOM = 200
 FORMATS = FormatChecker(["date", "ipv4", "uuid", "email"])
 
 
@@ -37,7 +37,7 @@ def test_schemas_hold() -> None:
     count: Counter[str] = Counter()
     for _ in range(150):
         schema = schemas.schema()
-        grammar = f"{HEADER}start: {json_rule(schema, MAX_TOKENS)}\n"
+        grammar = f"{HEADER}start: {json_rule(schema, ROOM)}\n"
         if matcher(grammar).is_error():
             count["refused"] += 1
             continue
@@ -61,7 +61,7 @@ def test_calls_are_read_back() -> None:
     for _ in range(60):
         schemas_of = {name: schemas.parameters() for name in ("f", "get-it.now")}
         functions = [Function(name=name, parameters=s) for name, s in schemas_of.items()]
-        rules = tool_rules(functions, MAX_TOKENS, parallel=True)
+        rules = tool_rules(functions, ROOM, parallel=True)
         grammar = f"{HEADER}start: {json.dumps(CALL_BEGIN)} calls\n{rules}"
         if matcher(grammar).is_error():
             continue

@@ -12,7 +12,7 @@ from server.protocol.tools import Function
 from server.tool_format import CALL_BEGIN, spell_call
 from tests.server.grammar.sentences import accepts
 
-MAX_TOKENS = 100
+ROOM = 200
 
 
 def admits(rule: str, text: str) -> bool:
@@ -87,7 +87,7 @@ JSON: list[tuple[dict[str, Any], str, bool]] = [
 
 @pytest.mark.parametrize(("schema", "text", "fits"), JSON)
 def test_json(schema: dict[str, Any], text: str, fits: bool) -> None:
-    assert admits(json_rule(schema, MAX_TOKENS), text) == fits
+    assert admits(json_rule(schema, ROOM), text) == fits
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_json(schema: dict[str, Any], text: str, fits: bool) -> None:
     ],
 )
 def test_any_object(text: str, fits: bool) -> None:
-    assert admits(json_rule(any_object(MAX_TOKENS), MAX_TOKENS), text) == fits
+    assert admits(json_rule(any_object(ROOM), ROOM), text) == fits
 
 
 POINT = Function(
@@ -115,7 +115,7 @@ NOTHING = Function(name="do.nothing-1")
 
 def called(*calls: tuple[str, str], parallel: bool = True) -> bool:
     """Tell whether calls are what the rules of two functions stand for."""
-    rules = tool_rules([POINT, NOTHING], MAX_TOKENS, parallel=parallel)
+    rules = tool_rules([POINT, NOTHING], ROOM, parallel=parallel)
     text = "".join(spell_call(name, arguments) for name, arguments in calls)
     return accepts(f"{HEADER}start: {json.dumps(CALL_BEGIN)} calls\n{rules}", text)
 

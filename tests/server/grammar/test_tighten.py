@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from server.grammar.tighten import MAX_INTEGER, tightened
+from server.grammar.tighten import MAX_INTEGER, any_object, tightened
+
+ROOM = 200
 
 BOUNDS = {"minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
 STRING = {"type": "string"}
@@ -18,7 +20,16 @@ NARROWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (STRING, {**STRING, "maxLength": 128}),
     ({"type": ["string", "null"]}, {"type": ["string", "null"], "maxLength": 128}),
     ({**STRING, "minLength": 500}, {**STRING, "minLength": 500, "maxLength": 500}),
-    ({"type": "array", "items": OPEN}, {"type": "array", "items": CLOSED}),
+    (
+        {"type": "array", "items": OPEN, "maxItems": 3},
+        {"type": "array", "items": CLOSED, "maxItems": 3},
+    ),
+    ({"type": "array", "items": OPEN}, {"type": "array", "items": CLOSED, "maxItems": 8}),
+    ({"type": "array", "minItems": 99}, {"type": "array", "minItems": 99, "maxItems": 99}),
+    (
+        {"type": "array", "prefixItems": [{"type": "null"}]},
+        {"type": "array", "prefixItems": [{"type": "null"}], "maxItems": 65},
+    ),
     ({"prefixItems": [OPEN]}, {"prefixItems": [CLOSED]}),
     ({"anyOf": [OPEN, STRING]}, {"anyOf": [CLOSED, {**STRING, "maxLength": 128}]}),
     ({"$ref": "#/$defs/A", "$defs": {"A": OPEN}}, {"$ref": "#/$defs/A", "$defs": {"A": CLOSED}}),
@@ -41,6 +52,9 @@ LEFT_ALONE: list[dict[str, Any]] = [
     {"type": "string", "pattern": "^a*$"},
     {"type": "string", "format": "email"},
     {"type": "string", "enum": ["a"]},
+    {"type": "array", "items": False, "prefixItems": [{"type": "null"}]},
+    {"type": "array", "enum": [[1] * 99]},
+    {"type": "array", "$ref": "#/$defs/A"},
     # Names of properties are no keywords, and values are no schemas.
     {"properties": {"type": {"const": "string"}}, "additionalProperties": False},
     {"const": {"type": "string"}},
@@ -52,20 +66,33 @@ LEFT_ALONE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(("schema", "narrower"), NARROWED)
 def test_narrowed(schema: dict[str, Any], narrower: dict[str, Any]) -> None:
-    assert tightened(schema, 100) == narrower
-    assert tightened(narrower, 100) == narrower
+    assert tightened(schema, ROOM) == narrower
+    assert tightened(narrower, ROOM) == narrower
 
 
 @pytest.mark.parametrize("schema", LEFT_ALONE)
 def test_left_alone(schema: dict[str, Any]) -> None:
-    assert tightened(schema, 100) == schema
+    assert tightened(schema, ROOM) == schema
 
 
 @pytest.mark.parametrize(
-    ("max_tokens", "strings", "characters"),
-    [(1, 1, 16), (100, 1, 128), (127, 1, 128), (128, 1, 256), (128, 2, 128), (10, 50, 16)],
+    ("room", "strings", "characters"),
+    [(1, 1, 16), (139, 1, 64), (138, 1, 64), (160, 1, 128), (160, 2, 64), (10, 50, 16)],
 )
-def test_strings_share_the_tokens(max_tokens: int, strings: int, characters: int) -> None:
+def test_strings_share_the_room(room: int, strings: int, characters: int) -> None:
     schema = {"type": "object", "properties": {f"s{i}": STRING for i in range(strings)}}
-    properties = tightened(schema, max_tokens)["properties"]
+    properties = tightened(schema, room)["properties"]
     assert {each["maxLength"] for each in properties.values()} == {characters}
+
+
+def test_strings_and_arrays_share_the_room() -> None:
+    item = {"type": "object", "properties": {"a": {"enum": ["x" * 20]}}, "required": ["a"]}
+    schema = {"type": "object", "properties": {"s": STRING, "l": {"type": "array", "items": item}}}
+    properties = tightened(schema, 600)["properties"]
+    assert properties["s"]["maxLength"] == 256
+    assert properties["l"]["maxItems"] == 256 // (len('{"a": "", }') + 20 + 2)
+
+
+def test_any_object_is_as_narrow_as_it_gets() -> None:
+    schema = any_object(ROOM)
+    assert tightened(schema, ROOM) == schema
