@@ -36,7 +36,7 @@ browser: ## install the browser that the page's tests need, where it is missing
 	@scripts/browser.sh
 
 test: setup ## run the tests, with the real engine [ARGS=…]
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 clients: setup ## install the API's clients that tests/clients runs; without them its tests are skipped
 	@scripts/clients.sh

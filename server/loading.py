@@ -191,6 +191,7 @@ def start_engine(
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     # vLLM 0.32 writes what it compiled ahead of time for a CPU but cannot read it, so that every
     # start compiles anew; PyTorch's own cache of compiled code works.
     if device.type == "cpu":

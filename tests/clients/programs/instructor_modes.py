@@ -74,7 +74,7 @@ def structured_streamed() -> Any:
 @scenario
 def structured_list() -> Any:
     shapes: Iterable[Shape] = client(instructor.Mode.TOOLS).create_iterable(
-        response_model=Shape, messages=REQUEST, **WISHES
+        response_model=Shape, messages=[user(ASKED["describe"], IMAGE_URL)], **WISHES
     )
     return [shape.model_dump() for shape in shapes]
 
