@@ -8,6 +8,17 @@ from tests.api.limits import LIMITS
 from tests.api.running import RunningServer, running_server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what must stay together where tests run side by side.
+
+    All that need the one server do, and of the others each module, for its own fixtures' sake.
+    """
+    for item in items:
+        needs_server = "server" in getattr(item, "fixturenames", ())
+        group = "server" if needs_server else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
     """Serve the embedded model for the whole run."""
