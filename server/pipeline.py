@@ -13,7 +13,9 @@ from collections.abc import Collection, Iterable, Sequence
 from torch import Tensor
 
 from server.answer.readers import AnswerReaders
-from server.batch import Batch
+from server.completions.answers import TextAnswers
+from server.completions.batch import Batch
+from server.completions.texts import INLINE_CHARACTERS, Texts
 from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import InvalidValue, ModelNotFound, TooManyImages
 from server.generation import Generation
@@ -37,8 +39,6 @@ from server.protocol.completions import CompletionRequest
 from server.protocol.request import ChatCompletionRequest
 from server.record import RequestRecord
 from server.sampling import SamplingDefaults, fitting, sampling
-from server.text_answers import TextAnswers
-from server.texts import INLINE_CHARACTERS, Texts
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import EncodedImage, ImageEmbedsCache
 from server.vocabulary import Vocabulary, check_token_ids

@@ -6,14 +6,14 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from server.batch import Batch
+from server.completions.batch import Batch
+from server.completions.streaming import text_completion, text_events
 from server.pipeline import Pipeline
 from server.protocol.completion_response import TextCompletion, TextCompletionChunk
 from server.protocol.completions import CompletionRequest, parse_completion_request
 from server.record import RequestRecord
 from server.routes.answering import respond
 from server.routes.openapi import ERRORS, event_stream, request_body
-from server.text_streaming import text_completion, text_events
 
 router = APIRouter()
 

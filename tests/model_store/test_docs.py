@@ -22,6 +22,8 @@ def test_commands(command: typer.core.TyperCommand) -> None:
     assert options == set(re.findall(r"--[a-z-]+", row[1]))
 
 
-@pytest.mark.parametrize("key", [*Manifest.model_fields, *ManifestFile.model_fields, *sorted(PICKLES)])
+@pytest.mark.parametrize(
+    "key", [*Manifest.model_fields, *ManifestFile.model_fields, *sorted(PICKLES)]
+)
 def test_words(key: str) -> None:
     assert f"`{key}`" in PAGE

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from server.checkpoint import Checkpoint
+from server.completions.streaming import text_completion
 from server.engine.base import Output, TokenLogprob
 from server.errors import EngineUnavailable, ImageError, ImageTooLarge, InvalidValue, ModelNotFound
 from server.grammar.checker import GrammarChecker
@@ -26,7 +27,6 @@ from server.prompt.tokenizer import read_tokenizer
 from server.protocol.completions import CompletionRequest, parse_completion_request
 from server.protocol.request import ChatCompletionRequest, parse_request
 from server.record import RequestRecord
-from server.text_streaming import text_completion
 from server.vision.batcher import VisionBatcher
 from server.vision.cache import ImageEmbedsCache
 from server.vision.tower import VisionModel

@@ -11,15 +11,15 @@ from server.answer.delta import ShownToken
 from server.answer.echo import Echo
 from server.answer.logprobs import EveryToken
 from server.answer.tool_calls import PlainReader
-from server.batch import Batch
 from server.checkpoint import Checkpoint
+from server.completions.batch import Batch
+from server.completions.streaming import text_completion, text_events
 from server.engine.base import Output, TokenLogprob
 from server.errors import EngineUnavailable
 from server.generation import Generation
 from server.metrics import Metrics
 from server.protocol.completions import CompletionRequest
 from server.record import RequestRecord
-from server.text_streaming import text_completion, text_events
 from server.vocabulary import Vocabulary
 from tests.server.samples import sample
 

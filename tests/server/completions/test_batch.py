@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from server.answer.delta import Delta
-from server.batch import Batch
+from server.completions.batch import Batch
 from server.engine.base import Output
 from server.errors import EngineUnavailable
 from server.generation import Generation

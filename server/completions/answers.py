@@ -9,14 +9,14 @@ from server.answer.echo import Echo, echo_tokens
 from server.answer.logprobs import EveryToken
 from server.answer.scored import without_answer
 from server.answer.tool_calls import PlainReader
-from server.batch import Batch
+from server.completions.batch import Batch
+from server.completions.texts import TextPrompt
 from server.engine.base import Engine, Sampling, TokenLogprob
 from server.generation import Generation
 from server.prompt.format import Stop
 from server.protocol.completions import CompletionRequest
 from server.record import RequestRecord
 from server.sampling import SamplingDefaults, fitting, sampling
-from server.texts import TextPrompt
 from server.vocabulary import Vocabulary
 
 # There is no template whose end would end an answer.

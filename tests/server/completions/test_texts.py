@@ -7,13 +7,13 @@ import pytest
 from tokenizers import decoders
 
 from server.checkpoint import Checkpoint
+from server.completions.texts import INLINE_CHARACTERS, TextPrompt, Texts
 from server.errors import ContextLengthExceeded, InvalidValue
 from server.metrics import Metrics
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.protocol.completions import CompletionRequest
-from server.texts import INLINE_CHARACTERS, TextPrompt, Texts
 from server.vocabulary import Vocabulary
 from tests.server.released_tokenizer import convert, train
 

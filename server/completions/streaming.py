@@ -10,7 +10,7 @@ from server.answer.delta import Alternative, Delta, FinishReason, ShownToken
 from server.answer.echo import Echo
 from server.answer.offsets import Offsets
 from server.answer.whole import WholeAnswer
-from server.batch import Batch
+from server.completions.batch import Batch
 from server.protocol.completion_response import TextChoice, TextCompletion
 from server.protocol.completions import CompletionRequest
 from server.record import RequestRecord
