@@ -32,8 +32,8 @@ class Vocabulary:
         return int(max_tokens * self._characters_per_token)
 
     def is_special(self, token_id: int) -> bool:
-        """Tell whether a token steers the model and is not shown."""
-        return self._tokenizer.is_special_token(token_id)
+        """Tell whether a token is not shown: it steers the model, or only fills up its last rows."""
+        return token_id >= self.size or self._tokenizer.is_special_token(token_id)
 
     def _token_bytes(self, token_id: int) -> bytes:
         return self._tokenizer.decode_bytes([token_id])

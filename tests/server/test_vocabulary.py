@@ -31,6 +31,11 @@ def test_it_is_the_tokenizers(vocabulary: Vocabulary, tokenizer: Tokenizer) -> N
     assert special <= told
 
 
+def test_rows_of_the_model_without_a_token_are_never_shown(vocabulary: Vocabulary) -> None:
+    assert vocabulary.is_special(vocabulary.size)
+    assert not vocabulary.is_special(vocabulary.size - 1)
+
+
 @pytest.mark.parametrize("param", ["logit_bias", "stop_token_ids"])
 def test_tokens_that_do_not_exist(param: str, vocabulary: Vocabulary) -> None:
     def request(token_id: int) -> SamplingFields:
