@@ -32,7 +32,7 @@ class Vocabulary:
         return int(max_tokens * self._characters_per_token)
 
     def is_special(self, token_id: int) -> bool:
-        """Tell whether a token is not shown: it steers the model, or only fills up its last rows."""
+        """Tell whether a token is never shown: it steers the model, or stands for nothing."""
         return token_id >= self.size or self._tokenizer.is_special_token(token_id)
 
     def _token_bytes(self, token_id: int) -> bytes:
