@@ -39,8 +39,7 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from server.adapters import Adapter
 from server.checkpoint import MODEL_TYPES, CheckpointError
-from server.engine.base import EngineImage, Output, Sampling, TokenLogprob
-from server.engine.tool_parsers import NativeToolParser
+from server.engine.base import EngineImage, Output, Sampling, TokenLogprob, ToolParser
 from server.errors import EngineUnavailable, InvalidRequest
 from server.logs import get_logger
 
@@ -122,8 +121,11 @@ class VllmEngine:
         """Context in tokens: prompt and answer together."""
         return int(self._llm.model_config.max_model_len)
 
-    def tool_parser(self, name: str) -> NativeToolParser:
+    def tool_parser(self, name: str) -> ToolParser:
         """Return one of vLLM's tool parsers; see `server.engine.base.Engine.tool_parser`."""
+        # They bring vLLM's whole OpenAI server along.
+        from server.engine.tool_parsers import NativeToolParser
+
         return NativeToolParser(name, self._llm.get_tokenizer())
 
     async def load_adapters(self) -> None:
