@@ -1,5 +1,6 @@
 """What an answer's text is taken apart into: text and pieces of tool calls."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,11 @@ class CallArguments:
 
     index: int
     arguments: str
+
+
+def new_call_id() -> str:
+    """Return an id for a tool call, as OpenAI's look."""
+    return f"call_{secrets.token_hex(12)}"
 
 
 Piece = str | CallBegins | CallArguments

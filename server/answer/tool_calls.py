@@ -2,11 +2,10 @@
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from server.pieces import CallArguments, CallBegins, Piece
+from server.pieces import CallArguments, CallBegins, Piece, new_call_id
 from server.tool_format import ARGUMENTS, CALL_BEGIN, CALL_END
 
 HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re.escape(ARGUMENTS))
@@ -65,7 +64,7 @@ class CallReader:
         if head is not None:
             self._buffer, self._read = self._buffer[head.end() :], self._call
             self._arguments = ""
-            yield CallBegins(self._calls, f"call_{secrets.token_hex(12)}", json.loads(head[1]))
+            yield CallBegins(self._calls, new_call_id(), json.loads(head[1]))
 
     def _call(self, ended: bool) -> Iterator[Piece]:
         """Yield arguments: JSON as the grammar has it holds no line break, so the end is plain."""

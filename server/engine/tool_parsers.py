@@ -1,17 +1,14 @@
 """vLLM's tool parsers: they read the calls of models that have a format of their own."""
 
-import secrets
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.tool_parsers import ToolParser, ToolParserManager
 
 from server.checkpoint import CheckpointError
-from server.pieces import CallArguments, CallBegins, Piece
-
-ID_BYTES: Final = 12
+from server.pieces import CallArguments, CallBegins, Piece, new_call_id
 
 
 class NativeToolParser:
@@ -70,8 +67,7 @@ class NativeReader:
         function = call.function
         if function is not None and function.name:
             self._calls = max(self._calls, call.index + 1)
-            call_id = call.id or f"call_{secrets.token_hex(ID_BYTES)}"
-            yield CallBegins(call.index, call_id, function.name)
+            yield CallBegins(call.index, call.id or new_call_id(), function.name)
         if function is not None and function.arguments:
             yield CallArguments(call.index, function.arguments)
 

@@ -57,7 +57,7 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
         if turns and turns[-1].role != turn.role:
             _check_has_text(turns[-1], last_index)
         turns.append(turn)
-        turns = [*turns[:-2], *joined(turns[-2:])]
+        turns[-2:] = joined(turns[-2:])
         last_index = index
     if not turns or turns[-1].role == "assistant":
         raise InvalidValue("The last message must be the user's or a tool's.", "messages")

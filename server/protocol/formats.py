@@ -38,7 +38,8 @@ class JsonSchemaFormat(WireModel):
     json_schema: JsonSchema
 
 
-def _branch(value: Any) -> str | None:
+def format_branch(value: Any) -> str | None:
+    """Return the name of the branch of a format, here or in the Responses API."""
     kind = kind_of(value)
     return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
 
@@ -48,7 +49,7 @@ ResponseFormat = Annotated[
     | Annotated[JsonObjectFormat, Tag("#json_object")]
     | Annotated[JsonSchemaFormat, Tag("#json_schema")],
     Discriminator(
-        _branch,
+        format_branch,
         custom_error_type="response_format",
         custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
     ),

@@ -55,7 +55,8 @@ class AllowedTools(WireModel):
 ToolMode = Literal["none", "auto", "required"]
 
 
-def _branch(value: Any) -> str | None:
+def tool_choice_branch(value: Any) -> str | None:
+    """Return the name of the branch of a tool choice, here or in the Responses API."""
     if isinstance(value, str):
         return "#mode" if value in ("none", "auto", "required") else None
     kind = kind_of(value)
@@ -67,7 +68,7 @@ ToolChoice = Annotated[
     | Annotated[NamedTool, Tag("#function")]
     | Annotated[AllowedTools, Tag("#allowed_tools")],
     Discriminator(
-        _branch,
+        tool_choice_branch,
         custom_error_type="tool_choice",
         custom_error_message="Must be 'none', 'auto', 'required' or name a function",
     ),

@@ -1,11 +1,11 @@
 """What the text of a response must look like, in the flat shape of the Responses API."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.protocol.formats import JsonObjectFormat, JsonSchemaObject, TextFormat
-from server.protocol.wire import WireModel, kind_of
+from server.protocol.formats import JsonObjectFormat, JsonSchemaObject, TextFormat, format_branch
+from server.protocol.wire import WireModel
 
 
 class FlatJsonSchema(WireModel):
@@ -18,17 +18,12 @@ class FlatJsonSchema(WireModel):
     strict: bool | None = None
 
 
-def _branch(value: Any) -> str | None:
-    kind = kind_of(value)
-    return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
-
-
 OutputFormat = Annotated[
     Annotated[TextFormat, Tag("#text")]
     | Annotated[JsonObjectFormat, Tag("#json_object")]
     | Annotated[FlatJsonSchema, Tag("#json_schema")],
     Discriminator(
-        _branch,
+        format_branch,
         custom_error_type="text_format",
         custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
     ),

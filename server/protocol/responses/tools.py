@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.tools import ToolMode, ToolName
-from server.protocol.wire import WireModel, kind_of
+from server.protocol.tools import ToolMode, ToolName, tool_choice_branch
+from server.protocol.wire import WireModel
 
 
 class FunctionTool(WireModel):
@@ -43,19 +43,12 @@ class AllowedFunctions(WireModel):
     tools: list[FunctionChoice] = Field(min_length=1)
 
 
-def _branch(value: Any) -> str | None:
-    if isinstance(value, str):
-        return "#mode" if value in ("none", "auto", "required") else None
-    kind = kind_of(value)
-    return f"#{kind}" if kind in ("function", "allowed_tools") else None
-
-
 FlatToolChoice = Annotated[
     Annotated[ToolMode, Tag("#mode")]
     | Annotated[FunctionChoice, Tag("#function")]
     | Annotated[AllowedFunctions, Tag("#allowed_tools")],
     Discriminator(
-        _branch,
+        tool_choice_branch,
         custom_error_type="tool_choice",
         custom_error_message="Must be 'none', 'auto', 'required' or name functions",
     ),
