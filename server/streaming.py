@@ -71,20 +71,25 @@ def events(
     `include_usage`, one more chunk without choices holds the usage and every other one
     `"usage": null`, or the usage so far. An error ends the stream with an event that holds it.
     """
-    chunk = _ChunkWriter(
-        model, record, include_usage=include_usage, continuous_usage=continuous_usage
+    frame = ChunkFrame(
+        "chat.completion.chunk",
+        model,
+        record,
+        include_usage=include_usage,
+        continuous_usage=continuous_usage,
     )
-    return closed(_chunks(generation, chunk), record)
+    return closed(_chunks(generation, frame), record)
 
 
-async def _chunks(generation: Generation, chunk: "_ChunkWriter") -> AsyncIterator[bytes]:
+async def _chunks(generation: Generation, frame: "ChunkFrame") -> AsyncIterator[bytes]:
+    chunk = _ChunkWriter(frame)
     for index in range(generation.n):
         yield chunk.write(index, {"role": "assistant", "content": ""})
     async for delta in generation:
         for event in chunk.events(delta):
             yield event
-    if chunk.include_usage:
-        yield chunk.write_usage()
+    if frame.include_usage:
+        yield frame.usage_chunk()
 
 
 async def closed(chunks: AsyncIterator[bytes], record: RequestRecord) -> AsyncIterator[bytes]:
@@ -109,15 +114,21 @@ def error_event(error: ApiError, record: RequestRecord) -> bytes:
     return event_data(json.dumps(error_body(error)))
 
 
-class _ChunkWriter:
+class ChunkFrame:
     """Writes chunks as JSON text around a head made once: a model per token would be waste."""
 
     def __init__(
-        self, model: str, record: RequestRecord, *, include_usage: bool, continuous_usage: bool
+        self,
+        kind: str,
+        model: str,
+        record: RequestRecord,
+        *,
+        include_usage: bool,
+        continuous_usage: bool,
     ) -> None:
         head = {
             "id": record.request_id,
-            "object": "chat.completion.chunk",
+            "object": kind,
             "created": int(time.time()),
             "model": model,
         }
@@ -126,6 +137,25 @@ class _ChunkWriter:
         self._record = record
         self._continuous_usage = continuous_usage
         self._tail = ', "usage": null}' if include_usage else "}"
+
+    def chunk(self, choice: str) -> bytes:
+        """Return the event of a choice, which is JSON."""
+        tail = f', "usage": {self._usage()}}}' if self._continuous_usage else self._tail
+        return event_data(f'{self._head}, "choices": [{choice}]{tail}')
+
+    def usage_chunk(self) -> bytes:
+        """Return the event that has no choices."""
+        return event_data(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
+
+    def _usage(self) -> str:
+        return self._record.usage.model_dump_json()
+
+
+class _ChunkWriter:
+    """Writes the deltas of a chat's answers."""
+
+    def __init__(self, frame: ChunkFrame) -> None:
+        self._frame = frame
 
     def events(self, delta: Delta) -> Iterator[bytes]:
         """Yield a chunk for each piece; log probabilities come with the first of them."""
@@ -139,19 +169,12 @@ class _ChunkWriter:
     def write(self, index: int, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
         return self._write(index, json.dumps(delta), "null", json.dumps(finish_reason))
 
-    def write_usage(self) -> bytes:
-        return event_data(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
-
     def _write(self, index: int, delta: str, logprobs: str, finish_reason: str = "null") -> bytes:
         choice = (
             f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, '
             f'"finish_reason": {finish_reason}}}'
         )
-        tail = f', "usage": {self._usage()}}}' if self._continuous_usage else self._tail
-        return event_data(f'{self._head}, "choices": [{choice}]{tail}')
-
-    def _usage(self) -> str:
-        return self._record.usage.model_dump_json()
+        return self._frame.chunk(choice)
 
 
 def _piece(piece: Piece) -> str:

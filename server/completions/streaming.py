@@ -14,7 +14,7 @@ from server.completions.batch import Batch
 from server.protocol.completion_response import TextChoice, TextCompletion
 from server.protocol.completions import CompletionRequest
 from server.record import RequestRecord
-from server.streaming import closed, event_data
+from server.streaming import ChunkFrame, closed
 
 
 async def text_completion(
@@ -70,13 +70,18 @@ def text_events(
 
     The finish reason comes with an answer's last text. Usage is told as in a stream of chat.
     """
-    chunk = _ChunkWriter(batch, request, record)
-    return closed(_chunks(batch, request, chunk), record)
+    frame = ChunkFrame(
+        "text_completion",
+        request.model,
+        record,
+        include_usage=request.include_usage,
+        continuous_usage=request.continuous_usage,
+    )
+    return closed(_chunks(batch, frame), record)
 
 
-async def _chunks(
-    batch: Batch, request: CompletionRequest, chunk: "_ChunkWriter"
-) -> AsyncIterator[bytes]:
+async def _chunks(batch: Batch, frame: ChunkFrame) -> AsyncIterator[bytes]:
+    chunk = _ChunkWriter(batch, frame)
     for index in range(batch.size):
         echo = batch.echo(index)
         if echo is not None:
@@ -85,23 +90,15 @@ async def _chunks(
         text, tokens = _text(delta), delta.logprobs
         if text or tokens or delta.finish_reason:
             yield chunk.write(delta.index, text, tokens, delta.finish_reason)
-    if request.include_usage:
-        yield chunk.write_usage()
+    if frame.include_usage:
+        yield frame.usage_chunk()
 
 
 class _ChunkWriter:
-    """Writes chunks as JSON text around a head made once, as for a stream of chat."""
+    """Writes what a batch's answers gain, and where their tokens stand."""
 
-    def __init__(self, batch: Batch, request: CompletionRequest, record: RequestRecord) -> None:
-        head = {
-            "id": record.request_id,
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": request.model,
-        }
-        self._head = json.dumps(head)[:-1]
-        self._request = request
-        self._record = record
+    def __init__(self, batch: Batch, frame: ChunkFrame) -> None:
+        self._frame = frame
         echoes = [batch.echo(index) for index in range(batch.size)]
         self._offsets = [Offsets(echo.hidden if echo else 0) for echo in echoes]
 
@@ -118,16 +115,7 @@ class _ChunkWriter:
             "logprobs": _logprobs(tokens, self._offsets[index]) if tokens else None,
             "finish_reason": finish_reason,
         }
-        usage = ""
-        if self._request.include_usage:
-            usage = f', "usage": {self._usage() if self._request.continuous_usage else "null"}'
-        return event_data(f'{self._head}, "choices": [{json.dumps(choice)}]{usage}}}')
-
-    def write_usage(self) -> bytes:
-        return event_data(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
-
-    def _usage(self) -> str:
-        return self._record.usage.model_dump_json()
+        return self._frame.chunk(json.dumps(choice))
 
 
 def _text(delta: Delta) -> str:
