@@ -22,14 +22,14 @@ import uvloop
 from benchmarks.requests import Options, body, picture_part, question, user_turn
 from benchmarks.systems import CPU_KV_CACHE_GIB, MAX_MODEL_LEN, MODEL, MODEL_NAME
 from benchmarks.workloads import Group, Workload, workload
-from server.checkpoint import Checkpoint, read_checkpoint
-from server.engine.base import Engine, EngineImage, Sampling
+from server.checkpoint.config import Checkpoint, read_checkpoint
+from server.engine.base import Engine, EngineImage, SamplingOptions
 from server.loading import start_engine
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import prompt_format
+from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
-from server.protocol.request import parse_request
+from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 
 # The workloads that ask the engine alone for the same work: image rows to one image.
@@ -120,13 +120,13 @@ def _prompts(each: Workload, checkpoint: Checkpoint) -> Iterator[list[int]]:
     """Return the load's own questions, rendered as the server renders them, over and over."""
     group = each.groups[0]
     rows = IMAGE_ROWS[each.name]
-    chat = prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, None)
+    chat = choose_prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, None)
     builder = PromptBuilder(chat, MAX_MODEL_LEN)
     options = Options(MODEL_NAME, group.max_tokens, group.stream)
     parts = [picture_part(b"")] if rows else []
     rendered = []
     for number in range(PROMPTS):
-        request = parse_request(body([user_turn(question(number), parts)], options))
+        request = parse_chat_request(body([user_turn(question(number), parts)], options))
         rendered.append(
             builder.build(split_turns(request.messages), [rows] if rows else []).token_ids
         )
@@ -147,8 +147,8 @@ def _images(each: Workload, checkpoint: Checkpoint) -> Images:
     return images
 
 
-def _sampling(max_tokens: int) -> Sampling:
-    return Sampling(
+def _sampling(max_tokens: int) -> SamplingOptions:
+    return SamplingOptions(
         max_tokens=max_tokens,
         temperature=0,
         top_p=1,

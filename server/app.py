@@ -11,19 +11,19 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from server import __version__
-from server.access import Access
-from server.admission import Admission
-from server.checkpoint import Checkpoint, CheckpointError
+from server.api.admission import Admission
+from server.api.auth import Authenticator
+from server.api.error_handlers import add_error_handlers
+from server.api.middleware import BodyLimit, RequestId
+from server.api.openapi import add_schemas
+from server.api.routes import chat, completions, health, models, page, responses, tokenize
+from server.api.runtime import Runtime
+from server.checkpoint.config import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
 from server.loading import load_pipeline
-from server.logs import get_logger
-from server.metrics import Metrics
-from server.middleware import BodyLimit, RequestId
-from server.routes import chat, completions, models, ops, page, responses, tokenize
-from server.routes.errors import add_error_handlers
-from server.routes.openapi import add_schemas
-from server.runtime import Runtime
 from server.settings import Settings
+from server.telemetry.logs import get_logger
+from server.telemetry.metrics import Metrics
 
 log = get_logger(__name__)
 
@@ -51,7 +51,7 @@ def create_app(
             retry_after_s=settings.retry_after_s,
             metrics=metrics,
         ),
-        access=Access(key.get_secret_value() for key in settings.api_keys),
+        access=Authenticator(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
         examples=checkpoint.path / "examples",
     )
@@ -73,7 +73,7 @@ def create_app(
         title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
     )
     app.state.runtime = runtime
-    for routes in (chat, completions, responses, tokenize, models, ops, page):
+    for routes in (chat, completions, responses, tokenize, models, health, page):
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)

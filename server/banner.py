@@ -18,14 +18,14 @@ curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{{
 READY: Final = re.compile(r"is ready at (\S+) \(in a browser, too; docs: ")
 
 
-def ready_banner(url: str, model: str) -> str:
+def format_ready_banner(url: str, model: str) -> str:
     """Return the address, which opens the page, and a curl line that asks about an image."""
     url = url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
     curl = CURL.format(url=url, model=model, image=EXAMPLE_IMAGE)
     return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"
 
 
-def ready_url(line: str) -> str | None:
+def parse_ready_url(line: str) -> str | None:
     """Return the address from a line of the banner, if it is the line that has it."""
     found = READY.search(line)
     return found[1] if found else None

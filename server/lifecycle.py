@@ -3,7 +3,7 @@
 import time
 from enum import StrEnum
 
-from server.logs import get_logger
+from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 

@@ -15,32 +15,32 @@ from typing import Final
 import torch
 from PIL import Image
 
-from server.adapters import Adapter, read_adapters
-from server.checkpoint import Checkpoint
+from server.checkpoint.adapters import LoraAdapter, read_lora_adapters
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.verification import verify_files
+from server.checkpoint.vision import ImageConfig
+from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import Engine
-from server.grammar.checker import GrammarChecker
-from server.image_budget import ImageLimits
-from server.media.decode import DecodeOptions
-from server.media.fetch import Fetcher
-from server.media.load import MediaLoader
-from server.media.options import FetchOptions
-from server.media.sandbox import Limits
-from server.metrics import Metrics
+from server.images.budget import ImageLimits
+from server.images.decode.decode import DecodeOptions
+from server.images.decode.sandbox import DecodeLimits
+from server.images.fetch.fetcher import Fetcher
+from server.images.fetch.options import FetchOptions
+from server.images.loader import ImageLoader
+from server.images.vision.batcher import VisionBatcher
+from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.tower import VisionModel
+from server.images.vision.weights import load_vision_model, stores_image_newline
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import PromptFormat, prompt_format
+from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
-from server.prompt.tool_parser import tool_parser_name
-from server.protocol.request import parse_request
-from server.record import RequestRecord
+from server.prompt.tool_parser import choose_tool_parser
+from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
-from server.verification import check_files
-from server.vision.batcher import VisionBatcher
-from server.vision.cache import ImageEmbedsCache
-from server.vision.tower import VisionModel
-from server.vision.weights import load_vision_model, stores_image_newline
-from server.vision_config import ImageConfig
-from server.vocabulary import Vocabulary
+from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
 
 CACHED_IMAGES: Final = 1000
 MAX_IMAGE_CACHE_BYTES: Final = 2**30
@@ -64,11 +64,11 @@ async def load_pipeline(
     Raises `CheckpointError`.
     """
     if settings.verify_model:
-        await asyncio.to_thread(check_files, checkpoint.path)
+        await asyncio.to_thread(verify_files, checkpoint.path)
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
-    adapters = read_adapters(settings.lora_adapters, model_name)
+    adapters = read_lora_adapters(settings.lora_adapters, model_name)
     engine = await asyncio.to_thread(
         start_engine, settings, checkpoint, model_name, device, adapters
     )
@@ -92,16 +92,16 @@ def _connect(
     prompts: PromptFormat,
     stack: AsyncExitStack,
 ) -> Pipeline:
-    parser_name = tool_parser_name(settings.tool_parser, prompts.template)
+    parser_name = choose_tool_parser(settings.tool_parser, prompts.template)
     parser = None if parser_name is None else engine.tool_parser(parser_name)
     fetcher = Fetcher(_fetch_options(settings))
     stack.push_async_callback(fetcher.close)
     decode_options = _decode_options(settings, checkpoint.image)
-    media = MediaLoader(
+    media = ImageLoader(
         fetcher,
         decode_options,
         workers=settings.decode_workers or _default_workers(),
-        limits=Limits(
+        limits=DecodeLimits(
             memory_bytes=settings.decode_memory_bytes,
             cpu_s=settings.decode_cpu_s,
             wall_s=settings.decode_timeout_s,
@@ -110,7 +110,7 @@ def _connect(
         metrics=metrics,
     )
     stack.callback(media.close)
-    grammars = GrammarChecker(checkpoint.path)
+    grammars = GrammarValidator(checkpoint.path)
     stack.callback(grammars.close)
     vision = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(vision.close)
@@ -140,7 +140,9 @@ def _connect(
 
 
 def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:
-    return prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode)
+    return choose_prompt_format(
+        read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode
+    )
 
 
 def _fetch_options(settings: Settings) -> FetchOptions:
@@ -180,7 +182,7 @@ def start_engine(
     checkpoint: Checkpoint,
     model_name: str,
     device: torch.device,
-    adapters: Sequence[Adapter] = (),
+    adapters: Sequence[LoraAdapter] = (),
 ) -> Engine:
     """Start the engine as the settings and the device ask for; blocks for many seconds.
 
@@ -247,7 +249,7 @@ async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
     }
     rarer = {"structured_outputs": {"regex": "a*"}, "logprobs": True, "top_logprobs": 1}
     for wishes in (body, body | rarer):
-        request = parse_request(json.dumps(wishes).encode())
+        request = parse_chat_request(json.dumps(wishes).encode())
         async for _ in await pipeline.generate(request, RequestRecord("warm-up", Metrics())):
             pass
 

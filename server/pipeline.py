@@ -12,36 +12,37 @@ from collections.abc import Collection, Iterable, Sequence
 
 from torch import Tensor
 
-from server.answer.readers import AnswerReaders
-from server.completions.answers import TextAnswers
-from server.completions.batch import Batch
-from server.completions.texts import INLINE_CHARACTERS, Texts
+from server.checkpoint.vocabulary import Vocabulary
+from server.completions.batch_generation import BatchGeneration
+from server.completions.submission import CompletionSubmitter
 from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import InvalidValue, ModelNotFound, TooManyImages
-from server.generation import Generation
-from server.grammar.build import (
-    CallableFunctions,
-    Constraint,
-    answer_constraint,
-    callable_functions,
-    constraint,
-)
-from server.grammar.checker import GrammarChecker
-from server.image_budget import ImageLimits
-from server.images import Images
-from server.media.load import MediaLoader
-from server.metrics import Metrics
+from server.generation.choice_readers import ChoiceReaders
+from server.generation.generation import Generation
+from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
+from server.images.budget import ImageLimits
+from server.images.embedder import ImageEmbedder
+from server.images.loader import ImageLoader
+from server.images.vision.batcher import VisionBatcher
+from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.prompt.builder import Prompt, PromptBuilder
-from server.prompt.tools import OfferedTools
+from server.prompt.text_tokenizer import INLINE_CHARACTERS, TextTokenizer
+from server.prompt.token_ids import check_sampling_token_ids
+from server.prompt.tools import PromptTools
 from server.prompt.turns import Conversation, split_turns
-from server.protocol.answers import AnswerFields
-from server.protocol.completions import CompletionRequest
-from server.protocol.request import ChatCompletionRequest
-from server.record import RequestRecord
-from server.sampling import SamplingDefaults, fitting, sampling
-from server.vision.batcher import VisionBatcher
-from server.vision.cache import EncodedImage, ImageEmbedsCache
-from server.vocabulary import Vocabulary, check_token_ids
+from server.protocol.chat.request import ChatCompletionRequest
+from server.protocol.completions.request import CompletionRequest
+from server.protocol.generation_fields import GenerationFields
+from server.structured_outputs.grammar import (
+    CallableTools,
+    GrammarConstraint,
+    build_constraint,
+    build_format_constraint,
+    resolve_callable_tools,
+)
+from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
 
 
 class Pipeline:
@@ -55,11 +56,11 @@ class Pipeline:
         image_limits: ImageLimits,
         temperature: float,
         top_p: float,
-        media: MediaLoader,
+        media: ImageLoader,
         vision: VisionBatcher,
         cache: ImageEmbedsCache[EncodedImage],
         prompt: PromptBuilder,
-        grammars: GrammarChecker,
+        grammars: GrammarValidator,
         vocabulary: Vocabulary,
         tool_parser: ToolParser | None = None,
         engine: Engine,
@@ -69,15 +70,15 @@ class Pipeline:
         self._adapters = adapters
         self._image_limits = image_limits
         self.defaults = SamplingDefaults(temperature, top_p)
-        self._images = Images(media, vision, cache, metrics)
+        self._images = ImageEmbedder(media, vision, cache, metrics)
         self._prompt = prompt
         self._grammars = grammars
         self._vocabulary = vocabulary
-        self._readers = AnswerReaders(vocabulary, tool_parser)
+        self._readers = ChoiceReaders(vocabulary, tool_parser)
         self._engine = engine
         self._metrics = metrics
-        self._text_answers = TextAnswers(engine, vocabulary, self.defaults)
-        self.texts = Texts(prompt, vocabulary, metrics)
+        self._text_answers = CompletionSubmitter(engine, vocabulary, self.defaults)
+        self.texts = TextTokenizer(prompt, vocabulary, metrics)
 
     async def generate(
         self, request: ChatCompletionRequest, record: RequestRecord, tenant: str = ""
@@ -87,11 +88,11 @@ class Pipeline:
         Images are shared within a `tenant` only. Whoever gets the generation closes it.
         """
         conversation = self._check(request)
-        calls = callable_functions(request)
+        calls = resolve_callable_tools(request)
         # How long the prompt is can only be told when its images are there.
         room = self._vocabulary.room(request.token_limit or self._engine.max_model_len // 2)
         forced = None if self._readers.is_native(calls) else calls
-        grammar = await self._proved(constraint(request, forced, room), request)
+        grammar = await self._proved(build_constraint(request, forced, room), request)
         budget = self._image_limits.budget()
         images = await self._images.embed(request.images, tenant, budget)
         record.notes.extend(budget.notes)
@@ -102,11 +103,11 @@ class Pipeline:
             record.request_id,
             prompt.token_ids,
             _place(images, prompt),
-            sampling(
+            build_sampling_options(
                 request,
                 self.defaults,
                 self._prompt.stop,
-                max_tokens=fitting(
+                max_tokens=clamp_max_tokens(
                     request.token_limit, len(prompt.token_ids), self._engine.max_model_len
                 ),
                 logprobs=request.num_logprobs,
@@ -122,14 +123,14 @@ class Pipeline:
         await generation.await_first()
         return generation
 
-    async def complete(self, request: CompletionRequest, record: RequestRecord) -> Batch:
+    async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
         """Do all that can fail and await each prompt's first output. Raises `ApiError`.
 
         All prompts run at once. Whoever gets the batch closes it.
         """
         self.check_model(request.model)
-        check_token_ids(request, self._vocabulary.size)
-        wanted = answer_constraint(request, self._vocabulary.room(request.token_limit))
+        check_sampling_token_ids(request, self._vocabulary.size)
+        wanted = build_format_constraint(request, self._vocabulary.room(request.token_limit))
         grammar = await self._proved(wanted, request)
         prompts = await self.texts.prompts(request)
         record.submitted(sum(len(prompt.token_ids) for prompt in prompts), 0)
@@ -141,7 +142,7 @@ class Pipeline:
         conversation = self._check(request)
         budget = self._image_limits.budget()
         lengths = await self._images.count(request.images, tenant, budget)
-        calls = callable_functions(request)
+        calls = resolve_callable_tools(request)
         return await self._build_prompt(request, conversation, lengths, calls, limited=False)
 
     def check_model(self, name: str) -> None:
@@ -162,10 +163,12 @@ class Pipeline:
                 f"The request holds {len(request.images)} images; the limit is {max_images}.",
                 request.images[max_images].param,
             )
-        check_token_ids(request, self._vocabulary.size)
+        check_sampling_token_ids(request, self._vocabulary.size)
         return split_turns(request.messages)
 
-    async def _proved(self, wanted: Constraint | None, request: AnswerFields) -> str | None:
+    async def _proved(
+        self, wanted: GrammarConstraint | None, request: GenerationFields
+    ) -> str | None:
         """Return the proved grammar of the answer, if it must have one."""
         if wanted is None:
             return None
@@ -181,14 +184,14 @@ class Pipeline:
         request: ChatCompletionRequest,
         conversation: Conversation,
         image_lengths: Sequence[int],
-        calls: CallableFunctions | None,
+        calls: CallableTools | None,
         *,
         limited: bool = True,
     ) -> Prompt:
         tools = None
         length = conversation.num_characters
         if calls is not None:
-            tools = OfferedTools(calls.tools, calls.description)
+            tools = PromptTools(calls.tools, calls.description)
             length += len(tools.description)
         options = request.chat_template_kwargs
         with self._metrics.stage("prompt"):

@@ -12,11 +12,11 @@ import uvicorn
 from model_store.errors import StoreError
 from model_store.obtain import obtain_model
 from server.app import create_app
-from server.banner import ready_banner
-from server.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from server.banner import format_ready_banner
+from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
 from server.lifecycle import Lifecycle
-from server.logs import configure_logs, get_logger
 from server.settings import Settings
+from server.telemetry.logs import configure_logs, get_logger
 
 log = get_logger(__name__)
 
@@ -66,7 +66,7 @@ def serve(settings: Settings) -> int:
     url = _url(listener)
 
     def announce(model_name: str) -> None:
-        print(ready_banner(url, model_name), flush=True)
+        print(format_ready_banner(url, model_name), flush=True)
 
     app = create_app(settings, checkpoint, lifecycle, announce)
     config = uvicorn.Config(

@@ -7,13 +7,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from server import errors
-from server.metrics import Metrics
-from server.protocol import completions as text
-from server.protocol import tokenizing, wire
-from server.protocol.request import HARMLESS, ChatCompletionRequest
+from server.api.routes import chat, completions, health, models, page, responses, tokenize
+from server.protocol import tokenize as tokenizing
+from server.protocol import wire
+from server.protocol.chat.request import IGNORED_VALUES, ChatCompletionRequest
+from server.protocol.completions import request as text
 from server.protocol.responses import request as responses_request
-from server.routes import chat, completions, models, ops, page, responses, tokenize
 from server.settings import Settings
+from server.telemetry.metrics import Metrics
 
 REFERENCE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
 
@@ -48,7 +49,7 @@ def test_metrics() -> None:
 def test_endpoints() -> None:
     expected = {
         f"{method} {route.path}".replace("{model_id:path}", "{id}")
-        for module in (chat, completions, models, ops, page, responses, tokenize)
+        for module in (chat, completions, health, models, page, responses, tokenize)
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
@@ -75,12 +76,14 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
         assert re.search(rf"{kind.__name__} .*{kind.code}", errors.__doc__)
 
 
-@pytest.mark.parametrize("name", [*ChatCompletionRequest.model_fields, *wire.HARMLESS, *HARMLESS])
+@pytest.mark.parametrize(
+    "name", [*ChatCompletionRequest.model_fields, *wire.IGNORED_VALUES, *IGNORED_VALUES]
+)
 def test_request_fields(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Chat requests"))
 
 
-@pytest.mark.parametrize("name", [*text.CompletionRequest.model_fields, *text.HARMLESS])
+@pytest.mark.parametrize("name", [*text.CompletionRequest.model_fields, *text.IGNORED_VALUES])
 def test_fields_of_text_completions(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Text completions"))
 
@@ -93,7 +96,7 @@ def test_fields_of_text_completions(name: str) -> None:
             *tokenizing.TokenizeChatRequest.model_fields,
             *tokenizing.DetokenizeRequest.model_fields,
             *tokenizing.TokenizeResponse.model_fields,
-            *tokenizing.CHAT_HARMLESS,
+            *tokenizing.IGNORED_CHAT_VALUES,
         }
     ),
 )
@@ -105,8 +108,8 @@ def test_fields_of_tokenizing(name: str) -> None:
     "name",
     [
         *responses_request.ResponsesRequest.model_fields,
-        *responses_request.HARMLESS,
-        *wire.HARMLESS,
+        *responses_request.IGNORED_VALUES,
+        *wire.IGNORED_VALUES,
     ],
 )
 def test_fields_of_responses(name: str) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from asking.errors import RunError
 from asking.pictures import Picture
 from asking.question import Ask
-from model_store.recipe.drawing import draw
-from model_store.recipe.question import Question
-from model_store.recipe.questions import KINDS, ask_kind
-from model_store.recipe.sampling import sample_scene
-from model_store.recipe.scenes import Scene
+from training.data.drawing import draw
+from training.data.question import Question
+from training.data.questions import KINDS, ask_kind
+from training.data.sampling import sample_scene
+from training.data.scenes import Scene
 
 ALL_KINDS = tuple(KINDS)
 # Scenes that are looked at for a kind of question before it makes way.

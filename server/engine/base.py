@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from server.pieces import ToolReader
+from server.tools.content import ContentParser
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class EngineImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingOptions:
     """How to draw tokens and when to stop; temperature 0 is greedy.
 
     `logprobs` asks for the log probability of each token and of so many of the likeliest ones in
@@ -64,7 +64,7 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class EngineOutput:
     """What was generated since the last output for one of the `n` answers.
 
     `finish_reason` is set on an answer's last one only. `first_token_s` is the time from submission
@@ -86,7 +86,7 @@ class Output:
 class ToolParser(Protocol):
     """Reads the calls of models that have a format of their own."""
 
-    def reader(self, tools: Sequence[dict[str, Any]]) -> ToolReader:
+    def reader(self, tools: Sequence[dict[str, Any]]) -> ContentParser:
         """Return a reader of one answer; `tools` are as OpenAI has them."""
         ...
 
@@ -104,11 +104,11 @@ class Engine(Protocol):
         request_id: str,
         token_ids: list[int],
         images: Sequence[EngineImage],
-        sampling: Sampling,
+        sampling: SamplingOptions,
         *,
         stream: bool,
         adapter: str | None = None,
-    ) -> AsyncGenerator[Output, None]:
+    ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's answers: many outputs each if `stream`, else one with the whole text.
 
         `adapter` names the LoRA adapter to decode with. Closing the iterator, or cancelling its
@@ -118,11 +118,11 @@ class Engine(Protocol):
         ...
 
     def tool_parser(self, name: str) -> ToolParser:
-        """Return a tool parser. Raises `server.checkpoint.CheckpointError` if there is none."""
+        """Return a tool parser. Raises `CheckpointError` if there is none."""
         ...
 
     async def load_adapters(self) -> None:
-        """Load the LoRA adapters. Raises `server.checkpoint.CheckpointError`."""
+        """Load the LoRA adapters. Raises `server.checkpoint.config.CheckpointError`."""
         ...
 
     async def died(self) -> None:

@@ -7,8 +7,8 @@ from transformers import PreTrainedTokenizerBase
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.tool_parsers import ToolParser, ToolParserManager
 
-from server.checkpoint import CheckpointError
-from server.pieces import CallArguments, CallBegins, Piece, new_call_id
+from server.checkpoint.config import CheckpointError
+from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, new_tool_call_id
 
 
 class NativeToolParser:
@@ -26,14 +26,14 @@ class NativeToolParser:
             raise CheckpointError(f"the tool parser {name!r} cannot be used: {error}") from None
         self._tokenizer = tokenizer
 
-    def reader(self, tools: Sequence[dict[str, Any]]) -> "NativeReader":
+    def reader(self, tools: Sequence[dict[str, Any]]) -> "NativeContentParser":
         """Return a reader of one answer; `tools` are OpenAI's."""
         request = ChatCompletionRequest(messages=[], tools=list(tools), tool_choice="auto")
-        return NativeReader(self._parser(self._tokenizer, request.tools), request)
+        return NativeContentParser(self._parser(self._tokenizer, request.tools), request)
 
 
-class NativeReader:
-    """Reads one answer's calls; see `server.pieces.ToolReader`."""
+class NativeContentParser:
+    """Reads one answer's calls; see `server.tools.content.ToolReader`."""
 
     def __init__(self, parser: ToolParser, request: ChatCompletionRequest) -> None:
         self._parser = parser
@@ -42,7 +42,7 @@ class NativeReader:
         self._token_ids: list[int] = []
         self._calls = 0
 
-    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[Piece]:
+    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
         """Yield what vLLM's parser makes of the text."""
         if ended and not self._token_ids:
             yield from self._whole(text)
@@ -61,17 +61,17 @@ class NativeReader:
         if ended and self._calls:
             rest = self._parser.get_remaining_unstreamed_args()
             if rest:
-                yield CallArguments(self._calls - 1, rest)
+                yield ToolCallArguments(self._calls - 1, rest)
 
-    def _pieces(self, call: Any) -> Iterator[Piece]:
+    def _pieces(self, call: Any) -> Iterator[ContentDelta]:
         function = call.function
         if function is not None and function.name:
             self._calls = max(self._calls, call.index + 1)
-            yield CallBegins(call.index, call.id or new_call_id(), function.name)
+            yield ToolCallStart(call.index, call.id or new_tool_call_id(), function.name)
         if function is not None and function.arguments:
-            yield CallArguments(call.index, function.arguments)
+            yield ToolCallArguments(call.index, function.arguments)
 
-    def _whole(self, text: str) -> Iterator[Piece]:
+    def _whole(self, text: str) -> Iterator[ContentDelta]:
         found = self._parser.extract_tool_calls(text, self._request)
         if not found.tools_called:
             yield text
@@ -79,5 +79,5 @@ class NativeReader:
         if found.content:
             yield found.content
         for index, call in enumerate(found.tool_calls):
-            yield CallBegins(index, call.id, call.function.name)
-            yield CallArguments(index, call.function.arguments)
+            yield ToolCallStart(index, call.id, call.function.name)
+            yield ToolCallArguments(index, call.function.arguments)

@@ -37,11 +37,11 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
-from server.adapters import Adapter
-from server.checkpoint import MODEL_TYPES, CheckpointError
-from server.engine.base import EngineImage, Output, Sampling, TokenLogprob, ToolParser
+from server.checkpoint.adapters import LoraAdapter
+from server.checkpoint.config import MODEL_TYPES, CheckpointError
+from server.engine.base import EngineImage, EngineOutput, SamplingOptions, TokenLogprob, ToolParser
 from server.errors import EngineUnavailable, InvalidRequest
-from server.logs import get_logger
+from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
@@ -80,7 +80,7 @@ class VllmOptions:
     enforce_eager: bool
     gpu_memory_utilization: float
     drain_timeout_s: float
-    adapters: Sequence[Adapter] = ()
+    adapters: Sequence[LoraAdapter] = ()
     max_loras: int = 1
 
 
@@ -98,7 +98,7 @@ class VllmEngine:
             max_num_batched_tokens=options.max_num_batched_tokens,
             enforce_eager=options.enforce_eager,
             gpu_memory_utilization=options.gpu_memory_utilization,
-            hf_overrides=as_llava_next if options.has_image_newline else as_llava,
+            hf_overrides=override_as_llava_next if options.has_image_newline else override_as_llava,
             enable_mm_embeds=True,
             limit_mm_per_prompt={"image": 0},
             structured_outputs_config={"backend": GRAMMAR_BACKEND},
@@ -141,11 +141,11 @@ class VllmEngine:
         request_id: str,
         token_ids: list[int],
         images: Sequence[EngineImage],
-        sampling: Sampling,
+        sampling: SamplingOptions,
         *,
         stream: bool,
         adapter: str | None = None,
-    ) -> AsyncGenerator[Output, None]:
+    ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's answers; see `server.engine.base.Engine.generate`."""
         submitted = time.perf_counter()
         first_token_s = 0.0
@@ -227,7 +227,7 @@ def _start(args: AsyncEngineArgs) -> AsyncLLM:
         return AsyncLLM.from_vllm_config(config, usage_context=UsageContext.ENGINE_CONTEXT)
 
 
-def as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
+def override_as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
     """Describe any LLaVA as a plain one: the engine sees a language model with rows to splice in.
 
     vLLM also calls this with a nameless configuration, which is left alone.
@@ -235,7 +235,7 @@ def as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
     return _described(config, LlavaConfig, "LlavaForConditionalGeneration")
 
 
-def as_llava_next(config: PreTrainedConfig) -> PreTrainedConfig:
+def override_as_llava_next(config: PreTrainedConfig) -> PreTrainedConfig:
     """Describe any LLaVA as the class whose weights hold an `image_newline`; see `as_llava`."""
     return _described(config, LlavaNextConfig, "LlavaNextForConditionalGeneration")
 
@@ -267,7 +267,7 @@ def _image_item(image: EngineImage) -> MultiModalKwargsItem:
     )
 
 
-def _is_greedy(sampling: Sampling) -> bool:
+def _is_greedy(sampling: SamplingOptions) -> bool:
     """Tell whether all answers to the prompt are the same one, so that decoding it once will do.
 
     vLLM refuses to decode them more often.
@@ -275,7 +275,7 @@ def _is_greedy(sampling: Sampling) -> bool:
     return sampling.temperature == 0
 
 
-class ProvedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any to mypy
+class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any to mypy
     """Sampling with a grammar that was proved in a worker process.
 
     vLLM would compile it once more on the event loop, only to validate it.
@@ -286,9 +286,9 @@ class ProvedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any
             self.structured_outputs._backend = GRAMMAR_BACKEND
 
 
-def _sampling_params(sampling: Sampling, stream: bool) -> SamplingParams:
+def _sampling_params(sampling: SamplingOptions, stream: bool) -> SamplingParams:
     grammar = sampling.grammar
-    return ProvedSamplingParams(
+    return ValidatedSamplingParams(
         n=1 if _is_greedy(sampling) else sampling.n,
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
@@ -319,14 +319,16 @@ def _first_token_s(output: RequestOutput, submitted: float) -> float:
     return time.perf_counter() - submitted
 
 
-def _outputs(output: RequestOutput, first_token_s: float, *, has_grammar: bool) -> Iterator[Output]:
+def _outputs(
+    output: RequestOutput, first_token_s: float, *, has_grammar: bool
+) -> Iterator[EngineOutput]:
     prompt_logprobs = _prompt_logprobs(output)
     for completion in output.outputs:
         if completion.finish_reason == "error" and has_grammar:
             raise InvalidRequest("The answer's grammar became too complex.")
         if completion.finish_reason not in (None, "stop", "length"):
             raise EngineUnavailable("The engine dropped the request.")
-        yield Output(
+        yield EngineOutput(
             text=completion.text,
             num_tokens=len(completion.token_ids),
             finish_reason=completion.finish_reason,

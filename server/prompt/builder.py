@@ -7,8 +7,8 @@ from typing import Any
 from server.errors import ContextLengthExceeded
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, Stop
-from server.prompt.segments import ImageSlot, Segment, Words
-from server.prompt.tools import OfferedTools, spelt
+from server.prompt.segments import ImageSlot, Segment, UntrustedText
+from server.prompt.tools import PromptTools, render_tools_as_text
 from server.prompt.turns import Conversation
 
 
@@ -53,7 +53,7 @@ class PromptBuilder:
         self,
         conversation: Conversation,
         image_lengths: Sequence[int],
-        tools: OfferedTools | None = None,
+        tools: PromptTools | None = None,
         template_options: Mapping[str, Any] | None = None,
         *,
         limited: bool = True,
@@ -84,7 +84,7 @@ class PromptBuilder:
 
     def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Tokenise somebody's words without a template; `special_tokens` puts the BOS in front."""
-        pieces = self._format.tokenizer.tokenize([Words(text)], bos=special_tokens)
+        pieces = self._format.tokenizer.tokenize([UntrustedText(text)], bos=special_tokens)
         return [each for piece in pieces if not isinstance(piece, ImageSlot) for each in piece]
 
     def detokenize(self, token_ids: Sequence[int]) -> str:
@@ -98,7 +98,7 @@ class PromptBuilder:
     def _render(
         self,
         conversation: Conversation,
-        tools: OfferedTools | None,
+        tools: PromptTools | None,
         options: Mapping[str, Any] | None,
     ) -> Iterable[Segment]:
         template = self._format.template
@@ -106,8 +106,8 @@ class PromptBuilder:
             return template.render(conversation, tools.tools if tools else (), options)
         description = None if tools is None else tools.description
         if isinstance(template, ChatTemplate):
-            return template.render(spelt(conversation, description, ""), (), options)
-        conversation = spelt(conversation, description, template.system)
+            return template.render(render_tools_as_text(conversation, description, ""), (), options)
+        conversation = render_tools_as_text(conversation, description, template.system)
         return template.render(conversation.system, conversation.turns)
 
     def check_length(self, length: int, param: str) -> None:

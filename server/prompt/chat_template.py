@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from jinja2 import TemplateError
 
-from server.checkpoint import CheckpointError
+from server.checkpoint.config import CheckpointError
 from server.errors import InvalidValue
-from server.logs import get_logger
-from server.prompt.jinja import TemplateRefusal, compile_template, undeclared_names
-from server.prompt.segments import ImageSlot, Literal, Segment, Words
+from server.prompt.jinja import TemplateRefusal, compile_template, find_undeclared_names
+from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
 from server.prompt.turns import Conversation, Turn
 from server.protocol.tools import Tool, ToolCall
+from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
@@ -50,7 +50,7 @@ class ChatTemplate:
         self._image_token = image_token
         self._marks = re.compile(f"({Marks.PATTERN}|{re.escape(image_token)})")
         self._takes_parts = self._find_shape()
-        self.takes_tools = "tools" in undeclared_names(source)
+        self.takes_tools = "tools" in find_undeclared_names(source)
 
     def render(
         self,
@@ -117,8 +117,10 @@ class ChatTemplate:
             segments = list(marks.segments(self._render(messages, None, {}), self._marks))
         except Exception:  # as above
             return False
-        prints_lists = any("'type'" in each.text for each in segments if isinstance(each, Literal))
-        return all(Words(turn.text) in segments for turn in turns) and not prints_lists
+        prints_lists = any(
+            "'type'" in each.text for each in segments if isinstance(each, TemplateText)
+        )
+        return all(UntrustedText(turn.text) in segments for turn in turns) and not prints_lists
 
 
 class Marks:
@@ -137,7 +139,7 @@ class Marks:
         if not core:
             return text
         mark = self._mark(len(self._segments))
-        self._segments[mark] = Words(core)
+        self._segments[mark] = UntrustedText(core)
         return text.replace(core, mark, 1)
 
     def guarded(self, value: Any) -> Any:
@@ -151,13 +153,13 @@ class Marks:
     def _json_text(self, text: str) -> str:
         """Return a mark for text within a JSON string, as which the template will write it."""
         mark = self._mark(len(self._segments))
-        self._segments[mark] = Words(json.dumps(text, ensure_ascii=False)[1:-1])
+        self._segments[mark] = UntrustedText(json.dumps(text, ensure_ascii=False)[1:-1])
         return mark
 
     def segments(self, rendered: str, marks: re.Pattern[str]) -> Iterator[Segment]:
         """Put words and image slots where their marks, or the template's image tokens, are."""
         for part in marks.split(rendered):
-            yield self._segments.get(part) or Literal(part)
+            yield self._segments.get(part) or TemplateText(part)
 
     def _mark(self, index: int) -> str:
         return f"{self._nonce}:{index};"

@@ -6,9 +6,9 @@ from typing import Final
 
 from tokenizers import Tokenizer
 
-from server.checkpoint import CheckpointError, TextConfig
+from server.checkpoint.config import CheckpointError, TextConfig
 from server.prompt.chat_template import ChatTemplate
-from server.prompt.templates import TEMPLATES, Template, conversation_template
+from server.prompt.templates import TEMPLATES, Template, build_conversation_template
 from server.prompt.tokenizer import PromptTokenizer
 
 # The setting that takes the checkpoint's own template instead of one of LLaVA's.
@@ -33,7 +33,7 @@ class PromptFormat:
     image_token_id: int
 
 
-def prompt_format(
+def choose_prompt_format(
     tokenizer: Tokenizer, text: TextConfig, conv_mode: str | None = None
 ) -> PromptFormat:
     """Take `conv_mode`, else the checkpoint's own, else what its kind was trained with.
@@ -73,7 +73,7 @@ def _template(conv_mode: str, text: TextConfig, tokenizer: Tokenizer) -> Templat
     if conv_mode not in TEMPLATES:
         known = ", ".join([*TEMPLATES, CHAT_TEMPLATE])
         raise CheckpointError(f"the conversation template {conv_mode!r} is none of {known}")
-    return conversation_template(conv_mode, image_start_end=text.image_start_end)
+    return build_conversation_template(conv_mode, image_start_end=text.image_start_end)
 
 
 def _stop(template: Template | ChatTemplate, eos_token: str, tokenizer: PromptTokenizer) -> Stop:

@@ -16,7 +16,7 @@ class TemplateRefusal(TemplateRuntimeError):
     """The template called `raise_exception`; the message is its author's."""
 
 
-class Generation(Extension):
+class GenerationBlock(Extension):
     """`{% generation %} … {% endgeneration %}`: a mark for training, here just its content."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
@@ -36,14 +36,14 @@ def compile_template(source: str) -> Template:
     return environment.from_string(source)
 
 
-def undeclared_names(source: str) -> set[str]:
+def find_undeclared_names(source: str) -> set[str]:
     """Return what a template expects to be given. Raises `jinja2.TemplateError`."""
     return find_undeclared_variables(_environment().parse(source))
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
     )
 
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class TemplateText:
     """The template's own text, in which a special token's name stands for the token."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class UntrustedText:
     """Somebody's words: text and nothing else, whatever they spell."""
 
     text: str
@@ -22,4 +22,4 @@ class ImageSlot:
     """Where the next image's embeddings go."""
 
 
-Segment = Literal | Words | ImageSlot
+Segment = TemplateText | UntrustedText | ImageSlot

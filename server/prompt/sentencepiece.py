@@ -10,7 +10,7 @@ SPACE: Final = "▁"
 SCHEMES: Final[dict[str, PrefixSpace]] = {"always": "each", "first": "first", "never": "none"}
 
 
-def without_prefix_space(tokenizer: dict[str, Any]) -> PrefixSpace:
+def remove_prefix_space(tokenizer: dict[str, Any]) -> PrefixSpace:
     """Take the prefix space out of a tokenizer.json's content; return where it would have been.
 
     Whoever tokenises adds `SPACE` himself: the library's Metaspace leaves it out in front of a

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from server.prompt.segments import ImageSlot, Literal, Segment, Words
+from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
 from server.prompt.turns import Turn
 
 Render = Callable[[str | None, Sequence[Turn]], Iterable[Segment]]
@@ -45,7 +45,7 @@ class Template:
     system: str = ""
 
 
-def conversation_template(conv_mode: str, *, image_start_end: bool) -> Template:
+def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> Template:
     """Return a template of `TEMPLATES`, its images within `<im_start>` and `<im_end>` if so asked.
 
     Raises `KeyError`.
@@ -62,9 +62,9 @@ def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
     """Do what `mm_use_im_start_end` asks for."""
     for segment in segments:
         if isinstance(segment, ImageSlot):
-            yield Literal("<im_start>")
+            yield TemplateText("<im_start>")
             yield segment
-            yield Literal("<im_end>")
+            yield TemplateText("<im_end>")
         else:
             yield segment
 
@@ -72,31 +72,31 @@ def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
 def _words(turn: Turn) -> Iterator[Segment]:
     for _ in range(turn.num_images):
         yield ImageSlot()
-        yield Literal("\n")
-    yield Words(turn.text)
+        yield TemplateText("\n")
+    yield UntrustedText(turn.text)
 
 
 def _two(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{system} USER: {q} ASSISTANT: {a}</s>USER: …` (SeparatorStyle.TWO)."""
     system = default if system is None else system
     if system:
-        yield from (Words(system), Literal(" "))
+        yield from (UntrustedText(system), TemplateText(" "))
     for turn in turns:
         asks = turn.role == "user"
-        yield Literal("USER: " if asks else "ASSISTANT: ")
+        yield TemplateText("USER: " if asks else "ASSISTANT: ")
         yield from _words(turn)
-        yield Literal(" " if asks else "</s>")
-    yield Literal("ASSISTANT:")
+        yield TemplateText(" " if asks else "</s>")
+    yield TemplateText("ASSISTANT:")
 
 
 def _single(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{system}###Human: {q}###Assistant: {a}###` (SeparatorStyle.SINGLE)."""
-    yield from (Words(default if system is None else system), Literal("###"))
+    yield from (UntrustedText(default if system is None else system), TemplateText("###"))
     for turn in turns:
-        yield Literal("Human: " if turn.role == "user" else "Assistant: ")
+        yield TemplateText("Human: " if turn.role == "user" else "Assistant: ")
         yield from _words(turn)
-        yield Literal("###")
-    yield Literal("Assistant:")
+        yield TemplateText("###")
+    yield TemplateText("Assistant:")
 
 
 def _llama_2(
@@ -109,31 +109,39 @@ def _llama_2(
     system = default if system is None else system
     for index, turn in enumerate(turns):
         if turn.role != "user":
-            yield from (Literal(" "), *_words(turn), Literal(" </s>"))
+            yield from (TemplateText(" "), *_words(turn), TemplateText(" </s>"))
             continue
-        yield Literal(f"{separator}[INST] " if index else "[INST] ")
+        yield TemplateText(f"{separator}[INST] " if index else "[INST] ")
         if system:
-            yield from (Literal("<<SYS>>\n"), Words(system), Literal("\n<</SYS>>\n\n"))
+            yield from (
+                TemplateText("<<SYS>>\n"),
+                UntrustedText(system),
+                TemplateText("\n<</SYS>>\n\n"),
+            )
             system = ""
-        yield from (*_words(turn), Literal(" [/INST]"))
+        yield from (*_words(turn), TemplateText(" [/INST]"))
 
 
 def _chatml(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `<|im_start|>{role}\\n{words}<|im_end|>` without newlines between (MPT)."""
     system = default if system is None else system
     if system:
-        yield from (Literal("<|im_start|>system\n"), Words(system), Literal("<|im_end|>"))
+        yield from (
+            TemplateText("<|im_start|>system\n"),
+            UntrustedText(system),
+            TemplateText("<|im_end|>"),
+        )
     for turn in turns:
-        yield Literal(f"<|im_start|>{turn.role}\n")
-        yield from (*_words(turn), Literal("<|im_end|>"))
-    yield Literal("<|im_start|>assistant\n")
+        yield TemplateText(f"<|im_start|>{turn.role}\n")
+        yield from (*_words(turn), TemplateText("<|im_end|>"))
+    yield TemplateText("<|im_start|>assistant\n")
 
 
 def _plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render images and words, each turn a line, as in stage 1 of the training (PLAIN)."""
-    yield Words(system or "")
+    yield UntrustedText(system or "")
     for turn in turns:
-        yield from (*_words(turn), Literal("\n"))
+        yield from (*_words(turn), TemplateText("\n"))
 
 
 def _template(

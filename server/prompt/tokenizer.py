@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer
 
-from server.checkpoint import CheckpointError, TextConfig
-from server.prompt.segments import ImageSlot, Literal, Segment
-from server.prompt.sentencepiece import SPACE, without_prefix_space
+from server.checkpoint.config import CheckpointError, TextConfig
+from server.prompt.segments import ImageSlot, Segment, TemplateText
+from server.prompt.sentencepiece import SPACE, remove_prefix_space
 
 # Added tokens spelt like this steer the model even where the file does not call them special.
 CONTROL: Final = re.compile(r"<[^\s<>]+>")
@@ -47,7 +47,7 @@ class PromptTokenizer:
             for token in added
         }
         self._split = _splitter(self._controls)
-        self._prefix_space = without_prefix_space(content)
+        self._prefix_space = remove_prefix_space(content)
         if self._prefix_space != "none" and text.legacy is not None:
             self._prefix_space = "each" if text.legacy else "first"
         self._tokenizer = _text_only(content, self._controls)
@@ -93,7 +93,7 @@ class PromptTokenizer:
             match segment:
                 case ImageSlot():
                     yield segment
-                case Literal(text):
+                case TemplateText(text):
                     for part in self._split.split(text):
                         yield self._controls.get(part, part)
                 case words:

@@ -15,7 +15,7 @@ AUTO: Final = "auto"
 NONE: Final = "none"
 
 
-def tool_parser_name(setting: str, template: Template | ChatTemplate) -> str | None:
+def choose_tool_parser(setting: str, template: Template | ChatTemplate) -> str | None:
     """Return the parser that was asked for, or for `auto` the template's; None if there is none."""
     if setting != AUTO:
         return None if setting == NONE else setting

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.prompt.turns import Conversation, Turn, joined
+from server.prompt.turns import Conversation, Turn, join_turns
 from server.protocol.tools import Tool
-from server.tool_format import spell_call, spell_result
+from server.tools.format import format_tool_call, format_tool_result
 
 
 @dataclass(frozen=True, slots=True)
-class OfferedTools:
+class PromptTools:
     """Tools that the model may call: as they are, and described in words."""
 
     tools: Sequence[Tool]
     description: str
 
 
-def spelt(conversation: Conversation, description: str | None, default_system: str) -> Conversation:
+def render_tools_as_text(
+    conversation: Conversation, description: str | None, default_system: str
+) -> Conversation:
     """Return the conversation with tools, calls and results as text.
 
     The description follows the system text. What tools return is the user's to say.
@@ -25,14 +27,14 @@ def spelt(conversation: Conversation, description: str | None, default_system: s
     if description is not None:
         system = default_system if system is None else system
         system = f"{system}\n\n{description}" if system else description
-    turns = joined(_spelt(turn) for turn in conversation.turns)
+    turns = join_turns(_spelt(turn) for turn in conversation.turns)
     return Conversation(system, turns)
 
 
 def _spelt(turn: Turn) -> Turn:
     if turn.role == "tool":
-        return Turn("user", spell_result(turn.name or "", turn.text), 0)
+        return Turn("user", format_tool_result(turn.name or "", turn.text), 0)
     if not turn.calls:
         return turn
-    calls = [spell_call(call.function.name, call.function.arguments) for call in turn.calls]
+    calls = [format_tool_call(call.function.name, call.function.arguments) for call in turn.calls]
     return Turn(turn.role, turn.text + "".join(calls), 0)

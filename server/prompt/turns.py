@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from server.errors import InvalidValue
-from server.protocol.messages import Message
+from server.protocol.chat.messages import Message
 from server.protocol.tools import ToolCall
 
 
@@ -57,7 +57,7 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
         if turns and turns[-1].role != turn.role:
             _check_has_text(turns[-1], last_index)
         turns.append(turn)
-        turns[-2:] = joined(turns[-2:])
+        turns[-2:] = join_turns(turns[-2:])
         last_index = index
     if not turns or turns[-1].role == "assistant":
         raise InvalidValue("The last message must be the user's or a tool's.", "messages")
@@ -65,7 +65,7 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
     return Conversation("\n".join(system) if system else None, turns)
 
 
-def joined(turns: Iterable[Turn]) -> list[Turn]:
+def join_turns(turns: Iterable[Turn]) -> list[Turn]:
     """Join neighbours of one role, but for those that belong to tools."""
     result: list[Turn] = []
     for turn in turns:

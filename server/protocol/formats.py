@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.wire import WireModel, kind_of
+from server.protocol.wire import WireModel, get_type
 
 JsonSchemaObject = dict[str, Any]
 
@@ -38,9 +38,9 @@ class JsonSchemaFormat(WireModel):
     json_schema: JsonSchema
 
 
-def format_branch(value: Any) -> str | None:
+def select_format_branch(value: Any) -> str | None:
     """Return the name of the branch of a format, here or in the Responses API."""
-    kind = kind_of(value)
+    kind = get_type(value)
     return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
 
 
@@ -49,7 +49,7 @@ ResponseFormat = Annotated[
     | Annotated[JsonObjectFormat, Tag("#json_object")]
     | Annotated[JsonSchemaFormat, Tag("#json_schema")],
     Discriminator(
-        format_branch,
+        select_format_branch,
         custom_error_type="response_format",
         custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
     ),

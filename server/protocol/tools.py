@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.protocol.wire import WireModel, kind_of
+from server.protocol.wire import WireModel, get_type
 
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
@@ -55,11 +55,11 @@ class AllowedTools(WireModel):
 ToolMode = Literal["none", "auto", "required"]
 
 
-def tool_choice_branch(value: Any) -> str | None:
+def select_tool_choice_branch(value: Any) -> str | None:
     """Return the name of the branch of a tool choice, here or in the Responses API."""
     if isinstance(value, str):
         return "#mode" if value in ("none", "auto", "required") else None
-    kind = kind_of(value)
+    kind = get_type(value)
     return f"#{kind}" if kind in ("function", "allowed_tools") else None
 
 
@@ -68,7 +68,7 @@ ToolChoice = Annotated[
     | Annotated[NamedTool, Tag("#function")]
     | Annotated[AllowedTools, Tag("#allowed_tools")],
     Discriminator(
-        tool_choice_branch,
+        select_tool_choice_branch,
         custom_error_type="tool_choice",
         custom_error_message="Must be 'none', 'auto', 'required' or name a function",
     ),

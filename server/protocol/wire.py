@@ -12,7 +12,7 @@ ANY: Final = (...,)
 # Fields of any endpoint that clients send by habit. With these values they change nothing, so they
 # are accepted; with any other value they ask for something this server would not do, which is an
 # error.
-HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
+IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "metadata": ANY,
     "prompt_cache_key": ANY,
     "prompt_cache_retention": ANY,
@@ -36,7 +36,7 @@ class RequestBody(WireModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
-def kind_of(value: Any) -> Any:
+def get_type(value: Any) -> Any:
     """Return the `type` of a JSON object, or of a model made of one; None where there is none."""
     return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
 
@@ -56,7 +56,7 @@ def parse_body(kind: type[Body], body: bytes, harmless: dict[str, tuple[Any, ...
 
 def check_extra(request: RequestBody, harmless: dict[str, tuple[Any, ...]]) -> None:
     """Raise `UnsupportedParameter` where a field unknown to us asks for something."""
-    allowed = HARMLESS | harmless
+    allowed = IGNORED_VALUES | harmless
     for name, value in (request.model_extra or {}).items():
         _check_harmless(name, value, allowed)
 

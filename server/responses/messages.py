@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from server.protocol.messages import (
+from server.protocol.chat.messages import (
     ContentPart,
     ImagePart,
     ImageUrl,
@@ -18,7 +18,7 @@ from server.protocol.tools import CalledFunction, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
+class TranslatedMessages:
     """A chat's messages, and for each the path of what it comes from."""
 
     messages: list[Message] = field(default_factory=list)
@@ -38,9 +38,9 @@ class Messages:
             self.add(Message(role="assistant", tool_calls=[call]), origin)
 
 
-def chat_messages(request: ResponsesRequest) -> Messages:
+def translate_input(request: ResponsesRequest) -> TranslatedMessages:
     """Translate the instructions and the input; reasoning is left out."""
-    result = Messages()
+    result = TranslatedMessages()
     if request.instructions is not None:
         result.add(Message(role="system", content=request.instructions), "instructions")
     if isinstance(request.input, str):

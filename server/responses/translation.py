@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.errors import ApiError
+from server.protocol.chat.request import ChatCompletionRequest, check_combinations
 from server.protocol.formats import JsonSchema, JsonSchemaFormat, ResponseFormat
-from server.protocol.request import ChatCompletionRequest, check_combinations
 from server.protocol.responses.request import ResponsesRequest, parse_responses_request
-from server.protocol.responses.text import FlatJsonSchema, TextConfig
+from server.protocol.responses.text import FlatJsonSchema, ResponseTextConfig
 from server.protocol.responses.tools import AllowedFunctions, FlatToolChoice, FunctionChoice
 from server.protocol.sampling import SamplingFields
 from server.protocol.tools import (
@@ -20,11 +20,11 @@ from server.protocol.tools import (
     Tool,
     ToolChoice,
 )
-from server.responses.messages import chat_messages
+from server.responses.messages import translate_input
 
 
 @dataclass(frozen=True, slots=True)
-class Translated:
+class TranslatedRequest:
     """A request, the chat request that asks for the same, and where its messages come from."""
 
     request: ResponsesRequest
@@ -46,7 +46,7 @@ class Translated:
         return re.sub(r"^(tools\[\d+\])\.function", r"\1", param)
 
 
-def parse_and_translate(body: bytes) -> Translated:
+def parse_and_translate(body: bytes) -> TranslatedRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
     translated = translate(parse_responses_request(body))
     try:
@@ -56,9 +56,9 @@ def parse_and_translate(body: bytes) -> Translated:
     return translated
 
 
-def translate(request: ResponsesRequest) -> Translated:
+def translate(request: ResponsesRequest) -> TranslatedRequest:
     """Return what the pipeline is to be asked."""
-    messages = chat_messages(request)
+    messages = translate_input(request)
     sampling = {name: getattr(request, name) for name in SamplingFields.model_fields}
     chat = ChatCompletionRequest(
         **sampling,
@@ -73,14 +73,14 @@ def translate(request: ResponsesRequest) -> Translated:
         tool_choice=_tool_choice(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls,
     )
-    return Translated(request, chat, messages.origins)
+    return TranslatedRequest(request, chat, messages.origins)
 
 
 def _within_item(path: str) -> str:
     return path.removesuffix(".url").replace(".tool_call_id", ".call_id")
 
 
-def _format(text: TextConfig | None) -> ResponseFormat | None:
+def _format(text: ResponseTextConfig | None) -> ResponseFormat | None:
     wanted = text.format if text is not None else None
     if not isinstance(wanted, FlatJsonSchema):
         return wanted

@@ -8,7 +8,7 @@ from server.terminal.wire import Piece
 
 
 @dataclass(slots=True)
-class Answer:
+class StreamedAnswer:
     """What has come of an answer; times are seconds of the monotonic clock."""
 
     model: str

@@ -7,12 +7,12 @@ from typing import Final
 
 from server.terminal.errors import UsageFault
 from server.terminal.picture import (
-    Picture,
+    AttachedImage,
     is_file,
     is_url,
     names_an_image,
-    open_picture,
-    read_picture,
+    open_image,
+    read_image,
 )
 
 STDIN: Final = "-"
@@ -43,15 +43,15 @@ def sort_arguments(words: Sequence[str]) -> Arguments:
     return Arguments(tuple(images), others[0] if others else None)
 
 
-def open_images(arguments: Arguments) -> list[Picture]:
+def open_images(arguments: Arguments) -> list[AttachedImage]:
     """Read the images, `-` from stdin. Raises `UsageFault`."""
-    return [_stdin_image() if w == STDIN else open_picture(w) for w in arguments.images]
+    return [_stdin_image() if w == STDIN else open_image(w) for w in arguments.images]
 
 
-def _stdin_image() -> Picture:
+def _stdin_image() -> AttachedImage:
     if sys.stdin.isatty():
         raise UsageFault("- stands for an image on stdin, which is a terminal")
-    return read_picture("stdin", sys.stdin.buffer)
+    return read_image("stdin", sys.stdin.buffer)
 
 
 def question_on_stdin(arguments: Arguments) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.terminal.answer import Answer
+from server.terminal.answer import StreamedAnswer
 from server.terminal.client import Client
-from server.terminal.conversation import Asked, Conversation, Message, Turn
+from server.terminal.conversation import ChatHistory, ChatTurn, Message, PendingQuestion
 from server.terminal.errors import UsageFault
 from server.terminal.notes import Notes
-from server.terminal.printed import Printed
+from server.terminal.printed import AnswerPrinter
 
 
 @dataclass(slots=True)
@@ -21,9 +21,9 @@ class Chat:
 
     client: Client
     model: str
-    conversation: Conversation
+    conversation: ChatHistory
     fields: dict[str, Any]
-    printed: Printed
+    printed: AnswerPrinter
     notes: Notes
     failed: str | None = None
 
@@ -34,7 +34,7 @@ class Chat:
         images then wait still.
         """
         self.failed = text
-        asked = Asked(text, tuple(self.conversation.waiting))
+        asked = PendingQuestion(text, tuple(self.conversation.waiting))
         answer = self._answered(asked, self.conversation.turns)
         if self.failed is None:
             self.conversation.waiting.clear()
@@ -57,19 +57,19 @@ class Chat:
         self.conversation.clear()
         self.failed = None
 
-    def _answered(self, asked: Asked, before: Sequence[Turn]) -> Answer:
-        answer = Answer(self.model)
+    def _answered(self, asked: PendingQuestion, before: Sequence[ChatTurn]) -> StreamedAnswer:
+        answer = StreamedAnswer(self.model)
         try:
             self._receive(answer, self.conversation.messages(before, asked))
         except KeyboardInterrupt:
             answer.finish_reason = None
         if answer.text or answer.finish_reason is not None:
-            self.conversation.turns = [*before, Turn(asked, answer.text)]
+            self.conversation.turns = [*before, ChatTurn(asked, answer.text)]
             self.failed = None
         self._sum_up(answer)
         return answer
 
-    def _receive(self, answer: Answer, messages: list[Message]) -> None:
+    def _receive(self, answer: StreamedAnswer, messages: list[Message]) -> None:
         body = {"model": self.model, "messages": messages, **self.fields}
         try:
             for piece in self.client.answer(body):
@@ -79,7 +79,7 @@ class Chat:
             if answer.text or answer.finish_reason is not None:
                 self.printed.end(answer)
 
-    def _sum_up(self, answer: Answer) -> None:
+    def _sum_up(self, answer: StreamedAnswer) -> None:
         """Say how the answer ended, what it cost and how long it took, if a person reads it."""
         if answer.finish_reason is None:
             self.notes.say("stopped")
@@ -90,7 +90,7 @@ class Chat:
             self.notes.say(summary(answer))
 
 
-def summary(answer: Answer) -> str:
+def summary(answer: StreamedAnswer) -> str:
     """Put tokens and times of an answer on a line."""
     counts = (("prompt", "in"), ("completion", "out"))
     parts = [f"{n} tokens {way}" for kind, way in counts if (n := answer.tokens(kind)) is not None]

@@ -7,9 +7,9 @@ from typing import Final
 
 from server.terminal.chat import Chat
 from server.terminal.errors import UsageFault
-from server.terminal.picture import open_picture
-from server.terminal.text import one_line, well_formed
-from server.terminal.typed import named_file, named_images
+from server.terminal.picture import open_image
+from server.terminal.text import replace_surrogates, to_one_line
+from server.terminal.typed import find_named_file, find_named_images
 
 
 class Quit(Exception):
@@ -32,19 +32,19 @@ class ChatCommand:
 
 def attach(chat: Chat, words: list[str]) -> None:
     """Let images wait for the next question: all of them or none. Raises `UsageFault`."""
-    chat.conversation.waiting += [open_picture(word) for word in words]
+    chat.conversation.waiting += [open_image(word) for word in words]
 
 
 def waiting(chat: Chat) -> str:
     """List the images that wait, each with its number."""
     pictures = enumerate(chat.conversation.waiting, 1)
-    return ", ".join(f"{number} {one_line(picture.name)}" for number, picture in pictures)
+    return ", ".join(f"{number} {to_one_line(picture.name)}" for number, picture in pictures)
 
 
 def _image(chat: Chat, argument: str) -> None:
     if not argument:
         raise UsageFault("/image needs a path or a URL")
-    attach(chat, named_images(argument))
+    attach(chat, find_named_images(argument))
 
 
 def _images(chat: Chat, _argument: str) -> None:
@@ -72,14 +72,14 @@ def _retry(chat: Chat, _argument: str) -> None:
 
 
 def _system(chat: Chat, argument: str) -> None:
-    chat.conversation.system = well_formed(argument)
+    chat.conversation.system = replace_surrogates(argument)
     chat.notes.say("the system message is set" if argument else "no system message")
 
 
 def _save(chat: Chat, argument: str) -> None:
     if not argument:
         raise UsageFault("/save needs a file's name")
-    path = named_file(argument)
+    path = find_named_file(argument)
     messages = chat.conversation.messages(chat.conversation.turns)
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import typer
 
 from server.terminal.client import Client, open_client
-from server.terminal.embedded import embedded_server
+from server.terminal.embedded import run_embedded_server
 from server.terminal.errors import AnswerError, NoServer
 from server.terminal.notes import Notes
 from server.terminal.target import DEFAULT_URL, Target
@@ -24,7 +24,7 @@ class Connection:
 
 
 @contextmanager
-def connected(target: Target, notes: Notes) -> Iterator[Connection]:
+def connect(target: Target, notes: Notes) -> Iterator[Connection]:
     """Find the server, or start one. Raises `NoServer`, `AnswerError`, `UsageFault`."""
     with ExitStack() as stack:
         if target.start:
@@ -71,5 +71,5 @@ def _decide_to_start(target: Target, notes: Notes, error: NoServer) -> None:
 def _started(target: Target, notes: Notes, stack: ExitStack) -> Target:
     """Start a server; what it lists is then the model to ask."""
     with notes.waiting("starting a server; this takes half a minute or more"):
-        embedded = stack.enter_context(embedded_server(target.model))
+        embedded = stack.enter_context(run_embedded_server(target.model))
     return replace(target, url=embedded.url, api_key=embedded.api_key, model=None, start=False)

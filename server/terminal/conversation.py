@@ -4,29 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.terminal.picture import Picture
+from server.terminal.picture import AttachedImage
 
 Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingQuestion:
     """A question and its images."""
 
     text: str
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[AttachedImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ChatTurn:
     """A question and its answer, which may have been stopped."""
 
-    asked: Asked
+    asked: PendingQuestion
     answer: str
 
 
 @dataclass(slots=True)
-class Conversation:
+class ChatHistory:
     """Turns with answers only: a question that failed never becomes part of it.
 
     `waiting` holds the images for the next question; `detail` goes with every image.
@@ -34,10 +34,10 @@ class Conversation:
 
     system: str = ""
     detail: str | None = None
-    turns: list[Turn] = field(default_factory=list)
-    waiting: list[Picture] = field(default_factory=list)
+    turns: list[ChatTurn] = field(default_factory=list)
+    waiting: list[AttachedImage] = field(default_factory=list)
 
-    def messages(self, turns: Sequence[Turn], *asked: Asked) -> list[Message]:
+    def messages(self, turns: Sequence[ChatTurn], *asked: PendingQuestion) -> list[Message]:
         """Return these turns, and a new question, in OpenAI's form."""
         messages: list[Message] = []
         if self.system:
@@ -52,7 +52,7 @@ class Conversation:
         self.turns.clear()
         self.waiting.clear()
 
-    def _user(self, asked: Asked) -> Message:
+    def _user(self, asked: PendingQuestion) -> Message:
         if not asked.pictures:
             return {"role": "user", "content": asked.text}
         detail = {"detail": self.detail} if self.detail else {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from server.banner import ready_url
+from server.banner import parse_ready_url
 from server.terminal.errors import NoServer
 
 _STOP_LIMIT_S: Final = 30
@@ -21,7 +21,7 @@ _LINES_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedServer:
     """Where the server is, and the key that it asks for: others on this machine have none."""
 
     url: str
@@ -29,7 +29,7 @@ class Embedded:
 
 
 @contextmanager
-def embedded_server(model: str | None) -> Iterator[Embedded]:
+def run_embedded_server(model: str | None) -> Iterator[EmbeddedServer]:
     """Start a server and wait until it is ready; end it at the end of the block.
 
     Its settings come from the environment, as ever. Raises `NoServer` where it does not start.
@@ -37,12 +37,12 @@ def embedded_server(model: str | None) -> Iterator[Embedded]:
     api_key = secrets.token_urlsafe()
     with tempfile.TemporaryFile() as log, _server_process(model, api_key, log) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
-        url = next((url for line in process.stdout if (url := ready_url(line))), None)
+        url = next((url for line in process.stdout if (url := parse_ready_url(line))), None)
         if url is None:
             raise NoServer(f"the server did not start: {_last_lines(log)}")
         # Read on, so that nothing the server prints can fill the pipe and stop it.
         threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
-        yield Embedded(url, api_key)
+        yield EmbeddedServer(url, api_key)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from server.terminal.chat import Chat
 from server.terminal.commands import COMMANDS, Quit, attach, waiting
 from server.terminal.completion import ChatCompleter
 from server.terminal.errors import ChatError, UsageFault
-from server.terminal.text import well_formed
-from server.terminal.typed import Command, Question, read_line
+from server.terminal.text import replace_surrogates
+from server.terminal.typed import Command, UserQuestion, read_line
 
 PROMPT: Final = "> "
 
@@ -47,12 +47,12 @@ def _explain(chat: Chat, error: ChatError) -> None:
 
 
 def _follow(chat: Chat, line: str) -> None:
-    match read_line(well_formed(line), COMMANDS):
+    match read_line(replace_surrogates(line), COMMANDS):
         case Command(name, argument) if name in COMMANDS:
             COMMANDS[name].run(chat, argument)
         case Command(name):
             raise UsageFault(f"there is no command or image {name}; /help lists the commands")
-        case Question(images, text):
+        case UserQuestion(images, text):
             attach(chat, list(images))
             if text:
                 chat.ask(text)

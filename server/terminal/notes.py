@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from server.terminal.text import harmless
+from server.terminal.text import escape_control_characters
 
 
 class Notes:
@@ -26,7 +26,9 @@ class Notes:
     def say(self, text: str, *, dim: bool = True) -> None:
         """Write a line, or several."""
         if not self.quiet:
-            self._console.print(Text(harmless(text), style=self._dim if dim else ""))
+            self._console.print(
+                Text(escape_control_characters(text), style=self._dim if dim else "")
+            )
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:

@@ -28,7 +28,7 @@ _SHOWN: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AttachedImage:
     """An image by the name that people know it by and the URL that is sent."""
 
     name: str
@@ -50,20 +50,20 @@ def names_an_image(word: str) -> bool:
     return word.lower().endswith(_SUFFIXES)
 
 
-def open_picture(word: str) -> Picture:
+def open_image(word: str) -> AttachedImage:
     """Take a URL as it is, or read a file. Raises `UsageFault`."""
     if is_url(word):
-        return Picture(word if len(word) <= _SHOWN else f"{word[: _SHOWN - 1]}…", word)
+        return AttachedImage(word if len(word) <= _SHOWN else f"{word[: _SHOWN - 1]}…", word)
     path = Path(word).expanduser()
     try:
         with path.open("rb") as file:
-            return read_picture(path.name, file)
+            return read_image(path.name, file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise UsageFault(f"cannot read the image {word}: {reason or error}") from None
 
 
-def read_picture(name: str, file: BinaryIO) -> Picture:
+def read_image(name: str, file: BinaryIO) -> AttachedImage:
     """Read an image to its end. Raises `UsageFault` where it is none, or too large."""
     data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -73,7 +73,7 @@ def read_picture(name: str, file: BinaryIO) -> Picture:
     kind = next((kind for kind, start in _SIGNATURES.items() if _starts(start, data)), None)
     if kind is None:
         raise UsageFault(f"{name} is no image: neither JPEG, PNG, WebP, GIF, BMP, TIFF nor AVIF")
-    return Picture(name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
+    return AttachedImage(name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
 
 
 def _starts(signature: bytes, data: bytes) -> bool:

@@ -4,21 +4,21 @@ import json
 import sys
 from typing import Protocol
 
-from server.terminal.answer import Answer
-from server.terminal.text import harmless
+from server.terminal.answer import StreamedAnswer
+from server.terminal.text import escape_control_characters
 
 
-class Printed(Protocol):
+class AnswerPrinter(Protocol):
     """Where an answer goes."""
 
     def more(self, text: str) -> None:
         """Take text that was added."""
 
-    def end(self, answer: Answer) -> None:
+    def end(self, answer: StreamedAnswer) -> None:
         """Take the answer once no more will come; one that broke off may have no text."""
 
 
-class TextAnswers:
+class TextPrinter:
     """Text as it comes; on a terminal without what a terminal would obey."""
 
     def __init__(self) -> None:
@@ -26,22 +26,22 @@ class TextAnswers:
 
     def more(self, text: str) -> None:
         """Print text that was added."""
-        sys.stdout.write(harmless(text) if self._on_terminal else text)
+        sys.stdout.write(escape_control_characters(text) if self._on_terminal else text)
         sys.stdout.flush()
 
-    def end(self, answer: Answer) -> None:
+    def end(self, answer: StreamedAnswer) -> None:
         """End the line."""
         if not answer.text.endswith("\n"):
             self.more("\n")
 
 
-class JsonAnswers:
+class JsonPrinter:
     """One line of JSON for each finished answer."""
 
     def more(self, text: str) -> None:
         """Wait for the end."""
 
-    def end(self, answer: Answer) -> None:
+    def end(self, answer: StreamedAnswer) -> None:
         """Print an answer, unless it broke off."""
         if answer.finish_reason is None:
             return

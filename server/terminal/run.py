@@ -10,13 +10,13 @@ import typer
 
 from server.terminal.arguments import open_images, question_on_stdin, sort_arguments
 from server.terminal.chat import Chat
-from server.terminal.connecting import Connection, connected
-from server.terminal.conversation import Conversation
+from server.terminal.connecting import Connection, connect
+from server.terminal.conversation import ChatHistory
 from server.terminal.errors import ChatError
 from server.terminal.notes import Notes
-from server.terminal.printed import JsonAnswers, TextAnswers
+from server.terminal.printed import JsonPrinter, TextPrinter
 from server.terminal.target import Target
-from server.terminal.text import well_formed
+from server.terminal.text import replace_surrogates
 
 INTERRUPTED: Final = 130
 
@@ -37,12 +37,14 @@ def run(
     notes = Notes(quiet=as_json)
     with _reported(notes, as_json=as_json):
         arguments = sort_arguments(words)
-        conversation = Conversation(well_formed(system), detail, waiting=open_images(arguments))
+        conversation = ChatHistory(
+            replace_surrogates(system), detail, waiting=open_images(arguments)
+        )
         question = arguments.question
         if question is None and not sys.stdin.isatty():
             question = question_on_stdin(arguments)
-        with connected(target, notes) as connection:
-            printed = JsonAnswers() if as_json else TextAnswers()
+        with connect(target, notes) as connection:
+            printed = JsonPrinter() if as_json else TextPrinter()
             chat = Chat(
                 connection.client, connection.model, conversation, dict(fields), printed, notes
             )
@@ -51,7 +53,7 @@ def run(
 
 def _hold(chat: Chat, connection: Connection, question: str | None) -> None:
     if question is not None:
-        if not chat.ask(well_formed(question)):
+        if not chat.ask(replace_surrogates(question)):
             raise KeyboardInterrupt
         return
     # Only a conversation needs it, and one question should start fast.

@@ -8,17 +8,17 @@ from typing import Final
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def harmless(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     """Write control characters as escapes; a carriage return, which ends lines too, is left out."""
     return _CONTROL.sub(_escaped, text)
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Make text harmless and put it on one line."""
-    return " ".join(harmless(text).split())
+    return " ".join(escape_control_characters(text).split())
 
 
-def well_formed(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace halves of characters, which UTF-8 cannot hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from server.child import PR_SET_PDEATHSIG
+from server.workers.parent_death import PR_SET_PDEATHSIG
 
 
 def main(parent: str, *options: str) -> None:

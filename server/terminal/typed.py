@@ -17,14 +17,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UserQuestion:
     """Images to attach, and a question, which may be empty."""
 
     images: tuple[str, ...]
     text: str
 
 
-def read_line(line: str, commands: Collection[str]) -> Command | Question:
+def read_line(line: str, commands: Collection[str]) -> Command | UserQuestion:
     """Read a line; one that begins with a slash and with no image is a command, known or not."""
     line = line.strip()
     name, *rest = line.split(maxsplit=1) or [""]
@@ -32,17 +32,17 @@ def read_line(line: str, commands: Collection[str]) -> Command | Question:
     if name in commands:
         return command
     images, text = _leading_images(line)
-    return command if line.startswith("/") and not images else Question(images, text)
+    return command if line.startswith("/") and not images else UserQuestion(images, text)
 
 
-def named_images(argument: str) -> list[str]:
+def find_named_images(argument: str) -> list[str]:
     """Read the files and URLs of a command; one path may hold bare spaces, if it exists."""
     if is_file(str(_expanded(argument))):
         return [argument]
     return all_words(argument) or [argument]
 
 
-def named_file(argument: str) -> Path:
+def find_named_file(argument: str) -> Path:
     """Read a single path."""
     words = all_words(argument)
     return _expanded(words[0] if words and len(words) == 1 else argument)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from server.protocol.response import ErrorResponse
+from server.protocol.errors import ErrorResponse
 from tests.api.limits import MAX_BODY_MIB, MAX_IMAGE_MIB, MAX_IMAGES
 from tests.api.pictures import (
     body,

@@ -7,8 +7,8 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from server.protocol.response import ChatCompletion as CompletionShape
-from server.protocol.response import ChatCompletionChunk as ChunkShape
+from server.protocol.chat.response import ChatCompletion as CompletionShape
+from server.protocol.chat.response import ChatCompletionChunk as ChunkShape
 from tests.api.pictures import (
     body,
     circle_and_square,

@@ -9,8 +9,8 @@ import openai
 import pytest
 from openai.types import Completion
 
-from server.protocol.completion_response import TextCompletion, TextCompletionChunk
-from server.protocol.response import ErrorResponse
+from server.protocol.completions.response import TextCompletion, TextCompletionChunk
+from server.protocol.errors import ErrorResponse
 from tests.api.pictures import body as chat_body
 from tests.api.pictures import user
 from tests.api.running import RunningServer, metric, wait_for_metric

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from model_store.store import find_model
-from server.routes.page import PAGE
+from server.api.routes.page import PAGE
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

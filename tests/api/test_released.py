@@ -13,20 +13,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from server.checkpoint import Checkpoint, read_checkpoint
+from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import prompt_format
+from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
-from server.protocol.messages import Message
+from server.protocol.chat.messages import Message
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.model_store.convert import reference
 from tests.model_store.released import Released, Version, write_released
-from tests.server.media.test_image_processor import square
+from tests.server.images.decode.test_image_processor import square
+from tests.server.images.vision.test_tower import normalised
 from tests.server.pictures import photo
 from tests.server.released import anyres_views, best_resolution, merged_rows
-from tests.server.vision.test_tower import normalised
 
 NUM_TOKENS = 12
 QUESTION = "What color is it?"
@@ -78,7 +78,7 @@ def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> 
     """Return the answer that the released tensors give."""
     rows = rows_of(picture, released, checkpoint.image.size)
     tokenizer = read_tokenizer(checkpoint.path)
-    builder = PromptBuilder(prompt_format(tokenizer, checkpoint.text), 2048)
+    builder = PromptBuilder(choose_prompt_format(tokenizer, checkpoint.text), 2048)
     message = Message.model_validate(user(image_part(picture), text_part(QUESTION)))
     prompt = builder.build(split_turns([message]), [len(rows)])
     (place,) = prompt.placeholders

@@ -10,8 +10,8 @@ from openai.types.responses import Response
 from PIL import Image
 from pydantic import BaseModel
 
-from server.protocol.response import ErrorResponse
-from server.protocol.responses.answer import ResponseObject
+from server.protocol.errors import ErrorResponse
+from server.protocol.responses.response import ResponseObject
 from tests.api.limits import MAX_IMAGES
 from tests.api.pictures import circle_and_square, data_url, encoded, green_triangle
 from tests.api.running import RunningServer, metric, wait_for_metric

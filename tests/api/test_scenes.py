@@ -6,11 +6,11 @@ from collections import Counter
 
 import httpx
 
-from model_store.recipe.drawing import draw
-from model_store.recipe.questions import ask_kind
-from model_store.recipe.sampling import sample_scenes
-from model_store.recipe.scenes import Scene
 from tests.api.pictures import body, encoded, image_part, text_part, user
+from training.data.drawing import draw
+from training.data.questions import ask_kind
+from training.data.sampling import sample_scenes
+from training.data.scenes import Scene
 
 NUM_SCENES = 500
 # No training or evaluation of the recipe uses this seed.

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from server import __version__
-from server.protocol.tokenizing import DetokenizeResponse, TokenizeResponse
+from server.protocol.tokenize import DetokenizeResponse, TokenizeResponse
 from tests.api.limits import MAX_IMAGES
 from tests.api.pictures import body, green_triangle, image_part, text_part, user
 

@@ -8,7 +8,7 @@ import openai
 import pytest
 from jsonschema import Draft202012Validator
 
-from server.tool_format import CALL_BEGIN, spell_call
+from server.tools.format import CALL_BEGIN, format_tool_call
 from tests.api.asking import QUESTION, Streamed, ask, choice, chunks, refusal, streamed
 from tests.api.pictures import body, image_part, text_part, user
 
@@ -163,7 +163,7 @@ def test_logprobs_and_usage_beside_calls(http: httpx.Client) -> None:
     tokens = completion["choices"][0]["logprobs"]["content"]
     spelt = b"".join(bytes(token["bytes"]) for token in tokens).decode()
     (call,) = completion["choices"][0]["message"]["tool_calls"]
-    assert spelt == spell_call("report", call["function"]["arguments"])
+    assert spelt == format_tool_call("report", call["function"]["arguments"])
     assert len(tokens) <= completion["usage"]["completion_tokens"]
     (answer,) = streamed(http, logprobs=True, **wishes)
     assert answer.logprobs == tokens

@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.pictures import JpegPhotos, Pixels, PngPictures, noise
 from benchmarks.requests import Pictures
-from server.media.decode import Decoded, DecodeOptions, decode
+from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 
 WIDTH, HEIGHT, SIDE = 160, 120, 40
 NUMBERS = range(64)
@@ -81,7 +81,7 @@ def test_the_server_accepts_them_whole(pictures: Pictures) -> None:
     size = (WIDTH, HEIGHT) if isinstance(pictures, JpegPhotos) else (SIDE, SIDE)
     for number in (0, 1, 2**20 + 7):
         decoded = decode(pictures.new(number), DecodeOptions(24, "pad", WIDTH * HEIGHT))
-        assert isinstance(decoded, Decoded)
+        assert isinstance(decoded, DecodedImage)
         assert decoded.image_size == size
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.pictures import JpegPhotos, PngPictures
 from benchmarks.requests import Chat, Numbers, Options, Pictures, Questions, question
-from server.protocol.request import ChatCompletionRequest, parse_request
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 
 WHOLE = Options("llava-tiny", max_tokens=32, stream=False)
 STREAMED = Options("llava-tiny", max_tokens=8, stream=True)
@@ -49,7 +49,7 @@ def chat_with_three_pictures() -> Chat:
 
 @pytest.mark.parametrize("options", [WHOLE, STREAMED])
 def test_options_as_the_server_reads_them(options: Options) -> None:
-    request = parse_request(Questions(options, Numbers(0), None, repeated=False).next_body())
+    request = parse_chat_request(Questions(options, Numbers(0), None, repeated=False).next_body())
     assert request.model == "llava-tiny"
     assert request.token_limit == request.min_tokens == options.max_tokens
     assert request.temperature == 0
@@ -58,7 +58,7 @@ def test_options_as_the_server_reads_them(options: Options) -> None:
 
 
 def test_a_question_without_pictures_is_text() -> None:
-    request = parse_request(Questions(WHOLE, Numbers(6), None, repeated=False).next_body())
+    request = parse_chat_request(Questions(WHOLE, Numbers(6), None, repeated=False).next_body())
     assert request.images == []
     assert [message.text for message in request.messages] == [question(7)]
     assert roles_of(request) == ["user"]
@@ -66,7 +66,7 @@ def test_a_question_without_pictures_is_text() -> None:
 
 def test_a_jpeg_arrives_intact(tmp_path: Path) -> None:
     photos = JpegPhotos(160, 120, tmp_path)
-    request = parse_request(Questions(WHOLE, Numbers(41), photos, repeated=False).next_body())
+    request = parse_chat_request(Questions(WHOLE, Numbers(41), photos, repeated=False).next_body())
     assert request.images[0].url.startswith("data:image/jpeg;base64,")
     assert pictures_of(request) == [photos.new(42)]
     assert request.messages[0].text == question(42)
@@ -74,7 +74,7 @@ def test_a_jpeg_arrives_intact(tmp_path: Path) -> None:
 
 def test_a_png_arrives_intact() -> None:
     pngs = PngPictures(40)
-    request = parse_request(Questions(WHOLE, Numbers(41), pngs, repeated=False).next_body())
+    request = parse_chat_request(Questions(WHOLE, Numbers(41), pngs, repeated=False).next_body())
     assert request.images[0].url.startswith("data:image/png;base64,")
     assert pictures_of(request) == [pngs.new(42)]
 
@@ -93,14 +93,14 @@ def test_a_body_is_one_json_object(pictures: Pictures | None) -> None:
 
 def test_each_question_is_new_and_so_is_its_picture() -> None:
     questions = Questions(WHOLE, Numbers(0), Named("own"), repeated=False)
-    requests = [parse_request(questions.next_body()) for _ in range(20)]
+    requests = [parse_chat_request(questions.next_body()) for _ in range(20)]
     assert len({request.messages[0].text for request in requests}) == 20
     assert len({picture for each in requests for picture in pictures_of(each)}) == 20
 
 
 def test_a_repeated_picture_is_the_same_under_new_questions() -> None:
     questions = Questions(WHOLE, Numbers(5), Named("own"), repeated=True)
-    requests = [parse_request(questions.next_body()) for _ in range(5)]
+    requests = [parse_chat_request(questions.next_body()) for _ in range(5)]
     assert len({request.messages[0].text for request in requests}) == 5
     assert {picture for each in requests for picture in pictures_of(each)} == {Named("own").new(0)}
 
@@ -133,10 +133,10 @@ def test_numbers_begin_after_the_first() -> None:
 
 def test_a_chat_sends_its_history() -> None:
     chat = chat_with_three_pictures()
-    before = parse_request(chat.next_body())
+    before = parse_chat_request(chat.next_body())
     for turn in range(1, 6):
         chat.answered(f"Answer {turn}.")
-        request = parse_request(chat.next_body())
+        request = parse_chat_request(chat.next_body())
         assert roles_of(request) == ["user", "assistant"] * turn + ["user"]
         assert request.messages[: 2 * turn - 1] == before.messages
         assert request.messages[2 * turn - 1].text == f"Answer {turn}."
@@ -148,7 +148,7 @@ def test_a_chat_shows_an_image_in_turns_one_three_and_five() -> None:
     chat = chat_with_three_pictures()
     shown = []
     for _ in range(6):
-        request = parse_request(chat.next_body())
+        request = parse_chat_request(chat.next_body())
         shown.append((names_of(request), bool(request.messages[-1].images)))
         chat.answered("Yes.")
     assert shown == [
@@ -165,7 +165,7 @@ def test_a_chat_starts_anew_after_six_turns_with_new_pictures() -> None:
     chat = chat_with_three_pictures()
     requests = []
     for _ in range(18):
-        requests.append(parse_request(chat.next_body()))
+        requests.append(parse_chat_request(chat.next_body()))
         chat.answered("Yes.")
     lengths = [len(request.messages) for request in requests]
     assert lengths == [1, 3, 5, 7, 9, 11] * 3
@@ -181,4 +181,4 @@ def test_whatever_was_answered_is_in_the_history_as_it_was(text: str) -> None:
     chat = chat_with_three_pictures()
     chat.next_body()
     chat.answered(text)
-    assert parse_request(chat.next_body()).messages[1].text == text
+    assert parse_chat_request(chat.next_body()).messages[1].text == text

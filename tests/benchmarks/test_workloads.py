@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.requests import Numbers, Options
 from benchmarks.workloads import WORKLOADS, workload
-from server.protocol.request import parse_request
+from server.protocol.chat.request import parse_chat_request
 
 
 def test_names_and_titles_are_unique() -> None:
@@ -46,6 +46,6 @@ def test_small_ones_ask_what_the_server_understands(name: str, images: int, tmp_
     group = workload(name).groups[0]
     options = Options("llava-tiny", group.max_tokens, group.stream)
     conversation = group.conversation(options, Numbers(0), tmp_path)
-    request = parse_request(conversation.next_body())
+    request = parse_chat_request(conversation.next_body())
     assert len(request.images) == images
     assert (request.token_limit, request.stream) == (group.max_tokens, group.stream)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.error_response import error_response
+from server.api.error_response import build_error_response
 from server.errors import TooManyRequests
 from tests.web import QuietHandler, serving
 
@@ -29,7 +29,7 @@ SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1"}
 @contextmanager
 def refusing_once(url: str) -> Iterator[str]:
     """Pass requests on to the server, except the first, which gets what a full server answers."""
-    refusal = error_response(TooManyRequests("The server is at its limit.", retry_after=1))
+    refusal = build_error_response(TooManyRequests("The server is at its limit.", retry_after=1))
     tries: list[str] = []
 
     class Handler(QuietHandler):

@@ -7,20 +7,20 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from model_store.recipe.architecture import HIDDEN, IMAGE_TOKENS
-from model_store.recipe.conversation import SYSTEM
-from model_store.recipe.dataset import load_scenes, normalise
-from model_store.recipe.descriptions import describe
-from model_store.recipe.dialogues import Dialogue
-from model_store.recipe.drawing import preprocess
-from model_store.recipe.evaluate import examine, measure
-from model_store.recipe.examples import EXAMPLES
-from model_store.recipe.export import load_model
-from model_store.recipe.question import question
-from model_store.recipe.sequences import Encoder, collate, pack
-from model_store.recipe.speaker import Speaker
-from model_store.recipe.stages import project
-from model_store.recipe.tokenizer import load_tokenizer
+from training.data.conversation import SYSTEM
+from training.data.dataset import load_scenes, normalise
+from training.data.descriptions import describe
+from training.data.dialogues import Dialogue
+from training.data.drawing import preprocess
+from training.data.examples import EXAMPLES
+from training.data.question import question
+from training.loop.evaluate import measure, sample_exam
+from training.loop.stages import project
+from training.model.architecture import HIDDEN, IMAGE_TOKENS
+from training.model.export import load_model
+from training.model.packed_decoder import PackedDecoder
+from training.model.sequences import PieceEncoder, collate, pack
+from training.model.tokenizer import load_tokenizer
 
 FOLDER = Path(__file__).parents[2] / "model_store" / "llava-tiny"
 
@@ -32,8 +32,8 @@ def tokenizer() -> Tokenizer:
 
 def test_answers_on_unseen_scenes_are_right(tokenizer: Tokenizer, tmp_path: Path) -> None:
     model, scenes = load_model(FOLDER), load_scenes(tmp_path, seed=77, count=48)
-    exam = examine(Encoder(tokenizer), scenes.scenes, count=48, seed=77)
-    score = measure(Speaker(model), lambda chosen: project(model, scenes, chosen), exam)
+    exam = sample_exam(PieceEncoder(tokenizer), scenes.scenes, count=48, seed=77)
+    score = measure(PackedDecoder(model), lambda chosen: project(model, scenes, chosen), exam)
     assert score.exact > 0.95, str(score)
 
 
@@ -49,10 +49,10 @@ def test_questions_about_the_examples_are_answered_rightly(tokenizer: Tokenizer,
         question("exists", "Is there a red square?", "no"),
     ]
     dialogue = Dialogue(SYSTEM, (0,), tuple((asking,) for asking in asked))
-    batch = collate([pack(Encoder(tokenizer), dialogue)])
+    batch = collate([pack(PieceEncoder(tokenizer), dialogue)])
     pixels = preprocess(Image.open(FOLDER / "examples" / name).convert("RGB"))
     with torch.no_grad():
         pixel_values = normalise(pixels[None]).to(model.dtype)
         embeds = torch.cat(list(model.get_image_features(pixel_values).pooler_output))
-        answered = Speaker(model)(batch, embeds.view(1, IMAGE_TOKENS, HIDDEN))
+        answered = PackedDecoder(model)(batch, embeds.view(1, IMAGE_TOKENS, HIDDEN))
     assert answered.right.all()

@@ -5,9 +5,9 @@ from hypothesis import settings
 from tokenizers import Tokenizer
 
 from model_store.store import find_model
-from server.checkpoint import Checkpoint, read_checkpoint
-from server.metrics import Metrics
+from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.prompt.tokenizer import read_tokenizer
+from server.telemetry.metrics import Metrics
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("server", derandomize=True, database=None, deadline=None)

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from server.checkpoint import CheckpointError
-from server.engine.base import EngineImage, Output, Sampling, ToolParser
+from server.checkpoint.config import CheckpointError
+from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Call:
     request_id: str
     token_ids: list[int]
     images: Sequence[EngineImage]
-    sampling: Sampling
+    sampling: SamplingOptions
     stream: bool
     adapter: str | None
 
@@ -24,7 +24,7 @@ class Call:
 class FakeEngine:
     """Hands out `script`: outputs, exceptions to raise, and events to wait for."""
 
-    script: Sequence[Output | Exception | asyncio.Event] = ()
+    script: Sequence[EngineOutput | Exception | asyncio.Event] = ()
     max_model_len: int = 2048
     calls: list[Call] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -35,11 +35,11 @@ class FakeEngine:
         request_id: str,
         token_ids: list[int],
         images: Sequence[EngineImage],
-        sampling: Sampling,
+        sampling: SamplingOptions,
         *,
         stream: bool,
         adapter: str | None = None,
-    ) -> AsyncGenerator[Output, None]:
+    ) -> AsyncGenerator[EngineOutput, None]:
         """Play the script."""
         self.calls.append(Call(request_id, token_ids, images, sampling, stream, adapter))
         self.begun.set()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
-from server.media.options import FetchOptions
+from server.images.fetch.options import FetchOptions
 
 
 def local_options(*, max_bytes: int, timeout_s: float, **others: Any) -> FetchOptions:

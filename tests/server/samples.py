@@ -1,6 +1,6 @@
 """Reads single figures out of metrics."""
 
-from server.metrics import Metrics, Stage
+from server.telemetry.metrics import Metrics, Stage
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.banner import EXAMPLE_IMAGE, ready_banner, ready_url
-from server.protocol.request import parse_request
+from server.banner import EXAMPLE_IMAGE, format_ready_banner, parse_ready_url
+from server.protocol.chat.request import parse_chat_request
 from tests.server.pictures import encoded, noise
 
 FAKE_CURL = """\
@@ -26,7 +26,7 @@ def pasted(banner: str) -> str:
 
 
 def test_the_line_is_valid_shell() -> None:
-    command = pasted(ready_banner("http://127.0.0.1:8000", "llava-tiny"))
+    command = pasted(format_ready_banner("http://127.0.0.1:8000", "llava-tiny"))
     subprocess.run(["bash", "-n", "-c", command], check=True, timeout=20)
     subprocess.run(["sh", "-n", "-c", command], check=True, timeout=20)
 
@@ -44,7 +44,7 @@ def test_curl_gets_a_request_that_the_server_understands(
     curl.write_text(FAKE_CURL)
     curl.chmod(0o755)
     subprocess.run(
-        [shell, "-c", pasted(ready_banner("http://127.0.0.1:8000", model))],
+        [shell, "-c", pasted(format_ready_banner("http://127.0.0.1:8000", model))],
         cwd=tmp_path,
         env={
             "PATH": f"{curl.parent}:{os.environ['PATH']}",
@@ -58,7 +58,7 @@ def test_curl_gets_a_request_that_the_server_understands(
         *("-s", "http://127.0.0.1:8000/v1/chat/completions"),
         *("-H", "Content-Type: application/json", "-d"),
     ]
-    request = parse_request(arguments[-1].encode())
+    request = parse_chat_request(arguments[-1].encode())
     assert request.model == model
     assert request.messages[0].text == "Describe the image."
     header, _, payload = request.images[0].url.partition(",")
@@ -78,7 +78,7 @@ def test_curl_gets_a_request_that_the_server_understands(
     ],
 )
 def test_the_address_is_one_that_can_be_reached(listening: str, shown: str) -> None:
-    banner = ready_banner(listening, "llava-tiny")
+    banner = format_ready_banner(listening, "llava-tiny")
     assert f"llava-tiny is ready at {shown} (in a browser, too; docs: {shown}/docs)" in banner
     assert f"curl -s {shown}/v1/chat/completions " in banner
-    assert [url for line in banner.splitlines() if (url := ready_url(line))] == [shown]
+    assert [url for line in banner.splitlines() if (url := parse_ready_url(line))] == [shown]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from server import errors
-from server.error_response import error_response
+from server.api.error_response import build_error_response
 from server.errors import ApiError, ImageTooLarge, TooManyRequests
 
 LINE = re.compile(r"^ *([ │├└─]*)(\w+)(?: +(\d{3}))?(?: +(\w+))?$")
@@ -38,7 +38,7 @@ def test_codes_are_told_apart() -> None:
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_becomes_a_response_in_openais_shape(kind: type[ApiError]) -> None:
-    response = error_response(kind("What went wrong.", "messages[0]"))
+    response = build_error_response(kind("What went wrong.", "messages[0]"))
     assert response.status_code == kind.status
     assert "retry-after" not in response.headers
     assert bytes(response.body).decode() == (
@@ -48,11 +48,11 @@ def test_every_error_becomes_a_response_in_openais_shape(kind: type[ApiError]) -
 
 
 def test_param_is_null_where_no_field_is_at_fault() -> None:
-    assert b'"param":null' in bytes(error_response(ApiError("Something.")).body)
+    assert b'"param":null' in bytes(build_error_response(ApiError("Something.")).body)
 
 
 def test_retry_after_becomes_a_header_beside_others() -> None:
-    response = error_response(TooManyRequests("Full.", retry_after=3), {"allow": "POST"})
+    response = build_error_response(TooManyRequests("Full.", retry_after=3), {"allow": "POST"})
     assert response.headers["retry-after"] == "3"
     assert response.headers["allow"] == "POST"
 

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from server.answer.delta import Delta
-from server.checkpoint import Checkpoint
-from server.engine.base import Output, Sampling
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.vocabulary import Vocabulary
+from server.concurrency import gather_or_cancel
+from server.engine.base import EngineOutput, SamplingOptions
 from server.errors import (
     ContextLengthExceeded,
     EngineUnavailable,
@@ -28,48 +29,47 @@ from server.errors import (
     ModelNotFound,
     TooManyImages,
 )
-from server.generation import Generation
-from server.grammar.checker import GrammarChecker
-from server.image_budget import ImageLimits
-from server.media.decode import DecodeOptions
-from server.media.fetch import Fetcher
-from server.media.image_processor import preprocess
-from server.media.load import MediaLoader
-from server.media.sandbox import Limits
-from server.metrics import Metrics
+from server.generation.choice_delta import ChoiceDelta
+from server.generation.generation import Generation
+from server.images.budget import ImageLimits
+from server.images.decode.decode import DecodeOptions
+from server.images.decode.image_processor import preprocess
+from server.images.decode.sandbox import DecodeLimits
+from server.images.fetch.fetcher import Fetcher
+from server.images.loader import ImageLoader
+from server.images.vision.batcher import VisionBatcher
+from server.images.vision.cache import EncodedImage, ImageEmbedsCache
+from server.images.vision.tower import VisionModel
+from server.images.vision.weights import load_vision_model
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import prompt_format
+from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
-from server.protocol.request import ChatCompletionRequest, parse_request
-from server.record import RequestRecord
-from server.together import together
-from server.vision.batcher import VisionBatcher
-from server.vision.cache import EncodedImage, ImageEmbedsCache
-from server.vision.tower import VisionModel
-from server.vision.weights import load_vision_model
-from server.vocabulary import Vocabulary
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
+from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
+from tests.server.images.vision.small import random_weights
 from tests.server.loopback import local_options
 from tests.server.origin import canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
 from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
-from tests.server.vision.small import random_weights
 
 # One loop for the workers that all tests share, as in a server.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MAX_IMAGES = 3
 MAX_PIXELS = 1_500_000
-LIMITS = Limits(memory_bytes=2**31, cpu_s=20, wall_s=20)
-SAMPLING = Sampling(1, 0.0, 1.0, None, (), ignore_eos=False)
+LIMITS = DecodeLimits(memory_bytes=2**31, cpu_s=20, wall_s=20)
+SAMPLING = SamplingOptions(1, 0.0, 1.0, None, (), ignore_eos=False)
 IMAGE_TOKENS = 64
 
 
-def output(text: str, *, last: bool = False, tokens: int = 1) -> Output:
+def output(text: str, *, last: bool = False, tokens: int = 1) -> EngineOutput:
     """Return what an engine hands over."""
-    return Output(text, tokens, "stop" if last else None, 0.25, 7)
+    return EngineOutput(text, tokens, "stop" if last else None, 0.25, 7)
 
 
 ANSWER = (output(" It"), output(" is"), output(" red.", last=True))
@@ -80,10 +80,10 @@ class Stages:
     """The real stages, their metrics, and pipelines over them."""
 
     checkpoint: Checkpoint
-    media: MediaLoader
+    media: ImageLoader
     vision: VisionBatcher
     metrics: Metrics
-    grammars: GrammarChecker
+    grammars: GrammarValidator
     cache: ImageEmbedsCache[EncodedImage] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +109,8 @@ class Stages:
             vision=self.vision,
             cache=self.cache,
             prompt=PromptBuilder(
-                prompt_format(tokenizer, self.checkpoint.text, conv_mode), engine.max_model_len
+                choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
+                engine.max_model_len,
             ),
             grammars=self.grammars,
             vocabulary=Vocabulary(self.checkpoint.path),
@@ -138,7 +139,7 @@ def model(checkpoint: Checkpoint) -> VisionModel:
 def shared(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
     """Keep one decode worker for the whole module."""
     metrics = Metrics()
-    media = MediaLoader(
+    media = ImageLoader(
         Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
         workers=1,
@@ -147,7 +148,7 @@ def shared(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
         metrics=metrics,
     )
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
-    grammars = GrammarChecker(checkpoint.path)
+    grammars = GrammarValidator(checkpoint.path)
     yield Stages(checkpoint, media, vision, metrics, grammars)
     grammars.close()
     vision.close()
@@ -167,9 +168,9 @@ async def apart(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Sta
     metrics = Metrics()
     fetcher = Fetcher(local_options(max_bytes=1_000_000, timeout_s=60))
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
-    media = MediaLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
+    media = ImageLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
-    grammars = GrammarChecker(checkpoint.path)
+    grammars = GrammarValidator(checkpoint.path)
     yield Stages(checkpoint, media, vision, metrics, grammars)
     grammars.close()
     vision.close()
@@ -191,7 +192,7 @@ def asking(*urls: str, text: str = "What is it?", **more: Any) -> ChatCompletion
     """Return a request about pictures."""
     content = [*map(image_part, urls), {"type": "text", "text": text}]
     body = {"model": "m", "messages": [{"role": "user", "content": content}], **more}
-    return parse_request(json.dumps(body).encode())
+    return parse_chat_request(json.dumps(body).encode())
 
 
 def asking_for(*details: str) -> ChatCompletionRequest:
@@ -202,7 +203,7 @@ def asking_for(*details: str) -> ChatCompletionRequest:
     ]
     content = [*parts, {"type": "text", "text": "What is it?"}]
     body = {"model": "m", "messages": [{"role": "user", "content": content}]}
-    return parse_request(json.dumps(body).encode())
+    return parse_chat_request(json.dumps(body).encode())
 
 
 def new_record() -> RequestRecord:
@@ -212,18 +213,18 @@ def new_record() -> RequestRecord:
 
 async def answer(
     pipeline: Pipeline, request: ChatCompletionRequest, record: RequestRecord | None = None
-) -> list[Delta]:
+) -> list[ChoiceDelta]:
     """Return all deltas of a request."""
     deltas = await pipeline.generate(request, record or new_record())
     return [each async for each in deltas]
 
 
-def shown(delta: Delta) -> str:
+def shown(delta: ChoiceDelta) -> str:
     """Return a delta's text."""
     return "".join(piece for piece in delta.pieces if isinstance(piece, str))
 
 
-async def texts(script: Sequence[Output], stages: Stages) -> list[str]:
+async def texts(script: Sequence[EngineOutput], stages: Stages) -> list[str]:
     """Return the texts that come of what an engine says."""
     return [shown(each) for each in await answer(stages.pipeline(FakeEngine(script)), asking())]
 
@@ -445,7 +446,7 @@ async def test_low_detail_gives_an_anyres_model_the_base_view(
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
     model.load_state_dict(random_weights(model))
-    media = MediaLoader(
+    media = ImageLoader(
         Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
@@ -746,7 +747,7 @@ async def test_when_the_first_error_comes_out_the_other_images_work_has_ended() 
         raise LookupError
 
     with pytest.raises(LookupError):
-        await together([slow(), broken()])
+        await gather_or_cancel([slow(), broken()])
     assert released.is_set()
 
 

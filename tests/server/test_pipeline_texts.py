@@ -9,34 +9,34 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from server.checkpoint import Checkpoint
-from server.completions.streaming import text_completion
-from server.engine.base import Output, TokenLogprob
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.vocabulary import Vocabulary
+from server.completions.streaming import collect_completion
+from server.engine.base import EngineOutput, TokenLogprob
 from server.errors import EngineUnavailable, ImageError, ImageTooLarge, InvalidValue, ModelNotFound
-from server.grammar.checker import GrammarChecker
-from server.image_budget import ImageLimits
-from server.media.decode import DecodeOptions
-from server.media.fetch import Fetcher
-from server.media.load import MediaLoader
-from server.media.sandbox import Limits
-from server.metrics import Metrics, Stage
+from server.images.budget import ImageLimits
+from server.images.decode.decode import DecodeOptions
+from server.images.decode.sandbox import DecodeLimits
+from server.images.fetch.fetcher import Fetcher
+from server.images.loader import ImageLoader
+from server.images.vision.batcher import VisionBatcher
+from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.tower import VisionModel
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import prompt_format
+from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
-from server.protocol.completions import CompletionRequest, parse_completion_request
-from server.protocol.request import ChatCompletionRequest, parse_request
-from server.record import RequestRecord
-from server.vision.batcher import VisionBatcher
-from server.vision.cache import ImageEmbedsCache
-from server.vision.tower import VisionModel
-from server.vocabulary import Vocabulary
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
+from server.protocol.completions.request import CompletionRequest, parse_completion_request
+from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.metrics import Metrics, Stage
+from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
+from tests.server.images.vision.small import random_weights
 from tests.server.loopback import local_options
 from tests.server.pictures import data_url, encoded, noise
 from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
-from tests.server.vision.small import random_weights
 
 # One loop for the workers that all tests share, as in a server.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,14 +49,14 @@ class AnyresStages:
     """The embedded model's stages, as if it had been trained on tiles."""
 
     checkpoint: Checkpoint
-    media: MediaLoader
+    media: ImageLoader
     vision: VisionBatcher
-    grammars: GrammarChecker
+    grammars: GrammarValidator
     metrics: Metrics
 
     def pipeline(self, engine: FakeEngine) -> Pipeline:
         """Return a pipeline that ends in `engine`."""
-        form = prompt_format(read_tokenizer(self.checkpoint.path), self.checkpoint.text)
+        form = choose_prompt_format(read_tokenizer(self.checkpoint.path), self.checkpoint.text)
         return Pipeline(
             model_name="m",
             image_limits=ImageLimits(max_images=3, max_pixels=MAX_PIXELS, fetch_timeout_s=20),
@@ -81,26 +81,26 @@ def stages(checkpoint: Checkpoint) -> Iterator[AnyresStages]:
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
     model.load_state_dict(random_weights(model))
-    media = MediaLoader(
+    media = ImageLoader(
         Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
-        limits=Limits(memory_bytes=2**31, cpu_s=20, wall_s=20),
+        limits=DecodeLimits(memory_bytes=2**31, cpu_s=20, wall_s=20),
         variant="",
         metrics=metrics,
     )
     batcher = VisionBatcher(model.to(torch.float32).eval(), max_views=4, metrics=metrics)
-    grammars = GrammarChecker(checkpoint.path)
+    grammars = GrammarValidator(checkpoint.path)
     yield AnyresStages(checkpoint, media, batcher, grammars, metrics)
     grammars.close()
     batcher.close()
     media.close()
 
 
-def output(text: str, *, last: bool = True, logprobs: Sequence[TokenLogprob] = ()) -> Output:
+def output(text: str, *, last: bool = True, logprobs: Sequence[TokenLogprob] = ()) -> EngineOutput:
     """Return what an engine hands over."""
     reason = "stop" if last else None
-    return Output(text, 1, reason, 0.25, 2, logprobs=logprobs)  # type: ignore[arg-type]
+    return EngineOutput(text, 1, reason, 0.25, 2, logprobs=logprobs)  # type: ignore[arg-type]
 
 
 def texts(prompt: Any = "Hi", **fields: Any) -> CompletionRequest:
@@ -116,7 +116,7 @@ def chat(
     parts = [{"type": "image_url", "image_url": image} for image in images]
     content = [*parts, {"type": "text", "text": text}]
     body = {"model": "m", "messages": [{"role": "user", "content": content}], **fields}
-    return parse_request(json.dumps(body).encode())
+    return parse_chat_request(json.dumps(body).encode())
 
 
 def picture(width: int, height: int, detail: str = "auto") -> dict[str, Any]:
@@ -138,7 +138,7 @@ async def test_each_prompt_is_a_sequence_of_its_own(stages: AnyresStages) -> Non
     assert [call.request_id for call in engine.calls] == ["cmpl-1-0", "cmpl-1-1"]
     assert [list(call.images) for call in engine.calls] == [[], []]
     assert record.prompt_tokens == sum(len(call.token_ids) for call in engine.calls)
-    answer = await text_completion(batch, texts(), record)
+    answer = await collect_completion(batch, texts(), record)
     assert [choice.text for choice in answer.choices] == [" a", " a"]
     assert answer.usage.prompt_tokens_details.cached_tokens == 4
 
@@ -176,7 +176,7 @@ async def test_a_token_that_nobody_asked_for_is_dropped(stages: AnyresStages) ->
     )
     request = texts(max_tokens=0, echo=True)
     batch = await stages.pipeline(engine).complete(request, record)
-    answer = await text_completion(batch, request, record)
+    answer = await collect_completion(batch, request, record)
     assert engine.calls[0].sampling.max_tokens == 1
     assert [(c.text, c.finish_reason) for c in answer.choices] == [("Hi", "length")]
     assert answer.usage.completion_tokens == 0

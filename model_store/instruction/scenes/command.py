@@ -12,8 +12,8 @@ from asking.files import write_whole
 from model_store.instruction.records import KINDS, Kind, Record, write_records
 from model_store.instruction.scenes.conversations import records_of
 from model_store.instruction.scenes.symbols import symbols_of
-from model_store.recipe.drawing import draw
-from model_store.recipe.sampling import sample_scene
+from training.data.drawing import draw
+from training.data.sampling import sample_scene
 
 IMAGES_FOLDER: Final = "images"
 SYMBOLS_FILE: Final = "captions.jsonl"

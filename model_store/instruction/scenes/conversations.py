@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from model_store.instruction.records import Kind, Pair, Record, build_record
-from model_store.recipe.question import Question
-from model_store.recipe.questions import RESPONSES, ask_of
-from model_store.recipe.scenes import Scene
+from training.data.question import Question
+from training.data.questions import RESPONSES, ask_of
+from training.data.scenes import Scene
 
 _RESPONSES: Final[dict[Kind, str]] = {
     "conversation": "conversation",

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from model_store.recipe.descriptions import captions_of
-from model_store.recipe.drawing import outline
-from model_store.recipe.scenes import Scene, Thing
+from training.data.descriptions import captions_of
+from training.data.drawing import outline
+from training.data.scenes import Scene, Thing
 
 
 def symbols_of(scene: Scene, scene_id: str, image: str) -> dict[str, Any]:

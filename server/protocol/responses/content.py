@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.wire import WireModel, kind_of
+from server.protocol.wire import WireModel, get_type
 
 # Names of union branches: see `server.protocol.wire.field_path`.
 STRING, PARTS = "#string", "#parts"
@@ -42,11 +42,11 @@ class InputImage(WireModel):
 
 
 def _part_branch(value: Any) -> str | None:
-    kind = kind_of(value)
+    kind = get_type(value)
     return f"#{kind}" if kind in PART_TYPES else None
 
 
-def content_branch(value: Any) -> str | None:
+def select_content_branch(value: Any) -> str | None:
     """Tell a string from a list."""
     return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
 
@@ -67,7 +67,7 @@ InputPart = Annotated[
 InputContent = Annotated[
     Annotated[str, Tag(STRING)] | Annotated[list[InputPart], Field(min_length=1), Tag(PARTS)],
     Discriminator(
-        content_branch,
+        select_content_branch,
         custom_error_type="content",
         custom_error_message="Content must be a string or a list of content parts",
     ),

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, RootModel
 
-from server.protocol.response import TokenLogprob
-from server.protocol.responses.answer import OutputItem, OutputText, ResponseObject
+from server.protocol.chat.response import ChatTokenLogprob
+from server.protocol.responses.response import OutputItem, OutputText, ResponseObject
 
 
 class Event(BaseModel):
@@ -54,7 +54,7 @@ class TextDelta(Event):
     output_index: int
     content_index: Literal[0] = 0
     delta: str
-    logprobs: list[TokenLogprob]
+    logprobs: list[ChatTokenLogprob]
 
 
 class TextDone(Event):
@@ -65,7 +65,7 @@ class TextDone(Event):
     output_index: int
     content_index: Literal[0] = 0
     text: str
-    logprobs: list[TokenLogprob]
+    logprobs: list[ChatTokenLogprob]
 
 
 class ArgumentsDelta(Event):

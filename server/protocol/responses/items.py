@@ -11,7 +11,7 @@ from server.protocol.responses.content import (
     InputContent,
     InputImage,
     InputText,
-    content_branch,
+    select_content_branch,
 )
 from server.protocol.wire import WireModel
 
@@ -54,7 +54,7 @@ class FunctionCallOutput(WireModel):
     output: Annotated[
         Annotated[str, Tag(STRING)] | Annotated[list[InputText], Field(min_length=1), Tag(PARTS)],
         Discriminator(
-            content_branch,
+            select_content_branch,
             custom_error_type="output",
             custom_error_message="The output must be a string or a list of input_text parts",
         ),
@@ -106,7 +106,7 @@ InputItem = Annotated[
 Input = Annotated[
     Annotated[str, Tag(STRING)] | Annotated[list[InputItem], Field(min_length=1), Tag(PARTS)],
     Discriminator(
-        content_branch,
+        select_content_branch,
         custom_error_type="input",
         custom_error_message="The input must be a string or a list of items",
     ),

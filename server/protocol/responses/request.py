@@ -6,7 +6,7 @@ from pydantic import Field
 
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.responses.items import Input
-from server.protocol.responses.text import TextConfig
+from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 from server.protocol.sampling import SamplingFields
 from server.protocol.wire import ANY, WireModel, parse_body
@@ -15,8 +15,8 @@ LOGPROBS: Final = "message.output_text.logprobs"
 
 # What only a server that stores responses can honour.
 STATE: Final = ("background", "conversation", "previous_response_id", "prompt")
-# As `server.protocol.wire.HARMLESS`, for responses alone.
-HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
+# As `server.protocol.wire.IGNORED_VALUES`, for responses alone.
+IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(STATE, ANY),  # refused with words of their own
     "max_tool_calls": (),
     "store": ANY,
@@ -65,7 +65,7 @@ class ResponsesRequest(SamplingFields):
         | None
     ) = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    text: TextConfig | None = None
+    text: ResponseTextConfig | None = None
     tools: list[FunctionTool] | None = Field(None, max_length=128)
     tool_choice: FlatToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -87,7 +87,7 @@ def parse_responses_request(body: bytes) -> ResponsesRequest:
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    request = parse_body(ResponsesRequest, body, HARMLESS)
+    request = parse_body(ResponsesRequest, body, IGNORED_VALUES)
     for name in STATE:
         if (request.model_extra or {}).get(name) not in (None, False):
             raise UnsupportedParameter(

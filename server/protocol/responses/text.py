@@ -4,7 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.protocol.formats import JsonObjectFormat, JsonSchemaObject, TextFormat, format_branch
+from server.protocol.formats import (
+    JsonObjectFormat,
+    JsonSchemaObject,
+    TextFormat,
+    select_format_branch,
+)
 from server.protocol.wire import WireModel
 
 
@@ -23,14 +28,14 @@ OutputFormat = Annotated[
     | Annotated[JsonObjectFormat, Tag("#json_object")]
     | Annotated[FlatJsonSchema, Tag("#json_schema")],
     Discriminator(
-        format_branch,
+        select_format_branch,
         custom_error_type="text_format",
         custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
     ),
 ]
 
 
-class TextConfig(WireModel):
+class ResponseTextConfig(WireModel):
     """`text`: the format, and a verbosity that these models know in one degree only."""
 
     format: OutputFormat | None = None

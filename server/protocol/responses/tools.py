@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.tools import ToolMode, ToolName, tool_choice_branch
+from server.protocol.tools import ToolMode, ToolName, select_tool_choice_branch
 from server.protocol.wire import WireModel
 
 
@@ -48,7 +48,7 @@ FlatToolChoice = Annotated[
     | Annotated[FunctionChoice, Tag("#function")]
     | Annotated[AllowedFunctions, Tag("#allowed_tools")],
     Discriminator(
-        tool_choice_branch,
+        select_tool_choice_branch,
         custom_error_type="tool_choice",
         custom_error_message="Must be 'none', 'auto', 'required' or name functions",
     ),

@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from server.answer.choice import Choice
-from server.answer.delta import ShownToken
-from server.answer.echo import Echo
-from server.answer.logprobs import EveryToken
-from server.answer.tool_calls import PlainReader
-from server.checkpoint import Checkpoint
-from server.completions.batch import Batch
-from server.completions.streaming import text_completion, text_events
-from server.engine.base import Output, TokenLogprob
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.vocabulary import Vocabulary
+from server.completions.batch_generation import BatchGeneration
+from server.completions.prompt_echo import PromptEcho
+from server.completions.streaming import collect_completion, stream_completion
+from server.engine.base import EngineOutput, TokenLogprob
 from server.errors import EngineUnavailable
-from server.generation import Generation
-from server.metrics import Metrics
-from server.protocol.completions import CompletionRequest
-from server.record import RequestRecord
-from server.vocabulary import Vocabulary
+from server.generation.choice_delta import DecodedToken
+from server.generation.choice_reader import ChoiceReader
+from server.generation.generation import Generation
+from server.generation.logprobs import AllTokensReader
+from server.generation.tool_call_parser import TextOnlyParser
+from server.protocol.completions.request import CompletionRequest
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample
 
 RED, END = " red", "</s>"
@@ -47,13 +47,13 @@ def wanted(**fields: Any) -> CompletionRequest:
 
 def output(
     text: str, *, last: bool = False, tokens: Sequence[TokenLogprob] = (), index: int = 0
-) -> Output:
+) -> EngineOutput:
     """Return what an engine hands over."""
     reason = "stop" if last else None
-    return Output(text, len(tokens) or 1, reason, 0.0, 0, index, logprobs=tokens)  # type: ignore[arg-type]
+    return EngineOutput(text, len(tokens) or 1, reason, 0.0, 0, index, logprobs=tokens)  # type: ignore[arg-type]
 
 
-async def played(items: Sequence[Output | Exception]) -> AsyncGenerator[Output, None]:
+async def played(items: Sequence[EngineOutput | Exception]) -> AsyncGenerator[EngineOutput, None]:
     """Hand over outputs; an exception is raised in its place."""
     for item in items:
         if isinstance(item, Exception):
@@ -64,15 +64,15 @@ async def played(items: Sequence[Output | Exception]) -> AsyncGenerator[Output, 
 def batch_of(
     vocabulary: Vocabulary,
     record: RequestRecord,
-    *scripts: Sequence[Output | Exception],
+    *scripts: Sequence[EngineOutput | Exception],
     n: int = 1,
-) -> Batch:
+) -> BatchGeneration:
     """Return the answers to several prompts, with the log probabilities of their tokens."""
 
-    def new_choice(index: int) -> Choice:
-        return Choice(index, PlainReader(), EveryToken(vocabulary, 2), verbatim=True)
+    def new_choice(index: int) -> ChoiceReader:
+        return ChoiceReader(index, TextOnlyParser(), AllTokensReader(vocabulary, 2), verbatim=True)
 
-    return Batch(
+    return BatchGeneration(
         [
             Generation(played(script), record, new_choice, n, first_index=number * n)
             for number, script in enumerate(scripts)
@@ -81,17 +81,17 @@ def batch_of(
 
 
 async def streamed(
-    batch: Batch, request: CompletionRequest, record: RequestRecord
+    batch: BatchGeneration, request: CompletionRequest, record: RequestRecord
 ) -> tuple[list[dict[str, Any]], bytes]:
     """Return the chunks of a stream and its last event."""
     await batch.await_first()
-    *events, last = [event async for event in text_events(batch, request, record)]
+    *events, last = [event async for event in stream_completion(batch, request, record)]
     return [json.loads(event.removeprefix(b"data: ")) for event in events], last
 
 
 async def test_white_space_is_kept(vocabulary: Vocabulary, record: RequestRecord) -> None:
     batch = batch_of(vocabulary, record, [output("  \n red "), output("\n", last=True)])
-    answer = await text_completion(batch, wanted(), record)
+    answer = await collect_completion(batch, wanted(), record)
     assert answer.choices[0].text == "  \n red \n"
 
 
@@ -103,7 +103,7 @@ async def test_a_token_without_text_is_told_and_takes_no_room(
         TokenLogprob(1, -0.25, [(1, -0.25)]),
     ]
     batch = batch_of(vocabulary, record, [output(RED, last=True, tokens=tokens)])
-    answer = await text_completion(batch, wanted(logprobs=1), record)
+    answer = await collect_completion(batch, wanted(logprobs=1), record)
     told = answer.choices[0].logprobs
     assert told is not None
     assert told.tokens == [RED, END]
@@ -128,7 +128,9 @@ async def test_offsets_go_on_from_chunk_to_chunk_behind_the_echo(
     batch = batch_of(
         vocabulary, record, [output(RED, tokens=red), output(RED, last=True, tokens=red)]
     )
-    batch.echoes = [Echo("ab", [ShownToken("<s>", None, b""), ShownToken(" ab", -1.0, b" ab")], 1)]
+    batch.echoes = [
+        PromptEcho("ab", [DecodedToken("<s>", None, b""), DecodedToken(" ab", -1.0, b" ab")], 1)
+    ]
     request = wanted(logprobs=0, echo=True, stream=True)
     chunks, last = await streamed(batch, request, record)
     choices = [chunk["choices"][0] for chunk in chunks]
@@ -146,8 +148,8 @@ async def test_each_answer_begins_with_its_own_prompt(
         [output(f" {number}", last=True, index=each) for each in (0, 1)] for number in (7, 8)
     ]
     batch = batch_of(vocabulary, record, *scripts, n=2)
-    batch.echoes = [Echo("a"), Echo("b")]
-    answer = await text_completion(batch, wanted(n=2, echo=True), record)
+    batch.echoes = [PromptEcho("a"), PromptEcho("b")]
+    answer = await collect_completion(batch, wanted(n=2, echo=True), record)
     assert [choice.text for choice in answer.choices] == ["a 7", "a 7", "b 8", "b 8"]
 
 
@@ -171,7 +173,7 @@ async def test_an_error_is_raised_where_nothing_was_sent(
 ) -> None:
     batch = batch_of(vocabulary, record, [output("a"), EngineUnavailable("gone")])
     with pytest.raises(EngineUnavailable):
-        await text_completion(batch, wanted(), record)
+        await collect_completion(batch, wanted(), record)
     await batch.aclose()
 
 

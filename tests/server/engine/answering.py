@@ -16,17 +16,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from server.checkpoint import Checkpoint, read_checkpoint
+from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.engine.base import EngineImage
+from server.images.decode.decode import DecodedImage, decode
+from server.images.vision.weights import load_vision_model
 from server.loading import _decode_options, start_engine
-from server.media.decode import Decoded, decode
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import prompt_format
+from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
-from server.protocol.messages import Message
+from server.protocol.chat.messages import Message
 from server.settings import Settings
-from server.vision.weights import load_vision_model
 from tests.server.pictures import data_url, encoded, photo
 
 NUM_TOKENS: Final = 12
@@ -84,13 +84,13 @@ class Served:
         self.engine: Any = start_engine(settings, checkpoint, "m", CPU)
         tokenizer = read_tokenizer(checkpoint.path)
         self._prompt = PromptBuilder(
-            prompt_format(tokenizer, checkpoint.text), self.engine.max_model_len
+            choose_prompt_format(tokenizer, checkpoint.text), self.engine.max_model_len
         )
 
     def embed(self, picture: Image.Image) -> Tensor:
         """Go from encoded bytes to rows of the prompt."""
         decoded = decode(encoded(picture), self._options)
-        assert isinstance(decoded, Decoded)
+        assert isinstance(decoded, DecodedImage)
         image_embeds = self._vision(torch.from_numpy(decoded.views.copy()))
         return self._vision.merge(image_embeds, decoded.image_size)
 

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from model_store.store import find_model
-from server.vision_config import CLIP_MEAN, CLIP_STD
+from server.checkpoint.vision import CLIP_MEAN, CLIP_STD
 
 SIZE, PATCH = 56, 14
 PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]  # [height, width]

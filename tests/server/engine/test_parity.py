@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
-from server.checkpoint import Checkpoint, read_checkpoint
+from server.checkpoint.config import Checkpoint, read_checkpoint
 from tests.server.engine.answering import CONVERSATIONS, NUM_TOKENS, Answer
 from tests.server.engine.checkpoints import (
     LLAMA,
@@ -23,9 +23,9 @@ from tests.server.engine.checkpoints import (
     llava_next,
     write_checkpoint,
 )
-from tests.server.media.test_image_processor import square
+from tests.server.images.decode.test_image_processor import square
+from tests.server.images.vision.test_tower import normalised
 from tests.server.released import Pixels, anyres_views
-from tests.server.vision.test_tower import normalised
 
 EMBEDDED = Path(__file__).parents[3] / "model_store" / "llava-tiny"
 

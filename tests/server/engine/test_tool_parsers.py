@@ -6,13 +6,13 @@ import os
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from server.checkpoint import Checkpoint, CheckpointError
-from server.engine.tool_parsers import NativeReader, NativeToolParser
+from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.tool_parsers import NativeContentParser, NativeToolParser
 from server.prompt.chat_template import ChatTemplate
-from server.prompt.templates import conversation_template
-from server.prompt.tool_parser import tool_parser_name
-from server.tool_format import spell_call
-from tests.server.answer.reading import Call, joined
+from server.prompt.templates import build_conversation_template
+from server.prompt.tool_parser import choose_tool_parser
+from server.tools.format import format_tool_call
+from tests.server.generation.reading import Call, joined
 
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
@@ -24,9 +24,9 @@ TOOLS = [
 ]
 ARGUMENTS = ['{"x": 1}', '{"x": {"y": ["é", "a b"]}}', '{"x": "a \\"word\\""}']
 TEXTS = [
-    *[spell_call("point", arguments) for arguments in ARGUMENTS],
-    spell_call("point", '{"x": 1}') + "\n" + spell_call("point", '{"x": 2}'),
-    "Well. " + spell_call("point", '{"x": 1}'),
+    *[format_tool_call("point", arguments) for arguments in ARGUMENTS],
+    format_tool_call("point", '{"x": 1}') + "\n" + format_tool_call("point", '{"x": 2}'),
+    "Well. " + format_tool_call("point", '{"x": 1}'),
     "No call at all.",
     "3 < 4 and <b>",
 ]
@@ -39,7 +39,7 @@ def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture
-def reader(tokenizer: PreTrainedTokenizerFast) -> NativeReader:
+def reader(tokenizer: PreTrainedTokenizerFast) -> NativeContentParser:
     """Return a reader of one answer."""
     return NativeToolParser("hermes", tokenizer).reader(TOOLS)
 
@@ -51,7 +51,7 @@ def parsed(calls: list[Call]) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_streamed_and_whole_give_the_same(
-    text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeReader
+    text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeContentParser
 ) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
     whole_text, whole_calls = joined(reader.read(text, ids, ended=True))
@@ -73,7 +73,7 @@ def test_streamed_and_whole_give_the_same(
 def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     parser = NativeToolParser("hermes", tokenizer)
     first, second = parser.reader(TOOLS), parser.reader(TOOLS)
-    text = spell_call("point", "{}")
+    text = format_tool_call("point", "{}")
     list(first.read("<tool_call>", [5], ended=False))
     assert joined(second.read(text, [5, 6], ended=True)) == ("", [("point", "{}")])
 
@@ -98,10 +98,10 @@ def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> Non
 )
 def test_which_parser_reads_a_template(setting: str, source: str, name: str | None) -> None:
     source += "{% for m in messages %}{{ m.content }}{% endfor %}"
-    assert tool_parser_name(setting, ChatTemplate(source, {}, "<image>")) == name
+    assert choose_tool_parser(setting, ChatTemplate(source, {}, "<image>")) == name
 
 
 def test_llavas_templates_have_no_parser_of_their_own() -> None:
-    template = conversation_template("vicuna_v1", image_start_end=False)
-    assert tool_parser_name("auto", template) is None
-    assert tool_parser_name("hermes", template) == "hermes"
+    template = build_conversation_template("vicuna_v1", image_start_end=False)
+    assert choose_tool_parser("auto", template) is None
+    assert choose_tool_parser("hermes", template) == "hermes"

@@ -6,14 +6,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.access import Access
-from server.admission import Admission
+from server.api.admission import Admission
+from server.api.auth import Authenticator
+from server.api.error_handlers import add_error_handlers
+from server.api.middleware import RequestId
+from server.api.routes import responses
+from server.api.runtime import Runtime
 from server.lifecycle import Lifecycle
-from server.metrics import Metrics
-from server.middleware import RequestId
-from server.routes import responses
-from server.routes.errors import add_error_handlers
-from server.runtime import Runtime
+from server.telemetry.metrics import Metrics
 from tests.server.samples import sample
 
 KEY = {"authorization": "Bearer key"}
@@ -32,7 +32,7 @@ async def guarded(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
         created=0,
         lifecycle=lifecycle,
         admission=Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics),
-        access=Access(["key"]),
+        access=Authenticator(["key"]),
         metrics=metrics,
     )
     app.include_router(responses.router)

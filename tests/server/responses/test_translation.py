@@ -15,10 +15,10 @@ from server.errors import (
     InvalidValue,
     UnsupportedParameter,
 )
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, TextFormat
-from server.protocol.request import ChatCompletionRequest, parse_request
 from server.protocol.tools import AllowedTools, NamedTool
-from server.responses.translation import Translated, parse_and_translate
+from server.responses.translation import TranslatedRequest, parse_and_translate
 
 URL = "http://host/a.png"
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
@@ -26,7 +26,7 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "argume
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "rain"}
 
 
-def asked(body_input: Any = "Hi", **more: Any) -> Translated:
+def asked(body_input: Any = "Hi", **more: Any) -> TranslatedRequest:
     """Return a translated body."""
     return parse_and_translate(json.dumps({"model": "m", "input": body_input, **more}).encode())
 
@@ -55,7 +55,7 @@ def text(words: str) -> dict[str, Any]:
 def chat(**body: Any) -> ChatCompletionRequest:
     """Return a chat request about nothing."""
     base = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-    return parse_request(json.dumps(base | body).encode())
+    return parse_chat_request(json.dumps(base | body).encode())
 
 
 def test_a_string_is_a_users_message_after_the_instructions() -> None:

@@ -1,1 +1,0 @@
-"""From the engine's outputs to what an answer gains by each: text, tool calls, logprobs."""

@@ -1,0 +1,1 @@
+"""The HTTP surface: edge, authentication, admission, responses and routes."""

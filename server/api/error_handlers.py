@@ -1,0 +1,56 @@
+"""Every error of every path in OpenAI's shape."""
+
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from server.api.error_response import build_error_response
+from server.errors import (
+    UNFORESEEN,
+    ApiError,
+    ClientGone,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+)
+
+# nginx's word for "the client closed the request"; nobody receives it.
+CLIENT_CLOSED_REQUEST = 499
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every exception, known or not, in one shape."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientGone, _client_gone)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(Exception, _unknown_error)
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    return build_error_response(cast(ApiError, error))
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """Translate what the router itself refuses."""
+    error = cast(HTTPException, error)
+    path = request.url.path
+    if error.status_code == 405:
+        refusal: ApiError = MethodNotAllowed(f"{path} does not allow {request.method}.")
+    elif error.status_code == 404:
+        refusal = NotFound(f"There is no {path}.")
+    else:
+        refusal = InvalidRequest("The request cannot be read.")
+    return build_error_response(refusal, dict(error.headers or {}))
+
+
+async def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def _unknown_error(_: Request, __: Exception) -> Response:
+    """Say nothing of what happened; the traceback goes to the log."""
+    return build_error_response(ApiError(UNFORESEEN))

@@ -1,0 +1,73 @@
+"""The API's description, with the requests and events that routes read and write by themselves."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from server.protocol.chat.request import ChatCompletionRequest
+from server.protocol.chat.response import ChatCompletionChunk
+from server.protocol.completions.request import CompletionRequest
+from server.protocol.completions.response import TextCompletionChunk
+from server.protocol.errors import ErrorResponse
+from server.protocol.responses.events import ResponseStreamEvent
+from server.protocol.responses.request import ResponsesRequest
+from server.protocol.tokenize import DetokenizeRequest, TokenizeChatRequest, TokenizeTextRequest
+
+REF_TEMPLATE: Final = "#/components/schemas/{model}"
+
+# All that routes may name in `request_body`, and in `event_stream`.
+BODIES: Final[Sequence[type[BaseModel]]] = (
+    ChatCompletionRequest,
+    CompletionRequest,
+    ResponsesRequest,
+    TokenizeTextRequest,
+    TokenizeChatRequest,
+    DetokenizeRequest,
+)
+EVENTS: Final[Sequence[type[BaseModel]]] = (
+    ChatCompletionChunk,
+    TextCompletionChunk,
+    ResponseStreamEvent,
+)
+
+Responses = dict[int | str, dict[str, Any]]
+
+ERRORS: Final[Responses] = {
+    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
+}
+
+
+def describe_request_body(examples: dict[str, Any], *kinds: type[BaseModel]) -> dict[str, Any]:
+    """Return OpenAPI's `requestBody` for a request of one of the kinds; examples have names."""
+    references = [_reference(kind) for kind in kinds]
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    named = {name: {"value": value} for name, value in examples.items()}
+    content = {"application/json": {"schema": schema, "examples": named}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def describe_event_stream(kind: type[BaseModel]) -> Responses:
+    """Return what FastAPI is to say of a response that may be a stream of events of a kind."""
+    return {200: {"content": {"text/event-stream": {"schema": _reference(kind)}}}}
+
+
+def add_schemas(app: FastAPI) -> None:
+    """Let the app's description define what `request_body` and `event_stream` refer to."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description = generate()
+        _, schemas = models_json_schema(
+            [(kind, "validation") for kind in (*BODIES, *EVENTS)], ref_template=REF_TEMPLATE
+        )
+        description["components"]["schemas"].update(schemas["$defs"])
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _reference(kind: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REF_TEMPLATE.format(model=kind.__name__)}

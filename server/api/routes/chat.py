@@ -1,0 +1,73 @@
+"""`POST /v1/chat/completions`."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from server.api.openapi import ERRORS, describe_event_stream, describe_request_body
+from server.api.respond import respond
+from server.chat.streaming import collect_chat_completion, stream_chat_completion
+from server.generation.generation import Generation
+from server.pipeline import Pipeline
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
+from server.protocol.chat.response import ChatCompletion, ChatCompletionChunk
+from server.telemetry.request_record import RequestRecord
+
+router = APIRouter()
+
+EXAMPLE: Final = {
+    "model": "llava-tiny",
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}},
+                {"type": "text", "text": "Describe the image."},
+            ],
+        }
+    ],
+}
+
+
+@router.post(
+    "/v1/chat/completions",
+    response_model=ChatCompletion,
+    responses=ERRORS | describe_event_stream(ChatCompletionChunk),
+    openapi_extra=describe_request_body({"a picture": EXAMPLE}, ChatCompletionRequest),
+)
+async def chat_completions(request: Request) -> Response:
+    """Answer a conversation that may hold images, at once or as server-sent events."""
+    return await respond(request, "chatcmpl-", lambda body: _ChatQuestion(parse_chat_request(body)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ChatQuestion:
+    wanted: ChatCompletionRequest
+
+    async def ask(self, pipeline: Pipeline, record: RequestRecord, tenant: str) -> "_ChatAnswer":
+        generation = await pipeline.generate(self.wanted, record, tenant)
+        return _ChatAnswer(generation, self.wanted, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _ChatAnswer:
+    generation: Generation
+    wanted: ChatCompletionRequest
+    record: RequestRecord
+
+    async def whole(self) -> ChatCompletion:
+        return await collect_chat_completion(self.generation, self.wanted.model, self.record)
+
+    def events(self) -> AsyncIterator[bytes]:
+        return stream_chat_completion(
+            self.generation,
+            self.wanted.model,
+            self.record,
+            include_usage=self.wanted.include_usage,
+            continuous_usage=self.wanted.continuous_usage,
+        )
+
+    async def aclose(self) -> None:
+        await self.generation.aclose()

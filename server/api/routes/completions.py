@@ -1,0 +1,66 @@
+"""`POST /v1/completions`."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from server.api.openapi import ERRORS, describe_event_stream, describe_request_body
+from server.api.respond import respond
+from server.completions.batch_generation import BatchGeneration
+from server.completions.streaming import collect_completion, stream_completion
+from server.pipeline import Pipeline
+from server.protocol.completions.request import CompletionRequest, parse_completion_request
+from server.protocol.completions.response import TextCompletion, TextCompletionChunk
+from server.telemetry.request_record import RequestRecord
+
+router = APIRouter()
+
+EXAMPLES: Final = {
+    "a prompt": {"model": "llava-tiny", "prompt": "A red circle", "max_tokens": 16},
+    "scoring two prompts": {
+        "model": "llava-tiny",
+        "prompt": ["A red circle.", "A red square."],
+        "echo": True,
+        "logprobs": 1,
+        "max_tokens": 0,
+    },
+}
+
+
+@router.post(
+    "/v1/completions",
+    response_model=TextCompletion,
+    responses=ERRORS | describe_event_stream(TextCompletionChunk),
+    openapi_extra=describe_request_body(EXAMPLES, CompletionRequest),
+)
+async def completions(request: Request) -> Response:
+    """Continue one or more prompts as they are, at once or as server-sent events."""
+    return await respond(
+        request, "cmpl-", lambda body: _TextQuestion(parse_completion_request(body))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _TextQuestion:
+    wanted: CompletionRequest
+
+    async def ask(self, pipeline: Pipeline, record: RequestRecord, _: str) -> "_TextAnswer":
+        return _TextAnswer(await pipeline.complete(self.wanted, record), self.wanted, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _TextAnswer:
+    batch: BatchGeneration
+    wanted: CompletionRequest
+    record: RequestRecord
+
+    async def whole(self) -> TextCompletion:
+        return await collect_completion(self.batch, self.wanted, self.record)
+
+    def events(self) -> AsyncIterator[bytes]:
+        return stream_completion(self.batch, self.wanted, self.record)
+
+    async def aclose(self) -> None:
+        await self.batch.aclose()

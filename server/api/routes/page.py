@@ -1,0 +1,98 @@
+"""`GET /`: the page for a browser, its files, and the pictures that come with the model."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.types import Scope
+
+from server.api.runtime import Runtime
+from server.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+PAGE: Final = Path(__file__).parents[2] / "page"
+# Not left to the machine's own table, which may lack a type that browsers insist on.
+MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+EXAMPLE_TYPES: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "cache-control": "no-cache",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class PageFiles(StaticFiles):
+    """The page's files: browsers keep them, but ask each time whether they changed."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Return a file, or 304 where the browser has it."""
+        media_type = MEDIA_TYPES[Path(full_path).suffix]
+        response = FileResponse(
+            full_path, status_code, HEADERS, media_type, stat_result=stat_result
+        )
+        if self.is_not_modified(response.headers, Headers(scope=scope)):
+            return NotModifiedResponse(response.headers)
+        return response
+
+
+files = PageFiles(directory=PAGE)
+
+
+@router.get("/")
+async def page(request: Request) -> Response:
+    """Return the page. It needs no model: while that loads, the page says so."""
+    return await files.get_response("index.html", request.scope)
+
+
+@router.get("/page/examples")
+def examples(request: Request) -> list[str]:
+    """Name the pictures that come with the model."""
+    return sorted(_examples(request))
+
+
+@router.get("/page/examples/{name}")
+def example(request: Request, name: str) -> Response:
+    """Return one of them."""
+    path = _examples(request).get(name)
+    if path is None:
+        raise NotFound(f"There is no {request.url.path}.")
+    return FileResponse(path, headers=HEADERS, media_type=EXAMPLE_TYPES[path.suffix])
+
+
+@router.get("/page/{name}")
+async def page_file(request: Request, name: str) -> Response:
+    """Return a file of the page."""
+    return await files.get_response(name, request.scope)
+
+
+def _examples(request: Request) -> dict[str, Path]:
+    """Return the pictures in the checkpoint's `examples/`; links might lead out of it."""
+    runtime: Runtime = request.app.state.runtime
+    if runtime.examples is None or not runtime.examples.is_dir():
+        return {}
+    return {
+        path.name: path
+        for path in runtime.examples.iterdir()
+        if path.suffix in EXAMPLE_TYPES and path.is_file() and not path.is_symlink()
+    }

@@ -1,0 +1,100 @@
+"""`POST /v1/responses`, and the paths that would need stored responses."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from server.api.openapi import ERRORS, describe_event_stream, describe_request_body
+from server.api.respond import respond
+from server.api.runtime import Runtime
+from server.errors import ApiError, NotFound
+from server.generation.generation import Generation
+from server.pipeline import Pipeline
+from server.protocol.chat.request import ChatCompletionRequest
+from server.protocol.errors import ErrorResponse
+from server.protocol.responses.events import ResponseStreamEvent
+from server.protocol.responses.request import ResponsesRequest
+from server.protocol.responses.response import ResponseObject
+from server.responses.response_builder import ResponseBuilder
+from server.responses.streaming import collect_response, stream_response
+from server.responses.translation import TranslatedRequest, parse_and_translate
+from server.telemetry.request_record import RequestRecord
+
+router = APIRouter()
+
+EXAMPLE: Final = {
+    "model": "llava-tiny",
+    "input": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_image", "image_url": "data:image/png;base64,…"},
+                {"type": "input_text", "text": "Describe the image."},
+            ],
+        }
+    ],
+}
+NOTHING_STORED: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorResponse} for status in (404, "4XX")
+}
+
+
+@router.post(
+    "/v1/responses",
+    response_model=ResponseObject,
+    responses=ERRORS | describe_event_stream(ResponseStreamEvent),
+    openapi_extra=describe_request_body({"a picture": EXAMPLE}, ResponsesRequest),
+)
+async def create_response(request: Request) -> Response:
+    """Answer an input that may hold images, at once or as server-sent events; nothing is stored."""
+    return await respond(
+        request, "resp_", lambda body: _ResponsesQuestion(parse_and_translate(body))
+    )
+
+
+@router.get("/v1/responses/{response_id}", status_code=404, responses=NOTHING_STORED)
+@router.delete("/v1/responses/{response_id}", status_code=404, responses=NOTHING_STORED)
+@router.post("/v1/responses/{response_id}/cancel", status_code=404, responses=NOTHING_STORED)
+@router.get("/v1/responses/{response_id}/input_items", status_code=404, responses=NOTHING_STORED)
+async def stored_response(request: Request, response_id: str) -> None:
+    """Say that there is no such response: this server stores none."""
+    runtime: Runtime = request.app.state.runtime
+    runtime.access.tenant(request.headers.get("authorization"))
+    raise NotFound(f"There is no response '{response_id}': this server stores none.")
+
+
+@dataclass(frozen=True, slots=True)
+class _ResponsesQuestion:
+    translated: TranslatedRequest
+
+    @property
+    def wanted(self) -> ChatCompletionRequest:
+        return self.translated.chat
+
+    async def ask(
+        self, pipeline: Pipeline, record: RequestRecord, tenant: str
+    ) -> "_ResponsesAnswer":
+        try:
+            generation = await pipeline.generate(self.wanted, record, tenant)
+        except ApiError as error:
+            raise self.translated.explain(error) from None
+        frame = ResponseBuilder(self.translated.request, record, pipeline.defaults)
+        return _ResponsesAnswer(generation, frame, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _ResponsesAnswer:
+    generation: Generation
+    frame: ResponseBuilder
+    record: RequestRecord
+
+    async def whole(self) -> ResponseObject:
+        return await collect_response(self.generation, self.frame, self.record)
+
+    def events(self) -> AsyncIterator[bytes]:
+        return stream_response(self.generation, self.frame, self.record)
+
+    async def aclose(self) -> None:
+        await self.generation.aclose()

@@ -1,0 +1,38 @@
+"""What the routes need of the running server; the composition root fills it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.api.admission import Admission
+from server.api.auth import Authenticator
+from server.errors import NotReady
+from server.lifecycle import Lifecycle
+from server.pipeline import Pipeline
+from server.telemetry.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The parts of one server. `pipeline` is there from the moment a permit can be had.
+
+    `examples` is the folder of the checkpoint's own pictures, which may not exist.
+    """
+
+    model_name: str
+    adapters: Sequence[str]
+    max_model_len: int
+    created: int
+    lifecycle: Lifecycle
+    admission: Admission
+    access: Authenticator
+    metrics: Metrics
+    pipeline: Pipeline | None = None
+    examples: Path | None = None
+
+    @property
+    def loaded(self) -> Pipeline:
+        """The pipeline. Raises `NotReady` while the model loads."""
+        if self.pipeline is None:
+            raise NotReady("The model is loading.")
+        return self.pipeline

@@ -1,0 +1,1 @@
+"""The chat completions dialect: engine output as chat completions and chunks."""

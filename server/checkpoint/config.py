@@ -1,0 +1,175 @@
+"""What a checkpoint says about itself: shapes, preprocessing, template, token ids."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from model_store.released import convert_command, is_released
+from server.checkpoint.vision import (
+    ImageConfig,
+    VisionConfig,
+    max_image_tokens,
+    read_image_config,
+    read_vision_config,
+)
+
+MODEL_TYPES: Final = ("llava", "llava_next")
+DTYPES: Final = ("bfloat16", "float16", "float32")
+
+
+class CheckpointError(Exception):
+    """The checkpoint cannot be served; the message tells the operator why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """The language model's side: context, token ids, template and sampling defaults.
+
+    What is None is not said by the checkpoint. `special_tokens` and `chat_template` are what
+    transformers would render the checkpoint's own template with.
+    """
+
+    max_position_embeddings: int
+    image_token_id: int
+    bos_token: str | None
+    eos_token: str
+    conv_mode: str | None
+    temperature: float
+    top_p: float
+    model_type: str = "llava"
+    language_model: str = "llama"
+    image_start_end: bool = False  # <im_start> and <im_end> around each image
+    add_bos_token: bool | None = None
+    legacy: bool | None = None  # LlamaTokenizer's: a space after each special token
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    chat_template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A LLaVA checkpoint in the Hugging Face layout."""
+
+    path: Path
+    dtype: str
+    vision: VisionConfig
+    image: ImageConfig
+    text: TextConfig
+
+    @property
+    def max_image_tokens(self) -> int:
+        """A bound on the prompt tokens that one image can take."""
+        return max_image_tokens(self.vision, self.image)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint's configuration; no weights are touched.
+
+    Raises `CheckpointError` where a file is missing or the model is not a LLaVA with a CLIP tower.
+    """
+    config = _read_json(path / "config.json")
+    if is_released(config):
+        raise CheckpointError(
+            f"{path} has LLaVA's released layout; convert it first: {convert_command(path)}"
+        )
+    if config.get("model_type") not in MODEL_TYPES:
+        raise CheckpointError(
+            f"{path} holds a model of type {config.get('model_type')!r}, not a LLaVA"
+        )
+    try:
+        return Checkpoint(
+            path=path,
+            dtype=_dtype(config),
+            vision=read_vision_config(config),
+            image=_image_config(path, config),
+            text=_text_config(path, config),
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the configuration lacks {error}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    except (AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path}: the configuration is not a LLaVA's: {error}") from None
+
+
+def _dtype(config: dict[str, Any]) -> str:
+    dtype = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
+    if dtype not in DTYPES:
+        raise CheckpointError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    return str(dtype)
+
+
+def _image_config(path: Path, config: dict[str, Any]) -> ImageConfig:
+    # transformers 5 writes the one file with the other's content inside.
+    processor = _read_json(path / "preprocessor_config.json", required=False) or _read_json(
+        path / "processor_config.json", required=False
+    ).get("image_processor", {})
+    return read_image_config(config, processor)
+
+
+def _text_config(path: Path, config: dict[str, Any]) -> TextConfig:
+    tokenizer = _read_json(path / "tokenizer_config.json")
+    generation = _read_json(path / "generation_config.json", required=False)
+    greedy = generation.get("do_sample") is False
+    return TextConfig(
+        # LLaVA-1.5's converted configs leave out what equals transformers' Llama defaults.
+        max_position_embeddings=config["text_config"].get("max_position_embeddings", 2048),
+        image_token_id=config["image_token_index"],
+        bos_token=None if tokenizer["bos_token"] is None else _token(tokenizer["bos_token"]),
+        eos_token=_token(tokenizer["eos_token"]),
+        conv_mode=config.get("conv_mode"),
+        temperature=0.0 if greedy else _number(generation.get("temperature")),
+        top_p=_number(generation.get("top_p")),
+        model_type=config["model_type"],
+        language_model=config["text_config"].get("model_type", "llama"),
+        image_start_end=bool(config.get("mm_use_im_start_end")),
+        add_bos_token=tokenizer.get("add_bos_token"),
+        legacy=tokenizer.get("legacy"),
+        special_tokens={
+            name: _token(token)
+            for name, token in tokenizer.items()
+            if name.endswith("_token") and isinstance(token, str | dict)
+        },
+        chat_template=_chat_template(path, tokenizer),
+    )
+
+
+def _chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:
+    """Return the checkpoint's own template, from the newest of the places that have held it."""
+    file = path / "chat_template.jinja"
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError):
+        raise CheckpointError(f"{file} cannot be read") from None
+    processor = _read_json(path / "chat_template.json", required=False)
+    template = processor.get("chat_template", tokenizer.get("chat_template"))
+    if isinstance(template, list):  # several by name, as transformers has saved them
+        template = {each["name"]: each["template"] for each in template}.get("default")
+    if template is not None and not isinstance(template, str):
+        raise CheckpointError(f"{path}: the chat template is not text")
+    return template
+
+
+def _number(value: float | None) -> float:
+    return 1.0 if value is None else float(value)
+
+
+def _token(token: str | dict[str, str]) -> str:
+    return token if isinstance(token, str) else token["content"]
+
+
+def _read_json(file: Path, *, required: bool = True) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        if not required:
+            return {}
+        raise CheckpointError(f"{file.parent} is not a checkpoint: no {file.name}") from None
+    except ValueError:
+        raise CheckpointError(f"{file} is not valid JSON") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file} does not hold a JSON object")
+    return content

@@ -1,0 +1,62 @@
+"""Chunks of OpenAI's chat and text completion streams, written around one prepared head."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from server.errors import ApiError
+from server.generation.event_stream import end_stream, format_event
+from server.generation.usage import build_usage
+from server.protocol.errors import build_error_body
+from server.telemetry.request_record import RequestRecord
+
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def end_chunks(chunks: AsyncIterator[bytes], record: RequestRecord) -> AsyncIterator[bytes]:
+    """Yield the chunks, then `[DONE]`, or an event that holds the error."""
+    return end_stream(chunks, record, complete=lambda: DONE, fail=format_error_event)
+
+
+def format_error_event(error: ApiError) -> bytes:
+    """Return an error as the last event of a stream."""
+    return format_event(json.dumps(build_error_body(error)))
+
+
+class ChunkWriter:
+    """Writes chunks as JSON text around a head made once: a model per token would be waste."""
+
+    def __init__(
+        self,
+        kind: str,
+        model: str,
+        record: RequestRecord,
+        *,
+        include_usage: bool,
+        continuous_usage: bool,
+    ) -> None:
+        """`kind` is the chunks' `object`, e.g. `chat.completion.chunk`."""
+        head = {
+            "id": record.request_id,
+            "object": kind,
+            "created": int(time.time()),
+            "model": model,
+        }
+        self.include_usage = include_usage
+        self._head = json.dumps(head)[:-1]
+        self._record = record
+        self._continuous_usage = continuous_usage
+        self._tail = ', "usage": null}' if include_usage else "}"
+
+    def write(self, choice: str) -> bytes:
+        """Return the event of one choice, given as JSON text."""
+        tail = f', "usage": {self._usage()}}}' if self._continuous_usage else self._tail
+        return format_event(f'{self._head}, "choices": [{choice}]{tail}')
+
+    def write_usage(self) -> bytes:
+        """Return the event that has usage and no choices."""
+        return format_event(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
+
+    def _usage(self) -> str:
+        return build_usage(self._record).model_dump_json()

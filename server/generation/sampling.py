@@ -1,0 +1,67 @@
+"""How the engine is to draw tokens: a request's wishes, else the checkpoint's."""
+
+from dataclasses import dataclass
+
+from server.engine.base import SamplingOptions
+from server.prompt.format import Stop
+from server.protocol.sampling import SamplingFields
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingDefaults:
+    """What the checkpoint says of itself."""
+
+    temperature: float
+    top_p: float
+
+
+def build_sampling_options(
+    request: SamplingFields,
+    defaults: SamplingDefaults,
+    stop: Stop,
+    *,
+    max_tokens: int,
+    logprobs: int | None,
+    prompt_logprobs: int | None = None,
+    grammar: str | None,
+    skip_special_tokens: bool = True,
+) -> SamplingOptions:
+    """Return the engine's parameters.
+
+    A template's own `stop` ends an answer as EOS does, and is ignored where EOS is.
+    """
+    ignore_eos = bool(request.ignore_eos)
+    if ignore_eos:
+        stop = Stop((), ())
+    return SamplingOptions(
+        max_tokens=max_tokens,
+        temperature=value_or_default(request.temperature, defaults.temperature),
+        top_p=value_or_default(request.top_p, defaults.top_p),
+        top_k=max(request.top_k or 0, 0),
+        min_p=request.min_p or 0,
+        n=request.n or 1,
+        presence_penalty=request.presence_penalty or 0,
+        frequency_penalty=request.frequency_penalty or 0,
+        repetition_penalty=request.repetition_penalty or 1,
+        logit_bias=request.logit_bias,
+        seed=request.seed,
+        stop=[*request.stop_strings, *stop.strings],
+        ignore_eos=ignore_eos,
+        stop_token_ids=[*stop.token_ids, *(request.stop_token_ids or ())],
+        min_tokens=min(request.min_tokens or 0, max_tokens),
+        logprobs=logprobs,
+        prompt_logprobs=prompt_logprobs,
+        grammar=grammar,
+        skip_special_tokens=skip_special_tokens,
+    )
+
+
+def value_or_default(wish: float | None, default: float) -> float:
+    """Return a wish, or the default where there is none."""
+    return default if wish is None else wish
+
+
+def clamp_max_tokens(token_limit: int | None, prompt_length: int, max_model_len: int) -> int:
+    """Return how many tokens an answer may have: it fits into the context."""
+    room = max_model_len - prompt_length
+    return min(token_limit or room, room)

@@ -1,0 +1,1 @@
+"""From an image URL to image_embeds."""

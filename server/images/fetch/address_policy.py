@@ -1,0 +1,129 @@
+"""Which IP addresses may be connected to: those of the public internet, and those allowed."""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# Listed here, since the standard library's tables differ between its patch releases.
+# IANA's registries of special-purpose addresses (RFC 6890), with what came before them.
+REFUSED_IPV4: Final = (
+    IPv4Network("0.0.0.0/8"),  # this network, unspecified: RFC 791
+    IPv4Network("10.0.0.0/8"),  # private: RFC 1918
+    IPv4Network("100.64.0.0/10"),  # shared, behind a carrier's NAT: RFC 6598
+    IPv4Network("127.0.0.0/8"),  # loopback: RFC 1122
+    IPv4Network("169.254.0.0/16"),  # link-local: RFC 3927
+    IPv4Network("172.16.0.0/12"),  # private: RFC 1918
+    IPv4Network("192.0.0.0/24"),  # protocol assignments: RFC 6890
+    IPv4Network("192.0.2.0/24"),  # documentation: RFC 5737
+    IPv4Network("192.31.196.0/24"),  # AS112, answers for private names: RFC 7535
+    IPv4Network("192.52.193.0/24"),  # AMT, multicast tunnels: RFC 7450
+    IPv4Network("192.88.99.0/24"),  # relays of 6to4: RFC 7526
+    IPv4Network("192.168.0.0/16"),  # private: RFC 1918
+    IPv4Network("192.175.48.0/24"),  # AS112: RFC 7534
+    IPv4Network("198.18.0.0/15"),  # benchmarking: RFC 2544
+    IPv4Network("198.51.100.0/24"),  # documentation: RFC 5737
+    IPv4Network("203.0.113.0/24"),  # documentation: RFC 5737
+    IPv4Network("224.0.0.0/4"),  # multicast: RFC 5771
+    IPv4Network("240.0.0.0/4"),  # reserved, and the broadcast address: RFC 1112, RFC 919
+)
+REFUSED_IPV6: Final = (
+    # All but 2000::/3 is reserved or special (RFC 4291): unspecified, loopback, IPv4-compatible,
+    # IPv4-translated, discard-only, unique local, link-local, site-local, multicast.
+    IPv6Network("::/3"),
+    IPv6Network("4000::/2"),
+    IPv6Network("8000::/1"),
+    IPv6Network("2001::/23"),  # protocol assignments, Teredo among them: RFC 2928, RFC 4380
+    IPv6Network("2001:db8::/32"),  # documentation: RFC 3849
+    IPv6Network("2620:4f:8000::/48"),  # AS112: RFC 7534
+    IPv6Network("3fff::/20"),  # documentation: RFC 9637
+    IPv6Network("3ffe::/16"),  # the 6bone, given back: RFC 3701
+)
+# What these reach is the IPv4 address inside, which is judged.
+IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # RFC 4291
+NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
+TRANSPARENT: Final = (IPV4_MAPPED, NAT64)
+
+LAST_32_BITS: Final = (
+    *TRANSPARENT,
+    IPv6Network("::/96"),  # IPv4-compatible: RFC 4291
+    IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated: RFC 2765
+    IPv6Network("64:ff9b:1::/48"),  # NAT64 of a site: RFC 8215
+)
+NAT64_OF_A_SITE: Final = IPv6Network("64:ff9b:1::/48")
+SIX_TO_FOUR: Final = IPv6Network("2002::/16")  # RFC 3056
+TEREDO: Final = IPv6Network("2001::/32")  # RFC 4380
+ISATAP: Final = (0x00005EFE, 0x02005EFE)  # RFC 5214, the middle of the interface's id
+
+# They hand out a machine's credentials. A network that merely holds one does not allow it.
+METADATA: Final = frozenset(
+    map(
+        ip_address,
+        (
+            "169.254.169.254",  # AWS, Azure, Google, Oracle, OpenStack, DigitalOcean and others
+            "169.254.170.2",  # AWS: credentials of a task
+            "169.254.170.23",  # AWS: credentials of a pod
+            "169.254.0.23",  # Tencent
+            "169.254.42.42",  # Scaleway
+            "168.63.129.16",  # Azure: the host, a public address by its looks
+            "100.100.100.200",  # Alibaba
+            "192.0.0.192",  # Oracle
+            "fd00:ec2::254",  # AWS
+            "fd00:ec2::23",  # AWS: credentials of a pod
+            "fd00:42::42",  # Scaleway
+            "fd20:ce::254",  # Google
+        ),
+    )
+)
+
+
+class AddressPolicy:
+    """Permits what is globally reachable, and what `allowed` networks hold."""
+
+    def __init__(self, allowed: Iterable[Network] = ()) -> None:
+        self._allowed = tuple(allowed)
+
+    def permits(self, address: Address) -> bool:
+        """Whether the address, and each IPv4 address inside it, may be connected to."""
+        if isinstance(address, IPv4Address):
+            return self._permits_one(address)
+        # A zone names an interface of this machine, which public addresses do without.
+        plain = IPv6Address(int(address))
+        inside = all(map(self._permits_one, extract_embedded_ipv4(plain)))
+        return inside and (_is_transparent(plain) or self._permits_one(plain))
+
+    def _permits_one(self, address: Address) -> bool:
+        if address in METADATA:
+            return ip_network(address) in self._allowed
+        return not _is_refused(address) or any(address in network for network in self._allowed)
+
+
+def extract_embedded_ipv4(address: IPv6Address) -> Iterator[IPv4Address]:
+    """Yield the IPv4 addresses that packets to this address may end at."""
+    bits = int(address)
+    if any(address in network for network in LAST_32_BITS):
+        yield _ipv4(bits)
+    if address in NAT64_OF_A_SITE:
+        yield _ipv4(bits >> 64 << 16 | bits >> 40 & 0xFFFF)  # RFC 6052: around bits 64 to 71
+    if address in SIX_TO_FOUR:
+        yield _ipv4(bits >> 80)
+    if address in TEREDO:
+        yield _ipv4(bits >> 64)
+        yield _ipv4(~bits)
+    if bits >> 32 & 0xFFFFFFFF in ISATAP:
+        yield _ipv4(bits)
+
+
+def _ipv4(bits: int) -> IPv4Address:
+    return IPv4Address(bits & 0xFFFFFFFF)
+
+
+def _is_transparent(address: IPv6Address) -> bool:
+    return any(address in network for network in TRANSPARENT)
+
+
+def _is_refused(address: Address) -> bool:
+    refused = REFUSED_IPV4 if address.version == 4 else REFUSED_IPV6
+    return any(address in network for network in refused)

@@ -1,0 +1,31 @@
+"""Base64 `data:` URLs."""
+
+import asyncio
+from typing import Final
+
+import pybase64
+
+from server.errors import ImageUrlInvalid
+from server.images.fetch.refusals import refuse_too_many_bytes
+
+# Below this, decoding takes less time than handing it to a thread.
+INLINE_BASE64: Final = 1024 * 1024
+
+
+async def read_data_url(url: str, max_bytes: int) -> bytes:
+    """Return the bytes. Raises `ImageUrlInvalid`, or `ImageTooLarge` before any is decoded."""
+    header, comma, payload = url.partition(",")
+    if not comma or not header.lower().endswith(";base64"):
+        raise ImageUrlInvalid("A data URL must have the form 'data:image/…;base64,…'.")
+    if len(payload) * 3 // 4 - payload.count("=", -2) > max_bytes:
+        raise refuse_too_many_bytes(max_bytes)
+    if len(payload) <= INLINE_BASE64:
+        return _decode(payload)
+    return await asyncio.to_thread(_decode, payload)
+
+
+def _decode(payload: str) -> bytes:
+    try:
+        return pybase64.b64decode(payload, validate=True)
+    except ValueError:
+        raise ImageUrlInvalid("The data URL's base64 is broken.") from None

@@ -1,0 +1,157 @@
+"""Loading an image: fetched, named by its content, decoded in a worker process."""
+
+import asyncio
+import time
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import Final
+
+from blake3 import blake3
+from pebble import ProcessExpired
+
+from server.errors import (
+    ImageCorrupt,
+    ImageError,
+    ImageFetchFailed,
+    ImageFormatUnsupported,
+    ImageTooLarge,
+)
+from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, DecodeOptions
+from server.images.decode.formats import FORMATS
+from server.images.decode.sandbox import DecodeLimits
+from server.images.decode.workers import DecodeWorkers
+from server.images.fetch.fetcher import Fetcher
+from server.images.single_flight import SingleFlight
+from server.telemetry.metrics import Metrics
+
+# Below this, hashing takes less time than handing the bytes to a thread.
+INLINE_HASH: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image's encoded bytes, and the key that names its content.
+
+    `base_view_only`: of the views of an anyres model only the first is wanted.
+    """
+
+    data: bytes
+    key: str
+    base_view_only: bool = False
+
+
+class ImageLoader:
+    """Fetches and decodes images, each URL once at a time."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        options: DecodeOptions,
+        *,
+        workers: int,
+        limits: DecodeLimits,
+        variant: str,
+        metrics: Metrics,
+    ) -> None:
+        self._fetcher = fetcher
+        self._options = options
+        self._base_view = replace(options, grid_pinpoints=())
+        self._variant = blake3(variant.encode()).digest()
+        self._limits = limits
+        self._metrics = metrics
+        self._downloads: SingleFlight[bytes] = SingleFlight()
+        self._workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
+
+    async def load(
+        self, url: str, *, low_detail: bool = False, tenant: str = "", deadline: float | None = None
+    ) -> LoadedImage:
+        """Return an image's encoded bytes and its content key. Raises `ImageError`.
+
+        `low_detail` gives an anyres model the base view only; for others it changes nothing. What
+        is kept or shared of an image is kept and shared within its `tenant`. `deadline` is when
+        fetching ends, on the event loop's clock.
+        """
+        with self._metrics.stage("load"):
+            data = await self._fetch(url, tenant, deadline)
+            self._metrics.image_bytes.observe(len(data))
+            base_view_only = low_detail and self._options.aspect_ratio == "anyres"
+            variant = self._variant_key(tenant, base_view_only)
+            if len(data) <= INLINE_HASH:
+                key = compute_content_key(data, variant)
+            else:
+                key = await asyncio.to_thread(compute_content_key, data, variant)
+            return LoadedImage(data, key, base_view_only)
+
+    async def decode(self, data: bytes, *, base_view_only: bool = False) -> DecodedImage:
+        """Decode and preprocess in a worker. Raises `ImageError`."""
+        options = self._base_view if base_view_only else self._options
+        try:
+            result = await self._workers.run(data, options)
+        except TimeoutError:
+            raise ImageCorrupt(
+                f"The image could not be decoded within {self._limits.wall_s:g} seconds."
+            ) from None
+        except (ProcessExpired, BrokenProcessPool):
+            raise ImageCorrupt("The image could not be decoded.") from None
+        if isinstance(result, DecodeFailure):
+            raise self._error(result)
+        self._note(result)
+        return result
+
+    async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
+        if url[:5].lower() == "data:":
+            return await self._fetcher.fetch(url)
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout_at(deadline):
+                data = await self._downloads.run((tenant, url), lambda: self._fetcher.fetch(url))
+        except TimeoutError:
+            raise ImageFetchFailed(
+                "The request's images could not be fetched in the time that a request has."
+            ) from None
+        self._metrics.observe_stage("fetch", time.perf_counter() - started)
+        return data
+
+    def _variant_key(self, tenant: str, base_view_only: bool) -> bytes:
+        """Name all that shapes an embedding but the image, and who may share it (32 bytes)."""
+        return blake3(repr((tenant, base_view_only)).encode(), key=self._variant).digest()
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workers.close()
+
+    def _note(self, decoded: DecodedImage) -> None:
+        self._metrics.observe_stage("decode", decoded.decode_s)
+        self._metrics.observe_stage("preprocess", decoded.preprocess_s)
+        self._metrics.image_pixels.observe(decoded.image_size[0] * decoded.image_size[1])
+        self._metrics.images_decoded.labels(decoded.format).inc()
+
+    def _error(self, refused: DecodeFailure) -> ImageError:
+        size = f"{refused.width}x{refused.height}"
+        match refused.fault:
+            case DecodeFault.FORMAT:
+                return ImageFormatUnsupported(
+                    f"The data is not an image of a supported format ({', '.join(FORMATS)})."
+                )
+            case DecodeFault.CORRUPT:
+                return ImageCorrupt("The image is damaged or cut short.")
+            case DecodeFault.PIXELS:
+                limit = self._options.max_pixels
+                return ImageTooLarge(f"The image has {size} pixels; the limit is {limit} in all.")
+            case DecodeFault.SHAPE:
+                return ImageTooLarge(f"The image is too oblong: {size} pixels.")
+            case DecodeFault.FRAMES:
+                limit = self._options.max_frames
+                return ImageTooLarge(f"The image has more than {limit} frames.")
+            case DecodeFault.ANIMATED:
+                return ImageFormatUnsupported("Animated images are not accepted.")
+            case DecodeFault.MEMORY:
+                return ImageTooLarge("Decoding the image takes more memory than allowed.")
+
+
+def compute_content_key(data: bytes, variant: bytes) -> str:
+    """Name an image by its bytes and by `variant` (32 bytes), all else that shapes its embedding.
+
+    Returns 64 hexadecimal digits of keyed BLAKE3.
+    """
+    return blake3(data, key=variant).hexdigest()

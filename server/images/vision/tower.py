@@ -1,0 +1,207 @@
+"""CLIP's vision tower and LLaVA's projector, as one module from uint8 views to image_embeds."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from llava_spec.anyres import Size
+from server.checkpoint.vision import ImageConfig, VisionConfig
+from server.images.vision.merge import merge_views
+
+
+class QuickGELU(nn.Module):
+    """CLIP's approximation of GELU."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Apply `x * sigmoid(1.702 x)`."""
+        return hidden * torch.sigmoid(1.702 * hidden)
+
+
+def build_activation(name: str) -> nn.Module:
+    """Return the activation of a config's `hidden_act`. Raises `ValueError` if unknown."""
+    match name:
+        case "quick_gelu":
+            return QuickGELU()
+        case "gelu":
+            return nn.GELU()
+    raise ValueError(f"unknown activation {name!r}")
+
+
+class Embeddings(nn.Module):
+    """Patches as linear projections, a class token in front, learned positions added."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        num_patches = (config.image_size // config.patch_size) ** 2
+        self.class_embedding = nn.Parameter(torch.empty(config.hidden_size))
+        self.patch_embedding = nn.Conv2d(
+            3, config.hidden_size, config.patch_size, stride=config.patch_size, bias=False
+        )
+        self.position_embedding = nn.Embedding(num_patches + 1, config.hidden_size)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Embed pixel_values (views, 3, size, size)."""
+        patches = self.patch_embedding(pixel_values).flatten(2).transpose(1, 2)
+        class_token = self.class_embedding.expand(len(patches), 1, -1)
+        tokens = torch.cat([class_token, patches], dim=1)  # (views, 1 + patches, hidden)
+        return tokens + self.position_embedding.weight
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention without a mask."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Attend within each view; hidden is (views, tokens, hidden)."""
+        query, key, value = (
+            self._split_heads(project(hidden))
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        attended = scaled_dot_product_attention(query, key, value)
+        merged: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return merged
+
+    def _split_heads(self, hidden: Tensor) -> Tensor:
+        heads: Tensor = hidden.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return heads  # (views, heads, tokens, head size)
+
+
+class MLP(nn.Module):
+    """The feed-forward half of a layer."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = build_activation(config.hidden_act)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Apply to each token."""
+        output: Tensor = self.fc2(self.activation(self.fc1(hidden)))
+        return output
+
+
+class TransformerLayer(nn.Module):
+    """A pre-norm transformer layer."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.self_attn = Attention(config)
+        self.layer_norm2 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map (views, tokens, hidden) to the same shape."""
+        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
+        output: Tensor = hidden + self.mlp(self.layer_norm2(hidden))
+        return output
+
+
+class TransformerEncoder(nn.Module):
+    """The stack of layers, up to the one whose output LLaVA reads."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return the last layer's output."""
+        for layer in self.layers:
+            hidden = layer(hidden)
+        return hidden
+
+
+class VisionTower(nn.Module):
+    """CLIP's vision transformer cut off after the feature layer; its names are transformers'."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.keep_class_token = config.keep_class_token
+        self.embeddings = Embeddings(config)
+        self.pre_layrnorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.encoder = TransformerEncoder(config)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Return image_features (views, num_image_tokens, hidden) of (views, 3, size, size).
+
+        Equals transformers' `hidden_states[vision_feature_layer]` under the strategy `default`
+        (class token dropped) or `full` (kept).
+        """
+        hidden: Tensor = self.encoder(self.pre_layrnorm(self.embeddings(pixel_values)))
+        return hidden if self.keep_class_token else hidden[:, 1:]
+
+
+class MultiModalProjector(nn.Module):
+    """From the tower's space into the language model's: `linear`, `mlpNx_gelu` or `identity`.
+
+    The layers are `linear_1` to `linear_N`, as transformers names the two of LLaVA-1.5.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.names = [f"linear_{number + 1}" for number in range(config.projector_depth)]
+        for name in self.names:
+            linear = nn.Linear(width, config.text_hidden_size, bias=config.projector_bias)
+            self.add_module(name, linear)
+            width = config.text_hidden_size
+        self.act = build_activation(config.projector_hidden_act)
+
+    def forward(self, image_features: Tensor) -> Tensor:
+        """Map (views, tokens, vision hidden) to image_embeds (views, tokens, text hidden)."""
+        hidden = image_features
+        for name in self.names:
+            hidden = self.get_submodule(name)(hidden if name == "linear_1" else self.act(hidden))
+        return hidden
+
+
+class VisionModel(nn.Module):
+    """Normalisation, tower and projector: all that lies between pixels and the prompt."""
+
+    mean: Tensor
+    std: Tensor
+    image_newline: nn.Parameter | None
+
+    def __init__(self, vision: VisionConfig, image: ImageConfig) -> None:
+        super().__init__()
+        self.vision_tower = VisionTower(vision)
+        self.multi_modal_projector = MultiModalProjector(vision)
+        newline = torch.empty(vision.text_hidden_size) if vision.has_image_newline else None
+        self.register_parameter("image_newline", None if newline is None else nn.Parameter(newline))
+        self.vision, self.image = vision, image
+        for name, values in (("mean", image.mean), ("std", image.std)):
+            channels = torch.tensor(values, dtype=torch.float32, device="cpu").view(3, 1, 1)
+            self.register_buffer(name, channels, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.mean.device
+
+    @torch.inference_mode()
+    def forward(self, views: Tensor) -> Tensor:
+        """Turn uint8 views (views, size, size, 3) into image_embeds (views, tokens, text hidden).
+
+        Rescaling and normalising happen in float32, as in CLIP's preprocessing.
+        """
+        dtype = self.vision_tower.embeddings.class_embedding.dtype
+        pixels = views.permute(0, 3, 1, 2).float() / 255
+        pixel_values = ((pixels - self.mean) / self.std).to(dtype)  # (views, 3, size, size)
+        image_embeds: Tensor = self.multi_modal_projector(self.vision_tower(pixel_values))
+        return image_embeds
+
+    @torch.inference_mode()
+    def merge(self, image_embeds: Tensor, image_size: Size) -> Tensor:
+        """Turn one image's image_embeds (views, tokens, text hidden) into its rows of the prompt.
+
+        `image_size` is the (width, height) of the image. Returns (rows, text hidden).
+        """
+        return merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)

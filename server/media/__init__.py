@@ -1,1 +1,0 @@
-"""From where an image is to pixels as the checkpoint wants them."""

@@ -1,0 +1,114 @@
+"""Messages of a chat request: roles, text parts and image parts."""
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.protocol.tools import ToolCall
+from server.protocol.wire import WireModel, get_type
+
+# Names of union branches. The "#" tells them from field names when an error's path is written.
+STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
+PART_BRANCHES: Final = {"text": TEXT, "image_url": IMAGE, "refusal": REFUSAL}
+
+
+class TextPart(WireModel):
+    """`{"type": "text", "text": …}`."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(WireModel):
+    """Where an image is: an http(s) URL or a base64 `data:` URL."""
+
+    url: str = Field(min_length=1)
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(WireModel):
+    """`{"type": "image_url", "image_url": {"url": …}}`."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class RefusalPart(WireModel):
+    """`{"type": "refusal", "refusal": …}`: what an assistant may have said."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+def _part_branch(value: Any) -> str | None:
+    kind = get_type(value)
+    return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
+
+
+def _content_branch(value: Any) -> str | None:
+    return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
+
+
+ContentPart = Annotated[
+    Annotated[TextPart, Tag(TEXT)]
+    | Annotated[ImagePart, Tag(IMAGE)]
+    | Annotated[RefusalPart, Tag(REFUSAL)],
+    Discriminator(
+        _part_branch,
+        custom_error_type="content_part",
+        custom_error_message="A content part must be an object of type 'text' or 'image_url'",
+    ),
+]
+Content = Annotated[
+    Annotated[str, Tag(STRING)] | Annotated[list[ContentPart], Field(min_length=1), Tag(PARTS)],
+    Discriminator(
+        _content_branch,
+        custom_error_type="content",
+        custom_error_message="Content must be a string or a list of content parts",
+    ),
+]
+
+
+class Message(WireModel):
+    """One turn. `developer` is OpenAI's newer word for `system`."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Content | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the turn, its parts joined by newlines."""
+        if isinstance(self.content, str):
+            return self.content
+        parts = self.content or ()
+        return "\n".join(
+            part.text if isinstance(part, TextPart) else part.refusal
+            for part in parts
+            if not isinstance(part, ImagePart)
+        )
+
+    @property
+    def images(self) -> list[tuple[int, ImageUrl]]:
+        """The images of the turn, each with the index of its part."""
+        if self.content is None or isinstance(self.content, str):
+            return []
+        return [
+            (index, part.image_url)
+            for index, part in enumerate(self.content)
+            if isinstance(part, ImagePart)
+        ]
+
+    @model_validator(mode="after")
+    def _role_allows_content(self) -> Self:
+        if self.tool_calls and self.role != "assistant":
+            raise PydanticCustomError("tool_calls", "Only assistant messages may hold tool calls")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise PydanticCustomError("tool_call_id", "A tool message needs a tool_call_id")
+        if self.content is None and not self.tool_calls:
+            raise PydanticCustomError("content_missing", "The message has no content")
+        if self.images and self.role != "user":
+            raise PydanticCustomError("image_role", "Only user messages may hold images")
+        return self

@@ -1,0 +1,130 @@
+"""The body of `POST /v1/chat/completions`, parsed from bytes and checked."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import Field
+
+from server.errors import InvalidValue
+from server.protocol.chat.messages import ImageUrl, Message
+from server.protocol.generation_fields import GenerationFields, check_generation_fields
+from server.protocol.tools import AllowedTools, NamedTool, Tool, ToolChoice
+from server.protocol.wire import ANY, field_path, parse_body
+
+# As `server.protocol.wire.IGNORED_VALUES`, for chats alone.
+IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
+    "add_generation_prompt": (True,),
+    "continue_final_message": (False,),
+    "echo": (False,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "modalities": (["text"],),
+    "store": ANY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """An image of a request, the path of the field that names it, and whether little will do."""
+
+    url: str
+    param: str
+    low_detail: bool = False
+
+
+class ChatCompletionRequest(GenerationFields):
+    """A chat completion request as OpenAI's API reference describes it, with vLLM's additions.
+
+    https://platform.openai.com/docs/api-reference/chat/create
+    """
+
+    messages: list[Message] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=1, description="deprecated by OpenAI, still honoured")
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    tools: list[Tool] | None = Field(None, max_length=128)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="vLLM's: for the checkpoint's own chat template, if that is in use"
+    )
+
+    @property
+    def token_limit(self) -> int | None:
+        """Most tokens to generate; the newer field wins."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def num_logprobs(self) -> int | None:
+        """Alternatives to report in each token's place; None reports no token either."""
+        return self.top_logprobs or 0 if self.logprobs else None
+
+    @property
+    def num_images(self) -> int:
+        """How many images the messages hold."""
+        return len(self.images)
+
+    @property
+    def images(self) -> list[ImageReference]:
+        """All images in the order of the messages."""
+        return [
+            ImageReference(image.url, format_image_param(turn, part), image.detail == "low")
+            for turn, message in enumerate(self.messages)
+            for part, image in message.images
+        ]
+
+
+def format_image_param(message: int, part: int) -> str:
+    """Return the path of an image part's URL in the body."""
+    return f"messages[{message}].content[{part}].image_url.url"
+
+
+def parse_chat_request(body: bytes) -> ChatCompletionRequest:
+    """Parse and check a request body.
+
+    Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
+    """
+    request = parse_body(ChatCompletionRequest, body, IGNORED_VALUES)
+    check_combinations(request)
+    return request
+
+
+def check_combinations(request: ChatCompletionRequest) -> None:
+    """Refuse fields that contradict each other. Raises `InvalidValue`."""
+    check_generation_fields(request, request.token_limit)
+    if request.top_logprobs and not request.logprobs:
+        raise InvalidValue("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
+    _check_tools(request)
+
+
+def _check_tools(request: ChatCompletionRequest) -> None:
+    """Check that the choice names tools there are."""
+    choice = request.tool_choice
+    names = [tool.function.name for tool in request.tools or ()]
+    if len(set(names)) < len(names):
+        raise InvalidValue("Two tools have the same name.", "tools")
+    if choice in (None, "none", "auto"):
+        return
+    if not names:
+        raise InvalidValue("'tool_choice' is only allowed with 'tools'.", "tool_choice")
+    if isinstance(choice, NamedTool):
+        wanted = [choice]
+    else:
+        wanted = choice.allowed_tools.tools if isinstance(choice, AllowedTools) else []
+    for tool in wanted:
+        if tool.function.name not in names:
+            raise InvalidValue(
+                f"'tool_choice' names '{tool.function.name}', which is none of 'tools'.",
+                "tool_choice",
+            )
+
+
+__all__ = [
+    "ChatCompletionRequest",
+    "ImageReference",
+    "ImageUrl",
+    "Message",
+    "field_path",
+    "parse_chat_request",
+]

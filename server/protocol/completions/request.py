@@ -1,0 +1,105 @@
+"""The body of `POST /v1/completions`, parsed from bytes and checked."""
+
+from typing import Annotated, Any, Final, cast
+
+from pydantic import Discriminator, Field, Tag
+
+from server.errors import InvalidValue, UnsupportedParameter
+from server.protocol.generation_fields import GenerationFields, check_generation_fields
+from server.protocol.sampling import MAX_ANSWERS, TokenId
+from server.protocol.wire import parse_body
+
+# As `server.protocol.wire.IGNORED_VALUES`, for text completions alone.
+IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
+    "add_special_tokens": (True,),
+    "include_stop_str_in_output": (False,),
+    "skip_special_tokens": (True,),
+    "suffix": ("",),
+}
+
+# OpenAI's default.
+MAX_TOKENS: Final = 16
+
+TokenIds = Annotated[list[TokenId], Field(min_length=1)]
+
+
+def _branch(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "#text"
+    first = value[0] if isinstance(value, list) and value else None
+    for kind, branch in ((str, "#texts"), (int, "#token_ids"), (list, "#token_id_lists")):
+        if isinstance(first, kind):
+            return branch
+    return None
+
+
+Prompt = Annotated[
+    Annotated[str, Tag("#text")]
+    | Annotated[list[str], Field(min_length=1, max_length=MAX_ANSWERS), Tag("#texts")]
+    | Annotated[TokenIds, Tag("#token_ids")]
+    | Annotated[
+        list[TokenIds], Field(min_length=1, max_length=MAX_ANSWERS), Tag("#token_id_lists")
+    ],
+    Discriminator(
+        _branch,
+        custom_error_type="prompt",
+        custom_error_message="Must be a string, token ids, or a list of either, and not empty",
+    ),
+]
+
+
+class CompletionRequest(GenerationFields):
+    """A text completion request as OpenAI's API reference describes it, with vLLM's additions.
+
+    https://platform.openai.com/docs/api-reference/completions/create
+    """
+
+    prompt: Prompt
+    max_tokens: int | None = Field(
+        None, ge=0, description=f"default: {MAX_TOKENS}; 0 only with 'echo', to score the prompt"
+    )
+    best_of: int | None = Field(None, ge=1, le=MAX_ANSWERS, description="only the value of 'n'")
+    echo: bool | None = Field(None, description="begin each answer with its prompt")
+    logprobs: int | None = Field(
+        None, ge=0, le=20, description="OpenAI's limit is 5; so many alternatives to each token"
+    )
+
+    @property
+    def prompts(self) -> list[tuple[str | list[int], str]]:
+        """The prompts as text or token ids, each with the path of its field."""
+        if isinstance(self.prompt, str):
+            return [(self.prompt, "prompt")]
+        if isinstance(self.prompt[0], int):
+            return [(self.prompt, "prompt")]
+        several = cast(list[str | list[int]], self.prompt)
+        return [(each, f"prompt[{index}]") for index, each in enumerate(several)]
+
+    @property
+    def token_limit(self) -> int:
+        """Most tokens to generate for each answer."""
+        return MAX_TOKENS if self.max_tokens is None else self.max_tokens
+
+    @property
+    def scores_only(self) -> bool:
+        """Whether nothing but the prompt itself is asked for."""
+        return self.token_limit == 0
+
+
+def parse_completion_request(body: bytes) -> CompletionRequest:
+    """Parse and check a request body.
+
+    Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
+    """
+    request = parse_body(CompletionRequest, body, IGNORED_VALUES)
+    check_generation_fields(request, request.token_limit)
+    n = request.n or 1
+    if request.best_of not in (None, n):
+        raise UnsupportedParameter("'best_of' must equal 'n': all answers are returned.", "best_of")
+    if request.scores_only and not request.echo:
+        raise InvalidValue("'max_tokens' may only be 0 with 'echo'.", "max_tokens")
+    answers = n * len(request.prompts)
+    if answers > MAX_ANSWERS:
+        raise InvalidValue(
+            f"'n' answers to each prompt are {answers} in all; the limit is {MAX_ANSWERS}.", "n"
+        )
+    return request

@@ -1,0 +1,59 @@
+"""Fields of a body that chat and text completions share beside those of sampling."""
+
+from pydantic import Field
+
+from server.errors import InvalidValue
+from server.protocol.formats import ResponseFormat, StructuredOutputs, TextFormat
+from server.protocol.sampling import SamplingFields
+from server.protocol.wire import WireModel
+
+
+class StreamOptions(WireModel):
+    """`stream_options`; other keys are ignored. `continuous_usage_stats` is vLLM's."""
+
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class GenerationFields(SamplingFields):
+    """How an answer is delivered, and what it must look like."""
+
+    model: str = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = Field(
+        None, description="vLLM's: constrains the answer"
+    )
+
+    @property
+    def num_images(self) -> int:
+        """How many images the request holds."""
+        return 0
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with a chunk that holds the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def continuous_usage(self) -> bool:
+        """Whether every chunk of a stream holds the usage so far."""
+        options = self.stream_options
+        return bool(options and options.include_usage and options.continuous_usage_stats)
+
+
+def check_generation_fields(request: GenerationFields, token_limit: int | None) -> None:
+    """Refuse fields that contradict each other. Raises `InvalidValue`."""
+    if request.stream_options is not None and not request.stream:
+        raise InvalidValue(
+            "'stream_options' is only allowed when 'stream' is true.", "stream_options"
+        )
+    if request.min_tokens and token_limit is not None and request.min_tokens > token_limit:
+        raise InvalidValue("'min_tokens' must not exceed the token limit.", "min_tokens")
+    if request.structured_outputs is None:
+        return
+    if request.response_format is not None and not isinstance(request.response_format, TextFormat):
+        raise InvalidValue(
+            "'structured_outputs' cannot be combined with 'response_format'.", "structured_outputs"
+        )

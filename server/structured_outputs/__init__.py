@@ -1,0 +1,1 @@
+"""Grammars for response formats, structured outputs and tool calls."""

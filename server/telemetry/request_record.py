@@ -1,0 +1,114 @@
+"""What one request cost and how it ended, told to the metrics and in one log line."""
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from server.errors import ApiError, ClientGone
+from server.telemetry.logs import get_logger
+from server.telemetry.metrics import Metrics
+
+log = get_logger(__name__)
+
+OK: Final = "ok"
+CANCELLED: Final = "cancelled"
+
+
+class RequestRecord:
+    """Collects a request's figures while it runs; leaving its context reports them.
+
+    The outcome is `cancelled` until the answer is complete (`complete()`) or fails.
+    """
+
+    def __init__(self, request_id: str, metrics: Metrics) -> None:
+        self.request_id = request_id
+        self.model: str | None = None
+        self.stream = False
+        self.images = 0
+        self.notes: list[str] = []  # what the client should know of its images
+        self.prompt_tokens = 0
+        self.image_tokens = 0
+        self.cached_tokens = 0
+        self.completion_tokens = 0
+        self._metrics = metrics
+        self._started = self._submitted = time.perf_counter()
+        self._first_token_s: float | None = None
+        self._last_output: dict[int, float] = {}  # of each answer
+        self._outcome = CANCELLED
+
+    def submitted(self, prompt_tokens: int, image_tokens: int) -> None:
+        """Note the prompt as it goes to the engine."""
+        self._submitted = time.perf_counter()
+        self.prompt_tokens = prompt_tokens
+        self.image_tokens = image_tokens
+
+    def first_token(self, engine_s: float) -> None:
+        """Note a prompt's first token, `engine_s` seconds after the engine got the prompt."""
+        self._metrics.observe_stage("first_token", engine_s)
+        if self._first_token_s is not None:
+            return
+        self._first_token_s = self._submitted - self._started + engine_s
+        self._metrics.waiting.dec()
+
+    def generated(self, num_tokens: int, answer: int = 0) -> None:
+        """Note tokens of one output; between outputs of a streamed answer they are also timed."""
+        now = time.perf_counter()
+        last = self._last_output.get(answer)
+        if self.stream and last is not None and num_tokens:
+            per_token = (now - last) / num_tokens
+            for _ in range(num_tokens):
+                self._metrics.inter_token_latency.observe(per_token)
+        self._last_output[answer] = now
+        self.completion_tokens += num_tokens
+
+    def complete(self) -> None:
+        """Note that the client has been given the whole answer."""
+        self._outcome = OK
+
+    def failed(self, error: ApiError) -> None:
+        """Note an error that was told to the client."""
+        self._outcome = error.code
+
+    def __enter__(self) -> Self:
+        """Count the request as waiting for its first token."""
+        self._metrics.waiting.inc()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Report the figures."""
+        if isinstance(error, ApiError):
+            self.failed(error)
+        elif error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
+            self._outcome = ApiError.code
+        if self._first_token_s is None:
+            self._metrics.waiting.dec()
+        self._report(time.perf_counter() - self._started)
+
+    def _report(self, elapsed_s: float) -> None:
+        metrics = self._metrics
+        metrics.requests.labels(self._outcome).inc()
+        metrics.prompt_tokens.inc(self.prompt_tokens)
+        metrics.image_tokens.inc(self.image_tokens)
+        metrics.generation_tokens.inc(self.completion_tokens)
+        if self._outcome == OK:
+            metrics.e2e_latency.observe(elapsed_s)
+        if self._first_token_s is not None:
+            metrics.time_to_first_token.observe(self._first_token_s)
+        log.info(
+            "request",
+            id=self.request_id,
+            model=self.model,
+            outcome=self._outcome,
+            stream=self.stream,
+            images=self.images,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            first_token_s=self._first_token_s and round(self._first_token_s, 4),
+            elapsed_s=round(elapsed_s, 4),
+        )

@@ -1,0 +1,1 @@
+"""Worker processes that handle untrusted input and may die."""

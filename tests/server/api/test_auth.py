@@ -1,0 +1,103 @@
+"""API keys: who may ask, and who shares images with whom."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from server.api.admission import Admission
+from server.api.auth import Authenticator
+from server.api.error_handlers import add_error_handlers
+from server.api.middleware import RequestId
+from server.api.routes import chat, completions, health, models, tokenize
+from server.api.runtime import Runtime
+from server.errors import Unauthorized
+from server.lifecycle import Lifecycle
+from server.telemetry.metrics import Metrics
+
+
+@pytest.mark.parametrize("header", ["Bearer one", "bearer one", "Bearer  one", "BEARER two"])
+def test_known_keys_pass(header: str) -> None:
+    assert Authenticator(["one", "two"]).tenant(header)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer three", "Bearer ONE", "Basic one", "one"]
+)
+def test_all_else_is_refused(header: str | None) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        Authenticator(["one", "two"]).tenant(header)
+    assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
+
+
+def test_each_key_is_a_tenant() -> None:
+    access = Authenticator(["one", "two"])
+    assert access.tenant("Bearer one") == access.tenant("bearer one")
+    assert access.tenant("Bearer one") != access.tenant("Bearer two")
+    assert "one" not in access.tenant("Bearer one")
+
+
+def test_without_keys_everybody_passes_and_tokens_still_tell_tenants_apart() -> None:
+    access = Authenticator([])
+    assert access.tenant(None) == access.tenant("Basic x") == access.tenant("Bearer ") == ""
+    assert access.tenant("Bearer one") != access.tenant("Bearer two")
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[httpx.AsyncClient]:
+    """Talk to the routes of a server that has a key and still loads."""
+    metrics, lifecycle = Metrics(), Lifecycle(1)
+    admission = Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics)
+    app = FastAPI()
+    app.state.runtime = Runtime(
+        "m", (), 8, 0, lifecycle, admission, Authenticator(["key"]), metrics
+    )
+    for routes in (chat, completions, models, health, tokenize):
+        app.include_router(routes.router)
+    add_error_handlers(app)
+    app.add_middleware(RequestId)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        yield client
+
+
+async def test_the_api_asks_for_a_key_and_operations_do_not(guarded: httpx.AsyncClient) -> None:
+    key = {"authorization": "Bearer key"}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    refused = await guarded.post("/v1/chat/completions", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert (await guarded.get("/v1/models")).status_code == 401
+    assert (await guarded.get("/v1/models", headers=key)).status_code == 200
+    # With the key it gets as far as to a model that is not there yet.
+    let_in = await guarded.post("/v1/chat/completions", json=body, headers=key)
+    assert (let_in.status_code, let_in.json()["error"]["code"]) == (503, "not_ready")
+    for path in ("/health", "/metrics"):
+        assert (await guarded.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"model": "m", "prompt": "Hi"}),
+        ("/tokenize", {"prompt": "Hi"}),
+        ("/detokenize", {"tokens": [1]}),
+    ],
+)
+async def test_texts_and_tokens_need_a_key_and_a_model(
+    guarded: httpx.AsyncClient, path: str, body: dict[str, object]
+) -> None:
+    refused = await guarded.post(path, json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    let_in = await guarded.post(path, json=body, headers={"authorization": "Bearer key"})
+    assert (let_in.status_code, let_in.json()["error"]["code"]) == (503, "not_ready")
+
+
+async def test_a_model_by_its_name_needs_a_key_and_the_version_none(
+    guarded: httpx.AsyncClient,
+) -> None:
+    key = {"authorization": "Bearer key"}
+    assert (await guarded.get("/v1/models/m")).status_code == 401
+    assert (await guarded.get("/v1/models/m", headers=key)).json()["id"] == "m"
+    assert (await guarded.get("/version")).status_code == 200

@@ -1,0 +1,285 @@
+"""Outputs as one completion or as events, read back with OpenAI's own types."""
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
+
+import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from server.chat.streaming import collect_chat_completion, stream_chat_completion
+from server.engine.base import EngineOutput
+from server.errors import EngineUnavailable
+from server.generation.chunk_writer import DONE
+from server.generation.generation import Generation
+from server.protocol.chat import response
+from server.protocol.errors import build_error_body
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
+from tests.server.samples import sample
+
+FinishReason = Literal["stop", "length"]
+
+ODD_TEXTS = [
+    'He said "no"',
+    "line\nline\r\n\r\nline",
+    "back\\slash \\n \\u0041",
+    "日本語 😀 é \u2028 \u2029",
+    "\x00\x07\x1b\x7f",
+    "data: [DONE]\n\n",
+    "</script> {{}} %s {0}",
+]
+
+
+def output(text: str, finish_reason: FinishReason | None = None, tokens: int = 1) -> EngineOutput:
+    """Return what an engine hands over."""
+    return EngineOutput(text, tokens, finish_reason, 0.0, 0)
+
+
+async def outputs(*items: EngineOutput | Exception) -> AsyncGenerator[EngineOutput, None]:
+    """Hand over outputs as an engine does; an exception is raised in its place."""
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+@pytest.fixture
+def record(metrics: Metrics) -> RequestRecord:
+    """Return the record of a request with a prompt of 100 tokens."""
+    record = RequestRecord("chatcmpl-1", metrics)
+    record.submitted(prompt_tokens=100, image_tokens=64)
+    record.cached_tokens = 16
+    return record
+
+
+def given(record: RequestRecord, *items: EngineOutput | Exception) -> Generation:
+    """Return a generation of these outputs."""
+    return Generation(outputs(*items), record)
+
+
+async def stream(
+    record: RequestRecord, *items: EngineOutput | Exception, include_usage: bool = False
+) -> list[bytes]:
+    """Return all events of a stream."""
+    feed = given(record, *items)
+    return [
+        event
+        async for event in stream_chat_completion(feed, "m", record, include_usage=include_usage)
+    ]
+
+
+def payload(event: bytes) -> Any:
+    """Return an event's JSON. It must be one line, as server-sent events want it."""
+    assert event.startswith(b"data: ")
+    assert event.endswith(b"\n\n")
+    assert b"\n" not in event[:-2]
+    assert b"\r" not in event
+    return json.loads(event[6:])
+
+
+def chunks(written: list[bytes]) -> list[ChatCompletionChunk]:
+    """Return the chunks of a complete stream, each valid for OpenAI and for ourselves."""
+    assert written[-1] == DONE == b"data: [DONE]\n\n"
+    parsed = []
+    for event in written[:-1]:
+        response.ChatCompletionChunk.model_validate(payload(event), extra="forbid")
+        parsed.append(ChatCompletionChunk.model_validate(payload(event)))
+    return parsed
+
+
+async def test_stream_begins_with_the_role_and_ends_with_the_reason(record: RequestRecord) -> None:
+    parsed = chunks(await stream(record, output("It "), output("is"), output(" red.", "stop")))
+    deltas = [chunk.choices[0].delta for chunk in parsed]
+    assert [delta.role for delta in deltas] == ["assistant", None, None, None, None]
+    assert [delta.content for delta in deltas] == ["", "It ", "is", " red.", None]
+    reasons = [chunk.choices[0].finish_reason for chunk in parsed]
+    assert reasons == [None, None, None, None, "stop"]
+    for chunk in parsed:
+        assert (chunk.id, chunk.model, chunk.object) == ("chatcmpl-1", "m", "chat.completion.chunk")
+        assert chunk.created == parsed[0].created
+        assert [choice.index for choice in chunk.choices] == [0]
+
+
+async def test_what_a_chunk_leaves_out_and_what_it_spells_out(record: RequestRecord) -> None:
+    written = await stream(record, output("a"), output("", "length"))
+    first, text, last = (payload(event) for event in written[:-1])
+    assert first["choices"] == [
+        {
+            "index": 0,
+            "delta": {"role": "assistant", "content": ""},
+            "logprobs": None,
+            "finish_reason": None,
+        }
+    ]
+    assert text["choices"][0]["delta"] == {"content": "a"}
+    assert last["choices"][0]["delta"] == {}
+    assert last["choices"][0]["finish_reason"] == "length"
+    for chunk in (first, text, last):
+        assert set(chunk) == {"id", "object", "created", "model", "choices"}
+
+
+async def test_outputs_without_text_are_no_events(record: RequestRecord) -> None:
+    written = await stream(record, output(""), output("a"), output(""), output("", "stop"))
+    assert [chunk.choices[0].delta.content for chunk in chunks(written)] == ["", "a", None]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+async def test_any_text_survives(text: str, record: RequestRecord) -> None:
+    written = await stream(record, output(text), output(text, "stop"))
+    contents = [chunk.choices[0].delta.content for chunk in chunks(written)]
+    assert contents == ["", text, text, None]
+
+
+@pytest.mark.parametrize("name", ['a"b', "models/llava\n", "模型"])
+async def test_any_name_survives(name: str, record: RequestRecord) -> None:
+    record.request_id = name
+    feed = given(record, output("a", "stop"))
+    written = [
+        event async for event in stream_chat_completion(feed, name, record, include_usage=True)
+    ]
+    assert {(chunk.model, chunk.id) for chunk in chunks(written)} == {(name, name)}
+
+
+async def test_usage_comes_last_in_a_chunk_of_its_own(record: RequestRecord) -> None:
+    written = await stream(
+        record, output("a", tokens=2), output("b", "stop", tokens=3), include_usage=True
+    )
+    *others, last = chunks(written)
+    assert last.choices == []
+    assert last.usage is not None
+    assert last.usage.model_dump(exclude_none=True) == {
+        "prompt_tokens": 100,
+        "completion_tokens": 5,
+        "total_tokens": 105,
+        "prompt_tokens_details": {"cached_tokens": 16, "image_tokens": 64, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+    assert [chunk.usage for chunk in others] == [None] * len(others)
+    # OpenAI spells the null out where usage was asked for, and only there.
+    assert all("usage" in payload(event) for event in written[:-1])
+    assert not any(
+        "usage" in payload(event) for event in (await stream(record, output("a", "stop")))[:-1]
+    )
+
+
+async def test_an_error_in_mid_stream_is_the_last_event(
+    record: RequestRecord, metrics: Metrics
+) -> None:
+    error = EngineUnavailable("The engine failed while it worked on the request.")
+    with record:
+        written = await stream(record, output("a"), error, include_usage=True)
+    assert payload(written[-1]) == build_error_body(error)
+    assert payload(written[-1])["error"] == {
+        "message": "The engine failed while it worked on the request.",
+        "type": "service_unavailable_error",
+        "param": None,
+        "code": "engine_unavailable",
+    }
+    assert [payload(event)["choices"][0]["finish_reason"] for event in written[:-1]] == [None] * 2
+    assert sample(metrics, "requests_total", outcome="engine_unavailable") == 1
+
+
+async def test_an_engine_that_stops_without_a_reason(record: RequestRecord) -> None:
+    with record:
+        written = await stream(record, output("a"))
+    assert payload(written[-1])["error"]["code"] == "engine_unavailable"
+
+
+async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
+    metrics: Metrics,
+) -> None:
+    with RequestRecord("1", metrics) as whole:
+        await stream(whole, output("a", "stop"))
+    assert sample(metrics, "requests_total", outcome="ok") == 1
+    with RequestRecord("2", metrics) as broken:
+        feed = given(broken, output("a"), output("b", "stop"))
+        begun = stream_chat_completion(feed, "m", broken, include_usage=False)
+        assert payload(await anext(begun))
+        assert payload(await anext(begun))
+    assert sample(metrics, "requests_total", outcome="cancelled") == 1
+    await feed.aclose()
+
+
+async def test_the_answer_is_complete_before_its_last_event(metrics: Metrics) -> None:
+    """Whoever has read `[DONE]` may leave at once."""
+    with RequestRecord("1", metrics) as record:
+        whole = stream_chat_completion(
+            given(record, output("a", "stop")), "m", record, include_usage=False
+        )
+        while await anext(whole) != DONE:
+            pass
+    assert sample(metrics, "requests_total", outcome="ok") == 1
+
+
+async def test_a_completion(record: RequestRecord, metrics: Metrics) -> None:
+    with record:
+        whole = await collect_chat_completion(
+            given(record, output("It ", tokens=2), output("is red.", "stop", 3)), "m", record
+        )
+    parsed = ChatCompletion.model_validate(json.loads(whole.model_dump_json()))
+    assert (parsed.id, parsed.object, parsed.model) == ("chatcmpl-1", "chat.completion", "m")
+    (choice,) = parsed.choices
+    assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "stop", None)
+    assert (choice.message.role, choice.message.content) == ("assistant", "It is red.")
+    assert parsed.usage is not None
+    assert (parsed.usage.prompt_tokens, parsed.usage.completion_tokens) == (100, 5)
+    assert parsed.usage.total_tokens == 105
+    assert parsed.usage.prompt_tokens_details is not None
+    assert parsed.usage.prompt_tokens_details.cached_tokens == 16
+    assert sample(metrics, "requests_total", outcome="ok") == 1
+
+
+async def test_a_completion_spells_out_what_openais_schema_requires(record: RequestRecord) -> None:
+    whole = json.loads(
+        (
+            await collect_chat_completion(given(record, output("a", "length")), "m", record)
+        ).model_dump_json()
+    )
+    assert whole["choices"] == [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "a", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "length",
+        }
+    ]
+    assert set(whole) == {"id", "object", "created", "model", "choices", "usage"}
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+async def test_a_completion_keeps_any_text(text: str, record: RequestRecord) -> None:
+    whole = await collect_chat_completion(given(record, output(text, "stop")), "m", record)
+    assert json.loads(whole.model_dump_json())["choices"][0]["message"]["content"] == text
+
+
+async def test_a_completion_without_an_end_is_an_error(
+    record: RequestRecord, metrics: Metrics
+) -> None:
+    with pytest.raises(EngineUnavailable), record:
+        await collect_chat_completion(given(record, output("a")), "m", record)
+    assert sample(metrics, "requests_total", outcome="engine_unavailable") == 1
+
+
+async def test_a_completion_passes_the_engines_error_on(record: RequestRecord) -> None:
+    with pytest.raises(EngineUnavailable, match="gone"):
+        await collect_chat_completion(
+            given(record, output("a"), EngineUnavailable("gone")), "m", record
+        )
+
+
+async def test_an_unknown_error_in_mid_stream_is_an_event() -> None:
+    async def broken() -> AsyncGenerator[EngineOutput, None]:
+        yield EngineOutput("a", 1, None, 0.1, 0)
+        raise ValueError("internal detail")
+
+    record = RequestRecord("1", Metrics())
+    feed = Generation(broken(), record)
+    written = [e async for e in stream_chat_completion(feed, "m", record, include_usage=False)]
+    assert b'"internal_error"' in written[-1]
+    assert b"internal detail" not in b"".join(written)

@@ -1,0 +1,83 @@
+"""`file:` URLs: inside named folders only, however the way there is written."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.errors import ImageError, ImageFetchFailed, ImageTooLarge, ImageUrlForbidden
+from server.errors import ImageUrlInvalid as Invalid
+from server.images.fetch.local_file import LocalFiles
+
+BODY = b"an image"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of images, beside which there is a secret."""
+    folder = tmp_path / "images"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a b.png").write_bytes(BODY)
+    (folder / "large.png").write_bytes(bytes(1001))
+    (folder / "out.png").symlink_to(tmp_path / "secret")
+    (folder / "in.png").symlink_to(folder / "a b.png")
+    (folder / "up").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "images2").mkdir()
+    (tmp_path / "images2" / "x").write_bytes(b"secret")
+    return folder
+
+
+async def read(folder: Path, url: str) -> bytes:
+    return await LocalFiles([folder], 1000).read(url.replace("DIR", str(folder)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *["file://DIR/a%20b.png", "FILE://localhostDIR/a%20b.png", "file://DIR/in.png"],
+        *["file://DIR/sub/../a%20b.png", "file://DIR/%61%20b.png", "file://DIR/up/images/in.png"],
+    ],
+)
+async def test_inside(url: str, folder: Path) -> None:
+    assert await read(folder, url) == BODY
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        *[("file:///etc/passwd", ImageUrlForbidden), ("file:///no/such", ImageUrlForbidden)],
+        *[("file://DIR/../secret", ImageUrlForbidden), ("file://DIR/../none", ImageUrlForbidden)],
+        *[("file://DIR/%2e%2e/secret", ImageUrlForbidden), ("file://DIR2/x", ImageUrlForbidden)],
+        *[("file://DIR/..%2Fsecret", ImageUrlForbidden), ("file://DIR/up/x", ImageUrlForbidden)],
+        *[("file://DIR/out.png", ImageUrlForbidden), ("file://hostDIR/in.png", ImageUrlForbidden)],
+        *[("file://DIR\\in.png", ImageUrlForbidden), ("file://DIR/a b.png", ImageUrlForbidden)],
+        *[("file://DIR/none.png", ImageFetchFailed), ("file://DIR/sub", ImageFetchFailed)],
+        *[("file://DIR/pipe", ImageFetchFailed), ("file://DIR", ImageFetchFailed)],
+        ("file://DIR/large.png", ImageTooLarge),
+        *[("file:DIR/in.png", Invalid), ("file://", Invalid), ("file://DIR/in.png?x", Invalid)],
+        *[("file://DIR/in%00.png", Invalid), ("file://DIR/%zz", Invalid), ("file:", Invalid)],
+    ],
+)
+async def test_refused(url: str, error: type[ImageError], folder: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        await read(folder, url)
+    assert type(caught.value) is error
+    assert str(folder.parent) not in caught.value.message
+
+
+async def test_nothing_is_read_by_default(folder: Path) -> None:
+    for url in (f"file://{folder}/in.png", "file:///no/such", "file:"):
+        with pytest.raises(ImageUrlForbidden):
+            await LocalFiles([], 1000).read(url)
+
+
+async def test_a_folder_that_turns_into_a_link_on_the_way(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = f"{folder}/up/secret"
+    files = LocalFiles([folder], 1000)
+    monkeypatch.setattr("server.images.fetch.local_file.os.path.realpath", lambda _: there)
+    with pytest.raises(ImageUrlForbidden):
+        await files.read(f"file://{there}")

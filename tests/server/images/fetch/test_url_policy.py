@@ -1,0 +1,204 @@
+"""Which URLs are refused, in every spelling, and what each setting allows."""
+
+# ruff: noqa: RUF001
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import ImageError, ImageUrlForbidden, ImageUrlInvalid
+from server.images.fetch.url_policy import METADATA_NAMES, UrlPolicy
+
+
+def refusal(url: str, **options: Any) -> type[ImageError]:
+    """Return how a policy refuses a URL, whose message tells nothing of it."""
+    with pytest.raises(ImageError) as caught:
+        UrlPolicy(**options).check(url)
+    assert "127" not in caught.value.message
+    return type(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://example.org", "example.org"),
+        ("HTTPS://EXAMPLE.org/a%20b?c=%5C&d=@#e", "example.org"),
+        ("https://example.org:443/cat.png", "example.org"),
+        ("http://example.org:443/", "example.org"),
+        ("http://example.org?x", "example.org"),
+        ("http://example.org/a@b:c", "example.org"),
+        ("https://bücher.example/ü.png", "xn--bcher-kva.example"),
+        ("https://BÜCHER.example/", "xn--bcher-kva.example"),
+        ("https://xn--bcher-kva.example/", "xn--bcher-kva.example"),
+        ("https://例え.テスト/", "xn--r8jz45g.xn--zckzah"),
+        ("http://93.184.215.14/", "93.184.215.14"),
+        ("http://[2606:2800:21f::1]/", "2606:2800:21f::1"),
+        ("http://[2606:2800:21f:0::1]:80/", "2606:2800:21f:0::1"),
+        ("http://a_b.example.org/", "a_b.example.org"),
+        ("http://1.example/", "1.example"),
+        ("http://127.0.0.1/", "127.0.0.1"),  # its address is judged elsewhere
+    ],
+)
+def test_allowed(url: str, host: str) -> None:
+    assert UrlPolicy().check(url).raw_host == host.encode()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *["127.1", "127.0.1", "0", "1", "2130706433", "017700000001", "0x7f000001", "0X7F000001"],
+        *["0177.0.0.1", "127.0.0.01", "0x7f.0.0.1", "127.0.0.0x1", "0x7f.1", "127.0.0.0x", "1.2.3"],
+        *["127.0.0.256", "1.2.3.4.5", "example.1", "example.0x1", "00.0.0.0", "08.8.8.8"],
+        *["example.org.", "127.0.0.1.", "localhost."],
+        *["127%2e0%2e0%2e1", "%6cocalhost", "example.org%00.net", "exa%6dple.org", "%31"],
+        *["127。0。0。1", "127．0．0．1", "127｡0｡0｡1", "example。org"],
+        *[
+            "１２７.0.0.1",
+            "①②⑦.0.0.1",
+            "ｅxample.org",
+            "ℓocalhost",
+            "ⅷ.org",
+            "loc\u212aal",
+            "ª.org",
+        ],
+        *["[fe80::1%25eth0]", "[fe80::1%eth0]"],
+        *["exam\u200bple.org", "exam\u00adple.org", "example.org\\@127.0.0.1", "a\\b"],
+        *["a b", "a\tb", "a\nb", "a\rb", "a\x00b", "a\x7fb", "a\u00a0b", "a\u2028b", "exa\ud800"],
+        *METADATA_NAMES,
+        *["METADATA.google.internal", "x.metadata.google.internal", "a.metadata.goog"],
+    ],
+)
+@pytest.mark.parametrize("template", ["http://{}/", "https://{}:443/latest?x", "HTTP://{}"])
+def test_odd_hosts(host: str, template: str) -> None:
+    assert refusal(template.format(host)) is ImageUrlForbidden
+    everything = {"ports": None, "userinfo": True}
+    assert refusal(template.format(host), **everything) is ImageUrlForbidden
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *["", "cat.png", "//example.org/", "http:example.org", "http:/example.org", "ftp://x/"],
+        *["http://", "http:///", "https:///cat.png", "http://:80/", "http://?", "http://#"],
+        *["http://[::1", "http://::1/", "http://[]/", "http://[::g]/", "http://[1.2.3.4]/"],
+        *["http://[::1]x/", "http://[::1]]/", "http://x[::1]/", "http://[::1]:/"],
+        *["http://a:b/", "http://a:/", "http://a:80:80/", "http://a:0/", "http://a:080/"],
+        *["http://a:65536/", "http://a:-80/", "http://a:+80/", "http://a:８０/", "http://a:8_0/"],
+        *["http://a..b/", "http://.a/", "http://-a/", "http://a-/", "http://a*b/", "http://a,b/"],
+        *[
+            "http://a<b/",
+            "http://a^b/",
+            "http://{a}/",
+            "http://a|b/",
+            "http://a!/",
+            "http://☃.net/",
+        ],
+        *[f"http://{'a' * 64}.org/", f"http://{'a.' * 130}org/", f"http://a/{'a' * 70_000}"],
+        *["javascript:alert(1)", "gopher://x/", "dict://x:11211/", "unix:///run/x", "ws://x/"],
+    ],
+)
+def test_malformed(url: str) -> None:
+    assert refusal(url) is ImageUrlInvalid
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a/b\\c",
+        "http://a/?b c",
+        "http://a/\n",
+        "http://a/#\x00",
+        "http://a/\u202e",
+        "http://a/\t",
+    ],
+)
+def test_odd_characters_anywhere(url: str) -> None:
+    assert refusal(url) is ImageUrlForbidden
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *["http://user@example.org/", "http://user:word@example.org/", "http://@example.org/"],
+        *[
+            "http://:@example.org/",
+            "https://user:word@example.org:443/",
+            "http://a%40b@example.org",
+        ],
+    ],
+)
+def test_userinfo(url: str) -> None:
+    assert refusal(url) is ImageUrlForbidden
+    assert UrlPolicy(userinfo=True).check(url).host == "example.org"
+
+
+@pytest.mark.parametrize("userinfo", ["a@b", "a b", "a%4", "é", "a[", "127.0.0.1:80@a", "a|b"])
+def test_odd_userinfo(userinfo: str) -> None:
+    assert refusal(f"http://{userinfo}@example.org/", userinfo=True) is ImageUrlForbidden
+
+
+@pytest.mark.parametrize("port", [1, 22, 25, 79, 81, 6379, 8080, 65535])
+def test_ports(port: int) -> None:
+    url = f"http://example.org:{port}/"
+    assert refusal(url) is ImageUrlForbidden
+    assert UrlPolicy(ports=None).check(url).port == port
+    assert UrlPolicy(ports=frozenset({port})).check(url).port == port
+
+
+def test_the_port_of_a_scheme_must_be_allowed_too() -> None:
+    policy = UrlPolicy(ports=frozenset({443}))
+    policy.check("https://example.org/")
+    policy.check("http://example.org:443/")
+    assert refusal("http://example.org/", ports=frozenset({443})) is ImageUrlForbidden
+
+
+@pytest.mark.parametrize("domain", ["example.org", "EXAMPLE.org"])
+@pytest.mark.parametrize("host", ["example.org", "a.example.org", "a.b.Example.ORG"])
+def test_domains(domain: str, host: str) -> None:
+    url = f"https://{host}/"
+    UrlPolicy(allow_domains=[domain]).check(url)
+    assert refusal(url, deny_domains=[domain]) is ImageUrlForbidden
+    assert refusal(url, allow_domains=[domain], deny_domains=[domain]) is ImageUrlForbidden
+    assert refusal(url, allow_domains=["example.net"]) is ImageUrlForbidden
+
+
+@pytest.mark.parametrize(
+    "host", ["badexample.org", "example.org.evil.net", "org", "[::1]", "1.2.3.4"]
+)
+def test_domains_are_whole_labels(host: str) -> None:
+    assert refusal(f"https://{host}/", allow_domains=["example.org"]) is ImageUrlForbidden
+    UrlPolicy(deny_domains=["example.org"]).check(f"https://{host}/")
+
+
+def test_domains_of_other_scripts() -> None:
+    for domain in ("bücher.example", "xn--bcher-kva.example"):
+        for host in ("BÜCHER.example", "a.bücher.example", "XN--BCHER-KVA.example"):
+            UrlPolicy(allow_domains=[domain]).check(f"https://{host}/")
+            assert refusal(f"https://{host}/", deny_domains=[domain]) is ImageUrlForbidden
+
+
+@pytest.mark.parametrize("name", METADATA_NAMES)
+def test_metadata_is_refused_even_where_it_is_listed(name: str) -> None:
+    assert refusal(f"http://{name}/", allow_domains=[name]) is ImageUrlForbidden
+
+
+def test_what_the_library_sees_must_be_what_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = httpx.URL("http://127.0.0.1/")
+    monkeypatch.setattr("server.images.fetch.url_policy.httpx.URL", lambda _: other)
+    assert refusal("http://example.org/") is ImageUrlForbidden
+
+
+@given(st.text(max_size=40) | st.text("ab1.:/@[]%?#\\。０x ", max_size=40))
+def test_whatever_passes_has_one_host(tail: str) -> None:
+    url = f"http://{tail}"
+    try:
+        parsed = UrlPolicy(ports=None).check(url)
+    except ImageError:
+        return
+    assert parsed.scheme == "http"
+    assert parsed.raw_host
+    assert not parsed.userinfo
+    assert UrlPolicy(ports=None).check(str(parsed)).raw_host == parsed.raw_host

@@ -1,0 +1,378 @@
+"""Loading with real decode workers, some of which come to harm."""
+
+import asyncio
+import multiprocessing
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from server.errors import (
+    ApiError,
+    ImageCorrupt,
+    ImageFormatUnsupported,
+    ImageTooLarge,
+    ImageUrlInvalid,
+)
+from server.images.decode.decode import DecodeOptions
+from server.images.decode.image_processor import preprocess
+from server.images.decode.sandbox import DecodeLimits
+from server.images.decode.workers import TRIES
+from server.images.fetch.fetcher import Fetcher
+from server.images.loader import INLINE_HASH, ImageLoader
+from server.telemetry.metrics import Metrics
+from tests.server.images.fetch.hanging import BusyOptions, CrashingOptions, HangingOptions
+from tests.server.loopback import local_options
+from tests.server.origin import Answer, canned, origin, response
+from tests.server.pictures import data_url, encoded, noise
+from tests.server.released import anyres_views, pinpoints
+from tests.server.samples import sample, stage_count
+
+OPTIONS = DecodeOptions(96, "pad", 1_000_000)
+
+
+@contextmanager
+def loading(
+    options: DecodeOptions = OPTIONS,
+    *,
+    workers: int = 1,
+    timeout_s: float = 20,
+    cpu_s: int = 20,
+    memory_mib: int = 2048,
+    open_files: int = 3,
+    variant: str = "",
+    metrics: Metrics | None = None,
+) -> Iterator[ImageLoader]:
+    """Return a loader for as long as the block lasts."""
+    loader = ImageLoader(
+        Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
+        options,
+        workers=workers,
+        limits=DecodeLimits(memory_mib * 2**20, cpu_s, timeout_s, open_files),
+        variant=variant,
+        metrics=metrics or Metrics(),
+    )
+    try:
+        yield loader
+    finally:
+        loader.close()
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Metrics:
+    """Return the shared loader's metrics."""
+    return Metrics()
+
+
+@pytest.fixture(scope="module")
+def loader(metrics: Metrics) -> Iterator[ImageLoader]:
+    """Return a loader for tests that do no harm to its worker."""
+    with loading(metrics=metrics) as loader:
+        yield loader
+
+
+@pytest.fixture
+async def idle() -> AsyncIterator[ImageLoader]:
+    """Return a loader whose workers never start: they do when the first image comes."""
+    with loading() as loader:
+        yield loader
+
+
+async def test_decode_returns_views_and_times(loader: ImageLoader, metrics: Metrics) -> None:
+    image = noise(150, 70)
+    before = stage_count(metrics, "decode"), stage_count(metrics, "preprocess")
+    decoded = await loader.decode(encoded(image))
+    assert np.array_equal(decoded.views, preprocess(image, 96, "pad"))
+    after = stage_count(metrics, "decode"), stage_count(metrics, "preprocess")
+    assert after == (before[0] + 1, before[1] + 1)
+
+
+async def test_images_decode_side_by_side(loader: ImageLoader) -> None:
+    images = [noise(40, 30, seed) for seed in range(8)]
+    decoded = await asyncio.gather(*(loader.decode(encoded(image)) for image in images))
+    for image, each in zip(images, decoded, strict=True):
+        assert np.array_equal(each.views, preprocess(image, 96, "pad"))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (b"", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
+        (b"text", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
+        (encoded(noise(50, 50), "JPEG")[:1000], ImageCorrupt, "damaged or cut short"),
+        (encoded(Image.new("1", (1001, 1000))), ImageTooLarge, "1001x1000 pixels; .* 1000000 in"),
+    ],
+)
+async def test_verdicts_become_errors(
+    data: bytes, kind: type[ApiError], message: str, loader: ImageLoader, metrics: Metrics
+) -> None:
+    before = stage_count(metrics, "decode")
+    with pytest.raises(kind, match=message) as caught:
+        await loader.decode(data)
+    assert type(caught.value) is kind
+    assert stage_count(metrics, "decode") == before
+
+
+FRAMES = [noise(8, 8, seed) for seed in range(3)]
+ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "kind", "message"),
+    [
+        (
+            DecodeOptions(96, "square", 1_000_000),
+            encoded(Image.new("1", (5000, 1))),
+            ImageTooLarge,
+            "too oblong: 5000x1 pixels",
+        ),
+        (replace(OPTIONS, max_frames=2), ANIMATION, ImageTooLarge, "more than 2 frames"),
+        (
+            replace(OPTIONS, animated_images="refuse"),
+            ANIMATION,
+            ImageFormatUnsupported,
+            "Animated images are not accepted",
+        ),
+    ],
+)
+async def test_options_become_errors(
+    options: DecodeOptions, data: bytes, kind: type[ApiError], message: str
+) -> None:
+    with loading(options) as loader, pytest.raises(kind, match=message):
+        await loader.decode(data)
+
+
+async def test_load_names_content(idle: ImageLoader) -> None:
+    data, other = encoded(noise(8, 8)), encoded(noise(8, 8, seed=1))
+    image = await idle.load(data_url(data))
+    assert image.data == data
+    assert re.fullmatch(r"[0-9a-f]{64}", image.key)
+    assert (await idle.load(data_url(data, "image/jpeg"))).key == image.key
+    assert (await idle.load(data_url(other))).key != image.key
+
+
+async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
+    url = data_url(encoded(noise(8, 8)))
+    keys = set()
+    for variant in ("model a", "model b", ""):
+        with loading(variant=variant) as one, loading(variant=variant) as same:
+            key = (await one.load(url)).key
+            assert (await same.load(url)).key == key
+            keys.add(key)
+    assert len(keys) == 3
+
+
+async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
+    image = noise(150, 70)
+    url = data_url(encoded(image))
+    anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
+    with loading(anyres) as loader:
+        high, low = await loader.load(url), await loader.load(url, low_detail=True)
+        assert high.key != low.key
+        assert (high.base_view_only, low.base_view_only) == (False, True)
+        all_views = await loader.decode(high.data)
+        base = await loader.decode(low.data, base_view_only=True)
+    assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
+    assert np.array_equal(base.views, all_views.views[:1])
+    assert base.image_size == all_views.image_size == (150, 70)
+    with loading() as loader:
+        assert await loader.load(url, low_detail=True) == await loader.load(url)
+
+
+async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
+    idle: ImageLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = data_url(bytes(INLINE_HASH + 1))
+    in_thread = await idle.load(url)
+    monkeypatch.setattr("server.images.loader.INLINE_HASH", 10 * INLINE_HASH)
+    inline = await idle.load(url)
+    assert in_thread == inline
+    assert len(in_thread.data) == INLINE_HASH + 1
+
+
+async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
+    with pytest.raises(ImageUrlInvalid):
+        await idle.load("data:image/png,AAAA")
+    with pytest.raises(ImageUrlInvalid):
+        await idle.load("ftp://example.org")
+
+
+async def test_load_is_timed() -> None:
+    with loading(metrics=(own := Metrics())) as loader:
+        await loader.load(data_url(b"x"))
+        assert stage_count(own, "load") == 1
+        with pytest.raises(ImageUrlInvalid):
+            await loader.load("data:")
+        assert stage_count(own, "load") == 1
+
+
+async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> None:
+    data = encoded(noise(8, 8))
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await go.wait()
+        writer.write(response("200 OK", data))
+
+    async with origin({"/a": answer, "/b": canned(response("200 OK", data))}) as server:
+        loads = [asyncio.create_task(idle.load(f"{server.url}/a")) for _ in range(5)]
+        other = await idle.load(f"{server.url}/b")
+        await asked.wait()
+        go.set()
+        images = await asyncio.gather(*loads)
+        assert len(server.requests) == 2
+        assert all(image == other for image in images)
+        await idle.load(f"{server.url}/a")  # a later load asks again
+        assert len(server.requests) == 3
+
+
+async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
+    answers: dict[str, Answer] = {"/": canned(response("503 Later"))}
+    async with origin(answers) as server:
+        with pytest.raises(ApiError, match="answered 503"):
+            await idle.load(f"{server.url}/")
+        answers["/"] = canned(response("200 OK", b"fine"))
+        assert (await idle.load(f"{server.url}/")).data == b"fine"
+
+
+# Workers that hang, are killed, or whose client leaves.
+
+
+async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
+    hanging = HangingOptions.make(tmp_path)
+    with loading(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
+        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        worker = await asyncio.to_thread(hanging.wait_for_worker)
+        os.kill(worker, signal.SIGKILL)
+        assert await asyncio.to_thread(hanging.wait_for_worker) != worker
+        await asyncio.to_thread(hanging.release)
+        assert (await decoding).views.shape == (1, 96, 96, 3)
+        assert sample(own, "decode_workers_replaced_total") == 1
+        assert sample(own, "decode_workers") == 1
+
+
+async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
+    hanging = HangingOptions.make(tmp_path)
+    with loading(hanging.as_options(), open_files=99) as loader:
+        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        for _ in range(TRIES):
+            os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
+        with pytest.raises(ImageCorrupt) as caught:
+            await decoding
+        assert caught.value.message == "The image could not be decoded."
+
+
+async def test_a_crash_in_a_codec_costs_one_image() -> None:
+    with loading(
+        cast(DecodeOptions, CrashingOptions()), open_files=99, metrics=(own := Metrics())
+    ) as loader:
+        with pytest.raises(ImageCorrupt, match="could not be decoded"):
+            await loader.decode(encoded(noise(8, 8)))
+        # More than one where a worker died before the pool knew that it had begun.
+        assert 1 <= sample(own, "decode_workers_replaced_total") <= TRIES
+
+
+async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
+    with (
+        loading(
+            cast(DecodeOptions, BusyOptions()), cpu_s=1, open_files=99, metrics=(own := Metrics())
+        ) as loader,
+        pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
+    ):
+        await loader.decode(encoded(noise(8, 8)))
+    assert sample(own, "decode_workers_replaced_total") == 1
+
+
+async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
+    options = DecodeOptions(96, "pad", 100_000_000)
+    with loading(options, memory_mib=64, metrics=(own := Metrics())) as loader:
+        with pytest.raises(ImageTooLarge, match="more memory than allowed"):
+            await loader.decode(encoded(Image.new("RGB", (6000, 5000))))
+        assert (await loader.decode(encoded(noise(8, 8)))).views.shape == (1, 96, 96, 3)
+    assert sample(own, "decode_workers_replaced_total") == 0
+
+
+async def test_workers_killed_under_load_cost_nothing() -> None:
+    pictures = [encoded(noise(300, 200, seed)) for seed in range(60)]
+    others = set(multiprocessing.active_children())
+    with loading(workers=2) as loader:
+        decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
+        for done in (5, 25, 45):
+            await decoding[done]
+            (set(multiprocessing.active_children()) - others).pop().kill()
+        shapes = {each.views.shape for each in await asyncio.gather(*decoding)}
+    assert shapes == {(1, 96, 96, 3)}
+
+
+async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
+    hanging = HangingOptions.make(tmp_path)
+    with loading(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
+        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        worker = await asyncio.to_thread(hanging.wait_for_worker)
+        with pytest.raises(ImageCorrupt):
+            await decoding
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
+    hanging = HangingOptions.make(tmp_path)
+    with loading(hanging.as_options(), open_files=99) as loader:
+        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        worker = await asyncio.to_thread(hanging.wait_for_worker)
+        decoding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await decoding
+        # The pool would kill it at its next round, in a tenth of a second.
+        (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
+        await asyncio.to_thread(process.join, 0.5)
+        assert process.is_alive()
+        waiting = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        await asyncio.to_thread(hanging.release)
+        assert await asyncio.to_thread(hanging.wait_for_worker) == worker
+        await asyncio.to_thread(hanging.release)
+        assert (await waiting).views.shape == (1, 96, 96, 3)
+
+
+def test_a_loader_that_was_never_used_closes() -> None:
+    with loading():
+        pass
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
+    data = encoded(noise(8, 8))
+    others = set(multiprocessing.active_children())
+    with loading(workers=workers) as loader:
+        await loader.decode(data)
+        process = (set(multiprocessing.active_children()) - others).pop()
+        process.kill()
+        await asyncio.to_thread(process.join)
+        await asyncio.sleep(0.5)  # the pool looks ten times a second
+        assert (await loader.decode(data)).views.shape == (1, 96, 96, 3)
+
+
+async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
+    hanging = HangingOptions.make(tmp_path)
+    with loading(hanging.as_options(), open_files=99, timeout_s=5) as loader:
+        first = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        worker = await asyncio.to_thread(hanging.wait_for_worker)
+        second = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        await asyncio.sleep(0.2)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        await asyncio.to_thread(hanging.release)
+        await first
+        (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
+        await asyncio.to_thread(process.join, 1)
+        assert process.is_alive()

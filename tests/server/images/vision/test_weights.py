@@ -1,0 +1,210 @@
+"""Weights out of a checkpoint: both layouts of names, shards, and what is missing or wrong."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from server.checkpoint.config import CheckpointError
+from server.images.vision.tower import VisionModel
+from server.images.vision.weights import load_vision_model, stores_image_newline
+from tests.server.images.vision.small import (
+    IMAGE,
+    VISION,
+    random_weights,
+    small_checkpoint,
+    small_model,
+    views,
+)
+
+CPU = torch.device("cpu")
+
+Rename = Callable[[str], str]
+
+
+def transformers_4(name: str) -> str:
+    """Return the name of a weight as transformers 4 wrote it."""
+    return name.replace("vision_tower.", "vision_tower.vision_model.", 1)
+
+
+def transformers_5(name: str) -> str:
+    """Return the name of a weight as transformers 5 writes it."""
+    return f"model.{name}"
+
+
+def transformers_4_52(name: str) -> str:
+    """Return the name of a weight as transformers from 4.52 held it."""
+    return f"model.{transformers_4(name)}"
+
+
+@pytest.fixture
+def model() -> VisionModel:
+    """Return the model whose weights are stored."""
+    model = VisionModel(VISION, IMAGE).eval()
+    model.load_state_dict(random_weights(model))
+    return model
+
+
+def stored(model: VisionModel, rename: Rename = transformers_4) -> dict[str, Tensor]:
+    """Return a checkpoint's tensors: the model's, those cut off, and a language model's."""
+    tensors = {rename(name): tensor.clone() for name, tensor in model.state_dict().items()}
+    for cut_off in ("encoder.layers.2.mlp.fc1.weight", "post_layernorm.weight"):
+        tensors[rename(f"vision_tower.{cut_off}")] = torch.zeros(3)
+    tensors["language_model.model.embed_tokens.weight"] = torch.zeros(7, 5)
+    tensors["language_model.model.layers.0.mlp.fc1.weight"] = torch.zeros(7, 5)
+    return tensors
+
+
+@pytest.mark.parametrize("rename", [transformers_4, transformers_5, transformers_4_52])
+def test_names_of_every_layout(rename: Rename, model: VisionModel, tmp_path: Path) -> None:
+    save_file(stored(model, rename), tmp_path / "model.safetensors")
+    loaded = load_vision_model(small_checkpoint(tmp_path), CPU)
+    assert not loaded.training
+    assert loaded.device == CPU
+    assert set(loaded.state_dict()) == set(model.state_dict())
+    assert torch.equal(loaded(views(2)), model(views(2)))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_weights_take_the_checkpoints_dtype(dtype: str, model: VisionModel, tmp_path: Path) -> None:
+    save_file(stored(model), tmp_path / "model.safetensors")
+    loaded = load_vision_model(small_checkpoint(tmp_path, dtype), CPU)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {getattr(torch, dtype)}
+    # Normalising stays in float32.
+    assert {buffer.dtype for buffer in loaded.buffers()} == {torch.float32}
+    assert loaded(views()).dtype == getattr(torch, dtype)
+
+
+def shard(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
+    """Spread tensors over three files, two of which hold some of the vision side."""
+    weight_map = {}
+    for index, name in enumerate(sorted(tensors)):
+        number = 3 if name.startswith("language_model") else 1 + index % 2
+        weight_map[name] = f"model-{number:05}-of-00003.safetensors"
+    for file in set(weight_map.values()):
+        part = {name: tensors[name] for name in tensors if weight_map[name] == file}
+        save_file(part, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return weight_map
+
+
+def test_shards(model: VisionModel, tmp_path: Path) -> None:
+    shard(stored(model), tmp_path)
+    loaded = load_vision_model(small_checkpoint(tmp_path), CPU)
+    assert torch.equal(loaded(views(2)), model(views(2)))
+
+
+def test_shards_without_vision_weights_are_not_opened(model: VisionModel, tmp_path: Path) -> None:
+    shard(stored(model), tmp_path)
+    (tmp_path / "model-00003-of-00003.safetensors").unlink()
+    load_vision_model(small_checkpoint(tmp_path), CPU)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vision_tower.embeddings.position_embedding.weight",
+        "vision_tower.encoder.layers.1.self_attn.q_proj.bias",
+        "vision_tower.pre_layrnorm.weight",
+        "multi_modal_projector.linear_2.weight",
+    ],
+)
+def test_a_missing_weight_is_named(name: str, model: VisionModel, tmp_path: Path) -> None:
+    tensors = stored(model)
+    del tensors[transformers_4(name)]
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError) as caught:
+        load_vision_model(small_checkpoint(tmp_path), CPU)
+    assert name in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_weight_missing_from_the_shards_is_named(model: VisionModel, tmp_path: Path) -> None:
+    tensors = stored(model)
+    del tensors["multi_modal_projector.linear_1.bias"]
+    shard(tensors, tmp_path)
+    with pytest.raises(CheckpointError, match=r"multi_modal_projector\.linear_1\.bias"):
+        load_vision_model(small_checkpoint(tmp_path), CPU)
+
+
+def test_a_wrong_shape_is_named_with_both_shapes(model: VisionModel, tmp_path: Path) -> None:
+    tensors = stored(model)
+    tensors["multi_modal_projector.linear_1.weight"] = torch.zeros(48, 33)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError) as caught:
+        load_vision_model(small_checkpoint(tmp_path), CPU)
+    for part in ("multi_modal_projector.linear_1.weight", "(48, 33)", "(48, 32)"):
+        assert part in str(caught.value)
+
+
+def test_a_configuration_that_does_not_fit_is_told(model: VisionModel, tmp_path: Path) -> None:
+    save_file(stored(model), tmp_path / "model.safetensors")
+    checkpoint = small_checkpoint(tmp_path)
+    taller = replace(checkpoint, vision=replace(VISION, num_layers=3))
+    with pytest.raises(CheckpointError, match=r"encoder\.layers\.2"):
+        load_vision_model(taller, CPU)
+    finer = replace(checkpoint, vision=replace(VISION, image_size=32))
+    with pytest.raises(CheckpointError, match="position_embedding"):
+        load_vision_model(finer, CPU)
+
+
+def test_no_weights_at_all(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load_vision_model(small_checkpoint(tmp_path), CPU)
+
+
+def test_a_shard_that_is_not_there_is_a_checkpoint_error(tmp_path: Path) -> None:
+    shard(stored(small_model()), tmp_path)
+    (tmp_path / "model-00002-of-00003.safetensors").unlink()
+    with pytest.raises(CheckpointError):
+        load_vision_model(small_checkpoint(tmp_path), torch.device("cpu"))
+
+
+def variant(**changes: Any) -> VisionModel:
+    """Return a random model whose vision side differs from the usual one."""
+    model = VisionModel(replace(VISION, **changes), IMAGE).eval()
+    model.load_state_dict(random_weights(model))
+    return model
+
+
+@pytest.mark.parametrize("rename", [transformers_4, transformers_5])
+def test_image_newline(rename: Rename, tmp_path: Path) -> None:
+    model = variant(patch_merge="spatial_unpad")
+    save_file(stored(model, rename), tmp_path / "model.safetensors")
+    checkpoint = small_checkpoint(tmp_path)
+    loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
+    assert loaded.image_newline is not None
+    assert torch.equal(loaded.image_newline, model.state_dict()["image_newline"])
+    assert stores_image_newline(tmp_path)
+
+
+def test_an_image_newline_in_a_shard(tmp_path: Path) -> None:
+    model = variant(patch_merge="spatial_unpad")
+    shard(stored(model), tmp_path)
+    assert stores_image_newline(tmp_path)
+    shard(stored(variant()), tmp_path)
+    assert not stores_image_newline(tmp_path)
+
+
+def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) -> None:
+    save_file(stored(model), tmp_path / "model.safetensors")
+    assert not stores_image_newline(tmp_path)
+    checkpoint = small_checkpoint(tmp_path)
+    unpad = replace(checkpoint, vision=replace(VISION, patch_merge="spatial_unpad"))
+    with pytest.raises(CheckpointError, match="image_newline"):
+        load_vision_model(unpad, CPU)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_projectors_of_every_depth(depth: int, tmp_path: Path) -> None:
+    model = variant(projector_depth=depth)
+    save_file(stored(model), tmp_path / "model.safetensors")
+    checkpoint = small_checkpoint(tmp_path)
+    loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
+    assert torch.equal(loaded(views(2)), model(views(2)))

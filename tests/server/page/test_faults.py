@@ -1,0 +1,144 @@
+"""A server that loads, wants a key, is full and dies: the page says each, and goes on."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.api.limits import LIMITS
+from tests.api.running import RunningServer, wait_for_metric
+from tests.server.page.visiting import (
+    SCENE,
+    answer,
+    ask,
+    ended,
+    failure,
+    pick,
+    ready,
+    sent,
+    visiting,
+)
+
+KEY = "the-key"
+OWN = ("--api-keys", KEY, "--max-concurrent-requests", "1", "--retry-after-s", "3")
+
+
+@pytest.fixture
+def starting() -> Iterator[RunningServer]:
+    """Start a server of this test's own, without waiting for it."""
+    server = RunningServer(*LIMITS, *OWN)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.wait_for_exit()
+
+
+def address_of(server: RunningServer) -> str:
+    """Return where a server that is still loading listens; it tells only once it is ready."""
+    process = psutil.Process(server.process.pid)
+    for _ in range(600):
+        assert server.process.poll() is None, server.log
+        for connection in process.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return f"http://127.0.0.1:{connection.laddr.port}"
+        time.sleep(0.1)
+    raise AssertionError("the server does not listen")
+
+
+def test_from_loading_to_death(browser: Browser, starting: RunningServer) -> None:
+    with visiting(browser, address_of(starting)) as page:
+        asks_for_a_key(page)
+        is_loading(page)
+        ready(page)
+        pick(page, SCENE)
+        assert "circle" in answer(ask(page, "What shape is at the top left?"))
+        is_full(page, starting)
+        breaks_off(page, starting)
+        is_gone(page, starting)
+
+
+def asks_for_a_key(page: Page) -> None:
+    """The key is asked for at once, and again where it is wrong."""
+    notice = page.locator("#key-notice")
+    expect(notice).to_have_text("The API key is missing or wrong.")
+    expect(page.get_by_label("API key")).to_be_focused()
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("API key")).to_be_focused()
+    expect(notice).to_be_visible()
+    page.get_by_label("API key").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    stored = page.evaluate("[Object.values(localStorage), sessionStorage['llava-api-key']]")
+    assert stored == [[], KEY]
+
+
+def is_loading(page: Page) -> None:
+    """The page is there before the model is."""
+    expect(page.locator("#state")).to_have_text("Model is loading…")
+    page.get_by_label("Question", exact=True).fill("Anybody there?")
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    page.get_by_label("Question", exact=True).fill("")
+
+
+def is_full(page: Page, server: RunningServer) -> None:
+    """Another client holds the only permit."""
+    with long_answer(server):
+        turn = ask(page, "What color is the star?")
+        said = failure(turn)
+        assert "status 429" in said
+        assert "code rate_limit_exceeded" in said
+        assert "retry after 3 s" in said
+    wait_for_metric(server.url, "llava:num_requests_running", 0, 20)
+    turn.get_by_role("button", name="Try again").click()
+    assert answer(ended(page)) == "blue"
+
+
+@contextmanager
+def long_answer(server: RunningServer) -> Iterator[None]:
+    """Hold a permit: an answer is under way for the whole block."""
+    body = {
+        "model": "llava-tiny",
+        "messages": [{"role": "user", "content": "Describe the image."}],
+        "stream": True,
+        "ignore_eos": True,
+    }
+    headers = {"authorization": f"Bearer {KEY}"}
+    url = f"{server.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as response:
+        assert response.status_code == 200
+        yield
+
+
+def breaks_off(page: Page, server: RunningServer) -> None:
+    """The engine dies in the middle of an answer."""
+
+    def go_on(route: Route) -> None:
+        route.continue_(post_data=json.dumps({**sent(route.request), "ignore_eos": True}))
+
+    page.route("**/v1/chat/completions", go_on)
+    page.get_by_label("Question", exact=True).fill("Describe the image in detail.")
+    page.keyboard.press("Enter")
+    text = page.locator(".turn").last.locator(".answer-text")
+    expect(text).to_contain_text("The image shows")
+    os.kill(server.engine_pid(), signal.SIGKILL)
+    turn = ended(page)
+    assert "code engine_unavailable" in failure(turn)
+    assert answer(turn).startswith("The image shows")
+
+
+def is_gone(page: Page, server: RunningServer) -> None:
+    """The server has ended."""
+    server.wait_for_exit()
+    page.get_by_role("button", name="Try again").click()
+    assert "The server could not be reached" in failure(ended(page))
+    expect(page.locator("#state")).to_have_text("No connection")

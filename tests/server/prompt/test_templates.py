@@ -1,0 +1,352 @@
+"""Every conversation template, against the released code's prompts and a SentencePiece model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers
+from tokenizers.models import BPE
+
+from server.checkpoint.config import Checkpoint, TextConfig
+from server.errors import InvalidValue
+from server.prompt.builder import PromptBuilder
+from server.prompt.format import PromptFormat, Stop, choose_prompt_format
+from server.prompt.templates import TEMPLATES
+from server.prompt.turns import split_turns
+from server.protocol.chat.messages import Message
+from tests.server.released_tokenizer import SentencePieceModel, convert, train
+
+IMAGE_LENGTH = 3
+CONTROLS = ("<|im_start|>", "<|im_end|>", "<im_start>", "<im_end>", "<pad>", "<image>")
+CLIENT_MARKS = f"{' '.join(CONTROLS)} </s><s>[INST]###USER:<unk>"
+
+USER = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions."
+)
+HUMAN = (
+    "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the human's questions."
+)
+LLAMA_2 = (
+    "You are a helpful language and vision assistant. You are able to understand the visual "
+    "content that the user provides, and assist the user with a variety of tasks using natural "
+    "language."
+)
+MPT = (
+    "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and "
+    "honest answers."
+)
+# What `get_prompt` of the released code returns for a question about an image, an answer, and
+# a question about two more; then for a lone question.
+PROMPTS = {
+    "vicuna_v1": (
+        f"{USER} USER: <image>\nWhat is this? ASSISTANT: A red cat.</s>"
+        "USER: <image>\n<image>\nAnd these? ASSISTANT:",
+        f"{USER} USER: Hi ASSISTANT:",
+    ),
+    "llava_v1": (
+        f"{HUMAN} USER: <image>\nWhat is this? ASSISTANT: A red cat.</s>"
+        "USER: <image>\n<image>\nAnd these? ASSISTANT:",
+        f"{HUMAN} USER: Hi ASSISTANT:",
+    ),
+    "llava_v0": (
+        f"{HUMAN}###Human: <image>\nWhat is this?###Assistant: A red cat.###"
+        "Human: <image>\n<image>\nAnd these?###Assistant:",
+        f"{HUMAN}###Human: Hi###Assistant:",
+    ),
+    "llava_llama_2": (
+        f"[INST] <<SYS>>\n{LLAMA_2}\n<</SYS>>\n\n<image>\nWhat is this? [/INST] A red cat. </s>"
+        "<s>[INST] <image>\n<image>\nAnd these? [/INST]",
+        f"[INST] <<SYS>>\n{LLAMA_2}\n<</SYS>>\n\nHi [/INST]",
+    ),
+    "mistral_instruct": (
+        "[INST] <image>\nWhat is this? [/INST] A red cat. </s>"
+        "[INST] <image>\n<image>\nAnd these? [/INST]",
+        "[INST] Hi [/INST]",
+    ),
+    "chatml_direct": (
+        "<|im_start|>system\nAnswer the questions.<|im_end|>"
+        "<|im_start|>user\n<image>\nWhat is this?<|im_end|>"
+        "<|im_start|>assistant\nA red cat.<|im_end|>"
+        "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|><|im_start|>assistant\n",
+        "<|im_start|>system\nAnswer the questions.<|im_end|>"
+        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+    ),
+    "mpt": (
+        f"<|im_start|>system\n{MPT}<|im_end|>"
+        "<|im_start|>user\n<image>\nWhat is this?<|im_end|>"
+        "<|im_start|>assistant\nA red cat.<|im_end|>"
+        "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|><|im_start|>assistant\n",
+        f"<|im_start|>system\n{MPT}<|im_end|><|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+    ),
+    "plain": ("<image>\nWhat is this?\nA red cat.\n<image>\n<image>\nAnd these?\n", "Hi\n"),
+}
+# A lone question with a system message, and with an empty one.
+SYSTEMS = {
+    "vicuna_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
+    "llava_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
+    "llava_v0": ("Be brief.###Human: Hi###Assistant:", "###Human: Hi###Assistant:"),
+    "llava_llama_2": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),
+    "mistral_instruct": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),
+    "chatml_direct": (
+        "<|im_start|>system\nBe brief.<|im_end|>"
+        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+    ),
+    "mpt": (
+        "<|im_start|>system\nBe brief.<|im_end|>"
+        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
+    ),
+    "plain": ("Be brief.Hi\n", "Hi\n"),
+}
+IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:,"}}
+
+
+def message(role: str, text: str, images: int = 0) -> Message:
+    """Return a message, its images behind its text."""
+    content: Any = [{"type": "text", "text": text}, *[IMAGE_PART] * images] if images else text
+    return Message.model_validate({"role": role, "content": content})
+
+
+CONVERSATION = (
+    message("user", "What is this?", 1),
+    message("assistant", "A red cat."),
+    message("user", "And these?", 2),
+)
+
+
+@pytest.fixture(scope="session")
+def model() -> SentencePieceModel:
+    """Return a trained SentencePiece model."""
+    return train(*CONTROLS)
+
+
+@dataclass(frozen=True)
+class Files:
+    """How a checkpoint holds its tokenizer, and how LlamaTokenizer would have read it."""
+
+    scheme: str
+    key: bool | None  # tokenizer_config.json's `legacy`
+    legacy: bool
+
+
+FILES = [
+    Files("prepend", None, legacy=True),
+    Files("prepend", True, legacy=True),
+    Files("always", None, legacy=True),
+    Files("first", None, legacy=False),
+    Files("first", False, legacy=False),
+    Files("first", True, legacy=True),
+    Files("prepend", False, legacy=False),
+]
+
+
+def text_config(model: SentencePieceModel, conv_mode: str | None, **changes: Any) -> TextConfig:
+    image_token_id = model.specials["<image>"]
+    text = TextConfig(2048, image_token_id, "<s>", "</s>", conv_mode, 0.0, 1.0)
+    return replace(text, **changes)
+
+
+def ids_of(prompts: PromptFormat, messages: Sequence[Message]) -> list[int]:
+    images = sum(len(each.images) for each in messages)
+    return (
+        PromptBuilder(prompts, 4096).build(split_turns(messages), [IMAGE_LENGTH] * images).token_ids
+    )
+
+
+def expected(model: SentencePieceModel, prompt: str, *, legacy: bool) -> list[int]:
+    """Return the released code's ids, each image as its placeholders."""
+    image = [model.specials["<image>"]] * IMAGE_LENGTH
+    token_ids: list[int] = []
+    for token_id in model.ids(prompt, legacy=legacy):
+        token_ids += image if token_id is None else [token_id]
+    return token_ids
+
+
+def test_every_template_is_tested() -> None:
+    assert PROMPTS.keys() == SYSTEMS.keys() == TEMPLATES.keys()
+
+
+@pytest.mark.parametrize("files", FILES, ids=str)
+@pytest.mark.parametrize("conv_mode", PROMPTS)
+def test_ids_are_the_released_codes(
+    conv_mode: str, files: Files, model: SentencePieceModel
+) -> None:
+    text = text_config(model, conv_mode, legacy=files.key)
+    prompts = choose_prompt_format(convert(model, files.scheme), text)
+    several, lone = PROMPTS[conv_mode]
+    assert ids_of(prompts, CONVERSATION) == expected(model, several, legacy=files.legacy)
+    assert ids_of(prompts, [message("user", "Hi")]) == expected(model, lone, legacy=files.legacy)
+
+
+@pytest.mark.parametrize("conv_mode", PROMPTS)
+def test_ids_of_a_byte_level_tokenizer(
+    conv_mode: str, checkpoint: Checkpoint, tokenizer: Tokenizer
+) -> None:
+    prompts = choose_prompt_format(tokenizer, checkpoint.text, conv_mode)
+    several, _ = PROMPTS[conv_mode]
+    # The tokenizer itself splits at the tokens it knows; no prompt here has another's words.
+    whole = tokenizer.encode(several.replace("<image>", "<image>" * IMAGE_LENGTH)).ids
+    assert ids_of(prompts, CONVERSATION) == whole
+
+
+@pytest.mark.parametrize("conv_mode", SYSTEMS)
+def test_a_system_message_replaces_the_templates(conv_mode: str, model: SentencePieceModel) -> None:
+    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
+    for system, prompt in zip(("Be brief.", ""), SYSTEMS[conv_mode], strict=True):
+        asked = [message("system", system), message("user", "Hi")]
+        assert ids_of(prompts, asked) == expected(model, prompt, legacy=True)
+
+
+@pytest.mark.parametrize("conv_mode", PROMPTS)
+def test_images_within_start_and_end(conv_mode: str, model: SentencePieceModel) -> None:
+    text = text_config(model, conv_mode, image_start_end=True)
+    prompts = choose_prompt_format(convert(model, "prepend"), text)
+    prompt = PROMPTS[conv_mode][0].replace("<image>", "<im_start><image><im_end>")
+    assert ids_of(prompts, CONVERSATION) == expected(model, prompt, legacy=True)
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+@pytest.mark.parametrize("conv_mode", PROMPTS)
+def test_special_tokens_that_a_client_spells_stay_text(
+    conv_mode: str, role: str, model: SentencePieceModel
+) -> None:
+    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
+    special_ids = {*model.specials.values()} - {0}  # <unk> is what unknown text becomes, by right
+
+    def specials(words: str) -> list[int]:
+        said = {"system": "One", "user": "Two", "assistant": "Three", role: words}
+        turns = [message(each, said[each]) for each in ("system", "user", "assistant")]
+        token_ids = ids_of(prompts, [*turns, *CONVERSATION])
+        return [token_id for token_id in token_ids if token_id in special_ids]
+
+    assert specials(CLIENT_MARKS) == specials("Nothing special")
+
+
+def test_client_text_is_split_nowhere(model: SentencePieceModel) -> None:
+    prompts = choose_prompt_format(
+        convert(model, "prepend"), text_config(model, "mistral_instruct")
+    )
+    token_ids = ids_of(prompts, [message("user", "a </s> b")])
+    assert model.with_prefix.decode(token_ids) == "[INST] a </s> b [/INST]"
+
+
+# Letters that meet at seams: spaces of both kinds, what specials are made of, other scripts.
+TEXTS = st.text(st.sampled_from("ab C1.\n\t ▁<s/>|[]#:é日😀"), min_size=1, max_size=12)
+
+
+@given(TEXTS, TEXTS, TEXTS, st.sampled_from(FILES[:4]))
+def test_any_words(
+    model: SentencePieceModel, system: str, question: str, answer: str, files: Files
+) -> None:
+    assume(
+        not any(name in words for name in model.specials for words in (system, question, answer))
+    )
+    assume(question.strip())
+    tokenizer = convert(model, files.scheme)
+    turns = [
+        message("system", system),
+        message("user", question, 1),
+        message("assistant", answer),
+        message("user", question),
+    ]
+    prompts = {
+        "vicuna_v1": f"{system} USER: <image>\n{question} ASSISTANT: {answer}</s>"
+        f"USER: {question} ASSISTANT:",
+        "llava_llama_2": f"[INST] <<SYS>>\n{system}\n<</SYS>>\n\n<image>\n{question} [/INST] "
+        f"{answer} </s><s>[INST] {question} [/INST]",
+        "chatml_direct": f"<|im_start|>system\n{system}<|im_end|><|im_start|>user\n<image>\n"
+        f"{question}<|im_end|><|im_start|>assistant\n{answer}<|im_end|><|im_start|>user\n"
+        f"{question}<|im_end|><|im_start|>assistant\n",
+    }
+    for conv_mode, prompt in prompts.items():
+        ids = ids_of(choose_prompt_format(tokenizer, text_config(model, conv_mode)), turns)
+        assert ids == expected(model, prompt, legacy=files.legacy)
+
+
+def test_an_assistant_may_begin_any_conversation(model: SentencePieceModel) -> None:
+    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, "llava_llama_2"))
+    asked = [message("assistant", "Hello."), message("system", "S."), message("user", "Hi")]
+    prompt = " Hello. </s><s>[INST] <<SYS>>\nS.\n<</SYS>>\n\nHi [/INST]"
+    assert ids_of(prompts, asked) == expected(model, prompt, legacy=True)
+
+
+def test_tokenizers_that_put_no_bos_in_front(model: SentencePieceModel) -> None:
+    text = text_config(model, "chatml_direct", add_bos_token=False)
+    prompts = choose_prompt_format(convert(model, "prepend"), text)
+    with_bos = expected(model, PROMPTS["chatml_direct"][1], legacy=True)
+    assert ids_of(prompts, [message("user", "Hi")]) == with_bos[1:]
+    without = replace(text, bos_token=None, add_bos_token=None)
+    prompts = choose_prompt_format(convert(model, "prepend"), without)
+    assert ids_of(prompts, [message("user", "Hi")]) == with_bos[1:]
+
+
+def test_bos_is_the_tokenizers_own_affair(model: SentencePieceModel) -> None:
+    tokenizer = convert(model, "prepend")
+    tokenizer.post_processor = None  # as byte-level tokenizers mostly are
+    lone, prompt = [message("user", "Hi")], expected(model, "Hi\n", legacy=True)
+    assert ids_of(choose_prompt_format(tokenizer, text_config(model, "plain")), lone) == prompt[1:]
+    told = text_config(model, "plain", add_bos_token=True)
+    assert ids_of(choose_prompt_format(tokenizer, told), lone) == prompt
+
+
+def test_special_tokens_may_swallow_the_space_beside_them(model: SentencePieceModel) -> None:
+    content = convert(model, "prepend").to_str()
+    old = '"content":"</s>","single_word":false,"lstrip":false,"rstrip":false'
+    assert old in content
+    new = old.replace('lstrip":false', 'lstrip":true').replace('rstrip":false', 'rstrip":true')
+    tokenizer = Tokenizer.from_str(content.replace(old, new))
+    turns = [message("user", "a"), message("assistant", "b "), message("user", "c")]
+    ids = ids_of(choose_prompt_format(tokenizer, text_config(model, "mistral_instruct")), turns)
+    spaceless = "[INST] a [/INST] b</s>[INST] c [/INST]"
+    assert ids == expected(model, spaceless, legacy=True)
+
+
+@pytest.mark.parametrize(
+    ("conv_mode", "stop"),
+    [
+        ("vicuna_v1", Stop((), ())),
+        ("mistral_instruct", Stop((), ())),
+        ("llava_v0", Stop(("###",), ())),
+        ("plain", Stop(("\n",), ())),
+    ],
+)
+def test_what_ends_an_answer(conv_mode: str, stop: Stop, model: SentencePieceModel) -> None:
+    assert (
+        choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode)).stop == stop
+    )
+
+
+def test_a_stop_that_is_a_token_stops_as_one(
+    model: SentencePieceModel, tokenizer: Tokenizer
+) -> None:
+    text = text_config(model, "chatml_direct")
+    im_end = model.specials["<|im_end|>"]
+    assert choose_prompt_format(convert(model, "prepend"), text).stop == Stop((), (im_end,))
+    ended = replace(text, eos_token="<|im_end|>")
+    assert choose_prompt_format(convert(model, "prepend"), ended).stop == Stop((), ())
+    # The embedded model's tokenizer has no such token: there it is text.
+    assert choose_prompt_format(tokenizer, text).stop == Stop(("<|im_end|>",), ())
+
+
+def test_an_image_still_needs_words(model: SentencePieceModel) -> None:
+    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, "plain"))
+    with pytest.raises(InvalidValue, match="no text"):
+        ids_of(prompts, [message("user", " ", 1)])
+
+
+def test_merges_that_spell_a_special_token_are_not_made(model: SentencePieceModel) -> None:
+    pieces = ["<unk>", "<s>", "</s>", "▁", "<", "/", "s", ">", "</", "s>"]
+    merges = [("<", "/"), ("s", ">"), ("</", "s>")]
+    vocab = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(BPE(vocab, merges, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Prepend("▁")
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    text = text_config(model, "plain", add_bos_token=True)
+    ids = ids_of(choose_prompt_format(tokenizer, text), [message("user", "</s>")])
+    assert [pieces[token_id] for token_id in ids] == ["<s>", "▁", "</", "s>", "<unk>"]

@@ -1,0 +1,351 @@
+"""Responses whole and as events, of outputs that a fake engine hands over."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pytest
+from openai.types.responses import Response
+
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.vocabulary import Vocabulary
+from server.engine.base import EngineOutput, SamplingOptions, TokenLogprob
+from server.errors import EngineUnavailable
+from server.generation.choice_reader import ChoiceReader
+from server.generation.generation import Generation
+from server.generation.logprobs import VisibleTokensReader
+from server.generation.sampling import SamplingDefaults
+from server.generation.tool_call_parser import ToolCallParser
+from server.protocol.responses.request import parse_responses_request
+from server.protocol.responses.response import ResponseObject
+from server.responses.response_builder import ResponseBuilder
+from server.responses.streaming import collect_response, stream_response
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
+from server.tools.format import CALL_BEGIN, format_tool_call
+from tests.server.fake_engine import FakeEngine
+from tests.server.responses.reading import (
+    BEGIN,
+    MESSAGE_BEGIN,
+    MESSAGE_END,
+    kinds,
+    read_event,
+    read_events,
+    rebuilt,
+)
+from tests.server.samples import sample
+
+SAMPLING = SamplingOptions(1, 0.0, 1.0, None, (), ignore_eos=False)
+TEXT = "response.output_text.delta"
+CALL = [
+    "response.output_item.added",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "response.output_item.done",
+]
+Script = Sequence[EngineOutput | Exception]
+
+
+def output(text: str, end: Literal["stop", "length"] | None = None) -> EngineOutput:
+    """Return what an engine hands over."""
+    return EngineOutput(text, 1, end, 0.0, 16)
+
+
+@pytest.fixture
+def record(metrics: Metrics) -> RequestRecord:
+    """Return the record of a request with a prompt of 100 tokens."""
+    record = RequestRecord("resp_1", metrics)
+    record.submitted(prompt_tokens=100, image_tokens=64)
+    return record
+
+
+class Asked:
+    """A request whose answer is a script."""
+
+    def __init__(self, script: Script, record: RequestRecord, **body: Any) -> None:
+        self._script = script
+        self._record = record
+        request = {"model": "m", "input": "Hi", **body}
+        parsed = parse_responses_request(json.dumps(request).encode())
+        self._frame = ResponseBuilder(parsed, record, SamplingDefaults(temperature=0.5, top_p=0.75))
+        self.vocabulary: Vocabulary | None = None
+
+    def _choice(self, index: int) -> ChoiceReader:
+        logprobs = VisibleTokensReader(self.vocabulary, 1) if self.vocabulary else None
+        return ChoiceReader(index, ToolCallParser(), logprobs)
+
+    async def _generation(self) -> Generation:
+        outputs = FakeEngine(self._script).generate("1", [1], [], SAMPLING, stream=True)
+        generation = Generation(outputs, self._record, self._choice)
+        await generation.await_first()
+        return generation
+
+    async def whole(self) -> dict[str, Any]:
+        """Return the response at once, which is valid for OpenAI and for ourselves."""
+        response = await collect_response(await self._generation(), self._frame, self._record)
+        body: dict[str, Any] = json.loads(response.model_dump_json(by_alias=True))
+        ResponseObject.model_validate(body, extra="forbid")
+        Response.model_validate(body)
+        return body
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return the response's events."""
+        events = stream_response(await self._generation(), self._frame, self._record)
+        return read_events(b"".join([event async for event in events]).decode())
+
+
+def without_ids(value: Any) -> Any:
+    """Replace the ids of items, of calls and of moments."""
+    text = json.dumps(value)
+    return re.sub(r'"(msg|fc|call)_[0-9a-f]+"|(?<=ed_at": )\d+', r'"\1"', text)
+
+
+SCRIPTS: dict[str, tuple[list[EngineOutput], list[str]]] = {
+    "text": (
+        [output(" It"), output(" is"), output(" red.", "stop")],
+        [*MESSAGE_BEGIN, TEXT, *MESSAGE_END],
+    ),
+    "nothing": ([output("", "stop")], [*MESSAGE_BEGIN, *MESSAGE_END]),
+    "outputs without text": (
+        [output(""), output(" Yes"), output("", "stop")],
+        [*MESSAGE_BEGIN, TEXT, *MESSAGE_END],
+    ),
+    "a call": ([output(format_tool_call("f", '{"a": 1}'), "stop")], CALL),
+    "words, then two calls": (
+        [
+            output("Let me see."),
+            output(CALL_BEGIN[:4]),
+            output(format_tool_call("f", '{"a": 1}')[4:20]),
+            output(format_tool_call("f", '{"a": 1}')[20:]),
+            output(format_tool_call("g", "{}"), "stop"),
+        ],
+        [*MESSAGE_BEGIN, TEXT, *MESSAGE_END, *CALL, *CALL],
+    ),
+    "white space between calls": (
+        [
+            output(format_tool_call("f", "{}")),
+            output("\n"),
+            output(format_tool_call("g", "{}"), "stop"),
+        ],
+        [*CALL, *CALL],
+    ),
+    "words after a call": (
+        [output(format_tool_call("f", "{}")), output(" Done.", "stop")],
+        [*CALL, *MESSAGE_BEGIN, TEXT, *MESSAGE_END],
+    ),
+    "cut short": ([output(" It is", "length")], [*MESSAGE_BEGIN, TEXT, *MESSAGE_END]),
+    "a call cut short": ([output(format_tool_call("f", '{"a": 1}')[:-18], "length")], CALL),
+}
+
+
+@pytest.mark.parametrize(("script", "expected"), SCRIPTS.values(), ids=SCRIPTS)
+async def test_events_come_in_openais_order(
+    script: list[EngineOutput], expected: list[str], record: RequestRecord
+) -> None:
+    events = await Asked(script, record).events()
+    end = "response.incomplete" if script[-1].finish_reason == "length" else "response.completed"
+    assert kinds(events) == [*BEGIN, *expected, end]
+    assert rebuilt(events) == events[-1]["response"]["output"]
+
+
+@pytest.mark.parametrize(("script", "_"), SCRIPTS.values(), ids=SCRIPTS)
+async def test_the_last_event_holds_what_is_answered_at_once(
+    script: list[EngineOutput], _: list[str], metrics: Metrics
+) -> None:
+    bodies = []
+    for streamed in (True, False):
+        record = RequestRecord("resp_1", metrics)
+        record.submitted(prompt_tokens=100, image_tokens=64)
+        asked = Asked(script, record, instructions="Be kind.", metadata={"a": "b"})
+        bodies.append((await asked.events())[-1]["response"] if streamed else await asked.whole())
+    assert without_ids(bodies[0]) == without_ids(bodies[1])
+
+
+async def test_a_response_holds_what_was_asked(record: RequestRecord) -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
+    schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": None}
+    asked = {
+        "instructions": "Be kind.",
+        "max_output_tokens": 9,
+        "metadata": {"a": "b"},
+        "parallel_tool_calls": False,
+        "prompt_cache_key": "k",
+        "safety_identifier": "s",
+        "temperature": 0.1,
+        "tool_choice": {"type": "function", "name": "f"},
+        "top_p": 0.9,
+        "user": "u",
+    }
+    body = await Asked(
+        [output("x", "stop")], record, tools=[tool], text={"format": schema}, **asked
+    ).whole()
+    assert {name: body[name] for name in asked} == asked
+    assert body["tools"] == [tool | {"description": None}]
+    assert body["text"] == {"format": schema, "verbosity": "medium"}
+
+
+async def test_a_response_spells_out_what_holds_by_default(record: RequestRecord) -> None:
+    body = await Asked([output(" It"), output(" is.", "stop")], record, store=True).whole()
+    [message] = body.pop("output")
+    assert message.pop("id").startswith("msg_")
+    assert message == {
+        "type": "message",
+        "status": "completed",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "It is.", "annotations": [], "logprobs": []}],
+    }
+    assert body.pop("created_at") <= body.pop("completed_at")
+    assert body == {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": "m",
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": False,
+        "temperature": 0.5,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": 0.75,
+        "truncation": "disabled",
+        "usage": {
+            "input_tokens": 100,
+            "input_tokens_details": {
+                "cached_tokens": 16,
+                "cache_write_tokens": 0,
+                "image_tokens": 64,
+            },
+            "output_tokens": 2,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 102,
+        },
+        "metadata": {},
+    }
+
+
+async def test_a_call_has_ids_of_its_own(record: RequestRecord) -> None:
+    body = await Asked([output(format_tool_call("f", '{"a": 1}'), "stop")], record).whole()
+    [call] = body["output"]
+    assert re.fullmatch(r"fc_\w+", call.pop("id"))
+    assert re.fullmatch(r"call_\w+", call.pop("call_id"))
+    assert call == {
+        "type": "function_call",
+        "status": "completed",
+        "name": "f",
+        "arguments": '{"a": 1}',
+    }
+
+
+@pytest.mark.parametrize("name", ["cut short", "a call cut short"])
+async def test_what_the_limit_cuts_short_is_incomplete(name: str, record: RequestRecord) -> None:
+    body = await Asked(SCRIPTS[name][0], record).whole()
+    assert body["status"] == "incomplete"
+    assert body["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert body["completed_at"] is None
+    assert body["output"][-1]["status"] == "incomplete"
+
+
+async def test_before_the_output_there_is_none(record: RequestRecord) -> None:
+    created, in_progress, *_ = await Asked([output("x", "stop")], record).events()
+    for event in (created, in_progress):
+        assert event["response"]["status"] == "in_progress"
+        assert event["response"]["output"] == []
+        assert "usage" not in event["response"]
+
+
+async def test_any_text_survives(record: RequestRecord) -> None:
+    odd = "\u2028 \x85 日本語 😀\r\n\r\ndata: x\n\nevent: y"
+    events = await Asked([output(odd, "stop")], record).events()
+    assert rebuilt(events)[0]["content"][0]["text"] == odd.lstrip()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (EngineUnavailable("The engine has died."), "The engine has died."),
+        (ValueError("secret"), "The server failed to handle the request."),
+    ],
+)
+async def test_an_error_in_mid_stream_fails_the_response(
+    error: Exception, message: str, record: RequestRecord, metrics: Metrics
+) -> None:
+    script: Script = [output("Words."), output(format_tool_call("f", "{}")[:-1]), error]
+    with record:
+        events = await Asked(script, record).events()
+    last = events[-1]
+    assert last["type"] == "response.failed"
+    assert last["response"]["status"] == "failed"
+    assert last["response"]["error"] == {"code": "server_error", "message": message}
+    # The call never came to its end.
+    assert [item["type"] for item in last["response"]["output"]] == ["message"]
+    assert not sample(metrics, "requests_total", outcome="ok")
+
+
+async def test_an_error_is_raised_where_nothing_is_streamed(record: RequestRecord) -> None:
+    with pytest.raises(EngineUnavailable):
+        await Asked([output("a"), EngineUnavailable("It died.")], record).whole()
+
+
+async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
+    metrics: Metrics,
+) -> None:
+    script = [output("a"), output("b", "stop")]
+    for read_all in (True, False):
+        record = RequestRecord("resp_1", metrics)
+        with record:
+            generation = await Asked(script, record)._generation()
+            events = stream_response(generation, Asked(script, record)._frame, record)
+            async for event in events:
+                # The record is closed before the last event goes out.
+                if read_event(event.decode()[:-2])["type"] == "response.completed" or not read_all:
+                    break
+    assert sample(metrics, "requests_total", outcome="ok") == 1
+    assert sample(metrics, "requests_total", outcome="cancelled") == 1
+
+
+async def test_log_probabilities_are_those_of_the_texts_tokens(
+    record: RequestRecord, checkpoint: Checkpoint
+) -> None:
+    vocabulary = Vocabulary(checkpoint.path)
+    script, spelt = scripted_tokens(vocabulary, "Let me see." + format_tool_call("f", '{"a": 1}'))
+    asked = Asked(script, record, include=["message.output_text.logprobs"], top_logprobs=1)
+    asked.vocabulary = vocabulary
+    events = await asked.events()
+    message, call = rebuilt(events)
+    [part] = message["content"]
+    assert "".join(token["token"] for token in part["logprobs"]).startswith("Let me see.")
+    assert len(part["logprobs"]) < len(spelt)
+    assert part["logprobs"][0]["top_logprobs"] == [
+        {key: part["logprobs"][0][key] for key in ("token", "logprob", "bytes")}
+    ]
+    assert call["type"] == "function_call"
+    done = next(event for event in events if event["type"] == "response.output_text.done")
+    assert done["logprobs"] == part["logprobs"]
+
+
+def scripted_tokens(vocabulary: Vocabulary, text: str) -> tuple[list[EngineOutput], list[int]]:
+    """Spell a text by single-byte and longer tokens, one output a token."""
+    spelling = {
+        vocabulary.token_bytes(token): token
+        for token in range(vocabulary.size)
+        if not vocabulary.is_special(token)
+    }
+    rest, outputs, spelt = text.encode(), [], []
+    while rest:
+        size = next(size for size in range(len(rest), 0, -1) if rest[:size] in spelling)
+        token, word, rest = spelling[rest[:size]], rest[:size].decode(), rest[size:]
+        logprob = TokenLogprob(token, -0.5, [(token, -0.5)])
+        outputs.append(EngineOutput(word, 1, None if rest else "stop", 0.0, 0, logprobs=[logprob]))
+        spelt.append(token)
+    return outputs, spelt

@@ -1,0 +1,164 @@
+"""Grammars are judged by a worker process, whatever they do to it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from server.checkpoint.config import Checkpoint
+from server.errors import InvalidValue
+from server.structured_outputs.grammar import HEADER, GrammarConstraint
+from server.structured_outputs.rules import build_json_rule
+from server.structured_outputs.validation_worker import WALL_S
+from server.structured_outputs.validator import MAX_CHARACTERS, GrammarValidator
+
+# Memory without end, and a sentence that becomes too complex once it has begun.
+BOMBS = {
+    "memory": build_json_rule(
+        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, 100
+    ),
+    "later": " | ".join(f'"c{number}"' for number in range(20_000)),
+}
+# Half a minute of work: with nothing but one way to go on, all of it is tokenised at each step.
+SLOW = GrammarConstraint('%llguidance {}\nstart: "' + "x" * 400_000 + '"\n', "the.field")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def grammars(checkpoint: Checkpoint) -> AsyncIterator[GrammarValidator]:
+    """Return a checker with its worker."""
+    grammars = GrammarValidator(checkpoint.path)
+    yield grammars
+    await asyncio.to_thread(grammars.close)
+
+
+def constraint(rule: str) -> GrammarConstraint:
+    """Return the constraint of a rule."""
+    return GrammarConstraint(f"{HEADER}start: {rule}\n", "the.field")
+
+
+async def refusal(grammars: GrammarValidator, rule: str) -> str:
+    """Return what a rule is refused with."""
+    with pytest.raises(InvalidValue) as caught:
+        await grammars.check(constraint(rule))
+    assert caught.value.param == "the.field"
+    return caught.value.message
+
+
+def workers() -> list[psutil.Process]:
+    """Return the worker processes that live."""
+    children = psutil.Process().children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+async def test_accepts(grammars: GrammarValidator) -> None:
+    await grammars.check(constraint('"a"'))
+    await grammars.check(constraint(build_json_rule({"type": "object"}, 100)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("b", "unknown name"),
+        ("/(/", "invalid regex"),
+        ('%json {"not": {}}', "Unimplemented keys"),
+        ('%json {"$ref": "http://example.org/"}', "not present"),
+        ('%json {"type": "intger"}', "intger"),
+        ('%json {"type": "string", "format": "iban"}', "Unknown format: iban."),
+        ('%json {"oneOf": [{"type": "integer"}, {"type": "number"}]}', "use 'anyOf'"),
+        ('%json {"type": "string", "pattern": "(?=a)"}', "regex parse error."),
+        ("b\nb: b", "nothing satisfies it"),
+        ('" "? b\nb: b', "nothing satisfies it"),
+    ],
+)
+async def test_refuses(rule: str, reason: str, grammars: GrammarValidator) -> None:
+    message = await refusal(grammars, rule)
+    assert reason in message
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+async def test_refuses_what_is_no_grammar(grammars: GrammarValidator) -> None:
+    with pytest.raises(InvalidValue, match="not a grammar"):
+        await grammars.check(GrammarConstraint("nonsense", "the.field"))
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_a_bomb_harms_nobody(bomb: str, grammars: GrammarValidator) -> None:
+    assert "too large or too complex" in await refusal(grammars, BOMBS[bomb])
+    await grammars.check(constraint(f'"after {bomb}"'))
+
+
+@pytest.mark.parametrize("wall_s", [WALL_S, 0.1], ids=["cpu time", "time"])
+async def test_a_grammar_that_takes_too_long(
+    wall_s: float, grammars: GrammarValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.structured_outputs.validator.WALL_S", wall_s)
+    slow = replace(SLOW, grammar=f"{SLOW.grammar}// {wall_s}\n")
+    with pytest.raises(InvalidValue, match="too large or too complex"):
+        await grammars.check(slow)
+    monkeypatch.undo()
+    await grammars.check(constraint(f'"after {wall_s} s"'))
+
+
+async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
+    assert "too large" in await refusal(grammars, '"' + "a" * MAX_CHARACTERS + '"')
+    await grammars.check(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
+
+
+async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
+    await grammars.check(constraint('"before the kill"'))
+    (worker,) = workers()
+    os.kill(worker.pid, signal.SIGKILL)
+    await grammars.check(constraint('"after the kill"'))
+    assert [each.pid for each in workers()] != [worker.pid]
+
+
+async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
+    await grammars.check(constraint('"before another kill"'))
+    (worker,) = workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    checking = asyncio.create_task(grammars.check(constraint('"at work"')))
+    await asyncio.sleep(0)
+    os.kill(worker.pid, signal.SIGKILL)
+    await checking
+    assert [each.pid for each in workers()] != [worker.pid]
+
+
+async def test_a_client_that_leaves_takes_nothing_along(grammars: GrammarValidator) -> None:
+    checking = asyncio.create_task(grammars.check(constraint(build_json_rule({"const": 5}, 100))))
+    await asyncio.sleep(0)
+    checking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await checking
+    await grammars.check(constraint('"after a client left"'))
+
+
+async def test_many_at_once(grammars: GrammarValidator) -> None:
+    good = [constraint(f'"{number % 5}"') for number in range(50)]
+    bad = [constraint(f"/({number % 5}/") for number in range(50)]
+    verdicts = await asyncio.gather(
+        *(grammars.check(each) for each in [*good, *bad]), return_exceptions=True
+    )
+    assert verdicts[:50] == [None] * 50
+    assert all(isinstance(verdict, InvalidValue) for verdict in verdicts[50:])
+
+
+async def test_verdicts_are_kept(checkpoint: Checkpoint) -> None:
+    grammars = GrammarValidator(checkpoint.path)
+    others = {each.pid for each in workers()}
+    good, bad = constraint('"kept"'), constraint("/(kept/")
+    await grammars.check(good)
+    with pytest.raises(InvalidValue):
+        await grammars.check(bad)
+    await asyncio.to_thread(grammars.close)
+    await grammars.check(good)
+    with pytest.raises(InvalidValue):
+        await grammars.check(bad)
+    assert {each.pid for each in workers()} <= others

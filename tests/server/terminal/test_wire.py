@@ -1,0 +1,91 @@
+"""Images, events and errors as they come and go, without a server."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server.terminal import picture
+from server.terminal.answer import StreamedAnswer
+from server.terminal.chat import summary
+from server.terminal.errors import AnswerError, UsageFault
+from server.terminal.picture import open_image, read_image
+from server.terminal.wire import Piece, events, model_names, read_piece, refusal
+from tests.api.pictures import encoded, green_triangle
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"])
+def test_the_media_type_comes_from_the_content(kind: str) -> None:
+    data = encoded(green_triangle(), kind.upper())
+    url = read_image("it", io.BytesIO(data)).url
+    assert url == f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture, "MAX_BYTES", 10)
+    with pytest.raises(UsageFault, match="image it is larger than"):
+        read_image("it", io.BytesIO(bytes(11)))
+    with pytest.raises(UsageFault, match="image it is empty"):
+        read_image("it", io.BytesIO())
+    with pytest.raises(UsageFault, match=f"{tmp_path}: Is a directory"):
+        open_image(str(tmp_path))
+    with pytest.raises(UsageFault, match="embedded null byte"):
+        open_image("a\0b")
+
+
+def test_a_long_url_is_shown_shortened() -> None:
+    shown = open_image("https://example.com/" + "x" * 100)
+    assert len(shown.name) == 48
+    assert shown.url.endswith("x" * 100)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_events_are_read_however_they_are_cut(size: int) -> None:
+    text = json.dumps({"a": "\u2028\x85"}, ensure_ascii=False)
+    stream = f": hello\r\ndata: {text}\r\n\r\nevent: x\ndata:{{}}\n\ndata: [DONE]\n\ndata: no\n\n"
+    data = stream.encode()
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    assert list(events(parts)) == [text.encode(), b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ({"error": {"message": "m", "code": "c", "param": "p"}}, "m (c, p)"),
+        ({"error": {"message": "m", "code": 7, "param": None}}, "m (7)"),
+        ({"error": "m"}, "m"),
+        ({"detail": "m"}, 'status 418: {"detail":"m"}'),
+    ],
+)
+def test_errors_of_any_shape(body: Any, shown: str) -> None:
+    assert refusal(httpx.Response(418, json=body)).shown == shown
+
+
+def test_an_error_without_a_body() -> None:
+    assert refusal(httpx.Response(502)).shown == "status 502: Bad Gateway"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices": [{"delta": 3}]}'])
+def test_an_answer_of_another_shape(body: bytes) -> None:
+    with pytest.raises(AnswerError, match="none of OpenAI's"):
+        read_piece(body)
+    with pytest.raises(AnswerError, match="none of OpenAI's"):
+        model_names(body)
+
+
+def test_a_refusal_is_an_answer() -> None:
+    piece = read_piece(b'{"choices": [{"message": {"content": null, "refusal": "I will not."}}]}')
+    assert piece.text == "I will not."
+
+
+def test_rates_without_counts_or_time_are_left_out() -> None:
+    answer = StreamedAnswer("m", first=1.0, last=1.0, begun=0.5)
+    assert summary(answer) == "first token after 0.50 s"
+    answer.add(Piece(usage={"prompt_tokens": 7, "completion_tokens": 5}))
+    answer.last = 3.0
+    assert summary(answer) == ("7 tokens in · 5 tokens out · first token after 0.50 s · 2 tokens/s")
+    assert summary(StreamedAnswer("m")) == ""

@@ -1,0 +1,161 @@
+"""Scenes: the same for the same seed, things inside their thirds, drawn where and as they say."""
+
+import random
+
+import numpy as np
+import pytest
+
+from training.data.drawing import draw, outline, preprocess
+from training.data.labels import SUMMARY_PATCHES, label_patches, summarise
+from training.data.sampling import sample_scene, sample_scenes
+from training.data.scenes import (
+    COLORS,
+    GROUNDS,
+    NOUNS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    Scene,
+)
+from training.data.tints import distance, sample_ground, sample_rgb
+
+
+def place_of(x: float, y: float, width: int, height: int) -> str:
+    """Name the third of a `width` x `height` picture in which the point lies."""
+    column = min(int(3 * x / width), 2)
+    row = min(int(3 * y / height), 2)
+    return PLACES[3 * row + column]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return list(sample_scenes(seed=5, count=600))
+
+
+def test_a_seed_makes_the_same_scenes_and_pictures() -> None:
+    first, second = sample_scenes(7, 5), sample_scenes(7, 5)
+    assert first == second
+    assert all(
+        draw(one).tobytes() == draw(other).tobytes()
+        for one, other in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "place"),
+    [(0, 0, "top left"), (150, 10, "top"), (299, 99, "bottom right"), (150, 50, "center")],
+)
+def test_place_is_the_third_that_holds_the_point(x: float, y: float, place: str) -> None:
+    assert place_of(x, y, width=300, height=100) == place
+
+
+def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        places = [thing.place for thing in scene.things]
+        assert 1 <= len(places) <= 5
+        assert places == sorted(set(places), key=PLACES.index)
+        for thing in scene.things:
+            assert place_of(thing.x, thing.y, scene.width, scene.height) == thing.place
+
+
+def test_everything_the_words_name_turns_up(scenes: list[Scene]) -> None:
+    things = [thing for scene in scenes for thing in scene.things]
+    assert {thing.noun for thing in things} == set(NOUNS)
+    assert {thing.color for thing in things} == set(COLORS)
+    assert {thing.size for thing in things} == set(SIZES)
+    assert {scene.ground.name for scene in scenes} == set(GROUNDS)
+    assert {scene.ground.pattern for scene in scenes} == {"plain", "gradient", "stripes", "checks"}
+    assert {thing.place for thing in things} == set(PLACES)
+
+
+def test_sizes_stay_within_bounds_and_ratio() -> None:
+    rng = random.Random(1)
+    for _ in range(300):
+        scene = sample_scene(rng, longest=4000)
+        sides = sorted((scene.width, scene.height))
+        assert 32 <= sides[0] <= sides[1] <= 4000
+        assert sides[1] <= 2.2 * sides[0]
+
+
+def test_a_thing_is_drawn_in_its_color_at_its_center(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        if scene.noise or scene.jpeg:
+            continue
+        image = draw(scene)
+        assert image.size == (scene.width, scene.height)
+        for thing in scene.shapes:
+            assert image.getpixel((int(thing.x), int(thing.y))) == thing.rgb
+
+
+def test_tints_of_two_colors_do_not_meet() -> None:
+    rng = random.Random(2)
+    tints = {color: {sample_rgb(rng, color) for _ in range(500)} for color in COLORS}
+    for color, shades in tints.items():
+        for other in COLORS:
+            assert color == other or not shades & tints[other]
+
+
+def test_pixels_are_padded_to_a_square(scenes: list[Scene]) -> None:
+    wide = next(scene for scene in scenes if scene.width > 1.8 * scene.height)
+    pixels = preprocess(draw(wide))
+    assert pixels.shape == (96, 96, 3)
+    assert np.all(pixels[0] == (122, 116, 104))
+
+
+def test_every_thing_labels_patches_around_its_center(scenes: list[Scene]) -> None:
+    for scene in scenes[:200]:
+        labels = label_patches(scene)
+        assert labels.shape == (64, 3)
+        for thing in scene.things:
+            wanted = (
+                1 + NOUNS.index(thing.noun),
+                1 + COLORS.index(thing.color),
+                1 + PLACES.index(thing.place),
+            )
+            assert (labels == wanted).all(axis=1).any()
+
+
+def test_a_summary_says_what_each_place_holds(scenes: list[Scene]) -> None:
+    assert len(set(SUMMARY_PATCHES)) == len(PLACES)
+    for scene in scenes[:200]:
+        summary = summarise(scene)
+        assert set(summary[:, 3]) == {GROUNDS.index(scene.ground.name)}
+        for place, (noun, color, size, _) in zip(PLACES, summary, strict=True):
+            thing = scene.at(place)
+            if thing is None:
+                assert (noun, color, size) == (0, 0, 0)
+            else:
+                assert (NOUNS[noun - 1], COLORS[color - 1]) == (thing.noun, thing.color)
+                assert SIZES[size - 1] == thing.size
+
+
+def test_printed_text_is_drawn_in_its_color(scenes: list[Scene]) -> None:
+    printed = [(s, t) for s in scenes if not s.noise and not s.jpeg for t in s.things]
+    printed = [(scene, thing) for scene, thing in printed if thing.noun not in SHAPES]
+    assert len(printed) > 20
+    for scene, thing in printed:
+        radius = thing.radius
+        box = (thing.x - radius, thing.y - radius, thing.x + radius, thing.y + radius)
+        around = draw(scene).crop(tuple(round(edge) for edge in box))  # type: ignore[arg-type]
+        colors = around.getcolors(1 << 20) or []
+        nearest = min(distance(thing.rgb, rgb) for _, rgb in colors)  # type: ignore[arg-type]
+        assert nearest < 40
+
+
+def test_everything_stands_out_from_its_ground(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        for thing in scene.things:
+            assert distance(thing.rgb, scene.ground.rgb) >= 80
+
+
+def test_names_of_grounds_do_not_meet() -> None:
+    rng = random.Random(3)
+    tints = {name: {sample_ground(rng, name) for _ in range(300)} for name in GROUNDS}
+    for name, shades in tints.items():
+        assert all(name == other or not shades & tints[other] for other in GROUNDS)
+
+
+def test_outline_stays_within_the_radius_times_root_two(scenes: list[Scene]) -> None:
+    for thing in (thing for scene in scenes for thing in scene.things):
+        for x, y in outline(thing):
+            assert (x - thing.x) ** 2 + (y - thing.y) ** 2 <= 2.01 * thing.radius**2

@@ -1,0 +1,78 @@
+"""The recipe from end to end, a few steps of each stage."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_store.verification import verify
+from training.loop import fitting
+from training.loop.fitting import Schedule, fit, read_log
+from training.loop.plan import FULL, STAGES
+
+
+def test_a_quick_run_writes_a_model_and_resumes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "--quick", "--resume"]
+    paths = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    first = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "llava"
+    for file in ("losses.png", "scores.json", "README.md", "manifest.json"):
+        assert (tmp_path / "out" / file).stat().st_size > 0
+    assert verify(tmp_path / "out") == []
+    weights = (tmp_path / "out" / "model.safetensors").read_bytes()
+    second = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_scaled_plan_is_shorter_in_everything() -> None:
+    plan = FULL.scaled(0.05)
+    assert plan.train_scenes == FULL.train_scenes // 20
+    for stage in STAGES:
+        schedule = plan.schedule(stage)
+        assert schedule.steps == FULL.schedule(stage).steps // 20
+        assert schedule.warm_up < schedule.steps
+
+
+class Mirror:
+    """A stage that learns to mirror its input; it can be cut off before a step."""
+
+    schedule = Schedule(steps=12, batch=8, rate=0.1, warm_up=2, report_every=4)
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+
+    def learn(self, cut_before: int | None = None) -> torch.Tensor:
+        """Train from where the stage stands; return the weights."""
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(4, 4)
+        module = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([layer])})
+
+        def loss_at(step: int) -> torch.Tensor:
+            if step == cut_before:
+                raise KeyboardInterrupt
+            inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+            loss: torch.Tensor = (layer(inputs) - inputs.flip(1)).square().mean()
+            return loss
+
+        with suppress(KeyboardInterrupt):
+            fit("mirror", module, loss_at, self.schedule, self._work, lambda: "")
+        return layer.weight.detach().clone()
+
+
+def test_a_stage_goes_on_as_if_it_had_not_been_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_CHECKPOINT_SECONDS", 0.0)
+    whole = Mirror(tmp_path / "whole").learn()
+    interrupted = Mirror(tmp_path / "interrupted")
+    interrupted.learn(cut_before=3)
+    interrupted.learn(cut_before=11)
+    torch.testing.assert_close(interrupted.learn(), whole, rtol=0, atol=0)
+    logs = [read_log(tmp_path / name / "mirror.jsonl") for name in ("whole", "interrupted")]
+    assert [line["step"] for line in logs[1]] == [line["step"] for line in logs[0]] == [10]

@@ -1,0 +1,1 @@
+"""Trains llava-tiny: the paper's two stages on drawn scenes."""

@@ -1,0 +1,1 @@
+"""Training stages, optimisation and evaluation."""

@@ -1,0 +1,1 @@
+"""The model: architecture, tokenizer, packed sequences, export."""

@@ -1,0 +1,142 @@
+"""Write a trained model as a Hugging Face checkpoint that vLLM and transformers can load."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import LlavaForConditionalGeneration
+
+from training.data.drawing import IMAGE_SIZE, PATCH_SIZE
+from training.model.architecture import FEATURE_LAYER, build_config, build_model
+from training.model.tokenizer import BOS_ID, EOS_ID, IMAGE_TOKEN, PAD_ID, SPECIAL_TOKENS
+
+Json = dict[str, Any]
+
+WEIGHTS_FILE = "model.safetensors"
+# transformers 5's names in memory on the left, those of the published layout on the right.
+_PUBLISHED_NAMES = (
+    ("model.vision_tower.", "vision_tower.vision_model."),
+    ("model.multi_modal_projector.", "multi_modal_projector."),
+    ("model.language_model.", "language_model.model."),
+    ("lm_head.", "language_model.lm_head."),
+)
+
+
+def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write every file beside `folder`, then move each into place: nobody reads half a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
+        staging = Path(name)
+        _write_weights(model, staging / WEIGHTS_FILE)
+        tokenizer.save(str(staging / "tokenizer.json"))
+        for file, content in _settings().items():
+            _write_json(staging / file, content)
+        shutil.copy(Path(__file__).with_name("chat_template.jinja"), staging)
+        for file_path in sorted(staging.iterdir()):
+            os.replace(file_path, folder / file_path.name)
+
+
+def load_model(folder: Path) -> LlavaForConditionalGeneration:
+    """The exported model in bfloat16, its weights under the names that transformers 5 uses."""
+    weights = load_file(folder / WEIGHTS_FILE)
+    model = build_model(seed=0).to(torch.bfloat16)
+    model.load_state_dict({_rename(name, reverse=True): w for name, w in weights.items()})
+    return model.eval()
+
+
+def _write_weights(model: LlavaForConditionalGeneration, path: Path) -> None:
+    weights = {
+        _rename(name): weight.detach().to(torch.bfloat16).contiguous()
+        for name, weight in model.state_dict().items()
+    }
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)
+
+
+def _rename(name: str, reverse: bool = False) -> str:
+    for old, new in _PUBLISHED_NAMES:
+        if reverse:
+            old, new = new, old
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    raise KeyError(name)
+
+
+def _settings() -> dict[str, Json]:
+    return {
+        "config.json": _model_config(),
+        "generation_config.json": {
+            "bos_token_id": BOS_ID,
+            "eos_token_id": EOS_ID,
+            "pad_token_id": PAD_ID,
+            "do_sample": False,
+        },
+        "tokenizer_config.json": _tokenizer_config(),
+        "preprocessor_config.json": _preprocessor_config(),
+        "processor_config.json": {
+            "processor_class": "LlavaProcessor",
+            "patch_size": PATCH_SIZE,
+            "vision_feature_select_strategy": "default",
+            "num_additional_image_tokens": 1,
+            "image_token": IMAGE_TOKEN,
+        },
+    }
+
+
+def _model_config() -> Json:
+    config: Json = build_config().to_dict()
+    return config | {
+        "architectures": ["LlavaForConditionalGeneration"],
+        "dtype": "bfloat16",
+        "vision_feature_layer": FEATURE_LAYER,
+    }
+
+
+def _tokenizer_config() -> Json:
+    """BOS comes from tokenizer.json's post-processor alone; the chat template writes none."""
+    bos, eos, unk, pad, image = SPECIAL_TOKENS
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "processor_class": "LlavaProcessor",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "bos_token": bos,
+        "eos_token": eos,
+        "unk_token": unk,
+        "pad_token": pad,
+        "image_token": image,
+        "extra_special_tokens": {"image_token": image},
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 2048,
+        "padding_side": "left",
+    }
+
+
+def _preprocessor_config() -> Json:
+    """CLIP's, preceded by LLaVA-1.5's padding to a square."""
+    return {
+        "image_processor_type": "LlavaImageProcessor",
+        "processor_class": "LlavaProcessor",
+        "do_convert_rgb": True,
+        "do_pad": True,
+        "do_resize": True,
+        "size": {"shortest_edge": IMAGE_SIZE},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+
+
+def _write_json(path: Path, content: Json) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
