@@ -1,4 +1,4 @@
-"""What one request cost and how it ended, told to the metrics and in one log line."""
+"""The record of one request: its figures and outcome, for metrics and one log line."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ CANCELLED: Final = "cancelled"
 
 
 class RequestRecord:
-    """Collects a request's figures while it runs; leaving its context reports them.
+    """Collects a request's figures while it runs; leaving the context reports them.
 
     The outcome is `cancelled` until the answer is complete (`complete()`) or fails.
     """
@@ -26,7 +26,7 @@ class RequestRecord:
         self.model: str | None = None
         self.stream = False
         self.images = 0
-        self.notes: list[str] = []  # what the client should know of its images
+        self.notes: list[str] = []  # about the images, for the client
         self.prompt_tokens = 0
         self.image_tokens = 0
         self.cached_tokens = 0
