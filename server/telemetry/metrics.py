@@ -30,6 +30,7 @@ class Metrics:
             "outcome",
         )
         self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
+        self.queued = self._gauge("llava:num_requests_queued", "Requests that wait for a permit.")
         self.waiting = self._gauge(
             "llava:num_requests_waiting", "Requests for completions still without a first token."
         )

@@ -1,0 +1,1 @@
+"""Admission: permits for compute, granted by cost, fairly between tenants, within a bounded wait."""

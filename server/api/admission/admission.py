@@ -1,0 +1,246 @@
+"""Permits for compute: granted by cost, fairly between tenants, within a bounded wait."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import Final, Self
+
+from server.api.admission.cost import NOTHING, Cost
+from server.api.admission.fair_queue import FairQueue, Waiter
+from server.api.admission.retry_after import RetryEstimator
+from server.errors import ApiError, NotReady, TooManyRequests
+from server.lifecycle import Lifecycle, State
+from server.telemetry.metrics import Metrics
+
+# A tenant counts as active so long after it last ran or waited.
+ACTIVE_S: Final = 2.0
+# How often the active tenants are counted.
+RECOUNT_S: Final = 0.1
+
+
+class Permit:
+    """The right to use the engine. `release` and `release_images` are idempotent."""
+
+    def __init__(self, admission: "Admission", tenant: str, cost: Cost) -> None:
+        self._admission: Admission | None = admission
+        self._tenant = tenant
+        self._cost = cost
+
+    def release_images(self) -> None:
+        """Give back the share for images, once they are encoded."""
+        if self._admission is not None and self._cost.image_bytes:
+            part = Cost(0, self._cost.image_bytes)
+            self._cost -= part
+            self._admission.give_back(self._tenant, part)
+
+    def release(self) -> None:
+        """Give the permit back."""
+        if self._admission is not None:
+            admission, self._admission = self._admission, None
+            admission.finish(self._tenant, self._cost)
+
+    def __enter__(self) -> Self:
+        """Hold the permit for a block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release it."""
+        self.release()
+
+
+class Admission:
+    """Grants permits while the server is ready.
+
+    At most `capacity` is held at once. Beyond it, requests wait at most `max_queue_s`, and no more
+    of them than would double the time of those that run. While several tenants are active they
+    share half of the capacity equally: the rest would add latency and next to no throughput.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        *,
+        capacity: Cost,
+        max_queue_s: float,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.held = 0  # permits
+        self._lifecycle = lifecycle
+        self._capacity = capacity
+        self._max_queue_s = max_queue_s
+        self._max_waiting = max(capacity.sequences // 2, 1)
+        self._clock = clock
+        self._used = NOTHING
+        self._used_by: dict[str, Cost] = {}
+        self._permits_of: Counter[str] = Counter()
+        self._last_active: dict[str, float] = {}
+        self._active: set[str] = set()
+        self._recount_at = 0.0
+        self._queue = FairQueue()
+        self._retries = RetryEstimator(clock)
+        metrics.running.set_function(lambda: self.held)
+        metrics.queued.set_function(lambda: len(self._queue))
+
+    def check(self, tenant: str, client: Hashable = None) -> None:
+        """Refuse at once what `acquire` would refuse. Raises `NotReady` or `TooManyRequests`.
+
+        For use before a body is read. `client` tells apart who is refused (see `RetryEstimator`).
+        """
+        self._check_ready()
+        if len(self._queue) >= self._max_waiting and not self._may_displace(tenant):
+            raise self._refusal(client)
+
+    async def acquire(
+        self, tenant: str, cost: Cost = Cost(), client: Hashable = None
+    ) -> Permit:
+        """Take a permit, waiting for it if need be.
+
+        Raises `NotReady` (503) or `TooManyRequests` (429), whose `retry_after` is estimated from
+        the measured rate.
+        """
+        self._check_ready()
+        if len(self._queue) == 0 and self._can_run(tenant, cost):
+            return self._start(tenant, cost)
+        self._make_room(tenant, client)
+        waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future())
+        self._queue.push(waiter)
+        self._grant_waiting()
+        try:
+            async with asyncio.timeout(self._max_queue_s):
+                await waiter.granted
+        except BaseException as error:
+            self._queue.remove(waiter)
+            if _is_granted(waiter):  # in the same step of the loop
+                self.finish(tenant, cost)
+            if isinstance(error, TimeoutError):
+                raise self._refusal(client) from None
+            raise
+        return Permit(self, tenant, cost)
+
+    def finish(self, tenant: str, cost: Cost) -> None:
+        """Take a permit back."""
+        self.held -= 1
+        self._permits_of[tenant] -= 1
+        self._retries.record_finished()
+        self.give_back(tenant, cost)
+
+    def give_back(self, tenant: str, cost: Cost) -> None:
+        """Take resources back and let waiting requests run."""
+        self._used -= cost
+        self._used_by[tenant] -= cost
+        self._last_active[tenant] = self._clock()
+        if not self._permits_of[tenant]:
+            del self._permits_of[tenant], self._used_by[tenant]
+        self._grant_waiting()
+
+    def refuse_waiting(self) -> None:
+        """Refuse all waiting requests, since the server takes none any more."""
+        while (waiter := self._queue.last_of_longest()) is not None:
+            self._refuse(waiter, self._not_ready())
+
+    def _check_ready(self) -> None:
+        if self._lifecycle.state is not State.READY:
+            raise self._not_ready()
+
+    def _not_ready(self) -> NotReady:
+        return NotReady(
+            f"The server takes no requests now: it is {self._lifecycle.state}.", retry_after=1
+        )
+
+    def _can_run(self, tenant: str, cost: Cost) -> bool:
+        used = self._used_by.get(tenant, NOTHING)
+        return cost.fits(self._used, self._capacity) and cost.fits(used, self._share(tenant))
+
+    def _share(self, tenant: str) -> Cost:
+        """Return the most that a tenant may use now."""
+        num_active = self._count_active(tenant)
+        if num_active == 1:
+            return self._capacity
+        divisor = 2 * num_active
+        return Cost(
+            max(self._capacity.sequences // divisor, 1),
+            max(self._capacity.image_bytes // divisor, 1),
+        )
+
+    def _count_active(self, tenant: str) -> int:
+        """Count the active tenants, `tenant` included; others are counted anew now and then."""
+        now = self._clock()
+        if now >= self._recount_at:
+            self._recount_at = now + RECOUNT_S
+            self._last_active = {
+                each: last for each, last in self._last_active.items() if last > now - ACTIVE_S
+            }
+            self._active = {*self._permits_of, *self._queue.tenants, *self._last_active}
+        return len(self._active) + (tenant not in self._active)
+
+    def _start(self, tenant: str, cost: Cost) -> Permit:
+        self._use(tenant, cost)
+        return Permit(self, tenant, cost)
+
+    def _use(self, tenant: str, cost: Cost) -> None:
+        self.held += 1
+        self._permits_of[tenant] += 1
+        self._used += cost
+        self._used_by[tenant] = self._used_by.get(tenant, NOTHING) + cost
+
+    def _grant_waiting(self) -> None:
+        while (waiter := self._next()) is not None:
+            self._queue.grant(waiter, waiter.cost.weight(self._capacity))
+            if not waiter.granted.done():
+                self._use(waiter.tenant, waiter.cost)
+                waiter.granted.set_result(None)
+
+    def _next(self) -> Waiter | None:
+        """Return the waiter to run next.
+
+        A head that does not fit the free capacity blocks the others, or large requests would
+        starve; one that exceeds its tenant's share is passed over.
+        """
+        for waiter in self._queue.heads():
+            used = self._used_by.get(waiter.tenant, NOTHING)
+            if not waiter.cost.fits(used, self._share(waiter.tenant)):
+                continue
+            return waiter if waiter.cost.fits(self._used, self._capacity) else None
+        return None
+
+    def _make_room(self, tenant: str, client: Hashable) -> None:
+        """Ensure that one more request may wait, in place of a flooding tenant's if need be."""
+        if len(self._queue) < self._max_waiting:
+            return
+        if not self._may_displace(tenant):
+            raise self._refusal(client)
+        displaced = self._queue.last_of_longest()
+        if displaced is not None:
+            self._refuse(displaced, self._refusal(displaced))
+
+    def _refuse(self, waiter: Waiter, error: ApiError) -> None:
+        self._queue.remove(waiter)
+        if not waiter.granted.done():
+            waiter.granted.set_exception(error)
+
+    def _may_displace(self, tenant: str) -> bool:
+        longest = self._queue.last_of_longest()
+        if longest is None or longest.tenant == tenant:
+            return False
+        return self._queue.length_of(longest.tenant) > self._queue.length_of(tenant) + 1
+
+    def _refusal(self, client: Hashable) -> TooManyRequests:
+        seconds = self._retries.retry_after(client, self.held + len(self._queue))
+        return TooManyRequests(
+            f"The server is at its limit of {self._capacity.sequences} requests at once.",
+            retry_after=math.ceil(seconds),
+        )
+
+
+def _is_granted(waiter: Waiter) -> bool:
+    granted = waiter.granted
+    return granted.done() and not granted.cancelled() and granted.exception() is None

@@ -1,0 +1,75 @@
+"""`Retry-After` from the measured rate: refused clients are spread over the time they take."""
+
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Final
+
+# Finished requests count half after this time.
+HALF_LIFE_S: Final = 5.0
+MIN_RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 60.0
+# Refused clients that are remembered; with more of them everybody is told the longest time.
+MAX_CLIENTS: Final = 20_000
+# Retry times are spread over this share of the estimate.
+JITTER: Final = 0.5
+
+
+class RetryEstimator:
+    """Estimates when a refused client would be served, from how many others were refused.
+
+    A client that comes back early replaces its own entry: a client in a tight loop does not push
+    the others' times up.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._refused: OrderedDict[Hashable, float] = OrderedDict()
+        self._finished = 0.0
+        self._observed_s = 0.0
+        self._updated = clock()
+
+    def record_finished(self) -> None:
+        """Note that a request has given its permit back."""
+        self._decay()
+        self._finished += 1
+
+    def rate(self) -> float:
+        """Return requests finished per second, lately."""
+        self._decay()
+        return self._finished / self._observed_s if self._observed_s > 0 else 0.0
+
+    def retry_after(self, client: Hashable, ahead: int) -> float:
+        """Return the seconds after which `client` should try again.
+
+        `ahead` counts the requests that run or wait.
+        """
+        now = self._clock()
+        self._drop_expired(now)
+        self._refused.pop(client, None)
+        rate = max(self.rate(), 1 / MAX_RETRY_S)
+        estimate = (ahead + len(self._refused) + 1) / rate
+        spread = estimate * (1 + JITTER * self._random.random())
+        seconds = min(max(spread, MIN_RETRY_S), MAX_RETRY_S)
+        if len(self._refused) < MAX_CLIENTS:
+            self._refused[client] = now + seconds
+        return seconds
+
+    def _drop_expired(self, now: float) -> None:
+        # In order of arrival, not of expiry: one late entry may hide earlier ones for a while.
+        while self._refused:
+            client, expiry = next(iter(self._refused.items()))
+            if expiry > now:
+                return
+            del self._refused[client]
+
+    def _decay(self) -> None:
+        """Halve what was counted `HALF_LIFE_S` ago, in count and time alike."""
+        now = self._clock()
+        elapsed = now - self._updated
+        factor = 0.5 ** (elapsed / HALF_LIFE_S)
+        self._finished *= factor
+        self._observed_s = self._observed_s * factor + elapsed
+        self._updated = now

@@ -1,0 +1,144 @@
+"""Reading request bodies within limits: bytes, a shared budget of memory, and JSON structure."""
+
+import asyncio
+from collections import Counter, deque
+from contextlib import suppress
+from typing import Final
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from server.errors import BodyTooLarge, ClientGone, InvalidValue, TooManyRequests
+
+# Bodies up to this size take nothing from the budget: the transport buffers as much anyway.
+FREE_BYTES: Final = 64 * 1024
+# The budget is taken in steps, as bytes arrive: announced bytes that never come take nothing.
+STEP_BYTES: Final = 1024 * 1024
+# Of the budget, the share that one tenant may take.
+TENANT_SHARE: Final = 0.5
+# Bounds on a body's JSON, counted in its bytes: text may hold these characters, too, but a text
+# with so many of them has more tokens than any context.
+MAX_JSON_VALUES: Final = 262_144
+MAX_JSON_CONTAINERS: Final = 32_768
+
+
+class BodyBudget:
+    """Memory that the bodies of all requests may take together, granted in order of arrival."""
+
+    def __init__(self, max_bytes: int, max_wait_s: float) -> None:
+        self.used = 0
+        self._max_bytes = max_bytes
+        self._max_wait_s = max_wait_s
+        self._used_by: Counter[str] = Counter()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def lease(self, tenant: str) -> "BodyLease":
+        """Return a lease that holds nothing yet."""
+        return BodyLease(self, tenant)
+
+    async def take(self, tenant: str, num_bytes: int) -> None:
+        """Take bytes, waiting for them if need be. Raises `TooManyRequests`."""
+        try:
+            async with asyncio.timeout(self._max_wait_s):
+                while not self._fits(tenant, num_bytes):
+                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._waiters.append(waiter)
+                    try:
+                        await waiter
+                    finally:
+                        with suppress(ValueError):
+                            self._waiters.remove(waiter)
+        except TimeoutError:
+            raise TooManyRequests(
+                "The server holds as many request bodies as its memory allows.", retry_after=2
+            ) from None
+        self.used += num_bytes
+        self._used_by[tenant] += num_bytes
+
+    def give_back(self, tenant: str, num_bytes: int) -> None:
+        """Give bytes back and wake whoever waits for them."""
+        self.used -= num_bytes
+        self._used_by[tenant] -= num_bytes
+        if not self._used_by[tenant]:
+            del self._used_by[tenant]
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _fits(self, tenant: str, num_bytes: int) -> bool:
+        """Return whether bytes are free; a lone body may take more than its share."""
+        if self.used == 0:
+            return True
+        share = self._max_bytes if len(self._used_by) < 2 else self._max_bytes * TENANT_SHARE
+        fits_share = self._used_by[tenant] + num_bytes <= share
+        return fits_share and self.used + num_bytes <= self._max_bytes
+
+
+class BodyLease:
+    """A request's part of the budget, given back at the end of the block or earlier."""
+
+    def __init__(self, budget: BodyBudget, tenant: str) -> None:
+        self._budget = budget
+        self._tenant = tenant
+        self._taken = 0
+
+    async def grow(self, num_bytes: int) -> None:
+        """Ensure that a body of `num_bytes` so far is covered. Raises `TooManyRequests`."""
+        if num_bytes <= max(self._taken, FREE_BYTES):
+            return
+        await self._budget.take(self._tenant, STEP_BYTES)
+        self._taken += STEP_BYTES
+
+    def release(self) -> None:
+        """Give everything back."""
+        if self._taken:
+            taken, self._taken = self._taken, 0
+            self._budget.give_back(self._tenant, taken)
+
+    def __enter__(self) -> "BodyLease":
+        """Hold the lease for a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give everything back."""
+        self.release()
+
+
+async def read_body(request: Request, lease: BodyLease, max_bytes: int) -> bytearray:
+    """Return a request's body.
+
+    Raises `BodyTooLarge` (413), `TooManyRequests` (429) where memory is short, `InvalidValue`
+    where the JSON has too many values, and `ClientGone`. Each is raised as soon as the bytes that
+    arrived show it.
+    """
+    body = bytearray()
+    structure = JsonStructure()
+    try:
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > max_bytes:
+                raise BodyTooLarge(f"The request body exceeds the limit of {max_bytes} bytes.")
+            structure.count(chunk)
+            await lease.grow(len(body) + len(chunk))
+            body += chunk
+    except ClientDisconnect:
+        raise ClientGone from None
+    return body
+
+
+class JsonStructure:
+    """Counts what a JSON parser would have to build, at the speed of a memory scan."""
+
+    def __init__(self) -> None:
+        self._values = 0
+        self._containers = 0
+
+    def count(self, chunk: bytes) -> None:
+        """Count the bytes of a chunk. Raises `InvalidValue` beyond the bounds."""
+        self._values += chunk.count(b",")
+        self._containers += chunk.count(b"{") + chunk.count(b"[")
+        if self._values > MAX_JSON_VALUES:
+            raise InvalidValue(f"The body has more than {MAX_JSON_VALUES} JSON values.")
+        if self._containers > MAX_JSON_CONTAINERS:
+            raise InvalidValue(
+                f"The body has more than {MAX_JSON_CONTAINERS} JSON objects and arrays."
+            )
