@@ -15,10 +15,16 @@ from server.errors import Unauthorized
 class Tenant:
     """Who sent a request. `id` is a digest of the API key, empty without one.
 
-    Images are cached and shared within one tenant only.
+    Images are cached and shared within one tenant only. `address` is the client's, where known.
     """
 
     id: str = ""
+    address: str = ""
+
+    @property
+    def queue_key(self) -> str:
+        """What fair queueing and memory shares go by: the key, or the address without one."""
+        return self.id or f"address {self.address}"
 
 
 class Authenticator:
@@ -27,7 +33,9 @@ class Authenticator:
     def __init__(self, api_keys: Iterable[str]) -> None:
         self._known_ids = [_digest(key) for key in api_keys]
 
-    def authenticate(self, authorization: str | None) -> Tenant:
+    def authenticate(
+        self, authorization: str | None, client: tuple[str, int] | None = None
+    ) -> Tenant:
         """Return the tenant of an `Authorization` header. Raises `Unauthorized` (401).
 
         A token names a tenant even where no keys are set: a proxy in front of the server may have
@@ -35,7 +43,8 @@ class Authenticator:
         """
         scheme, _, token = (authorization or "").partition(" ")
         has_token = scheme.lower() == "bearer" and token.strip()
-        tenant = Tenant(_digest(token.strip()) if has_token else "")
+        address = client[0] if client else ""
+        tenant = Tenant(_digest(token.strip()) if has_token else "", address)
         # Every digest is compared in full: the time taken reveals nothing about a key.
         matches = [hmac.compare_digest(tenant.id, known) for known in self._known_ids]
         if self._known_ids and not any(matches):
@@ -44,9 +53,15 @@ class Authenticator:
 
 
 async def get_tenant(request: Request) -> Tenant:
-    """Return the tenant of a request. Raises `Unauthorized` (401)."""
+    """Return the tenant of a request, found by the gate if it passed there.
+
+    Raises `Unauthorized` (401).
+    """
+    found: Tenant | None = getattr(request.state, "tenant", None)
+    if found is not None:
+        return found
     authenticator: Authenticator = request.app.state.runtime.authenticator
-    return authenticator.authenticate(request.headers.get("authorization"))
+    return authenticator.authenticate(request.headers.get("authorization"), request.client)
 
 
 CurrentTenant = Annotated[Tenant, Depends(get_tenant)]

@@ -1,1 +1,1 @@
-"""Admission: permits for compute, granted by cost, fairly between tenants, within a bounded wait."""
+"""Admission: permits for compute, by cost, fair between tenants, within a bounded wait."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Final, Self
 
-from server.api.admission.cost import NOTHING, Cost
+from server.api.admission.cost import NOTHING, ONE, Cost
 from server.api.admission.fair_queue import FairQueue, Waiter
 from server.api.admission.retry_after import RetryEstimator
 from server.errors import ApiError, NotReady, TooManyRequests
@@ -99,9 +99,7 @@ class Admission:
         if len(self._queue) >= self._max_waiting and not self._may_displace(tenant):
             raise self._refusal(client)
 
-    async def acquire(
-        self, tenant: str, cost: Cost = Cost(), client: Hashable = None
-    ) -> Permit:
+    async def acquire(self, tenant: str, cost: Cost = ONE, client: Hashable = None) -> Permit:
         """Take a permit, waiting for it if need be.
 
         Raises `NotReady` (503) or `TooManyRequests` (429), whose `retry_after` is estimated from
@@ -113,6 +111,7 @@ class Admission:
         self._make_room(tenant, client)
         waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future())
         self._queue.push(waiter)
+        self._active.add(tenant)
         self._grant_waiting()
         try:
             async with asyncio.timeout(self._max_queue_s):
@@ -188,6 +187,7 @@ class Admission:
 
     def _use(self, tenant: str, cost: Cost) -> None:
         self.held += 1
+        self._active.add(tenant)
         self._permits_of[tenant] += 1
         self._used += cost
         self._used_by[tenant] = self._used_by.get(tenant, NOTHING) + cost

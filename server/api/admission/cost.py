@@ -1,6 +1,7 @@
 """The cost of a request, in the resources that admission bounds."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,7 @@ class Cost:
 
         A request larger than a whole resource is granted while nobody else uses that resource.
         """
-        return (
-            held.sequences == 0 or held.sequences + self.sequences <= capacity.sequences
-        ) and (
+        return (held.sequences == 0 or held.sequences + self.sequences <= capacity.sequences) and (
             self.image_bytes == 0
             or held.image_bytes == 0
             or held.image_bytes + self.image_bytes <= capacity.image_bytes
@@ -42,4 +41,5 @@ class Cost:
         )
 
 
-NOTHING = Cost(0, 0)
+NOTHING: Final = Cost(0, 0)
+ONE: Final = Cost()

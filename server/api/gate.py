@@ -1,0 +1,84 @@
+"""The gate in front of the routes: refuses by key, size and load before a body is read."""
+
+import json
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.api.admission.admission import Admission
+from server.api.auth import Authenticator
+from server.api.error_response import build_error_response
+from server.errors import ApiError, BodyTooLarge, TooManyRequests
+from server.protocol.errors import build_error_body
+from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
+
+# No limit has more digits; Python refuses to convert thousands of them.
+MAX_DIGITS: Final = 20
+
+
+class Gate:
+    """ASGI middleware that lets requests for work pass only if they can be served.
+
+    A refusal costs microseconds and no body: under overload they are most of what is answered.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        paths: Collection[str],
+        authenticator: Authenticator,
+        admission: Admission,
+        max_body_bytes: int,
+        metrics: Metrics,
+    ) -> None:
+        """`paths` are those whose POST requests cost work."""
+        self._app = app
+        self._paths = frozenset(paths)
+        self._authenticator = authenticator
+        self._admission = admission
+        self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
+        self._log = RefusalLog()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+        except ApiError as error:
+            self._metrics.requests.labels(error.code).inc()
+            self._log.add(error.code)
+            await self._refuse(error, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        tenant = self._authenticator.authenticate(headers.get("authorization"), scope["client"])
+        scope.setdefault("state", {})["tenant"] = tenant
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:MAX_DIGITS]) > self._max_body_bytes:
+            raise BodyTooLarge(
+                f"The request body exceeds the limit of {self._max_body_bytes} bytes."
+            )
+        self._admission.check(tenant.queue_key, scope["client"])
+
+    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+        if not isinstance(error, TooManyRequests):
+            await build_error_response(error)(scope, receive, send)
+            return
+        # Under overload this is the hot path: no response object, no model.
+        body = json.dumps(build_error_body(error)).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"retry-after", str(error.retry_after).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 429, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,234 @@
+"""Permits: granted by cost while the server is ready, fairly, and given back once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from server.api.admission.admission import Admission, Permit
+from server.api.admission.cost import ONE, Cost
+from server.errors import NotReady, TooManyRequests
+from server.lifecycle import Lifecycle
+from server.telemetry.metrics import Metrics
+from tests.server.samples import sample
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def lifecycle() -> Lifecycle:
+    """Return the lifecycle of a server that is ready."""
+    lifecycle = Lifecycle(drain_timeout_s=10)
+    lifecycle.mark_ready()
+    return lifecycle
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return the admission's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def admission(lifecycle: Lifecycle, metrics: Metrics, clock: Clock) -> Admission:
+    """Return four permits and 100 bytes of images."""
+    return Admission(lifecycle, capacity=Cost(4, 100), max_queue_s=30, metrics=metrics, clock=clock)
+
+
+@asynccontextmanager
+async def waiting(
+    admission: Admission, *tenants: str, cost: Cost = ONE
+) -> AsyncIterator[list[asyncio.Task[Permit]]]:
+    """Have requests wait, one after the other."""
+    tasks = []
+    for tenant in tenants:
+        tasks.append(asyncio.create_task(admission.acquire(tenant, cost)))
+        await asyncio.sleep(0)
+    yield tasks
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def settle() -> None:
+    """Let everything that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_permits_are_given_up_to_the_capacity_at_once(
+    admission: Admission, metrics: Metrics
+) -> None:
+    permits = [await admission.acquire("a") for _ in range(4)]
+    assert admission.held == sample(metrics, "num_requests_running") == 4
+    async with waiting(admission, "a") as [task]:
+        await settle()
+        assert not task.done()
+        assert sample(metrics, "num_requests_queued") == 1
+        permits[0].release()
+        (await task).release()
+    for permit in permits:
+        permit.release()
+    assert admission.held == sample(metrics, "num_requests_queued") == 0
+
+
+async def test_releasing_twice_is_harmless(admission: Admission) -> None:
+    with await admission.acquire("a") as permit, await admission.acquire("a"):
+        permit.release()
+        permit.release()
+        assert admission.held == 1
+    assert admission.held == 0
+
+
+async def test_a_block_that_fails_gives_its_permit_back(admission: Admission) -> None:
+    with pytest.raises(LookupError), await admission.acquire("a"):
+        raise LookupError
+    assert admission.held == 0
+
+
+async def test_the_queue_is_bounded(admission: Admission) -> None:
+    permits = [await admission.acquire("a") for _ in range(4)]
+    async with waiting(admission, "a", "a") as tasks:
+        with pytest.raises(TooManyRequests, match="limit of 4 requests") as caught:
+            await admission.acquire("a")
+        with pytest.raises(TooManyRequests):
+            admission.check("a")
+        assert caught.value.retry_after is not None
+        assert caught.value.retry_after >= 1
+        assert not any(task.done() for task in tasks)
+    for permit in permits:
+        permit.release()
+    assert admission.held == 0
+
+
+async def test_a_wait_has_an_end(lifecycle: Lifecycle, metrics: Metrics) -> None:
+    admission = Admission(lifecycle, capacity=Cost(1, 1), max_queue_s=0.01, metrics=metrics)
+    with await admission.acquire("a"), pytest.raises(TooManyRequests):
+        await admission.acquire("a")
+    assert admission.held == 0
+    with await admission.acquire("a"):
+        assert admission.held == 1
+
+
+async def test_a_request_that_leaves_the_queue_takes_no_permit(admission: Admission) -> None:
+    permits = [await admission.acquire("a") for _ in range(4)]
+    async with waiting(admission, "a") as [task]:
+        permits[0].release()  # granted, and cancelled before it could know
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+    for permit in permits:
+        permit.release()
+    assert admission.held == 0
+
+
+async def test_a_flood_does_not_delay_another_tenant(admission: Admission) -> None:
+    permits = [await admission.acquire("flood") for _ in range(4)]
+    async with waiting(admission, "flood", "flood") as flood:
+        admission.check("polite")
+        async with waiting(admission, "polite") as [polite]:
+            await settle()
+            assert isinstance(flood[1].exception(), TooManyRequests)  # displaced
+            for permit in permits[:4]:
+                permit.release()
+            await settle()
+            assert polite.done()
+            polite.result().release()
+            for task in flood[:1]:
+                (await task).release()
+    assert admission.held == 0
+
+
+async def test_a_tenant_cannot_displace_its_own_requests(admission: Admission) -> None:
+    permits = [await admission.acquire("b") for _ in range(4)]
+    async with waiting(admission, "a", "b"):
+        with pytest.raises(TooManyRequests):
+            admission.check("a")
+    for permit in permits:
+        permit.release()
+
+
+async def test_active_tenants_share_half_of_the_capacity(
+    admission: Admission, clock: Clock
+) -> None:
+    with await admission.acquire("b"), await admission.acquire("a"):
+        async with waiting(admission, "a") as [second]:
+            await settle()
+            assert not second.done()
+    clock.now += 10
+    permits = [await admission.acquire("a") for _ in range(4)]  # alone again
+    for permit in permits:
+        permit.release()
+
+
+async def test_images_are_a_resource_of_their_own(admission: Admission) -> None:
+    large = Cost(1, 80)
+    # Text passes beside an image.
+    with await admission.acquire("a", large) as permit, await admission.acquire("a"):
+        async with waiting(admission, "a", cost=large) as [second]:
+            await settle()
+            assert not second.done()
+            permit.release_images()
+            await settle()
+            assert second.done()
+            second.result().release()
+    assert admission.held == 0
+
+
+async def test_a_request_larger_than_the_capacity_runs_alone(admission: Admission) -> None:
+    with await admission.acquire("a", Cost(9, 500)):
+        async with waiting(admission, "a") as [second]:
+            await settle()
+            assert not second.done()
+
+
+async def test_none_before_the_model_is_loaded(metrics: Metrics) -> None:
+    admission = Admission(Lifecycle(10), capacity=Cost(2, 9), max_queue_s=1, metrics=metrics)
+    with pytest.raises(NotReady, match="loading") as caught:
+        await admission.acquire("a")
+    assert caught.value.retry_after == 1
+    assert admission.held == 0
+
+
+async def test_none_while_draining_but_those_held_stay(
+    admission: Admission, lifecycle: Lifecycle
+) -> None:
+    with await admission.acquire("a"):
+        lifecycle.drain()
+        with pytest.raises(NotReady, match="draining"):
+            await admission.acquire("a")
+        assert admission.held == 1
+    assert admission.held == 0
+
+
+async def test_waiting_requests_are_refused_when_the_server_drains(
+    admission: Admission, lifecycle: Lifecycle
+) -> None:
+    permits = [await admission.acquire("a") for _ in range(4)]
+    async with waiting(admission, "a", "b") as tasks:
+        lifecycle.drain()
+        admission.refuse_waiting()
+        for task in tasks:
+            with pytest.raises(NotReady, match="draining"):
+                await task
+    for permit in permits:
+        permit.release()
+
+
+async def test_not_ready_goes_before_full(admission: Admission, lifecycle: Lifecycle) -> None:
+    permits = [await admission.acquire("a") for _ in range(4)]
+    lifecycle.drain()
+    with pytest.raises(NotReady):
+        admission.check("a")
+    for permit in permits:
+        permit.release()
