@@ -176,7 +176,7 @@ class Pipeline:
             raise InvalidValue(
                 "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
             )
-        await self._grammars.check(wanted)
+        await self._grammars.validate(wanted)
         return wanted.grammar
 
     async def _build_prompt(

@@ -25,10 +25,10 @@ from server.errors import (
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
 from server.images.decode.sandbox import DecodeLimits
-from server.images.decode.workers import TRIES
 from server.images.fetch.fetcher import Fetcher
 from server.images.loader import INLINE_HASH, ImageLoader
 from server.telemetry.metrics import Metrics
+from server.workers.worker_pool import MAX_TRIES
 from tests.server.images.fetch.hanging import BusyOptions, CrashingOptions, HangingOptions
 from tests.server.loopback import local_options
 from tests.server.origin import Answer, canned, origin, response
@@ -264,7 +264,7 @@ async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path)
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
         with pytest.raises(ImageCorrupt) as caught:
             await decoding
@@ -278,7 +278,7 @@ async def test_a_crash_in_a_codec_costs_one_image() -> None:
         with pytest.raises(ImageCorrupt, match="could not be decoded"):
             await loader.decode(encoded(noise(8, 8)))
         # More than one where a worker died before the pool knew that it had begun.
-        assert 1 <= sample(own, "decode_workers_replaced_total") <= TRIES
+        assert 1 <= sample(own, "decode_workers_replaced_total") <= MAX_TRIES
 
 
 async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:

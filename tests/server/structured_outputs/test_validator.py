@@ -46,7 +46,7 @@ def constraint(rule: str) -> GrammarConstraint:
 async def refusal(grammars: GrammarValidator, rule: str) -> str:
     """Return what a rule is refused with."""
     with pytest.raises(InvalidValue) as caught:
-        await grammars.check(constraint(rule))
+        await grammars.validate(constraint(rule))
     assert caught.value.param == "the.field"
     return caught.value.message
 
@@ -58,8 +58,8 @@ def workers() -> list[psutil.Process]:
 
 
 async def test_accepts(grammars: GrammarValidator) -> None:
-    await grammars.check(constraint('"a"'))
-    await grammars.check(constraint(build_json_rule({"type": "object"}, 100)))
+    await grammars.validate(constraint('"a"'))
+    await grammars.validate(constraint(build_json_rule({"type": "object"}, 100)))
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ async def test_refuses(rule: str, reason: str, grammars: GrammarValidator) -> No
 
 async def test_refuses_what_is_no_grammar(grammars: GrammarValidator) -> None:
     with pytest.raises(InvalidValue, match="not a grammar"):
-        await grammars.check(GrammarConstraint("nonsense", "the.field"))
+        await grammars.validate(GrammarConstraint("nonsense", "the.field"))
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_a_bomb_harms_nobody(bomb: str, grammars: GrammarValidator) -> None:
     assert "too large or too complex" in await refusal(grammars, BOMBS[bomb])
-    await grammars.check(constraint(f'"after {bomb}"'))
+    await grammars.validate(constraint(f'"after {bomb}"'))
 
 
 @pytest.mark.parametrize("wall_s", [WALL_S, 0.1], ids=["cpu time", "time"])
@@ -102,29 +102,29 @@ async def test_a_grammar_that_takes_too_long(
     monkeypatch.setattr("server.structured_outputs.validator.WALL_S", wall_s)
     slow = replace(SLOW, grammar=f"{SLOW.grammar}// {wall_s}\n")
     with pytest.raises(InvalidValue, match="too large or too complex"):
-        await grammars.check(slow)
+        await grammars.validate(slow)
     monkeypatch.undo()
-    await grammars.check(constraint(f'"after {wall_s} s"'))
+    await grammars.validate(constraint(f'"after {wall_s} s"'))
 
 
 async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
     assert "too large" in await refusal(grammars, '"' + "a" * MAX_CHARACTERS + '"')
-    await grammars.check(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
+    await grammars.validate(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
 
 
 async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
-    await grammars.check(constraint('"before the kill"'))
+    await grammars.validate(constraint('"before the kill"'))
     (worker,) = workers()
     os.kill(worker.pid, signal.SIGKILL)
-    await grammars.check(constraint('"after the kill"'))
+    await grammars.validate(constraint('"after the kill"'))
     assert [each.pid for each in workers()] != [worker.pid]
 
 
 async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
-    await grammars.check(constraint('"before another kill"'))
+    await grammars.validate(constraint('"before another kill"'))
     (worker,) = workers()
     os.kill(worker.pid, signal.SIGSTOP)
-    checking = asyncio.create_task(grammars.check(constraint('"at work"')))
+    checking = asyncio.create_task(grammars.validate(constraint('"at work"')))
     await asyncio.sleep(0)
     os.kill(worker.pid, signal.SIGKILL)
     await checking
@@ -132,19 +132,21 @@ async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
 
 
 async def test_a_client_that_leaves_takes_nothing_along(grammars: GrammarValidator) -> None:
-    checking = asyncio.create_task(grammars.check(constraint(build_json_rule({"const": 5}, 100))))
+    checking = asyncio.create_task(
+        grammars.validate(constraint(build_json_rule({"const": 5}, 100)))
+    )
     await asyncio.sleep(0)
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await checking
-    await grammars.check(constraint('"after a client left"'))
+    await grammars.validate(constraint('"after a client left"'))
 
 
 async def test_many_at_once(grammars: GrammarValidator) -> None:
     good = [constraint(f'"{number % 5}"') for number in range(50)]
     bad = [constraint(f"/({number % 5}/") for number in range(50)]
     verdicts = await asyncio.gather(
-        *(grammars.check(each) for each in [*good, *bad]), return_exceptions=True
+        *(grammars.validate(each) for each in [*good, *bad]), return_exceptions=True
     )
     assert verdicts[:50] == [None] * 50
     assert all(isinstance(verdict, InvalidValue) for verdict in verdicts[50:])
@@ -154,11 +156,11 @@ async def test_verdicts_are_kept(checkpoint: Checkpoint) -> None:
     grammars = GrammarValidator(checkpoint.path)
     others = {each.pid for each in workers()}
     good, bad = constraint('"kept"'), constraint("/(kept/")
-    await grammars.check(good)
+    await grammars.validate(good)
     with pytest.raises(InvalidValue):
-        await grammars.check(bad)
+        await grammars.validate(bad)
     await asyncio.to_thread(grammars.close)
-    await grammars.check(good)
+    await grammars.validate(good)
     with pytest.raises(InvalidValue):
-        await grammars.check(bad)
+        await grammars.validate(bad)
     assert {each.pid for each in workers()} <= others

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from server.images.decode.decode import DecodedImage, DecodeOptions
-from server.images.decode.sandbox import DecodeLimits, decode_within, start_worker
+from server.images.decode.sandbox import DecodeLimits, decode_within_limits, start_decode_worker
 from tests.mutation import seeds
 
 LIMITS: Final = DecodeLimits(memory_bytes=2**28, cpu_s=20, wall_s=20)
@@ -29,7 +29,7 @@ def in_a_worker(report: Callable[[], Any]) -> Any:
 
 
 def _limited(report: Callable[[], Any], there: Connection) -> None:
-    start_worker(LIMITS)
+    start_decode_worker(LIMITS)
     there.send(report())
 
 
@@ -46,7 +46,9 @@ def _opened() -> list[int | None]:
 
 
 def _formats() -> list[str]:
-    verdicts = [decode_within(LIMITS, data, DecodeOptions(96, "pad", 10**6)) for data in seeds()]
+    verdicts = [
+        decode_within_limits(LIMITS, data, DecodeOptions(96, "pad", 10**6)) for data in seeds()
+    ]
     return [each.format if isinstance(each, DecodedImage) else each.fault for each in verdicts]
 
 
