@@ -9,7 +9,7 @@ from server.workers.parent_death import end_with_parent
 def live() -> None:
     """Be the child."""
     end_with_parent()
-    print("tied", flush=True)
+    print("ready", flush=True)
     signal.pause()
 
 
