@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from server.errors import InvalidValue
-from server.structured_outputs.nesting import MAX_DEPTH, check_nesting
+from server.structured_outputs.schema import MAX_DEPTH, check_nesting
 
 
 def nested(levels: int, *, lists: bool = False) -> dict[str, Any]:
