@@ -10,7 +10,7 @@ from typing import IO
 import pytest
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux tells a child of its parent's end"
+    sys.platform != "linux", reason="only Linux signals a child when its parent dies"
 )
 
 PR_GET_PDEATHSIG = 2
@@ -24,8 +24,8 @@ print(signal.value)
 """
 
 
-def ended(output: IO[bytes], timeout_s: float) -> bool:
-    """Tell whether all who hold the other end of a pipe are gone, waiting for it for a while."""
+def is_closed(output: IO[bytes], timeout_s: float) -> bool:
+    """Whether all writers of a pipe close it within `timeout_s`."""
     return bool(select.select([output], [], [], timeout_s)[0]) and output.read() == b""
 
 
@@ -35,13 +35,13 @@ def test_a_child_ends_with_its_parent(ending: signal.Signals) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"ready\n"
-        assert not ended(parent.stdout, 0.2)
+        assert not is_closed(parent.stdout, 0.2)
         parent.send_signal(ending)
-        assert ended(parent.stdout, 30)
+        assert is_closed(parent.stdout, 30)
 
 
 def test_a_process_that_multiprocessing_did_not_start_is_left_alone() -> None:
-    """The server itself may well live on after the shell that started it."""
+    """The server itself may outlive the shell that started it."""
     run = subprocess.run(
         [sys.executable, "-c", WITHOUT_PARENT],
         capture_output=True,
@@ -53,8 +53,8 @@ def test_a_process_that_multiprocessing_did_not_start_is_left_alone() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make process namespaces")
-def test_children_of_process_one_live() -> None:
-    """As in a container, where the server is process 1."""
+def test_children_of_process_one_survive() -> None:
+    """In a container the server is process 1."""
     namespace = ["unshare", "--pid", "--fork", "--kill-child"]
     command = [*namespace, sys.executable, "-m", "tests.server.workers.parent_and_child"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
