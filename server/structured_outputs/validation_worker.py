@@ -68,20 +68,20 @@ def validate_grammar(grammar: str) -> GrammarError | None:
 
 def _generate_sentence(matcher: LLMatcher) -> None:
     """Generate the beginning of a sentence from random tokens, the same ones each time."""
-    draw = random.Random(0)  # noqa: S311 - needs no secrecy
+    rng = random.Random(0)  # noqa: S311 - needs no secrecy
     for _ in range(NUM_TRIAL_TOKENS):
         allowed = matcher.compute_bitmask()
         if matcher.is_stopped() or not any(allowed):
             break
-        matcher.consume_token(_draw_token(allowed, draw))
+        matcher.consume_token(_draw_token(allowed, rng))
 
 
-def _draw_token(allowed: bytes, draw: random.Random) -> int:
+def _draw_token(allowed: bytes, rng: random.Random) -> int:
     """Return one of the tokens whose bits are set."""
-    first = draw.randrange(len(allowed))
+    first = rng.randrange(len(allowed))
     places = chain(range(first, len(allowed)), range(first))
     place = next(place for place in places if allowed[place])
-    return place * 8 + draw.choice([bit for bit in range(8) if (allowed[place] >> bit) & 1])
+    return place * 8 + rng.choice([bit for bit in range(8) if (allowed[place] >> bit) & 1])
 
 
 def _find_dead_end(matcher: LLMatcher) -> GrammarError | None:

@@ -1,4 +1,4 @@
-"""A pool of worker processes: replaces those that die, repeats calls that were not to blame."""
+"""A pool of worker processes that replaces dead ones and retries calls of killed ones."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ from server.workers.worker_process import (
     WorkerProcess,
 )
 
-# Of a call whose workers are killed from outside.
+# Workers that one call may lose to a kill from outside.
 MAX_TRIES: Final = 3
 
 
@@ -47,7 +47,7 @@ class WorkerPool:
         self._ending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Start all workers without waiting for them. Else each starts with its first call."""
+        """Start all workers without waiting for them; otherwise each starts with its first call."""
         for worker in self._workers:
             worker.start()
 
@@ -60,9 +60,9 @@ class WorkerPool:
     ) -> Result:
         """Return `function(*args)`, computed in a worker.
 
-        Raises what `WorkerProcess.call` raises. The death of a worker killed from outside says
-        nothing about the call, which is repeated. It is so `MAX_TRIES` times at most: the killer
-        may be the kernel, short of memory.
+        Raises what `WorkerProcess.call` raises. A worker killed from outside says nothing about
+        its call, so another worker gets the call. There are `MAX_TRIES` tries at most, because
+        the kernel may have killed the worker for lack of memory.
         """
         for _ in range(MAX_TRIES - 1):
             try:
@@ -90,7 +90,7 @@ class WorkerPool:
         call = asyncio.create_task(self._use(worker, function, *args, timeout_s=timeout_s))
         self._busy.add(call)
         call.add_done_callback(self._busy.discard)
-        # Marks an exception as retrieved, also where the caller was cancelled.
+        # Retrieves the exception, or asyncio would log it when the caller was cancelled.
         call.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(call)
 

@@ -23,8 +23,8 @@ WORKER_FAILURES: Final = (TimeoutError, ProcessExpired, *WORKER_LOST)
 class WorkerProcess:
     """A worker process in a pebble pool of its own.
 
-    In a shared pool, a worker can take the calls of others along. That happens when it dies with a
-    call it has not yet acknowledged, or with the lock of the pool's pipe.
+    In a shared pool, a dying worker can break the calls of others: while it holds the lock of the
+    pool's pipe, or a call that it has not yet acknowledged.
     """
 
     def __init__(self, initializer: Callable[..., None], initargs: Sequence[Any] = ()) -> None:
@@ -63,8 +63,8 @@ class WorkerProcess:
         `timeout_s` seconds, `pebble.ProcessExpired` where the process died of the call.
         """
         self.start()
-        # pebble's clock starts when the worker acknowledges the call. This is the place for a wall
-        # clock of our own, should it have to cover more than that.
+        # pebble's clock starts when the worker acknowledges the call. A wall clock of our own, to
+        # cover the time before that too, belongs around this await.
         return await asyncio.wrap_future(
             self._pool.schedule(function, args=args, timeout=timeout_s)
         )

@@ -108,7 +108,7 @@ async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> Non
         decoding.cancel()
         with pytest.raises(asyncio.CancelledError):
             await decoding
-        # The pool would kill it at its next round, in a tenth of a second.
+        # pebble would kill it at its next check, within a tenth of a second.
         (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
         await asyncio.to_thread(process.join, 0.5)
         assert process.is_alive()
