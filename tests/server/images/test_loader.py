@@ -20,7 +20,7 @@ from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
 from server.images.loader import INLINE_HASH, ImageLoader
 from server.telemetry.metrics import Metrics
-from tests.server.images.loading import OPTIONS, loading
+from tests.server.images.open_loader import OPTIONS, open_loader
 from tests.server.origin import Answer, canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
 from tests.server.released import anyres_views, pinpoints
@@ -35,15 +35,15 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="module")
 def loader(metrics: Metrics) -> Iterator[ImageLoader]:
-    """Return a loader for tests that do no harm to its worker."""
-    with loading(metrics=metrics) as loader:
+    """Return a loader that tests share; they do not harm its worker."""
+    with open_loader(metrics=metrics) as loader:
         yield loader
 
 
 @pytest.fixture
 async def idle() -> AsyncIterator[ImageLoader]:
-    """Return a loader whose workers never start: they do when the first image comes."""
-    with loading() as loader:
+    """Return a loader for tests that decode nothing."""
+    with open_loader() as loader:
         yield loader
 
 
@@ -107,7 +107,7 @@ ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
 async def test_options_become_errors(
     options: DecodeOptions, data: bytes, kind: type[ApiError], message: str
 ) -> None:
-    with loading(options) as loader, pytest.raises(kind, match=message):
+    with open_loader(options) as loader, pytest.raises(kind, match=message):
         await loader.decode(data)
 
 
@@ -124,7 +124,7 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
     url = data_url(encoded(noise(8, 8)))
     keys = set()
     for variant in ("model a", "model b", ""):
-        with loading(variant=variant) as one, loading(variant=variant) as same:
+        with open_loader(variant=variant) as one, open_loader(variant=variant) as same:
             key = (await one.load(url)).key
             assert (await same.load(url)).key == key
             keys.add(key)
@@ -135,7 +135,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     image = noise(150, 70)
     url = data_url(encoded(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
-    with loading(anyres) as loader:
+    with open_loader(anyres) as loader:
         high, low = await loader.load(url), await loader.load(url, low_detail=True)
         assert high.key != low.key
         assert (high.base_view_only, low.base_view_only) == (False, True)
@@ -144,7 +144,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
     assert np.array_equal(base.views, all_views.views[:1])
     assert base.image_size == all_views.image_size == (150, 70)
-    with loading() as loader:
+    with open_loader() as loader:
         assert await loader.load(url, low_detail=True) == await loader.load(url)
 
 
@@ -167,7 +167,7 @@ async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
 
 
 async def test_load_is_timed() -> None:
-    with loading(metrics=(own := Metrics())) as loader:
+    with open_loader(metrics=(own := Metrics())) as loader:
         await loader.load(data_url(b"x"))
         assert stage_count(own, "load") == 1
         with pytest.raises(ImageUrlInvalid):

@@ -28,7 +28,7 @@ class CountedPool(WorkerPool):
 
 @contextmanager
 def open_pool(count: int = 1) -> Iterator[CountedPool]:
-    """Return a pool for as long as the block lasts."""
+    """Return a pool, and close it at the end of the block."""
     pool = CountedPool(count)
     try:
         yield pool

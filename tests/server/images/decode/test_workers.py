@@ -18,14 +18,14 @@ from server.images.decode.decode import DecodeOptions
 from server.telemetry.metrics import Metrics
 from server.workers.worker_pool import MAX_TRIES
 from tests.server.images.decode.hanging import BusyOptions, CrashingOptions, HangingOptions
-from tests.server.images.loading import loading
+from tests.server.images.open_loader import open_loader
 from tests.server.pictures import encoded, noise
 from tests.server.samples import sample
 
 
 async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
+    with open_loader(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         os.kill(worker, signal.SIGKILL)
@@ -38,7 +38,7 @@ async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
 
 async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99) as loader:
+    with open_loader(hanging.as_options(), open_files=99) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
         for _ in range(MAX_TRIES):
             os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
@@ -48,7 +48,7 @@ async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path)
 
 
 async def test_a_crash_in_a_codec_costs_one_image() -> None:
-    with loading(
+    with open_loader(
         cast(DecodeOptions, CrashingOptions()), open_files=99, metrics=(own := Metrics())
     ) as loader:
         with pytest.raises(ImageCorrupt, match="could not be decoded"):
@@ -59,7 +59,7 @@ async def test_a_crash_in_a_codec_costs_one_image() -> None:
 
 async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
     with (
-        loading(
+        open_loader(
             cast(DecodeOptions, BusyOptions()), cpu_s=1, open_files=99, metrics=(own := Metrics())
         ) as loader,
         pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
@@ -70,7 +70,7 @@ async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
 
 async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
     options = DecodeOptions(96, "pad", 100_000_000)
-    with loading(options, memory_mib=64, metrics=(own := Metrics())) as loader:
+    with open_loader(options, memory_mib=64, metrics=(own := Metrics())) as loader:
         with pytest.raises(ImageTooLarge, match="more memory than allowed"):
             await loader.decode(encoded(Image.new("RGB", (6000, 5000))))
         assert (await loader.decode(encoded(noise(8, 8)))).views.shape == (1, 96, 96, 3)
@@ -80,7 +80,7 @@ async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
 async def test_workers_killed_under_load_cost_nothing() -> None:
     pictures = [encoded(noise(300, 200, seed)) for seed in range(60)]
     others = set(multiprocessing.active_children())
-    with loading(workers=2) as loader:
+    with open_loader(workers=2) as loader:
         decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
         for done in (5, 25, 45):
             await decoding[done]
@@ -91,7 +91,7 @@ async def test_workers_killed_under_load_cost_nothing() -> None:
 
 async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
+    with open_loader(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         with pytest.raises(ImageCorrupt):
@@ -102,7 +102,7 @@ async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
 
 async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99) as loader:
+    with open_loader(hanging.as_options(), open_files=99) as loader:
         decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         decoding.cancel()
@@ -120,7 +120,7 @@ async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> Non
 
 
 def test_a_loader_that_was_never_used_closes() -> None:
-    with loading():
+    with open_loader():
         pass
 
 
@@ -128,7 +128,7 @@ def test_a_loader_that_was_never_used_closes() -> None:
 async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
     data = encoded(noise(8, 8))
     others = set(multiprocessing.active_children())
-    with loading(workers=workers) as loader:
+    with open_loader(workers=workers) as loader:
         await loader.decode(data)
         process = (set(multiprocessing.active_children()) - others).pop()
         process.kill()
@@ -139,7 +139,7 @@ async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
 
 async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, timeout_s=5) as loader:
+    with open_loader(hanging.as_options(), open_files=99, timeout_s=5) as loader:
         first = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         second = asyncio.create_task(loader.decode(encoded(noise(8, 8))))

@@ -14,7 +14,7 @@ OPTIONS = DecodeOptions(96, "pad", 1_000_000)
 
 
 @contextmanager
-def loading(
+def open_loader(
     options: DecodeOptions = OPTIONS,
     *,
     workers: int = 1,
@@ -25,7 +25,7 @@ def loading(
     variant: str = "",
     metrics: Metrics | None = None,
 ) -> Iterator[ImageLoader]:
-    """Return a loader for as long as the block lasts."""
+    """Return a loader, and close it at the end of the block."""
     loader = ImageLoader(
         Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
         options,
