@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, new_tool_call_id
+from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, make_tool_call_id
 from server.tools.format import ARGUMENTS, CALL_BEGIN, CALL_END
 
 HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re.escape(ARGUMENTS))
@@ -64,7 +64,7 @@ class ToolCallParser:
         if head is not None:
             self._buffer, self._read = self._buffer[head.end() :], self._call
             self._arguments = ""
-            yield ToolCallStart(self._calls, new_tool_call_id(), json.loads(head[1]))
+            yield ToolCallStart(self._calls, make_tool_call_id(), json.loads(head[1]))
 
     def _call(self, ended: bool) -> Iterator[ContentDelta]:
         """Yield arguments: JSON as the grammar has it holds no line break, so the end is plain."""
