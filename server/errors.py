@@ -18,11 +18,13 @@ ApiError                        500 internal_error
 ├── NotFound                    404 not_found
 │   └── ModelNotFound               model_not_found
 ├── MethodNotAllowed            405 method_not_allowed
+├── ClientTooSlow               408 client_too_slow
 ├── BodyTooLarge                413 request_too_large
 ├── TooManyRequests             429 rate_limit_exceeded
-└── Unavailable                 503 service_unavailable
-    ├── NotReady                    not_ready
-    └── EngineUnavailable           engine_unavailable
+├── Unavailable                 503 service_unavailable
+│   ├── NotReady                    not_ready
+│   └── EngineUnavailable           engine_unavailable
+└── DeadlineExceeded            504 deadline_exceeded
 """
 
 from typing import ClassVar, Final, Self
@@ -165,6 +167,14 @@ class MethodNotAllowed(ApiError):
     code = "method_not_allowed"
 
 
+class ClientTooSlow(ApiError):
+    """The client reads its stream so slowly that the generation was aborted."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "client_too_slow"
+
+
 class BodyTooLarge(ApiError):
     """The request body exceeds the limit; nothing of it was decoded."""
 
@@ -199,6 +209,14 @@ class EngineUnavailable(Unavailable):
     """The engine has died or has dropped the request."""
 
     code = "engine_unavailable"
+
+
+class DeadlineExceeded(ApiError):
+    """The time that the request had is over, waiting included."""
+
+    status = 504
+    type = "timeout_error"
+    code = "deadline_exceeded"
 
 
 class ClientGone(Exception):

@@ -8,6 +8,9 @@ from typing import Final
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from server.api.deadline import limit_time
+from server.errors import ApiError, ClientTooSlow, DeadlineExceeded
+
 # An ASGI extension of our HTTP protocol: whether the client's socket takes no more bytes.
 WRITE_PAUSED: Final = "llava.write_paused"
 
@@ -15,9 +18,9 @@ WRITE_PAUSED: Final = "llava.write_paused"
 class EventStream(StreamingResponse):
     """A stream of server-sent events that holds its resources no longer than the engine works.
 
-    Events that the client does not read are buffered up to `max_buffered_bytes`; beyond that the
-    generation is aborted. Either way the permit goes back when the engine is done, and the
-    connection is left to the write timeout.
+    Events that the client does not read are buffered up to `max_buffered_bytes`; beyond that, and
+    after the deadline, the generation is aborted. In any case the permit goes back when the engine
+    is done, and the connection is left to the write timeout.
     """
 
     def __init__(
@@ -27,9 +30,10 @@ class EventStream(StreamingResponse):
         headers: Mapping[str, str],
         *,
         max_buffered_bytes: int,
-        on_overflow: Callable[[], bytes],
+        deadline: float,
+        fail: Callable[[ApiError], bytes],
     ) -> None:
-        """`on_overflow` returns the last event of a stream that is aborted."""
+        """`fail` returns the last event of a stream that is aborted."""
         super().__init__(
             events,
             media_type="text/event-stream",
@@ -39,12 +43,14 @@ class EventStream(StreamingResponse):
         self._events = events
         self._resources = resources
         self._max_buffered_bytes = max_buffered_bytes
-        self._on_overflow = on_overflow
-        self._is_paused: Callable[[], bool] = _never
+        self._deadline = deadline
+        self._fail = fail
+        self._is_write_paused: Callable[[], bool] = _never
+        self._unsent: deque[bytes] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events; Starlette stops when the client disconnects."""
-        self._is_paused = scope.get("extensions", {}).get(WRITE_PAUSED, _never)
+        self._is_write_paused = scope.get("extensions", {}).get(WRITE_PAUSED, _never)
         async with self._resources:
             await super().__call__(scope, receive, send)
 
@@ -53,29 +59,33 @@ class EventStream(StreamingResponse):
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        buffer = await self._generate(send)
+        try:
+            async with limit_time(self._deadline):
+                await self._generate(send)
+        except (ClientTooSlow, DeadlineExceeded) as error:
+            self._unsent.append(self._fail(error))
         await self._resources.aclose()
-        while buffer:
-            await send(_body(buffer.popleft()))
+        while self._unsent:
+            await send(_body(self._unsent.popleft()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _generate(self, send: Send) -> deque[bytes]:
-        """Send events until there are no more; return those that the client did not take."""
-        buffer: deque[bytes] = deque()
+    async def _generate(self, send: Send) -> None:
+        """Send events until the engine is done; keep those that the client does not take.
+
+        Raises `ClientTooSlow` where there are too many of these.
+        """
         num_bytes = 0
         async for event in self._events:
-            if not buffer and not self._is_paused():
+            if not self._unsent and not self._is_write_paused():
                 await send(_body(event))
                 continue
-            buffer.append(event)
+            self._unsent.append(event)
             num_bytes += len(event)
-            while buffer and not self._is_paused():
-                num_bytes -= len(buffer[0])
-                await send(_body(buffer.popleft()))
+            while self._unsent and not self._is_write_paused():
+                num_bytes -= len(self._unsent[0])
+                await send(_body(self._unsent.popleft()))
             if num_bytes > self._max_buffered_bytes:
-                buffer.append(self._on_overflow())
-                break
-        return buffer
+                raise ClientTooSlow("The stream was not read: the generation was aborted.")
 
 
 def _body(event: bytes) -> dict[str, object]:

@@ -1,16 +1,23 @@
 """The path that all generation endpoints share, from the request to the response."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel
 
+from server.api.admission.cost import Cost
+from server.api.admission.admission import Permit
 from server.api.auth import get_tenant
+from server.api.body import read_body
+from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.runtime import Runtime
+from server.errors import ApiError
 from server.pipeline import Pipeline
 from server.protocol.generation_fields import GenerationFields
 from server.telemetry.request_record import RequestRecord
@@ -26,6 +33,9 @@ class GenerationResponse(Protocol):
 
     def events(self) -> AsyncIterator[bytes]:
         """Yield server-sent events; after an error the last one holds it."""
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return an error as the last event, and note it in the record."""
 
     async def aclose(self) -> None:
         """Abort what is not finished."""
@@ -44,40 +54,57 @@ class GenerationRequest(Protocol):
         """Do everything that can fail and await the first token. Raises `ApiError`."""
 
 
-Parser = Callable[[bytes], GenerationRequest]
+Parser = Callable[[bytearray], GenerationRequest]
 
 
 async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Response:
     """Answer a generation request, whole or streamed. Raises `ApiError`.
 
-    `id_prefix` comes before the request's id, e.g. `chatcmpl-`. Permit and record are held until
-    the last byte: a stream takes them over.
+    `id_prefix` begins the completion's id, e.g. `chatcmpl-`. Body, permit and record are held
+    until the engine is done: a stream takes them over.
     """
     runtime: Runtime = http_request.app.state.runtime
-    record = RequestRecord(f"{id_prefix}{http_request.state.request_id}", runtime.metrics)
+    record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics)
+    record.http_request_id = http_request.state.request_id
+    record.endpoint = http_request.url.path
+    deadline = read_deadline(http_request, runtime.limits.request_timeout_s)
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
         tenant = await get_tenant(http_request)
-        parsed = parse(await http_request.body())
-        request = parsed.request
-        record.model, record.stream = request.model, bool(request.stream)
-        record.images = request.num_images
-        resources.enter_context(runtime.admission.acquire())
-        submission = parsed.submit(runtime.require_pipeline(), record, tenant.id)
-        if not request.stream:
-            body = await cancel_on_disconnect(http_request.receive, _collect(submission))
-            content = body.model_dump_json(by_alias=True)
-            return Response(content, 200, _note_headers(record), "application/json")
-        response = await cancel_on_disconnect(http_request.receive, submission)
+        record.client = tenant.address
+        lease = resources.enter_context(runtime.body_budget.lease(tenant.queue_key))
+        async with limit_time(deadline):
+            body = await read_body(http_request, lease, runtime.limits.max_body_bytes)
+            cost_of_images = len(body)
+            parsed = await runtime.parser.run(parse, body)
+            del body
+            request = parsed.request
+            record.note_request(request.model, request.num_images, stream=bool(request.stream))
+            cost = Cost(request.num_sequences, cost_of_images if request.num_images else 0)
+
+            async def submit() -> GenerationResponse:
+                permit = await runtime.admission.acquire(
+                    tenant.queue_key, cost, http_request.client
+                )
+                resources.enter_context(permit)
+                pipeline = runtime.require_pipeline()
+                response = await parsed.submit(pipeline, record, tenant.id)
+                request.drop_images()
+                lease.release()
+                permit.release_images()
+                return response
+
+            if not request.stream:
+                whole = await cancel_on_disconnect(http_request.receive, _collect(submit))
+                content = whole.model_dump_json(by_alias=True)
+                return Response(content, 200, _note_headers(record), "application/json")
+            response = await cancel_on_disconnect(http_request.receive, submit())
         resources.push_async_callback(response.aclose)
-        return EventStream(response.events(), resources.pop_all(), _note_headers(record))
-
-
-async def _collect(submission: Awaitable[GenerationResponse]) -> BaseModel:
-    async with aclosing(await submission) as response:
-        return await response.response()
-
-
-def _note_headers(record: RequestRecord) -> dict[str, str]:
-    """Return the header that tells a client about its images, if there is anything to tell."""
-    return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}
+        return EventStream(
+            response.events(),
+            resources.pop_all(),
+            _note_headers(record),
+            max_buffered_bytes=runtime.limits.max_stream_buffer_bytes,
+            deadline=deadline,
+            fail=response.fail,
+        )

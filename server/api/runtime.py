@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.api.admission import Admission
+from server.api.admission.admission import Admission
 from server.api.auth import Authenticator
+from server.api.body import BodyBudget
+from server.api.body_parser import BodyParser
+from server.api.limits import ApiLimits
 from server.errors import NotReady
 from server.lifecycle import Lifecycle
 from server.pipeline import Pipeline
@@ -28,6 +31,9 @@ class Runtime:
     admission: Admission
     authenticator: Authenticator
     metrics: Metrics
+    limits: ApiLimits
+    body_budget: BodyBudget
+    parser: BodyParser
     pipeline: Pipeline | None = None
     examples: Path | None = None
 

@@ -1,0 +1,39 @@
+"""The deadline of a request: the operator's limit, or a shorter one that the client set."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import Request
+
+from server.errors import DeadlineExceeded, InvalidValue
+
+TIMEOUT_HEADER: Final = "x-request-timeout-ms"
+MAX_DIGITS: Final = 12
+
+
+def read_deadline(request: Request, limit_s: float) -> float:
+    """Return when a request must be answered, on the event loop's clock.
+
+    Raises `InvalidValue` for a header that is no positive number of milliseconds.
+    """
+    now = asyncio.get_running_loop().time()
+    header = request.headers.get(TIMEOUT_HEADER)
+    if header is None:
+        return now + limit_s
+    if not (header.isdecimal() and header.isascii() and 0 < len(header) <= MAX_DIGITS):
+        raise InvalidValue(f"The header '{TIMEOUT_HEADER}' must be a number of milliseconds.")
+    return now + min(int(header) / 1000, limit_s)
+
+
+@asynccontextmanager
+async def limit_time(deadline: float) -> AsyncIterator[None]:
+    """Raise `DeadlineExceeded` (504) where the block is not done by the deadline."""
+    try:
+        async with asyncio.timeout_at(deadline) as limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise DeadlineExceeded("The request was not answered in the time it had.") from None
+        raise
