@@ -6,26 +6,45 @@ import multiprocessing
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from server import __version__
-from server.api.admission import Admission
+from server.api.admission.admission import Admission
+from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
+from server.api.body import BodyBudget
+from server.api.body_parser import BodyParser
 from server.api.error_handlers import add_error_handlers
-from server.api.middleware import BodyLimit, RequestId
+from server.api.gate import Gate
+from server.api.limits import ApiLimits
+from server.api.middleware import RequestId
 from server.api.openapi import add_schemas
 from server.api.routes import chat, completions, health, models, page, responses, tokenize
 from server.api.runtime import Runtime
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
-from server.loading import load_pipeline
+from server.loading import choose_accelerator, count_decode_workers, load_pipeline
 from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 
 log = get_logger(__name__)
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# POST requests that cost work, and so pass the gate.
+GATED_PATHS: Final = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize"),
+)
+# Default for sequences at once: more of them add latency and next to no throughput.
+CPU_REQUESTS: Final = 64
+GPU_REQUESTS: Final = 256
+# Default for encoded images that wait for one decode worker: a second of its work, about.
+PENDING_IMAGE_MIB: Final = 32
 
 
 def create_app(
@@ -46,14 +65,16 @@ def create_app(
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
         created=int(time.time()),
         lifecycle=lifecycle,
-        admission=Admission(
-            lifecycle,
-            limit=settings.max_concurrent_requests,
-            retry_after_s=settings.retry_after_s,
-            metrics=metrics,
-        ),
+        admission=_admission(settings, lifecycle, metrics),
         authenticator=Authenticator(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
+        limits=ApiLimits(
+            max_body_bytes=settings.max_body_bytes,
+            request_timeout_s=settings.request_timeout_s,
+            max_stream_buffer_bytes=settings.max_stream_buffer_kib * KIB,
+        ),
+        body_budget=BodyBudget(int(settings.max_buffered_mib * MIB), settings.max_queue_s),
+        parser=BodyParser(),
         examples=checkpoint.path / "examples",
     )
 
@@ -78,7 +99,14 @@ def create_app(
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Gate,
+        paths=GATED_PATHS,
+        authenticator=runtime.authenticator,
+        admission=runtime.admission,
+        max_body_bytes=settings.max_body_bytes,
+        metrics=metrics,
+    )
     app.add_middleware(RequestId)
     return app
 
@@ -114,6 +142,19 @@ async def _run(
     # A signal to the process group also ends the engine, but only after its work is done.
     if runtime.lifecycle.state is not State.DRAINING or runtime.admission.held:
         runtime.lifecycle.fail("the engine died")
+
+
+def _admission(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> Admission:
+    on_cpu = choose_accelerator(settings) == "cpu"
+    sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
+    workers = settings.decode_workers or count_decode_workers()
+    image_mib = settings.max_pending_image_mib or workers * PENDING_IMAGE_MIB
+    return Admission(
+        lifecycle,
+        capacity=Cost(sequences, int(image_mib * MIB)),
+        max_queue_s=settings.max_queue_s,
+        metrics=metrics,
+    )
 
 
 def _end_children() -> None:

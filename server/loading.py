@@ -67,7 +67,7 @@ async def load_pipeline(
     if settings.verify_model:
         await asyncio.to_thread(verify_files, checkpoint.path)
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
-    device = torch.device(_accelerator(settings))
+    device = torch.device(choose_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
     adapters = read_lora_adapters(settings.lora_adapters, model_name)
     engine = await asyncio.to_thread(
@@ -129,7 +129,7 @@ def _connect_images(
     loader = ImageLoader(
         fetcher,
         decode_options,
-        workers=settings.decode_workers or _default_workers(),
+        workers=settings.decode_workers or count_decode_workers(),
         limits=DecodeLimits(
             memory_bytes=settings.decode_memory_bytes,
             cpu_s=settings.decode_cpu_s,
@@ -261,7 +261,8 @@ async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
             pass
 
 
-def _accelerator(settings: Settings) -> str:
+def choose_accelerator(settings: Settings) -> str:
+    """Return where the model runs: `cpu` or `cuda`."""
     if settings.accelerator != "auto":
         return settings.accelerator
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -279,7 +280,8 @@ def _default_image_cache_bytes(checkpoint: Checkpoint) -> int:
     return min(CACHED_IMAGES * num_values * itemsize, MAX_IMAGE_CACHE_BYTES)
 
 
-def _default_workers() -> int:
+def count_decode_workers() -> int:
+    """Return the default number of decode workers: the spare cores, within limits."""
     return max(MIN_DECODE_WORKERS, min(_spare_cores(), MAX_DECODE_WORKERS))
 
 

@@ -1,16 +1,14 @@
 """The path that all generation endpoints share, from the request to the response."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing
-from typing import Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final, Protocol
 
 from fastapi import Request, Response
 from pydantic import BaseModel
 
 from server.api.admission.cost import Cost
-from server.api.admission.admission import Permit
 from server.api.auth import get_tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -108,3 +106,13 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
             deadline=deadline,
             fail=response.fail,
         )
+
+
+async def _collect(submit: Callable[[], Awaitable[GenerationResponse]]) -> BaseModel:
+    async with aclosing(await submit()) as response:
+        return await response.response()
+
+
+def _note_headers(record: RequestRecord) -> dict[str, str]:
+    """Return the header that tells a client about its images, if there is anything to tell."""
+    return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}

@@ -83,7 +83,7 @@ TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
 )
 
 
-def parse_tokenize_request(body: bytes) -> TokenizeRequest:
+def parse_tokenize_request(body: bytes | bytearray) -> TokenizeRequest:
     """Parse a body that holds a `prompt` or `messages`. Raises as `parse_body` does."""
     try:
         request = TOKENIZE.validate_json(body)
@@ -93,6 +93,6 @@ def parse_tokenize_request(body: bytes) -> TokenizeRequest:
     return request
 
 
-def parse_detokenize_request(body: bytes) -> DetokenizeRequest:
+def parse_detokenize_request(body: bytes | bytearray) -> DetokenizeRequest:
     """Parse a body that holds `tokens`. Raises as `parse_body` does."""
     return parse_body(DetokenizeRequest, body, {})

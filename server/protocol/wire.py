@@ -41,7 +41,9 @@ def get_type(value: Any) -> Any:
     return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
 
 
-def parse_body(kind: type[Body], body: bytes, harmless: dict[str, tuple[Any, ...]]) -> Body:
+def parse_body(
+    kind: type[Body], body: bytes | bytearray, harmless: dict[str, tuple[Any, ...]]
+) -> Body:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.

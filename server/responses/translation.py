@@ -46,7 +46,7 @@ class TranslatedRequest:
         return re.sub(r"^(tools\[\d+\])\.function", r"\1", param)
 
 
-def parse_and_translate(body: bytes) -> TranslatedRequest:
+def parse_and_translate(body: bytes | bytearray) -> TranslatedRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
     translated = translate(parse_responses_request(body))
     try:

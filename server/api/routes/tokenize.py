@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from server.api.admit import admit
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.openapi import ERRORS, describe_request_body
@@ -42,8 +43,7 @@ DETOKENIZE_EXAMPLES: Final = {"token ids": {"model": "llava-tiny", "tokens": [0,
 async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    body = parse_tokenize_request(await request.body())
-    with runtime.admission.acquire():
+    async with admit(request, tenant, parse_tokenize_request) as body:
         response = await cancel_on_disconnect(request.receive, _tokenize(runtime, body, tenant.id))
     return Response(response.model_dump_json(), 200, media_type="application/json")
 
@@ -54,11 +54,10 @@ async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     responses=ERRORS,
     openapi_extra=describe_request_body(DETOKENIZE_EXAMPLES, DetokenizeRequest),
 )
-async def detokenize(request: Request, _: CurrentTenant) -> Response:
+async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the text of token ids."""
     runtime: Runtime = request.app.state.runtime
-    body = parse_detokenize_request(await request.body())
-    with runtime.admission.acquire():
+    async with admit(request, tenant, parse_detokenize_request) as body:
         pipeline = runtime.require_pipeline()
         pipeline.check_model(body.model or runtime.model_name)
         text = await pipeline.text_tokenizer.detokenize(body.tokens)

@@ -80,7 +80,7 @@ def format_image_param(message: int, part: int) -> str:
     return f"messages[{message}].content[{part}].image_url.url"
 
 
-def parse_chat_request(body: bytes) -> ChatCompletionRequest:
+def parse_chat_request(body: bytes | bytearray) -> ChatCompletionRequest:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.

@@ -85,7 +85,7 @@ class CompletionRequest(GenerationFields):
         return self.token_limit == 0
 
 
-def parse_completion_request(body: bytes) -> CompletionRequest:
+def parse_completion_request(body: bytes | bytearray) -> CompletionRequest:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.

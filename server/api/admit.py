@@ -1,0 +1,33 @@
+"""Admission of requests that generate nothing: a bounded body, then a permit."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from fastapi import Request
+
+from server.api.auth import Tenant
+from server.api.body import read_body
+from server.api.deadline import limit_time, read_deadline
+from server.api.runtime import Runtime
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def admit(
+    request: Request, tenant: Tenant, parse: Callable[[bytearray], T]
+) -> AsyncIterator[T]:
+    """Yield the parsed body while the request holds memory, a permit and time.
+
+    Raises `ApiError`.
+    """
+    runtime: Runtime = request.app.state.runtime
+    deadline = read_deadline(request, runtime.limits.request_timeout_s)
+    with runtime.body_budget.lease(tenant.queue_key) as lease:
+        async with limit_time(deadline):
+            body = await read_body(request, lease, runtime.limits.max_body_bytes)
+            parsed = await runtime.parser.run(parse, body)
+            del body
+            with await runtime.admission.acquire(tenant.queue_key, client=request.client):
+                yield parsed
