@@ -98,7 +98,7 @@ class Pipeline:
         record.notes.extend(budget.notes)
         lengths = [len(embeds) for _, embeds in images]
         prompt = await self._build_prompt(request, conversation, lengths, calls)
-        record.submitted(len(prompt.token_ids), prompt.num_image_tokens)
+        record.record_submission(len(prompt.token_ids), prompt.num_image_tokens)
         outputs = self._engine.generate(
             record.request_id,
             prompt.token_ids,
@@ -118,7 +118,7 @@ class Pipeline:
             stream=bool(request.stream),
             adapter=self._adapter(request.model),
         )
-        new_choice = self._readers.choices(request.num_logprobs, calls)
+        new_choice = self._readers.build_factory(request.num_logprobs, calls)
         generation = Generation(outputs, record, new_choice, request.n or 1)
         await generation.await_first()
         return generation
@@ -132,10 +132,10 @@ class Pipeline:
         check_sampling_token_ids(request, self._vocabulary.size)
         wanted = build_format_constraint(request, self._vocabulary.room(request.token_limit))
         grammar = await self._proved(wanted, request)
-        prompts = await self.texts.prompts(request)
-        record.submitted(sum(len(prompt.token_ids) for prompt in prompts), 0)
+        prompts = await self.texts.tokenize_prompts(request)
+        record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._adapter(request.model)
-        return await self._text_answers.begin(request, record, prompts, grammar, adapter)
+        return await self._text_answers.submit(request, record, prompts, grammar, adapter)
 
     async def measure(self, request: ChatCompletionRequest, tenant: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
@@ -197,10 +197,15 @@ class Pipeline:
         with self._metrics.stage("prompt"):
             if length <= INLINE_CHARACTERS:
                 return self._prompt.build(
-                    conversation, image_lengths, tools, options, limited=limited
+                    conversation, image_lengths, tools, options, enforce_limit=limited
                 )
             return await asyncio.to_thread(
-                self._prompt.build, conversation, image_lengths, tools, options, limited=limited
+                self._prompt.build,
+                conversation,
+                image_lengths,
+                tools,
+                options,
+                enforce_limit=limited,
             )
 
 

@@ -42,7 +42,7 @@ class NativeContentParser:
         self._token_ids: list[int] = []
         self._calls = 0
 
-    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
+    def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
         """Yield what vLLM's parser makes of the text."""
         if ended and not self._token_ids:
             yield from self._whole(text)

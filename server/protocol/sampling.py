@@ -20,7 +20,7 @@ Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 # Beyond it OpenAI refuses, too.
-MAX_ANSWERS = 128
+MAX_CHOICES = 128
 
 
 class SamplingFields(RequestBody):
@@ -28,7 +28,7 @@ class SamplingFields(RequestBody):
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    n: int | None = Field(None, ge=1, le=MAX_ANSWERS)
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     stop: StopStrings | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     presence_penalty: Penalty | None = None

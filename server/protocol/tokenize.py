@@ -5,10 +5,10 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from server.protocol.chat.messages import Message
-from server.protocol.chat.request import ChatCompletionRequest, check_combinations
+from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
 from server.protocol.sampling import TokenId
 from server.protocol.tools import Tool
-from server.protocol.wire import RequestBody, check_extra, first_error, parse_body
+from server.protocol.wire import RequestBody, build_validation_error, check_extra_fields, parse_body
 
 # As `server.protocol.wire.IGNORED_VALUES`, for conversations that are tokenised.
 IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
@@ -36,7 +36,7 @@ class TokenizeChatRequest(RequestBody):
     chat_template_kwargs: dict[str, Any] | None = None
     return_token_strs: bool | None = None
 
-    def chat(self, default_model: str) -> ChatCompletionRequest:
+    def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
         """Return the chat request whose prompt is asked for. Raises `InvalidValue`."""
         request = ChatCompletionRequest(
             model=self.model or default_model,
@@ -44,7 +44,7 @@ class TokenizeChatRequest(RequestBody):
             tools=self.tools,
             chat_template_kwargs=self.chat_template_kwargs,
         )
-        check_combinations(request)
+        check_field_combinations(request)
         return request
 
 
@@ -88,8 +88,10 @@ def parse_tokenize_request(body: bytes) -> TokenizeRequest:
     try:
         request = TOKENIZE.validate_json(body)
     except ValidationError as error:
-        raise first_error(error) from None
-    check_extra(request, IGNORED_CHAT_VALUES if isinstance(request, TokenizeChatRequest) else {})
+        raise build_validation_error(error) from None
+    check_extra_fields(
+        request, IGNORED_CHAT_VALUES if isinstance(request, TokenizeChatRequest) else {}
+    )
     return request
 
 

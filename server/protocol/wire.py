@@ -49,29 +49,29 @@ def parse_body(kind: type[Body], body: bytes, harmless: dict[str, tuple[Any, ...
     try:
         request = kind.model_validate_json(body)
     except ValidationError as error:
-        raise first_error(error) from None
-    check_extra(request, harmless)
+        raise build_validation_error(error) from None
+    check_extra_fields(request, harmless)
     return request
 
 
-def check_extra(request: RequestBody, harmless: dict[str, tuple[Any, ...]]) -> None:
+def check_extra_fields(request: RequestBody, harmless: dict[str, tuple[Any, ...]]) -> None:
     """Raise `UnsupportedParameter` where a field unknown to us asks for something."""
     allowed = IGNORED_VALUES | harmless
     for name, value in (request.model_extra or {}).items():
         _check_harmless(name, value, allowed)
 
 
-def first_error(error: ValidationError) -> InvalidJson | InvalidValue:
+def build_validation_error(error: ValidationError) -> InvalidJson | InvalidValue:
     """Return the first fault that pydantic found, naming its field."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return InvalidJson("The body is not valid JSON.")
-    param = field_path(first["loc"])
+    param = format_field_path(first["loc"])
     reason = first["msg"]
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
 
 
-def field_path(location: tuple[int | str, ...]) -> str | None:
+def format_field_path(location: tuple[int | str, ...]) -> str | None:
     """Write pydantic's error location as a path, e.g. `messages[0].content[1].type`.
 
     Names of union branches begin with "#", which tells them from field names.

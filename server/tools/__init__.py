@@ -1,1 +1,1 @@
-"""Tool calling without a native format: how calls are written, and what content is made of."""
+"""Tool calls in the generic format, and the content deltas that any answer is parsed into."""

@@ -221,7 +221,7 @@ async def answer(
 
 def shown(delta: ChoiceDelta) -> str:
     """Return a delta's text."""
-    return "".join(piece for piece in delta.pieces if isinstance(piece, str))
+    return "".join(piece for piece in delta.content if isinstance(piece, str))
 
 
 async def texts(script: Sequence[EngineOutput], stages: Stages) -> list[str]:

@@ -155,7 +155,7 @@ async def test_wishes_reach_the_engine_and_the_templates_stop_does_not(
     assert (sampling.max_tokens, sampling.temperature, sampling.top_k) == (9, 0, 3)
     assert (list(sampling.stop), list(sampling.stop_token_ids)) == (["x"], [])
     assert (sampling.logprobs, sampling.prompt_logprobs, sampling.seed) == (2, 2, 7)
-    echo = batch.echo(0)
+    echo = batch.get_echo(0)
     assert echo is not None
     assert [token.logprob for token in echo.tokens] == [None, -1.5]
     await batch.aclose()

@@ -79,7 +79,7 @@ class _ResponsesQuestion:
         try:
             generation = await pipeline.generate(self.wanted, record, tenant)
         except ApiError as error:
-            raise self.translated.explain(error) from None
+            raise self.translated.translate_error(error) from None
         frame = ResponseBuilder(self.translated.request, record, pipeline.defaults)
         return _ResponsesAnswer(generation, frame, record)
 

@@ -70,7 +70,7 @@ async def detokenize(request: Request) -> Response:
 async def _tokenize(runtime: Runtime, wanted: TokenizeRequest, tenant: str) -> TokenizeResponse:
     pipeline = runtime.loaded
     if isinstance(wanted, TokenizeChatRequest):
-        chat = wanted.chat(runtime.model_name)
+        chat = wanted.to_chat_request(runtime.model_name)
         tokens = (await pipeline.measure(chat, tenant)).token_ids
     else:
         pipeline.check_model(wanted.model or runtime.model_name)
@@ -78,7 +78,7 @@ async def _tokenize(runtime: Runtime, wanted: TokenizeRequest, tenant: str) -> T
         tokens = await pipeline.texts.tokenize(wanted.prompt, special_tokens=special_tokens)
     token_strs = None
     if wanted.return_token_strs:
-        token_strs = await pipeline.texts.token_strings(tokens)
+        token_strs = await pipeline.texts.convert_ids_to_tokens(tokens)
     return TokenizeResponse(
         count=len(tokens),
         max_model_len=runtime.max_model_len,

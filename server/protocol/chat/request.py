@@ -9,7 +9,7 @@ from server.errors import InvalidValue
 from server.protocol.chat.messages import ImageUrl, Message
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
 from server.protocol.tools import AllowedTools, NamedTool, Tool, ToolChoice
-from server.protocol.wire import ANY, field_path, parse_body
+from server.protocol.wire import ANY, format_field_path, parse_body
 
 # As `server.protocol.wire.IGNORED_VALUES`, for chats alone.
 IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
@@ -86,11 +86,11 @@ def parse_chat_request(body: bytes) -> ChatCompletionRequest:
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
     request = parse_body(ChatCompletionRequest, body, IGNORED_VALUES)
-    check_combinations(request)
+    check_field_combinations(request)
     return request
 
 
-def check_combinations(request: ChatCompletionRequest) -> None:
+def check_field_combinations(request: ChatCompletionRequest) -> None:
     """Refuse fields that contradict each other. Raises `InvalidValue`."""
     check_generation_fields(request, request.token_limit)
     if request.top_logprobs and not request.logprobs:
@@ -125,6 +125,6 @@ __all__ = [
     "ImageReference",
     "ImageUrl",
     "Message",
-    "field_path",
+    "format_field_path",
     "parse_chat_request",
 ]

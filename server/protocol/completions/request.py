@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
-from server.protocol.sampling import MAX_ANSWERS, TokenId
+from server.protocol.sampling import MAX_CHOICES, TokenId
 from server.protocol.wire import parse_body
 
 # As `server.protocol.wire.IGNORED_VALUES`, for text completions alone.
@@ -35,10 +35,10 @@ def _branch(value: Any) -> str | None:
 
 Prompt = Annotated[
     Annotated[str, Tag("#text")]
-    | Annotated[list[str], Field(min_length=1, max_length=MAX_ANSWERS), Tag("#texts")]
+    | Annotated[list[str], Field(min_length=1, max_length=MAX_CHOICES), Tag("#texts")]
     | Annotated[TokenIds, Tag("#token_ids")]
     | Annotated[
-        list[TokenIds], Field(min_length=1, max_length=MAX_ANSWERS), Tag("#token_id_lists")
+        list[TokenIds], Field(min_length=1, max_length=MAX_CHOICES), Tag("#token_id_lists")
     ],
     Discriminator(
         _branch,
@@ -58,7 +58,7 @@ class CompletionRequest(GenerationFields):
     max_tokens: int | None = Field(
         None, ge=0, description=f"default: {MAX_TOKENS}; 0 only with 'echo', to score the prompt"
     )
-    best_of: int | None = Field(None, ge=1, le=MAX_ANSWERS, description="only the value of 'n'")
+    best_of: int | None = Field(None, ge=1, le=MAX_CHOICES, description="only the value of 'n'")
     echo: bool | None = Field(None, description="begin each answer with its prompt")
     logprobs: int | None = Field(
         None, ge=0, le=20, description="OpenAI's limit is 5; so many alternatives to each token"
@@ -80,7 +80,7 @@ class CompletionRequest(GenerationFields):
         return MAX_TOKENS if self.max_tokens is None else self.max_tokens
 
     @property
-    def scores_only(self) -> bool:
+    def is_scoring_only(self) -> bool:
         """Whether nothing but the prompt itself is asked for."""
         return self.token_limit == 0
 
@@ -95,11 +95,11 @@ def parse_completion_request(body: bytes) -> CompletionRequest:
     n = request.n or 1
     if request.best_of not in (None, n):
         raise UnsupportedParameter("'best_of' must equal 'n': all answers are returned.", "best_of")
-    if request.scores_only and not request.echo:
+    if request.is_scoring_only and not request.echo:
         raise InvalidValue("'max_tokens' may only be 0 with 'echo'.", "max_tokens")
     answers = n * len(request.prompts)
-    if answers > MAX_ANSWERS:
+    if answers > MAX_CHOICES:
         raise InvalidValue(
-            f"'n' answers to each prompt are {answers} in all; the limit is {MAX_ANSWERS}.", "n"
+            f"'n' answers to each prompt are {answers} in all; the limit is {MAX_CHOICES}.", "n"
         )
     return request

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from server.protocol.wire import WireModel, get_type
 
-# Names of union branches: see `server.protocol.wire.field_path`.
+# Names of union branches: see `server.protocol.wire.format_field_path`.
 STRING, PARTS = "#string", "#parts"
 PART_TYPES: Final = ("input_text", "output_text", "input_image", "refusal")
 

@@ -77,7 +77,7 @@ class ResponsesRequest(SamplingFields):
     n: Literal[1] | None = Field(None, description="a request has one response")
 
     @property
-    def wants_logprobs(self) -> bool:
+    def include_logprobs(self) -> bool:
         """Whether each token's log probability is to be told."""
         return LOGPROBS in (self.include or ())
 
@@ -99,6 +99,6 @@ def parse_responses_request(body: bytes) -> ResponsesRequest:
         raise InvalidValue(
             "'stream_options' is only allowed when 'stream' is true.", "stream_options"
         )
-    if request.top_logprobs and not request.wants_logprobs:
+    if request.top_logprobs and not request.include_logprobs:
         raise InvalidValue(f"'top_logprobs' needs 'include' to hold '{LOGPROBS}'.", "top_logprobs")
     return request

@@ -8,7 +8,7 @@ from server.protocol.chat.response import ChatTokenLogprob
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 
-Status = Literal["in_progress", "completed", "incomplete"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 # OpenAI's document lets these fields be absent, but not null.
 NOT_NULL: Final = Field(exclude_if=lambda value: value is None)
@@ -28,7 +28,7 @@ class OutputMessage(BaseModel):
 
     id: str
     type: Literal["message"] = "message"
-    status: Status
+    status: ItemStatus
     role: Literal["assistant"] = "assistant"
     content: list[OutputText]
 
@@ -38,7 +38,7 @@ class OutputFunctionCall(BaseModel):
 
     id: str
     type: Literal["function_call"] = "function_call"
-    status: Status
+    status: ItemStatus
     call_id: str
     name: str
     arguments: str

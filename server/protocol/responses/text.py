@@ -13,7 +13,7 @@ from server.protocol.formats import (
 from server.protocol.wire import WireModel
 
 
-class FlatJsonSchema(WireModel):
+class ResponseJsonSchema(WireModel):
     """A named schema; it holds whether `strict` or not."""
 
     type: Literal["json_schema"]
@@ -26,7 +26,7 @@ class FlatJsonSchema(WireModel):
 OutputFormat = Annotated[
     Annotated[TextFormat, Tag("#text")]
     | Annotated[JsonObjectFormat, Tag("#json_object")]
-    | Annotated[FlatJsonSchema, Tag("#json_schema")],
+    | Annotated[ResponseJsonSchema, Tag("#json_schema")],
     Discriminator(
         select_format_branch,
         custom_error_type="text_format",

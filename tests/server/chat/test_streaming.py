@@ -48,7 +48,7 @@ async def outputs(*items: EngineOutput | Exception) -> AsyncGenerator[EngineOutp
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request with a prompt of 100 tokens."""
     record = RequestRecord("chatcmpl-1", metrics)
-    record.submitted(prompt_tokens=100, image_tokens=64)
+    record.record_submission(prompt_tokens=100, image_tokens=64)
     record.cached_tokens = 16
     return record
 

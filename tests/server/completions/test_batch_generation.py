@@ -65,7 +65,7 @@ async def texts(batch: BatchGeneration) -> dict[int, str]:
     """Return the text of each answer."""
     answers: dict[int, str] = {}
     async for delta in batch:
-        answers[delta.index] = answers.get(delta.index, "") + "".join(map(str, delta.pieces))
+        answers[delta.index] = answers.get(delta.index, "") + "".join(map(str, delta.content))
     return answers
 
 
@@ -76,7 +76,7 @@ async def test_all_answers_of_all_prompts_come_out() -> None:
     ]
     batch = batch_of(prompts, n=2)
     await batch.await_first()
-    assert batch.size == 4
+    assert batch.num_choices == 4
     assert await texts(batch) == {0: "ab", 1: "c", 2: "e", 3: "df"}
     await batch.aclose()
     assert all(prompt.ended for prompt in prompts)
@@ -156,7 +156,7 @@ async def test_closing_ends_all_whether_it_was_begun_or_not(begun: bool) -> None
     before = asyncio.all_tasks()
     await batch.aclose()
     assert all(prompt.ended for prompt in prompts)
-    assert asyncio.all_tasks() <= before - set(batch._readers)
+    assert asyncio.all_tasks() <= before - set(batch._tasks)
 
 
 async def test_nothing_is_taken_from_the_engine_that_nobody_reads() -> None:
@@ -185,7 +185,7 @@ async def test_a_record_counts_all_prompts_but_one_request() -> None:
         batch = batch_of([Prompt(output("a", last=True)) for _ in range(3)], record=record)
         await batch.await_first()
         await texts(batch)
-        record.complete()
+        record.mark_complete()
     assert (record.cached_tokens, record.completion_tokens) == (9, 3)
     value = metrics.registry.get_sample_value
     assert value("llava:num_requests_waiting") == 0

@@ -36,7 +36,7 @@ def vocabulary(checkpoint: Checkpoint) -> Vocabulary:
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request."""
     record = RequestRecord("cmpl-1", metrics)
-    record.submitted(10, 0)
+    record.record_submission(10, 0)
     return record
 
 
@@ -70,7 +70,9 @@ def batch_of(
     """Return the answers to several prompts, with the log probabilities of their tokens."""
 
     def new_choice(index: int) -> ChoiceReader:
-        return ChoiceReader(index, TextOnlyParser(), AllTokensReader(vocabulary, 2), verbatim=True)
+        return ChoiceReader(
+            index, TextOnlyParser(), AllTokensReader(vocabulary, 2), keep_leading_space=True
+        )
 
     return BatchGeneration(
         [

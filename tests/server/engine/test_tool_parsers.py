@@ -54,14 +54,14 @@ def test_streamed_and_whole_give_the_same(
     text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeContentParser
 ) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
-    whole_text, whole_calls = joined(reader.read(text, ids, ended=True))
+    whole_text, whole_calls = joined(reader.parse(text, ids, ended=True))
     streamed = NativeToolParser("hermes", tokenizer).reader(TOOLS)
     pieces = []
     shown = ""
     for count, token_id in enumerate(ids, 1):
         so_far = tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False).rstrip("\ufffd")
         delta, shown = so_far[len(shown) :], so_far
-        pieces += list(streamed.read(delta, [token_id], ended=count == len(ids)))
+        pieces += list(streamed.parse(delta, [token_id], ended=count == len(ids)))
     text_found, calls_found = joined(pieces)
     assert parsed(calls_found) == parsed(whole_calls)
     assert len(whole_calls) == text.count("<tool_call>")
@@ -74,8 +74,8 @@ def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> N
     parser = NativeToolParser("hermes", tokenizer)
     first, second = parser.reader(TOOLS), parser.reader(TOOLS)
     text = format_tool_call("point", "{}")
-    list(first.read("<tool_call>", [5], ended=False))
-    assert joined(second.read(text, [5, 6], ended=True)) == ("", [("point", "{}")])
+    list(first.parse("<tool_call>", [5], ended=False))
+    assert joined(second.parse(text, [5, 6], ended=True)) == ("", [("point", "{}")])
 
 
 def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> None:

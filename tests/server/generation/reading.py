@@ -13,7 +13,7 @@ def fed(reader: ContentParser, parts: Sequence[str], *, ended: bool = True) -> l
     pieces: list[ContentDelta] = []
     for index, part in enumerate(parts):
         last = ended and index == len(parts) - 1
-        pieces += reader.read(part, [index], ended=last)
+        pieces += reader.parse(part, [index], ended=last)
     return pieces
 
 

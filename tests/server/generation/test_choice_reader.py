@@ -10,7 +10,7 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import EngineOutput, TokenLogprob
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta
-from server.generation.choice_reader import ChoiceReader, new_text_reader
+from server.generation.choice_reader import ChoiceReader, build_text_reader
 from server.generation.logprobs import VisibleTokensReader
 from server.generation.tool_call_parser import ToolCallParser
 from server.tools.format import format_tool_call
@@ -26,23 +26,23 @@ def output(text: str, end: End | None = None, **changes: Any) -> EngineOutput:
 
 def texts(deltas: Sequence[ChoiceDelta]) -> list[str]:
     """Join each delta's text."""
-    return ["".join(p for p in delta.pieces if isinstance(p, str)) for delta in deltas]
+    return ["".join(p for p in delta.content if isinstance(p, str)) for delta in deltas]
 
 
 def test_the_space_at_the_begin_is_not_shown_and_any_other_is() -> None:
-    choice = new_text_reader(0)
+    choice = build_text_reader(0)
     parts = ["", " ", "\n A", " red", " ", " circle ", "\n"]
     deltas = [choice.read(output(part)) for part in parts]
     assert texts(deltas) == ["", "", "A", " red", " ", " circle ", "\n"]
 
 
 def test_an_answer_of_nothing_but_space_is_empty() -> None:
-    delta = new_text_reader(3).read(output(" \n ", "stop"))
+    delta = build_text_reader(3).read(output(" \n ", "stop"))
     assert delta == ChoiceDelta(3, [], (), "stop")
 
 
 @pytest.mark.parametrize(
-    ("text", "end", "called", "reason"),
+    ("text", "end", "named_tool_choice", "reason"),
     [
         ("Well.", "stop", False, "stop"),
         ("Well.", "length", False, "length"),
@@ -55,8 +55,10 @@ def test_an_answer_of_nothing_but_space_is_empty() -> None:
     ],
 )
 @pytest.mark.parametrize("streamed", [False, True])
-def test_why_an_answer_ends(text: str, end: End, called: bool, reason: str, streamed: bool) -> None:
-    choice = ChoiceReader(0, ToolCallParser(), None, called=called)
+def test_why_an_answer_ends(
+    text: str, end: End, named_tool_choice: bool, reason: str, streamed: bool
+) -> None:
+    choice = ChoiceReader(0, ToolCallParser(), None, named_tool_choice=named_tool_choice)
     if streamed:
         for character in text[:-1]:
             assert choice.read(output(character)).finish_reason is None

@@ -47,7 +47,7 @@ async def test_answers_come_interleaved_and_each_is_read_for_itself(record: Requ
     found = await deltas(Generation(outputs(*items), record, n=3))
     text = dict.fromkeys(range(3), "")
     for delta in found:
-        text[delta.index] += "".join(piece for piece in delta.pieces if isinstance(piece, str))
+        text[delta.index] += "".join(piece for piece in delta.content if isinstance(piece, str))
     assert text == {0: "A a", 1: "B b", 2: "C"}
     ends = [(delta.index, delta.finish_reason) for delta in found if delta.finish_reason]
     assert ends == [(2, "stop"), (1, "stop"), (0, "stop")]

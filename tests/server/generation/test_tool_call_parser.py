@@ -94,16 +94,16 @@ def test_deep_arguments_are_cut_off_like_others() -> None:
 
 def test_text_is_shown_at_once_unless_it_may_be_a_mark() -> None:
     reader = ToolCallParser()
-    assert list(reader.read("a < b", [], ended=False)) == ["a < b"]
-    assert list(reader.read(" <tool", [], ended=False)) == [" "]
-    assert list(reader.read("box>", [], ended=False)) == ["<toolbox>"]
+    assert list(reader.parse("a < b", [], ended=False)) == ["a < b"]
+    assert list(reader.parse(" <tool", [], ended=False)) == [" "]
+    assert list(reader.parse("box>", [], ended=False)) == ["<toolbox>"]
 
 
 def test_arguments_are_shown_at_once_unless_they_may_be_the_end() -> None:
     reader = ToolCallParser()
-    (begin,) = reader.read(CALL_BEGIN + format_call_head("f"), [], ended=False)
+    (begin,) = reader.parse(CALL_BEGIN + format_call_head("f"), [], ended=False)
     assert isinstance(begin, ToolCallStart)
-    shown = [joined([begin, *reader.read(part, [], ended=False)])[1] for part in ('{"a": ', "1}")]
+    shown = [joined([begin, *reader.parse(part, [], ended=False)])[1] for part in ('{"a": ', "1}")]
     assert shown == [[("f", '{"a": ')], [("f", "1")]]
 
 
@@ -118,4 +118,4 @@ def test_without_tools_marks_are_text() -> None:
     text = "Well. " + spelt(("f", "{}"))
     for place in range(len(text) + 1):
         assert joined(fed(TextOnlyParser(), split(text, place))) == (text, [])
-    assert list(TextOnlyParser().read("", [], ended=True)) == []
+    assert list(TextOnlyParser().parse("", [], ended=True)) == []

@@ -11,7 +11,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
-from server.prompt.chat_template import MAX_COMPLAINT, ChatTemplate
+from server.prompt.chat_template import MAX_REFUSAL_LENGTH, ChatTemplate
 from server.prompt.format import choose_prompt_format
 from server.prompt.segments import ImageSlot, Segment, TemplateText
 from server.prompt.turns import Conversation, Turn, split_turns
@@ -188,7 +188,7 @@ def test_a_refusal_is_the_clients_to_know() -> None:
         rendered(STRINGS, [Turn("assistant", "Hello.", 0), Turn("user", "Hi", 0)])
     assert caught.value.param == "messages"
     assert "roles must alternate, as they should." in caught.value.message
-    assert len(caught.value.message) < MAX_COMPLAINT + 100
+    assert len(caught.value.message) < MAX_REFUSAL_LENGTH + 100
 
 
 def test_any_other_failure_says_nothing_of_the_insides() -> None:

@@ -13,7 +13,7 @@ from tokenizers.models import BPE
 from server.checkpoint.config import Checkpoint, TextConfig
 from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import PromptFormat, Stop, choose_prompt_format
+from server.prompt.format import PromptFormat, StopCriteria, choose_prompt_format
 from server.prompt.templates import TEMPLATES
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
@@ -310,13 +310,13 @@ def test_special_tokens_may_swallow_the_space_beside_them(model: SentencePieceMo
 @pytest.mark.parametrize(
     ("conv_mode", "stop"),
     [
-        ("vicuna_v1", Stop((), ())),
-        ("mistral_instruct", Stop((), ())),
-        ("llava_v0", Stop(("###",), ())),
-        ("plain", Stop(("\n",), ())),
+        ("vicuna_v1", StopCriteria((), ())),
+        ("mistral_instruct", StopCriteria((), ())),
+        ("llava_v0", StopCriteria(("###",), ())),
+        ("plain", StopCriteria(("\n",), ())),
     ],
 )
-def test_what_ends_an_answer(conv_mode: str, stop: Stop, model: SentencePieceModel) -> None:
+def test_what_ends_an_answer(conv_mode: str, stop: StopCriteria, model: SentencePieceModel) -> None:
     assert (
         choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode)).stop == stop
     )
@@ -327,11 +327,11 @@ def test_a_stop_that_is_a_token_stops_as_one(
 ) -> None:
     text = text_config(model, "chatml_direct")
     im_end = model.specials["<|im_end|>"]
-    assert choose_prompt_format(convert(model, "prepend"), text).stop == Stop((), (im_end,))
+    assert choose_prompt_format(convert(model, "prepend"), text).stop == StopCriteria((), (im_end,))
     ended = replace(text, eos_token="<|im_end|>")
-    assert choose_prompt_format(convert(model, "prepend"), ended).stop == Stop((), ())
+    assert choose_prompt_format(convert(model, "prepend"), ended).stop == StopCriteria((), ())
     # The embedded model's tokenizer has no such token: there it is text.
-    assert choose_prompt_format(tokenizer, text).stop == Stop(("<|im_end|>",), ())
+    assert choose_prompt_format(tokenizer, text).stop == StopCriteria(("<|im_end|>",), ())
 
 
 def test_an_image_still_needs_words(model: SentencePieceModel) -> None:

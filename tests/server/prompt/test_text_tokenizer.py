@@ -30,14 +30,14 @@ def texts(checkpoint: Checkpoint, metrics: Metrics) -> TextTokenizer:
 
 async def prompts(texts: TextTokenizer, prompt: Any) -> list[TextPrompt]:
     """Return the prompts of a request."""
-    return await texts.prompts(CompletionRequest(model="m", prompt=prompt))
+    return await texts.tokenize_prompts(CompletionRequest(model="m", prompt=prompt))
 
 
 async def test_text_follows_the_bos(texts: TextTokenizer) -> None:
     [prompt] = await prompts(texts, " red </s>")
     assert prompt.token_ids[0] == 0
     assert 1 not in prompt.token_ids
-    assert (prompt.text, prompt.hidden) == (" red </s>", 0)
+    assert (prompt.text, prompt.prefix_length) == (" red </s>", 0)
 
 
 async def test_ids_are_taken_as_they_are(texts: TextTokenizer) -> None:
@@ -80,8 +80,8 @@ async def test_the_space_that_sentencepiece_adds_is_hidden(
     builder = PromptBuilder(choose_prompt_format(tokenizer, text), 2048)
     texts = TextTokenizer(builder, Vocabulary(tmp_path), metrics)
     [plain, spaced] = await prompts(texts, ["It is red", " It is red"])
-    assert (plain.text, plain.hidden) == ("It is red", 1)
-    assert (spaced.text, spaced.hidden) == (" It is red", 1)
+    assert (plain.text, plain.prefix_length) == ("It is red", 1)
+    assert (spaced.text, spaced.prefix_length) == (" It is red", 1)
     assert await texts.detokenize(plain.token_ids[1:]) == "It is red"
 
 

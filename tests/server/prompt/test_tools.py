@@ -12,7 +12,7 @@ from server.prompt.builder import PromptBuilder
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.segments import Segment, TemplateText, UntrustedText
-from server.prompt.templates import Template
+from server.prompt.templates import ConversationTemplate
 from server.prompt.tools import PromptTools, render_tools_as_text
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.chat.messages import Message
@@ -130,7 +130,7 @@ def test_in_llavas_templates_all_is_text_in_its_order(
     offered = PromptTools(TOOLS, described(TOOLS))
     prompt = PromptBuilder(vicuna, 2048).build(conversation(), [], offered)
     text = text_of(prompt.token_ids, tokenizer)
-    assert isinstance(vicuna.template, Template)
+    assert isinstance(vicuna.template, ConversationTemplate)
     wanted = [
         f"{vicuna.template.system}\n\n{offered.description}",
         "USER: What?",

@@ -56,7 +56,7 @@ def output(text: str, end: Literal["stop", "length"] | None = None) -> EngineOut
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request with a prompt of 100 tokens."""
     record = RequestRecord("resp_1", metrics)
-    record.submitted(prompt_tokens=100, image_tokens=64)
+    record.record_submission(prompt_tokens=100, image_tokens=64)
     return record
 
 
@@ -156,7 +156,7 @@ async def test_the_last_event_holds_what_is_answered_at_once(
     bodies = []
     for streamed in (True, False):
         record = RequestRecord("resp_1", metrics)
-        record.submitted(prompt_tokens=100, image_tokens=64)
+        record.record_submission(prompt_tokens=100, image_tokens=64)
         asked = Asked(script, record, instructions="Be kind.", metadata={"a": "b"})
         bodies.append((await asked.events())[-1]["response"] if streamed else await asked.whole())
     assert without_ids(bodies[0]) == without_ids(bodies[1])

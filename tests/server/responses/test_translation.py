@@ -299,19 +299,21 @@ NAMED = {
 
 @pytest.mark.parametrize(("chats", "own"), NAMED.items())
 def test_errors_of_the_chat_name_the_responses_fields(chats: str, own: str) -> None:
-    error = asked(INPUT, instructions="Be kind.").explain(ImageFetchFailed("It is gone.", chats))
+    error = asked(INPUT, instructions="Be kind.").translate_error(
+        ImageFetchFailed("It is gone.", chats)
+    )
     assert isinstance(error, ImageFetchFailed)
     assert (error.message, error.param) == ("It is gone.", own)
 
 
 def test_of_a_string_there_is_nothing_smaller_to_name() -> None:
-    error = asked("Hi").explain(InvalidValue("Too odd.", "messages[0].content"))
+    error = asked("Hi").translate_error(InvalidValue("Too odd.", "messages[0].content"))
     assert error.param == "input"
 
 
 def test_an_error_of_no_field_stays_as_it_is() -> None:
     error = ApiError("The server failed.")
-    assert asked("Hi").explain(error) is error
+    assert asked("Hi").translate_error(error) is error
 
 
 # Nothing a client can send may surprise the translation.

@@ -10,7 +10,7 @@ from server.protocol import wire
 from server.protocol.chat.request import (
     IGNORED_VALUES,
     ImageReference,
-    field_path,
+    format_field_path,
     parse_chat_request,
 )
 from server.protocol.formats import (
@@ -509,7 +509,7 @@ def test_a_wrong_value_is_told_before_an_unknown_field() -> None:
     ],
 )  # fmt: skip
 def test_field_path(location: tuple[int | str, ...], path: str | None) -> None:
-    assert field_path(location) == path
+    assert format_field_path(location) == path
 
 
 def test_stream_options_names_its_field() -> None:

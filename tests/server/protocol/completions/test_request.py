@@ -37,8 +37,8 @@ def test_prompts_know_their_fields(prompt: Any, prompts: list[tuple[Any, str]]) 
 def test_the_token_limit() -> None:
     assert parsed().token_limit == parsed(max_tokens=None).token_limit == 16
     assert parsed(max_tokens=3).token_limit == 3
-    assert parsed(max_tokens=0, echo=True).scores_only
-    assert not parsed(echo=True).scores_only
+    assert parsed(max_tokens=0, echo=True).is_scoring_only
+    assert not parsed(echo=True).is_scoring_only
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_what_is_to_be_tokenised_is_told_by_its_field() -> None:
     body = {"messages": [{"role": "user", "content": "a"}], "add_generation_prompt": True}
     chat = parse_tokenize_request(json.dumps(body).encode())
     assert isinstance(chat, TokenizeChatRequest)
-    assert chat.chat("m").model == "m"
+    assert chat.to_chat_request("m").model == "m"
