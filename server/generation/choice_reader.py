@@ -22,7 +22,7 @@ class ChoiceReader:
         named_tool_choice: bool = False,
         keep_leading_space: bool = False,
     ) -> None:
-        """With `named_tool_choice`, a call ends with `stop`, as OpenAI's API defines it."""
+        """With `named_tool_choice` the client chose the function: a call ends with `stop`."""
         self._index = index
         self._content_parser = content_parser
         self._logprobs_reader = logprobs_reader

@@ -1,4 +1,4 @@
-"""Bodies and answers of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes."""
+"""Request and response bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes."""
 
 from typing import Annotated, Any, Final
 
@@ -10,7 +10,7 @@ from server.protocol.sampling import TokenId
 from server.protocol.tools import Tool
 from server.protocol.wire import RequestBody, build_validation_error, check_extra_fields, parse_body
 
-# As `server.protocol.wire.IGNORED_VALUES`, for conversations that are tokenised.
+# Like `server.protocol.wire.IGNORED_VALUES`, for `messages`.
 IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "add_generation_prompt": (True,),
     "add_special_tokens": (False,),
@@ -19,7 +19,7 @@ IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
 
 
 class TokenizeTextRequest(RequestBody):
-    """Text, as a text completion would take it."""
+    """A `prompt`, tokenised as in a text completion."""
 
     model: str | None = None
     prompt: str
@@ -28,7 +28,7 @@ class TokenizeTextRequest(RequestBody):
 
 
 class TokenizeChatRequest(RequestBody):
-    """A conversation, as a chat completion would take it, its images included."""
+    """`messages` with their images, tokenised as in a chat completion."""
 
     model: str | None = None
     messages: list[Message] = Field(min_length=1)
@@ -37,7 +37,7 @@ class TokenizeChatRequest(RequestBody):
     return_token_strs: bool | None = None
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
-        """Return the chat request whose prompt is asked for. Raises `InvalidValue`."""
+        """Return the chat request with these messages. Raises `InvalidValue`."""
         request = ChatCompletionRequest(
             model=self.model or default_model,
             messages=self.messages,
@@ -49,14 +49,14 @@ class TokenizeChatRequest(RequestBody):
 
 
 class DetokenizeRequest(RequestBody):
-    """Token ids to turn into text."""
+    """Token ids to detokenise."""
 
     model: str | None = None
     tokens: list[TokenId]
 
 
 class TokenizeResponse(BaseModel):
-    """A prompt's token ids, an image's placeholders among them; `token_strs` if asked for."""
+    """A prompt's token ids, image tokens included; `token_strs` with `return_token_strs`."""
 
     count: int
     max_model_len: int
@@ -65,12 +65,12 @@ class TokenizeResponse(BaseModel):
 
 
 class DetokenizeResponse(BaseModel):
-    """The text of token ids, special tokens by their names."""
+    """The text of token ids, with the names of special tokens."""
 
     prompt: str
 
 
-def _branch(value: Any) -> str:
+def _select_branch(value: Any) -> str:
     return "#chat" if isinstance(value, dict) and "messages" in value else "#text"
 
 
@@ -78,13 +78,13 @@ TokenizeRequest = TokenizeTextRequest | TokenizeChatRequest
 TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
     Annotated[
         Annotated[TokenizeTextRequest, Tag("#text")] | Annotated[TokenizeChatRequest, Tag("#chat")],
-        Discriminator(_branch),
+        Discriminator(_select_branch),
     ]
 )
 
 
 def parse_tokenize_request(body: bytes) -> TokenizeRequest:
-    """Parse a body that holds a `prompt` or `messages`. Raises as `parse_body` does."""
+    """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
     try:
         request = TOKENIZE.validate_json(body)
     except ValidationError as error:
@@ -96,5 +96,5 @@ def parse_tokenize_request(body: bytes) -> TokenizeRequest:
 
 
 def parse_detokenize_request(body: bytes) -> DetokenizeRequest:
-    """Parse a body that holds `tokens`. Raises as `parse_body` does."""
+    """Parse a body with `tokens`. Raises the errors of `parse_body`."""
     return parse_body(DetokenizeRequest, body, {})

@@ -1,4 +1,4 @@
-"""What one request cost and how it ended, told to the metrics and in one log line."""
+"""One request's figures and outcome, reported to the metrics and in one log line."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ CANCELLED: Final = "cancelled"
 class RequestRecord:
     """Collects a request's figures while it runs; leaving its context reports them.
 
-    The outcome is `cancelled` until the answer is complete (`mark_complete()`) or fails.
+    The outcome is `cancelled` until `mark_complete` or `mark_failed` sets it.
     """
 
     def __init__(self, request_id: str, metrics: Metrics) -> None:
@@ -26,7 +26,7 @@ class RequestRecord:
         self.model: str | None = None
         self.stream = False
         self.images = 0
-        self.notes: list[str] = []  # what the client should know of its images
+        self.notes: list[str] = []  # for the client, about its images
         self.prompt_tokens = 0
         self.image_tokens = 0
         self.cached_tokens = 0
@@ -38,13 +38,13 @@ class RequestRecord:
         self._outcome = CANCELLED
 
     def record_submission(self, prompt_tokens: int, image_tokens: int) -> None:
-        """Note the prompt as it goes to the engine."""
+        """Record the prompt on its submission to the engine."""
         self._submitted = time.perf_counter()
         self.prompt_tokens = prompt_tokens
         self.image_tokens = image_tokens
 
     def record_first_token(self, engine_s: float) -> None:
-        """Note a prompt's first token, `engine_s` seconds after the engine got the prompt."""
+        """Record a prompt's first token, `engine_s` seconds after its submission."""
         self._metrics.observe_stage("first_token", engine_s)
         if self._first_token_s is not None:
             return
@@ -52,7 +52,7 @@ class RequestRecord:
         self._metrics.waiting.dec()
 
     def record_tokens(self, num_tokens: int, answer: int = 0) -> None:
-        """Note tokens of one output; between outputs of a streamed answer they are also timed."""
+        """Record the tokens of one output, and if the answer is streamed their latency."""
         now = time.perf_counter()
         last = self._last_output.get(answer)
         if self.stream and last is not None and num_tokens:
@@ -63,11 +63,11 @@ class RequestRecord:
         self.completion_tokens += num_tokens
 
     def mark_complete(self) -> None:
-        """Note that the client has been given the whole answer."""
+        """Mark the request as completely answered."""
         self._outcome = OK
 
     def mark_failed(self, error: ApiError) -> None:
-        """Note an error that was told to the client."""
+        """Mark the request as failed with an error that the client gets."""
         self._outcome = error.code
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the text of a response must look like, in the flat shape of the Responses API."""
+"""Structured outputs in the flat shape of the Responses API."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ from server.protocol.wire import WireModel
 
 
 class ResponseJsonSchema(WireModel):
-    """A named schema; it holds whether `strict` or not."""
+    """A named schema, which is enforced whether `strict` or not."""
 
     type: Literal["json_schema"]
     name: str = Field(min_length=1, max_length=64)
@@ -36,7 +36,7 @@ OutputFormat = Annotated[
 
 
 class ResponseTextConfig(WireModel):
-    """`text`: the format, and a verbosity that these models know in one degree only."""
+    """`text`: the format, and the verbosity, of which only `medium` is supported."""
 
     format: OutputFormat | None = None
     verbosity: Literal["medium"] | None = None
