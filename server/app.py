@@ -1,4 +1,4 @@
-"""The composition root: builds everything once, in the order in which it is needed."""
+"""The composition root: builds everything once, in order of need."""
 
 import asyncio
 import gc
@@ -34,9 +34,10 @@ def create_app(
     lifecycle: Lifecycle,
     announce: Callable[[str], None],
 ) -> FastAPI:
-    """Build the application; the model loads once it runs, and then `announce` is told its name.
+    """Build the application. The model loads once the application runs.
 
-    Until then the server is alive but not ready.
+    Until then the server is live but not ready; afterwards `announce` is called with the model's
+    name.
     """
     metrics = Metrics()
     runtime = Runtime(
@@ -51,7 +52,7 @@ def create_app(
             retry_after_s=settings.retry_after_s,
             metrics=metrics,
         ),
-        access=Authenticator(key.get_secret_value() for key in settings.api_keys),
+        authenticator=Authenticator(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
         examples=checkpoint.path / "examples",
     )
@@ -59,16 +60,16 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            living = asyncio.create_task(_live(settings, checkpoint, runtime, stack, announce))
+            lifetime = asyncio.create_task(_run(settings, checkpoint, runtime, stack, announce))
             yield
             if runtime.pipeline is None:
-                # Still loading: without its engine process the loading thread gives up.
+                # Still loading: without its engine process the loading thread ends.
                 _end_children()
-            living.cancel()
+            lifetime.cancel()
             with suppress(asyncio.CancelledError):
-                await living
+                await lifetime
 
-    # FastAPI's own /docs fetches its scripts from elsewhere.
+    # FastAPI's own /docs loads scripts from other hosts.
     app = FastAPIOffline(
         title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
     )
@@ -82,14 +83,14 @@ def create_app(
     return app
 
 
-async def _live(
+async def _run(
     settings: Settings,
     checkpoint: Checkpoint,
     runtime: Runtime,
     stack: AsyncExitStack,
     announce: Callable[[str], None],
 ) -> None:
-    """Load the model, say so, and watch over the engine until it dies or the server ends."""
+    """Load the model, announce it, and watch the engine until it dies or the server ends."""
     try:
         pipeline, engine = await load_pipeline(
             settings, checkpoint, runtime.model_name, runtime.metrics, stack
@@ -103,13 +104,14 @@ async def _live(
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len
-    # What has been loaded stays: keep it out of every later collection, which stops all requests.
+    # Loaded objects live as long as the process: keep them out of garbage collection, which stops
+    # all requests while it runs.
     gc.collect()
     gc.freeze()
-    runtime.lifecycle.ready()
+    runtime.lifecycle.mark_ready()
     announce(runtime.model_name)
     await engine.died()
-    # A signal to all processes ends the engine, too, but not before its work is done.
+    # A signal to the process group also ends the engine, but only after its work is done.
     if runtime.lifecycle.state is not State.DRAINING or runtime.admission.held:
         runtime.lifecycle.fail("the engine died")
 

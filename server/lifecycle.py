@@ -1,4 +1,4 @@
-"""The server's life: loading, ready, draining, failed."""
+"""The server's lifecycle: loading, ready, draining, failed."""
 
 import time
 from enum import StrEnum
@@ -9,7 +9,7 @@ log = get_logger(__name__)
 
 
 class State(StrEnum):
-    """Where the server is in its life."""
+    """The states of the lifecycle."""
 
     LOADING = "loading"
     READY = "ready"
@@ -18,7 +18,7 @@ class State(StrEnum):
 
 
 class Lifecycle:
-    """The one place that knows whether the server takes requests, and when it has to go."""
+    """Decides whether the server takes requests, and when it exits."""
 
     def __init__(self, drain_timeout_s: float) -> None:
         self.state = State.LOADING
@@ -27,16 +27,16 @@ class Lifecycle:
 
     @property
     def exit_code(self) -> int:
-        """What the process returns: 0 unless something broke."""
+        """The process's exit code: 1 after a failure, else 0."""
         return 1 if self.state is State.FAILED else 0
 
-    def ready(self) -> None:
-        """Take requests from now on, unless the server is going already."""
+    def mark_ready(self) -> None:
+        """Take requests from now on, unless the server already drains or has failed."""
         if self.state is State.LOADING:
             self.state = State.READY
 
     def drain(self) -> None:
-        """Take no more requests; those in flight may finish. A second call ends the waiting."""
+        """Refuse new requests; those in flight may finish. A second call ends the wait."""
         if self.state is State.FAILED:
             return
         self._deadline = 0.0
@@ -46,12 +46,12 @@ class Lifecycle:
         self.state = State.DRAINING
 
     def fail(self, reason: str) -> None:
-        """Give up: the process will exit non-zero."""
+        """Fail: the process will exit with 1."""
         log.error("server failed", reason=reason)
         self.state = State.FAILED
 
-    def over(self, requests_in_flight: int) -> bool:
-        """Tell whether the server should stop listening and exit."""
+    def should_exit(self, requests_in_flight: int) -> bool:
+        """Return whether the server should stop listening and exit."""
         if self.state is State.DRAINING:
             return requests_in_flight == 0 or time.monotonic() >= self._deadline
         return self.state is State.FAILED

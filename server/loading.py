@@ -1,4 +1,4 @@
-"""Builds the pipeline: engine process, vision model, decode workers, and a warm-up request."""
+"""Builds the pipeline: engine process, vision model, decode workers; then a warm-up request."""
 
 import asyncio
 import base64
@@ -21,14 +21,16 @@ from server.checkpoint.verification import verify_files
 from server.checkpoint.vision import ImageConfig
 from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import Engine
+from server.generation.sampling import SamplingDefaults
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.sandbox import DecodeLimits
+from server.images.embedder import ImageEmbedder
 from server.images.fetch.fetcher import Fetcher
 from server.images.fetch.options import FetchOptions
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
-from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
 from server.pipeline import Pipeline
@@ -45,7 +47,7 @@ from server.telemetry.request_record import RequestRecord
 CACHED_IMAGES: Final = 1000
 MAX_IMAGE_CACHE_BYTES: Final = 2**30
 
-# Two at least: one slow image must not hold up all others.
+# At least two: one slow image must not block all others.
 MIN_DECODE_WORKERS: Final = 2
 MAX_DECODE_WORKERS: Final = 8
 
@@ -59,9 +61,8 @@ async def load_pipeline(
 ) -> tuple[Pipeline, Engine]:
     """Load the model and connect the stages; `stack` closes what was opened.
 
-    The event loop stays free: weights and engine are loaded in threads. Prompt and vision side
-    come first, since they take a moment and tell early that a checkpoint is not what it claims.
-    Raises `CheckpointError`.
+    Weights and engine load in threads, so the event loop stays free. Prompt and vision side come
+    first: they are fast and detect a wrong checkpoint early. Raises `CheckpointError`.
     """
     if settings.verify_model:
         await asyncio.to_thread(verify_files, checkpoint.path)
@@ -94,10 +95,38 @@ def _connect(
 ) -> Pipeline:
     parser_name = choose_tool_parser(settings.tool_parser, prompts.template)
     parser = None if parser_name is None else engine.tool_parser(parser_name)
+    grammar_validator = GrammarValidator(checkpoint.path)
+    stack.callback(grammar_validator.close)
+    return Pipeline(
+        model_name=model_name,
+        adapters=frozenset(settings.lora_adapters),
+        image_limits=ImageLimits(
+            max_images=settings.max_images,
+            max_pixels=settings.max_request_pixels,
+            fetch_timeout_s=settings.request_fetch_timeout_s,
+        ),
+        sampling_defaults=SamplingDefaults(checkpoint.text.temperature, checkpoint.text.top_p),
+        images=_connect_images(settings, checkpoint, metrics, vision_model, stack),
+        prompt=PromptBuilder(prompts, engine.max_model_len, native_tools=parser is not None),
+        tool_parser=parser,
+        grammar_validator=grammar_validator,
+        vocabulary=Vocabulary(checkpoint.path),
+        engine=engine,
+        metrics=metrics,
+    )
+
+
+def _connect_images(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    metrics: Metrics,
+    vision_model: VisionModel,
+    stack: AsyncExitStack,
+) -> ImageEmbedder:
     fetcher = Fetcher(_fetch_options(settings))
     stack.push_async_callback(fetcher.close)
     decode_options = _decode_options(settings, checkpoint.image)
-    media = ImageLoader(
+    loader = ImageLoader(
         fetcher,
         decode_options,
         workers=settings.decode_workers or _default_workers(),
@@ -109,34 +138,12 @@ def _connect(
         variant=f"{checkpoint!r} {decode_options!r}",
         metrics=metrics,
     )
-    stack.callback(media.close)
-    grammars = GrammarValidator(checkpoint.path)
-    stack.callback(grammars.close)
-    vision = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
-    stack.callback(vision.close)
-    cache_bytes = settings.image_cache_bytes
-    if cache_bytes is None:
-        cache_bytes = _default_image_cache_bytes(checkpoint)
-    return Pipeline(
-        model_name=model_name,
-        adapters=frozenset(settings.lora_adapters),
-        image_limits=ImageLimits(
-            max_images=settings.max_images,
-            max_pixels=settings.max_request_pixels,
-            fetch_timeout_s=settings.request_fetch_timeout_s,
-        ),
-        temperature=checkpoint.text.temperature,
-        top_p=checkpoint.text.top_p,
-        media=media,
-        vision=vision,
-        cache=ImageEmbedsCache(cache_bytes, metrics),
-        prompt=PromptBuilder(prompts, engine.max_model_len, native_tools=parser is not None),
-        tool_parser=parser,
-        grammars=grammars,
-        vocabulary=Vocabulary(checkpoint.path),
-        engine=engine,
-        metrics=metrics,
-    )
+    stack.callback(loader.close)
+    batcher = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
+    stack.callback(batcher.close)
+    cache_bytes = settings.image_cache_bytes or _default_image_cache_bytes(checkpoint)
+    cache = ImageEmbedsCache[EncodedImage](cache_bytes, metrics)
+    return ImageEmbedder(loader, batcher, cache, metrics)
 
 
 def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:
@@ -184,27 +191,27 @@ def start_engine(
     device: torch.device,
     adapters: Sequence[LoraAdapter] = (),
 ) -> Engine:
-    """Start the engine as the settings and the device ask for; blocks for many seconds.
+    """Start the engine with these settings on this device. Blocks for many seconds.
 
-    What vLLM reads from the environment is set in this process's own.
+    Sets the environment variables that vLLM reads in this process.
     """
-    # Read by vLLM when it is imported, which takes seconds and therefore happens here.
+    # vLLM reads these on import. The import takes seconds, so it happens here.
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    # vLLM 0.32 writes what it compiled ahead of time for a CPU but cannot read it, so that every
-    # start compiles anew; PyTorch's own cache of compiled code works.
+    # vLLM 0.32 cannot read back what it compiled ahead of time for a CPU, so every start would
+    # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
     from server.engine.vllm import VllmEngine, VllmOptions
 
-    # The engine's processes inherit this: Ctrl-C reaches all processes of a terminal, and must not
-    # end an engine whose requests may still finish. (To start its tracker, multiprocessing would
-    # let the signal through again, so that comes first.)
+    # Ctrl-C reaches all processes of a terminal. The engine's processes inherit this mask, so that
+    # requests in flight can still finish. Starting multiprocessing's resource tracker would lift
+    # the mask, so the tracker starts first.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     eager = settings.enforce_eager
@@ -216,7 +223,7 @@ def start_engine(
             has_image_newline=stores_image_newline(checkpoint.path),
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_num_seqs,
-            # An image is handed over in one step.
+            # The engine takes all tokens of an image in one step.
             max_num_batched_tokens=max(
                 settings.max_num_batched_tokens, checkpoint.max_image_tokens
             ),
@@ -230,10 +237,10 @@ def start_engine(
 
 
 async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
-    """Answer about a small picture, so that the first client does not pay for first times.
+    """Answer two requests about a small image, so that no client pays for lazy initialisation.
 
-    The second answer has what vLLM sets up when it is first asked for: a grammar, log
-    probabilities. The figures go to a registry of their own: it is not traffic.
+    The second request uses a grammar and log probabilities, which vLLM sets up on first use.
+    Metrics go to a separate registry, since this is no traffic.
     """
     picture = io.BytesIO()
     Image.new("RGB", (64, 48), "grey").save(picture, "PNG")
@@ -247,9 +254,9 @@ async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
         "messages": [{"role": "user", "content": content}],
         "max_tokens": 2,
     }
-    rarer = {"structured_outputs": {"regex": "a*"}, "logprobs": True, "top_logprobs": 1}
-    for wishes in (body, body | rarer):
-        request = parse_chat_request(json.dumps(wishes).encode())
+    extras = {"structured_outputs": {"regex": "a*"}, "logprobs": True, "top_logprobs": 1}
+    for warm_up_body in (body, body | extras):
+        request = parse_chat_request(json.dumps(warm_up_body).encode())
         async for _ in await pipeline.generate(request, RequestRecord("warm-up", Metrics())):
             pass
 
@@ -261,15 +268,15 @@ def _accelerator(settings: Settings) -> str:
 
 
 def _can_compile(device: torch.device) -> bool:
-    """Tell whether vLLM can compile the model: on a CPU PyTorch needs a C++ compiler to do so."""
+    """Return whether vLLM can compile the model: on a CPU, PyTorch needs a C++ compiler."""
     return device.type != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def _default_image_cache_bytes(checkpoint: Checkpoint) -> int:
-    """Return room for a thousand images of the model, within reason."""
-    rows = checkpoint.max_image_tokens * checkpoint.vision.text_hidden_size
+    """Return the bytes of `CACHED_IMAGES` images of this model, at most `MAX_IMAGE_CACHE_BYTES`."""
+    num_values = checkpoint.max_image_tokens * checkpoint.vision.text_hidden_size
     itemsize: int = getattr(torch, checkpoint.dtype).itemsize
-    return min(CACHED_IMAGES * rows * itemsize, MAX_IMAGE_CACHE_BYTES)
+    return min(CACHED_IMAGES * num_values * itemsize, MAX_IMAGE_CACHE_BYTES)
 
 
 def _default_workers() -> int:
@@ -277,5 +284,5 @@ def _default_workers() -> int:
 
 
 def _spare_cores() -> int:
-    """Return the CPU cores less the one that the engine keeps busy."""
+    """Return the number of CPU cores minus the one that the engine keeps busy."""
     return max(1, len(os.sched_getaffinity(0)) - 1)

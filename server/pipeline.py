@@ -1,10 +1,10 @@
 """The path of one request: images, prompt, engine. Read this first.
 
-media.load -> content key -> [cache] -> media.decode -> vision.encode
-                                                              |
-messages ------------------------------------------------> prompt -> engine -> outputs
-                                                              |
-prompts of a text completion, as they are --------------------+
+images.load -> content key -> [cache] -> images.decode -> images.vision
+                                                               |
+messages -------------------------------------------------> prompt -> engine -> generation
+                                                               |
+prompts of a text completion, unchanged -----------------------+
 """
 
 import asyncio
@@ -15,16 +15,13 @@ from torch import Tensor
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
-from server.engine.base import Engine, EngineImage, ToolParser
+from server.engine.base import Engine, EngineImage, SamplingOptions, ToolParser
 from server.errors import InvalidValue, ModelNotFound, TooManyImages
 from server.generation.choice_readers import ChoiceReaders
 from server.generation.generation import Generation
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.images.budget import ImageLimits
 from server.images.embedder import ImageEmbedder
-from server.images.loader import ImageLoader
-from server.images.vision.batcher import VisionBatcher
-from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.prompt.builder import Prompt, PromptBuilder
 from server.prompt.text_tokenizer import INLINE_CHARACTERS, TextTokenizer
 from server.prompt.token_ids import check_sampling_token_ids
@@ -46,7 +43,7 @@ from server.telemetry.request_record import RequestRecord
 
 
 class Pipeline:
-    """Turns requests into streams of outputs."""
+    """Turns requests into generations."""
 
     def __init__(
         self,
@@ -54,105 +51,92 @@ class Pipeline:
         model_name: str,
         adapters: Collection[str] = (),
         image_limits: ImageLimits,
-        temperature: float,
-        top_p: float,
-        media: ImageLoader,
-        vision: VisionBatcher,
-        cache: ImageEmbedsCache[EncodedImage],
+        sampling_defaults: SamplingDefaults,
+        images: ImageEmbedder,
         prompt: PromptBuilder,
-        grammars: GrammarValidator,
+        grammar_validator: GrammarValidator,
         vocabulary: Vocabulary,
         tool_parser: ToolParser | None = None,
         engine: Engine,
         metrics: Metrics,
     ) -> None:
+        """`adapters` are the names of the LoRA adapters served beside the model."""
+        self.sampling_defaults = sampling_defaults
+        self.text_tokenizer = TextTokenizer(prompt, vocabulary, metrics)
         self._model_name = model_name
         self._adapters = adapters
         self._image_limits = image_limits
-        self.defaults = SamplingDefaults(temperature, top_p)
-        self._images = ImageEmbedder(media, vision, cache, metrics)
+        self._images = images
         self._prompt = prompt
-        self._grammars = grammars
+        self._grammar_validator = grammar_validator
         self._vocabulary = vocabulary
-        self._readers = ChoiceReaders(vocabulary, tool_parser)
+        self._choice_readers = ChoiceReaders(vocabulary, tool_parser)
         self._engine = engine
         self._metrics = metrics
-        self._text_answers = CompletionSubmitter(engine, vocabulary, self.defaults)
-        self.texts = TextTokenizer(prompt, vocabulary, metrics)
+        self._completions = CompletionSubmitter(engine, vocabulary, sampling_defaults)
 
     async def generate(
-        self, request: ChatCompletionRequest, record: RequestRecord, tenant: str = ""
+        self, request: ChatCompletionRequest, record: RequestRecord, tenant_id: str = ""
     ) -> Generation:
-        """Do all that can fail and await the first output. Raises `ApiError`.
+        """Do everything that can fail and await the first token. Raises `ApiError`.
 
-        Images are shared within a `tenant` only. Whoever gets the generation closes it.
+        Images are shared within a tenant only. The caller closes the generation.
         """
         conversation = self._check(request)
-        calls = resolve_callable_tools(request)
-        # How long the prompt is can only be told when its images are there.
-        room = self._vocabulary.room(request.token_limit or self._engine.max_model_len // 2)
-        forced = None if self._readers.is_native(calls) else calls
-        grammar = await self._proved(build_constraint(request, forced, room), request)
+        tools = resolve_callable_tools(request)
+        grammar = await self._build_grammar(request, tools)
         budget = self._image_limits.budget()
-        images = await self._images.embed(request.images, tenant, budget)
+        images = await self._images.embed(request.images, tenant_id, budget)
         record.notes.extend(budget.notes)
-        lengths = [len(embeds) for _, embeds in images]
-        prompt = await self._build_prompt(request, conversation, lengths, calls)
+        num_image_tokens = [len(image_embeds) for _, image_embeds in images]
+        prompt = await self._render_prompt(request, conversation, num_image_tokens, tools)
         record.record_submission(len(prompt.token_ids), prompt.num_image_tokens)
         outputs = self._engine.generate(
             record.request_id,
             prompt.token_ids,
-            _place(images, prompt),
-            build_sampling_options(
-                request,
-                self.defaults,
-                self._prompt.stop,
-                max_tokens=clamp_max_tokens(
-                    request.token_limit, len(prompt.token_ids), self._engine.max_model_len
-                ),
-                logprobs=request.num_logprobs,
-                grammar=grammar,
-                # They may be what the checkpoint begins a call with.
-                skip_special_tokens=not self._readers.is_native(calls),
-            ),
+            _place_images(images, prompt),
+            self._build_sampling(request, len(prompt.token_ids), grammar, tools),
             stream=bool(request.stream),
-            adapter=self._adapter(request.model),
+            adapter=self._find_adapter(request.model),
         )
-        new_choice = self._readers.build_factory(request.num_logprobs, calls)
-        generation = Generation(outputs, record, new_choice, request.n or 1)
+        new_reader = self._choice_readers.build_factory(request.num_logprobs, tools)
+        generation = Generation(outputs, record, new_reader, request.n or 1)
         await generation.await_first()
         return generation
 
     async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
-        """Do all that can fail and await each prompt's first output. Raises `ApiError`.
+        """Do everything that can fail and await each prompt's first token. Raises `ApiError`.
 
-        All prompts run at once. Whoever gets the batch closes it.
+        All prompts are decoded together. The caller closes the batch.
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        wanted = build_format_constraint(request, self._vocabulary.room(request.token_limit))
-        grammar = await self._proved(wanted, request)
-        prompts = await self.texts.tokenize_prompts(request)
+        char_budget = self._vocabulary.room(request.token_limit)
+        constraint = build_format_constraint(request, char_budget)
+        grammar = await self._validate_grammar(constraint, request)
+        prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
-        adapter = self._adapter(request.model)
-        return await self._text_answers.submit(request, record, prompts, grammar, adapter)
+        adapter = self._find_adapter(request.model)
+        return await self._completions.submit(request, record, prompts, grammar, adapter)
 
-    async def measure(self, request: ChatCompletionRequest, tenant: str = "") -> Prompt:
+    async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         conversation = self._check(request)
         budget = self._image_limits.budget()
-        lengths = await self._images.count(request.images, tenant, budget)
-        calls = resolve_callable_tools(request)
-        return await self._build_prompt(request, conversation, lengths, calls, limited=False)
+        num_image_tokens = await self._images.count(request.images, tenant_id, budget)
+        tools = resolve_callable_tools(request)
+        return await self._render_prompt(
+            request, conversation, num_image_tokens, tools, enforce_limit=False
+        )
 
     def check_model(self, name: str) -> None:
         """Raise `ModelNotFound` for models that are not served."""
         if name != self._model_name and name not in self._adapters:
             raise ModelNotFound(f"The model '{name}' does not exist.", "model")
 
-    def _adapter(self, name: str) -> str | None:
-        """Return the LoRA adapter that is to be decoded with, None for the model itself."""
-        return name if name in self._adapters else None
+    def _find_adapter(self, model: str) -> str | None:
+        """Return the LoRA adapter that a model name stands for, None for the model itself."""
+        return model if model in self._adapters else None
 
     def _check(self, request: ChatCompletionRequest) -> Conversation:
         """Refuse what needs no work to refuse."""
@@ -166,51 +150,83 @@ class Pipeline:
         check_sampling_token_ids(request, self._vocabulary.size)
         return split_turns(request.messages)
 
-    async def _proved(
-        self, wanted: GrammarConstraint | None, request: GenerationFields
+    async def _build_grammar(
+        self, request: ChatCompletionRequest, tools: CallableTools | None
     ) -> str | None:
-        """Return the proved grammar of the answer, if it must have one."""
-        if wanted is None:
+        """Return the validated grammar of formats and forced tool calls, if there are any.
+
+        Calls in a checkpoint's native format are parsed, not forced.
+        """
+        # The prompt's length is only known once the images are encoded.
+        max_tokens = request.token_limit or self._engine.max_model_len // 2
+        char_budget = self._vocabulary.room(max_tokens)
+        forced = None if self._choice_readers.is_native(tools) else tools
+        return await self._validate_grammar(build_constraint(request, forced, char_budget), request)
+
+    async def _validate_grammar(
+        self, constraint: GrammarConstraint | None, request: GenerationFields
+    ) -> str | None:
+        if constraint is None:
             return None
         if request.min_tokens:
             raise InvalidValue(
                 "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
             )
-        await self._grammars.check(wanted)
-        return wanted.grammar
+        await self._grammar_validator.check(constraint)
+        return constraint.grammar
 
-    async def _build_prompt(
+    async def _render_prompt(
         self,
         request: ChatCompletionRequest,
         conversation: Conversation,
-        image_lengths: Sequence[int],
-        calls: CallableTools | None,
+        num_image_tokens: Sequence[int],
+        tools: CallableTools | None,
         *,
-        limited: bool = True,
+        enforce_limit: bool = True,
     ) -> Prompt:
-        tools = None
-        length = conversation.num_characters
-        if calls is not None:
-            tools = PromptTools(calls.tools, calls.description)
-            length += len(tools.description)
-        options = request.chat_template_kwargs
-        with self._metrics.stage("prompt"):
-            if length <= INLINE_CHARACTERS:
-                return self._prompt.build(
-                    conversation, image_lengths, tools, options, enforce_limit=limited
-                )
-            return await asyncio.to_thread(
-                self._prompt.build,
+        prompt_tools = None
+        num_chars = conversation.num_characters
+        if tools is not None:
+            prompt_tools = PromptTools(tools.tools, tools.description)
+            num_chars += len(prompt_tools.description)
+
+        def build() -> Prompt:
+            return self._prompt.build(
                 conversation,
-                image_lengths,
-                tools,
-                options,
-                enforce_limit=limited,
+                num_image_tokens,
+                prompt_tools,
+                request.chat_template_kwargs,
+                enforce_limit=enforce_limit,
             )
 
+        with self._metrics.stage("prompt"):
+            if num_chars <= INLINE_CHARACTERS:
+                return build()
+            return await asyncio.to_thread(build)
 
-def _place(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineImage]:
+    def _build_sampling(
+        self,
+        request: ChatCompletionRequest,
+        prompt_length: int,
+        grammar: str | None,
+        tools: CallableTools | None,
+    ) -> SamplingOptions:
+        return build_sampling_options(
+            request,
+            self.sampling_defaults,
+            self._prompt.stop,
+            max_tokens=clamp_max_tokens(
+                request.token_limit, prompt_length, self._engine.max_model_len
+            ),
+            logprobs=request.num_logprobs,
+            grammar=grammar,
+            # A native tool parser needs the special tokens that begin a call.
+            skip_special_tokens=not self._choice_readers.is_native(tools),
+        )
+
+
+def _place_images(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineImage]:
     return [
-        EngineImage(key, placeholder.offset, embeds)
-        for (key, embeds), placeholder in zip(images, prompt.placeholders, strict=True)
+        EngineImage(key, placeholder.offset, image_embeds)
+        for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)
     ]

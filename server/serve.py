@@ -20,42 +20,43 @@ from server.telemetry.logs import configure_logs, get_logger
 
 log = get_logger(__name__)
 
-# Longer than the idle timeouts of common load balancers, which must close first.
+# Longer than common load balancers' idle timeouts: the balancer must close first.
 KEEP_ALIVE_S = 75
-# What responses get to end in once the server has decided to go.
-LAST_WORDS_S = 5
+# How long open responses may take to end once the server exits.
+SHUTDOWN_TIMEOUT_S = 5
 # From <malloc.h>.
 M_ARENA_MAX = -8
 ARENAS = 2
 
 
 class Server(uvicorn.Server):
-    """uvicorn that drains: on a signal it goes on listening until requests in flight are done."""
+    """uvicorn that drains: after a signal it listens until requests in flight are done."""
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
-        """Begin to drain; a second signal ends that at once.
+        """Begin to drain; a second signal ends the drain at once.
 
-        uvicorn would note the signal and raise it again at the end: the exit code is ours.
+        Replaces uvicorn's handler, which would raise the signal again at the end: the exit code
+        is ours.
         """
         self._lifecycle.drain()
 
     async def on_tick(self, counter: int) -> bool:
-        """Decide ten times a second whether to exit."""
+        """Return whether to exit; uvicorn asks ten times a second."""
         runtime = self.config.app.state.runtime  # type: ignore[union-attr]
-        return await super().on_tick(counter) or self._lifecycle.over(runtime.admission.held)
+        return await super().on_tick(counter) or self._lifecycle.should_exit(runtime.admission.held)
 
 
 def serve(settings: Settings) -> int:
-    """Serve until told to stop. Returns the exit code; says on stderr why it cannot start."""
+    """Serve until stopped. Returns the exit code; prints start errors to stderr."""
     configure_logs(settings.log_level, settings.log_format)
     _limit_arenas()
     try:
         listener = _listen(settings.host, settings.port)
-        checkpoint = _obtain(settings.model)
+        checkpoint = _read_model(settings.model)
     except (StoreError, CheckpointError, OSError) as error:
         print(f"llava-server cannot start: {error}", file=sys.stderr)
         return 1
@@ -79,31 +80,31 @@ def serve(settings: Settings) -> int:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=LAST_WORDS_S,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     Server(config, lifecycle).run(sockets=[listener])
     return lifecycle.exit_code
 
 
 def _limit_arenas() -> None:
-    """Have glibc keep freed memory in few places: one for each thread looks like a leak."""
+    """Limit glibc's malloc arenas: one per thread keeps freed memory and looks like a leak."""
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
-def _obtain(model: str) -> Checkpoint:
-    """Read the model's configuration, pulling the model first where it is a hub id."""
+def _read_model(model: str) -> Checkpoint:
+    """Read the model's configuration. A hub id that is not stored is pulled first."""
 
     def on_pull(reference: str) -> None:
         log.info("pulling the model", model=reference)
-        # A container's first process, which it may be, would ignore the signal.
+        # As process 1 of a container, Python would ignore the signal.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     return read_checkpoint(obtain_model(model, on_pull))
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is loaded, so that a taken port costs no time."""
+    """Bind before anything is loaded, so that a port in use fails at once."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -1,4 +1,4 @@
-"""All that an operator may set: command line first, then `LLAVA_*` variables, then defaults."""
+"""The settings: command line first, then `LLAVA_*` variables, then defaults."""
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
@@ -20,20 +20,20 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 MIB = 1024 * 1024
 
 
-def _listed(value: object) -> object:
-    """Split what stands between commas."""
+def _split_commas(value: object) -> object:
+    """Split a comma-separated string."""
     if not isinstance(value, str):
         return value
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
-def _ports(value: object) -> object:
+def _parse_ports(value: object) -> object:
     """Read ports; `any` is None."""
-    return None if value == "any" else _listed(value)
+    return None if value == "any" else _split_commas(value)
 
 
-def _domain(name: str) -> str:
-    """Write a domain as DNS does."""
+def _encode_domain(name: str) -> str:
+    """Return a domain in the form that DNS uses."""
     try:
         return idna.encode(name.lower().rstrip(".")).decode("ascii")
     except UnicodeError:
@@ -41,34 +41,36 @@ def _domain(name: str) -> str:
 
 
 Network = IPv4Network | IPv6Network
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_listed)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_commas)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Ports = Annotated[frozenset[Port] | None, NoDecode, BeforeValidator(_ports)]
+Ports = Annotated[frozenset[Port] | None, NoDecode, BeforeValidator(_parse_ports)]
 Domains = Annotated[
-    tuple[Annotated[str, AfterValidator(_domain)], ...], NoDecode, BeforeValidator(_listed)
+    tuple[Annotated[str, AfterValidator(_encode_domain)], ...],
+    NoDecode,
+    BeforeValidator(_split_commas),
 ]
 
 
-def _named(value: object) -> object:
-    """Split `name=value` pairs that stand between commas."""
+def _split_pairs(value: object) -> object:
+    """Split comma-separated `name=value` pairs."""
     if not isinstance(value, str):
         return value
-    return dict(_pair(item.strip()) for item in value.split(",") if item.strip())
+    return dict(_split_pair(item.strip()) for item in value.split(",") if item.strip())
 
 
-def _pair(item: str) -> tuple[str, str]:
+def _split_pair(item: str) -> tuple[str, str]:
     name, sign, value = item.partition("=")
     if not (name and sign and value):
         raise ValueError(f"{item!r} is not of the form name=folder")
     return name, value
 
 
-NamedFolders = Annotated[dict[str, DirectoryPath], NoDecode, BeforeValidator(_named)]
-Folders = Annotated[tuple[DirectoryPath, ...], NoDecode, BeforeValidator(_listed)]
+NamedFolders = Annotated[dict[str, DirectoryPath], NoDecode, BeforeValidator(_split_pairs)]
+Folders = Annotated[tuple[DirectoryPath, ...], NoDecode, BeforeValidator(_split_commas)]
 
 
-def _opaque_color(name: str) -> str:
-    """Refuse what is no colour that Pillow knows, or one with alpha."""
+def _check_opaque_color(name: str) -> str:
+    """Return the colour; raise `ValueError` if Pillow does not know it or it has alpha."""
     if len(ImageColor.getrgb(name)) != 3:
         raise ValueError("must be opaque")
     return name
@@ -119,7 +121,7 @@ class Settings(BaseSettings):
         "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
     )
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         (),
         description="keys that clients must send as bearer tokens, with commas between them; rather"
         " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
@@ -148,7 +150,7 @@ class Settings(BaseSettings):
     animated_images: Literal["first", "refuse"] = Field(
         "first", description="of an animated image, show the first frame, or refuse it"
     )
-    alpha_color: Annotated[str, AfterValidator(_opaque_color)] = Field(
+    alpha_color: Annotated[str, AfterValidator(_check_opaque_color)] = Field(
         "white", description="what lies behind transparent images: #rrggbb or a colour's name"
     )
     fetch_timeout_s: PositiveFloat = Field(
@@ -257,7 +259,7 @@ class Settings(BaseSettings):
 
     @property
     def alpha_rgb(self) -> tuple[int, int, int]:
-        """What lies behind transparent images."""
+        """The background of transparent images."""
         red, green, blue = ImageColor.getrgb(self.alpha_color)[:3]
         return red, green, blue
 

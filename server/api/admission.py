@@ -9,7 +9,7 @@ from server.telemetry.metrics import Metrics
 
 
 class Permit:
-    """Held from a request's arrival to its last byte; releasing it twice is harmless."""
+    """The right to be in the server, from arrival to the last byte. `release` is idempotent."""
 
     def __init__(self, admission: "Admission") -> None:
         self._admission: Admission | None = admission
@@ -35,7 +35,7 @@ class Permit:
 
 
 class Admission:
-    """Hands out permits while the server is ready and below its limit."""
+    """Grants permits while the server is ready and below its limit of concurrent requests."""
 
     def __init__(
         self, lifecycle: Lifecycle, *, limit: int, retry_after_s: int, metrics: Metrics

@@ -1,33 +1,56 @@
-"""Who asks: API keys, and the tenant that each stands for."""
+"""Authentication: API keys, and the tenant that each key stands for."""
 
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
 
 from blake3 import blake3
+from fastapi import Depends, Request
 
 from server.errors import Unauthorized
 
 
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who sent a request. `id` is a digest of the API key, empty without one.
+
+    Images are cached and shared within one tenant only.
+    """
+
+    id: str = ""
+
+
 class Authenticator:
-    """Checks the bearer token of a request; without any keys everybody may ask."""
+    """Checks bearer tokens against the API keys; without any keys everybody may ask."""
 
     def __init__(self, api_keys: Iterable[str]) -> None:
-        self._tenants = [_tenant(key) for key in api_keys]
+        self._known_ids = [_digest(key) for key in api_keys]
 
-    def tenant(self, authorization: str | None) -> str:
-        """Return the name of whoever sent this `Authorization` header, empty without a token.
+    def authenticate(self, authorization: str | None) -> Tenant:
+        """Return the tenant of an `Authorization` header. Raises `Unauthorized` (401).
 
-        Tokens name tenants also where none is asked for: then whatever stands in front of the
-        server may have checked them. Raises `Unauthorized` (401).
+        A token names a tenant even where no keys are set: a proxy in front of the server may have
+        checked it.
         """
         scheme, _, token = (authorization or "").partition(" ")
-        tenant = _tenant(token.strip()) if scheme.lower() == "bearer" and token.strip() else ""
-        # Digests, each of them compared in full: time tells nothing about a key.
-        known = [hmac.compare_digest(tenant, each) for each in self._tenants]
-        if self._tenants and not any(known):
+        has_token = scheme.lower() == "bearer" and token.strip()
+        tenant = Tenant(_digest(token.strip()) if has_token else "")
+        # Every digest is compared in full: the time taken reveals nothing about a key.
+        matches = [hmac.compare_digest(tenant.id, known) for known in self._known_ids]
+        if self._known_ids and not any(matches):
             raise Unauthorized("The API key is missing or wrong.")
         return tenant
 
 
-def _tenant(key: str) -> str:
+async def get_tenant(request: Request) -> Tenant:
+    """Return the tenant of a request. Raises `Unauthorized` (401)."""
+    authenticator: Authenticator = request.app.state.runtime.authenticator
+    return authenticator.authenticate(request.headers.get("authorization"))
+
+
+CurrentTenant = Annotated[Tenant, Depends(get_tenant)]
+
+
+def _digest(key: str) -> str:
     return blake3(key.encode()).hexdigest()

@@ -12,25 +12,25 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, or cancel it and raise `ClientGone` when the client leaves first.
+    """Await `work`; cancel it and raise `ClientGone` if the client disconnects first.
 
     `receive` is ASGI's, after the body has been read: its next message is `http.disconnect`.
     Starlette watches for that only while it streams.
     """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_disconnected(receive))
+    work_task = asyncio.create_task(work)
+    disconnect_task = asyncio.create_task(_await_disconnect(receive))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        await asyncio.wait((work_task, disconnect_task), return_when=asyncio.FIRST_COMPLETED)
+        if work_task.done():
+            return work_task.result()
         raise ClientGone
     finally:
-        for task in (working, leaving):
+        for task in (work_task, disconnect_task):
             task.cancel()
-        # Whatever the work held is released before the caller goes on.
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        # The work has released its resources before the caller continues.
+        await asyncio.gather(work_task, disconnect_task, return_exceptions=True)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _await_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Every error of every path in OpenAI's shape."""
+"""Exception handlers: every error of every path in OpenAI's shape."""
 
 from typing import cast
 
@@ -17,12 +17,12 @@ from server.errors import (
     NotFound,
 )
 
-# nginx's word for "the client closed the request"; nobody receives it.
+# nginx's status for a closed client connection; nobody receives it.
 CLIENT_CLOSED_REQUEST = 499
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every exception, known or not, in one shape."""
+    """Register handlers that give every exception, known or not, one shape."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientGone, _client_gone)
@@ -35,7 +35,7 @@ async def _api_error(_: Request, error: Exception) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    """Translate what the router itself refuses."""
+    """Translate the router's own refusals."""
     error = cast(HTTPException, error)
     path = request.url.path
     if error.status_code == 405:
@@ -52,5 +52,5 @@ async def _client_gone(_: Request, __: Exception) -> Response:
 
 
 async def _unknown_error(_: Request, __: Exception) -> Response:
-    """Say nothing of what happened; the traceback goes to the log."""
+    """Reveal nothing; the traceback goes to the log."""
     return build_error_response(ApiError(UNFORESEEN))

@@ -1,4 +1,4 @@
-"""A streamed response that holds a permit, a record and a generation."""
+"""A streamed response that owns the permit, the record and the generation."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -8,23 +8,23 @@ from starlette.types import Receive, Scope, Send
 
 
 class EventStream(StreamingResponse):
-    """A stream of events that gives back what the request held, however it ends."""
+    """A stream of server-sent events that releases the request's resources when it ends."""
 
     def __init__(
         self,
         content: AsyncIterator[bytes],
-        held: AsyncExitStack,
+        resources: AsyncExitStack,
         headers: Mapping[str, str],
     ) -> None:
         super().__init__(
             content,
             media_type="text/event-stream",
-            # Proxies must pass each event on at once.
+            # Proxies must not buffer events.
             headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
         )
-        self._held = held
+        self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events; Starlette stops when the client leaves."""
-        async with self._held:
+        """Send the events; Starlette stops when the client disconnects."""
+        async with self._resources:
             await super().__call__(scope, receive, send)

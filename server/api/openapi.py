@@ -1,4 +1,4 @@
-"""The API's description, with the requests and events that routes read and write by themselves."""
+"""The OpenAPI description of bodies and events that FastAPI does not parse or write itself."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ from server.protocol.tokenize import DetokenizeRequest, TokenizeChatRequest, Tok
 
 REF_TEMPLATE: Final = "#/components/schemas/{model}"
 
-# All that routes may name in `request_body`, and in `event_stream`.
+# Everything that routes name in `describe_request_body` and `describe_event_stream`.
 BODIES: Final[Sequence[type[BaseModel]]] = (
     ChatCompletionRequest,
     CompletionRequest,
@@ -41,7 +41,7 @@ ERRORS: Final[Responses] = {
 
 
 def describe_request_body(examples: dict[str, Any], *kinds: type[BaseModel]) -> dict[str, Any]:
-    """Return OpenAPI's `requestBody` for a request of one of the kinds; examples have names."""
+    """Return OpenAPI's `requestBody` for a body of one of `kinds`; `examples` have names."""
     references = [_reference(kind) for kind in kinds]
     schema = references[0] if len(references) == 1 else {"anyOf": references}
     named = {name: {"value": value} for name, value in examples.items()}
@@ -50,12 +50,12 @@ def describe_request_body(examples: dict[str, Any], *kinds: type[BaseModel]) -> 
 
 
 def describe_event_stream(kind: type[BaseModel]) -> Responses:
-    """Return what FastAPI is to say of a response that may be a stream of events of a kind."""
+    """Return FastAPI's `responses` entry for a stream of events of type `kind`."""
     return {200: {"content": {"text/event-stream": {"schema": _reference(kind)}}}}
 
 
 def add_schemas(app: FastAPI) -> None:
-    """Let the app's description define what `request_body` and `event_stream` refer to."""
+    """Add the schemas that bodies and events refer to to the app's OpenAPI description."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

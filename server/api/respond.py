@@ -1,4 +1,4 @@
-"""What all routes that generate share: access, admission, disconnects, the record, the response."""
+"""The path that all generation endpoints share, from the request to the response."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from fastapi import Request, Response
 from pydantic import BaseModel
 
+from server.api.auth import get_tenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.runtime import Runtime
@@ -18,60 +19,65 @@ NOTES_HEADER: Final = "x-llava-image-notes"
 
 
 class GenerationResponse(Protocol):
-    """An answer whose first output is there. It is read in one of the two ways, then closed."""
+    """Generated output whose first token is there. Read it once, either way, then close it."""
 
-    async def whole(self) -> BaseModel:
-        """Return all of it as one body. Raises `ApiError`."""
+    async def response(self) -> BaseModel:
+        """Return everything as one body. Raises `ApiError`."""
 
     def events(self) -> AsyncIterator[bytes]:
-        """Yield it as server-sent events, the last of which tells of an error if there is one."""
+        """Yield server-sent events; after an error the last one holds it."""
 
     async def aclose(self) -> None:
         """Abort what is not finished."""
 
 
 class GenerationRequest(Protocol):
-    """A body that has been parsed and checked."""
+    """A parsed and validated body of one of the API dialects."""
 
     @property
-    def wanted(self) -> GenerationFields:
-        """What the pipeline is asked."""
+    def request(self) -> GenerationFields:
+        """The fields that the pipeline reads."""
 
-    async def ask(
+    async def submit(
         self, pipeline: Pipeline, record: RequestRecord, tenant: str, /
     ) -> GenerationResponse:
-        """Do all that can fail and await the first output. Raises `ApiError`."""
+        """Do everything that can fail and await the first token. Raises `ApiError`."""
 
 
-async def respond(
-    request: Request, prefix: str, parse: Callable[[bytes], GenerationRequest]
-) -> Response:
-    """Answer a request, whose id gets a prefix. Raises `ApiError`."""
-    runtime: Runtime = request.app.state.runtime
-    record = RequestRecord(f"{prefix}{request.state.request_id}", runtime.metrics)
-    async with AsyncExitStack() as held:
-        held.enter_context(record)
-        tenant = runtime.access.tenant(request.headers.get("authorization"))
-        question = parse(await request.body())
-        wanted = question.wanted
-        record.model, record.stream = wanted.model, bool(wanted.stream)
-        record.images = wanted.num_images
-        held.enter_context(runtime.admission.acquire())
-        asking = question.ask(runtime.loaded, record, tenant)
-        if not wanted.stream:
-            whole = await cancel_on_disconnect(request.receive, _whole(asking))
-            body = whole.model_dump_json(by_alias=True)
-            return Response(body, 200, _notes(record), "application/json")
-        answer = await cancel_on_disconnect(request.receive, asking)
-        held.push_async_callback(answer.aclose)
-        return EventStream(answer.events(), held.pop_all(), _notes(record))
+Parser = Callable[[bytes], GenerationRequest]
 
 
-async def _whole(asking: Awaitable[GenerationResponse]) -> BaseModel:
-    async with aclosing(await asking) as answer:
-        return await answer.whole()
+async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Response:
+    """Answer a generation request, whole or streamed. Raises `ApiError`.
+
+    `id_prefix` comes before the request's id, e.g. `chatcmpl-`. Permit and record are held until
+    the last byte: a stream takes them over.
+    """
+    runtime: Runtime = http_request.app.state.runtime
+    record = RequestRecord(f"{id_prefix}{http_request.state.request_id}", runtime.metrics)
+    async with AsyncExitStack() as resources:
+        resources.enter_context(record)
+        tenant = await get_tenant(http_request)
+        parsed = parse(await http_request.body())
+        request = parsed.request
+        record.model, record.stream = request.model, bool(request.stream)
+        record.images = request.num_images
+        resources.enter_context(runtime.admission.acquire())
+        submission = parsed.submit(runtime.require_pipeline(), record, tenant.id)
+        if not request.stream:
+            body = await cancel_on_disconnect(http_request.receive, _collect(submission))
+            content = body.model_dump_json(by_alias=True)
+            return Response(content, 200, _note_headers(record), "application/json")
+        response = await cancel_on_disconnect(http_request.receive, submission)
+        resources.push_async_callback(response.aclose)
+        return EventStream(response.events(), resources.pop_all(), _note_headers(record))
 
 
-def _notes(record: RequestRecord) -> dict[str, str]:
-    """Return the header that says what a client should know of its images."""
+async def _collect(submission: Awaitable[GenerationResponse]) -> BaseModel:
+    async with aclosing(await submission) as response:
+        return await response.response()
+
+
+def _note_headers(record: RequestRecord) -> dict[str, str]:
+    """Return the header that tells a client about its images, if there is anything to tell."""
     return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}

@@ -14,9 +14,10 @@ from server.telemetry.metrics import Metrics
 
 @dataclass(slots=True)
 class Runtime:
-    """The parts of one server. `pipeline` is there from the moment a permit can be had.
+    """The parts of one server.
 
-    `examples` is the folder of the checkpoint's own pictures, which may not exist.
+    `pipeline` is set once the model is loaded. `examples` is the folder of the checkpoint's own
+    pictures, which may not exist.
     """
 
     model_name: str
@@ -25,14 +26,13 @@ class Runtime:
     created: int
     lifecycle: Lifecycle
     admission: Admission
-    access: Authenticator
+    authenticator: Authenticator
     metrics: Metrics
     pipeline: Pipeline | None = None
     examples: Path | None = None
 
-    @property
-    def loaded(self) -> Pipeline:
-        """The pipeline. Raises `NotReady` while the model loads."""
+    def require_pipeline(self) -> Pipeline:
+        """Return the pipeline. Raises `NotReady` while the model loads."""
         if self.pipeline is None:
             raise NotReady("The model is loading.")
         return self.pipeline

@@ -1,4 +1,4 @@
-"""What the server measures, in Prometheus' terms; names follow vLLM's under our prefix."""
+"""The server's Prometheus metrics; names follow vLLM's under our prefix."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """All metrics of one server, in a registry of their own."""
+    """All metrics of one server, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -95,7 +95,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """Time a stage that succeeds."""
+        """Time a stage; a stage that raises is not counted."""
         started = time.perf_counter()
         yield
         self.observe_stage(name, time.perf_counter() - started)

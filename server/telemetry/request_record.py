@@ -1,4 +1,4 @@
-"""One request's figures and outcome, reported to the metrics and in one log line."""
+"""The record of one request: its figures and outcome, for metrics and one log line."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ CANCELLED: Final = "cancelled"
 
 
 class RequestRecord:
-    """Collects a request's figures while it runs; leaving its context reports them.
+    """Collects a request's figures while it runs; leaving the context reports them.
 
     The outcome is `cancelled` until `mark_complete` or `mark_failed` sets it.
     """
@@ -26,7 +26,7 @@ class RequestRecord:
         self.model: str | None = None
         self.stream = False
         self.images = 0
-        self.notes: list[str] = []  # for the client, about its images
+        self.notes: list[str] = []  # about the images, for the client
         self.prompt_tokens = 0
         self.image_tokens = 0
         self.cached_tokens = 0

@@ -1,1 +1,1 @@
-"""Tool calls in the generic format, and the content deltas that any answer is parsed into."""
+"""Tool calling without a native format: how calls are written, and what content is made of."""

@@ -1,4 +1,4 @@
-"""Content deltas: the text and the tool calls that an answer is parsed into."""
+"""What an answer's text is taken apart into: text and pieces of tool calls."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStart:
-    """The start of a tool call; `index` counts the answer's calls."""
+    """The first piece of a tool call; `index` counts the answer's calls."""
 
     index: int
     id: str
@@ -17,14 +17,14 @@ class ToolCallStart:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallArguments:
-    """JSON text to append to the arguments of call `index`."""
+    """A further piece of a tool call: JSON text to append to its arguments."""
 
     index: int
     arguments: str
 
 
 def new_tool_call_id() -> str:
-    """Return an id for a tool call, in the form of OpenAI's."""
+    """Return an id for a tool call, as OpenAI's look."""
     return f"call_{secrets.token_hex(12)}"
 
 
@@ -32,10 +32,10 @@ ContentDelta = str | ToolCallStart | ToolCallArguments
 
 
 class ContentParser(Protocol):
-    """Parses one answer's text incrementally."""
+    """Takes one answer's text apart as it comes."""
 
     def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
-        """Yield the deltas that `text` completes; once the answer has `ended`, all the rest.
+        """Yield what can be told by now; once the answer has `ended`, all that is left.
 
         `token_ids` are those that the text was decoded from, special ones included.
         """

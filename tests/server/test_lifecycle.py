@@ -9,7 +9,7 @@ from server.lifecycle import Lifecycle, State
 LONG = 3600.0
 
 MOVES: dict[str, Callable[[Lifecycle], None]] = {
-    "ready": Lifecycle.ready,
+    "ready": Lifecycle.mark_ready,
     "drain": Lifecycle.drain,
     "fail": lambda life: life.fail("the engine died"),
 }
@@ -74,32 +74,32 @@ def test_exit_codes(state: State, code: int) -> None:
     ],
 )
 def test_when_it_is_over(state: State, in_flight: int, over: bool) -> None:
-    assert life(state).over(in_flight) is over
+    assert life(state).should_exit(in_flight) is over
 
 
 def test_draining_ends_at_its_limit() -> None:
-    assert life(State.DRAINING, drain_timeout_s=0.0).over(3)
+    assert life(State.DRAINING, drain_timeout_s=0.0).should_exit(3)
 
 
 def test_a_second_drain_ends_the_waiting() -> None:
     lifecycle = life(State.DRAINING)
-    assert not lifecycle.over(3)
+    assert not lifecycle.should_exit(3)
     lifecycle.drain()
-    assert lifecycle.over(3)
+    assert lifecycle.should_exit(3)
     assert lifecycle.exit_code == 0
 
 
 def test_a_drain_while_loading_is_over_at_once() -> None:
     lifecycle = life(State.LOADING)
     lifecycle.drain()
-    assert lifecycle.over(0)
+    assert lifecycle.should_exit(0)
     assert lifecycle.exit_code == 0
 
 
 def test_a_failure_while_loading_exits_with_one() -> None:
     lifecycle = life(State.LOADING)
     lifecycle.fail("the model could not be loaded")
-    assert lifecycle.over(0)
+    assert lifecycle.should_exit(0)
     assert lifecycle.exit_code == 1
 
 
@@ -109,7 +109,7 @@ def test_states_are_words_for_clients() -> None:
 
 def test_the_engine_dying_while_draining_exits_with_one() -> None:
     lifecycle = Lifecycle(30)
-    lifecycle.ready()
+    lifecycle.mark_ready()
     lifecycle.drain()
     lifecycle.fail("the engine died")
     assert lifecycle.exit_code == 1

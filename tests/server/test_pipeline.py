@@ -31,10 +31,12 @@ from server.errors import (
 )
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.generation import Generation
+from server.generation.sampling import SamplingDefaults
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
 from server.images.decode.sandbox import DecodeLimits
+from server.images.embedder import ImageEmbedder
 from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
@@ -103,16 +105,13 @@ class Stages:
             image_limits=ImageLimits(
                 max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
             ),
-            temperature=temperature,
-            top_p=top_p,
-            media=self.media,
-            vision=self.vision,
-            cache=self.cache,
+            sampling_defaults=SamplingDefaults(temperature, top_p),
+            images=ImageEmbedder(self.media, self.vision, self.cache, self.metrics),
             prompt=PromptBuilder(
                 choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
                 engine.max_model_len,
             ),
-            grammars=self.grammars,
+            grammar_validator=self.grammars,
             vocabulary=Vocabulary(self.checkpoint.path),
             engine=engine,
             metrics=self.metrics,

@@ -14,9 +14,11 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.completions.streaming import collect_completion
 from server.engine.base import EngineOutput, TokenLogprob
 from server.errors import EngineUnavailable, ImageError, ImageTooLarge, InvalidValue, ModelNotFound
+from server.generation.sampling import SamplingDefaults
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.sandbox import DecodeLimits
+from server.images.embedder import ImageEmbedder
 from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
@@ -60,13 +62,15 @@ class AnyresStages:
         return Pipeline(
             model_name="m",
             image_limits=ImageLimits(max_images=3, max_pixels=MAX_PIXELS, fetch_timeout_s=20),
-            temperature=0.5,
-            top_p=0.8,
-            media=self.media,
-            vision=self.vision,
-            cache=ImageEmbedsCache(100 * 1024 * 1024, self.metrics),
+            sampling_defaults=SamplingDefaults(0.5, 0.8),
+            images=ImageEmbedder(
+                self.media,
+                self.vision,
+                ImageEmbedsCache(100 * 1024 * 1024, self.metrics),
+                self.metrics,
+            ),
             prompt=PromptBuilder(form, engine.max_model_len),
-            grammars=self.grammars,
+            grammar_validator=self.grammars,
             vocabulary=Vocabulary(self.checkpoint.path),
             engine=engine,
             metrics=self.metrics,
@@ -231,7 +235,7 @@ async def test_what_is_measured_is_what_is_submitted(
     engine = FakeEngine([output("a")])
     pipeline, request = stages.pipeline(engine), chat(picture(*size, detail), picture(50, 50))
     encoded_before = stage_count(stages.metrics, "encode")
-    measured = await pipeline.measure(request)
+    measured = await pipeline.build_prompt(request)
     assert stage_count(stages.metrics, "encode") == encoded_before
     generation = await pipeline.generate(request, new_record())
     await generation.aclose()
@@ -244,7 +248,7 @@ async def test_what_is_measured_is_what_is_submitted(
 async def test_little_detail_is_measured_without_a_look(stages: AnyresStages) -> None:
     before = {stage: stage_count(stages.metrics, stage) for stage in get_args(Stage)}
     request = chat({"url": "http://nowhere.invalid/a.png", "detail": "low"})
-    measured = await stages.pipeline(FakeEngine()).measure(request)
+    measured = await stages.pipeline(FakeEngine()).build_prompt(request)
     assert measured.num_image_tokens == stages.checkpoint.vision.num_image_tokens + 1
     after = {stage: stage_count(stages.metrics, stage) for stage in get_args(Stage)}
     assert after == {**before, "prompt": before["prompt"] + 1}
@@ -253,11 +257,11 @@ async def test_little_detail_is_measured_without_a_look(stages: AnyresStages) ->
 async def test_images_are_held_to_the_same_limits(stages: AnyresStages) -> None:
     pipeline = stages.pipeline(FakeEngine())
     with pytest.raises(ImageTooLarge) as raised:
-        await pipeline.measure(chat(picture(150, 110), picture(150, 110)))
+        await pipeline.build_prompt(chat(picture(150, 110), picture(150, 110)))
     assert raised.value.param is not None
     refusals = sample(stages.metrics, "image_refusals_total", code="image_format_unsupported")
     with pytest.raises(ImageError) as unsupported:
-        await pipeline.measure(chat(picture(9, 9), {"url": data_url(b"no image")}))
+        await pipeline.build_prompt(chat(picture(9, 9), {"url": data_url(b"no image")}))
     assert unsupported.value.param == "messages[0].content[1].image_url.url"
     counted = sample(stages.metrics, "image_refusals_total", code="image_format_unsupported")
     assert counted == refusals + 1
@@ -265,5 +269,5 @@ async def test_images_are_held_to_the_same_limits(stages: AnyresStages) -> None:
 
 async def test_a_prompt_beyond_the_context_is_measured_all_the_same(stages: AnyresStages) -> None:
     engine = FakeEngine(max_model_len=32)
-    measured = await stages.pipeline(engine).measure(chat(text="red " * 9000))
+    measured = await stages.pipeline(engine).build_prompt(chat(text="red " * 9000))
     assert len(measured.token_ids) > 9000

@@ -39,34 +39,36 @@ EXAMPLE: Final = {
 )
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may hold images, at once or as server-sent events."""
-    return await respond(request, "chatcmpl-", lambda body: _ChatQuestion(parse_chat_request(body)))
+    return await respond(request, "chatcmpl-", lambda body: _ChatRequest(parse_chat_request(body)))
 
 
 @dataclass(frozen=True, slots=True)
-class _ChatQuestion:
-    wanted: ChatCompletionRequest
+class _ChatRequest:
+    request: ChatCompletionRequest
 
-    async def ask(self, pipeline: Pipeline, record: RequestRecord, tenant: str) -> "_ChatAnswer":
-        generation = await pipeline.generate(self.wanted, record, tenant)
-        return _ChatAnswer(generation, self.wanted, record)
+    async def submit(
+        self, pipeline: Pipeline, record: RequestRecord, tenant: str
+    ) -> "_ChatResponse":
+        generation = await pipeline.generate(self.request, record, tenant)
+        return _ChatResponse(generation, self.request, record)
 
 
 @dataclass(frozen=True, slots=True)
-class _ChatAnswer:
+class _ChatResponse:
     generation: Generation
-    wanted: ChatCompletionRequest
+    request: ChatCompletionRequest
     record: RequestRecord
 
-    async def whole(self) -> ChatCompletion:
-        return await collect_chat_completion(self.generation, self.wanted.model, self.record)
+    async def response(self) -> ChatCompletion:
+        return await collect_chat_completion(self.generation, self.request.model, self.record)
 
     def events(self) -> AsyncIterator[bytes]:
         return stream_chat_completion(
             self.generation,
-            self.wanted.model,
+            self.request.model,
             self.record,
-            include_usage=self.wanted.include_usage,
-            continuous_usage=self.wanted.continuous_usage,
+            include_usage=self.request.include_usage,
+            continuous_usage=self.request.continuous_usage,
         )
 
     async def aclose(self) -> None:

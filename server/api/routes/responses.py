@@ -1,4 +1,4 @@
-"""`POST /v1/responses`, and the paths that would need stored responses."""
+"""`POST /v1/responses`, and 404 for the paths that need stored responses."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from server.api.auth import CurrentTenant
 from server.api.openapi import ERRORS, describe_event_stream, describe_request_body
 from server.api.respond import respond
-from server.api.runtime import Runtime
 from server.errors import ApiError, NotFound
 from server.generation.generation import Generation
 from server.pipeline import Pipeline
@@ -50,7 +50,7 @@ NOTHING_STORED: Final[dict[int | str, dict[str, Any]]] = {
 async def create_response(request: Request) -> Response:
     """Answer an input that may hold images, at once or as server-sent events; nothing is stored."""
     return await respond(
-        request, "resp_", lambda body: _ResponsesQuestion(parse_and_translate(body))
+        request, "resp_", lambda body: _ResponsesRequest(parse_and_translate(body))
     )
 
 
@@ -58,43 +58,41 @@ async def create_response(request: Request) -> Response:
 @router.delete("/v1/responses/{response_id}", status_code=404, responses=NOTHING_STORED)
 @router.post("/v1/responses/{response_id}/cancel", status_code=404, responses=NOTHING_STORED)
 @router.get("/v1/responses/{response_id}/input_items", status_code=404, responses=NOTHING_STORED)
-async def stored_response(request: Request, response_id: str) -> None:
-    """Say that there is no such response: this server stores none."""
-    runtime: Runtime = request.app.state.runtime
-    runtime.access.tenant(request.headers.get("authorization"))
+async def refuse_stored_response(response_id: str, _: CurrentTenant) -> None:
+    """Refuse with 404: this server stores no responses."""
     raise NotFound(f"There is no response '{response_id}': this server stores none.")
 
 
 @dataclass(frozen=True, slots=True)
-class _ResponsesQuestion:
+class _ResponsesRequest:
     translated: TranslatedRequest
 
     @property
-    def wanted(self) -> ChatCompletionRequest:
+    def request(self) -> ChatCompletionRequest:
         return self.translated.chat
 
-    async def ask(
+    async def submit(
         self, pipeline: Pipeline, record: RequestRecord, tenant: str
-    ) -> "_ResponsesAnswer":
+    ) -> "_ResponsesResponse":
         try:
-            generation = await pipeline.generate(self.wanted, record, tenant)
+            generation = await pipeline.generate(self.request, record, tenant)
         except ApiError as error:
             raise self.translated.translate_error(error) from None
-        frame = ResponseBuilder(self.translated.request, record, pipeline.defaults)
-        return _ResponsesAnswer(generation, frame, record)
+        builder = ResponseBuilder(self.translated.request, record, pipeline.sampling_defaults)
+        return _ResponsesResponse(generation, builder, record)
 
 
 @dataclass(frozen=True, slots=True)
-class _ResponsesAnswer:
+class _ResponsesResponse:
     generation: Generation
-    frame: ResponseBuilder
+    builder: ResponseBuilder
     record: RequestRecord
 
-    async def whole(self) -> ResponseObject:
-        return await collect_response(self.generation, self.frame, self.record)
+    async def response(self) -> ResponseObject:
+        return await collect_response(self.generation, self.builder, self.record)
 
     def events(self) -> AsyncIterator[bytes]:
-        return stream_response(self.generation, self.frame, self.record)
+        return stream_response(self.generation, self.builder, self.record)
 
     async def aclose(self) -> None:
         await self.generation.aclose()

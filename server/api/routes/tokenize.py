@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.openapi import ERRORS, describe_request_body
 from server.api.runtime import Runtime
@@ -38,15 +39,13 @@ DETOKENIZE_EXAMPLES: Final = {"token ids": {"model": "llava-tiny", "tokens": [0,
         TOKENIZE_EXAMPLES, TokenizeTextRequest, TokenizeChatRequest
     ),
 )
-async def tokenize(request: Request) -> Response:
+async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    tenant = runtime.access.tenant(request.headers.get("authorization"))
-    wanted = parse_tokenize_request(await request.body())
+    body = parse_tokenize_request(await request.body())
     with runtime.admission.acquire():
-        work = _tokenize(runtime, wanted, tenant)
-        answer = await cancel_on_disconnect(request.receive, work)
-    return Response(answer.model_dump_json(), 200, media_type="application/json")
+        response = await cancel_on_disconnect(request.receive, _tokenize(runtime, body, tenant.id))
+    return Response(response.model_dump_json(), 200, media_type="application/json")
 
 
 @router.post(
@@ -55,33 +54,34 @@ async def tokenize(request: Request) -> Response:
     responses=ERRORS,
     openapi_extra=describe_request_body(DETOKENIZE_EXAMPLES, DetokenizeRequest),
 )
-async def detokenize(request: Request) -> Response:
+async def detokenize(request: Request, _: CurrentTenant) -> Response:
     """Return the text of token ids."""
     runtime: Runtime = request.app.state.runtime
-    runtime.access.tenant(request.headers.get("authorization"))
-    wanted = parse_detokenize_request(await request.body())
+    body = parse_detokenize_request(await request.body())
     with runtime.admission.acquire():
-        pipeline = runtime.loaded
-        pipeline.check_model(wanted.model or runtime.model_name)
-        answer = DetokenizeResponse(prompt=await pipeline.texts.detokenize(wanted.tokens))
-    return Response(answer.model_dump_json(), 200, media_type="application/json")
+        pipeline = runtime.require_pipeline()
+        pipeline.check_model(body.model or runtime.model_name)
+        text = await pipeline.text_tokenizer.detokenize(body.tokens)
+    return Response(
+        DetokenizeResponse(prompt=text).model_dump_json(), 200, media_type="application/json"
+    )
 
 
-async def _tokenize(runtime: Runtime, wanted: TokenizeRequest, tenant: str) -> TokenizeResponse:
-    pipeline = runtime.loaded
-    if isinstance(wanted, TokenizeChatRequest):
-        chat = wanted.to_chat_request(runtime.model_name)
-        tokens = (await pipeline.measure(chat, tenant)).token_ids
+async def _tokenize(runtime: Runtime, body: TokenizeRequest, tenant_id: str) -> TokenizeResponse:
+    pipeline = runtime.require_pipeline()
+    tokenizer = pipeline.text_tokenizer
+    if isinstance(body, TokenizeChatRequest):
+        prompt = await pipeline.build_prompt(body.to_chat_request(runtime.model_name), tenant_id)
+        token_ids = prompt.token_ids
     else:
-        pipeline.check_model(wanted.model or runtime.model_name)
-        special_tokens = wanted.add_special_tokens
-        tokens = await pipeline.texts.tokenize(wanted.prompt, special_tokens=special_tokens)
+        pipeline.check_model(body.model or runtime.model_name)
+        token_ids = await tokenizer.tokenize(body.prompt, special_tokens=body.add_special_tokens)
     token_strs = None
-    if wanted.return_token_strs:
-        token_strs = await pipeline.texts.convert_ids_to_tokens(tokens)
+    if body.return_token_strs:
+        token_strs = await tokenizer.convert_ids_to_tokens(token_ids)
     return TokenizeResponse(
-        count=len(tokens),
+        count=len(token_ids),
         max_model_len=runtime.max_model_len,
-        tokens=tokens,
+        tokens=token_ids,
         token_strs=token_strs,
     )

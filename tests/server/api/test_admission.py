@@ -13,7 +13,7 @@ from tests.server.samples import sample
 def lifecycle() -> Lifecycle:
     """Return the life of a server that is ready."""
     lifecycle = Lifecycle(drain_timeout_s=10)
-    lifecycle.ready()
+    lifecycle.mark_ready()
     return lifecycle
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from server.api.admission import Admission
-from server.api.auth import Authenticator
+from server.api.auth import Authenticator, Tenant
 from server.api.error_handlers import add_error_handlers
 from server.api.middleware import RequestId
 from server.api.routes import chat, completions, health, models, tokenize
@@ -19,7 +19,7 @@ from server.telemetry.metrics import Metrics
 
 @pytest.mark.parametrize("header", ["Bearer one", "bearer one", "Bearer  one", "BEARER two"])
 def test_known_keys_pass(header: str) -> None:
-    assert Authenticator(["one", "two"]).tenant(header)
+    assert Authenticator(["one", "two"]).authenticate(header).id
 
 
 @pytest.mark.parametrize(
@@ -27,21 +27,22 @@ def test_known_keys_pass(header: str) -> None:
 )
 def test_all_else_is_refused(header: str | None) -> None:
     with pytest.raises(Unauthorized) as caught:
-        Authenticator(["one", "two"]).tenant(header)
+        Authenticator(["one", "two"]).authenticate(header)
     assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
 
 
 def test_each_key_is_a_tenant() -> None:
-    access = Authenticator(["one", "two"])
-    assert access.tenant("Bearer one") == access.tenant("bearer one")
-    assert access.tenant("Bearer one") != access.tenant("Bearer two")
-    assert "one" not in access.tenant("Bearer one")
+    authenticator = Authenticator(["one", "two"])
+    assert authenticator.authenticate("Bearer one") == authenticator.authenticate("bearer one")
+    assert authenticator.authenticate("Bearer one") != authenticator.authenticate("Bearer two")
+    assert "one" not in authenticator.authenticate("Bearer one").id
 
 
 def test_without_keys_everybody_passes_and_tokens_still_tell_tenants_apart() -> None:
-    access = Authenticator([])
-    assert access.tenant(None) == access.tenant("Basic x") == access.tenant("Bearer ") == ""
-    assert access.tenant("Bearer one") != access.tenant("Bearer two")
+    authenticator = Authenticator([])
+    for header in (None, "Basic x", "Bearer "):
+        assert authenticator.authenticate(header) == Tenant("")
+    assert authenticator.authenticate("Bearer one") != authenticator.authenticate("Bearer two")
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ async def guarded(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
         created=0,
         lifecycle=lifecycle,
         admission=Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics),
-        access=Authenticator(["key"]),
+        authenticator=Authenticator(["key"]),
         metrics=metrics,
     )
     app.include_router(responses.router)
