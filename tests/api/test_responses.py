@@ -26,8 +26,8 @@ from tests.server.responses.reading import (
     BEGIN,
     MESSAGE_BEGIN,
     MESSAGE_END,
-    kinds,
-    rebuilt,
+    list_event_types,
+    rebuild_output,
 )
 
 WEATHER = {
@@ -96,7 +96,7 @@ def test_streams_equal_complete_responses(http: httpx.Client) -> None:
     request = image_request(DESCRIBE, metadata={"a": "b"}, instructions="Look closely.")
     whole = create_response(http, request)
     events = stream_response(http, request)
-    assert kinds(events) == [
+    assert list_event_types(events) == [
         *BEGIN,
         *MESSAGE_BEGIN,
         "response.output_text.delta",
@@ -104,7 +104,7 @@ def test_streams_equal_complete_responses(http: httpx.Client) -> None:
         "response.completed",
     ]
     last = events[-1]["response"]
-    assert rebuilt(events) == last["output"]
+    assert rebuild_output(events) == last["output"]
     assert len({event["response"]["id"] for event in events if "response" in event}) == 1
     for response in (whole, last):
         for moment in ("id", "created_at", "completed_at"):
@@ -186,7 +186,7 @@ def test_tool_choices_in_streams(http: httpx.Client, choice: dict[str, Any]) -> 
     other = WEATHER | {"name": "get_time"}
     request = body("Hello", tools=[other, WEATHER], tool_choice=choice, parallel_tool_calls=False)
     events = stream_response(http, request)
-    assert kinds(events) == [
+    assert list_event_types(events) == [
         *BEGIN,
         "response.output_item.added",
         "response.function_call_arguments.delta",
@@ -195,7 +195,7 @@ def test_tool_choices_in_streams(http: httpx.Client, choice: dict[str, Any]) -> 
         "response.completed",
     ]
     last = events[-1]["response"]
-    assert rebuilt(events) == last["output"]
+    assert rebuild_output(events) == last["output"]
     [call] = last["output"]
     assert call["name"] == "get_weather"
     done = next(event for event in events if event["type"].endswith("arguments.done"))

@@ -12,7 +12,7 @@ from server.prompt.chat_template import ChatTemplate
 from server.prompt.templates import build_conversation_template
 from server.prompt.tool_parser import choose_tool_parser
 from server.tools.format import format_tool_call
-from tests.server.generation.reading import Call, joined
+from tests.server.generation.reading import Call, join_content
 
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
@@ -54,15 +54,15 @@ def test_streamed_and_whole_give_the_same(
     text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeContentParser
 ) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
-    whole_text, whole_calls = joined(reader.parse(text, ids, ended=True))
+    whole_text, whole_calls = join_content(reader.parse(text, ids, ended=True))
     streamed = NativeToolParser("hermes", tokenizer).reader(TOOLS)
-    pieces = []
-    shown = ""
+    content = []
+    calls = ""
     for count, token_id in enumerate(ids, 1):
         so_far = tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False).rstrip("\ufffd")
-        delta, shown = so_far[len(shown) :], so_far
-        pieces += list(streamed.parse(delta, [token_id], ended=count == len(ids)))
-    text_found, calls_found = joined(pieces)
+        delta, calls = so_far[len(calls) :], so_far
+        content += list(streamed.parse(delta, [token_id], ended=count == len(ids)))
+    text_found, calls_found = join_content(content)
     assert parsed(calls_found) == parsed(whole_calls)
     assert len(whole_calls) == text.count("<tool_call>")
     assert text_found.strip() == whole_text.strip()
@@ -75,7 +75,7 @@ def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> N
     first, second = parser.reader(TOOLS), parser.reader(TOOLS)
     text = format_tool_call("point", "{}")
     list(first.parse("<tool_call>", [5], ended=False))
-    assert joined(second.parse(text, [5, 6], ended=True)) == ("", [("point", "{}")])
+    assert join_content(second.parse(text, [5, 6], ended=True)) == ("", [("point", "{}")])
 
 
 def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -12,7 +12,7 @@ from server.protocol.tools import Function
 from server.structured_outputs.grammar import HEADER
 from server.structured_outputs.rules import build_json_rule, build_tool_rules
 from server.tools.format import CALL_BEGIN
-from tests.server.generation.reading import fed, joined
+from tests.server.generation.reading import join_content, parse_parts
 from tests.server.structured_outputs.schemas import Schemas
 from tests.server.structured_outputs.sentences import matcher, sentence
 
@@ -68,7 +68,7 @@ def test_calls_are_read_back() -> None:
         spelt = sentence(grammar, draw, limit=400)
         if spelt is None:
             continue
-        text, found = joined(fed(ToolCallParser(), list(spelt)))
+        text, found = join_content(parse_parts(ToolCallParser(), list(spelt)))
         assert text == ""
         assert found
         for name, arguments in found:
