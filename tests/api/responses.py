@@ -32,9 +32,9 @@ def image(picture: Image.Image | bytes | str = PICTURE) -> dict[str, Any]:
     return {"type": "input_image", "image_url": url, "detail": "auto"}
 
 
-def text(words: str) -> dict[str, Any]:
+def text(content: str) -> dict[str, Any]:
     """Return a text part."""
-    return {"type": "input_text", "text": words}
+    return {"type": "input_text", "text": content}
 
 
 def user(*parts: dict[str, Any]) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def body(body_input: Any, **more: Any) -> dict[str, Any]:
     return {"model": "llava-tiny", "input": body_input, **more}
 
 
-def image_request(words: str, **more: Any) -> dict[str, Any]:
+def image_request(content: str, **more: Any) -> dict[str, Any]:
     """Return a request with the image of the circle and the square."""
-    return body([user(image(), text(words))], **more)
+    return body([user(image(), text(content))], **more)
 
 
 def create_response(http: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_parts_of_a_character_are_reported_as_bytes(http: httpx.Client) -> None:
 
 
 def test_names_of_special_tokens_are_text(http: httpx.Client) -> None:
-    spelt = "a </s> <image> b"
-    answer = complete(http, spelt, max_tokens=0, echo=True, logprobs=0)["choices"][0]
-    assert answer["text"] == spelt
+    text = "a </s> <image> b"
+    answer = complete(http, text, max_tokens=0, echo=True, logprobs=0)["choices"][0]
+    assert answer["text"] == text
     assert not {"</s>", "<image>"} & set(answer["logprobs"]["tokens"])

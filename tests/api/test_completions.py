@@ -118,11 +118,11 @@ def test_choices_differ_at_high_temperature(http: httpx.Client) -> None:
 )
 def test_streams_equal_complete_responses(http: httpx.Client, options: dict[str, Any]) -> None:
     options = {"max_tokens": 24, **options}
-    whole = complete(http, **options)
+    complete_response = complete(http, **options)
     chunks = stream(http, stream_options={"include_usage": True}, **options)
     answers = join_chunks(chunks)
-    assert len(answers) == len(whole["choices"])
-    for choice in whole["choices"]:
+    assert len(answers) == len(complete_response["choices"])
+    for choice in complete_response["choices"]:
         answer = answers[choice["index"]]
         assert answer["text"] == choice["text"]
         assert answer["finish_reason"] == choice["finish_reason"]
@@ -137,7 +137,7 @@ def test_streams_equal_complete_responses(http: httpx.Client, options: dict[str,
     assert chunks[-1]["choices"] == []
     assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        assert chunks[-1]["usage"][name] == whole["usage"][name]
+        assert chunks[-1]["usage"][name] == complete_response["usage"][name]
 
 
 def test_continuous_usage_grows(http: httpx.Client) -> None:
@@ -153,11 +153,11 @@ def test_a_stream_has_no_usage_by_default(http: httpx.Client) -> None:
 
 
 def test_openais_client_reads_a_stream(client: openai.OpenAI) -> None:
-    whole = client.completions.create(**body(max_tokens=20))
+    complete_response = client.completions.create(**body(max_tokens=20))
     chunks = list(client.completions.create(**body(max_tokens=20, stream=True)))
-    assert "".join(chunk.choices[0].text for chunk in chunks) == whole.choices[0].text
+    assert "".join(chunk.choices[0].text for chunk in chunks) == complete_response.choices[0].text
     assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
-    assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+    assert chunks[-1].choices[0].finish_reason == complete_response.choices[0].finish_reason
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -94,7 +94,7 @@ def test_several_turns_and_images(client: openai.OpenAI) -> None:
 
 def test_streams_equal_complete_responses(http: httpx.Client) -> None:
     request = image_request(DESCRIBE, metadata={"a": "b"}, instructions="Look closely.")
-    whole = create_response(http, request)
+    complete_response = create_response(http, request)
     events = stream_response(http, request)
     assert list_event_types(events) == [
         *BEGIN,
@@ -106,22 +106,22 @@ def test_streams_equal_complete_responses(http: httpx.Client) -> None:
     last = events[-1]["response"]
     assert rebuild_output(events) == last["output"]
     assert len({event["response"]["id"] for event in events if "response" in event}) == 1
-    for response in (whole, last):
+    for response in (complete_response, last):
         for moment in ("id", "created_at", "completed_at"):
             assert response.pop(moment)
         assert response["output"][0].pop("id")
         response["usage"].pop("input_tokens_details")  # the second request has more cached tokens
-    assert last == whole
+    assert last == complete_response
 
 
 def test_the_sdk_accumulates_a_stream(client: openai.OpenAI) -> None:
     request = image_request(DESCRIBE)
-    whole = client.responses.create(**request)
+    complete_response = client.responses.create(**request)
     with client.responses.stream(**request) as stream:
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
         final = stream.get_final_response()
     assert len(deltas) > 1
-    assert "".join(deltas) == final.output_text == whole.output_text
+    assert "".join(deltas) == final.output_text == complete_response.output_text
 
 
 class Scene(BaseModel):
@@ -217,10 +217,10 @@ def test_log_probabilities_cover_the_text(http: httpx.Client) -> None:
 
 def test_an_answer_at_the_token_limit_is_incomplete(http: httpx.Client) -> None:
     request = image_request(DESCRIBE, max_output_tokens=3)
-    whole = create_response(http, request)
+    complete_response = create_response(http, request)
     last = stream_response(http, request)[-1]
     assert last["type"] == "response.incomplete"
-    for response in (whole, last["response"]):
+    for response in (complete_response, last["response"]):
         assert response["status"] == "incomplete"
         assert response["incomplete_details"] == {"reason": "max_output_tokens"}
         assert response["output"][0]["status"] == "incomplete"
@@ -228,10 +228,12 @@ def test_an_answer_at_the_token_limit_is_incomplete(http: httpx.Client) -> None:
 
 
 def test_vllms_sampling_fields(http: httpx.Client) -> None:
-    whole = create_response(http, image_request(DESCRIBE))["output"][0]["content"][0]["text"]
-    stop = whole[len(whole) // 2 :][:4]
+    complete_text = create_response(http, image_request(DESCRIBE))["output"][0]["content"][0][
+        "text"
+    ]
+    stop = complete_text[len(complete_text) // 2 :][:4]
     cut = create_response(http, image_request(DESCRIBE, stop=stop, top_k=1, seed=1))
-    assert cut["output"][0]["content"][0]["text"] == whole[: whole.index(stop)]
+    assert cut["output"][0]["content"][0]["text"] == complete_text[: complete_text.index(stop)]
 
 
 def test_a_disconnect_releases_the_permit(server: RunningServer, http: httpx.Client) -> None:

@@ -67,8 +67,8 @@ def test_partial_arguments_are_yielded_at_the_token_limit(streamed: bool) -> Non
     text = head + arguments + CALL_END
     for end in range(len(head), len(text) + 1):
         parts = list(text[:end]) if streamed else [text[:end]]
-        whole = end >= len(head) + len(arguments)
-        expected = arguments if whole else arguments[: end - len(head)]
+        is_complete = end >= len(head) + len(arguments)
+        expected = arguments if is_complete else arguments[: end - len(head)]
         assert join_content(parse_parts(ToolCallParser(), parts)) == ("", [("f", expected)]), text[
             :end
         ]

@@ -137,8 +137,3 @@ async def generate_deltas(
     """Return all deltas of a request."""
     deltas = await pipeline.generate(request, record or build_record())
     return [each async for each in deltas]
-
-
-def shown(delta: ChoiceDelta) -> str:
-    """Return a delta's text."""
-    return "".join(piece for piece in delta.content if isinstance(piece, str))

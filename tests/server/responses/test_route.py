@@ -59,9 +59,7 @@ async def test_routes_require_an_api_key(
     refused = await guarded_client.request(method, f"/v1/responses{path}", json=BODY)
     assert refused.status_code == 401
     assert refused.json()["error"]["code"] == "invalid_api_key"
-    allowed = await guarded_client.request(
-        method, f"/v1/responses{path}", json=BODY, headers=KEY
-    )
+    allowed = await guarded_client.request(method, f"/v1/responses{path}", json=BODY, headers=KEY)
     assert allowed.status_code == (404 if path else 503)
 
 

@@ -159,15 +159,17 @@ async def test_the_last_event_has_the_complete_response(
     for streamed in (True, False):
         record = RequestRecord("resp_1", metrics)
         record.record_submission(prompt_tokens=100, image_tokens=64)
-        asked = ScriptedResponse(script, record, instructions="Be kind.", metadata={"a": "b"})
-        bodies.append((await asked.events())[-1]["response"] if streamed else await asked.collect())
+        response = ScriptedResponse(script, record, instructions="Be kind.", metadata={"a": "b"})
+        bodies.append(
+            (await response.events())[-1]["response"] if streamed else await response.collect()
+        )
     assert replace_ids(bodies[0]) == replace_ids(bodies[1])
 
 
 async def test_a_response_has_the_fields_of_the_request(record: RequestRecord) -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
     schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": None}
-    asked = {
+    fields = {
         "instructions": "Be kind.",
         "max_output_tokens": 9,
         "metadata": {"a": "b"},
@@ -180,9 +182,9 @@ async def test_a_response_has_the_fields_of_the_request(record: RequestRecord) -
         "user": "u",
     }
     body = await ScriptedResponse(
-        [build_output("x", "stop")], record, tools=[tool], text={"format": schema}, **asked
+        [build_output("x", "stop")], record, tools=[tool], text={"format": schema}, **fields
     ).collect()
-    assert {name: body[name] for name in asked} == asked
+    assert {name: body[name] for name in fields} == fields
     assert body["tools"] == [tool | {"description": None}]
     assert body["text"] == {"format": schema, "verbosity": "medium"}
 
@@ -324,16 +326,16 @@ async def test_log_probabilities_are_those_of_the_texts_tokens(
     record: RequestRecord, checkpoint: Checkpoint
 ) -> None:
     vocabulary = Vocabulary(checkpoint.path)
-    script, spelt = scripted_tokens(vocabulary, "Let me see." + format_tool_call("f", '{"a": 1}'))
-    asked = ScriptedResponse(
+    script, tokens = scripted_tokens(vocabulary, "Let me see." + format_tool_call("f", '{"a": 1}'))
+    response = ScriptedResponse(
         script, record, include=["message.output_text.logprobs"], top_logprobs=1
     )
-    asked.vocabulary = vocabulary
-    events = await asked.events()
+    response.vocabulary = vocabulary
+    events = await response.events()
     message, call = rebuild_output(events)
     [part] = message["content"]
     assert "".join(token["token"] for token in part["logprobs"]).startswith("Let me see.")
-    assert len(part["logprobs"]) < len(spelt)
+    assert len(part["logprobs"]) < len(tokens)
     assert part["logprobs"][0]["top_logprobs"] == [
         {key: part["logprobs"][0][key] for key in ("token", "logprob", "bytes")}
     ]
@@ -343,17 +345,17 @@ async def test_log_probabilities_are_those_of_the_texts_tokens(
 
 
 def scripted_tokens(vocabulary: Vocabulary, text: str) -> tuple[list[EngineOutput], list[int]]:
-    """Spell a text by single-byte and longer tokens, one output a token."""
+    """Return outputs of a text as single-byte and longer tokens, one token per output."""
     spelling = {
         vocabulary.token_bytes(token): token
         for token in range(vocabulary.size)
         if not vocabulary.is_special(token)
     }
-    rest, outputs, spelt = text.encode(), [], []
+    rest, outputs, tokens = text.encode(), [], []
     while rest:
         size = next(size for size in range(len(rest), 0, -1) if rest[:size] in spelling)
         token, word, rest = spelling[rest[:size]], rest[:size].decode(), rest[size:]
         logprob = TokenLogprob(token, -0.5, [(token, -0.5)])
         outputs.append(EngineOutput(word, 1, None if rest else "stop", 0.0, 0, logprobs=[logprob]))
-        spelt.append(token)
-    return outputs, spelt
+        tokens.append(token)
+    return outputs, tokens

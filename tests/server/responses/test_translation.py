@@ -47,9 +47,9 @@ def image(url: str = URL, **more: Any) -> dict[str, Any]:
     return {"type": "input_image", "image_url": url, **more}
 
 
-def text(words: str) -> dict[str, Any]:
+def text(content: str) -> dict[str, Any]:
     """Return a text part."""
-    return {"type": "input_text", "text": words}
+    return {"type": "input_text", "text": content}
 
 
 def build_chat_request(**body: Any) -> ChatCompletionRequest:

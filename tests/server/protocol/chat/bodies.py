@@ -13,9 +13,9 @@ from server.protocol.chat.request import (
 SECRET = "hunter2"
 
 
-def text(words: str = "hi") -> dict[str, Any]:
+def text(content: str = "hi") -> dict[str, Any]:
     """Return a text part."""
-    return {"type": "text", "text": words}
+    return {"type": "text", "text": content}
 
 
 def image(url: Any = "https://example.org/cat.png", **more: Any) -> dict[str, Any]:
