@@ -111,7 +111,7 @@ class Pipeline:
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        char_budget = self._vocabulary.room(request.token_limit)
+        char_budget = self._vocabulary.estimate_chars(request.token_limit)
         constraint = build_format_constraint(request, char_budget)
         grammar = await self._validate_grammar(constraint, request)
         prompts = await self.text_tokenizer.tokenize_prompts(request)
@@ -159,7 +159,7 @@ class Pipeline:
         """
         # The prompt's length is only known once the images are encoded.
         max_tokens = request.token_limit or self._engine.max_model_len // 2
-        char_budget = self._vocabulary.room(max_tokens)
+        char_budget = self._vocabulary.estimate_chars(max_tokens)
         forced = None if self._choice_readers.is_native(tools) else tools
         return await self._validate_grammar(build_constraint(request, forced, char_budget), request)
 
@@ -172,7 +172,7 @@ class Pipeline:
             raise InvalidValue(
                 "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
             )
-        await self._grammar_validator.check(constraint)
+        await self._grammar_validator.validate(constraint)
         return constraint.grammar
 
     async def _render_prompt(

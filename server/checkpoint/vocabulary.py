@@ -1,4 +1,4 @@
-"""What each token of a checkpoint spells, byte for byte."""
+"""The bytes of each token of a checkpoint."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Final
 
 from llguidance import LLTokenizer
 
-# What answers in JSON are like; vocabularies differ by a factor of three in how they spell it.
+# Typical JSON output. Vocabularies differ by a factor of three in the tokens they need for it.
 JSON: Final = '{"name": "a red circle", "count": 3, "tags": ["small", "round"], "visible": true}'
 
 
 class Vocabulary:
-    """Token ids and their bytes: of a character that takes several tokens, each has its part."""
+    """Token ids and their bytes; a character may be split over several tokens."""
 
     def __init__(self, path: Path) -> None:
         """Read the tokenizer of the checkpoint at `path`."""
@@ -21,15 +21,15 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """The number of token ids."""
         return self._tokenizer.vocab_size
 
-    def room(self, max_tokens: int) -> int:
-        """Return the characters of JSON that so many tokens spell, about."""
+    def estimate_chars(self, max_tokens: int) -> int:
+        """Return about how many characters of JSON `max_tokens` tokens decode to."""
         return int(max_tokens * self._characters_per_token)
 
     def is_special(self, token_id: int) -> bool:
-        """Tell whether a token is never shown: it steers the model, or stands for nothing."""
+        """Whether a token never appears in text: a special token, or an id without a token."""
         return token_id >= self.size or self._tokenizer.is_special_token(token_id)
 
     def _token_bytes(self, token_id: int) -> bytes:

@@ -8,7 +8,7 @@ from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionReque
 from vllm.tool_parsers import ToolParser, ToolParserManager
 
 from server.checkpoint.config import CheckpointError
-from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, new_tool_call_id
+from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, make_tool_call_id
 
 
 class NativeToolParser:
@@ -67,7 +67,7 @@ class NativeContentParser:
         function = call.function
         if function is not None and function.name:
             self._calls = max(self._calls, call.index + 1)
-            yield ToolCallStart(call.index, call.id or new_tool_call_id(), function.name)
+            yield ToolCallStart(call.index, call.id or make_tool_call_id(), function.name)
         if function is not None and function.arguments:
             yield ToolCallArguments(call.index, function.arguments)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, new_tool_call_id
+from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, make_tool_call_id
 from server.tools.format import ARGUMENTS, CALL_BEGIN, CALL_END
 
 HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re.escape(ARGUMENTS))
@@ -65,7 +65,7 @@ class ToolCallParser:
         if head is not None:
             self._buffer, self._state = self._buffer[head.end() :], self._parse_arguments
             self._arguments = ""
-            yield ToolCallStart(self._num_calls, new_tool_call_id(), json.loads(head[1]))
+            yield ToolCallStart(self._num_calls, make_tool_call_id(), json.loads(head[1]))
 
     def _parse_arguments(self, ended: bool) -> Iterator[ContentDelta]:
         """Yield arguments up to `CALL_END`: the grammar allows no line break within the JSON."""

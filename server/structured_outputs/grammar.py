@@ -1,4 +1,4 @@
-"""The grammar that a request asks for by its formats and tools, if any."""
+"""The grammar of a request's response format, structured outputs and tools, if it has any."""
 
 import json
 from collections.abc import Sequence
@@ -10,27 +10,29 @@ from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.generation_fields import GenerationFields
 from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
-from server.structured_outputs.narrowing import build_any_object_schema
-from server.structured_outputs.nesting import check_nesting
 from server.structured_outputs.rules import (
-    ANYTHING,
+    ANY_TEXT,
     build_choice_rule,
     build_json_rule,
     build_regex_rule,
     build_tool_rules,
 )
+from server.structured_outputs.schema import check_nesting
 from server.tools.format import CALL_BEGIN, describe_tools
 
-# Without it, text that can only go on in one way would be tokenised to its end at each step, and
-# where it spells a special token that token would be asked for.
+# By default llguidance tokenizes text that can only continue in one way to its end at each step.
+# Where that text contains a special token, it would force that token.
 HEADER: Final = '%llguidance {"no_forcing": true}\n'
-# LLaVA's models begin with a space, which is not shown: without it they are thrown off course.
+# LLaVA's models begin with a space, which clients do not get. Their output degrades without it.
 SPACE: Final = '" "?'
 
 
 @dataclass(frozen=True, slots=True)
 class GrammarConstraint:
-    """A grammar, and the field to blame where it does not work."""
+    """A grammar that constrains the generated text, in llguidance's Lark or in GBNF.
+
+    `param` is the request field that an error of the grammar names.
+    """
 
     grammar: str
     param: str
@@ -38,26 +40,30 @@ class GrammarConstraint:
 
 @dataclass(frozen=True, slots=True)
 class CallableTools:
-    """The functions that an answer may call, or must, and whether more than one."""
+    """The tools that the model may call under the request's `tool_choice`.
+
+    `required`: it must call at least one. `parallel`: it may make several calls. `named`: the
+    client named the one function to call, so the model has no choice.
+    """
 
     tools: Sequence[Tool]
     required: bool
     parallel: bool
-    named: bool  # by the client, so that there is nothing to choose
+    named: bool
 
     @property
     def functions(self) -> list[Function]:
-        """What each tool is a wrapper of."""
+        """The tools' functions."""
         return [tool.function for tool in self.tools]
 
     @property
     def description(self) -> str:
-        """What a model without a format of its own is told."""
+        """The system text about the tools, for models without a tool format of their own."""
         return describe_tools(self.functions, required=self.required, parallel=self.parallel)
 
 
 def resolve_callable_tools(request: ChatCompletionRequest) -> CallableTools | None:
-    """Return what the request's answer may call, None if nothing."""
+    """Return the tools that the model may call, None if there are none."""
     choice = request.tool_choice
     tools = list(request.tools or ())
     if not tools or choice == "none":
@@ -76,92 +82,94 @@ def resolve_callable_tools(request: ChatCompletionRequest) -> CallableTools | No
 
 
 def build_constraint(
-    request: ChatCompletionRequest, calls: CallableTools | None, room: int
+    request: ChatCompletionRequest, calls: CallableTools | None, char_budget: int
 ) -> GrammarConstraint | None:
-    """Return what an answer has to be, None if it may be anything.
+    """Return the constraint on the model's output, None if it may be any text.
 
-    `room` is how many characters it may have, about.
-    Raises `InvalidValue`.
+    `char_budget` is the approximate length of the output in characters. Raises `InvalidValue`.
     """
     if calls is None:
-        return build_format_constraint(request, room)
-    answer = _answer(request, room)
+        return build_format_constraint(request, char_budget)
+    content = _resolve_format(request, char_budget)
     for index, tool in enumerate(request.tools or ()):
         check_nesting(tool.function.parameters or {}, f"tools[{index}].function.parameters")
     begin = json.dumps(CALL_BEGIN)
     if calls.required:
         start = f"start: {SPACE} {begin} calls\n"
-    elif answer is None:
-        # The first rule ends where the mark does, so that no text holds it but in front of calls.
-        start = f"start: text calls | tail\ntext[suffix={begin}]: {ANYTHING}\ntail: {ANYTHING}\n"
-    elif answer.is_rule:
-        start = f"start: {SPACE} ({begin} calls | answer)\nanswer: {answer.source}\n"
+    elif content is None:
+        # `text` ends with the first `CALL_BEGIN`, so text contains one only in front of calls.
+        start = f"start: text calls | tail\ntext[suffix={begin}]: {ANY_TEXT}\ntail: {ANY_TEXT}\n"
+    elif content.is_rule:
+        start = f"start: {SPACE} ({begin} calls | answer)\nanswer: {content.source}\n"
     else:
-        raise InvalidValue("A grammar cannot be combined with tools.", answer.param)
-    rules = build_tool_rules(calls.functions, room, parallel=calls.parallel)
+        raise InvalidValue("A grammar cannot be combined with tools.", content.param)
+    rules = build_tool_rules(calls.functions, char_budget, parallel=calls.parallel)
     return GrammarConstraint(HEADER + start + rules, "tools")
 
 
-def build_format_constraint(request: GenerationFields, room: int) -> GrammarConstraint | None:
-    """Return what an answer without calls has to be, None if it may be anything.
+def build_format_constraint(
+    request: GenerationFields, char_budget: int
+) -> GrammarConstraint | None:
+    """Return the constraint on output without tool calls, None if it may be any text.
 
-    Raises `InvalidValue`.
+    `char_budget` is the approximate length of the output in characters. Raises `InvalidValue`.
     """
-    answer = _answer(request, room)
-    return None if answer is None else GrammarConstraint(_whole(answer), answer.param)
+    content = _resolve_format(request, char_budget)
+    return None if content is None else GrammarConstraint(content.build_grammar(), content.param)
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """The right side of a rule, or else a whole grammar."""
+class _ContentFormat:
+    """The format of message content: the right side of a grammar rule, or a complete grammar."""
 
     source: str
     param: str
     is_rule: bool = True
 
+    def build_grammar(self) -> str:
+        """Return the complete grammar."""
+        return f"{HEADER}start: {SPACE} ({self.source})\n" if self.is_rule else self.source
 
-def _whole(answer: _Answer) -> str:
-    return f"{HEADER}start: {SPACE} ({answer.source})\n" if answer.is_rule else answer.source
 
-
-def _answer(request: GenerationFields, room: int) -> _Answer | None:
+def _resolve_format(request: GenerationFields, char_budget: int) -> _ContentFormat | None:
     response_format = request.response_format
     if request.structured_outputs is not None:
-        return _structured(request.structured_outputs, room)
+        return _resolve_structured_outputs(request.structured_outputs, char_budget)
     if isinstance(response_format, JsonObjectFormat):
-        return _json(None, "response_format", room)
+        return _build_json_format(None, "response_format", char_budget)
     if isinstance(response_format, JsonSchemaFormat):
         schema = response_format.json_schema.schema_
-        return _json(schema, "response_format.json_schema.schema", room)
+        return _build_json_format(schema, "response_format.json_schema.schema", char_budget)
     return None
 
 
-def _structured(wanted: StructuredOutputs, room: int) -> _Answer:
-    if wanted.regex is not None:
-        return _Answer(build_regex_rule(wanted.regex), "structured_outputs.regex")
-    if wanted.choice is not None:
-        return _Answer(build_choice_rule(wanted.choice), "structured_outputs.choice")
-    if wanted.grammar is not None:
-        is_lark = "::=" not in wanted.grammar and "%llguidance" not in wanted.grammar
-        source = HEADER + wanted.grammar if is_lark else wanted.grammar
-        return _Answer(source, "structured_outputs.grammar", is_rule=False)
-    if wanted.json_ is not None:
-        return _json(_parsed(wanted.json_), "structured_outputs.json", room)
-    return _json(None, "structured_outputs.json_object", room)
+def _resolve_structured_outputs(options: StructuredOutputs, char_budget: int) -> _ContentFormat:
+    if options.regex is not None:
+        return _ContentFormat(build_regex_rule(options.regex), "structured_outputs.regex")
+    if options.choice is not None:
+        return _ContentFormat(build_choice_rule(options.choice), "structured_outputs.choice")
+    if options.grammar is not None:
+        is_lark = "::=" not in options.grammar and "%llguidance" not in options.grammar
+        source = HEADER + options.grammar if is_lark else options.grammar
+        return _ContentFormat(source, "structured_outputs.grammar", is_rule=False)
+    if options.json_ is not None:
+        schema = _parse_schema(options.json_, "structured_outputs.json")
+        return _build_json_format(schema, "structured_outputs.json", char_budget)
+    return _build_json_format(None, "structured_outputs.json_object", char_budget)
 
 
-def _json(schema: dict[str, Any] | None, param: str, room: int) -> _Answer:
-    """Return the rule of a schema, or of any object."""
-    if schema is None:
-        schema = build_any_object_schema(room)
-    check_nesting(schema, param)
-    return _Answer(build_json_rule(schema, room), param)
+def _build_json_format(
+    schema: dict[str, Any] | None, param: str, char_budget: int
+) -> _ContentFormat:
+    """Return the format of JSON that satisfies a schema, or of any JSON object if it is None."""
+    if schema is not None:
+        check_nesting(schema, param)
+    return _ContentFormat(build_json_rule(schema, char_budget), param)
 
 
-def _parsed(schema: dict[str, Any] | str) -> dict[str, Any]:
+def _parse_schema(schema: dict[str, Any] | str, param: str) -> dict[str, Any]:
     if isinstance(schema, dict):
         return schema
-    param = "structured_outputs.json"
     try:
         parsed = json.loads(schema)
     except (ValueError, RecursionError):

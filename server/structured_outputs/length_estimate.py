@@ -1,11 +1,11 @@
-"""How many characters the JSON of a schema takes, about, where what has no limit is left empty."""
+"""Estimates the length of the JSON of a schema; parts without a limit count as empty."""
 
 import json
 from typing import Any, Final
 
 # Of references within references; recursive schemas have no end.
 MAX_DEPTH: Final = 8
-# Of `"key": ` and a comma, beside the key itself; of what stands between items.
+# Characters around a key: `"": ` and a comma. Characters between items.
 AROUND_KEY: Final = 6
 AROUND_ITEM: Final = 2
 # An integer or a number of common size, `true`, `null`, a short format such as a date.
@@ -14,7 +14,7 @@ FORMATTED: Final = 30
 
 
 def estimate_length(schema: Any, root: dict[str, Any], depth: int = MAX_DEPTH) -> int:
-    """Return the characters; `root` is the schema that references lead into."""
+    """Return the approximate number of characters; references are resolved in `root`."""
     if not isinstance(schema, dict) or depth == 0:
         return 0
     if "const" in schema:
@@ -28,26 +28,26 @@ def estimate_length(schema: Any, root: dict[str, Any], depth: int = MAX_DEPTH) -
                 for each in choices
             )
     if "$ref" in schema:
-        return estimate_length(_target(schema["$ref"], root), root, depth - 1)
-    return _of_type(schema, root, depth)
+        return estimate_length(_resolve(schema["$ref"], root), root, depth - 1)
+    return _estimate_by_type(schema, root, depth)
 
 
-def _of_type(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
-    kinds = schema.get("type")
-    kind = kinds[0] if isinstance(kinds, list) and kinds else kinds
-    if kind == "object" or "properties" in schema:
-        return _of_object(schema, root, depth)
-    if kind == "array":
-        shortest = schema.get("minItems", 0)
-        items = estimate_length(schema.get("items"), root, depth - 1) + AROUND_ITEM
-        return AROUND_ITEM + (shortest if isinstance(shortest, int) else 0) * items
-    if kind == "string" and ("format" in schema or "pattern" in schema):
+def _estimate_by_type(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
+    types = schema.get("type")
+    type_ = types[0] if isinstance(types, list) and types else types
+    if type_ == "object" or "properties" in schema:
+        return _estimate_object(schema, root, depth)
+    if type_ == "array":
+        min_items = schema.get("minItems", 0)
+        item = estimate_length(schema.get("items"), root, depth - 1) + AROUND_ITEM
+        return AROUND_ITEM + (min_items if isinstance(min_items, int) else 0) * item
+    if type_ == "string" and ("format" in schema or "pattern" in schema):
         return FORMATTED
-    longest = schema.get("maxLength", 0) if kind == "string" else 0
-    return SCALARS.get(str(kind), 0) + (longest if isinstance(longest, int) else 0)
+    max_length = schema.get("maxLength", 0) if type_ == "string" else 0
+    return SCALARS.get(str(type_), 0) + (max_length if isinstance(max_length, int) else 0)
 
 
-def _of_object(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
+def _estimate_object(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return AROUND_ITEM
@@ -57,7 +57,7 @@ def _of_object(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
     )
 
 
-def _target(reference: Any, root: dict[str, Any]) -> Any:
+def _resolve(reference: Any, root: dict[str, Any]) -> Any:
     """Follow a reference to a definition."""
     for place in ("$defs", "definitions"):
         prefix, definitions = f"#/{place}/", root.get(place)

@@ -1,8 +1,8 @@
-"""Schemas made narrower, so that also a weak model comes to an end within its tokens.
+"""Narrows schemas, so that weak models finish their JSON within the token limit.
 
-Whatever fits the narrower schema fits the original one. Objects that list their properties get no
-others, strings and arrays without a limit get one that the token limit leaves room for, and
-integers stay within what every reader of JSON can hold. `room` is in characters.
+JSON that satisfies the narrower schema satisfies the original one. Objects that list their
+properties get no others. Strings and arrays without a limit get one that fits the token limit.
+Integers stay within the range that every JSON parser can read. A `char_budget` is in characters.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from server.structured_outputs.length_estimate import AROUND_ITEM, estimate_length
 
-# Where one of them stands, whether an object may be closed cannot be told from the object alone.
-COMBINING: Final = frozenset(
+# Beside one of these keywords, the object alone does not say whether it may be closed.
+COMBINING_KEYWORDS: Final = frozenset(
     {"allOf", "anyOf", "oneOf", "not", "if", "$ref", "patternProperties", "unevaluatedProperties"}
 )
 SUBSCHEMAS: Final = ("items", "additionalItems", "additionalProperties")
@@ -23,33 +23,34 @@ INTEGER_LIMITS: Final = (
     *("enum", "const", "multipleOf"),
 )
 
-# RFC 8259: what lies beyond is not read alike everywhere.
+# RFC 8259: parsers do not agree on integers beyond this.
 MAX_INTEGER: Final = 2**53 - 1
 MIN_CHARACTERS: Final = 16
-# More take the engine long to prepare for.
+# The engine takes long to compile a grammar for more.
 MAX_ITEMS: Final = 1024
-# Of an object or array of which nothing is known.
+# Of an object or array without a schema.
 MIN_ITEMS: Final = 8
 MAX_KEY_CHARACTERS: Final = 64
 
 
-def narrow_schema(schema: dict[str, Any], room: int) -> dict[str, Any]:
-    """Return the schema narrowed for answers that have so much room.
+def narrow_schema(schema: dict[str, Any], char_budget: int) -> dict[str, Any]:
+    """Return the schema narrowed for JSON of `char_budget` characters.
 
-    With `allOf`, parts that were narrowed each for itself might exclude each other.
+    Schemas with `allOf` stay as they are: narrowed parts might exclude each other.
     """
-    if any("allOf" in each for each in _subschemas(schema)):
+    if any("allOf" in each for each in _iterate_subschemas(schema)):
         return schema
-    endless = sum(
-        _is_endless_string(each) or _is_endless_array(each) for each in _subschemas(schema)
+    num_unbounded = sum(
+        _is_unbounded_string(each) or _is_unbounded_array(each)
+        for each in _iterate_subschemas(schema)
     )
-    left = max(room - estimate_length(schema, schema), room // 4)
-    return _Narrowing(schema, _share(left, endless)).narrow(schema)
+    unbounded_budget = max(char_budget - estimate_length(schema, schema), char_budget // 4)
+    return _Narrower(schema, _divide_budget(unbounded_budget, num_unbounded)).narrow(schema)
 
 
-def build_any_object_schema(room: int) -> dict[str, Any]:
-    """Return the schema of all objects that the room is large enough for, about."""
-    share = _share(room, 2)
+def build_any_object_schema(char_budget: int) -> dict[str, Any]:
+    """Return the schema of all objects of about `char_budget` characters."""
+    share = _divide_budget(char_budget, 2)
     items = max(MIN_ITEMS, share // MIN_CHARACTERS)
     value = [
         {"type": "string", "maxLength": share},
@@ -70,58 +71,63 @@ def build_any_object_schema(room: int) -> dict[str, Any]:
     }
 
 
-def _share(room: int, endless: int) -> int:
-    """Share the room between all that has no end; in few steps: each makes another grammar."""
-    share = room // max(endless, 1)
+def _divide_budget(char_budget: int, num_unbounded: int) -> int:
+    """Divide the budget between the unbounded parts.
+
+    Shares are powers of two: each value makes another grammar, and grammars are cached.
+    """
+    share = char_budget // max(num_unbounded, 1)
     return max(MIN_CHARACTERS, 1 << max(share.bit_length() - 1, 0))
 
 
-class _Narrowing:
-    """Narrows the parts of one schema; each that has no end gets `share` characters."""
+class _Narrower:
+    """Narrows the subschemas of one schema; each unbounded one gets `share` characters."""
 
     def __init__(self, root: dict[str, Any], share: int) -> None:
         self._root = root
         self._share = share
 
     def narrow(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Return a part, narrowed."""
-        result = {key: self._value(key, value) for key, value in schema.items()}
+        """Return a subschema, narrowed."""
+        result = {key: self._narrow_value(key, value) for key, value in schema.items()}
         if _is_open_object(schema):
             result["additionalProperties"] = False
-        if _is_endless_string(schema):
-            result["maxLength"] = max(self._share, _at_least(schema, "minLength"))
-        if _is_endless_array(schema):
-            result["maxItems"] = max(self._num_items(schema), _at_least(schema, "minItems"))
+        if _is_unbounded_string(schema):
+            result["maxLength"] = max(self._share, _read_minimum(schema, "minLength"))
+        if _is_unbounded_array(schema):
+            result["maxItems"] = max(
+                self._compute_max_items(schema), _read_minimum(schema, "minItems")
+            )
         if schema.get("type") == "integer" and not any(key in schema for key in INTEGER_LIMITS):
             result |= {"minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
         return result
 
-    def _num_items(self, schema: dict[str, Any]) -> int:
+    def _compute_max_items(self, schema: dict[str, Any]) -> int:
         item = estimate_length(schema.get("items"), self._root) + AROUND_ITEM
         prefix = schema.get("prefixItems")
-        given = len(prefix) if isinstance(prefix, list) else 0
-        return given + min(max(1, self._share // item), MAX_ITEMS)
+        num_prefix = len(prefix) if isinstance(prefix, list) else 0
+        return num_prefix + min(max(1, self._share // item), MAX_ITEMS)
 
-    def _value(self, key: str, value: Any) -> Any:
+    def _narrow_value(self, key: str, value: Any) -> Any:
         if key in SUBSCHEMAS:
-            return self._part(value)
+            return self._narrow_if_schema(value)
         if key in LISTS_OF_SUBSCHEMAS and isinstance(value, list):
-            return [self._part(each) for each in value]
+            return [self._narrow_if_schema(each) for each in value]
         if key in MAPS_OF_SUBSCHEMAS and isinstance(value, dict):
-            return {name: self._part(each) for name, each in value.items()}
+            return {name: self._narrow_if_schema(each) for name, each in value.items()}
         return value
 
-    def _part(self, value: Any) -> Any:
+    def _narrow_if_schema(self, value: Any) -> Any:
         return self.narrow(value) if isinstance(value, dict) else value
 
 
-def _at_least(schema: dict[str, Any], key: str) -> int:
-    shortest = schema.get(key, 0)
-    return shortest if isinstance(shortest, int) else 0
+def _read_minimum(schema: dict[str, Any], key: str) -> int:
+    minimum = schema.get(key, 0)
+    return minimum if isinstance(minimum, int) else 0
 
 
-def _subschemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the schema and all those within it."""
+def _iterate_subschemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schema and all its subschemas."""
     yield schema
     for key, value in schema.items():
         inner: list[Any] = []
@@ -133,27 +139,27 @@ def _subschemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             inner = list(value.values())
         for each in inner:
             if isinstance(each, dict):
-                yield from _subschemas(each)
+                yield from _iterate_subschemas(each)
 
 
 def _is_open_object(schema: dict[str, Any]) -> bool:
-    """Tell whether a schema lists properties, needs no other and says nothing of others."""
+    """Whether an object lists all properties it requires and no keyword speaks of others."""
     properties = schema.get("properties")
     if not isinstance(properties, dict) or "additionalProperties" in schema:
         return False
     required = schema.get("required", [])
-    listed = isinstance(required, list) and all(name in properties for name in required)
-    return listed and "minProperties" not in schema and not COMBINING & schema.keys()
+    are_listed = isinstance(required, list) and all(name in properties for name in required)
+    return are_listed and "minProperties" not in schema and not COMBINING_KEYWORDS & schema.keys()
 
 
-def _is_endless_array(schema: dict[str, Any]) -> bool:
-    if schema.get("type") != "array" or COMBINING & schema.keys():
+def _is_unbounded_array(schema: dict[str, Any]) -> bool:
+    if schema.get("type") != "array" or COMBINING_KEYWORDS & schema.keys():
         return False
-    bounded = "maxItems" in schema or "enum" in schema or "const" in schema
-    return not bounded and isinstance(schema.get("items", {}), dict)
+    is_bounded = "maxItems" in schema or "enum" in schema or "const" in schema
+    return not is_bounded and isinstance(schema.get("items", {}), dict)
 
 
-def _is_endless_string(schema: dict[str, Any]) -> bool:
-    kinds = schema.get("type")
-    is_string = kinds == "string" or (isinstance(kinds, list) and "string" in kinds)
-    return is_string and not any(key in schema for key in (*STRING_LIMITS, *COMBINING))
+def _is_unbounded_string(schema: dict[str, Any]) -> bool:
+    types = schema.get("type")
+    is_string = types == "string" or (isinstance(types, list) and "string" in types)
+    return is_string and not any(key in schema for key in (*STRING_LIMITS, *COMBINING_KEYWORDS))

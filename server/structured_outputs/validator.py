@@ -1,14 +1,10 @@
-"""Refuses grammars that the engine could not use, or not without harm to others."""
+"""Refuses grammars that the engine cannot compile, or only at the cost of other requests."""
 
 import asyncio
-import multiprocessing
-import signal
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final
 
 from cachetools import LRUCache
-from pebble import ProcessExpired, ProcessPool
 
 from server.errors import InvalidValue
 from server.structured_outputs.grammar import GrammarConstraint
@@ -19,65 +15,45 @@ from server.structured_outputs.validation_worker import (
     start_validation_worker,
     validate_grammar,
 )
+from server.workers.worker_pool import WorkerPool
+from server.workers.worker_process import WORKER_FAILURES
 
 # Longer than any schema; OpenAI allows 120,000 characters of names and values.
 MAX_CHARACTERS: Final = 500_000
-# Verdicts that are kept: clients send the same few grammars again and again.
-VERDICTS: Final = 1024
-# Of a grammar whose workers are killed from outside.
-TRIES: Final = 3
+# Results that are cached: clients send the same few grammars again and again.
+CACHED_RESULTS: Final = 1024
 
 
 class GrammarValidator:
-    """Has grammars compiled by a worker process before the engine sees them."""
+    """Compiles grammars in a worker process before the engine sees them."""
 
     def __init__(self, checkpoint: Path) -> None:
         """`checkpoint` is the folder that holds the tokenizer."""
-        self._tokenizer = str(checkpoint / "tokenizer.json")
-        self._verdicts: LRUCache[str, GrammarError | None] = LRUCache(VERDICTS)
-        self._turn = asyncio.Semaphore()
-        self._pool = self._new_pool()
+        self._results: LRUCache[str, GrammarError | None] = LRUCache(CACHED_RESULTS)
+        # Concurrent requests with the same grammar share one validation.
+        self._lock = asyncio.Lock()
+        self._pool = WorkerPool(1, start_validation_worker, [str(checkpoint / "tokenizer.json")])
 
-    async def check(self, constraint: GrammarConstraint) -> None:
+    async def validate(self, constraint: GrammarConstraint) -> None:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
         grammar = constraint.grammar
         if len(grammar) > MAX_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        if grammar not in self._verdicts:
-            async with self._turn:
-                if grammar not in self._verdicts:
-                    self._verdicts[grammar] = await self._prove(grammar)
-        flaw = self._verdicts[grammar]
-        if flaw is not None:
-            raise InvalidValue(f"This cannot be used: {flaw.reason}.", constraint.param)
+        if grammar not in self._results:
+            async with self._lock:
+                if grammar not in self._results:
+                    self._results[grammar] = await self._compile(grammar)
+        error = self._results[grammar]
+        if error is not None:
+            raise InvalidValue(f"This cannot be used: {error.reason}.", constraint.param)
 
     def close(self) -> None:
         """End the worker."""
-        self._pool.stop()
-        self._pool.join()
+        self._pool.close()
 
-    async def _prove(self, grammar: str) -> GrammarError | None:
-        """Let a worker judge. One that is killed from outside says nothing about the grammar."""
-        for _ in range(TRIES):
-            try:
-                proving = self._pool.schedule(validate_grammar, args=[grammar], timeout=WALL_S)
-                verdict: GrammarError | None = await asyncio.shield(asyncio.wrap_future(proving))
-            except TimeoutError:
-                return TOO_COMPLEX
-            except ProcessExpired as expired:
-                if expired.exitcode != -signal.SIGKILL:
-                    return TOO_COMPLEX
-            except (BrokenProcessPool, RuntimeError):
-                self._pool.stop()
-                self._pool = self._new_pool()
-            else:
-                return verdict
-        return TOO_COMPLEX
-
-    def _new_pool(self) -> ProcessPool:
-        return ProcessPool(
-            max_workers=1,
-            initializer=start_validation_worker,
-            initargs=[self._tokenizer],
-            context=multiprocessing.get_context("spawn"),
-        )
+    async def _compile(self, grammar: str) -> GrammarError | None:
+        """Compile a grammar in the worker; one that it does not survive is too complex."""
+        try:
+            return await self._pool.run(validate_grammar, grammar, timeout_s=WALL_S)
+        except WORKER_FAILURES:
+            return TOO_COMPLEX

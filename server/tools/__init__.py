@@ -1,1 +1,1 @@
-"""Tool calling without a native format: how calls are written, and what content is made of."""
+"""Our own tool call format, and the parts that parsers split message content into."""

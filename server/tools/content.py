@@ -1,4 +1,4 @@
-"""What an answer's text is taken apart into: text and pieces of tool calls."""
+"""The deltas that a parser splits generated text into: text and parts of tool calls."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStart:
-    """The first piece of a tool call; `index` counts the answer's calls."""
+    """The first delta of a tool call; `index` is its position in `message.tool_calls`."""
 
     index: int
     id: str
@@ -17,14 +17,14 @@ class ToolCallStart:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallArguments:
-    """A further piece of a tool call: JSON text to append to its arguments."""
+    """A later delta of a tool call: JSON text to append to its arguments."""
 
     index: int
     arguments: str
 
 
-def new_tool_call_id() -> str:
-    """Return an id for a tool call, as OpenAI's look."""
+def make_tool_call_id() -> str:
+    """Return a new tool call id in OpenAI's form."""
     return f"call_{secrets.token_hex(12)}"
 
 
@@ -32,11 +32,11 @@ ContentDelta = str | ToolCallStart | ToolCallArguments
 
 
 class ContentParser(Protocol):
-    """Takes one answer's text apart as it comes."""
+    """Splits the generated text of one choice into deltas, incrementally."""
 
     def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
-        """Yield what can be told by now; once the answer has `ended`, all that is left.
+        """Yield the deltas that are certain by now; with `ended`, all that remain.
 
-        `token_ids` are those that the text was decoded from, special ones included.
+        `token_ids` are those that `text` was decoded from, special tokens included.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a worker process that handles strangers' input may use."""
+"""Limits of a worker process that handles untrusted input."""
 
 import os
 import resource
@@ -9,43 +9,47 @@ from server.workers.parent_death import end_with_parent
 
 
 def confine(*, memory_bytes: int, open_files: int, niceness: int) -> None:
-    """Limit this process for good: address space on top of what it has, file numbers, priority.
+    """Limit this process irrevocably: memory, file descriptors, priority.
 
-    Ctrl-C reaches all processes of a terminal; a worker ends when the server has drained, or with
-    it. SIGTERM ends it at once, also inside of a library, where no Python handler would run.
-    What libraries print goes nowhere: it is strangers' text.
+    `memory_bytes` is address space in addition to that already in use. `open_files` bounds the
+    numbers of new file descriptors; open ones stay.
+
+    Ctrl-C reaches all processes of a terminal and is ignored: a worker ends when the server has
+    drained, or with the server. SIGTERM ends it at once, even inside a library, where no Python
+    handler would run. The output of libraries is discarded: it may contain untrusted text.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
     os.nice(niceness)
-    _silence()
-    _limit(resource.RLIMIT_AS, _address_space() + memory_bytes)
+    _discard_stderr()
+    _limit(resource.RLIMIT_AS, _read_address_space() + memory_bytes)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, open_files)
 
 
 def limit_cpu(cpu_s: int) -> None:
-    """Have the kernel kill this process (SIGXCPU) once it takes so much more CPU time."""
+    """Have the kernel kill this process (SIGXCPU) after `cpu_s` more seconds of CPU time."""
     spent = int(time.process_time()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_s, hard))
 
 
-def _silence() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+def _discard_stderr() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
-def _limit(what: int, value: int) -> None:
-    """Lower a limit for good; one that is lower already stays."""
-    _, hard = resource.getrlimit(what)
+def _limit(resource_id: int, value: int) -> None:
+    """Lower a limit irrevocably; one that is lower already stays."""
+    _, hard = resource.getrlimit(resource_id)
     if hard == resource.RLIM_INFINITY or value < hard:
-        resource.setrlimit(what, (value, value))
+        resource.setrlimit(resource_id, (value, value))
 
 
-def _address_space() -> int:
+def _read_address_space() -> int:
+    """Return the address space of this process in bytes."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[0]) * resource.getpagesize()

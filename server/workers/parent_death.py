@@ -1,4 +1,4 @@
-"""Ties the engine's processes to the life of the server."""
+"""Ends child processes when the server dies."""
 
 import ctypes
 import multiprocessing
@@ -12,10 +12,10 @@ PR_SET_PDEATHSIG: Final = 1  # from <linux/prctl.h>
 def end_with_parent() -> None:
     """Have the kernel kill this process when its parent dies, however that happens.
 
-    Else a killed server would leave an engine behind that nobody can reach and that keeps its
-    memory. vLLM calls this in each of its processes (entry point `vllm.general_plugins`); in those
-    that multiprocessing did not start, nothing happens. Strictly it is the parent's thread whose
-    end counts: the engine is started by a thread that lives as long as the server.
+    Otherwise a killed server would leave an engine behind that nobody can reach and that keeps its
+    memory. vLLM calls this in each of its processes (entry point `vllm.general_plugins`). It does
+    nothing in processes that multiprocessing did not start. Strictly, the kernel watches the
+    parent's thread: the engine is started by a thread that lives as long as the server.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -25,5 +25,5 @@ def end_with_parent() -> None:
     except (AttributeError, OSError):
         return
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent.pid:  # the parent was gone before the kernel was told
+    if os.getppid() != parent.pid:  # the parent had died before the prctl call
         os._exit(1)

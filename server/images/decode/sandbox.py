@@ -1,4 +1,4 @@
-"""What a decode worker may use: memory and CPU time, but no files and no sockets."""
+"""The limits of a decode worker: memory and CPU time, and no files or sockets."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +15,11 @@ STANDARD_STREAMS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What one decode may take.
+    """The resources that one decode may take.
 
-    `memory_bytes` is address space on top of what a worker has at rest; `cpu_s` is CPU time,
-    `wall_s` what the clock on the wall may say before the worker is killed. `open_files` counts the
-    numbers that a file or socket may get; the pipe that the worker has stays.
+    `memory_bytes` is address space in addition to that of an idle worker. `cpu_s` is CPU time,
+    `wall_s` the wall-clock time after which the worker is killed. `open_files` bounds the file
+    descriptors of new files and sockets; the worker's own pipe stays open.
     """
 
     memory_bytes: int
@@ -28,16 +28,16 @@ class DecodeLimits:
     open_files: int = STANDARD_STREAMS
 
 
-def start_worker(limits: DecodeLimits) -> None:
+def start_decode_worker(limits: DecodeLimits) -> None:
     """Prepare a worker process: low priority, plugins loaded, limits set."""
     Image.MAX_IMAGE_PIXELS = None
     Image.init()
     confine(memory_bytes=limits.memory_bytes, open_files=limits.open_files, niceness=NICENESS)
 
 
-def decode_within(
+def decode_within_limits(
     limits: DecodeLimits, data: bytes, options: DecodeOptions
 ) -> DecodedImage | DecodeFailure:
-    """Decode one image; a process that takes too much CPU time for it is killed."""
+    """Decode one image; the kernel kills the process after `limits.cpu_s` of CPU time."""
     limit_cpu(limits.cpu_s)
     return decode(data, options)

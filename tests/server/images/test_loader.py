@@ -1,15 +1,9 @@
-"""Loading with real decode workers, some of which come to harm."""
+"""Loading with real decode workers."""
 
 import asyncio
-import multiprocessing
-import os
 import re
-import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -24,46 +18,13 @@ from server.errors import (
 )
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
-from server.images.decode.sandbox import DecodeLimits
-from server.images.decode.workers import TRIES
-from server.images.fetch.fetcher import Fetcher
 from server.images.loader import INLINE_HASH, ImageLoader
 from server.telemetry.metrics import Metrics
-from tests.server.images.fetch.hanging import BusyOptions, CrashingOptions, HangingOptions
-from tests.server.loopback import local_options
+from tests.server.images.open_loader import OPTIONS, open_loader
 from tests.server.origin import Answer, canned, origin, response
 from tests.server.pictures import data_url, encoded, noise
 from tests.server.released import anyres_views, pinpoints
-from tests.server.samples import sample, stage_count
-
-OPTIONS = DecodeOptions(96, "pad", 1_000_000)
-
-
-@contextmanager
-def loading(
-    options: DecodeOptions = OPTIONS,
-    *,
-    workers: int = 1,
-    timeout_s: float = 20,
-    cpu_s: int = 20,
-    memory_mib: int = 2048,
-    open_files: int = 3,
-    variant: str = "",
-    metrics: Metrics | None = None,
-) -> Iterator[ImageLoader]:
-    """Return a loader for as long as the block lasts."""
-    loader = ImageLoader(
-        Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
-        options,
-        workers=workers,
-        limits=DecodeLimits(memory_mib * 2**20, cpu_s, timeout_s, open_files),
-        variant=variant,
-        metrics=metrics or Metrics(),
-    )
-    try:
-        yield loader
-    finally:
-        loader.close()
+from tests.server.samples import stage_count
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +35,15 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="module")
 def loader(metrics: Metrics) -> Iterator[ImageLoader]:
-    """Return a loader for tests that do no harm to its worker."""
-    with loading(metrics=metrics) as loader:
+    """Return a loader that tests share; they do not harm its worker."""
+    with open_loader(metrics=metrics) as loader:
         yield loader
 
 
 @pytest.fixture
 async def idle() -> AsyncIterator[ImageLoader]:
-    """Return a loader whose workers never start: they do when the first image comes."""
-    with loading() as loader:
+    """Return a loader for tests that decode nothing."""
+    with open_loader() as loader:
         yield loader
 
 
@@ -146,7 +107,7 @@ ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
 async def test_options_become_errors(
     options: DecodeOptions, data: bytes, kind: type[ApiError], message: str
 ) -> None:
-    with loading(options) as loader, pytest.raises(kind, match=message):
+    with open_loader(options) as loader, pytest.raises(kind, match=message):
         await loader.decode(data)
 
 
@@ -163,7 +124,7 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
     url = data_url(encoded(noise(8, 8)))
     keys = set()
     for variant in ("model a", "model b", ""):
-        with loading(variant=variant) as one, loading(variant=variant) as same:
+        with open_loader(variant=variant) as one, open_loader(variant=variant) as same:
             key = (await one.load(url)).key
             assert (await same.load(url)).key == key
             keys.add(key)
@@ -174,7 +135,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     image = noise(150, 70)
     url = data_url(encoded(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
-    with loading(anyres) as loader:
+    with open_loader(anyres) as loader:
         high, low = await loader.load(url), await loader.load(url, low_detail=True)
         assert high.key != low.key
         assert (high.base_view_only, low.base_view_only) == (False, True)
@@ -183,7 +144,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
     assert np.array_equal(base.views, all_views.views[:1])
     assert base.image_size == all_views.image_size == (150, 70)
-    with loading() as loader:
+    with open_loader() as loader:
         assert await loader.load(url, low_detail=True) == await loader.load(url)
 
 
@@ -206,7 +167,7 @@ async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
 
 
 async def test_load_is_timed() -> None:
-    with loading(metrics=(own := Metrics())) as loader:
+    with open_loader(metrics=(own := Metrics())) as loader:
         await loader.load(data_url(b"x"))
         assert stage_count(own, "load") == 1
         with pytest.raises(ImageUrlInvalid):
@@ -242,137 +203,3 @@ async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
             await idle.load(f"{server.url}/")
         answers["/"] = canned(response("200 OK", b"fine"))
         assert (await idle.load(f"{server.url}/")).data == b"fine"
-
-
-# Workers that hang, are killed, or whose client leaves.
-
-
-async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
-    hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        worker = await asyncio.to_thread(hanging.wait_for_worker)
-        os.kill(worker, signal.SIGKILL)
-        assert await asyncio.to_thread(hanging.wait_for_worker) != worker
-        await asyncio.to_thread(hanging.release)
-        assert (await decoding).views.shape == (1, 96, 96, 3)
-        assert sample(own, "decode_workers_replaced_total") == 1
-        assert sample(own, "decode_workers") == 1
-
-
-async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
-    hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        for _ in range(TRIES):
-            os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
-        with pytest.raises(ImageCorrupt) as caught:
-            await decoding
-        assert caught.value.message == "The image could not be decoded."
-
-
-async def test_a_crash_in_a_codec_costs_one_image() -> None:
-    with loading(
-        cast(DecodeOptions, CrashingOptions()), open_files=99, metrics=(own := Metrics())
-    ) as loader:
-        with pytest.raises(ImageCorrupt, match="could not be decoded"):
-            await loader.decode(encoded(noise(8, 8)))
-        # More than one where a worker died before the pool knew that it had begun.
-        assert 1 <= sample(own, "decode_workers_replaced_total") <= TRIES
-
-
-async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
-    with (
-        loading(
-            cast(DecodeOptions, BusyOptions()), cpu_s=1, open_files=99, metrics=(own := Metrics())
-        ) as loader,
-        pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
-    ):
-        await loader.decode(encoded(noise(8, 8)))
-    assert sample(own, "decode_workers_replaced_total") == 1
-
-
-async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
-    options = DecodeOptions(96, "pad", 100_000_000)
-    with loading(options, memory_mib=64, metrics=(own := Metrics())) as loader:
-        with pytest.raises(ImageTooLarge, match="more memory than allowed"):
-            await loader.decode(encoded(Image.new("RGB", (6000, 5000))))
-        assert (await loader.decode(encoded(noise(8, 8)))).views.shape == (1, 96, 96, 3)
-    assert sample(own, "decode_workers_replaced_total") == 0
-
-
-async def test_workers_killed_under_load_cost_nothing() -> None:
-    pictures = [encoded(noise(300, 200, seed)) for seed in range(60)]
-    others = set(multiprocessing.active_children())
-    with loading(workers=2) as loader:
-        decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
-        for done in (5, 25, 45):
-            await decoding[done]
-            (set(multiprocessing.active_children()) - others).pop().kill()
-        shapes = {each.views.shape for each in await asyncio.gather(*decoding)}
-    assert shapes == {(1, 96, 96, 3)}
-
-
-async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
-    hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        worker = await asyncio.to_thread(hanging.wait_for_worker)
-        with pytest.raises(ImageCorrupt):
-            await decoding
-        with pytest.raises(ProcessLookupError):
-            os.kill(worker, 0)
-
-
-async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
-    hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        worker = await asyncio.to_thread(hanging.wait_for_worker)
-        decoding.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await decoding
-        # The pool would kill it at its next round, in a tenth of a second.
-        (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
-        await asyncio.to_thread(process.join, 0.5)
-        assert process.is_alive()
-        waiting = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        await asyncio.to_thread(hanging.release)
-        assert await asyncio.to_thread(hanging.wait_for_worker) == worker
-        await asyncio.to_thread(hanging.release)
-        assert (await waiting).views.shape == (1, 96, 96, 3)
-
-
-def test_a_loader_that_was_never_used_closes() -> None:
-    with loading():
-        pass
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
-    data = encoded(noise(8, 8))
-    others = set(multiprocessing.active_children())
-    with loading(workers=workers) as loader:
-        await loader.decode(data)
-        process = (set(multiprocessing.active_children()) - others).pop()
-        process.kill()
-        await asyncio.to_thread(process.join)
-        await asyncio.sleep(0.5)  # the pool looks ten times a second
-        assert (await loader.decode(data)).views.shape == (1, 96, 96, 3)
-
-
-async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
-    hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, timeout_s=5) as loader:
-        first = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        worker = await asyncio.to_thread(hanging.wait_for_worker)
-        second = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
-        await asyncio.sleep(0.2)
-        second.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await second
-        await asyncio.to_thread(hanging.release)
-        await first
-        (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
-        await asyncio.to_thread(process.join, 1)
-        assert process.is_alive()

@@ -1,4 +1,4 @@
-"""`oneOf` and what tells its alternatives apart."""
+"""`oneOf` with and without a discriminator."""
 
 from typing import Annotated, Any, Literal
 
@@ -35,8 +35,8 @@ def test_discriminated_unions_of_pydantic() -> None:
     assert "oneOf" not in pet
 
 
-def marked(value: Any, **changes: Any) -> dict[str, Any]:
-    """Return an alternative whose property `k` has a value."""
+def alternative(value: Any, **changes: Any) -> dict[str, Any]:
+    """Return an alternative whose property `k` has the value `value`."""
     properties = {"k": {"const": value}}
     return {"type": "object", "properties": properties, "required": ["k"], **changes}
 
@@ -44,24 +44,24 @@ def marked(value: Any, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "alternatives",
     [
-        [marked("a"), marked("a")],
-        [marked("a"), marked("b", required=[])],
-        [marked("a"), marked("b", type=["object", "string"])],
-        [marked("a"), {"type": "object"}],
-        [marked("a"), {"$ref": "#/$defs/none"}],
-        [marked("a"), {"$ref": 5}],
-        [marked(1), marked(True)],
-        [marked("a"), "b"],
-        [marked("a"), marked("b"), marked("a")],
+        [alternative("a"), alternative("a")],
+        [alternative("a"), alternative("b", required=[])],
+        [alternative("a"), alternative("b", type=["object", "string"])],
+        [alternative("a"), {"type": "object"}],
+        [alternative("a"), {"$ref": "#/$defs/none"}],
+        [alternative("a"), {"$ref": 5}],
+        [alternative(1), alternative(True)],
+        [alternative("a"), "b"],
+        [alternative("a"), alternative("b"), alternative("a")],
     ],
 )
-def test_what_may_overlap_is_left_alone(alternatives: list[Any]) -> None:
+def test_alternatives_that_may_overlap_stay(alternatives: list[Any]) -> None:
     schema = {"oneOf": alternatives}
     assert discriminated_oneof_to_anyof(schema) == schema
 
 
-def test_within_a_schema_and_beside_any_of() -> None:
-    both = [marked("a"), marked("b")]
+def test_nested_one_of_and_one_of_beside_any_of() -> None:
+    both = [alternative("a"), alternative("b")]
     nested = {"type": "array", "items": {"oneOf": both}}
     assert discriminated_oneof_to_anyof(nested) == {"type": "array", "items": {"anyOf": both}}
     beside = {"oneOf": both, "anyOf": [{"type": "object"}]}

@@ -1,4 +1,4 @@
-"""From a request's wishes to one grammar, or to none."""
+"""From the fields of a request to one grammar, or to none."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from server.structured_outputs.grammar import (
 from server.tools.format import format_tool_call
 from tests.server.structured_outputs.sentences import accepts
 
-MAX_TOKENS = 100
+CHAR_BUDGET = 100
 F, G = format_tool_call("f", "{}"), format_tool_call("g", '{"x": 1}')
 TOOLS = [
     {"type": "function", "function": {"name": "f"}},
@@ -31,37 +31,37 @@ SCHEMA = {"type": "object", "properties": {"x": {"enum": [1]}}, "required": ["x"
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
 
 
-def request(**wishes: Any) -> ChatCompletionRequest:
-    """Return a request with some wishes."""
-    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **wishes}
+def request(**fields: Any) -> ChatCompletionRequest:
+    """Return a request with some fields."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
     return parse_chat_request(json.dumps(body).encode())
 
 
-def built(**wishes: Any) -> GrammarConstraint | None:
+def constraint(**fields: Any) -> GrammarConstraint | None:
     """Return the constraint of a request."""
-    wanted = request(**wishes)
-    return build_constraint(wanted, resolve_callable_tools(wanted), MAX_TOKENS)
+    parsed = request(**fields)
+    return build_constraint(parsed, resolve_callable_tools(parsed), CHAR_BUDGET)
 
 
-def admits(text: str, **wishes: Any) -> bool:
-    """Tell whether a request's answer may be a text."""
-    wanted = built(**wishes)
-    return wanted is None or accepts(wanted.grammar, text)
+def admits(text: str, **fields: Any) -> bool:
+    """Whether the constraint of a request admits a text."""
+    built = constraint(**fields)
+    return built is None or accepts(built.grammar, text)
 
 
-def named(name: str) -> dict[str, Any]:
-    """Return the choice of one function."""
+def named_choice(name: str) -> dict[str, Any]:
+    """Return the `tool_choice` of one function."""
     return {"type": "function", "function": {"name": name}}
 
 
-def allowed(mode: str, *names: str) -> dict[str, Any]:
-    """Return the choice of some functions."""
-    tools = [named(name) for name in names]
+def allowed_tools(mode: str, *names: str) -> dict[str, Any]:
+    """Return the `tool_choice` of some functions."""
+    tools = [named_choice(name) for name in names]
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
 
 
 @pytest.mark.parametrize(
-    "wishes",
+    "fields",
     [
         {},
         {"response_format": {"type": "text"}},
@@ -69,52 +69,52 @@ def allowed(mode: str, *names: str) -> dict[str, Any]:
         {"tools": [], "tool_choice": "auto"},
     ],
 )
-def test_most_answers_may_be_anything(wishes: dict[str, Any]) -> None:
-    assert built(**wishes) is None
+def test_requests_without_a_constraint(fields: dict[str, Any]) -> None:
+    assert constraint(**fields) is None
 
 
 @pytest.mark.parametrize(
-    ("choice", "fitting", "unfitting"),
+    ("choice", "accepted", "rejected"),
     [
         (None, ["", "Well.", F, "Well.\n" + G, F + G, "a <tool_call b"], [F + "Well.", F[:-1]]),
         ("auto", ["Well.", F + F + F], [format_tool_call("h", "{}")]),
         ("required", [F, G, F + G], ["", "Well.", "Well." + F]),
-        (named("g"), [G], ["", "Well.", F, G + G, "Well." + G]),
-        (allowed("auto", "g"), ["Well.", G, G + G], [F]),
-        (allowed("required", "g"), [G, G + G], ["Well.", F]),
+        (named_choice("g"), [G], ["", "Well.", F, G + G, "Well." + G]),
+        (allowed_tools("auto", "g"), ["Well.", G, G + G], [F]),
+        (allowed_tools("required", "g"), [G, G + G], ["Well.", F]),
         ("none", ["Well.", F], []),
     ],
 )
-def test_choices_of_tools(choice: Any, fitting: list[str], unfitting: list[str]) -> None:
-    assert [t for t in fitting if not admits(t, tools=TOOLS, tool_choice=choice)] == []
-    assert [t for t in unfitting if admits(t, tools=TOOLS, tool_choice=choice)] == []
+def test_choices_of_tools(choice: Any, accepted: list[str], rejected: list[str]) -> None:
+    assert [t for t in accepted if not admits(t, tools=TOOLS, tool_choice=choice)] == []
+    assert [t for t in rejected if admits(t, tools=TOOLS, tool_choice=choice)] == []
 
 
 def test_one_call_at_a_time() -> None:
-    for choice in ("auto", "required", allowed("auto", "f")):
-        wishes = {"tools": TOOLS, "tool_choice": choice, "parallel_tool_calls": False}
-        assert admits(F, **wishes)
-        assert not admits(F + F, **wishes)
+    for choice in ("auto", "required", allowed_tools("auto", "f")):
+        fields = {"tools": TOOLS, "tool_choice": choice, "parallel_tool_calls": False}
+        assert admits(F, **fields)
+        assert not admits(F + F, **fields)
 
 
-def test_a_format_is_for_answers_without_calls() -> None:
-    wishes = {"tools": TOOLS, "response_format": JSON_SCHEMA}
-    assert all(admits(text, **wishes) for text in ('{"x": 1}', F, F + G))
-    assert not any(admits(text, **wishes) for text in ("Well.", '{"x": 2}', '{"x": 1}' + F))
-    assert not admits('{"x": 1}', **wishes, tool_choice="required")
+def test_a_format_constrains_content_without_calls() -> None:
+    fields = {"tools": TOOLS, "response_format": JSON_SCHEMA}
+    assert all(admits(text, **fields) for text in ('{"x": 1}', F, F + G))
+    assert not any(admits(text, **fields) for text in ("Well.", '{"x": 2}', '{"x": 1}' + F))
+    assert not admits('{"x": 1}', **fields, tool_choice="required")
 
 
 def test_a_grammar_and_tools() -> None:
-    wishes = {"tools": TOOLS, "structured_outputs": {"grammar": 'root ::= "a"'}}
+    fields = {"tools": TOOLS, "structured_outputs": {"grammar": 'root ::= "a"'}}
     with pytest.raises(InvalidValue) as caught:
-        built(**wishes)
+        constraint(**fields)
     assert caught.value.param == "structured_outputs.grammar"
-    assert admits(F, **wishes, tool_choice="required")
-    assert admits("a", **wishes, tool_choice="none")
+    assert admits(F, **fields, tool_choice="required")
+    assert admits("a", **fields, tool_choice="none")
 
 
 @pytest.mark.parametrize(
-    ("wishes", "param", "fitting", "unfitting"),
+    ("fields", "param", "accepted", "rejected"),
     [
         ({"response_format": {"type": "json_object"}}, "response_format", '{"a": 1}', "[]"),
         (
@@ -158,12 +158,12 @@ def test_a_grammar_and_tools() -> None:
         ),
     ],
 )
-def test_formats(wishes: dict[str, Any], param: str, fitting: str, unfitting: str) -> None:
-    wanted = built(**wishes)
-    assert wanted is not None
-    assert wanted.param == param
-    assert admits(fitting, **wishes)
-    assert not admits(unfitting, **wishes)
+def test_formats(fields: dict[str, Any], param: str, accepted: str, rejected: str) -> None:
+    built = constraint(**fields)
+    assert built is not None
+    assert built.param == param
+    assert admits(accepted, **fields)
+    assert not admits(rejected, **fields)
 
 
 @pytest.mark.parametrize(
@@ -172,31 +172,35 @@ def test_formats(wishes: dict[str, Any], param: str, fitting: str, unfitting: st
 )
 def test_schemas_as_text_are_checked(schema: str, reason: str) -> None:
     with pytest.raises(InvalidValue, match=reason) as caught:
-        built(structured_outputs={"json": schema})
+        constraint(structured_outputs={"json": schema})
     assert caught.value.param == "structured_outputs.json"
 
 
-def test_depth_is_blamed_on_its_field() -> None:
+def test_deep_schemas_are_refused_with_their_field() -> None:
     deep: dict[str, Any] = {}
     for _ in range(65):
         deep = {"items": deep}
     tool = {"type": "function", "function": {"name": "h", "parameters": deep}}
-    fields: dict[str, dict[str, Any]] = {
+    requests: dict[str, dict[str, Any]] = {
         "tools[2].function.parameters": {"tools": [*TOOLS, tool]},
         "structured_outputs.json": {"structured_outputs": {"json": deep}},
         "response_format.json_schema.schema": {
             "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": deep}}
         },
     }
-    for param, wishes in fields.items():
+    for param, fields in requests.items():
         with pytest.raises(InvalidValue) as caught:
-            built(**wishes)
+            constraint(**fields)
         assert caught.value.param == param
 
 
 def test_descriptions_of_tools() -> None:
-    wishes = {"tools": TOOLS, "tool_choice": allowed("auto", "g"), "parallel_tool_calls": False}
-    calls = resolve_callable_tools(request(**wishes))
+    fields = {
+        "tools": TOOLS,
+        "tool_choice": allowed_tools("auto", "g"),
+        "parallel_tool_calls": False,
+    }
+    calls = resolve_callable_tools(request(**fields))
     assert calls is not None
     assert '{"name": "g", "parameters": {' in calls.description
     assert '"f"' not in calls.description

@@ -1,4 +1,4 @@
-"""Schemas are made narrower where that does no harm, and nowhere else."""
+"""Schemas are narrowed where that is safe, and nowhere else."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from server.structured_outputs.narrowing import MAX_INTEGER, build_any_object_schema, narrow_schema
 
-ROOM = 200
+CHAR_BUDGET = 200
 
 BOUNDS = {"minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
 STRING = {"type": "string"}
@@ -35,7 +35,7 @@ NARROWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"$ref": "#/$defs/A", "$defs": {"A": OPEN}}, {"$ref": "#/$defs/A", "$defs": {"A": CLOSED}}),
     ({"additionalProperties": OPEN}, {"additionalProperties": CLOSED}),
 ]
-LEFT_ALONE: list[dict[str, Any]] = [
+UNCHANGED: list[dict[str, Any]] = [
     {},
     CLOSED,
     {"type": "object"},
@@ -55,37 +55,37 @@ LEFT_ALONE: list[dict[str, Any]] = [
     {"type": "array", "items": False, "prefixItems": [{"type": "null"}]},
     {"type": "array", "enum": [[1] * 99]},
     {"type": "array", "$ref": "#/$defs/A"},
-    # Names of properties are no keywords, and values are no schemas.
+    # Property names are not keywords, and values are not schemas.
     {"properties": {"type": {"const": "string"}}, "additionalProperties": False},
     {"const": {"type": "string"}},
     {"enum": [{"type": "integer"}]},
-    # Nonsense is for the compiler to refuse.
+    # The compiler refuses invalid schemas.
     {"properties": [], "items": 5, "anyOf": "x", "$defs": None},
 ]
 
 
 @pytest.mark.parametrize(("schema", "narrower"), NARROWED)
 def test_narrowed(schema: dict[str, Any], narrower: dict[str, Any]) -> None:
-    assert narrow_schema(schema, ROOM) == narrower
-    assert narrow_schema(narrower, ROOM) == narrower
+    assert narrow_schema(schema, CHAR_BUDGET) == narrower
+    assert narrow_schema(narrower, CHAR_BUDGET) == narrower
 
 
-@pytest.mark.parametrize("schema", LEFT_ALONE)
-def test_left_alone(schema: dict[str, Any]) -> None:
-    assert narrow_schema(schema, ROOM) == schema
+@pytest.mark.parametrize("schema", UNCHANGED)
+def test_unchanged(schema: dict[str, Any]) -> None:
+    assert narrow_schema(schema, CHAR_BUDGET) == schema
 
 
 @pytest.mark.parametrize(
-    ("room", "strings", "characters"),
+    ("char_budget", "strings", "characters"),
     [(1, 1, 16), (139, 1, 64), (138, 1, 64), (160, 1, 128), (160, 2, 64), (10, 50, 16)],
 )
-def test_strings_share_the_room(room: int, strings: int, characters: int) -> None:
+def test_strings_share_the_budget(char_budget: int, strings: int, characters: int) -> None:
     schema = {"type": "object", "properties": {f"s{i}": STRING for i in range(strings)}}
-    properties = narrow_schema(schema, room)["properties"]
+    properties = narrow_schema(schema, char_budget)["properties"]
     assert {each["maxLength"] for each in properties.values()} == {characters}
 
 
-def test_strings_and_arrays_share_the_room() -> None:
+def test_strings_and_arrays_share_the_budget() -> None:
     item = {"type": "object", "properties": {"a": {"enum": ["x" * 20]}}, "required": ["a"]}
     schema = {"type": "object", "properties": {"s": STRING, "l": {"type": "array", "items": item}}}
     properties = narrow_schema(schema, 600)["properties"]
@@ -93,6 +93,6 @@ def test_strings_and_arrays_share_the_room() -> None:
     assert properties["l"]["maxItems"] == 256 // (len('{"a": "", }') + 20 + 2)
 
 
-def test_any_object_is_as_narrow_as_it_gets() -> None:
-    schema = build_any_object_schema(ROOM)
-    assert narrow_schema(schema, ROOM) == schema
+def test_any_object_cannot_be_narrowed() -> None:
+    schema = build_any_object_schema(CHAR_BUDGET)
+    assert narrow_schema(schema, CHAR_BUDGET) == schema

@@ -1,4 +1,4 @@
-"""Whatever schema is accepted, each sentence of its grammar is JSON that satisfies the schema."""
+"""For each schema that compiles, all sentences of its grammar are JSON that satisfies it."""
 
 import json
 import random
@@ -13,10 +13,10 @@ from server.structured_outputs.grammar import HEADER
 from server.structured_outputs.rules import build_json_rule, build_tool_rules
 from server.tools.format import CALL_BEGIN
 from tests.server.generation.reading import join_content, parse_parts
-from tests.server.structured_outputs.schemas import Schemas
-from tests.server.structured_outputs.sentences import matcher, sentence
+from tests.server.structured_outputs.schemas import SchemaGenerator
+from tests.server.structured_outputs.sentences import compile_grammar, draw_sentence
 
-ROOM = 200
+CHAR_BUDGET = 200
 FORMATS = FormatChecker(["date", "ipv4", "uuid", "email"])
 
 
@@ -27,51 +27,51 @@ def check(value: Any, schema: dict[str, Any]) -> None:
 
 
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    """Return what knows the schema best."""
+    """Return the reference validator of a schema."""
     return Draft202012Validator(schema, format_checker=FORMATS)
 
 
-def test_schemas_hold() -> None:
-    draw = random.Random(7)
-    schemas = Schemas(draw)
+def test_sentences_satisfy_their_schema() -> None:
+    rng = random.Random(7)
+    schemas = SchemaGenerator(rng)
     count: Counter[str] = Counter()
     for _ in range(150):
-        schema = schemas.schema()
-        grammar = f"{HEADER}start: {build_json_rule(schema, ROOM)}\n"
-        if matcher(grammar).is_error():
+        schema = schemas.generate()
+        grammar = f"{HEADER}start: {build_json_rule(schema, CHAR_BUDGET)}\n"
+        if compile_grammar(grammar).is_error():
             count["refused"] += 1
             continue
         Draft202012Validator.check_schema(schema)
         for _ in range(2):
-            spelt = sentence(grammar, draw)
-            if spelt is None:
+            text = draw_sentence(grammar, rng)
+            if text is None:
                 count["endless"] += 1
                 continue
-            check(json.loads(spelt), schema)
-            count["held"] += 1
-    # What most schemas are like; a test that draws nothing else would show nothing.
+            check(json.loads(text), schema)
+            count["satisfied"] += 1
+    # Most schemas compile and most sentences end; otherwise the test would show nothing.
     assert count["refused"] < 75, count
-    assert count["held"] > 120, count
+    assert count["satisfied"] > 120, count
 
 
-def test_calls_are_read_back() -> None:
-    draw = random.Random(8)
-    schemas = Schemas(draw)
+def test_calls_are_parsed_back() -> None:
+    rng = random.Random(8)
+    schemas = SchemaGenerator(rng)
     calls = 0
     for _ in range(60):
-        schemas_of = {name: schemas.parameters() for name in ("f", "get-it.now")}
-        functions = [Function(name=name, parameters=s) for name, s in schemas_of.items()]
-        rules = build_tool_rules(functions, ROOM, parallel=True)
+        schema_by_name = {name: schemas.generate_parameters() for name in ("f", "get-it.now")}
+        functions = [Function(name=name, parameters=s) for name, s in schema_by_name.items()]
+        rules = build_tool_rules(functions, CHAR_BUDGET, parallel=True)
         grammar = f"{HEADER}start: {json.dumps(CALL_BEGIN)} calls\n{rules}"
-        if matcher(grammar).is_error():
+        if compile_grammar(grammar).is_error():
             continue
-        spelt = sentence(grammar, draw, limit=400)
-        if spelt is None:
+        text = draw_sentence(grammar, rng, limit=400)
+        if text is None:
             continue
-        text, found = join_content(parse_parts(ToolCallParser(), list(spelt)))
-        assert text == ""
+        content, found = join_content(parse_parts(ToolCallParser(), list(text)))
+        assert content == ""
         assert found
         for name, arguments in found:
-            check(json.loads(arguments), schemas_of[name])
+            check(json.loads(arguments), schema_by_name[name])
         calls += len(found)
     assert calls > 30

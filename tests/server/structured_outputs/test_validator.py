@@ -1,4 +1,4 @@
-"""Grammars are judged by a worker process, whatever they do to it."""
+"""Grammars are validated in a worker process, even ones that crash or hang it."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ from server.structured_outputs.rules import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
 from server.structured_outputs.validator import MAX_CHARACTERS, GrammarValidator
 
-# Memory without end, and a sentence that becomes too complex once it has begun.
+# One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
     "memory": build_json_rule(
         {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, 100
     ),
     "later": " | ".join(f'"c{number}"' for number in range(20_000)),
 }
-# Half a minute of work: with nothing but one way to go on, all of it is tokenised at each step.
+# Half a minute of work: with only one continuation, all of it is tokenized at each step.
 SLOW = GrammarConstraint('%llguidance {}\nstart: "' + "x" * 400_000 + '"\n', "the.field")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def grammars(checkpoint: Checkpoint) -> AsyncIterator[GrammarValidator]:
-    """Return a checker with its worker."""
+    """Return a validator with its worker."""
     grammars = GrammarValidator(checkpoint.path)
     yield grammars
     await asyncio.to_thread(grammars.close)
@@ -43,23 +43,23 @@ def constraint(rule: str) -> GrammarConstraint:
     return GrammarConstraint(f"{HEADER}start: {rule}\n", "the.field")
 
 
-async def refusal(grammars: GrammarValidator, rule: str) -> str:
-    """Return what a rule is refused with."""
+async def refuse(grammars: GrammarValidator, rule: str) -> str:
+    """Return the message that a rule is refused with."""
     with pytest.raises(InvalidValue) as caught:
-        await grammars.check(constraint(rule))
+        await grammars.validate(constraint(rule))
     assert caught.value.param == "the.field"
     return caught.value.message
 
 
-def workers() -> list[psutil.Process]:
-    """Return the worker processes that live."""
+def list_workers() -> list[psutil.Process]:
+    """Return the worker processes that are alive."""
     children = psutil.Process().children()
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 async def test_accepts(grammars: GrammarValidator) -> None:
-    await grammars.check(constraint('"a"'))
-    await grammars.check(constraint(build_json_rule({"type": "object"}, 100)))
+    await grammars.validate(constraint('"a"'))
+    await grammars.validate(constraint(build_json_rule({"type": "object"}, 100)))
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ async def test_accepts(grammars: GrammarValidator) -> None:
     ],
 )
 async def test_refuses(rule: str, reason: str, grammars: GrammarValidator) -> None:
-    message = await refusal(grammars, rule)
+    message = await refuse(grammars, rule)
     assert reason in message
     assert "\n" not in message
     assert len(message) < 400
 
 
-async def test_refuses_what_is_no_grammar(grammars: GrammarValidator) -> None:
+async def test_refuses_text_that_is_no_grammar(grammars: GrammarValidator) -> None:
     with pytest.raises(InvalidValue, match="not a grammar"):
-        await grammars.check(GrammarConstraint("nonsense", "the.field"))
+        await grammars.validate(GrammarConstraint("nonsense", "the.field"))
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-async def test_a_bomb_harms_nobody(bomb: str, grammars: GrammarValidator) -> None:
-    assert "too large or too complex" in await refusal(grammars, BOMBS[bomb])
-    await grammars.check(constraint(f'"after {bomb}"'))
+async def test_a_bomb_costs_only_its_own_request(bomb: str, grammars: GrammarValidator) -> None:
+    assert "too large or too complex" in await refuse(grammars, BOMBS[bomb])
+    await grammars.validate(constraint(f'"after {bomb}"'))
 
 
 @pytest.mark.parametrize("wall_s", [WALL_S, 0.1], ids=["cpu time", "time"])
@@ -102,63 +102,66 @@ async def test_a_grammar_that_takes_too_long(
     monkeypatch.setattr("server.structured_outputs.validator.WALL_S", wall_s)
     slow = replace(SLOW, grammar=f"{SLOW.grammar}// {wall_s}\n")
     with pytest.raises(InvalidValue, match="too large or too complex"):
-        await grammars.check(slow)
+        await grammars.validate(slow)
     monkeypatch.undo()
-    await grammars.check(constraint(f'"after {wall_s} s"'))
+    await grammars.validate(constraint(f'"after {wall_s} s"'))
 
 
 async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
-    assert "too large" in await refusal(grammars, '"' + "a" * MAX_CHARACTERS + '"')
-    await grammars.check(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
+    assert "too large" in await refuse(grammars, '"' + "a" * MAX_CHARACTERS + '"')
+    await grammars.validate(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
 
 
 async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
-    await grammars.check(constraint('"before the kill"'))
-    (worker,) = workers()
+    await grammars.validate(constraint('"before the kill"'))
+    (worker,) = list_workers()
     os.kill(worker.pid, signal.SIGKILL)
-    await grammars.check(constraint('"after the kill"'))
-    assert [each.pid for each in workers()] != [worker.pid]
+    await grammars.validate(constraint('"after the kill"'))
+    assert [each.pid for each in list_workers()] != [worker.pid]
 
 
 async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
-    await grammars.check(constraint('"before another kill"'))
-    (worker,) = workers()
+    await grammars.validate(constraint('"before another kill"'))
+    (worker,) = list_workers()
     os.kill(worker.pid, signal.SIGSTOP)
-    checking = asyncio.create_task(grammars.check(constraint('"at work"')))
-    await asyncio.sleep(0)
+    checking = asyncio.create_task(grammars.validate(constraint('"at work"')))
+    for _ in range(2):  # the call is a task of its own
+        await asyncio.sleep(0)
     os.kill(worker.pid, signal.SIGKILL)
     await checking
-    assert [each.pid for each in workers()] != [worker.pid]
+    assert [each.pid for each in list_workers()] != [worker.pid]
 
 
-async def test_a_client_that_leaves_takes_nothing_along(grammars: GrammarValidator) -> None:
-    checking = asyncio.create_task(grammars.check(constraint(build_json_rule({"const": 5}, 100))))
+async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
+    checking = asyncio.create_task(
+        grammars.validate(constraint(build_json_rule({"const": 5}, 100)))
+    )
     await asyncio.sleep(0)
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await checking
-    await grammars.check(constraint('"after a client left"'))
+    await grammars.validate(constraint('"after a client left"'))
 
 
 async def test_many_at_once(grammars: GrammarValidator) -> None:
     good = [constraint(f'"{number % 5}"') for number in range(50)]
     bad = [constraint(f"/({number % 5}/") for number in range(50)]
-    verdicts = await asyncio.gather(
-        *(grammars.check(each) for each in [*good, *bad]), return_exceptions=True
+    results = await asyncio.gather(
+        *(grammars.validate(each) for each in [*good, *bad]), return_exceptions=True
     )
-    assert verdicts[:50] == [None] * 50
-    assert all(isinstance(verdict, InvalidValue) for verdict in verdicts[50:])
+    assert results[:50] == [None] * 50
+    assert all(isinstance(result, InvalidValue) for result in results[50:])
 
 
-async def test_verdicts_are_kept(checkpoint: Checkpoint) -> None:
+async def test_results_are_cached(checkpoint: Checkpoint) -> None:
     grammars = GrammarValidator(checkpoint.path)
-    others = {each.pid for each in workers()}
+    others = {each.pid for each in list_workers()}
     good, bad = constraint('"kept"'), constraint("/(kept/")
-    await grammars.check(good)
+    await grammars.validate(good)
     with pytest.raises(InvalidValue):
-        await grammars.check(bad)
+        await grammars.validate(bad)
     await asyncio.to_thread(grammars.close)
-    await grammars.check(good)
+    await grammars.validate(good)
     with pytest.raises(InvalidValue):
-        await grammars.check(bad)
-    assert {each.pid for each in workers()} <= others
+        await grammars.validate(bad)
+    assert {each.pid for each in list_workers()} <= others

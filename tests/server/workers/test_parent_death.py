@@ -10,11 +10,11 @@ from typing import IO
 import pytest
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux tells a child of its parent's end"
+    sys.platform != "linux", reason="only Linux signals a child when its parent dies"
 )
 
 PR_GET_PDEATHSIG = 2
-UNTIED = f"""
+WITHOUT_PARENT = f"""
 import ctypes
 from server.workers.parent_death import end_with_parent
 end_with_parent()
@@ -24,39 +24,43 @@ print(signal.value)
 """
 
 
-def ended(output: IO[bytes], timeout_s: float) -> bool:
-    """Tell whether all who hold the other end of a pipe are gone, waiting for it for a while."""
+def is_closed(output: IO[bytes], timeout_s: float) -> bool:
+    """Whether all writers of a pipe close it within `timeout_s`."""
     return bool(select.select([output], [], [], timeout_s)[0]) and output.read() == b""
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_ends_with_its_parent(ending: signal.Signals) -> None:
-    command = [sys.executable, "-m", "tests.server.workers.tied"]
+    command = [sys.executable, "-m", "tests.server.workers.parent_and_child"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == b"tied\n"
-        assert not ended(parent.stdout, 0.2)
+        assert parent.stdout.readline() == b"ready\n"
+        assert not is_closed(parent.stdout, 0.2)
         parent.send_signal(ending)
-        assert ended(parent.stdout, 30)
+        assert is_closed(parent.stdout, 30)
 
 
 def test_a_process_that_multiprocessing_did_not_start_is_left_alone() -> None:
-    """The server itself may well live on after the shell that started it."""
+    """The server itself may outlive the shell that started it."""
     run = subprocess.run(
-        [sys.executable, "-c", UNTIED], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", WITHOUT_PARENT],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert run.stdout == "0\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make process namespaces")
-def test_children_of_process_one_live() -> None:
-    """As in a container, where the server is process 1."""
+def test_children_of_process_one_survive() -> None:
+    """In a container the server is process 1."""
     namespace = ["unshare", "--pid", "--fork", "--kill-child"]
-    command = [*namespace, sys.executable, "-m", "tests.server.workers.tied"]
+    command = [*namespace, sys.executable, "-m", "tests.server.workers.parent_and_child"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         try:
             assert parent.stdout is not None
             assert select.select([parent.stdout], [], [], 20)[0]
-            assert parent.stdout.readline() == b"tied\n"
+            assert parent.stdout.readline() == b"ready\n"
         finally:
             parent.kill()

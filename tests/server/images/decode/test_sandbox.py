@@ -1,4 +1,4 @@
-"""What a decode worker cannot do."""
+"""A decode worker has no files and no sockets, and still decodes."""
 
 import errno
 import multiprocessing
@@ -9,31 +9,31 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from server.images.decode.decode import DecodedImage, DecodeOptions
-from server.images.decode.sandbox import DecodeLimits, decode_within, start_worker
+from server.images.decode.sandbox import DecodeLimits, decode_within_limits, start_decode_worker
 from tests.mutation import seeds
 
 LIMITS: Final = DecodeLimits(memory_bytes=2**28, cpu_s=20, wall_s=20)
 
 
-def in_a_worker(report: Callable[[], Any]) -> Any:
-    """Return what a function says in a process of its own that has been limited."""
+def run_in_worker(function: Callable[[], Any]) -> Any:
+    """Return a function's result from a process with the limits of a decode worker."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_limited, args=(report, there))
+    receiver, sender = context.Pipe()
+    process = context.Process(target=_run, args=(function, sender))
     process.start()
-    there.close()
-    said = here.recv()
+    sender.close()
+    result = receiver.recv()
     process.join()
-    here.close()
-    return said
+    receiver.close()
+    return result
 
 
-def _limited(report: Callable[[], Any], there: Connection) -> None:
-    start_worker(LIMITS)
-    there.send(report())
+def _run(function: Callable[[], Any], sender: Connection) -> None:
+    start_decode_worker(LIMITS)
+    sender.send(function())
 
 
-def _error(attempt: Callable[[], Any]) -> int | None:
+def _errno(attempt: Callable[[], Any]) -> int | None:
     try:
         attempt()
     except OSError as error:
@@ -41,18 +41,21 @@ def _error(attempt: Callable[[], Any]) -> int | None:
     return None
 
 
-def _opened() -> list[int | None]:
-    return [_error(lambda: os.open("/etc/hosts", os.O_RDONLY)), _error(socket.socket)]
+def _open_file_and_socket() -> list[int | None]:
+    return [_errno(lambda: os.open("/etc/hosts", os.O_RDONLY)), _errno(socket.socket)]
 
 
-def _formats() -> list[str]:
-    verdicts = [decode_within(LIMITS, data, DecodeOptions(96, "pad", 10**6)) for data in seeds()]
-    return [each.format if isinstance(each, DecodedImage) else each.fault for each in verdicts]
+def _decode_all_formats() -> list[str]:
+    results = [
+        decode_within_limits(LIMITS, data, DecodeOptions(96, "pad", 10**6)) for data in seeds()
+    ]
+    return [each.format if isinstance(each, DecodedImage) else each.fault for each in results]
 
 
 def test_it_opens_neither_files_nor_sockets() -> None:
-    assert in_a_worker(_opened) == [errno.EMFILE, errno.EMFILE]
+    assert run_in_worker(_open_file_and_socket) == [errno.EMFILE, errno.EMFILE]
 
 
-def test_it_decodes_every_format_all_the_same() -> None:
-    assert set(in_a_worker(_formats)) == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"}
+def test_it_decodes_every_format() -> None:
+    formats = set(run_in_worker(_decode_all_formats))
+    assert formats == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"}

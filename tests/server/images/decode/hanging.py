@@ -1,4 +1,4 @@
-"""Decode options that hold a decode worker until the test lets it go, or do it harm."""
+"""Decode options that block a decode worker until the test releases it, or that harm it."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from server.images.decode.image_processor import PAD_COLOR, Color
 
 @dataclass
 class HangingOptions:
-    """Options whose pixel limit is known only once a test says so; the worker blocks until then.
+    """Options whose pixel limit blocks the worker until the test releases it.
 
-    `told` is a named pipe into which the worker writes its process id when it gets there, `go` one
-    from which it reads.
+    Both paths are named pipes. The worker writes its process id into `ready` once it blocks, and
+    reads from `go`.
     """
 
-    told: Path
+    ready: Path
     go: Path
     size: int = 96
     aspect_ratio: AspectRatio = "pad"
@@ -36,30 +36,30 @@ class HangingOptions:
     @classmethod
     def make(cls, folder: Path) -> "HangingOptions":
         """Create the pipes."""
-        options = cls(folder / "told", folder / "go")
-        os.mkfifo(options.told)
+        options = cls(folder / "ready", folder / "go")
+        os.mkfifo(options.ready)
         os.mkfifo(options.go)
         return options
 
     @property
     def max_pixels(self) -> int:
-        """Report to the test, wait for it, and allow everything."""
+        """Report to the test, wait for it, and allow any size."""
         if not self.released:
-            self.told.write_text(str(os.getpid()))
+            self.ready.write_text(str(os.getpid()))
             self.go.read_text()
             self.released = True
         return 10**9
 
     def as_options(self) -> DecodeOptions:
-        """Return these options as what a loader takes."""
+        """Return these options as the type that a loader takes."""
         return cast(DecodeOptions, self)
 
     def wait_for_worker(self) -> int:
-        """Block until a worker hangs in a decode; return its process id."""
-        return int(self.told.read_text())
+        """Wait until a worker blocks in a decode; return its process id."""
+        return int(self.ready.read_text())
 
     def release(self) -> None:
-        """Let the worker go on."""
+        """Let the worker continue."""
         self.go.write_text("")
 
 

@@ -1,0 +1,121 @@
+"""A pool of worker processes that replaces dead ones and retries calls of killed ones."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from pebble import ProcessExpired
+
+from server.workers.worker_process import (
+    WORKER_FAILURES,
+    WORKER_LOST,
+    Arguments,
+    Result,
+    WorkerProcess,
+)
+
+# Workers that one call may lose to a kill from outside.
+MAX_TRIES: Final = 3
+
+
+class WorkerPool:
+    """Runs calls in `count` worker processes and replaces those that die.
+
+    A worker gets one call at a time; other calls wait here, where cancelling costs nothing. A call
+    that has begun is finished, even if its caller was cancelled.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        initializer: Callable[..., None],
+        initargs: Sequence[Any] = (),
+        *,
+        on_replace: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`on_replace` is called for each worker that died or hung and is replaced."""
+        self._initializer = initializer
+        self._initargs = initargs
+        self._on_replace = on_replace
+        self._workers = {WorkerProcess(initializer, initargs) for _ in range(count)}
+        # The worker used last comes first: its caches are warm.
+        self._free: asyncio.LifoQueue[WorkerProcess] = asyncio.LifoQueue()
+        for worker in self._workers:
+            self._free.put_nowait(worker)
+        self._busy: set[asyncio.Task[Any]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Start all workers without waiting for them; otherwise each starts with its first call."""
+        for worker in self._workers:
+            worker.start()
+
+    def count_alive(self) -> int:
+        """Return the number of workers that have started and not ended."""
+        return sum(worker.is_alive for worker in self._workers)
+
+    async def run(
+        self, function: Callable[[*Arguments], Result], *args: *Arguments, timeout_s: float
+    ) -> Result:
+        """Return `function(*args)`, computed in a worker.
+
+        Raises what `WorkerProcess.call` raises. A worker killed from outside says nothing about
+        its call, so another worker gets the call. There are `MAX_TRIES` tries at most, because
+        the kernel may have killed the worker for lack of memory.
+        """
+        for _ in range(MAX_TRIES - 1):
+            try:
+                return await self._run_once(function, *args, timeout_s=timeout_s)
+            except WORKER_LOST:
+                continue
+            except ProcessExpired as expired:
+                if expired.exitcode != -signal.SIGKILL:
+                    raise
+        return await self._run_once(function, *args, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """End the workers."""
+        for task in self._busy:
+            task.cancel()
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join()
+
+    async def _run_once(
+        self, function: Callable[[*Arguments], Result], *args: *Arguments, timeout_s: float
+    ) -> Result:
+        worker = await self._free.get()
+        call = asyncio.create_task(self._use(worker, function, *args, timeout_s=timeout_s))
+        self._busy.add(call)
+        call.add_done_callback(self._busy.discard)
+        # Retrieves the exception, or asyncio would log it when the caller was cancelled.
+        call.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(call)
+
+    async def _use(
+        self,
+        worker: WorkerProcess,
+        function: Callable[[*Arguments], Result],
+        *args: *Arguments,
+        timeout_s: float,
+    ) -> Result:
+        try:
+            return await worker.call(function, *args, timeout_s=timeout_s)
+        except WORKER_FAILURES:
+            worker = self._replace(worker)
+            raise
+        finally:
+            self._free.put_nowait(worker)
+
+    def _replace(self, worker: WorkerProcess) -> WorkerProcess:
+        self._on_replace()
+        self._workers.remove(worker)
+        ending = asyncio.create_task(asyncio.to_thread(worker.end))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        replacement = WorkerProcess(self._initializer, self._initargs)
+        replacement.start()
+        self._workers.add(replacement)
+        return replacement
