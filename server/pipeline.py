@@ -7,7 +7,6 @@ messages ------------------------------------------------> prompt -> engine -> o
 prompts of a text completion, as they are --------------------+
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
+from server.concurrency import run_in_thread_if_large
 from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import InvalidValue, ModelNotFound, TooManyImages
 from server.generation.choice_readers import ChoiceReaders
@@ -195,12 +195,12 @@ class Pipeline:
             length += len(tools.description)
         options = request.chat_template_kwargs
         with self._metrics.stage("prompt"):
-            if length <= INLINE_CHARACTERS:
-                return self._prompt.build(
+            return await run_in_thread_if_large(
+                length,
+                INLINE_CHARACTERS,
+                lambda: self._prompt.build(
                     conversation, image_lengths, tools, options, limited=limited
-                )
-            return await asyncio.to_thread(
-                self._prompt.build, conversation, image_lengths, tools, options, limited=limited
+                ),
             )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from blake3 import blake3
 from pebble import ProcessExpired
 
+from server.concurrency import SingleFlight, run_in_thread_if_large
 from server.errors import (
     ImageCorrupt,
     ImageError,
@@ -21,11 +22,10 @@ from server.images.decode.formats import FORMATS
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.fetcher import Fetcher
-from server.images.single_flight import SingleFlight
 from server.telemetry.metrics import Metrics
 
-# Below this, hashing takes less time than handing the bytes to a thread.
-INLINE_HASH: Final = 1024 * 1024
+# Smaller images are hashed on the event loop.
+MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,9 @@ class ImageLoader:
             self._metrics.image_bytes.observe(len(data))
             base_view_only = low_detail and self._options.aspect_ratio == "anyres"
             variant = self._variant_key(tenant, base_view_only)
-            if len(data) <= INLINE_HASH:
-                key = compute_content_key(data, variant)
-            else:
-                key = await asyncio.to_thread(compute_content_key, data, variant)
+            key = await run_in_thread_if_large(
+                len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
+            )
             return LoadedImage(data, key, base_view_only)
 
     async def decode(self, data: bytes, *, base_view_only: bool = False) -> DecodedImage:

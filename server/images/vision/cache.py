@@ -8,7 +8,7 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from llava_spec.anyres import Size
-from server.images.single_flight import SingleFlight
+from server.concurrency import SingleFlight
 from server.telemetry.metrics import Metrics
 
 

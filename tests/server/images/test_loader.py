@@ -27,7 +27,7 @@ from server.images.decode.image_processor import preprocess
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.workers import TRIES
 from server.images.fetch.fetcher import Fetcher
-from server.images.loader import INLINE_HASH, ImageLoader
+from server.images.loader import MAX_INLINE_HASH_BYTES, ImageLoader
 from server.telemetry.metrics import Metrics
 from tests.server.images.fetch.hanging import BusyOptions, CrashingOptions, HangingOptions
 from tests.server.loopback import local_options
@@ -190,12 +190,12 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
     idle: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = data_url(bytes(INLINE_HASH + 1))
+    url = data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
     in_thread = await idle.load(url)
-    monkeypatch.setattr("server.images.loader.INLINE_HASH", 10 * INLINE_HASH)
+    monkeypatch.setattr("server.images.loader.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
     inline = await idle.load(url)
     assert in_thread == inline
-    assert len(in_thread.data) == INLINE_HASH + 1
+    assert len(in_thread.data) == MAX_INLINE_HASH_BYTES + 1
 
 
 async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import ImageError, ImageFetchFailed, ImageTooLarge, ImageUrlInvalid
-from server.images.fetch.data_url import INLINE_BASE64
+from server.images.fetch.data_url import MAX_INLINE_BASE64_CHARACTERS
 from server.images.fetch.fetcher import MAX_REDIRECTS, Fetcher
 from tests.server.loopback import local_options
 from tests.server.origin import Answer, canned, origin, response
@@ -93,7 +93,7 @@ def test_any_bytes_under_the_limit_pass() -> None:
 
 
 async def test_a_large_data_url_is_decoded_off_the_event_loop() -> None:
-    data = b"\x01\x02\x03\x04" * INLINE_BASE64
+    data = b"\x01\x02\x03\x04" * MAX_INLINE_BASE64_CHARACTERS
     fetcher = Fetcher(local_options(max_bytes=len(data) + 1, timeout_s=20))
     assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
     broken = f"data:;base64,{base64.b64encode(data).decode()[:-1]}!"
