@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from server.images.decode.color import to_rgb
-from server.images.decode.formats import open_image, sniff
+from server.images.decode.color import convert_to_rgb
+from server.images.decode.formats import detect_format, open_image
+from server.images.decode.grey_levels import convert_to_8_bits
 from server.images.decode.image_processor import Color, Pixels
-from server.images.decode.ranges import to_eight_bits
 from tests.server.pictures import encoded, noise
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
@@ -21,11 +21,11 @@ RED = (200, 30, 60)
 
 def loaded(data: bytes, alpha_color: Color = (255, 255, 255)) -> Pixels:
     """Decode a file to RGB."""
-    image_format = sniff(data)
+    image_format = detect_format(data)
     assert image_format is not None
     image = open_image(data, image_format)
     image.load()
-    rgb = to_rgb(image, alpha_color)
+    rgb = convert_to_rgb(image, alpha_color)
     assert rgb.mode == "RGB"
     return np.asarray(rgb)
 
@@ -81,7 +81,7 @@ def test_every_order_of_sixteen_bits(mode: str) -> None:
     order = ">" if mode.endswith("B") else "<"
     levels = (RAMP.astype(np.uint16) * 257).astype(order + "u2")
     image = Image.frombytes(mode, (256, 4), levels.tobytes())
-    assert np.array_equal(np.asarray(to_rgb(image))[..., 0], RAMP)
+    assert np.array_equal(np.asarray(convert_to_rgb(image))[..., 0], RAMP)
 
 
 def test_sixteen_bits_of_colour_are_the_picture_of_eight() -> None:
@@ -145,9 +145,9 @@ def test_ranges_of_floats(values: list[float], expected: list[int]) -> None:
 
 def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.fromarray(np.random.default_rng(0).random((37, 11), dtype=np.float32) * 9 - 3)
-    whole = np.asarray(to_eight_bits(image))
-    monkeypatch.setattr("server.images.decode.ranges.BAND", 40)
-    assert np.array_equal(np.asarray(to_eight_bits(image)), whole)
+    whole = np.asarray(convert_to_8_bits(image))
+    monkeypatch.setattr("server.images.decode.grey_levels.BAND_PIXELS", 40)
+    assert np.array_equal(np.asarray(convert_to_8_bits(image)), whole)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa"])
@@ -163,7 +163,7 @@ def test_alpha_lies_on_the_colour_it_is_told(mode: str) -> None:
     else:
         for step in {"La": ["LA", "La"], "LA": ["LA"], "RGBA": []}.get(mode, [mode]):
             image = image.convert(step)
-    opaque, clear, half = np.asarray(to_rgb(image, (0, 10, 250)))[0].tolist()
+    opaque, clear, half = np.asarray(convert_to_rgb(image, (0, 10, 250)))[0].tolist()
     assert opaque == [90, 90, 90]
     assert clear == [0, 10, 250]
     mixed = [(90 * 128 + color * 127) / 255 for color in (0, 10, 250)]

@@ -460,7 +460,7 @@ def test_a_lack_of_memory_is_told(error: Exception, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("server.images.decode.decode.to_rgb", fail)
+    monkeypatch.setattr("server.images.decode.decode.convert_to_rgb", fail)
     assert verdict(encoded(noise(8, 6))) == DecodeFailure(DecodeFault.MEMORY, 8, 6)
 
 

@@ -214,7 +214,7 @@ def test_padding_in_bands_leaves_no_seams(shape: tuple[int, int]) -> None:
 def test_padding_that_is_left_out_is_padding(
     shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.images.decode.padding.LONG", 100)
+    monkeypatch.setattr("server.images.decode.padding.MAX_FULL_WIDTH_ROWS", 100)
     image = noise(*shape)
     (view,) = preprocess(image, 96, "pad", (255, 1, 128))
     difference = view.astype(int) - padded_view(image, 96, (255, 1, 128))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from server.images.decode.containers import count_frames, count_gif_frames, count_tiff_pages
 from server.images.decode.decode import (
     DecodedImage,
     DecodeFailure,
@@ -15,7 +16,6 @@ from server.images.decode.decode import (
     DecodeOptions,
     decode,
 )
-from server.images.decode.frames import count_frames, gif_frames, tiff_pages
 from tests.server.pictures import encoded, noise
 
 OPTIONS = DecodeOptions(24, "pad", 10**6)
@@ -59,29 +59,29 @@ def test_animations_may_be_refused(image_format: str) -> None:
 
 def test_counting_stops_behind_the_limit() -> None:
     gif = animation("GIF", 3)
-    assert gif_frames(gif + b"rest", 1000) == 3
-    assert gif_frames(gif, 1) == 2
-    assert gif_frames(gif[: len(gif) // 6], 1000) == 0
-    assert tiff_pages(animation("TIFF", 3), 1) == 2
+    assert count_gif_frames(gif + b"rest", 1000) == 3
+    assert count_gif_frames(gif, 1) == 2
+    assert count_gif_frames(gif[: len(gif) // 6], 1000) == 0
+    assert count_tiff_pages(animation("TIFF", 3), 1) == 2
 
 
 def test_a_loop_of_pages_ends() -> None:
     directory = struct.pack("<HI", 0, 8)
-    assert tiff_pages(b"II*\0" + struct.pack("<I", 8) + directory, 1000) == 1
+    assert count_tiff_pages(b"II*\0" + struct.pack("<I", 8) + directory, 1000) == 1
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_pages_of_a_big_tiff(order: str) -> None:
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HHHQ", 43, 8, 0, 16)
     first = struct.pack(order + "Q20sQ", 1, b"", 52)
-    assert tiff_pages(head + first + struct.pack(order + "QQ", 0, 0), 10) == 2
+    assert count_tiff_pages(head + first + struct.pack(order + "QQ", 0, 0), 10) == 2
 
 
 @settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_counted(data: bytes) -> None:
-    assert 0 <= gif_frames(b"GIF89a" + data, 9) <= 10
-    assert 1 <= tiff_pages(b"II*\0" + data, 9) <= 10
+    assert 0 <= count_gif_frames(b"GIF89a" + data, 9) <= 10
+    assert 1 <= count_tiff_pages(b"II*\0" + data, 9) <= 10
 
 
 def test_a_still_image_is_one_frame() -> None:
