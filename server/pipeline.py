@@ -93,7 +93,7 @@ class Pipeline:
         room = self._vocabulary.room(request.token_limit or self._engine.max_model_len // 2)
         forced = None if self._readers.is_native(calls) else calls
         grammar = await self._proved(build_constraint(request, forced, room), request)
-        budget = self._image_limits.budget()
+        budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant, budget)
         record.notes.extend(budget.notes)
         lengths = [len(embeds) for _, embeds in images]
@@ -140,8 +140,8 @@ class Pipeline:
     async def measure(self, request: ChatCompletionRequest, tenant: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         conversation = self._check(request)
-        budget = self._image_limits.budget()
-        lengths = await self._images.count(request.images, tenant, budget)
+        budget = self._image_limits.start_budget()
+        lengths = await self._images.count_image_tokens(request.images, tenant, budget)
         calls = resolve_callable_tools(request)
         return await self._build_prompt(request, conversation, lengths, calls, limited=False)
 

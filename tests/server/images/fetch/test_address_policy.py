@@ -42,7 +42,7 @@ DISGUISES = {
 
 def permits(address: str, *allowed: str) -> bool:
     """Ask a policy with these networks allowed."""
-    return AddressPolicy(map(ip_network, allowed)).permits(ip_address(address))
+    return AddressPolicy(map(ip_network, allowed)).is_allowed(ip_address(address))
 
 
 def six_to_four(ipv4: str) -> str:

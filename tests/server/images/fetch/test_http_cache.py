@@ -7,7 +7,7 @@ from hishel import Headers, Request, Response
 
 from server.errors import ImageError
 from server.images.fetch.fetcher import Fetcher
-from server.images.fetch.http_cache import OVERHEAD_BYTES, MemoryStorage
+from server.images.fetch.http_cache import ENTRY_OVERHEAD_BYTES, MemoryStorage
 from tests.server.loopback import local_options
 from tests.server.origin import canned, origin, response
 
@@ -90,7 +90,7 @@ async def keep(storage: MemoryStorage, key: str, count: int, size: int) -> int:
 
 
 async def test_the_bound_holds() -> None:
-    bound = 20 * (OVERHEAD_BYTES + 1000)
+    bound = 20 * (ENTRY_OVERHEAD_BYTES + 1000)
     storage = MemoryStorage(bound)
     for i in range(100):
         await keep(storage, str(i), 10, 100)
