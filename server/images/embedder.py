@@ -40,7 +40,9 @@ class ImageEmbedder:
 
         Raises `ImageError`.
         """
-        return await gather_or_cancel(self._embed(reference, tenant, budget) for reference in references)
+        return await gather_or_cancel(
+            self._embed(reference, tenant, budget) for reference in references
+        )
 
     async def count_image_tokens(
         self, references: Sequence[ImageReference], tenant: str, budget: ImageBudget
@@ -49,7 +51,9 @@ class ImageEmbedder:
 
         Images are loaded only if their size matters. Raises `ImageError`.
         """
-        return await gather_or_cancel(self._count_image_tokens(reference, tenant, budget) for reference in references)
+        return await gather_or_cancel(
+            self._count_image_tokens(reference, tenant, budget) for reference in references
+        )
 
     async def _embed(
         self, reference: ImageReference, tenant: str, budget: ImageBudget
@@ -60,7 +64,9 @@ class ImageEmbedder:
             budget.spend(encoded, reference.param)
         return image.key, encoded.image_embeds
 
-    async def _count_image_tokens(self, reference: ImageReference, tenant: str, budget: ImageBudget) -> int:
+    async def _count_image_tokens(
+        self, reference: ImageReference, tenant: str, budget: ImageBudget
+    ) -> int:
         if reference.low_detail or not self._vision.tokens_depend_on_size:
             return self._vision.count_image_tokens()
         with self._attribute_errors(reference):

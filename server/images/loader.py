@@ -112,7 +112,7 @@ class ImageLoader:
         return data
 
     def _derive_variant_key(self, tenant: str, base_view_only: bool) -> bytes:
-        """Return a key (32 bytes) of all that affects an embedding but the image, and of the tenant."""
+        """Hash the tenant and all that affects an embedding but the image, to 32 bytes."""
         return blake3(repr((tenant, base_view_only)).encode(), key=self._variant_digest).digest()
 
     def close(self) -> None:

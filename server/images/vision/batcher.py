@@ -56,7 +56,7 @@ class VisionBatcher:
         return self._model.image.aspect_ratio == "anyres"
 
     def count_image_tokens(self, image_size: Size | None = None) -> int:
-        """Return the number of tokens that `encode` returns; without a size, of a base view alone."""
+        """Return an image's number of image tokens; without a size, a base view's."""
         if image_size is None:
             return count_base_view_tokens(self._model.vision)
         return count_image_tokens(image_size, self._model.vision, self._model.image)
@@ -95,7 +95,9 @@ class VisionBatcher:
 
     def _encode(self, batch: list[_QueuedImage]) -> list[Tensor]:
         views = torch.from_numpy(np.concatenate([queued.views for queued in batch]))
-        image_embeds = self._model(views.to(self._model.device))  # (views, num_image_tokens, hidden)
+        image_embeds = self._model(
+            views.to(self._model.device)
+        )  # (views, num_image_tokens, hidden)
         parts = image_embeds.split([len(queued.views) for queued in batch])
         # Copied: a slice in the cache would keep the whole batch alive.
         return [

@@ -43,8 +43,8 @@ def _build_grid(tiles: Tensor, columns: int, side: int) -> Tensor:
 def _unpad(grid: Tensor, image_size: Size) -> Tensor:
     """Crop the padding off a grid (height, width, hidden)."""
     height, width, _ = grid.shape
-    columns, rows = unpad_margins(image_size, (width, height))
-    return grid[rows : height - rows, columns : width - columns]
+    left, top = unpad_margins(image_size, (width, height))
+    return grid[top : height - top, left : width - left]
 
 
 def _append_newlines(grid: Tensor, image_newline: Tensor) -> Tensor:

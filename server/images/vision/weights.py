@@ -47,11 +47,13 @@ def load_vision_model(checkpoint: Checkpoint, device: torch.device) -> VisionMod
 
 def stores_image_newline(path: Path) -> bool:
     """Whether a checkpoint's weights hold an `image_newline`. Raises `CheckpointError`."""
-    return any("image_newline" in map(_normalize_name, names) for _, names in _open_weight_files(path))
+    return any(
+        "image_newline" in map(_normalize_name, names) for _, names in _open_weight_files(path)
+    )
 
 
 def _read_tensors(path: Path, expected_names: set[str]) -> Iterator[tuple[str, Tensor]]:
-    for weights, names in _open_find_weight_files(path):
+    for weights, names in _open_weight_files(path):
         for name in names:
             if _normalize_name(name) in expected_names:
                 yield _normalize_name(name), weights.get_tensor(name)
