@@ -1,4 +1,4 @@
-"""Where fetches may go: addresses, redirects, look-ups, TLS, turns, with real sockets."""
+"""Checked addresses, redirects, look-ups, TLS and proxies, with real sockets."""
 
 import asyncio
 import ssl
@@ -18,6 +18,8 @@ from tests.server.loopback import local_options
 from tests.server.origin import Answer, canned, origin, response
 
 BODY = b"an image"
+
+
 SECOND = (IPv4Network("127.0.0.2/32"),)
 
 
@@ -164,53 +166,6 @@ async def test_credentials_stay_with_their_hop() -> None:
         assert "authorization: basic" in first
         assert "authorization" not in second
         assert "referer" not in second
-
-
-async def test_one_host_has_so_many_turns() -> None:
-    running, most = 0, 0
-
-    async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        for _step in range(20):
-            await asyncio.sleep(0)
-        running -= 1
-        writer.write(response("200 OK", BODY))
-        await writer.drain()
-
-    fetcher = Fetcher(options(connections_per_host=2))
-    async with origin({f"/{i}": slow for i in range(10)}) as server:
-        fetches = (fetcher.fetch(f"{server.url}/{i}") for i in range(10))
-        assert await asyncio.gather(*fetches) == [BODY] * 10
-    await fetcher.close()
-    assert most == 2
-
-
-async def test_a_failed_fetch_gives_its_turn_back() -> None:
-    fetcher = Fetcher(options(connections_per_host=1))
-    answers = {"/bad": canned(b"junk\r\n\r\n"), "/long": canned(response("200 OK", bytes(2000)))}
-    async with origin({**answers, "/": canned(response("200 OK", BODY))}) as server:
-        for path in ("bad", "long", "bad"):
-            with pytest.raises(ImageError):
-                await fetcher.fetch(f"{server.url}/{path}")
-        assert await fetcher.fetch(f"{server.url}/") == BODY
-    await fetcher.close()
-
-
-async def test_a_kept_connection_that_ended_is_made_anew() -> None:
-    kept = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + BODY
-
-    async def then_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(kept)
-        await writer.drain()
-        await reader.readuntil(b"\r\n\r\n")  # the next request, which stays without an answer
-
-    fetcher = Fetcher(options())
-    async with origin({"/": then_hang_up, "/b": canned(response("200 OK", BODY))}) as server:
-        assert await fetcher.fetch(f"{server.url}/") == BODY
-        assert await fetcher.fetch(f"{server.url}/b") == BODY
-    await fetcher.close()
 
 
 def certificate(folder: Path, name: str) -> ssl.SSLContext:

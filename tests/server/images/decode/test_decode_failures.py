@@ -1,0 +1,162 @@
+"""Truncated, damaged and oversized files are refused, without an exception."""
+
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from server.images.decode.decode import (
+    DecodedImage,
+    DecodeFailure,
+    DecodeFault,
+    DecodeOptions,
+    decode,
+)
+from server.images.decode.formats import FORMATS
+from tests.server.images.decode.decoding import (
+    PAD,
+    decode_views,
+    expect_failure,
+)
+from tests.server.pictures import encoded, noise
+
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "JPEG": ("JPEG", {}),
+    "progressive": ("JPEG", {"progressive": True}),
+    "PNG": ("PNG", {}),
+    "WebP": ("WEBP", {}),
+    "lossless": ("WEBP", {"lossless": True}),
+    "GIF": ("GIF", {}),
+    "BMP": ("BMP", {}),
+    "TIFF": ("TIFF", {}),
+    "LZW": ("TIFF", {"compression": "tiff_lzw"}),
+    "AVIF": ("AVIF", {}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_cut_short_is_refused_or_shows_all(kind: str) -> None:
+    image_format, options = KINDS[kind]
+    data = encoded(noise(61, 40), image_format, **options)
+    whole = decode_views(data)
+    assert np.array_equal(decode_views(data + b"trailing garbage"), whole)
+    last = [len(data) - missing for missing in range(1, 8)]
+    for end in [*(len(data) * part // 20 for part in range(1, 20)), *last]:
+        result = decode(data[:end], PAD)
+        if isinstance(result, DecodedImage):  # all but the end mark is there
+            assert end in last
+            assert np.array_equal(result.views, whole)
+        else:
+            assert result.fault is DecodeFault.CORRUPT
+
+
+def test_an_animation_cut_behind_its_first_frame_is_shown() -> None:
+    frames = [noise(20, 16, seed) for seed in range(3)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    result = decode(data[: len(data) // 2], PAD)
+    assert isinstance(result, DecodedImage)
+    assert result.frames == 1
+    assert np.array_equal(result.views, decode_views(data))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF"])
+def test_a_cut_leaves_the_size_in_the_verdict(image_format: str) -> None:
+    data = encoded(noise(120, 90), image_format)
+    assert expect_failure(data[: len(data) // 2]) == DecodeFailure(DecodeFault.CORRUPT, 120, 90)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"hello, I am not an image",
+        b"<svg xmlns='http://www.w3.org/2000/svg'></svg>",
+        b"%PDF-1.7",
+        b"RIFF\x00\x00\x00\x00WEBP",
+        b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic",
+        encoded(Image.new("RGB", (4, 4)), "ICO"),
+        encoded(Image.new("RGB", (4, 4)), "PPM"),
+        np.random.default_rng(0).bytes(5000),
+    ],
+    ids=lambda data: repr(data[:8]),
+)
+def test_what_is_no_supported_image(data: bytes) -> None:
+    assert expect_failure(data) == DecodeFailure(DecodeFault.FORMAT)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"RIFF\0\0\0\0WEBPVP8 "],
+)
+def test_a_magic_alone_is_a_damaged_image(data: bytes) -> None:
+    assert expect_failure(data) == DecodeFailure(DecodeFault.CORRUPT)
+    assert expect_failure(data + bytes(100)).fault is DecodeFault.CORRUPT
+
+
+@settings(max_examples=150)
+@given(st.binary(max_size=300), st.sampled_from(["", *FORMATS]))
+def test_random_bytes_never_raise(noise_bytes: bytes, image_format: str) -> None:
+    magic = encoded(Image.new("RGB", (4, 4)), image_format)[:24] if image_format else b""
+    assert isinstance(decode(magic + noise_bytes, PAD), DecodeFailure | DecodedImage)
+
+
+SMALL = {image_format: encoded(noise(24, 16), image_format) for image_format in FORMATS}
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(FORMATS), st.data())
+def test_damage_never_raises(image_format: str, data: st.DataObject) -> None:
+    damaged = bytearray(SMALL[image_format])
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    result = decode(bytes(damaged), DecodeOptions(96, "pad", 1_000_000))
+    assert isinstance(result, DecodeFailure | DecodedImage)
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_the_pixel_limit_is_exact_and_needs_only_the_header(image_format: str) -> None:
+    data = encoded(Image.new("RGB", (300, 200)), image_format)
+    assert isinstance(decode(data, DecodeOptions(96, "pad", 60_000)), DecodedImage)
+    refused = DecodeFailure(DecodeFault.PIXELS, 300, 200)
+    assert expect_failure(data, DecodeOptions(96, "pad", 59_999)) == refused
+    if image_format != "AVIF":  # whose reader looks at the whole
+        header = data[: max(40, len(data) // 2)]
+        assert expect_failure(header, DecodeOptions(96, "pad", 59_999)) == refused
+
+
+def test_huge_tiles_of_a_small_tiff_are_refused() -> None:
+    data = encoded(Image.new("L", (8, 8)), "TIFF", tiffinfo={305: "x", 315: "y"})
+    for text, tile in ((305, 322), (315, 323)):
+        at = data.index(struct.pack("<HHI", text, 2, 2))
+        data = data[:at] + struct.pack("<HHII", tile, 4, 1, 60_000) + data[at + 12 :]
+    assert expect_failure(data) == DecodeFailure(DecodeFault.PIXELS, 8, 8)
+
+
+def test_a_huge_canvas_of_a_webp_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.images.decode.decode.open_image", None)
+    data = encoded(Image.new("RGB", (300, 200)), "WEBP")
+    assert expect_failure(data, DecodeOptions(96, "pad", 59_999)) == DecodeFailure(
+        DecodeFault.PIXELS, 300, 200
+    )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("out of memory error when reading")])
+def test_a_lack_of_memory_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("server.images.decode.decode.convert_to_rgb", fail)
+    assert expect_failure(encoded(noise(8, 6))) == DecodeFailure(DecodeFault.MEMORY, 8, 6)
+
+
+def test_a_picture_too_oblong_to_crop_is_refused_unread() -> None:
+    data = encoded(Image.new("1", (5000, 1)))
+    limit = 24 * 24 * 5000
+    assert isinstance(decode(data, DecodeOptions(24, "square", limit)), DecodedImage)
+    refused = expect_failure(data, DecodeOptions(24, "square", limit - 1))
+    assert refused == DecodeFailure(DecodeFault.SHAPE, 5000, 1)
