@@ -7,7 +7,7 @@ from typing import Any
 from server.images.fetch.options import FetchOptions
 
 
-def local_options(*, max_bytes: int, timeout_s: float, **others: Any) -> FetchOptions:
+def build_loopback_options(*, max_bytes: int, timeout_s: float, **others: Any) -> FetchOptions:
     """Allow the loopback and any port; `others` wins."""
     options = FetchOptions(
         max_bytes,

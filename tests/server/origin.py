@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Responder = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -17,13 +17,13 @@ class Origin:
     requests: list[str] = field(default_factory=list)
 
 
-def response(status: str, body: bytes = b"", *headers: str) -> bytes:
+def build_response(status: str, body: bytes = b"", *headers: str) -> bytes:
     """Write a whole response that ends the connection."""
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
-def canned(data: bytes) -> Answer:
+def respond_with(data: bytes) -> Responder:
     """Answer with these bytes."""
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,8 +34,8 @@ def canned(data: bytes) -> Answer:
 
 
 @asynccontextmanager
-async def origin(
-    answers: dict[str, Answer],
+async def serve_origin(
+    answers: dict[str, Responder],
     *,
     host: str = "127.0.0.1",
     ssl_context: ssl.SSLContext | None = None,

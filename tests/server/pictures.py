@@ -11,30 +11,32 @@ from PIL import Image
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
 
-def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+def make_noise(width: int, height: int, seed: int = 0) -> Image.Image:
     """Return independent random pixels: any shift or change of them shows."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
-def photo(width: int, height: int, seed: int = 0) -> Image.Image:
+def make_photo(width: int, height: int, seed: int = 0) -> Image.Image:
     """Return detail at all scales, strongest at the large ones, as in a photograph."""
     total = np.zeros((height, width, 3))
     for octave in range(8):
         cells = 2 ** (octave + 1)
-        layer = noise(cells, cells, seed + octave).resize((width, height), Image.Resampling.BICUBIC)
+        layer = make_noise(cells, cells, seed + octave).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
         total += np.asarray(layer, dtype=np.float64) / cells
     low, high = total.min(), total.max()
     return Image.fromarray(((total - low) / (high - low) * 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
+def encode_image(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
     """Encode a picture."""
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
-def data_url(data: bytes, mime: str = "image/png") -> str:
+def build_data_url(data: bytes, mime: str = "image/png") -> str:
     """Write bytes as a data URL."""
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"

@@ -50,7 +50,7 @@ def anyres_views(image: Image.Image, size: int, resolutions: Sequence[Size]) -> 
     return np.stack(views)
 
 
-def merged_rows(
+def merge_image_tokens(
     base: Array, tiles: Array, newline: Array, image_size: Size, columns: int, side: int
 ) -> list[Array]:
     """Walk over the grid of all tiles' patches, skipping what pads the image.

@@ -50,10 +50,10 @@ from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
-from tests.server.images.vision.small import random_weights
-from tests.server.loopback import local_options
-from tests.server.origin import canned, origin, response
-from tests.server.pictures import data_url, encoded, noise
+from tests.server.images.vision.small_model import build_random_weights
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import build_response, respond_with, serve_origin
+from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
 
@@ -140,7 +140,7 @@ def shared(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
     """Keep one decode worker for the whole module."""
     metrics = Metrics()
     media = ImageLoader(
-        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
         workers=1,
         limits=LIMITS,
@@ -166,7 +166,7 @@ def stages(shared: Stages) -> Stages:
 async def apart(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Stages]:
     """Return stages whose connections belong to the test's own event loop."""
     metrics = Metrics()
-    fetcher = Fetcher(local_options(max_bytes=1_000_000, timeout_s=60))
+    fetcher = Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=60))
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
     media = ImageLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
@@ -180,7 +180,7 @@ async def apart(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Sta
 
 def picture(seed: int = 0) -> str:
     """Return the URL of a picture."""
-    return data_url(encoded(noise(60, 40, seed)))
+    return build_data_url(encode_image(make_noise(60, 40, seed)))
 
 
 def image_part(url: str) -> dict[str, Any]:
@@ -253,7 +253,7 @@ async def test_images_go_with_their_embeddings_keys_and_places(
     (call,) = engine.calls
     first, second = call.images
     for image, seed in ((first, 1), (second, 2)):
-        views = torch.from_numpy(preprocess(noise(60, 40, seed), 96, "pad").copy())
+        views = torch.from_numpy(preprocess(make_noise(60, 40, seed), 96, "pad").copy())
         expected = model(views)[0].float()
         error = (image.image_embeds.float() - expected).norm() / expected.norm()
         assert error < 0.02
@@ -276,12 +276,12 @@ async def test_the_order_of_images_is_the_requests(apart: Stages) -> None:
     async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("200 OK", encoded(noise(60, 40, 1))))
+        writer.write(build_response("200 OK", encode_image(make_noise(60, 40, 1))))
 
     engine = FakeEngine(ANSWER)
     pipeline = apart.pipeline(engine)
     await answer(pipeline, asking(picture(2)))
-    async with origin({"/": slow}) as server:
+    async with serve_origin({"/": slow}) as server:
         answering = asyncio.create_task(answer(pipeline, asking(f"{server.url}/", picture(2))))
         await asked.wait()
         go.set()
@@ -445,9 +445,9 @@ async def test_low_detail_gives_an_anyres_model_the_base_view(
     vision = replace(checkpoint.vision, patch_merge="spatial_unpad")
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     media = ImageLoader(
-        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
         limits=LIMITS,
@@ -503,8 +503,8 @@ async def test_as_many_images_as_allowed(stages: Stages) -> None:
     [
         ("ftp://example.org", ImageUrlInvalid),
         ("data:image/png;base64,AAA", ImageUrlInvalid),
-        (data_url(b"text"), ImageFormatUnsupported),
-        (data_url(encoded(noise(60, 40), "JPEG")[:900]), ImageCorrupt),
+        (build_data_url(b"text"), ImageFormatUnsupported),
+        (build_data_url(encode_image(make_noise(60, 40), "JPEG")[:900]), ImageCorrupt),
     ],
 )
 async def test_an_images_error_names_its_field(
@@ -524,9 +524,9 @@ async def test_an_error_shared_by_requests_names_the_field_of_each(apart: Stages
     async def missing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("404 Not Found"))
+        writer.write(build_response("404 Not Found"))
 
-    async with origin({"/": missing}) as server:
+    async with serve_origin({"/": missing}) as server:
         pipeline = apart.pipeline(FakeEngine(ANSWER))
         one = asyncio.create_task(answer(pipeline, asking(f"{server.url}/")))
         other = asyncio.create_task(answer(pipeline, asking(picture(), f"{server.url}/")))
@@ -560,10 +560,10 @@ async def test_the_first_error_ends_the_work_on_the_other_images(apart: Stages) 
 
     async def broken(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asked.wait()
-        writer.write(response("404 Not Found"))
+        writer.write(build_response("404 Not Found"))
 
     engine = FakeEngine(ANSWER)
-    async with origin({"/silent": silent, "/broken": broken}) as server:
+    async with serve_origin({"/silent": silent, "/broken": broken}) as server:
         request = asking(f"{server.url}/silent", f"{server.url}/broken")
         with pytest.raises(ImageFetchFailed, match="404") as caught:
             await answer(apart.pipeline(engine), request)
@@ -580,7 +580,7 @@ async def test_whoever_leaves_while_images_load_ends_that(apart: Stages) -> None
         assert await reader.read() == b""
         left.set()
 
-    async with origin({"/": silent}) as server:
+    async with serve_origin({"/": silent}) as server:
         engine = FakeEngine(ANSWER)
         request = asking(f"{server.url}/")
         answering = asyncio.create_task(answer(apart.pipeline(engine), request))
@@ -598,9 +598,9 @@ async def test_one_of_two_who_wait_for_an_image_may_leave(apart: Stages) -> None
     async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("200 OK", encoded(noise(60, 40))))
+        writer.write(build_response("200 OK", encode_image(make_noise(60, 40))))
 
-    async with origin({"/": slow}) as server:
+    async with serve_origin({"/": slow}) as server:
         engine = FakeEngine(ANSWER)
         pipeline, request = apart.pipeline(engine), asking(f"{server.url}/")
         leaver, stayer = (asyncio.create_task(answer(pipeline, request)) for _ in range(2))
@@ -700,13 +700,13 @@ async def test_a_failed_engine_leaves_images_cached(stages: Stages) -> None:
 
 
 async def test_a_failed_image_is_tried_again(apart: Stages) -> None:
-    answers = {"/": canned(response("503 Later"))}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(build_response("503 Later"))}
+    async with serve_origin(answers) as server:
         engine = FakeEngine(ANSWER)
         pipeline, request = apart.pipeline(engine), asking(f"{server.url}/")
         with pytest.raises(ImageFetchFailed):
             await answer(pipeline, request)
-        answers["/"] = canned(response("200 OK", encoded(noise(60, 40))))
+        answers["/"] = respond_with(build_response("200 OK", encode_image(make_noise(60, 40))))
         assert len(await answer(pipeline, request)) == 3
 
 
@@ -752,7 +752,9 @@ async def test_when_the_first_error_comes_out_the_other_images_work_has_ended() 
 
 
 async def test_the_images_of_a_request_have_a_limit_together(stages: Stages) -> None:
-    urls = [data_url(encoded(Image.new("1", (1000, 600), seed % 2))) for seed in range(3)]
+    urls = [
+        build_data_url(encode_image(Image.new("1", (1000, 600), seed % 2))) for seed in range(3)
+    ]
     pipeline = stages.pipeline(FakeEngine(ANSWER))
     await answer(pipeline, asking(*urls[:2]))
     before = sample(stages.metrics, "image_refusals_total", code="image_too_large")
@@ -775,11 +777,11 @@ async def test_tenants_share_no_image(stages: Stages) -> None:
 
 
 async def test_an_animation_is_noted(stages: Stages) -> None:
-    frames = [noise(20, 20, seed) for seed in range(3)]
-    gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    frames = [make_noise(20, 20, seed) for seed in range(3)]
+    gif = encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:])
     for _ in range(2):  # decoded, then known
         record = new_record()
-        await answer(stages.pipeline(FakeEngine(ANSWER)), asking(data_url(gif)), record)
+        await answer(stages.pipeline(FakeEngine(ANSWER)), asking(build_data_url(gif)), record)
         assert record.notes == [
             "messages[0].content[0].image_url.url: the first of 3 frames was used"
         ]

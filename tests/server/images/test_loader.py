@@ -30,9 +30,9 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.loader import MAX_INLINE_HASH_BYTES, ImageLoader
 from server.telemetry.metrics import Metrics
 from tests.server.images.fetch.hanging import BusyOptions, CrashingOptions, HangingOptions
-from tests.server.loopback import local_options
-from tests.server.origin import Answer, canned, origin, response
-from tests.server.pictures import data_url, encoded, noise
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import Responder, build_response, respond_with, serve_origin
+from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.released import anyres_views, pinpoints
 from tests.server.samples import sample, stage_count
 
@@ -53,7 +53,7 @@ def loading(
 ) -> Iterator[ImageLoader]:
     """Return a loader for as long as the block lasts."""
     loader = ImageLoader(
-        Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=10_000_000, timeout_s=20)),
         options,
         workers=workers,
         limits=DecodeLimits(memory_mib * 2**20, cpu_s, timeout_s, open_files),
@@ -87,17 +87,17 @@ async def idle() -> AsyncIterator[ImageLoader]:
 
 
 async def test_decode_returns_views_and_times(loader: ImageLoader, metrics: Metrics) -> None:
-    image = noise(150, 70)
+    image = make_noise(150, 70)
     before = stage_count(metrics, "decode"), stage_count(metrics, "preprocess")
-    decoded = await loader.decode(encoded(image))
+    decoded = await loader.decode(encode_image(image))
     assert np.array_equal(decoded.views, preprocess(image, 96, "pad"))
     after = stage_count(metrics, "decode"), stage_count(metrics, "preprocess")
     assert after == (before[0] + 1, before[1] + 1)
 
 
 async def test_images_decode_side_by_side(loader: ImageLoader) -> None:
-    images = [noise(40, 30, seed) for seed in range(8)]
-    decoded = await asyncio.gather(*(loader.decode(encoded(image)) for image in images))
+    images = [make_noise(40, 30, seed) for seed in range(8)]
+    decoded = await asyncio.gather(*(loader.decode(encode_image(image)) for image in images))
     for image, each in zip(images, decoded, strict=True):
         assert np.array_equal(each.views, preprocess(image, 96, "pad"))
 
@@ -107,8 +107,12 @@ async def test_images_decode_side_by_side(loader: ImageLoader) -> None:
     [
         (b"", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
         (b"text", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
-        (encoded(noise(50, 50), "JPEG")[:1000], ImageCorrupt, "damaged or cut short"),
-        (encoded(Image.new("1", (1001, 1000))), ImageTooLarge, "1001x1000 pixels; .* 1000000 in"),
+        (encode_image(make_noise(50, 50), "JPEG")[:1000], ImageCorrupt, "damaged or cut short"),
+        (
+            encode_image(Image.new("1", (1001, 1000))),
+            ImageTooLarge,
+            "1001x1000 pixels; .* 1000000 in",
+        ),
     ],
 )
 async def test_verdicts_become_errors(
@@ -121,8 +125,8 @@ async def test_verdicts_become_errors(
     assert stage_count(metrics, "decode") == before
 
 
-FRAMES = [noise(8, 8, seed) for seed in range(3)]
-ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
+FRAMES = [make_noise(8, 8, seed) for seed in range(3)]
+ANIMATION = encode_image(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
     [
         (
             DecodeOptions(96, "square", 1_000_000),
-            encoded(Image.new("1", (5000, 1))),
+            encode_image(Image.new("1", (5000, 1))),
             ImageTooLarge,
             "too oblong: 5000x1 pixels",
         ),
@@ -151,16 +155,16 @@ async def test_options_become_errors(
 
 
 async def test_load_names_content(idle: ImageLoader) -> None:
-    data, other = encoded(noise(8, 8)), encoded(noise(8, 8, seed=1))
-    image = await idle.load(data_url(data))
+    data, other = encode_image(make_noise(8, 8)), encode_image(make_noise(8, 8, seed=1))
+    image = await idle.load(build_data_url(data))
     assert image.data == data
     assert re.fullmatch(r"[0-9a-f]{64}", image.key)
-    assert (await idle.load(data_url(data, "image/jpeg"))).key == image.key
-    assert (await idle.load(data_url(other))).key != image.key
+    assert (await idle.load(build_data_url(data, "image/jpeg"))).key == image.key
+    assert (await idle.load(build_data_url(other))).key != image.key
 
 
 async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
-    url = data_url(encoded(noise(8, 8)))
+    url = build_data_url(encode_image(make_noise(8, 8)))
     keys = set()
     for variant in ("model a", "model b", ""):
         with loading(variant=variant) as one, loading(variant=variant) as same:
@@ -171,8 +175,8 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
 
 
 async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
-    image = noise(150, 70)
-    url = data_url(encoded(image))
+    image = make_noise(150, 70)
+    url = build_data_url(encode_image(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
     with loading(anyres) as loader:
         high, low = await loader.load(url), await loader.load(url, low_detail=True)
@@ -190,7 +194,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
     idle: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
+    url = build_data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
     in_thread = await idle.load(url)
     monkeypatch.setattr("server.images.loader.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
     inline = await idle.load(url)
@@ -207,7 +211,7 @@ async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
 
 async def test_load_is_timed() -> None:
     with loading(metrics=(own := Metrics())) as loader:
-        await loader.load(data_url(b"x"))
+        await loader.load(build_data_url(b"x"))
         assert stage_count(own, "load") == 1
         with pytest.raises(ImageUrlInvalid):
             await loader.load("data:")
@@ -215,15 +219,17 @@ async def test_load_is_timed() -> None:
 
 
 async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> None:
-    data = encoded(noise(8, 8))
+    data = encode_image(make_noise(8, 8))
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("200 OK", data))
+        writer.write(build_response("200 OK", data))
 
-    async with origin({"/a": answer, "/b": canned(response("200 OK", data))}) as server:
+    async with serve_origin(
+        {"/a": answer, "/b": respond_with(build_response("200 OK", data))}
+    ) as server:
         loads = [asyncio.create_task(idle.load(f"{server.url}/a")) for _ in range(5)]
         other = await idle.load(f"{server.url}/b")
         await asked.wait()
@@ -236,11 +242,11 @@ async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> N
 
 
 async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
-    answers: dict[str, Answer] = {"/": canned(response("503 Later"))}
-    async with origin(answers) as server:
+    answers: dict[str, Responder] = {"/": respond_with(build_response("503 Later"))}
+    async with serve_origin(answers) as server:
         with pytest.raises(ApiError, match="answered 503"):
             await idle.load(f"{server.url}/")
-        answers["/"] = canned(response("200 OK", b"fine"))
+        answers["/"] = respond_with(build_response("200 OK", b"fine"))
         assert (await idle.load(f"{server.url}/")).data == b"fine"
 
 
@@ -250,7 +256,7 @@ async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
 async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         os.kill(worker, signal.SIGKILL)
         assert await asyncio.to_thread(hanging.wait_for_worker) != worker
@@ -263,7 +269,7 @@ async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
 async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         for _ in range(TRIES):
             os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
         with pytest.raises(ImageCorrupt) as caught:
@@ -276,7 +282,7 @@ async def test_a_crash_in_a_codec_costs_one_image() -> None:
         cast(DecodeOptions, CrashingOptions()), open_files=99, metrics=(own := Metrics())
     ) as loader:
         with pytest.raises(ImageCorrupt, match="could not be decoded"):
-            await loader.decode(encoded(noise(8, 8)))
+            await loader.decode(encode_image(make_noise(8, 8)))
         # More than one where a worker died before the pool knew that it had begun.
         assert 1 <= sample(own, "decode_workers_replaced_total") <= TRIES
 
@@ -288,7 +294,7 @@ async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
         ) as loader,
         pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
     ):
-        await loader.decode(encoded(noise(8, 8)))
+        await loader.decode(encode_image(make_noise(8, 8)))
     assert sample(own, "decode_workers_replaced_total") == 1
 
 
@@ -296,13 +302,13 @@ async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
     options = DecodeOptions(96, "pad", 100_000_000)
     with loading(options, memory_mib=64, metrics=(own := Metrics())) as loader:
         with pytest.raises(ImageTooLarge, match="more memory than allowed"):
-            await loader.decode(encoded(Image.new("RGB", (6000, 5000))))
-        assert (await loader.decode(encoded(noise(8, 8)))).views.shape == (1, 96, 96, 3)
+            await loader.decode(encode_image(Image.new("RGB", (6000, 5000))))
+        assert (await loader.decode(encode_image(make_noise(8, 8)))).views.shape == (1, 96, 96, 3)
     assert sample(own, "decode_workers_replaced_total") == 0
 
 
 async def test_workers_killed_under_load_cost_nothing() -> None:
-    pictures = [encoded(noise(300, 200, seed)) for seed in range(60)]
+    pictures = [encode_image(make_noise(300, 200, seed)) for seed in range(60)]
     others = set(multiprocessing.active_children())
     with loading(workers=2) as loader:
         decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
@@ -316,7 +322,7 @@ async def test_workers_killed_under_load_cost_nothing() -> None:
 async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         with pytest.raises(ImageCorrupt):
             await decoding
@@ -327,7 +333,7 @@ async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
 async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         decoding.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -336,7 +342,7 @@ async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> Non
         (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
         await asyncio.to_thread(process.join, 0.5)
         assert process.is_alive()
-        waiting = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        waiting = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         await asyncio.to_thread(hanging.release)
         assert await asyncio.to_thread(hanging.wait_for_worker) == worker
         await asyncio.to_thread(hanging.release)
@@ -350,7 +356,7 @@ def test_a_loader_that_was_never_used_closes() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
-    data = encoded(noise(8, 8))
+    data = encode_image(make_noise(8, 8))
     others = set(multiprocessing.active_children())
     with loading(workers=workers) as loader:
         await loader.decode(data)
@@ -364,9 +370,9 @@ async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
 async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with loading(hanging.as_options(), open_files=99, timeout_s=5) as loader:
-        first = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        first = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
-        second = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        second = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         await asyncio.sleep(0.2)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):

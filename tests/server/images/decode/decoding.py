@@ -10,24 +10,15 @@ from server.images.decode.image_processor import Pixels
 from tests.server.released import pinpoints
 
 PAD = DecodeOptions(96, "pad", 100_000_000)
-
-
 SQUARE = DecodeOptions(96, "square", 100_000_000)
-
-
-# Of anyres, all views, and the first one alone.
-
 ANYRES = DecodeOptions(48, "anyres", 10**8, pinpoints(48))
-
-
 BASE_VIEW = DecodeOptions(48, "anyres", 10**8)
 
-
-WHITE, RED = (255, 255, 255), (200, 30, 60)
+RED = (200, 30, 60)
 
 
 def decode_views(data: bytes, options: DecodeOptions = PAD) -> Pixels:
-    """Decode what must be decodable."""
+    """Return the views of an image that must be accepted."""
     result = decode(data, options)
     assert isinstance(result, DecodedImage), result
     assert result.views.dtype == np.uint8
@@ -39,7 +30,7 @@ def decode_views(data: bytes, options: DecodeOptions = PAD) -> Pixels:
 
 
 def expect_failure(data: bytes, options: DecodeOptions = PAD) -> DecodeFailure:
-    """Decode what must not be decodable."""
+    """Return the failure of an image that must be refused."""
     result = decode(data, options)
     assert isinstance(result, DecodeFailure)
     return result
@@ -51,6 +42,6 @@ def max_difference(one: Pixels, other: Pixels) -> int:
 
 
 def decode_fully(data: bytes) -> Image.Image:
-    """Decode everything at full size."""
+    """Decode at full size, to RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return image.convert("RGB")

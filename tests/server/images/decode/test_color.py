@@ -13,7 +13,7 @@ from server.images.decode.color import convert_to_rgb
 from server.images.decode.formats import detect_format, open_image
 from server.images.decode.grey_levels import convert_to_8_bits
 from server.images.decode.image_processor import Color, Pixels
-from tests.server.pictures import encoded, noise
+from tests.server.pictures import encode_image, make_noise
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
 RED = (200, 30, 60)
@@ -56,10 +56,10 @@ def grey(levels: Pixels) -> list[Any]:
 @pytest.mark.parametrize("image_format", ["PNG", "BMP", "TIFF", "GIF"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "PA"])
 def test_every_mode_keeps_its_pixels(image_format: str, mode: str) -> None:
-    few = noise(20, 10).quantize(32).convert("RGB")
+    few = make_noise(20, 10).quantize(32).convert("RGB")
     image = few.convert("P").convert("PA") if mode == "PA" else few.convert(mode)
     try:
-        data = encoded(image, image_format)
+        data = encode_image(image, image_format)
     except (OSError, ValueError):
         pytest.skip("no such file")
     expected = np.asarray(image.convert("RGB"))
@@ -73,7 +73,7 @@ def test_every_mode_keeps_its_pixels(image_format: str, mode: str) -> None:
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
 def test_sixteen_bits_are_the_picture_of_eight(image_format: str) -> None:
     deep = Image.fromarray(RAMP.astype(np.uint16) * 257)
-    assert np.array_equal(loaded(encoded(deep, image_format))[..., 0], RAMP)
+    assert np.array_equal(loaded(encode_image(deep, image_format))[..., 0], RAMP)
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B"])
@@ -92,7 +92,7 @@ def test_sixteen_bits_of_colour_are_the_picture_of_eight() -> None:
 @pytest.mark.parametrize("depth", [8, 16])
 def test_white_is_zero(depth: int) -> None:
     levels = RAMP if depth == 8 else RAMP.astype(np.uint16) * 257
-    data = encoded(Image.fromarray(levels), "TIFF", tiffinfo={262: 0})
+    data = encode_image(Image.fromarray(levels), "TIFF", tiffinfo={262: 0})
     with Image.open(io.BytesIO(data)) as image:
         stored = image.tag_v2[262]  # type: ignore[attr-defined]
     assert stored == 0
@@ -117,7 +117,7 @@ def test_white_is_zero(depth: int) -> None:
 def test_ranges_of_integers(values: list[int], expected: list[int]) -> None:
     image = Image.fromarray(np.array([values], dtype=np.int32))
     assert image.mode == "I"
-    assert grey(loaded(encoded(image, "TIFF"))) == expected
+    assert grey(loaded(encode_image(image, "TIFF"))) == expected
 
 
 INF, NAN = float("inf"), float("nan")
@@ -140,7 +140,7 @@ INF, NAN = float("inf"), float("nan")
 )
 def test_ranges_of_floats(values: list[float], expected: list[int]) -> None:
     image = Image.fromarray(np.array([values], dtype=np.float32))
-    assert grey(loaded(encoded(image, "TIFF"))) == expected
+    assert grey(loaded(encode_image(image, "TIFF"))) == expected
 
 
 def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_palettes_with_alpha() -> None:
     image = Image.new("P", (3, 1))
     image.putpalette([*RED, 0, 200, 0, 0, 0, 0])
     image.putdata([0, 1, 2])
-    pixels = loaded(encoded(image, transparency=b"\xff\x00\x80"), BLUE)[0]
+    pixels = loaded(encode_image(image, transparency=b"\xff\x00\x80"), BLUE)[0]
     assert pixels[0].tolist() == list(RED)
     assert pixels[1].tolist() == list(BLUE)
     assert np.abs(pixels[2].astype(int) - (0, 0, 127)).max() <= 1
@@ -212,7 +212,7 @@ def test_lab() -> None:
     transform = ImageCms.buildTransform(srgb, space, "RGB", "LAB")
     lab = ImageCms.applyTransform(picture, transform)
     assert lab is not None
-    data = encoded(lab, "TIFF")
+    data = encode_image(lab, "TIFF")
     assert np.abs(loaded(data).astype(int) - RED).max() <= 3
 
 
@@ -234,21 +234,21 @@ def swapped() -> bytes:
 def test_a_profile_is_applied(image_format: str) -> None:
     options = {"lossless": True} if image_format == "WEBP" else {}
     image = Image.new("RGB", (8, 8), RED)
-    data = encoded(image, image_format, icc_profile=swapped(), **options)
+    data = encode_image(image, image_format, icc_profile=swapped(), **options)
     assert np.abs(loaded(data).astype(int) - RED[::-1]).max() <= 3
 
 
 def test_a_profile_leaves_alpha_alone() -> None:
     image = Image.new("RGBA", (2, 1), (*RED, 255))
     image.putpixel((1, 0), (*RED, 0))
-    pixels = loaded(encoded(image, icc_profile=swapped()), BLUE)[0]
+    pixels = loaded(encode_image(image, icc_profile=swapped()), BLUE)[0]
     assert np.abs(pixels[0].astype(int) - RED[::-1]).max() <= 2
     assert pixels[1].tolist() == list(BLUE)
 
 
 def test_a_profile_of_a_palette_is_applied() -> None:
     image = Image.new("RGB", (2, 1), RED).quantize(2)
-    pixels = loaded(encoded(image, icc_profile=swapped()))
+    pixels = loaded(encode_image(image, icc_profile=swapped()))
     assert np.abs(pixels.astype(int) - RED[::-1]).max() <= 2
 
 
@@ -256,19 +256,19 @@ def test_a_profile_of_a_palette_is_applied() -> None:
     "icc", [profile(), b"", b"\0", b"no profile", profile()[:200], swapped()[:300]]
 )
 def test_srgb_and_broken_profiles_change_nothing(icc: bytes) -> None:
-    image = noise(16, 16)
-    assert np.array_equal(loaded(encoded(image, icc_profile=icc)), np.asarray(image))
+    image = make_noise(16, 16)
+    assert np.array_equal(loaded(encode_image(image, icc_profile=icc)), np.asarray(image))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "LA", "1"])
 def test_a_profile_for_other_images_changes_nothing(mode: str) -> None:
     image = Image.new("RGB", (4, 4), RED).convert(mode)
-    data = encoded(image, "TIFF", icc_profile=swapped())
+    data = encode_image(image, "TIFF", icc_profile=swapped())
     assert np.array_equal(loaded(data), np.asarray(image.convert("RGB")))
 
 
 def test_a_profile_that_was_seen_before_does_the_same_to_every_picture() -> None:
     for seed in (1, 2):
-        picture = noise(32, 24, seed)
+        picture = make_noise(32, 24, seed)
         swap = np.asarray(picture)[..., ::-1].astype(int)
-        assert np.abs(loaded(encoded(picture, icc_profile=swapped())) - swap).max() <= 3
+        assert np.abs(loaded(encode_image(picture, icc_profile=swapped())) - swap).max() <= 3

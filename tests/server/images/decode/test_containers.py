@@ -16,7 +16,7 @@ from server.images.decode.decode import (
     DecodeOptions,
     decode,
 )
-from tests.server.pictures import encoded, noise
+from tests.server.pictures import encode_image, make_noise
 
 OPTIONS = DecodeOptions(24, "pad", 10**6)
 MANY = ["GIF", "PNG", "WEBP", "AVIF", "TIFF", "MPO"]
@@ -24,8 +24,8 @@ MANY = ["GIF", "PNG", "WEBP", "AVIF", "TIFF", "MPO"]
 
 def animation(image_format: str, count: int) -> bytes:
     """Encode different frames."""
-    frames = [noise(20, 16, seed) for seed in range(count)]
-    return encoded(frames[0], image_format, save_all=True, append_images=frames[1:])
+    frames = [make_noise(20, 16, seed) for seed in range(count)]
+    return encode_image(frames[0], image_format, save_all=True, append_images=frames[1:])
 
 
 @pytest.mark.parametrize("image_format", MANY)
@@ -85,6 +85,6 @@ def test_any_bytes_are_counted(data: bytes) -> None:
 
 
 def test_a_still_image_is_one_frame() -> None:
-    data = encoded(noise(4, 4))
+    data = encode_image(make_noise(4, 4))
     with Image.open(io.BytesIO(data)) as image:
         assert count_frames(data, image, "PNG", 10) == 1

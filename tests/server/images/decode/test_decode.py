@@ -32,7 +32,7 @@ from tests.server.images.decode.decoding import (
     max_difference,
 )
 from tests.server.pictures import FORMATS as COMMON_FORMATS
-from tests.server.pictures import encoded, noise, photo
+from tests.server.pictures import encode_image, make_noise, make_photo
 from tests.server.released import anyres_views, pinpoints
 
 
@@ -62,17 +62,17 @@ def test_the_decode_workers_import_no_torch() -> None:
 def test_lossless_formats_are_exact(
     image_format: str, options: dict[str, Any], aspect_ratio: Literal["pad", "square"]
 ) -> None:
-    image = noise(150, 70)
+    image = make_noise(150, 70)
     decoded = decode_views(
-        encoded(image, image_format, **options), DecodeOptions(96, aspect_ratio, 10**6)
+        encode_image(image, image_format, **options), DecodeOptions(96, aspect_ratio, 10**6)
     )
     assert np.array_equal(decoded, preprocess(image, 96, aspect_ratio))
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_every_format_shows_the_picture(image_format: str) -> None:
-    image = photo(150, 70)
-    decoded = decode_views(encoded(image, image_format))
+    image = make_photo(150, 70)
+    decoded = decode_views(encode_image(image, image_format))
     # GIF has 256 colours, the others lose detail only.
     assert max_difference(decoded, preprocess(image, 96, "pad")) < (
         60 if image_format == "GIF" else 30
@@ -83,7 +83,7 @@ def test_every_format_shows_the_picture(image_format: str) -> None:
 def test_of_an_animation_the_first_frame_is_taken(image_format: str) -> None:
     frames = [Image.new("RGB", (40, 40), color) for color in (RED, "lime", "blue")]
     options = {"lossless": True} if image_format == "WEBP" else {}
-    data = encoded(
+    data = encode_image(
         frames[0], image_format, save_all=True, append_images=frames[1:], duration=50, **options
     )
     with Image.open(io.BytesIO(data)) as animation:
@@ -92,8 +92,8 @@ def test_of_an_animation_the_first_frame_is_taken(image_format: str) -> None:
 
 
 def test_a_cameras_multi_picture_jpeg_is_its_first_picture() -> None:
-    large, thumbnail = photo(300, 200), Image.new("RGB", (30, 20), "lime")
-    data = encoded(large, "MPO", save_all=True, append_images=[thumbnail], quality=95)
+    large, thumbnail = make_photo(300, 200), Image.new("RGB", (30, 20), "lime")
+    data = encode_image(large, "MPO", save_all=True, append_images=[thumbnail], quality=95)
     assert max_difference(decode_views(data), preprocess(large, 96, "pad")) < 10
 
 
@@ -105,14 +105,14 @@ def grey_levels() -> Image.Image:
 @pytest.mark.parametrize("image_format", COMMON_FORMATS)
 def test_grey(image_format: str) -> None:
     grey = grey_levels()
-    decoded = decode_views(encoded(grey, image_format))
+    decoded = decode_views(encode_image(grey, image_format))
     assert max_difference(decoded, preprocess(grey.convert("RGB"), 96, "pad")) <= 8
 
 
 def test_grey_with_alpha_lies_on_white() -> None:
     grey = Image.new("LA", (32, 32), (0, 0))
     grey.paste((40, 255), (0, 0, 16, 32))
-    decoded = decode_views(encoded(grey), SQUARE)[0]
+    decoded = decode_views(encode_image(grey), SQUARE)[0]
     assert decoded[48, 8].tolist() == [40, 40, 40]
     assert decoded[48, 88].tolist() == [255, 255, 255]
 
@@ -120,7 +120,7 @@ def test_grey_with_alpha_lies_on_white() -> None:
 def test_bilevel() -> None:
     black_and_white = Image.new("1", (32, 32), 0)
     black_and_white.paste(1, (16, 0, 32, 32))
-    decoded = decode_views(encoded(black_and_white), SQUARE)[0]
+    decoded = decode_views(encode_image(black_and_white), SQUARE)[0]
     assert decoded[48, 8].tolist() == [0, 0, 0]
     assert decoded[48, 88].tolist() == [255, 255, 255]
 
@@ -131,7 +131,7 @@ def test_palette() -> None:
     indexed = image.quantize(2)
     assert indexed.mode == "P"
     expected = preprocess(indexed.convert("RGB"), 96, "pad")
-    assert np.array_equal(decode_views(encoded(indexed)), expected)
+    assert np.array_equal(decode_views(encode_image(indexed)), expected)
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_palette() -> None:
 def test_transparency_lies_on_white(image_format: str, options: dict[str, Any]) -> None:
     image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
     image.paste((*RED, 255), (16, 0, 32, 32))
-    decoded = decode_views(encoded(image, image_format, **options), SQUARE)[0]
+    decoded = decode_views(encode_image(image, image_format, **options), SQUARE)[0]
     assert decoded[48, 8].tolist() == [255, 255, 255]
     assert decoded[48, 88].tolist() == list(RED)
 
 
 def test_half_transparency_is_mixed_with_white() -> None:
-    decoded = decode_views(encoded(Image.new("RGBA", (8, 8), (0, 100, 200, 128))))
+    decoded = decode_views(encode_image(Image.new("RGBA", (8, 8), (0, 100, 200, 128))))
     expected = [round(128 / 255 * c + 127 / 255 * 255) for c in (0, 100, 200)]
     assert max_difference(decoded[0], np.full((96, 96, 3), expected, dtype=np.uint8)) <= 1
 
@@ -156,8 +156,8 @@ def test_transparent_colour_of_a_palette_or_of_rgb_lies_on_white() -> None:
     image = Image.new("RGB", (32, 32), (0, 255, 0))
     image.paste(RED, (16, 0, 32, 32))
     for data in (
-        encoded(image, transparency=(0, 255, 0)),
-        encoded(image.quantize(2), transparency=image.quantize(2).getpixel((0, 0))),
+        encode_image(image, transparency=(0, 255, 0)),
+        encode_image(image.quantize(2), transparency=image.quantize(2).getpixel((0, 0))),
     ):
         decoded = decode_views(data, SQUARE)[0]
         assert decoded[48, 8].tolist() == [255, 255, 255]
@@ -186,7 +186,7 @@ def test_sixteen_bits_of_colour_become_eight() -> None:
 
 
 def test_cmyk_jpeg() -> None:
-    data = encoded(Image.new("RGB", (32, 32), RED).convert("CMYK"), "JPEG", quality=95)
+    data = encode_image(Image.new("RGB", (32, 32), RED).convert("CMYK"), "JPEG", quality=95)
     assert (
         max_difference(decode_views(data, SQUARE)[0], np.full((96, 96, 3), RED, dtype=np.uint8))
         <= 4
@@ -195,8 +195,8 @@ def test_cmyk_jpeg() -> None:
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 0}, {"optimize": True}])
 def test_kinds_of_jpeg(options: dict[str, Any]) -> None:
-    image = photo(120, 80)
-    decoded = decode_views(encoded(image, "JPEG", quality=95, **options))
+    image = make_photo(120, 80)
+    decoded = decode_views(encode_image(image, "JPEG", quality=95, **options))
     assert max_difference(decoded, preprocess(image, 96, "pad")) < 12
 
 
@@ -209,7 +209,7 @@ EXTREME_SHAPES = [(1, 5000), (5000, 1), (1, 1), (2, 1), (1, 2), (3000, 40)]
 def test_extreme_shapes(
     shape: tuple[int, int], aspect_ratio: AspectRatio, image_format: str
 ) -> None:
-    data = encoded(Image.new("RGB", shape, RED), image_format)
+    data = encode_image(Image.new("RGB", shape, RED), image_format)
     decode_views(data, DecodeOptions(24, aspect_ratio, 100_000_000))
 
 
@@ -218,33 +218,33 @@ def test_extreme_shapes(
 def test_extreme_shapes_of_a_jpeg_never_raise(
     shape: tuple[int, int], aspect_ratio: AspectRatio
 ) -> None:
-    data = encoded(Image.new("RGB", shape, RED), "JPEG")
+    data = encode_image(Image.new("RGB", shape, RED), "JPEG")
     result = decode(data, DecodeOptions(24, aspect_ratio, 100_000_000))
     assert isinstance(result, DecodedImage | DecodeFailure)
 
 
 def test_no_picture_is_too_oblong_to_pad() -> None:
     limits = DecodeOptions(96, "pad", 10_000)
-    assert isinstance(decode(encoded(Image.new("1", (1, 10_000))), limits), DecodedImage)
-    assert isinstance(decode(encoded(Image.new("1", (10_000, 1))), limits), DecodedImage)
+    assert isinstance(decode(encode_image(Image.new("1", (1, 10_000))), limits), DecodedImage)
+    assert isinstance(decode(encode_image(Image.new("1", (10_000, 1))), limits), DecodedImage)
 
 
 def test_alpha_lies_on_the_colour_that_is_set() -> None:
-    data = encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
+    data = encode_image(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
     decoded = decode_views(data, replace(SQUARE, alpha_color=(1, 2, 3)))
     assert (decoded == (1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 5000), (5000, 13)])
 def test_a_narrow_jpeg_is_an_image(shape: tuple[int, int]) -> None:
-    data = encoded(Image.new("RGB", shape), "JPEG")
+    data = encode_image(Image.new("RGB", shape), "JPEG")
     assert isinstance(decode(data, DecodeOptions(96, "pad", 10**8)), DecodedImage)
 
 
 def test_sixteen_bit_grey_keeps_its_levels() -> None:
     levels = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (64, 1))
     expected = Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
-    result = decode(encoded(Image.fromarray(levels)), DecodeOptions(96, "pad", 10**8))
+    result = decode(encode_image(Image.fromarray(levels)), DecodeOptions(96, "pad", 10**8))
     assert isinstance(result, DecodedImage)
     difference = result.views.astype(int) - preprocess(expected, 96, "pad")
     assert np.abs(difference).max() <= 2
@@ -253,18 +253,18 @@ def test_sixteen_bit_grey_keeps_its_levels() -> None:
 @settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_anyres_is_exact(width: int, height: int) -> None:
-    image = noise(width, height)
-    result = decode(encoded(image), ANYRES)
+    image = make_noise(width, height)
+    result = decode(encode_image(image), ANYRES)
     assert isinstance(result, DecodedImage)
     assert result.image_size == (width, height)
     assert np.array_equal(result.views, anyres_views(image, 48, pinpoints(48)))
-    base = decode_views(encoded(image), BASE_VIEW)
+    base = decode_views(encode_image(image), BASE_VIEW)
     assert np.array_equal(base, result.views[:1])
 
 
 @pytest.mark.parametrize("shape", EXTREME_SHAPES)
 @pytest.mark.parametrize("options", [ANYRES, BASE_VIEW])
 def test_extreme_shapes_for_anyres(shape: tuple[int, int], options: DecodeOptions) -> None:
-    image = noise(*shape)
-    decoded = decode_views(encoded(image), options)
+    image = make_noise(*shape)
+    decoded = decode_views(encode_image(image), options)
     assert np.array_equal(decoded, anyres_views(image, 48, pinpoints(48))[: len(decoded)])

@@ -22,7 +22,7 @@ from tests.server.images.decode.decoding import (
     decode_views,
     expect_failure,
 )
-from tests.server.pictures import encoded, noise
+from tests.server.pictures import encode_image, make_noise
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "JPEG": ("JPEG", {}),
@@ -41,7 +41,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_cut_short_is_refused_or_shows_all(kind: str) -> None:
     image_format, options = KINDS[kind]
-    data = encoded(noise(61, 40), image_format, **options)
+    data = encode_image(make_noise(61, 40), image_format, **options)
     whole = decode_views(data)
     assert np.array_equal(decode_views(data + b"trailing garbage"), whole)
     last = [len(data) - missing for missing in range(1, 8)]
@@ -55,8 +55,8 @@ def test_what_is_cut_short_is_refused_or_shows_all(kind: str) -> None:
 
 
 def test_an_animation_cut_behind_its_first_frame_is_shown() -> None:
-    frames = [noise(20, 16, seed) for seed in range(3)]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    frames = [make_noise(20, 16, seed) for seed in range(3)]
+    data = encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:])
     result = decode(data[: len(data) // 2], PAD)
     assert isinstance(result, DecodedImage)
     assert result.frames == 1
@@ -65,7 +65,7 @@ def test_an_animation_cut_behind_its_first_frame_is_shown() -> None:
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF"])
 def test_a_cut_leaves_the_size_in_the_verdict(image_format: str) -> None:
-    data = encoded(noise(120, 90), image_format)
+    data = encode_image(make_noise(120, 90), image_format)
     assert expect_failure(data[: len(data) // 2]) == DecodeFailure(DecodeFault.CORRUPT, 120, 90)
 
 
@@ -79,8 +79,8 @@ def test_a_cut_leaves_the_size_in_the_verdict(image_format: str) -> None:
         b"%PDF-1.7",
         b"RIFF\x00\x00\x00\x00WEBP",
         b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic",
-        encoded(Image.new("RGB", (4, 4)), "ICO"),
-        encoded(Image.new("RGB", (4, 4)), "PPM"),
+        encode_image(Image.new("RGB", (4, 4)), "ICO"),
+        encode_image(Image.new("RGB", (4, 4)), "PPM"),
         np.random.default_rng(0).bytes(5000),
     ],
     ids=lambda data: repr(data[:8]),
@@ -101,11 +101,11 @@ def test_a_magic_alone_is_a_damaged_image(data: bytes) -> None:
 @settings(max_examples=150)
 @given(st.binary(max_size=300), st.sampled_from(["", *FORMATS]))
 def test_random_bytes_never_raise(noise_bytes: bytes, image_format: str) -> None:
-    magic = encoded(Image.new("RGB", (4, 4)), image_format)[:24] if image_format else b""
+    magic = encode_image(Image.new("RGB", (4, 4)), image_format)[:24] if image_format else b""
     assert isinstance(decode(magic + noise_bytes, PAD), DecodeFailure | DecodedImage)
 
 
-SMALL = {image_format: encoded(noise(24, 16), image_format) for image_format in FORMATS}
+SMALL = {image_format: encode_image(make_noise(24, 16), image_format) for image_format in FORMATS}
 
 
 @settings(max_examples=150)
@@ -120,7 +120,7 @@ def test_damage_never_raises(image_format: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_the_pixel_limit_is_exact_and_needs_only_the_header(image_format: str) -> None:
-    data = encoded(Image.new("RGB", (300, 200)), image_format)
+    data = encode_image(Image.new("RGB", (300, 200)), image_format)
     assert isinstance(decode(data, DecodeOptions(96, "pad", 60_000)), DecodedImage)
     refused = DecodeFailure(DecodeFault.PIXELS, 300, 200)
     assert expect_failure(data, DecodeOptions(96, "pad", 59_999)) == refused
@@ -130,7 +130,7 @@ def test_the_pixel_limit_is_exact_and_needs_only_the_header(image_format: str) -
 
 
 def test_huge_tiles_of_a_small_tiff_are_refused() -> None:
-    data = encoded(Image.new("L", (8, 8)), "TIFF", tiffinfo={305: "x", 315: "y"})
+    data = encode_image(Image.new("L", (8, 8)), "TIFF", tiffinfo={305: "x", 315: "y"})
     for text, tile in ((305, 322), (315, 323)):
         at = data.index(struct.pack("<HHI", text, 2, 2))
         data = data[:at] + struct.pack("<HHII", tile, 4, 1, 60_000) + data[at + 12 :]
@@ -139,7 +139,7 @@ def test_huge_tiles_of_a_small_tiff_are_refused() -> None:
 
 def test_a_huge_canvas_of_a_webp_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.images.decode.decode.open_image", None)
-    data = encoded(Image.new("RGB", (300, 200)), "WEBP")
+    data = encode_image(Image.new("RGB", (300, 200)), "WEBP")
     assert expect_failure(data, DecodeOptions(96, "pad", 59_999)) == DecodeFailure(
         DecodeFault.PIXELS, 300, 200
     )
@@ -151,11 +151,11 @@ def test_a_lack_of_memory_is_told(error: Exception, monkeypatch: pytest.MonkeyPa
         raise error
 
     monkeypatch.setattr("server.images.decode.decode.convert_to_rgb", fail)
-    assert expect_failure(encoded(noise(8, 6))) == DecodeFailure(DecodeFault.MEMORY, 8, 6)
+    assert expect_failure(encode_image(make_noise(8, 6))) == DecodeFailure(DecodeFault.MEMORY, 8, 6)
 
 
 def test_a_picture_too_oblong_to_crop_is_refused_unread() -> None:
-    data = encoded(Image.new("1", (5000, 1)))
+    data = encode_image(Image.new("1", (5000, 1)))
     limit = 24 * 24 * 5000
     assert isinstance(decode(data, DecodeOptions(24, "square", limit)), DecodedImage)
     refused = expect_failure(data, DecodeOptions(24, "square", limit - 1))

@@ -23,14 +23,14 @@ from tests.server.images.decode.decoding import (
     decode_views,
     max_difference,
 )
-from tests.server.pictures import encoded, photo
+from tests.server.pictures import encode_image, make_photo
 from tests.server.released import anyres_views, pinpoints
 
 
 @functools.cache
 def photograph(shape: tuple[int, int]) -> bytes:
     """Return a large JPEG."""
-    return encoded(photo(*shape), "JPEG", quality=90)
+    return encode_image(make_photo(*shape), "JPEG", quality=90)
 
 
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square"])
@@ -51,7 +51,7 @@ def test_scaled_decoding_of_a_photograph_stays_close(
 @pytest.mark.parametrize("shape", [(2400, 1601), (1501, 2000), (4000, 3000), (4001, 2999)])
 @pytest.mark.parametrize("size", [96, 336])
 def test_scaled_decoding_stays_close_for_any_shape(shape: tuple[int, int], size: int) -> None:
-    data = encoded(photo(*shape), "JPEG", quality=90)
+    data = encode_image(make_photo(*shape), "JPEG", quality=90)
     result = decode(data, DecodeOptions(size, "pad", 10**8))
     assert isinstance(result, DecodedImage)
     with Image.open(io.BytesIO(data)) as full:
@@ -66,7 +66,7 @@ def test_scaled_decoding_stays_close_for_any_shape(shape: tuple[int, int], size:
 def test_scaled_decoding_for_anyres_stays_close(
     shape: tuple[int, int], options: DecodeOptions
 ) -> None:
-    data = encoded(photo(*shape), "JPEG", quality=90)
+    data = encode_image(make_photo(*shape), "JPEG", quality=90)
     result = decode(data, options)
     assert isinstance(result, DecodedImage)
     assert result.image_size == shape
@@ -79,7 +79,7 @@ def test_scaled_decoding_for_anyres_stays_close(
 
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square", "anyres"])
 def test_without_fast_jpeg_pixels_are_those_of_the_full_decode(aspect_ratio: AspectRatio) -> None:
-    data = encoded(photo(1200, 800), "JPEG", quality=90)
+    data = encode_image(make_photo(1200, 800), "JPEG", quality=90)
     options = DecodeOptions(48, aspect_ratio, 10**8, pinpoints(48))
     exact, fast = decode(data, replace(options, fast_jpeg=False)), decode(data, options)
     assert isinstance(exact, DecodedImage)
@@ -93,9 +93,9 @@ def test_without_fast_jpeg_pixels_are_those_of_the_full_decode(aspect_ratio: Asp
 
 
 def test_a_noisy_photograph_stays_within_three_at_the_smallest_ratio() -> None:
-    pixels = np.asarray(photo(1600, 1200), dtype=float)
+    pixels = np.asarray(make_photo(1600, 1200), dtype=float)
     grain = np.random.default_rng(0).normal(0, 12, pixels.shape)
     noisy = Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8))
-    data = encoded(noisy, "JPEG", quality=90)
+    data = encode_image(noisy, "JPEG", quality=90)
     decoded = decode_views(data, DecodeOptions(320, "pad", 10**8))
     assert 0 < max_difference(decoded, preprocess(decode_fully(data), 320, "pad")) <= 3

@@ -20,7 +20,7 @@ from tests.server.images.decode.decoding import (
     decode_views,
     max_difference,
 )
-from tests.server.pictures import encoded, noise, photo
+from tests.server.pictures import encode_image, make_noise, make_photo
 from tests.server.released import pinpoints
 
 # From the pixels as stored to the upright picture, by EXIF orientation.
@@ -41,22 +41,22 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 def test_exif_orientation_is_undone(
     orientation: int, aspect_ratio: Literal["pad", "square"]
 ) -> None:
-    stored = noise(60, 40)
+    stored = make_noise(60, 40)
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = np.ascontiguousarray(UPRIGHT[orientation](np.asarray(stored)))
-    decoded = decode_views(encoded(stored, exif=exif), DecodeOptions(96, aspect_ratio, 10**6))
+    decoded = decode_views(encode_image(stored, exif=exif), DecodeOptions(96, aspect_ratio, 10**6))
     assert np.array_equal(decoded, preprocess(Image.fromarray(upright), 96, aspect_ratio))
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "LZW", "AVIF"])
 def test_every_format_is_turned_once(orientation: int, image_format: str) -> None:
-    stored = photo(60, 40)
+    stored = make_photo(60, 40)
     exif = Image.Exif()
     exif[0x0112] = orientation
     lzw = {"compression": "tiff_lzw"} if image_format == "LZW" else {}
-    data = encoded(stored, "TIFF" if lzw else image_format, exif=exif, **lzw)
+    data = encode_image(stored, "TIFF" if lzw else image_format, exif=exif, **lzw)
     result = decode(data, PAD)
     assert isinstance(result, DecodedImage)
     upright = np.ascontiguousarray(UPRIGHT[orientation](np.asarray(stored)))
@@ -70,32 +70,32 @@ def test_every_format_is_turned_once(orientation: int, image_format: str) -> Non
     "exif", [b"", b"rubbish", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff"]
 )
 def test_a_broken_exif_block_says_nothing(image_format: str, exif: bytes) -> None:
-    image = photo(60, 40)
+    image = make_photo(60, 40)
     if image_format == "AVIF":  # Pillow looks at what it writes
         sound = Image.Exif()
         sound[0x010E] = "a description"
-        data = encoded(image, "AVIF", exif=sound)
+        data = encode_image(image, "AVIF", exif=sound)
         at = data.index(b"Exif\0\0MM") + 6
         data = data[:at] + exif.ljust(32, b"\xff") + data[at + 32 :]
     else:
-        data = encoded(image, image_format, exif=b"Exif\0\0" + exif)
+        data = encode_image(image, image_format, exif=b"Exif\0\0" + exif)
     assert max_difference(decode_views(data), preprocess(image, 96, "pad")) < 60
 
 
 def test_exif_orientation_of_a_large_jpeg() -> None:
-    stored = photo(1200, 800)
+    stored = make_photo(1200, 800)
     exif = Image.Exif()
     exif[0x0112] = 6
-    decoded = decode_views(encoded(stored, "JPEG", quality=95, exif=exif))
+    decoded = decode_views(encode_image(stored, "JPEG", quality=95, exif=exif))
     upright = stored.transpose(Image.Transpose.ROTATE_270)
     assert max_difference(decoded, preprocess(upright, 96, "pad")) <= 6
 
 
 def test_a_lying_photograph_gets_the_grid_of_the_upright_one() -> None:
-    stored = photo(1600, 640)
+    stored = make_photo(1600, 640)
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = encoded(stored, "JPEG", quality=95, exif=exif)
+    data = encode_image(stored, "JPEG", quality=95, exif=exif)
     result = decode(data, ANYRES)
     assert isinstance(result, DecodedImage)
     assert result.image_size == (640, 1600)

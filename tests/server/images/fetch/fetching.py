@@ -6,13 +6,11 @@ from server.errors import ImageError
 from server.images.fetch.fetcher import Fetcher
 
 LIMIT = 1000
-
-
 BODY = bytes(range(200))
 
 
 async def expect_error(fetcher: Fetcher, url: str) -> ImageError:
-    """Return the error of a fetch, which tells the client nothing of our insides."""
+    """Return the error of a fetch that must fail; its message leaks no internals."""
     with pytest.raises(ImageError) as caught:
         await fetcher.fetch(url)
     error = caught.value

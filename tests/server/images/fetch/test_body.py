@@ -9,15 +9,15 @@ import pytest
 from server.errors import ImageFetchFailed, ImageTooLarge
 from server.images.fetch.fetcher import Fetcher
 from tests.server.images.fetch.fetching import BODY, LIMIT, expect_error
-from tests.server.origin import Answer, canned, origin, response
+from tests.server.origin import Responder, build_response, respond_with, serve_origin
 
 
 async def test_http_of_just_the_limit(fetcher: Fetcher) -> None:
-    async with origin({"/": canned(response("200 OK", bytes(LIMIT)))}) as server:
+    async with serve_origin({"/": respond_with(build_response("200 OK", bytes(LIMIT)))}) as server:
         assert await fetcher.fetch(f"{server.url}/") == bytes(LIMIT)
 
 
-def endless(head: bytes, part: bytes) -> tuple[Answer, asyncio.Event]:
+def endless(head: bytes, part: bytes) -> tuple[Responder, asyncio.Event]:
     """Return an answer that goes on until the client leaves, and the event that tells of it."""
     left = asyncio.Event()
 
@@ -37,7 +37,7 @@ def endless(head: bytes, part: bytes) -> tuple[Answer, asyncio.Event]:
 async def test_too_many_bytes_by_content_length(fetcher: Fetcher) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     answer, left = endless(head, b"x" * 100)
-    async with origin({"/": answer}) as server:
+    async with serve_origin({"/": answer}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
         assert type(error) is ImageTooLarge
         assert str(LIMIT) in error.message
@@ -47,20 +47,22 @@ async def test_too_many_bytes_by_content_length(fetcher: Fetcher) -> None:
 async def test_too_many_bytes_in_chunks(fetcher: Fetcher) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer, left = endless(head, b"a\r\n0123456789\r\n")
-    async with origin({"/": answer}) as server:
+    async with serve_origin({"/": answer}) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
         await left.wait()
 
 
 async def test_too_many_bytes_until_the_connection_closes(fetcher: Fetcher) -> None:
     answer, left = endless(b"HTTP/1.0 200 OK\r\n\r\n", b"x" * 100)
-    async with origin({"/": answer}) as server:
+    async with serve_origin({"/": answer}) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
         await left.wait()
 
 
 async def test_one_byte_too_many(fetcher: Fetcher) -> None:
-    async with origin({"/": canned(response("200 OK", bytes(LIMIT + 1)))}) as server:
+    async with serve_origin(
+        {"/": respond_with(build_response("200 OK", bytes(LIMIT + 1)))}
+    ) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
 
 
@@ -77,8 +79,8 @@ async def test_packed_answers_are_not_asked_for_and_unpacked_all_the_same(
     encoding: str, fetcher: Fetcher
 ) -> None:
     header = f"Content-Encoding: {encoding.split()[-1]}"
-    data = response("200 OK", packed(encoding.lower(), BODY), header)
-    async with origin({"/": canned(data)}) as server:
+    data = build_response("200 OK", packed(encoding.lower(), BODY), header)
+    async with serve_origin({"/": respond_with(data)}) as server:
         assert await fetcher.fetch(f"{server.url}/") == BODY
         assert "accept-encoding: identity" in server.requests[0].lower()
 
@@ -88,7 +90,7 @@ async def test_a_bomb_does_not_go_off(encoding: str, fetcher: Fetcher) -> None:
     bomb = packed(encoding, bytes(100 * LIMIT))
     assert len(bomb) < LIMIT
     header = f"Content-Encoding: {encoding.split()[-1]}"
-    async with origin({"/": canned(response("200 OK", bomb, header))}) as server:
+    async with serve_origin({"/": respond_with(build_response("200 OK", bomb, header))}) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
 
 
@@ -100,6 +102,6 @@ async def test_a_bomb_does_not_go_off(encoding: str, fetcher: Fetcher) -> None:
     ],
 )
 async def test_other_and_broken_encodings(encoding: str, data: bytes, fetcher: Fetcher) -> None:
-    answer = response("200 OK", data, f"Content-Encoding: {encoding}")
-    async with origin({"/": canned(answer)}) as server:
+    answer = build_response("200 OK", data, f"Content-Encoding: {encoding}")
+    async with serve_origin({"/": respond_with(answer)}) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed

@@ -11,16 +11,7 @@ from server.errors import ImageTooLarge, ImageUrlInvalid
 from server.images.fetch.data_url import MAX_INLINE_BASE64_CHARACTERS
 from server.images.fetch.fetcher import Fetcher
 from tests.server.images.fetch.fetching import BODY, LIMIT, expect_error
-from tests.server.loopback import local_options
-
-
-@pytest.fixture(scope="module")
-def offline() -> Fetcher:
-    """Read `data:` URLs only, so that no event loop owns a connection."""
-    return Fetcher(local_options(max_bytes=LIMIT, timeout_s=20))
-
-
-# data: URLs
+from tests.server.loopback import build_loopback_options
 
 
 @pytest.mark.parametrize(
@@ -34,17 +25,17 @@ def offline() -> Fetcher:
         "data:image/png;charset=utf-8;base64",
     ],
 )
-async def test_data_url(header: str, offline: Fetcher) -> None:
-    assert await offline.fetch(f"{header},{base64.b64encode(BODY).decode()}") == BODY
+async def test_data_url(header: str, offline_fetcher: Fetcher) -> None:
+    assert await offline_fetcher.fetch(f"{header},{base64.b64encode(BODY).decode()}") == BODY
 
 
-async def test_empty_data_url_is_empty_bytes(offline: Fetcher) -> None:
-    assert await offline.fetch("data:image/png;base64,") == b""
+async def test_empty_data_url_is_empty_bytes(offline_fetcher: Fetcher) -> None:
+    assert await offline_fetcher.fetch("data:image/png;base64,") == b""
 
 
 def test_any_bytes_under_the_limit_pass() -> None:
     with asyncio.Runner() as runner:
-        fetcher = Fetcher(local_options(max_bytes=LIMIT, timeout_s=20))
+        fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
 
         @settings(max_examples=50)
         @given(st.binary(max_size=LIMIT))
@@ -58,7 +49,7 @@ def test_any_bytes_under_the_limit_pass() -> None:
 
 async def test_a_large_data_url_is_decoded_off_the_event_loop() -> None:
     data = b"\x01\x02\x03\x04" * MAX_INLINE_BASE64_CHARACTERS
-    fetcher = Fetcher(local_options(max_bytes=len(data) + 1, timeout_s=20))
+    fetcher = Fetcher(build_loopback_options(max_bytes=len(data) + 1, timeout_s=20))
     assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
     broken = f"data:;base64,{base64.b64encode(data).decode()[:-1]}!"
     assert type(await expect_error(fetcher, broken)) is ImageUrlInvalid
@@ -93,20 +84,22 @@ async def test_a_large_data_url_is_decoded_off_the_event_loop() -> None:
         "data:image/png;base64,{…}",
     ],
 )
-async def test_broken_data_url(url: str, offline: Fetcher) -> None:
-    assert type(await expect_error(offline, url)) is ImageUrlInvalid
+async def test_broken_data_url(url: str, offline_fetcher: Fetcher) -> None:
+    assert type(await expect_error(offline_fetcher, url)) is ImageUrlInvalid
 
 
-async def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded(offline: Fetcher) -> None:
+async def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded(
+    offline_fetcher: Fetcher,
+) -> None:
     # It is not base64 at all, so it cannot have been decoded.
-    error = await expect_error(offline, "data:;base64," + "!" * (LIMIT * 2))
+    error = await expect_error(offline_fetcher, "data:;base64," + "!" * (LIMIT * 2))
     assert type(error) is ImageTooLarge
     assert str(LIMIT) in error.message
 
 
 @pytest.mark.parametrize("limit", [996, 997, 998, 999, 1000])
 async def test_a_data_url_of_just_the_limit_passes(limit: int) -> None:
-    fetcher = Fetcher(local_options(max_bytes=limit, timeout_s=20))
+    fetcher = Fetcher(build_loopback_options(max_bytes=limit, timeout_s=20))
     data = bytes(limit)
     assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
     over = f"data:;base64,{base64.b64encode(bytes(limit + 1)).decode()}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -12,24 +11,8 @@ from hypothesis import strategies as st
 from server.errors import ImageError, ImageFetchFailed, ImageUrlInvalid
 from server.images.fetch.fetcher import MAX_REDIRECTS, Fetcher
 from tests.server.images.fetch.fetching import BODY, LIMIT, expect_error
-from tests.server.loopback import local_options
-from tests.server.origin import Answer, canned, origin, response
-
-
-@pytest.fixture
-async def fetcher() -> AsyncIterator[Fetcher]:
-    """Fetch at most 1000 bytes, with time to spare."""
-    fetcher = Fetcher(local_options(max_bytes=LIMIT, timeout_s=20))
-    yield fetcher
-    await fetcher.close()
-
-
-@pytest.fixture
-async def hasty() -> AsyncIterator[Fetcher]:
-    """Fetch at most 1000 bytes within an instant."""
-    fetcher = Fetcher(local_options(max_bytes=LIMIT, timeout_s=0.2))
-    yield fetcher
-    await fetcher.close()
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import Responder, build_response, respond_with, serve_origin
 
 
 @pytest.mark.parametrize(
@@ -40,15 +23,12 @@ async def hasty() -> AsyncIterator[Fetcher]:
         *[" http://example.org/", " data:;base64,AAAA", "blob:http://example.org/1", "AAAA"],
     ],
 )
-async def test_other_schemes(url: str, offline: Fetcher) -> None:
-    assert type(await expect_error(offline, url)) is ImageUrlInvalid
-
-
-# http
+async def test_other_schemes(url: str, offline_fetcher: Fetcher) -> None:
+    assert type(await expect_error(offline_fetcher, url)) is ImageUrlInvalid
 
 
 async def test_http(fetcher: Fetcher) -> None:
-    async with origin({"/cat": canned(response("200 OK", BODY))}) as server:
+    async with serve_origin({"/cat": respond_with(build_response("200 OK", BODY))}) as server:
         assert await fetcher.fetch(f"{server.url}/cat") == BODY
         assert await fetcher.fetch(f"{server.url.upper()}/cat") == BODY
         assert "user-agent: llava-server\r\n" in server.requests[0].lower()
@@ -57,22 +37,25 @@ async def test_http(fetcher: Fetcher) -> None:
 
 @pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "500 Oops", "304 Same"])
 async def test_http_refusals_are_told_by_number(status: str, fetcher: Fetcher) -> None:
-    async with origin({"/": canned(response(status, b"secret page"))}) as server:
+    async with serve_origin({"/": respond_with(build_response(status, b"secret page"))}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
     assert type(error) is ImageFetchFailed
     assert error.message == f"The image's server answered {status[:3]}."
 
 
 async def test_redirects_are_followed(fetcher: Fetcher) -> None:
-    answers = {f"/{i}": canned(response("302 Found", b"", f"Location: /{i + 1}")) for i in range(9)}
-    answers[f"/{MAX_REDIRECTS}"] = canned(response("200 OK", BODY))
-    async with origin(answers) as server:
+    answers = {
+        f"/{i}": respond_with(build_response("302 Found", b"", f"Location: /{i + 1}"))
+        for i in range(9)
+    }
+    answers[f"/{MAX_REDIRECTS}"] = respond_with(build_response("200 OK", BODY))
+    async with serve_origin(answers) as server:
         assert await fetcher.fetch(f"{server.url}/0") == BODY
 
 
 async def test_redirects_without_end(fetcher: Fetcher) -> None:
-    answers = {"/": canned(response("302 Found", b"", "Location: /"))}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(build_response("302 Found", b"", "Location: /"))}
+    async with serve_origin(answers) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
         assert len(server.requests) == MAX_REDIRECTS + 1
 
@@ -81,18 +64,18 @@ async def test_redirects_without_end(fetcher: Fetcher) -> None:
     "location", ["file:///etc/passwd", "data:image/png;base64,AAAA", "http://[", "ftp://127.0.0.1/"]
 )
 async def test_redirects_lead_only_to_http(location: str, fetcher: Fetcher) -> None:
-    answers = {"/": canned(response("302 Found", b"", f"Location: {location}"))}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(build_response("302 Found", b"", f"Location: {location}"))}
+    async with serve_origin(answers) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
 
 
 async def test_a_redirect_to_nowhere(fetcher: Fetcher) -> None:
-    async with origin({"/": canned(response("302 Found"))}) as server:
+    async with serve_origin({"/": respond_with(build_response("302 Found"))}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
         assert error.message == "The image's server answered 302."
 
 
-def silent(before: bytes) -> Answer:
+def silent(before: bytes) -> Responder:
     """Answer so much and then nothing more, without closing."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -106,14 +89,14 @@ def silent(before: bytes) -> Answer:
 @pytest.mark.parametrize(
     "before", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]
 )
-async def test_a_server_that_falls_silent(before: bytes, hasty: Fetcher) -> None:
-    async with origin({"/": silent(before)}) as server:
-        error = await expect_error(hasty, f"{server.url}/")
+async def test_a_server_that_falls_silent(before: bytes, hasty_fetcher: Fetcher) -> None:
+    async with serve_origin({"/": silent(before)}) as server:
+        error = await expect_error(hasty_fetcher, f"{server.url}/")
     assert type(error) is ImageFetchFailed
     assert error.message == "The image could not be fetched within 0.2 seconds."
 
 
-async def test_a_server_that_drips(hasty: Fetcher) -> None:
+async def test_a_server_that_drips(hasty_fetcher: Fetcher) -> None:
     """The time limit holds for the whole: no single pause reaches it."""
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,8 +106,8 @@ async def test_a_server_that_drips(hasty: Fetcher) -> None:
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    async with origin({"/": drip}) as server:
-        error = await expect_error(hasty, f"{server.url}/")
+    async with serve_origin({"/": drip}) as server:
+        error = await expect_error(hasty_fetcher, f"{server.url}/")
     assert "within 0.2 seconds" in error.message
 
 
@@ -139,7 +122,7 @@ async def test_a_server_that_drips(hasty: Fetcher) -> None:
     ],
 )
 async def test_a_server_that_breaks_off_or_speaks_no_http(answer: bytes, fetcher: Fetcher) -> None:
-    async with origin({"/": canned(answer)}) as server:
+    async with serve_origin({"/": respond_with(answer)}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
     assert type(error) is ImageFetchFailed
     assert error.message == "The image could not be fetched."
@@ -169,8 +152,8 @@ async def test_https_speaks_tls_first(fetcher: Fetcher) -> None:
 async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    fetcher = Fetcher(local_options(max_bytes=LIMIT, timeout_s=20))
-    async with origin({"/": canned(response("200 OK", BODY))}) as server:
+    fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
+    async with serve_origin({"/": respond_with(build_response("200 OK", BODY))}) as server:
         assert await fetcher.fetch(f"{server.url}/") == BODY
     await fetcher.close()
 
@@ -184,7 +167,7 @@ async def test_a_cancelled_fetch_leaves_its_server(fetcher: Fetcher) -> None:
         assert await reader.read() == b""
         left.set()
 
-    async with origin({"/": wait}) as server:
+    async with serve_origin({"/": wait}) as server:
         fetching = asyncio.create_task(fetcher.fetch(f"{server.url}/"))
         await arrived.wait()
         fetching.cancel()
@@ -206,7 +189,9 @@ def test_no_url_breaks_more_than_itself() -> None:
     """With a network in which nothing answers, what is left is reading the URL."""
     with asyncio.Runner() as runner:
         transport = httpx.MockTransport(_unreachable)
-        fetcher = Fetcher(local_options(max_bytes=LIMIT, timeout_s=20), transport=transport)
+        fetcher = Fetcher(
+            build_loopback_options(max_bytes=LIMIT, timeout_s=20), transport=transport
+        )
 
         @settings(max_examples=200)
         @given(url_tail())
@@ -219,12 +204,12 @@ def test_no_url_breaks_more_than_itself() -> None:
 
 
 async def test_no_cookies_are_kept() -> None:
-    fetcher = Fetcher(local_options(max_bytes=100, timeout_s=20))
+    fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=20))
     answers = {
-        "/a": canned(response("200 OK", b"x", "Set-Cookie: tracker=alice")),
-        "/b": canned(response("200 OK", b"x")),
+        "/a": respond_with(build_response("200 OK", b"x", "Set-Cookie: tracker=alice")),
+        "/b": respond_with(build_response("200 OK", b"x")),
     }
-    async with origin(answers) as server:
+    async with serve_origin(answers) as server:
         await fetcher.fetch(f"{server.url}/a")
         await fetcher.fetch(f"{server.url}/b")
         assert "cookie" not in server.requests[1].lower()
@@ -233,14 +218,14 @@ async def test_no_cookies_are_kept() -> None:
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:x/", "http://a..b/"])
 async def test_a_malformed_url_is_told_as_such(url: str) -> None:
-    fetcher = Fetcher(local_options(max_bytes=100, timeout_s=5))
+    fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
     with pytest.raises(ImageUrlInvalid):
         await fetcher.fetch(url)
     await fetcher.close()
 
 
 async def test_a_port_out_of_range() -> None:
-    fetcher = Fetcher(local_options(max_bytes=100, timeout_s=5))
+    fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
     with pytest.raises(ImageUrlInvalid):
         await fetcher.fetch("http://127.0.0.1:99999/")
     await fetcher.close()

@@ -8,8 +8,8 @@ from hishel import Headers, Request, Response
 from server.errors import ImageError
 from server.images.fetch.fetcher import Fetcher
 from server.images.fetch.http_cache import ENTRY_OVERHEAD_BYTES, MemoryStorage
-from tests.server.loopback import local_options
-from tests.server.origin import canned, origin, response
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import build_response, respond_with, serve_origin
 
 BODY = b"an image"
 
@@ -17,7 +17,7 @@ BODY = b"an image"
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
     """Fetch and keep."""
-    fetcher = Fetcher(local_options(max_bytes=10_000, timeout_s=20))
+    fetcher = Fetcher(build_loopback_options(max_bytes=10_000, timeout_s=20))
     yield fetcher
     await fetcher.close()
 
@@ -31,29 +31,29 @@ async def fetcher() -> AsyncIterator[Fetcher]:
     ],
 )
 async def test_what_may_be_kept(header: str, requests: int, fetcher: Fetcher) -> None:
-    async with origin({"/": canned(response("200 OK", BODY, header))}) as server:
+    async with serve_origin({"/": respond_with(build_response("200 OK", BODY, header))}) as server:
         assert [await fetcher.fetch(f"{server.url}/") for _ in range(3)] == [BODY] * 3
         assert len(server.requests) == requests
 
 
 async def test_an_etag_is_asked_about(fetcher: Fetcher) -> None:
     headers = ('ETag: "a"', "Cache-Control: max-age=0")
-    answers = {"/": canned(response("200 OK", BODY, *headers))}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(build_response("200 OK", BODY, *headers))}
+    async with serve_origin(answers) as server:
         assert await fetcher.fetch(f"{server.url}/") == BODY
-        answers["/"] = canned(
+        answers["/"] = respond_with(
             b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nConnection: close\r\n\r\n'
         )
         assert await fetcher.fetch(f"{server.url}/") == BODY
         assert 'if-none-match: "a"' in server.requests[1].lower()
-        answers["/"] = canned(response("200 OK", b"another", 'ETag: "b"'))
+        answers["/"] = respond_with(build_response("200 OK", b"another", 'ETag: "b"'))
         assert await fetcher.fetch(f"{server.url}/") == b"another"
 
 
 async def test_no_cache_at_all() -> None:
-    fetcher = Fetcher(local_options(max_bytes=1000, timeout_s=20, cache_bytes=0))
-    answer = canned(response("200 OK", BODY, "Cache-Control: max-age=60"))
-    async with origin({"/": answer}) as server:
+    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, cache_bytes=0))
+    answer = respond_with(build_response("200 OK", BODY, "Cache-Control: max-age=60"))
+    async with serve_origin({"/": answer}) as server:
         assert [await fetcher.fetch(f"{server.url}/") for _ in range(2)] == [BODY] * 2
         assert len(server.requests) == 2
     await fetcher.close()
@@ -62,17 +62,17 @@ async def test_no_cache_at_all() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        response("200 OK", bytes(20_000), "Cache-Control: max-age=60"),
+        build_response("200 OK", bytes(20_000), "Cache-Control: max-age=60"),
         b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 9\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na",
     ],
 )
 async def test_incomplete_bodies_are_not_kept(answer: bytes, fetcher: Fetcher) -> None:
-    answers = {"/": canned(answer)}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(answer)}
+    async with serve_origin(answers) as server:
         with pytest.raises(ImageError):
             await fetcher.fetch(f"{server.url}/")
-        answers["/"] = canned(response("200 OK", BODY))
+        answers["/"] = respond_with(build_response("200 OK", BODY))
         assert await fetcher.fetch(f"{server.url}/") == BODY
 
 

@@ -14,8 +14,8 @@ from server.errors import ImageError, ImageFetchFailed, ImageUrlForbidden
 from server.images.fetch.fetcher import Fetcher
 from server.images.fetch.options import FetchOptions
 from server.images.fetch.resolver import SystemResolver, UnknownHost
-from tests.server.loopback import local_options
-from tests.server.origin import Answer, canned, origin, response
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import Responder, build_response, respond_with, serve_origin
 
 BODY = b"an image"
 
@@ -41,7 +41,7 @@ class Names:
 
 def options(**others: Any) -> FetchOptions:
     """Allow what the loopback's origins need."""
-    return local_options(max_bytes=1000, timeout_s=20, **others)
+    return build_loopback_options(max_bytes=1000, timeout_s=20, **others)
 
 
 async def fetched(url: str, names: Names | None = None, **others: Any) -> bytes:
@@ -70,7 +70,7 @@ def at_name(url: str, name: str = "images.example") -> str:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "local"])
 async def test_a_plain_server_fetches_nothing_from_itself(host: str) -> None:
-    async with origin({"/": canned(response("200 OK", BODY))}) as server:
+    async with serve_origin({"/": respond_with(build_response("200 OK", BODY))}) as server:
         url = f"http://{host}:{server.url.rsplit(':', 1)[1]}/"
         names = Names(["127.0.0.1"])
         assert await refusal(url, names, allow_networks=()) is ImageUrlForbidden
@@ -81,7 +81,9 @@ async def test_a_plain_server_fetches_nothing_from_itself(host: str) -> None:
 
 async def test_one_fetch_is_one_look_up_and_the_answer_holds() -> None:
     names = Names(["127.0.0.2"], ["127.0.0.1"])
-    async with origin({"/": canned(response("200 OK", BODY))}, host="127.0.0.2") as server:
+    async with serve_origin(
+        {"/": respond_with(build_response("200 OK", BODY))}, host="127.0.0.2"
+    ) as server:
         assert await fetched(f"{at_name(server.url)}/", names, allow_networks=SECOND) == BODY
         assert names.asked == ["images.example"]
         # The second look-up, of the next fetch, is refused before anything is connected to.
@@ -94,7 +96,9 @@ async def test_one_fetch_is_one_look_up_and_the_answer_holds() -> None:
 
 @pytest.mark.parametrize("bad", ["127.0.0.1", "::1", "169.254.169.254", "::ffff:127.0.0.1"])
 async def test_one_bad_address_refuses_the_name(bad: str) -> None:
-    async with origin({"/": canned(response("200 OK", BODY))}, host="127.0.0.2") as server:
+    async with serve_origin(
+        {"/": respond_with(build_response("200 OK", BODY))}, host="127.0.0.2"
+    ) as server:
         for answer in (["127.0.0.2", bad], [bad, "127.0.0.2"]):
             url = f"{at_name(server.url)}/"
             assert await refusal(url, Names(answer), allow_networks=SECOND) is ImageUrlForbidden
@@ -102,7 +106,9 @@ async def test_one_bad_address_refuses_the_name(bad: str) -> None:
 
 
 async def test_the_next_address_is_tried() -> None:
-    async with origin({"/": canned(response("200 OK", BODY))}, host="127.0.0.2") as server:
+    async with serve_origin(
+        {"/": respond_with(build_response("200 OK", BODY))}, host="127.0.0.2"
+    ) as server:
         names = Names(["127.0.0.3", "127.0.0.2"])
         assert await fetched(f"{at_name(server.url)}/", names) == BODY
         assert len(names.asked) == 1
@@ -133,21 +139,24 @@ async def test_redirects_are_judged_as_urls_are(location: str) -> None:
     async def redirect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = writer.get_extra_info("sockname")[1]
         there = f"Location: {location.format(port=port)}"
-        writer.write(response("302 Found", b"", there))
+        writer.write(build_response("302 Found", b"", there))
         await writer.drain()
 
-    answers: dict[str, Answer] = {"/": redirect, "/b": canned(response("200 OK", BODY))}
-    async with origin(answers, host="127.0.0.2") as server:
+    answers: dict[str, Responder] = {
+        "/": redirect,
+        "/b": respond_with(build_response("200 OK", BODY)),
+    }
+    async with serve_origin(answers, host="127.0.0.2") as server:
         url = f"{server.url}/"
         assert await refusal(url, allow_networks=SECOND) is ImageUrlForbidden
         assert len(server.requests) == 1
 
 
 async def test_redirects_to_other_ports_and_schemes() -> None:
-    async with origin({"/b": canned(response("200 OK", BODY))}) as other:
+    async with serve_origin({"/b": respond_with(build_response("200 OK", BODY))}) as other:
         for location in (f"{other.url}/b", "file:///etc/passwd", "data:image/png;base64,AAAA"):
-            there = canned(response("302 Found", b"", f"Location: {location}"))
-            async with origin({"/": there}) as server:
+            there = respond_with(build_response("302 Found", b"", f"Location: {location}"))
+            async with serve_origin({"/": there}) as server:
                 ports = frozenset({int(server.url.rsplit(":", 1)[1])})
                 expected = ImageUrlForbidden if "http" in location else ImageFetchFailed
                 assert await refusal(f"{server.url}/", allow_ports=ports) is expected
@@ -156,10 +165,10 @@ async def test_redirects_to_other_ports_and_schemes() -> None:
 
 async def test_credentials_stay_with_their_hop() -> None:
     answers = {
-        "/": canned(response("302 Found", b"", "Location: /b")),
-        "/b": canned(response("200 OK", BODY)),
+        "/": respond_with(build_response("302 Found", b"", "Location: /b")),
+        "/b": respond_with(build_response("200 OK", BODY)),
     }
-    async with origin(answers) as server:
+    async with serve_origin(answers) as server:
         url = server.url.replace("://", "://user:word@")
         assert await fetched(f"{url}/", allow_userinfo=True) == BODY
         first, second = (head.lower() for head in server.requests)
@@ -185,7 +194,9 @@ async def test_tls_is_verified_for_the_name(tmp_path: Path) -> None:
     names = Names(["127.0.0.1"])
     trusting = ssl.create_default_context(cafile=tmp_path / "cert")
     fetcher = Fetcher(options(), resolver=names, ssl_context=trusting)
-    async with origin({"/": canned(response("200 OK", BODY))}, ssl_context=context) as server:
+    async with serve_origin(
+        {"/": respond_with(build_response("200 OK", BODY))}, ssl_context=context
+    ) as server:
         assert await refusal(f"{at_name(server.url)}/", names) is ImageFetchFailed
         assert await fetcher.fetch(f"{at_name(server.url)}/") == BODY
         for url in (server.url, at_name(server.url, "other.example")):
@@ -197,7 +208,9 @@ async def test_tls_is_verified_for_the_name(tmp_path: Path) -> None:
 
 async def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(["127.0.0.1"])
-    async with origin({"http://images.example/a": canned(response("200 OK", BODY))}) as proxy:
+    async with serve_origin(
+        {"http://images.example/a": respond_with(build_response("200 OK", BODY))}
+    ) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "direct.example")
         plain = {"proxy_env": True, "allow_networks": (), "allow_ports": frozenset({80})}

@@ -6,9 +6,10 @@ import pytest
 
 from server.errors import ImageError
 from server.images.fetch.fetcher import Fetcher
-from tests.server.images.fetch.fetching import BODY
-from tests.server.loopback import local_options
-from tests.server.origin import canned, origin, response
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import build_response, respond_with, serve_origin
+
+BODY = b"an image"
 
 
 async def test_one_host_has_so_many_turns() -> None:
@@ -21,11 +22,11 @@ async def test_one_host_has_so_many_turns() -> None:
         for _step in range(20):
             await asyncio.sleep(0)
         running -= 1
-        writer.write(response("200 OK", BODY))
+        writer.write(build_response("200 OK", BODY))
         await writer.drain()
 
-    fetcher = Fetcher(local_options(max_bytes=1000, timeout_s=20, connections_per_host=2))
-    async with origin({f"/{i}": slow for i in range(10)}) as server:
+    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, connections_per_host=2))
+    async with serve_origin({f"/{i}": slow for i in range(10)}) as server:
         fetches = (fetcher.fetch(f"{server.url}/{i}") for i in range(10))
         assert await asyncio.gather(*fetches) == [BODY] * 10
     await fetcher.close()
@@ -33,9 +34,14 @@ async def test_one_host_has_so_many_turns() -> None:
 
 
 async def test_a_failed_fetch_gives_its_turn_back() -> None:
-    fetcher = Fetcher(local_options(max_bytes=1000, timeout_s=20, connections_per_host=1))
-    answers = {"/bad": canned(b"junk\r\n\r\n"), "/long": canned(response("200 OK", bytes(2000)))}
-    async with origin({**answers, "/": canned(response("200 OK", BODY))}) as server:
+    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, connections_per_host=1))
+    answers = {
+        "/bad": respond_with(b"junk\r\n\r\n"),
+        "/long": respond_with(build_response("200 OK", bytes(2000))),
+    }
+    async with serve_origin(
+        {**answers, "/": respond_with(build_response("200 OK", BODY))}
+    ) as server:
         for path in ("bad", "long", "bad"):
             with pytest.raises(ImageError):
                 await fetcher.fetch(f"{server.url}/{path}")
@@ -51,8 +57,10 @@ async def test_a_kept_connection_that_ended_is_made_anew() -> None:
         await writer.drain()
         await reader.readuntil(b"\r\n\r\n")  # the next request, which stays without an answer
 
-    fetcher = Fetcher(local_options(max_bytes=1000, timeout_s=20))
-    async with origin({"/": then_hang_up, "/b": canned(response("200 OK", BODY))}) as server:
+    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20))
+    async with serve_origin(
+        {"/": then_hang_up, "/b": respond_with(build_response("200 OK", BODY))}
+    ) as server:
         assert await fetcher.fetch(f"{server.url}/") == BODY
         assert await fetcher.fetch(f"{server.url}/b") == BODY
     await fetcher.close()

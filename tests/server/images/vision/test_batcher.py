@@ -15,7 +15,13 @@ from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.tower import VisionModel
 from server.telemetry.metrics import Metrics
-from tests.server.images.vision.small import IMAGE, VISION, random_weights, small_model, views
+from tests.server.images.vision.small_model import (
+    IMAGE,
+    VISION,
+    build_random_weights,
+    build_small_model,
+    build_views,
+)
 from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
 
@@ -28,7 +34,7 @@ class HeldModel(VisionModel):
 
     def __init__(self) -> None:
         super().__init__(VISION, IMAGE)
-        self.load_state_dict(random_weights(self))
+        self.load_state_dict(build_random_weights(self))
         self.begun = threading.Event()
         self.go = threading.Event()
         self.go.set()
@@ -60,7 +66,7 @@ def batcher(model: HeldModel, metrics: Metrics) -> Iterator[VisionBatcher]:
 
 def image(seed: int = 0, count: int = 1, size: int = VISION.image_size) -> npt.NDArray[np.uint8]:
     """Return the views of one image, as a decode worker hands them over."""
-    pixels: npt.NDArray[np.uint8] = views(count, seed, size).numpy()
+    pixels: npt.NDArray[np.uint8] = build_views(count, seed, size).numpy()
     pixels.setflags(write=False)
     return pixels
 
@@ -214,7 +220,7 @@ async def test_results_own_their_storage(batcher: VisionBatcher, model: HeldMode
 
 
 async def test_batching_changes_no_more_than_rounding_in_bfloat16(metrics: Metrics) -> None:
-    model = small_model(torch.bfloat16)
+    model = build_small_model(torch.bfloat16)
     batcher = VisionBatcher(model, max_views=MAX_VIEWS, metrics=metrics)
     together = await asyncio.gather(
         *(batcher.encode(image(seed), SHAPE) for seed in range(MAX_VIEWS))
@@ -243,7 +249,7 @@ async def test_images_of_unequal_views_are_merged_apart(metrics: Metrics) -> Non
     vision = replace(VISION, patch_merge="spatial_unpad")
     grids = ImageConfig(16, "anyres", CLIP_MEAN, CLIP_STD, pinpoints(16))
     model = VisionModel(vision, grids)
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     batcher = VisionBatcher(model.eval(), max_views=2, metrics=metrics)  # less than any image has
     images = [(image(1, 5), (64, 48)), (image(2, 4), (90, 30)), (image(3, 1), (64, 48))]
     merged = await asyncio.gather(*(batcher.encode(*each) for each in images))

@@ -12,7 +12,7 @@ from llava_spec.anyres import select_best_resolution
 from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig, PatchMerge
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
 from server.images.vision.merge import merge_views
-from tests.server.images.vision.small import IMAGE, VISION
+from tests.server.images.vision.small_model import IMAGE, VISION
 from tests.server.released import pinpoints
 
 ANYRES = ImageConfig(VISION.image_size, "anyres", CLIP_MEAN, CLIP_STD, pinpoints(VISION.image_size))

@@ -23,10 +23,10 @@ from server.checkpoint.vision import (
 from server.images.decode.image_processor import preprocess_anyres
 from server.images.vision.merge import merge_views
 from server.images.vision.tower import VisionModel
-from tests.server.images.vision.small import VISION, random_weights
-from tests.server.images.vision.test_tower import clip_config, normalised
-from tests.server.pictures import noise
-from tests.server.released import best_resolution, merged_rows, pinpoints
+from tests.server.images.vision.small_model import VISION, build_random_weights
+from tests.server.images.vision.test_tower import build_clip_config, normalize
+from tests.server.pictures import make_noise
+from tests.server.released import best_resolution, merge_image_tokens, pinpoints
 
 SIZE, HIDDEN = VISION.image_size, VISION.text_hidden_size
 UNPAD = replace(VISION, patch_merge="spatial_unpad")
@@ -52,7 +52,7 @@ def expected_rows(embeds: Tensor, image_size: Size, side: int, image: ImageConfi
     columns = best_resolution(image_size, image.grid_pinpoints)[0] // image.size
     newline = -np.ones(embeds.shape[-1])
     numbers = embeds.double().numpy()
-    rows = merged_rows(numbers[0], numbers[1:], newline, image_size, columns, side)
+    rows = merge_image_tokens(numbers[0], numbers[1:], newline, image_size, columns, side)
     return torch.from_numpy(np.stack(rows)).float()
 
 
@@ -134,7 +134,7 @@ def test_a_base_view_alone_ends_with_a_newline() -> None:
 def llava_next() -> tuple[Any, VisionModel]:
     """Return transformers' small random LLaVA-NeXT and ours with its weights."""
     config = LlavaNextConfig(
-        vision_config=clip_config(VISION, VISION.num_layers + 1),
+        vision_config=build_clip_config(VISION, VISION.num_layers + 1),
         text_config={
             "model_type": "llama",
             "hidden_size": HIDDEN,
@@ -147,7 +147,7 @@ def llava_next() -> tuple[Any, VisionModel]:
         image_grid_pinpoints=[[height, width] for width, height in IMAGE.grid_pinpoints],
     )
     reference = LlavaNextForConditionalGeneration(config).eval()
-    reference.load_state_dict(random_weights(reference))
+    reference.load_state_dict(build_random_weights(reference))
     weights = {
         name.removeprefix("model.").replace("vision_model.", ""): tensor
         for name, tensor in reference.state_dict().items()
@@ -163,12 +163,12 @@ REFERENCE, MODEL = llava_next()
 @settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_features_equal_transformers(width: int, height: int) -> None:
-    image = noise(width, height)
+    image = make_noise(width, height)
     pixels = torch.from_numpy(preprocess_anyres(image, SIZE, IMAGE.grid_pinpoints, image.size))
     ours = MODEL.merge(MODEL(pixels), image.size)
     with torch.inference_mode():
         theirs = REFERENCE.model.get_image_features(
-            normalised(pixels)[None], torch.tensor([[height, width]])
+            normalize(pixels)[None], torch.tensor([[height, width]])
         ).pooler_output[0]
     assume(ours.shape == theirs.shape)  # where their rounding is the released code's
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -14,13 +14,13 @@ from torch import Tensor
 from server.checkpoint.config import CheckpointError
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
-from tests.server.images.vision.small import (
+from tests.server.images.vision.small_model import (
     IMAGE,
     VISION,
-    random_weights,
-    small_checkpoint,
-    small_model,
-    views,
+    build_random_weights,
+    build_small_checkpoint,
+    build_small_model,
+    build_views,
 )
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def transformers_4_52(name: str) -> str:
 def model() -> VisionModel:
     """Return the model whose weights are stored."""
     model = VisionModel(VISION, IMAGE).eval()
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     return model
 
 
@@ -64,21 +64,21 @@ def stored(model: VisionModel, rename: Rename = transformers_4) -> dict[str, Ten
 @pytest.mark.parametrize("rename", [transformers_4, transformers_5, transformers_4_52])
 def test_names_of_every_layout(rename: Rename, model: VisionModel, tmp_path: Path) -> None:
     save_file(stored(model, rename), tmp_path / "model.safetensors")
-    loaded = load_vision_model(small_checkpoint(tmp_path), CPU)
+    loaded = load_vision_model(build_small_checkpoint(tmp_path), CPU)
     assert not loaded.training
     assert loaded.device == CPU
     assert set(loaded.state_dict()) == set(model.state_dict())
-    assert torch.equal(loaded(views(2)), model(views(2)))
+    assert torch.equal(loaded(build_views(2)), model(build_views(2)))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_weights_take_the_checkpoints_dtype(dtype: str, model: VisionModel, tmp_path: Path) -> None:
     save_file(stored(model), tmp_path / "model.safetensors")
-    loaded = load_vision_model(small_checkpoint(tmp_path, dtype), CPU)
+    loaded = load_vision_model(build_small_checkpoint(tmp_path, dtype), CPU)
     assert {tensor.dtype for tensor in loaded.state_dict().values()} == {getattr(torch, dtype)}
     # Normalising stays in float32.
     assert {buffer.dtype for buffer in loaded.buffers()} == {torch.float32}
-    assert loaded(views()).dtype == getattr(torch, dtype)
+    assert loaded(build_views()).dtype == getattr(torch, dtype)
 
 
 def shard(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
@@ -96,14 +96,14 @@ def shard(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
 
 def test_shards(model: VisionModel, tmp_path: Path) -> None:
     shard(stored(model), tmp_path)
-    loaded = load_vision_model(small_checkpoint(tmp_path), CPU)
-    assert torch.equal(loaded(views(2)), model(views(2)))
+    loaded = load_vision_model(build_small_checkpoint(tmp_path), CPU)
+    assert torch.equal(loaded(build_views(2)), model(build_views(2)))
 
 
 def test_shards_without_vision_weights_are_not_opened(model: VisionModel, tmp_path: Path) -> None:
     shard(stored(model), tmp_path)
     (tmp_path / "model-00003-of-00003.safetensors").unlink()
-    load_vision_model(small_checkpoint(tmp_path), CPU)
+    load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_missing_weight_is_named(name: str, model: VisionModel, tmp_path: Path
     del tensors[transformers_4(name)]
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
     assert name in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
@@ -130,7 +130,7 @@ def test_a_weight_missing_from_the_shards_is_named(model: VisionModel, tmp_path:
     del tensors["multi_modal_projector.linear_1.bias"]
     shard(tensors, tmp_path)
     with pytest.raises(CheckpointError, match=r"multi_modal_projector\.linear_1\.bias"):
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
 def test_a_wrong_shape_is_named_with_both_shapes(model: VisionModel, tmp_path: Path) -> None:
@@ -138,14 +138,14 @@ def test_a_wrong_shape_is_named_with_both_shapes(model: VisionModel, tmp_path: P
     tensors["multi_modal_projector.linear_1.weight"] = torch.zeros(48, 33)
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
     for part in ("multi_modal_projector.linear_1.weight", "(48, 33)", "(48, 32)"):
         assert part in str(caught.value)
 
 
 def test_a_configuration_that_does_not_fit_is_told(model: VisionModel, tmp_path: Path) -> None:
     save_file(stored(model), tmp_path / "model.safetensors")
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint = build_small_checkpoint(tmp_path)
     taller = replace(checkpoint, vision=replace(VISION, num_layers=3))
     with pytest.raises(CheckpointError, match=r"encoder\.layers\.2"):
         load_vision_model(taller, CPU)
@@ -156,20 +156,20 @@ def test_a_configuration_that_does_not_fit_is_told(model: VisionModel, tmp_path:
 
 def test_no_weights_at_all(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
 def test_a_shard_that_is_not_there_is_a_checkpoint_error(tmp_path: Path) -> None:
-    shard(stored(small_model()), tmp_path)
+    shard(stored(build_small_model()), tmp_path)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(CheckpointError):
-        load_vision_model(small_checkpoint(tmp_path), torch.device("cpu"))
+        load_vision_model(build_small_checkpoint(tmp_path), torch.device("cpu"))
 
 
 def variant(**changes: Any) -> VisionModel:
     """Return a random model whose vision side differs from the usual one."""
     model = VisionModel(replace(VISION, **changes), IMAGE).eval()
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     return model
 
 
@@ -177,7 +177,7 @@ def variant(**changes: Any) -> VisionModel:
 def test_image_newline(rename: Rename, tmp_path: Path) -> None:
     model = variant(patch_merge="spatial_unpad")
     save_file(stored(model, rename), tmp_path / "model.safetensors")
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint = build_small_checkpoint(tmp_path)
     loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
     assert loaded.image_newline is not None
     assert torch.equal(loaded.image_newline, model.state_dict()["image_newline"])
@@ -195,7 +195,7 @@ def test_an_image_newline_in_a_shard(tmp_path: Path) -> None:
 def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) -> None:
     save_file(stored(model), tmp_path / "model.safetensors")
     assert not stores_image_newline(tmp_path)
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint = build_small_checkpoint(tmp_path)
     unpad = replace(checkpoint, vision=replace(VISION, patch_merge="spatial_unpad"))
     with pytest.raises(CheckpointError, match="image_newline"):
         load_vision_model(unpad, CPU)
@@ -205,6 +205,6 @@ def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) ->
 def test_projectors_of_every_depth(depth: int, tmp_path: Path) -> None:
     model = variant(projector_depth=depth)
     save_file(stored(model), tmp_path / "model.safetensors")
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint = build_small_checkpoint(tmp_path)
     loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
-    assert torch.equal(loaded(views(2)), model(views(2)))
+    assert torch.equal(loaded(build_views(2)), model(build_views(2)))
