@@ -64,10 +64,10 @@ def merge_image_tokens(
         top = (down - int(height * (across / width))) // 2
     else:
         left = (across - int(width * (down / height))) // 2
-    rows = list(base)
+    image_tokens = list(base)
     for y in range(top, down - top):
         for x in range(left, across - left):
             tile = y // side * columns + x // side
-            rows.append(tiles[tile, y % side * side + x % side])
-        rows.append(newline)
-    return rows
+            image_tokens.append(tiles[tile, y % side * side + x % side])
+        image_tokens.append(newline)
+    return image_tokens

@@ -1,4 +1,4 @@
-"""Loading with real decode workers, some of which come to harm."""
+"""Loading with real decode workers, some of which crash, hang or are killed."""
 
 import asyncio
 import multiprocessing
@@ -40,7 +40,7 @@ OPTIONS = DecodeOptions(96, "pad", 1_000_000)
 
 
 @contextmanager
-def loading(
+def open_loader(
     options: DecodeOptions = OPTIONS,
     *,
     workers: int = 1,
@@ -51,7 +51,7 @@ def loading(
     variant: str = "",
     metrics: Metrics | None = None,
 ) -> Iterator[ImageLoader]:
-    """Return a loader for as long as the block lasts."""
+    """Yield a loader and close it."""
     loader = ImageLoader(
         Fetcher(build_loopback_options(max_bytes=10_000_000, timeout_s=20)),
         options,
@@ -74,15 +74,15 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="module")
 def loader(metrics: Metrics) -> Iterator[ImageLoader]:
-    """Return a loader for tests that do no harm to its worker."""
-    with loading(metrics=metrics) as loader:
+    """Return a loader shared by tests that leave its worker alive."""
+    with open_loader(metrics=metrics) as loader:
         yield loader
 
 
 @pytest.fixture
-async def idle() -> AsyncIterator[ImageLoader]:
-    """Return a loader whose workers never start: they do when the first image comes."""
-    with loading() as loader:
+async def idle_loader() -> AsyncIterator[ImageLoader]:
+    """Return a loader of its own; its workers start with the first decode."""
+    with open_loader() as loader:
         yield loader
 
 
@@ -115,7 +115,7 @@ async def test_images_decode_side_by_side(loader: ImageLoader) -> None:
         ),
     ],
 )
-async def test_verdicts_become_errors(
+async def test_decode_faults_become_errors(
     data: bytes, kind: type[ApiError], message: str, loader: ImageLoader, metrics: Metrics
 ) -> None:
     before = stage_count(metrics, "decode")
@@ -147,27 +147,27 @@ ANIMATION = encode_image(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1
         ),
     ],
 )
-async def test_options_become_errors(
+async def test_refusals_by_option_become_errors(
     options: DecodeOptions, data: bytes, kind: type[ApiError], message: str
 ) -> None:
-    with loading(options) as loader, pytest.raises(kind, match=message):
+    with open_loader(options) as loader, pytest.raises(kind, match=message):
         await loader.decode(data)
 
 
-async def test_load_names_content(idle: ImageLoader) -> None:
+async def test_the_content_key_depends_on_the_bytes(idle_loader: ImageLoader) -> None:
     data, other = encode_image(make_noise(8, 8)), encode_image(make_noise(8, 8, seed=1))
-    image = await idle.load(build_data_url(data))
+    image = await idle_loader.load(build_data_url(data))
     assert image.data == data
     assert re.fullmatch(r"[0-9a-f]{64}", image.key)
-    assert (await idle.load(build_data_url(data, "image/jpeg"))).key == image.key
-    assert (await idle.load(build_data_url(other))).key != image.key
+    assert (await idle_loader.load(build_data_url(data, "image/jpeg"))).key == image.key
+    assert (await idle_loader.load(build_data_url(other))).key != image.key
 
 
-async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
+async def test_the_content_key_depends_on_the_variant() -> None:
     url = build_data_url(encode_image(make_noise(8, 8)))
     keys = set()
     for variant in ("model a", "model b", ""):
-        with loading(variant=variant) as one, loading(variant=variant) as same:
+        with open_loader(variant=variant) as one, open_loader(variant=variant) as same:
             key = (await one.load(url)).key
             assert (await same.load(url)).key == key
             keys.add(key)
@@ -178,7 +178,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     image = make_noise(150, 70)
     url = build_data_url(encode_image(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
-    with loading(anyres) as loader:
+    with open_loader(anyres) as loader:
         high, low = await loader.load(url), await loader.load(url, low_detail=True)
         assert high.key != low.key
         assert (high.base_view_only, low.base_view_only) == (False, True)
@@ -187,30 +187,30 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
     assert np.array_equal(base.views, all_views.views[:1])
     assert base.image_size == all_views.image_size == (150, 70)
-    with loading() as loader:
+    with open_loader() as loader:
         assert await loader.load(url, low_detail=True) == await loader.load(url)
 
 
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
-    idle: ImageLoader, monkeypatch: pytest.MonkeyPatch
+    idle_loader: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = build_data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
-    in_thread = await idle.load(url)
+    in_thread = await idle_loader.load(url)
     monkeypatch.setattr("server.images.loader.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
-    inline = await idle.load(url)
+    inline = await idle_loader.load(url)
     assert in_thread == inline
     assert len(in_thread.data) == MAX_INLINE_HASH_BYTES + 1
 
 
-async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
+async def test_load_raises_the_errors_of_fetching(idle_loader: ImageLoader) -> None:
     with pytest.raises(ImageUrlInvalid):
-        await idle.load("data:image/png,AAAA")
+        await idle_loader.load("data:image/png,AAAA")
     with pytest.raises(ImageUrlInvalid):
-        await idle.load("ftp://example.org")
+        await idle_loader.load("ftp://example.org")
 
 
 async def test_load_is_timed() -> None:
-    with loading(metrics=(own := Metrics())) as loader:
+    with open_loader(metrics=(own := Metrics())) as loader:
         await loader.load(build_data_url(b"x"))
         assert stage_count(own, "load") == 1
         with pytest.raises(ImageUrlInvalid):
@@ -218,44 +218,44 @@ async def test_load_is_timed() -> None:
         assert stage_count(own, "load") == 1
 
 
-async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> None:
+async def test_concurrent_loads_of_one_url_share_a_fetch(idle_loader: ImageLoader) -> None:
     data = encode_image(make_noise(8, 8))
-    asked, go = asyncio.Event(), asyncio.Event()
+    requested, go = asyncio.Event(), asyncio.Event()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
+        requested.set()
         await go.wait()
         writer.write(build_response("200 OK", data))
 
     async with serve_origin(
         {"/a": answer, "/b": respond_with(build_response("200 OK", data))}
     ) as server:
-        loads = [asyncio.create_task(idle.load(f"{server.url}/a")) for _ in range(5)]
-        other = await idle.load(f"{server.url}/b")
-        await asked.wait()
+        loads = [asyncio.create_task(idle_loader.load(f"{server.url}/a")) for _ in range(5)]
+        other = await idle_loader.load(f"{server.url}/b")
+        await requested.wait()
         go.set()
         images = await asyncio.gather(*loads)
         assert len(server.requests) == 2
         assert all(image == other for image in images)
-        await idle.load(f"{server.url}/a")  # a later load asks again
+        await idle_loader.load(f"{server.url}/a")  # a later load fetches again
         assert len(server.requests) == 3
 
 
-async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
+async def test_a_failed_fetch_is_not_cached(idle_loader: ImageLoader) -> None:
     answers: dict[str, Responder] = {"/": respond_with(build_response("503 Later"))}
     async with serve_origin(answers) as server:
         with pytest.raises(ApiError, match="answered 503"):
-            await idle.load(f"{server.url}/")
+            await idle_loader.load(f"{server.url}/")
         answers["/"] = respond_with(build_response("200 OK", b"fine"))
-        assert (await idle.load(f"{server.url}/")).data == b"fine"
+        assert (await idle_loader.load(f"{server.url}/")).data == b"fine"
 
 
-# Workers that hang, are killed, or whose client leaves.
+# Workers that hang or are killed, and clients that disconnect.
 
 
-async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
+async def test_the_image_of_a_killed_worker_is_decoded_again(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
+    with open_loader(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
         decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         os.kill(worker, signal.SIGKILL)
@@ -266,9 +266,9 @@ async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
         assert sample(own, "decode_workers") == 1
 
 
-async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
+async def test_an_image_whose_worker_is_killed_at_every_try_is_refused(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99) as loader:
+    with open_loader(hanging.as_options(), open_files=99) as loader:
         decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         for _ in range(TRIES):
             os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
@@ -277,8 +277,8 @@ async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path)
         assert caught.value.message == "The image could not be decoded."
 
 
-async def test_a_crash_in_a_codec_costs_one_image() -> None:
-    with loading(
+async def test_a_crash_in_a_codec_fails_only_its_image() -> None:
+    with open_loader(
         cast(DecodeOptions, CrashingOptions()), open_files=99, metrics=(own := Metrics())
     ) as loader:
         with pytest.raises(ImageCorrupt, match="could not be decoded"):
@@ -287,9 +287,9 @@ async def test_a_crash_in_a_codec_costs_one_image() -> None:
         assert 1 <= sample(own, "decode_workers_replaced_total") <= TRIES
 
 
-async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
+async def test_a_decode_that_exceeds_its_cpu_time_is_ended() -> None:
     with (
-        loading(
+        open_loader(
             cast(DecodeOptions, BusyOptions()), cpu_s=1, open_files=99, metrics=(own := Metrics())
         ) as loader,
         pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
@@ -298,19 +298,19 @@ async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
     assert sample(own, "decode_workers_replaced_total") == 1
 
 
-async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
+async def test_a_decode_that_exceeds_its_memory_is_refused() -> None:
     options = DecodeOptions(96, "pad", 100_000_000)
-    with loading(options, memory_mib=64, metrics=(own := Metrics())) as loader:
+    with open_loader(options, memory_mib=64, metrics=(own := Metrics())) as loader:
         with pytest.raises(ImageTooLarge, match="more memory than allowed"):
             await loader.decode(encode_image(Image.new("RGB", (6000, 5000))))
         assert (await loader.decode(encode_image(make_noise(8, 8)))).views.shape == (1, 96, 96, 3)
     assert sample(own, "decode_workers_replaced_total") == 0
 
 
-async def test_workers_killed_under_load_cost_nothing() -> None:
+async def test_workers_killed_under_load_fail_no_image() -> None:
     pictures = [encode_image(make_noise(300, 200, seed)) for seed in range(60)]
     others = set(multiprocessing.active_children())
-    with loading(workers=2) as loader:
+    with open_loader(workers=2) as loader:
         decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
         for done in (5, 25, 45):
             await decoding[done]
@@ -321,7 +321,7 @@ async def test_workers_killed_under_load_cost_nothing() -> None:
 
 async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
+    with open_loader(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
         decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         with pytest.raises(ImageCorrupt):
@@ -332,7 +332,7 @@ async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
 
 async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99) as loader:
+    with open_loader(hanging.as_options(), open_files=99) as loader:
         decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         decoding.cancel()
@@ -349,16 +349,16 @@ async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> Non
         assert (await waiting).views.shape == (1, 96, 96, 3)
 
 
-def test_a_loader_that_was_never_used_closes() -> None:
-    with loading():
+def test_an_unused_loader_closes() -> None:
+    with open_loader():
         pass
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
+async def test_a_killed_idle_worker_fails_no_image(workers: int) -> None:
     data = encode_image(make_noise(8, 8))
     others = set(multiprocessing.active_children())
-    with loading(workers=workers) as loader:
+    with open_loader(workers=workers) as loader:
         await loader.decode(data)
         process = (set(multiprocessing.active_children()) - others).pop()
         process.kill()
@@ -367,9 +367,9 @@ async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
         assert (await loader.decode(data)).views.shape == (1, 96, 96, 3)
 
 
-async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
+async def test_a_decode_cancelled_in_the_queue_never_starts(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
-    with loading(hanging.as_options(), open_files=99, timeout_s=5) as loader:
+    with open_loader(hanging.as_options(), open_files=99, timeout_s=5) as loader:
         first = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         second = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))

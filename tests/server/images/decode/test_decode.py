@@ -70,7 +70,7 @@ def test_lossless_formats_are_exact(
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
-def test_every_format_shows_the_picture(image_format: str) -> None:
+def test_every_format_is_decoded(image_format: str) -> None:
     image = make_photo(150, 70)
     decoded = decode_views(encode_image(image, image_format))
     # GIF has 256 colours, the others lose detail only.
@@ -80,7 +80,7 @@ def test_every_format_shows_the_picture(image_format: str) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
-def test_of_an_animation_the_first_frame_is_taken(image_format: str) -> None:
+def test_the_first_frame_of_an_animation_is_decoded(image_format: str) -> None:
     frames = [Image.new("RGB", (40, 40), color) for color in (RED, "lime", "blue")]
     options = {"lossless": True} if image_format == "WEBP" else {}
     data = encode_image(
@@ -91,25 +91,25 @@ def test_of_an_animation_the_first_frame_is_taken(image_format: str) -> None:
     assert max_difference(decode_views(data), preprocess(frames[0], 96, "pad")) <= 1
 
 
-def test_a_cameras_multi_picture_jpeg_is_its_first_picture() -> None:
+def test_the_first_image_of_a_multi_picture_jpeg_is_decoded() -> None:
     large, thumbnail = make_photo(300, 200), Image.new("RGB", (30, 20), "lime")
     data = encode_image(large, "MPO", save_all=True, append_images=[thumbnail], quality=95)
     assert max_difference(decode_views(data), preprocess(large, 96, "pad")) < 10
 
 
-def grey_levels() -> Image.Image:
+def make_grey_ramp() -> Image.Image:
     """Return all grey levels from left to right."""
     return Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (64, 1)))
 
 
 @pytest.mark.parametrize("image_format", COMMON_FORMATS)
 def test_grey(image_format: str) -> None:
-    grey = grey_levels()
+    grey = make_grey_ramp()
     decoded = decode_views(encode_image(grey, image_format))
     assert max_difference(decoded, preprocess(grey.convert("RGB"), 96, "pad")) <= 8
 
 
-def test_grey_with_alpha_lies_on_white() -> None:
+def test_grey_with_alpha_is_composited_on_white() -> None:
     grey = Image.new("LA", (32, 32), (0, 0))
     grey.paste((40, 255), (0, 0, 16, 32))
     decoded = decode_views(encode_image(grey), SQUARE)[0]
@@ -138,7 +138,7 @@ def test_palette() -> None:
     ("image_format", "options"),
     [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("GIF", {})],
 )
-def test_transparency_lies_on_white(image_format: str, options: dict[str, Any]) -> None:
+def test_transparency_is_composited_on_white(image_format: str, options: dict[str, Any]) -> None:
     image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
     image.paste((*RED, 255), (16, 0, 32, 32))
     decoded = decode_views(encode_image(image, image_format, **options), SQUARE)[0]
@@ -146,13 +146,13 @@ def test_transparency_lies_on_white(image_format: str, options: dict[str, Any]) 
     assert decoded[48, 88].tolist() == list(RED)
 
 
-def test_half_transparency_is_mixed_with_white() -> None:
+def test_half_transparency_is_blended_with_white() -> None:
     decoded = decode_views(encode_image(Image.new("RGBA", (8, 8), (0, 100, 200, 128))))
     expected = [round(128 / 255 * c + 127 / 255 * 255) for c in (0, 100, 200)]
     assert max_difference(decoded[0], np.full((96, 96, 3), expected, dtype=np.uint8)) <= 1
 
 
-def test_transparent_colour_of_a_palette_or_of_rgb_lies_on_white() -> None:
+def test_a_transparent_colour_is_composited_on_white() -> None:
     image = Image.new("RGB", (32, 32), (0, 255, 0))
     image.paste(RED, (16, 0, 32, 32))
     for data in (
@@ -165,8 +165,8 @@ def test_transparent_colour_of_a_palette_or_of_rgb_lies_on_white() -> None:
 
 
 def test_sixteen_bits_of_colour_become_eight() -> None:
-    # Pillow writes no such file, so this is one by hand: 2x1 pixels, 16-bit RGB.
-    def chunk(kind: bytes, content: bytes) -> bytes:
+    # Pillow cannot write 16-bit RGB. The file has 2x1 pixels.
+    def build_chunk(kind: bytes, content: bytes) -> bytes:
         crc = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
@@ -174,9 +174,9 @@ def test_sixteen_bits_of_colour_become_eight() -> None:
     row = b"\x00" + struct.pack(">6H", 0xC800, 0x1E00, 0x3C00, 0, 0x8080, 0xFFFF)
     data = (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(row))
-        + chunk(b"IEND", b"")
+        + build_chunk(b"IHDR", header)
+        + build_chunk(b"IDAT", zlib.compress(row))
+        + build_chunk(b"IEND", b"")
     )
     decoded = decode_views(data, SQUARE)[0]
     expected = preprocess(
@@ -194,7 +194,7 @@ def test_cmyk_jpeg() -> None:
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 0}, {"optimize": True}])
-def test_kinds_of_jpeg(options: dict[str, Any]) -> None:
+def test_jpeg_variants(options: dict[str, Any]) -> None:
     image = make_photo(120, 80)
     decoded = decode_views(encode_image(image, "JPEG", quality=95, **options))
     assert max_difference(decoded, preprocess(image, 96, "pad")) < 12
@@ -223,13 +223,13 @@ def test_extreme_shapes_of_a_jpeg_never_raise(
     assert isinstance(result, DecodedImage | DecodeFailure)
 
 
-def test_no_picture_is_too_oblong_to_pad() -> None:
+def test_no_image_is_too_oblong_to_pad() -> None:
     limits = DecodeOptions(96, "pad", 10_000)
     assert isinstance(decode(encode_image(Image.new("1", (1, 10_000))), limits), DecodedImage)
     assert isinstance(decode(encode_image(Image.new("1", (10_000, 1))), limits), DecodedImage)
 
 
-def test_alpha_lies_on_the_colour_that_is_set() -> None:
+def test_alpha_is_composited_on_alpha_color() -> None:
     data = encode_image(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
     decoded = decode_views(data, replace(SQUARE, alpha_color=(1, 2, 3)))
     assert (decoded == (1, 2, 3)).all()

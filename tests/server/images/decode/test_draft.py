@@ -28,8 +28,8 @@ from tests.server.released import anyres_views, pinpoints
 
 
 @functools.cache
-def photograph(shape: tuple[int, int]) -> bytes:
-    """Return a large JPEG."""
+def encode_photograph(shape: tuple[int, int]) -> bytes:
+    """Encode a large JPEG."""
     return encode_image(make_photo(*shape), "JPEG", quality=90)
 
 
@@ -39,12 +39,13 @@ def photograph(shape: tuple[int, int]) -> bytes:
 def test_scaled_decoding_of_a_photograph_stays_close(
     shape: tuple[int, int], size: int, aspect_ratio: Literal["pad", "square"]
 ) -> None:
-    data = photograph(shape)
+    data = encode_photograph(shape)
     decoded = decode_views(data, DecodeOptions(size, aspect_ratio, 10**8))
     with Image.open(io.BytesIO(data)) as full:
         expected = preprocess(full.convert("RGB"), size, aspect_ratio)
     difference = np.abs(decoded.astype(int) - expected.astype(int))
-    assert 0 < difference.max() <= 3  # 0: it was decoded in full, which takes several times as long
+    # A difference of 0 would mean a full decode, which takes several times as long.
+    assert 0 < difference.max() <= 3
     assert difference.mean() < 0.5
 
 
@@ -78,7 +79,7 @@ def test_scaled_decoding_for_anyres_stays_close(
 
 
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square", "anyres"])
-def test_without_fast_jpeg_pixels_are_those_of_the_full_decode(aspect_ratio: AspectRatio) -> None:
+def test_without_fast_jpeg_the_full_image_is_decoded(aspect_ratio: AspectRatio) -> None:
     data = encode_image(make_photo(1200, 800), "JPEG", quality=90)
     options = DecodeOptions(48, aspect_ratio, 10**8, pinpoints(48))
     exact, fast = decode(data, replace(options, fast_jpeg=False)), decode(data, options)
@@ -92,7 +93,7 @@ def test_without_fast_jpeg_pixels_are_those_of_the_full_decode(aspect_ratio: Asp
     assert not np.array_equal(fast.views, expected)
 
 
-def test_a_noisy_photograph_stays_within_three_at_the_smallest_ratio() -> None:
+def test_a_noisy_photograph_stays_close_at_the_smallest_ratio() -> None:
     pixels = np.asarray(make_photo(1600, 1200), dtype=float)
     grain = np.random.default_rng(0).normal(0, 12, pixels.shape)
     noisy = Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8))

@@ -23,7 +23,7 @@ from tests.server.images.decode.decoding import (
 from tests.server.pictures import encode_image, make_noise, make_photo
 from tests.server.released import pinpoints
 
-# From the pixels as stored to the upright picture, by EXIF orientation.
+# The operation that makes stored pixels upright, by EXIF orientation.
 UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -51,7 +51,7 @@ def test_exif_orientation_is_undone(
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "LZW", "AVIF"])
-def test_every_format_is_turned_once(orientation: int, image_format: str) -> None:
+def test_every_format_is_transposed_once(orientation: int, image_format: str) -> None:
     stored = make_photo(60, 40)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -69,9 +69,9 @@ def test_every_format_is_turned_once(orientation: int, image_format: str) -> Non
 @pytest.mark.parametrize(
     "exif", [b"", b"rubbish", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff"]
 )
-def test_a_broken_exif_block_says_nothing(image_format: str, exif: bytes) -> None:
+def test_a_broken_exif_block_is_ignored(image_format: str, exif: bytes) -> None:
     image = make_photo(60, 40)
-    if image_format == "AVIF":  # Pillow looks at what it writes
+    if image_format == "AVIF":  # Pillow validates what it writes
         sound = Image.Exif()
         sound[0x010E] = "a description"
         data = encode_image(image, "AVIF", exif=sound)
@@ -91,7 +91,7 @@ def test_exif_orientation_of_a_large_jpeg() -> None:
     assert max_difference(decoded, preprocess(upright, 96, "pad")) <= 6
 
 
-def test_a_lying_photograph_gets_the_grid_of_the_upright_one() -> None:
+def test_the_grid_of_a_rotated_photograph_is_that_of_the_upright_image() -> None:
     stored = make_photo(1600, 640)
     exif = Image.Exif()
     exif[0x0112] = 6

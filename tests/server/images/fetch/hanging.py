@@ -1,4 +1,4 @@
-"""Decode options that hold a decode worker until the test lets it go, or do it harm."""
+"""Decode options that make a decode worker hang, spin or crash."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ from server.images.decode.image_processor import PAD_COLOR, Color
 
 @dataclass
 class HangingOptions:
-    """Options whose pixel limit is known only once a test says so; the worker blocks until then.
+    """Options whose pixel limit blocks a worker until the test releases it.
 
-    `told` is a named pipe into which the worker writes its process id when it gets there, `go` one
-    from which it reads.
+    Both are named pipes: the worker writes its process id to `pid_pipe` and then reads from
+    `release_pipe`.
     """
 
-    told: Path
-    go: Path
+    pid_pipe: Path
+    release_pipe: Path
     size: int = 96
     aspect_ratio: AspectRatio = "pad"
     grid_pinpoints: tuple[Size, ...] = ()
@@ -36,31 +36,31 @@ class HangingOptions:
     @classmethod
     def make(cls, folder: Path) -> "HangingOptions":
         """Create the pipes."""
-        options = cls(folder / "told", folder / "go")
-        os.mkfifo(options.told)
-        os.mkfifo(options.go)
+        options = cls(folder / "pid", folder / "release")
+        os.mkfifo(options.pid_pipe)
+        os.mkfifo(options.release_pipe)
         return options
 
     @property
     def max_pixels(self) -> int:
-        """Report to the test, wait for it, and allow everything."""
+        """Report to the test, wait for its release, and allow everything."""
         if not self.released:
-            self.told.write_text(str(os.getpid()))
-            self.go.read_text()
+            self.pid_pipe.write_text(str(os.getpid()))
+            self.release_pipe.read_text()
             self.released = True
         return 10**9
 
     def as_options(self) -> DecodeOptions:
-        """Return these options as what a loader takes."""
+        """Return these options under the type that a loader takes."""
         return cast(DecodeOptions, self)
 
     def wait_for_worker(self) -> int:
         """Block until a worker hangs in a decode; return its process id."""
-        return int(self.told.read_text())
+        return int(self.pid_pipe.read_text())
 
     def release(self) -> None:
-        """Let the worker go on."""
-        self.go.write_text("")
+        """Let the worker continue."""
+        self.release_pipe.write_text("")
 
 
 @dataclass
@@ -78,7 +78,7 @@ class BusyOptions:
 
 @dataclass
 class CrashingOptions:
-    """Options that end the worker as a broken codec does."""
+    """Options that crash the worker as a broken codec does."""
 
     grid_pinpoints: tuple[Size, ...] = ()
 

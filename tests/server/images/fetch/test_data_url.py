@@ -21,7 +21,7 @@ from tests.server.loopback import build_loopback_options
         "DATA:IMAGE/PNG;BASE64",
         "Data:image/jpeg;Base64",
         "data:;base64",
-        "data:text/plain;base64",  # what the bytes are decides, not what they are called
+        "data:text/plain;base64",  # the media type is ignored
         "data:image/png;charset=utf-8;base64",
     ],
 )
@@ -33,7 +33,7 @@ async def test_empty_data_url_is_empty_bytes(offline_fetcher: Fetcher) -> None:
     assert await offline_fetcher.fetch("data:image/png;base64,") == b""
 
 
-def test_any_bytes_under_the_limit_pass() -> None:
+def test_any_bytes_within_the_limit() -> None:
     with asyncio.Runner() as runner:
         fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
 
@@ -98,7 +98,7 @@ async def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded(
 
 
 @pytest.mark.parametrize("limit", [996, 997, 998, 999, 1000])
-async def test_a_data_url_of_just_the_limit_passes(limit: int) -> None:
+async def test_a_data_url_of_exactly_the_limit(limit: int) -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=limit, timeout_s=20))
     data = bytes(limit)
     assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data

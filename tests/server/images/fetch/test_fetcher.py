@@ -36,7 +36,7 @@ async def test_http(fetcher: Fetcher) -> None:
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "500 Oops", "304 Same"])
-async def test_http_refusals_are_told_by_number(status: str, fetcher: Fetcher) -> None:
+async def test_http_errors_are_reported_by_status(status: str, fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response(status, b"secret page"))}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
     assert type(error) is ImageFetchFailed
@@ -53,7 +53,7 @@ async def test_redirects_are_followed(fetcher: Fetcher) -> None:
         assert await fetcher.fetch(f"{server.url}/0") == BODY
 
 
-async def test_redirects_without_end(fetcher: Fetcher) -> None:
+async def test_endless_redirects(fetcher: Fetcher) -> None:
     answers = {"/": respond_with(build_response("302 Found", b"", "Location: /"))}
     async with serve_origin(answers) as server:
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
@@ -69,35 +69,35 @@ async def test_redirects_lead_only_to_http(location: str, fetcher: Fetcher) -> N
         assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
 
 
-async def test_a_redirect_to_nowhere(fetcher: Fetcher) -> None:
+async def test_a_redirect_without_location(fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response("302 Found"))}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
         assert error.message == "The image's server answered 302."
 
 
-def silent(before: bytes) -> Responder:
-    """Answer so much and then nothing more, without closing."""
+def build_silent_responder(data: bytes) -> Responder:
+    """Return a responder that writes `data` and then neither writes nor closes."""
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(before)
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
         await writer.drain()
-        await reader.read()  # until the client leaves
+        await reader.read()  # until the client disconnects
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize(
-    "before", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]
+    "data", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]
 )
-async def test_a_server_that_falls_silent(before: bytes, hasty_fetcher: Fetcher) -> None:
-    async with serve_origin({"/": silent(before)}) as server:
+async def test_a_server_that_falls_silent(data: bytes, hasty_fetcher: Fetcher) -> None:
+    async with serve_origin({"/": build_silent_responder(data)}) as server:
         error = await expect_error(hasty_fetcher, f"{server.url}/")
     assert type(error) is ImageFetchFailed
     assert error.message == "The image could not be fetched within 0.2 seconds."
 
 
 async def test_a_server_that_drips(hasty_fetcher: Fetcher) -> None:
-    """The time limit holds for the whole: no single pause reaches it."""
+    """The time limit covers the whole fetch; no single pause reaches it."""
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
@@ -121,7 +121,7 @@ async def test_a_server_that_drips(hasty_fetcher: Fetcher) -> None:
         b"HTTP/1.1 nonsense\r\n\r\n",
     ],
 )
-async def test_a_server_that_breaks_off_or_speaks_no_http(answer: bytes, fetcher: Fetcher) -> None:
+async def test_a_server_that_disconnects_or_speaks_no_http(answer: bytes, fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(answer)}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
     assert type(error) is ImageFetchFailed
@@ -129,7 +129,7 @@ async def test_a_server_that_breaks_off_or_speaks_no_http(answer: bytes, fetcher
 
 
 async def test_connection_refused(fetcher: Fetcher) -> None:
-    with socket.socket() as bound:  # and not listening: the port is ours and closed
+    with socket.socket() as bound:  # and not listening: the port is closed
         bound.bind(("127.0.0.1", 0))
         error = await expect_error(fetcher, f"http://127.0.0.1:{bound.getsockname()[1]}/")
     assert type(error) is ImageFetchFailed
@@ -149,7 +149,7 @@ async def test_https_speaks_tls_first(fetcher: Fetcher) -> None:
         assert await first == b"\x16"  # a TLS handshake, and no request in clear text
 
 
-async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
@@ -158,14 +158,14 @@ async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.Monk
     await fetcher.close()
 
 
-async def test_a_cancelled_fetch_leaves_its_server(fetcher: Fetcher) -> None:
-    left = asyncio.Event()
+async def test_a_cancelled_fetch_disconnects(fetcher: Fetcher) -> None:
+    disconnected = asyncio.Event()
     arrived = asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         arrived.set()
         assert await reader.read() == b""
-        left.set()
+        disconnected.set()
 
     async with serve_origin({"/": wait}) as server:
         fetching = asyncio.create_task(fetcher.fetch(f"{server.url}/"))
@@ -173,28 +173,28 @@ async def test_a_cancelled_fetch_leaves_its_server(fetcher: Fetcher) -> None:
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
-        await left.wait()
+        await disconnected.wait()
 
 
-def url_tail() -> st.SearchStrategy[str]:
-    """Return what may follow `http://`: text of any kind, or of a URL's own characters."""
+def generate_url_tails() -> st.SearchStrategy[str]:
+    """Return texts to follow `http://`: any text, or a URL's own characters."""
     return st.text(max_size=40) | st.text("ab:/@[]%?#.- \\\x00é1", max_size=40)
 
 
-async def _unreachable(request: httpx.Request) -> httpx.Response:
+async def _fail_to_connect(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("no such host", request=request)
 
 
-def test_no_url_breaks_more_than_itself() -> None:
-    """With a network in which nothing answers, what is left is reading the URL."""
+def test_every_url_fails_with_an_image_error() -> None:
+    """No host is reachable, so only URL parsing is tested."""
     with asyncio.Runner() as runner:
-        transport = httpx.MockTransport(_unreachable)
+        transport = httpx.MockTransport(_fail_to_connect)
         fetcher = Fetcher(
             build_loopback_options(max_bytes=LIMIT, timeout_s=20), transport=transport
         )
 
         @settings(max_examples=200)
-        @given(url_tail())
+        @given(generate_url_tails())
         def check(tail: str) -> None:
             with pytest.raises(ImageError):
                 runner.run(fetcher.fetch(f"http://{tail}"))
@@ -203,7 +203,7 @@ def test_no_url_breaks_more_than_itself() -> None:
         runner.run(fetcher.close())
 
 
-async def test_no_cookies_are_kept() -> None:
+async def test_cookies_are_not_stored() -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=20))
     answers = {
         "/a": respond_with(build_response("200 OK", b"x", "Set-Cookie: tracker=alice")),
@@ -217,7 +217,7 @@ async def test_no_cookies_are_kept() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:x/", "http://a..b/"])
-async def test_a_malformed_url_is_told_as_such(url: str) -> None:
+async def test_malformed_urls(url: str) -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
     with pytest.raises(ImageUrlInvalid):
         await fetcher.fetch(url)

@@ -1,4 +1,4 @@
-"""`file:` URLs: inside named folders only, however the way there is written."""
+"""`file:` URLs, only within named folders, whatever the path."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ BODY = b"an image"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder of images, beside which there is a secret."""
+    """Return a folder of images next to a secret file."""
     folder = tmp_path / "images"
     (folder / "sub").mkdir(parents=True)
     (folder / "a b.png").write_bytes(BODY)
@@ -67,13 +67,13 @@ async def test_refused(url: str, error: type[ImageError], folder: Path) -> None:
     assert str(folder.parent) not in caught.value.message
 
 
-async def test_nothing_is_read_by_default(folder: Path) -> None:
+async def test_no_file_is_allowed_by_default(folder: Path) -> None:
     for url in (f"file://{folder}/in.png", "file:///no/such", "file:"):
         with pytest.raises(ImageUrlForbidden):
             await LocalFileReader([], 1000).read(url)
 
 
-async def test_a_folder_that_turns_into_a_link_on_the_way(
+async def test_a_folder_that_is_replaced_by_a_link_during_the_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = f"{folder}/up/secret"

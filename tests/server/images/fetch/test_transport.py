@@ -12,13 +12,13 @@ from tests.server.origin import build_response, respond_with, serve_origin
 BODY = b"an image"
 
 
-async def test_one_host_has_so_many_turns() -> None:
-    running, most = 0, 0
+async def test_requests_per_host_are_limited() -> None:
+    running, max_running = 0, 0
 
     async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal running, most
+        nonlocal running, max_running
         running += 1
-        most = max(most, running)
+        max_running = max(max_running, running)
         for _step in range(20):
             await asyncio.sleep(0)
         running -= 1
@@ -30,10 +30,10 @@ async def test_one_host_has_so_many_turns() -> None:
         fetches = (fetcher.fetch(f"{server.url}/{i}") for i in range(10))
         assert await asyncio.gather(*fetches) == [BODY] * 10
     await fetcher.close()
-    assert most == 2
+    assert max_running == 2
 
 
-async def test_a_failed_fetch_gives_its_turn_back() -> None:
+async def test_a_failed_fetch_releases_its_slot() -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, connections_per_host=1))
     answers = {
         "/bad": respond_with(b"junk\r\n\r\n"),
@@ -49,17 +49,19 @@ async def test_a_failed_fetch_gives_its_turn_back() -> None:
     await fetcher.close()
 
 
-async def test_a_kept_connection_that_ended_is_made_anew() -> None:
-    kept = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + BODY
+async def test_a_closed_keep_alive_connection_is_retried() -> None:
+    keep_alive_response = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + BODY
 
-    async def then_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(kept)
+    async def respond_and_hang_up(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(keep_alive_response)
         await writer.drain()
-        await reader.readuntil(b"\r\n\r\n")  # the next request, which stays without an answer
+        await reader.readuntil(b"\r\n\r\n")  # the next request gets no response
 
     fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20))
     async with serve_origin(
-        {"/": then_hang_up, "/b": respond_with(build_response("200 OK", BODY))}
+        {"/": respond_and_hang_up, "/b": respond_with(build_response("200 OK", BODY))}
     ) as server:
         assert await fetcher.fetch(f"{server.url}/") == BODY
         assert await fetcher.fetch(f"{server.url}/b") == BODY

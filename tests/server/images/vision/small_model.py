@@ -1,4 +1,4 @@
-"""A vision model small enough to make anew for every test, and its checkpoint."""
+"""A vision model small enough to build for every test, and its checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,12 +30,12 @@ IMAGE_BYTES = VISION.num_image_tokens * VISION.text_hidden_size * 4
 
 
 def build_small_checkpoint(path: Path, dtype: str = "float32") -> Checkpoint:
-    """Return what a checkpoint of the small model says about itself."""
+    """Return a checkpoint of the small model."""
     return Checkpoint(path, dtype, VISION, IMAGE, TEXT)
 
 
 def build_random_weights(model: torch.nn.Module, seed: int = 0) -> Mapping[str, Tensor]:
-    """Return weights of a model's shapes, large enough that every one of them shows."""
+    """Return weights of a model's shapes, large enough that each affects the output."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.randn(tensor.shape, generator=generator) * 0.2 + ("norm" in name)

@@ -1,4 +1,4 @@
-"""Tower and projector against transformers' own, in float32."""
+"""Tower and projector equal transformers', in float32."""
 
 from dataclasses import replace
 from typing import Literal
@@ -49,7 +49,7 @@ def test_the_embedded_model_equals_transformers(checkpoint: Checkpoint) -> None:
         expected = reference.model.multi_modal_projector(image_features)
         image_embeds = model(pixels)
         torch.testing.assert_close(image_embeds, expected, rtol=1e-4, atol=1e-4)
-        # And the way vLLM or generate() would take.
+        # vLLM and generate() take this path.
         whole = reference.model.get_image_features(normalize(pixels)).pooler_output
         torch.testing.assert_close(image_embeds, torch.stack(tuple(whole)), rtol=1e-4, atol=1e-4)
     assert image_embeds.shape == (3, checkpoint.vision.num_image_tokens, 256)
@@ -98,7 +98,7 @@ def test_every_feature_layer_and_strategy(
     torch.testing.assert_close(image_features, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_mean_and_deviation_are_the_checkpoints() -> None:
+def test_mean_and_std_are_the_checkpoints() -> None:
     own = ImageConfig(16, "pad", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     usual, unusual = VisionModel(VISION, IMAGE).eval(), VisionModel(VISION, own).eval()
     weights = build_random_weights(usual)
@@ -111,7 +111,7 @@ def test_mean_and_deviation_are_the_checkpoints() -> None:
     torch.testing.assert_close(unusual(pixels), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_half_precision_comes_from_the_weights_and_stays_close() -> None:
+def test_half_precision_follows_the_weights_and_stays_close() -> None:
     full, half = (
         build_small_model()(build_views(2)),
         build_small_model(torch.bfloat16)(build_views(2)),
@@ -121,7 +121,7 @@ def test_half_precision_comes_from_the_weights_and_stays_close() -> None:
     assert 0 < error < 0.03
 
 
-def test_views_do_not_see_each_other() -> None:
+def test_views_are_independent() -> None:
     model, pixels = build_small_model(), build_views(2)
     torch.testing.assert_close(model(pixels)[:1], model(pixels[:1]), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(model(pixels)[0], model(pixels)[1])
@@ -131,7 +131,7 @@ def test_no_gradients_are_kept() -> None:
     assert not build_small_model()(build_views()).requires_grad
 
 
-def test_unknown_activation_is_named() -> None:
+def test_an_unknown_activation_is_named() -> None:
     with pytest.raises(ValueError, match="swish"):
         build_activation("swish")
 
