@@ -48,20 +48,20 @@ IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # RFC 4291
 NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
 TRANSPARENT_IPV6: Final = (IPV4_MAPPED, NAT64)
 
-LAST_32_BITS: Final = (
+IPV4_IN_LAST_32_BITS: Final = (
     *TRANSPARENT_IPV6,
     IPv6Network("::/96"),  # IPv4-compatible: RFC 4291
     IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated: RFC 2765
-    IPv6Network("64:ff9b:1::/48"),  # NAT64 of a site: RFC 8215
+    IPv6Network("64:ff9b:1::/48"),  # NAT64 for local use: RFC 8215
 )
-NAT64_OF_A_SITE: Final = IPv6Network("64:ff9b:1::/48")
+LOCAL_USE_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 SIX_TO_FOUR: Final = IPv6Network("2002::/16")  # RFC 3056
 TEREDO: Final = IPv6Network("2001::/32")  # RFC 4380
 ISATAP: Final = (0x00005EFE, 0x02005EFE)  # RFC 5214, the middle of the interface's id
 
 # Cloud metadata services, which hand out a machine's credentials. An allowed network that merely
 # contains one of them does not allow it.
-METADATA: Final = frozenset(
+METADATA_ADDRESSES: Final = frozenset(
     map(
         ip_address,
         (
@@ -91,15 +91,15 @@ def parse_literal_address(host: str) -> Address | None:
 
 
 def build_forbidden_host_error() -> ImageUrlForbidden:
-    """Return the error of a forbidden host; one text, whether its name or an address is."""
+    """Return the error of a forbidden host; its text hides whether the name or an address is."""
     return ImageUrlForbidden("Images may not be fetched from this host.")
 
 
 class AddressPolicy:
-    """Allows globally reachable addresses, and those in the `allowed` networks."""
+    """Allows globally reachable addresses, and those in `allow_networks`."""
 
-    def __init__(self, allowed: Iterable[Network] = ()) -> None:
-        self._allowed = tuple(allowed)
+    def __init__(self, allow_networks: Iterable[Network] = ()) -> None:
+        self._allow_networks = tuple(allow_networks)
 
     def is_allowed(self, address: Address) -> bool:
         """Whether fetches may connect to the address and to each IPv4 address embedded in it."""
@@ -112,28 +112,30 @@ class AddressPolicy:
         return _is_transparent(without_zone) or self._is_one_allowed(without_zone)
 
     def _is_one_allowed(self, address: Address) -> bool:
-        if address in METADATA:
-            return ip_network(address) in self._allowed
-        return not _is_reserved(address) or any(address in network for network in self._allowed)
+        if address in METADATA_ADDRESSES:
+            return ip_network(address) in self._allow_networks
+        return not _is_reserved(address) or any(
+            address in network for network in self._allow_networks
+        )
 
 
 def extract_embedded_ipv4(address: IPv6Address) -> Iterator[IPv4Address]:
     """Yield the IPv4 addresses that packets to this address may reach."""
     bits = int(address)
-    if any(address in network for network in LAST_32_BITS):
-        yield _ipv4(bits)
-    if address in NAT64_OF_A_SITE:
-        yield _ipv4(bits >> 64 << 16 | bits >> 40 & 0xFFFF)  # RFC 6052: around bits 64 to 71
+    if any(address in network for network in IPV4_IN_LAST_32_BITS):
+        yield _build_ipv4(bits)
+    if address in LOCAL_USE_NAT64:
+        yield _build_ipv4(bits >> 64 << 16 | bits >> 40 & 0xFFFF)  # RFC 6052: around bits 64 to 71
     if address in SIX_TO_FOUR:
-        yield _ipv4(bits >> 80)
+        yield _build_ipv4(bits >> 80)
     if address in TEREDO:
-        yield _ipv4(bits >> 64)
-        yield _ipv4(~bits)
+        yield _build_ipv4(bits >> 64)
+        yield _build_ipv4(~bits)
     if bits >> 32 & 0xFFFFFFFF in ISATAP:
-        yield _ipv4(bits)
+        yield _build_ipv4(bits)
 
 
-def _ipv4(bits: int) -> IPv4Address:
+def _build_ipv4(bits: int) -> IPv4Address:
     return IPv4Address(bits & 0xFFFFFFFF)
 
 

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.images.fetch.address_policy import METADATA, AddressPolicy, extract_embedded_ipv4
+from server.images.fetch.address_policy import (
+    METADATA_ADDRESSES,
+    AddressPolicy,
+    extract_embedded_ipv4,
+)
 
 RESERVED = [
     *["0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255"],
@@ -69,7 +73,7 @@ def test_public(address: str) -> None:
     assert is_allowed(address)
 
 
-@pytest.mark.parametrize("address", sorted(map(str, METADATA)))
+@pytest.mark.parametrize("address", sorted(map(str, METADATA_ADDRESSES)))
 def test_metadata_addresses_must_be_allowed_exactly(address: str) -> None:
     assert not is_allowed(address)
     assert not is_allowed(address, "0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8")
