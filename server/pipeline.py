@@ -7,7 +7,6 @@ messages -------------------------------------------------> prompt -> engine -> 
 prompts of a text completion, unchanged -----------------------+
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
+from server.concurrency import run_in_thread_if_large
 from server.engine.base import Engine, EngineImage, SamplingOptions, ToolParser
 from server.errors import InvalidValue, ModelNotFound, TooManyImages
 from server.generation.choice_readers import ChoiceReaders
@@ -85,7 +85,7 @@ class Pipeline:
         conversation = self._check(request)
         tools = resolve_callable_tools(request)
         grammar = await self._build_grammar(request, tools)
-        budget = self._image_limits.budget()
+        budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
@@ -122,8 +122,8 @@ class Pipeline:
     async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         conversation = self._check(request)
-        budget = self._image_limits.budget()
-        num_image_tokens = await self._images.count(request.images, tenant_id, budget)
+        budget = self._image_limits.start_budget()
+        num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
         tools = resolve_callable_tools(request)
         return await self._render_prompt(
             request, conversation, num_image_tokens, tools, enforce_limit=False
@@ -200,9 +200,7 @@ class Pipeline:
             )
 
         with self._metrics.stage("prompt"):
-            if num_chars <= INLINE_CHARACTERS:
-                return build()
-            return await asyncio.to_thread(build)
+            return await run_in_thread_if_large(num_chars, INLINE_CHARACTERS, build)
 
     def _build_sampling(
         self,

@@ -1,18 +1,16 @@
 """Tokenises text without a template, for text completions and `/tokenize`; and detokenises."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from server.checkpoint.vocabulary import Vocabulary
+from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
 from server.prompt.token_ids import check_prompt_token_ids
 from server.protocol.completions.request import CompletionRequest
 from server.telemetry.metrics import Metrics
-
-T = TypeVar("T")
 
 # Shorter texts, and fewer ids, are tokenised on the event loop.
 INLINE_CHARACTERS: Final = 8192
@@ -47,24 +45,32 @@ class TextTokenizer:
         prompts = request.prompts
         size = sum(len(prompt) for prompt, _ in prompts)
         with self._metrics.stage("prompt"):
-            return await _run(
-                size, lambda: [self._build_text_prompt(prompt, param) for prompt, param in prompts]
+            return await run_in_thread_if_large(
+                size,
+                INLINE_CHARACTERS,
+                lambda: [self._build_text_prompt(prompt, param) for prompt, param in prompts],
             )
 
     async def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Return the ids of a text; names of special tokens in it are not parsed."""
         with self._metrics.stage("prompt"):
-            return await _run(
-                len(text), lambda: self._prompt.tokenize(text, special_tokens=special_tokens)
+            return await run_in_thread_if_large(
+                len(text),
+                INLINE_CHARACTERS,
+                lambda: self._prompt.tokenize(text, special_tokens=special_tokens),
             )
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of ids. Raises `InvalidValue`."""
-        return await _run(len(token_ids), lambda: self._check_and_detokenize(token_ids))
+        return await run_in_thread_if_large(
+            len(token_ids), INLINE_CHARACTERS, lambda: self._check_and_detokenize(token_ids)
+        )
 
     async def convert_ids_to_tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Return each id's token as the vocabulary has it, as transformers' method does."""
-        return await _run(len(token_ids), lambda: self._prompt.convert_ids_to_tokens(token_ids))
+        return await run_in_thread_if_large(
+            len(token_ids), INLINE_CHARACTERS, lambda: self._prompt.convert_ids_to_tokens(token_ids)
+        )
 
     def _check_and_detokenize(self, token_ids: Sequence[int]) -> str:
         check_prompt_token_ids(token_ids, self._vocabulary.size, "tokens")
@@ -96,7 +102,3 @@ class TextTokenizer:
             raise InvalidValue(
                 "This is the image token, and a text completion has no images.", f"{param}[{index}]"
             )
-
-
-async def _run(size: int, work: Callable[[], T]) -> T:
-    return work() if size <= INLINE_CHARACTERS else await asyncio.to_thread(work)

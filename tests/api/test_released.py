@@ -23,10 +23,10 @@ from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.model_store.convert import reference
 from tests.model_store.released import Released, Version, write_released
-from tests.server.images.decode.test_image_processor import square
-from tests.server.images.vision.test_tower import normalised
-from tests.server.pictures import photo
-from tests.server.released import anyres_views, best_resolution, merged_rows
+from tests.server.images.decode.test_image_processor import pad_to_square
+from tests.server.images.vision.test_tower import normalize
+from tests.server.pictures import make_photo
+from tests.server.released import anyres_views, best_resolution, merge_image_tokens
 
 NUM_TOKENS = 12
 QUESTION = "What color is it?"
@@ -48,10 +48,10 @@ def views_of(picture: Image.Image, released: Released, size: int) -> Tensor:
         pixels = anyres_views(picture, size, released.config["image_grid_pinpoints"])
     else:
         if aspect_ratio == "pad":
-            picture = Image.fromarray(square(np.asarray(picture)))
+            picture = Image.fromarray(pad_to_square(np.asarray(picture)))
         assert picture.width == picture.height
         pixels = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))[None]
-    return normalised(torch.from_numpy(pixels.copy()))
+    return normalize(torch.from_numpy(pixels.copy()))
 
 
 def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
@@ -70,7 +70,7 @@ def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
     newline = released.own_tensors["model.image_newline"].double().numpy()
     base, *tiles = projected.double().numpy()
     side = round(len(base) ** 0.5)
-    rows = merged_rows(base, np.stack(tiles), newline, picture.size, across // size, side)
+    rows = merge_image_tokens(base, np.stack(tiles), newline, picture.size, across // size, side)
     return torch.from_numpy(np.stack(rows)).float()
 
 
@@ -98,9 +98,9 @@ def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> 
 @pytest.mark.parametrize(
     ("version", "pictures"),
     [
-        ("v1", [photo(100, 100, 1), photo(90, 90, 2)]),
-        ("v1.5", [photo(100, 60, 1), photo(30, 80, 2)]),
-        ("v1.6-vicuna", [photo(100, 60, 1), photo(30, 80, 2)]),
+        ("v1", [make_photo(100, 100, 1), make_photo(90, 90, 2)]),
+        ("v1.5", [make_photo(100, 60, 1), make_photo(30, 80, 2)]),
+        ("v1.6-vicuna", [make_photo(100, 60, 1), make_photo(30, 80, 2)]),
     ],
 )
 def test_a_converted_release_answers_as_its_own_tensors_do(

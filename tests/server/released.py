@@ -50,7 +50,7 @@ def anyres_views(image: Image.Image, size: int, resolutions: Sequence[Size]) -> 
     return np.stack(views)
 
 
-def merged_rows(
+def merge_image_tokens(
     base: Array, tiles: Array, newline: Array, image_size: Size, columns: int, side: int
 ) -> list[Array]:
     """Walk over the grid of all tiles' patches, skipping what pads the image.
@@ -64,10 +64,10 @@ def merged_rows(
         top = (down - int(height * (across / width))) // 2
     else:
         left = (across - int(width * (down / height))) // 2
-    rows = list(base)
+    image_tokens = list(base)
     for y in range(top, down - top):
         for x in range(left, across - left):
             tile = y // side * columns + x // side
-            rows.append(tiles[tile, y % side * side + x % side])
-        rows.append(newline)
-    return rows
+            image_tokens.append(tiles[tile, y % side * side + x % side])
+        image_tokens.append(newline)
+    return image_tokens

@@ -27,11 +27,16 @@ from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
 from server.settings import Settings
-from tests.server.pictures import data_url, encoded, photo
+from tests.server.pictures import build_data_url, encode_image, make_photo
 
 NUM_TOKENS: Final = 12
 CPU = torch.device("cpu")
-PICTURES = [photo(100, 60, 1), photo(60, 100, 2), photo(64, 64, 3), photo(300, 40, 4)]
+PICTURES = [
+    make_photo(100, 60, 1),
+    make_photo(60, 100, 2),
+    make_photo(64, 64, 3),
+    make_photo(300, 40, 4),
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Conversation:
     def messages(self) -> list[Message]:
         """Put all pictures into the first turn."""
         images = [
-            {"type": "image_url", "image_url": {"url": data_url(b"x")}} for _ in self.pictures
+            {"type": "image_url", "image_url": {"url": build_data_url(b"x")}} for _ in self.pictures
         ]
         roles = ("user", "assistant")
         return [
@@ -89,7 +94,7 @@ class Served:
 
     def embed(self, picture: Image.Image) -> Tensor:
         """Go from encoded bytes to rows of the prompt."""
-        decoded = decode(encoded(picture), self._options)
+        decoded = decode(encode_image(picture), self._options)
         assert isinstance(decoded, DecodedImage)
         image_embeds = self._vision(torch.from_numpy(decoded.views.copy()))
         return self._vision.merge(image_embeds, decoded.image_size)

@@ -23,8 +23,8 @@ from tests.server.engine.checkpoints import (
     llava_next,
     write_checkpoint,
 )
-from tests.server.images.decode.test_image_processor import square
-from tests.server.images.vision.test_tower import normalised
+from tests.server.images.decode.test_image_processor import pad_to_square
+from tests.server.images.vision.test_tower import normalize
 from tests.server.released import Pixels, anyres_views
 
 EMBEDDED = Path(__file__).parents[3] / "model_store" / "llava-tiny"
@@ -58,7 +58,7 @@ class Reference:
         inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
         if not pictures:
             return inputs
-        views = [normalised(torch.from_numpy(self._views(picture))) for picture in pictures]
+        views = [normalize(torch.from_numpy(self._views(picture))) for picture in pictures]
         if self._image.aspect_ratio == "pad":
             return {**inputs, "pixel_values": torch.cat(views)}
         if self._merge == "flat":  # which transformers does not know
@@ -70,7 +70,7 @@ class Reference:
     def _views(self, picture: Image.Image) -> Pixels:
         if self._image.aspect_ratio == "anyres":
             return anyres_views(picture, self._image.size, self._image.grid_pinpoints)
-        padded = Image.fromarray(square(np.asarray(picture)))
+        padded = Image.fromarray(pad_to_square(np.asarray(picture)))
         size = self._image.size
         return np.array(padded.resize((size, size), Image.Resampling.BICUBIC))[None]
 

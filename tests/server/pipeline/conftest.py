@@ -16,7 +16,7 @@ from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
-from tests.server.loopback import local_options
+from tests.server.loopback import build_loopback_options
 from tests.server.pipeline.stages import (
     LIMITS,
     Stages,
@@ -34,7 +34,7 @@ def shared_stages(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages
     """Yield stages with one decode worker for the module."""
     metrics = Metrics()
     media = ImageLoader(
-        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
         workers=1,
         limits=LIMITS,
@@ -60,7 +60,7 @@ def stages(shared_stages: Stages) -> Stages:
 async def isolated_stages(checkpoint: Checkpoint, model: VisionModel) -> AsyncIterator[Stages]:
     """Return stages with connections of the test's own event loop."""
     metrics = Metrics()
-    fetcher = Fetcher(local_options(max_bytes=1_000_000, timeout_s=60))
+    fetcher = Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=60))
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
     media = ImageLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
     vision = VisionBatcher(model, max_views=4, metrics=metrics)

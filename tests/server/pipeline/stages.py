@@ -24,7 +24,7 @@ from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
-from tests.server.pictures import data_url, encoded, noise
+from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.samples import stage_count
 
 MAX_IMAGES = 3
@@ -100,7 +100,7 @@ class Stages:
 
 def image_url(seed: int = 0) -> str:
     """Return the data URL of an image."""
-    return data_url(encoded(noise(60, 40, seed)))
+    return build_data_url(encode_image(make_noise(60, 40, seed)))
 
 
 def image_part(url: str) -> dict[str, Any]:

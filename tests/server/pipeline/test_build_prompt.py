@@ -31,9 +31,9 @@ from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics, Stage
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
-from tests.server.images.vision.small import random_weights
-from tests.server.loopback import local_options
-from tests.server.pictures import data_url, encoded, noise
+from tests.server.images.vision.small_model import build_random_weights
+from tests.server.loopback import build_loopback_options
+from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
 
@@ -84,9 +84,9 @@ def stages(checkpoint: Checkpoint) -> Iterator[AnyresStages]:
     vision = replace(checkpoint.vision, patch_merge="spatial_unpad")
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     media = ImageLoader(
-        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
         limits=DecodeLimits(memory_bytes=2**31, cpu_s=20, wall_s=20),
@@ -121,7 +121,7 @@ def build_chat_request(
 
 def image_url(width: int, height: int, detail: str = "auto") -> dict[str, Any]:
     """Return an image's URL and detail."""
-    return {"url": data_url(encoded(noise(width, height))), "detail": detail}
+    return {"url": build_data_url(encode_image(make_noise(width, height))), "detail": detail}
 
 
 def build_record() -> RequestRecord:
@@ -167,7 +167,7 @@ async def test_images_have_the_same_limits(stages: AnyresStages) -> None:
     refusals = sample(stages.metrics, "image_refusals_total", code="image_format_unsupported")
     with pytest.raises(ImageError) as unsupported:
         await pipeline.build_prompt(
-            build_chat_request(image_url(9, 9), {"url": data_url(b"no image")})
+            build_chat_request(image_url(9, 9), {"url": build_data_url(b"no image")})
         )
     assert unsupported.value.param == "messages[0].content[1].image_url.url"
     counted = sample(stages.metrics, "image_refusals_total", code="image_format_unsupported")

@@ -11,8 +11,8 @@ from server.errors import (
 )
 from server.generation.generation import Generation
 from tests.server.fake_engine import FakeEngine
-from tests.server.origin import origin, response
-from tests.server.pictures import encoded, noise
+from tests.server.origin import build_response, serve_origin
+from tests.server.pictures import encode_image, make_noise
 from tests.server.pipeline.stages import (
     OUTPUTS,
     Stages,
@@ -39,10 +39,10 @@ async def test_the_first_image_error_cancels_the_other_images(isolated_stages: S
 
     async def broken(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asked.wait()
-        writer.write(response("404 Not Found"))
+        writer.write(build_response("404 Not Found"))
 
     engine = FakeEngine(OUTPUTS)
-    async with origin({"/silent": silent, "/broken": broken}) as server:
+    async with serve_origin({"/silent": silent, "/broken": broken}) as server:
         request = build_request(f"{server.url}/silent", f"{server.url}/broken")
         with pytest.raises(ImageFetchFailed, match="404") as caught:
             await generate_deltas(isolated_stages.pipeline(engine), request)
@@ -59,7 +59,7 @@ async def test_cancelling_a_request_cancels_its_fetches(isolated_stages: Stages)
         assert await reader.read() == b""
         left.set()
 
-    async with origin({"/": silent}) as server:
+    async with serve_origin({"/": silent}) as server:
         engine = FakeEngine(OUTPUTS)
         request = build_request(f"{server.url}/")
         answering = asyncio.create_task(generate_deltas(isolated_stages.pipeline(engine), request))
@@ -79,9 +79,9 @@ async def test_a_shared_fetch_survives_the_cancellation_of_one_request(
     async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("200 OK", encoded(noise(60, 40))))
+        writer.write(build_response("200 OK", encode_image(make_noise(60, 40))))
 
-    async with origin({"/": slow}) as server:
+    async with serve_origin({"/": slow}) as server:
         engine = FakeEngine(OUTPUTS)
         pipeline, request = isolated_stages.pipeline(engine), build_request(f"{server.url}/")
         cancelled, other = (

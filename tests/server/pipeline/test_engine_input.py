@@ -16,7 +16,7 @@ from server.prompt.tokenizer import read_tokenizer
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
-from tests.server.pictures import noise
+from tests.server.pictures import make_noise
 from tests.server.pipeline.stages import (
     IMAGE_TOKENS,
     OUTPUTS,
@@ -54,7 +54,7 @@ async def test_images_are_submitted_with_embeddings_keys_and_offsets(
     (call,) = engine.calls
     first, second = call.images
     for image, seed in ((first, 1), (second, 2)):
-        views = torch.from_numpy(preprocess(noise(60, 40, seed), 96, "pad").copy())
+        views = torch.from_numpy(preprocess(make_noise(60, 40, seed), 96, "pad").copy())
         expected = model(views)[0].float()
         error = (image.image_embeds.float() - expected).norm() / expected.norm()
         assert error < 0.02

@@ -26,10 +26,10 @@ from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.tower import VisionModel
 from tests.server.fake_engine import FakeEngine
-from tests.server.images.vision.small import random_weights
-from tests.server.loopback import local_options
-from tests.server.origin import canned, origin, response
-from tests.server.pictures import data_url, encoded, noise
+from tests.server.images.vision.small_model import build_random_weights
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import build_response, respond_with, serve_origin
+from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.pipeline.stages import (
     IMAGE_TOKENS,
     LIMITS,
@@ -56,12 +56,12 @@ async def test_images_keep_the_order_of_the_request(isolated_stages: Stages) -> 
     async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("200 OK", encoded(noise(60, 40, 1))))
+        writer.write(build_response("200 OK", encode_image(make_noise(60, 40, 1))))
 
     engine = FakeEngine(OUTPUTS)
     pipeline = isolated_stages.pipeline(engine)
     await generate_deltas(pipeline, build_request(image_url(2)))
-    async with origin({"/": slow}) as server:
+    async with serve_origin({"/": slow}) as server:
         answering = asyncio.create_task(
             generate_deltas(pipeline, build_request(f"{server.url}/", image_url(2)))
         )
@@ -113,9 +113,9 @@ async def test_low_detail_encodes_only_the_base_view_with_anyres(
     vision = replace(checkpoint.vision, patch_merge="spatial_unpad")
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     media = ImageLoader(
-        Fetcher(local_options(max_bytes=1_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
         limits=LIMITS,
@@ -172,8 +172,8 @@ async def test_the_maximum_number_of_images_is_accepted(stages: Stages) -> None:
     [
         ("ftp://example.org", ImageUrlInvalid),
         ("data:image/png;base64,AAA", ImageUrlInvalid),
-        (data_url(b"text"), ImageFormatUnsupported),
-        (data_url(encoded(noise(60, 40), "JPEG")[:900]), ImageCorrupt),
+        (build_data_url(b"text"), ImageFormatUnsupported),
+        (build_data_url(encode_image(make_noise(60, 40), "JPEG")[:900]), ImageCorrupt),
     ],
 )
 async def test_an_image_error_names_its_field(
@@ -197,9 +197,9 @@ async def test_a_shared_image_error_names_the_field_of_each_request(
     async def missing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("404 Not Found"))
+        writer.write(build_response("404 Not Found"))
 
-    async with origin({"/": missing}) as server:
+    async with serve_origin({"/": missing}) as server:
         pipeline = isolated_stages.pipeline(FakeEngine(OUTPUTS))
         one = asyncio.create_task(generate_deltas(pipeline, build_request(f"{server.url}/")))
         other = asyncio.create_task(
@@ -244,18 +244,20 @@ async def test_images_stay_cached_when_the_engine_fails(stages: Stages) -> None:
 
 
 async def test_a_failed_fetch_is_retried_by_the_next_request(isolated_stages: Stages) -> None:
-    answers = {"/": canned(response("503 Later"))}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(build_response("503 Later"))}
+    async with serve_origin(answers) as server:
         engine = FakeEngine(OUTPUTS)
         pipeline, request = isolated_stages.pipeline(engine), build_request(f"{server.url}/")
         with pytest.raises(ImageFetchFailed):
             await generate_deltas(pipeline, request)
-        answers["/"] = canned(response("200 OK", encoded(noise(60, 40))))
+        answers["/"] = respond_with(build_response("200 OK", encode_image(make_noise(60, 40))))
         assert len(await generate_deltas(pipeline, request)) == 3
 
 
 async def test_the_pixel_limit_is_for_all_images_of_a_request(stages: Stages) -> None:
-    urls = [data_url(encoded(Image.new("1", (1000, 600), seed % 2))) for seed in range(3)]
+    urls = [
+        build_data_url(encode_image(Image.new("1", (1000, 600), seed % 2))) for seed in range(3)
+    ]
     pipeline = stages.pipeline(FakeEngine(OUTPUTS))
     await generate_deltas(pipeline, build_request(*urls[:2]))
     before = sample(stages.metrics, "image_refusals_total", code="image_too_large")
@@ -280,12 +282,12 @@ async def test_tenants_do_not_share_images(stages: Stages) -> None:
 
 
 async def test_an_animation_adds_a_note(stages: Stages) -> None:
-    frames = [noise(20, 20, seed) for seed in range(3)]
-    gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    frames = [make_noise(20, 20, seed) for seed in range(3)]
+    gif = encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:])
     for _ in range(2):  # decoded, then known
         record = build_record()
         await generate_deltas(
-            stages.pipeline(FakeEngine(OUTPUTS)), build_request(data_url(gif)), record
+            stages.pipeline(FakeEngine(OUTPUTS)), build_request(build_data_url(gif)), record
         )
         assert record.notes == [
             "messages[0].content[0].image_url.url: the first of 3 frames was used"

@@ -1,4 +1,4 @@
-"""A vision model small enough to make anew for every test, and its checkpoint."""
+"""A vision model small enough to build for every test, and its checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,13 +29,13 @@ TEXT = TextConfig(2048, 4, "<s>", "</s>", "vicuna_v1", 0.0, 1.0)
 IMAGE_BYTES = VISION.num_image_tokens * VISION.text_hidden_size * 4
 
 
-def small_checkpoint(path: Path, dtype: str = "float32") -> Checkpoint:
-    """Return what a checkpoint of the small model says about itself."""
+def build_small_checkpoint(path: Path, dtype: str = "float32") -> Checkpoint:
+    """Return a checkpoint of the small model."""
     return Checkpoint(path, dtype, VISION, IMAGE, TEXT)
 
 
-def random_weights(model: torch.nn.Module, seed: int = 0) -> Mapping[str, Tensor]:
-    """Return weights of a model's shapes, large enough that every one of them shows."""
+def build_random_weights(model: torch.nn.Module, seed: int = 0) -> Mapping[str, Tensor]:
+    """Return weights of a model's shapes, large enough that each affects the output."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.randn(tensor.shape, generator=generator) * 0.2 + ("norm" in name)
@@ -43,16 +43,16 @@ def random_weights(model: torch.nn.Module, seed: int = 0) -> Mapping[str, Tensor
     }
 
 
-def small_model(dtype: torch.dtype = torch.float32) -> VisionModel:
+def build_small_model(dtype: torch.dtype = torch.float32) -> VisionModel:
     """Return a model with random weights."""
     model = VisionModel(VISION, IMAGE)
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     model.vision_tower.to(dtype)
     model.multi_modal_projector.to(dtype)
     return model.eval()
 
 
-def views(count: int = 1, seed: int = 0, size: int = VISION.image_size) -> Tensor:
+def build_views(count: int = 1, seed: int = 0, size: int = VISION.image_size) -> Tensor:
     """Return uint8 views (count, size, size, 3)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, size, size, 3), generator=generator, dtype=torch.uint8)
