@@ -108,7 +108,7 @@ async def _live(
     gc.freeze()
     runtime.lifecycle.ready()
     announce(runtime.model_name)
-    await engine.died()
+    await engine.wait_until_dead()
     # A signal to all processes ends the engine, too, but not before its work is done.
     if runtime.lifecycle.state is not State.DRAINING or runtime.admission.held:
         runtime.lifecycle.fail("the engine died")

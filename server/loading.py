@@ -93,7 +93,7 @@ def _connect(
     stack: AsyncExitStack,
 ) -> Pipeline:
     parser_name = choose_tool_parser(settings.tool_parser, prompts.template)
-    parser = None if parser_name is None else engine.tool_parser(parser_name)
+    parser = None if parser_name is None else engine.load_tool_parser(parser_name)
     fetcher = Fetcher(_fetch_options(settings))
     stack.push_async_callback(fetcher.close)
     decode_options = _decode_options(settings, checkpoint.image)
@@ -200,7 +200,8 @@ def start_engine(
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-    from server.engine.vllm import VllmEngine, VllmOptions
+    from server.engine.vllm.arguments import VllmOptions
+    from server.engine.vllm.engine import VllmEngine
 
     # The engine's processes inherit this: Ctrl-C reaches all processes of a terminal, and must not
     # end an engine whose requests may still finish. (To start its tracker, multiprocessing would

@@ -90,7 +90,9 @@ class Pipeline:
         conversation = self._check(request)
         calls = resolve_callable_tools(request)
         # How long the prompt is can only be told when its images are there.
-        room = self._vocabulary.room(request.token_limit or self._engine.max_model_len // 2)
+        room = self._vocabulary.estimate_char_budget(
+            request.token_limit or self._engine.max_model_len // 2
+        )
         forced = None if self._readers.is_native(calls) else calls
         grammar = await self._proved(build_constraint(request, forced, room), request)
         budget = self._image_limits.budget()
@@ -130,7 +132,9 @@ class Pipeline:
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        wanted = build_format_constraint(request, self._vocabulary.room(request.token_limit))
+        wanted = build_format_constraint(
+            request, self._vocabulary.estimate_char_budget(request.token_limit)
+        )
         grammar = await self._proved(wanted, request)
         prompts = await self.texts.prompts(request)
         record.submitted(sum(len(prompt.token_ids) for prompt in prompts), 0)

@@ -1,4 +1,4 @@
-"""What each token of a checkpoint spells, byte for byte."""
+"""The bytes of each token of a checkpoint."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -6,30 +6,34 @@ from typing import Final
 
 from llguidance import LLTokenizer
 
-# What answers in JSON are like; vocabularies differ by a factor of three in how they spell it.
-JSON: Final = '{"name": "a red circle", "count": 3, "tags": ["small", "round"], "visible": true}'
+# A typical JSON answer. Vocabularies differ by a factor of three in its number of tokens.
+_SAMPLE_JSON: Final = (
+    '{"name": "a red circle", "count": 3, "tags": ["small", "round"], "visible": true}'
+)
 
 
 class Vocabulary:
-    """Token ids and their bytes: of a character that takes several tokens, each has its part."""
+    """Token ids and their bytes. Each token of a multi-token character has some of its bytes."""
 
     def __init__(self, path: Path) -> None:
         """Read the tokenizer of the checkpoint at `path`."""
         self._tokenizer = LLTokenizer(str(path / "tokenizer.json"))
-        self._characters_per_token = len(JSON) / len(self._tokenizer.tokenize_str(JSON))
+        self._characters_per_token = len(_SAMPLE_JSON) / len(
+            self._tokenizer.tokenize_str(_SAMPLE_JSON)
+        )
         self.token_bytes = lru_cache(maxsize=65536)(self._token_bytes)
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """The number of token ids."""
         return self._tokenizer.vocab_size
 
-    def room(self, max_tokens: int) -> int:
-        """Return the characters of JSON that so many tokens spell, about."""
+    def estimate_char_budget(self, max_tokens: int) -> int:
+        """Return roughly how many characters of JSON fit into `max_tokens`."""
         return int(max_tokens * self._characters_per_token)
 
     def is_special(self, token_id: int) -> bool:
-        """Tell whether a token is never shown: it steers the model, or stands for nothing."""
+        """Whether a token is never part of the text: a control token, or an unused id."""
         return token_id >= self.size or self._tokenizer.is_special_token(token_id)
 
     def _token_bytes(self, token_id: int) -> bytes:

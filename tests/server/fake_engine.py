@@ -54,14 +54,14 @@ class FakeEngine:
         finally:
             self.closed.set()
 
-    def tool_parser(self, name: str) -> ToolParser:
+    def load_tool_parser(self, name: str) -> ToolParser:
         """Have none."""
         raise CheckpointError(name)
 
     async def load_adapters(self) -> None:
         """Have none."""
 
-    async def died(self) -> None:
+    async def wait_until_dead(self) -> None:
         """Never."""
         await asyncio.Event().wait()
 

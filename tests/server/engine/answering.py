@@ -96,7 +96,10 @@ class Served:
 
     async def ask(self, index: int) -> Answer:
         """Have the engine answer greedily."""
-        from vllm.sampling_params import SamplingParams  # once the engine has set its variables
+        # These read environment variables that `start_engine` sets.
+        from vllm.sampling_params import SamplingParams
+
+        from server.engine.vllm.inputs import build_engine_input
 
         conversation = CONVERSATIONS[index]
         embeds = [self.embed(picture) for picture in conversation.pictures]
@@ -108,7 +111,7 @@ class Served:
             for number, (place, rows) in enumerate(zip(prompt.placeholders, embeds, strict=True))
         ]
         params = SamplingParams(max_tokens=NUM_TOKENS, temperature=0, logprobs=1, ignore_eos=True)
-        engine_input = self.engine._engine_input(prompt.token_ids, images)
+        engine_input = build_engine_input(prompt.token_ids, images, self.engine._hidden_size)
         generated = self.engine._llm.generate(engine_input, params, str(index))
         answer = [output.outputs[0] async for output in generated][-1]
         logprobs = [

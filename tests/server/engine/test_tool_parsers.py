@@ -41,7 +41,7 @@ def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 @pytest.fixture
 def reader(tokenizer: PreTrainedTokenizerFast) -> NativeContentParser:
     """Return a reader of one answer."""
-    return NativeToolParser("hermes", tokenizer).reader(TOOLS)
+    return NativeToolParser("hermes", tokenizer).build_reader(TOOLS)
 
 
 def parsed(calls: list[Call]) -> list[tuple[str, object]]:
@@ -55,7 +55,7 @@ def test_streamed_and_whole_give_the_same(
 ) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
     whole_text, whole_calls = joined(reader.read(text, ids, ended=True))
-    streamed = NativeToolParser("hermes", tokenizer).reader(TOOLS)
+    streamed = NativeToolParser("hermes", tokenizer).build_reader(TOOLS)
     pieces = []
     shown = ""
     for count, token_id in enumerate(ids, 1):
@@ -72,7 +72,7 @@ def test_streamed_and_whole_give_the_same(
 
 def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     parser = NativeToolParser("hermes", tokenizer)
-    first, second = parser.reader(TOOLS), parser.reader(TOOLS)
+    first, second = parser.build_reader(TOOLS), parser.build_reader(TOOLS)
     text = format_tool_call("point", "{}")
     list(first.read("<tool_call>", [5], ended=False))
     assert joined(second.read(text, [5, 6], ended=True)) == ("", [("point", "{}")])
