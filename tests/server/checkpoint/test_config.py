@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from server.checkpoint.config import Checkpoint, CheckpointError, TextConfig, read_checkpoint
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
+from server.checkpoint.vision import ImageConfig, VisionConfig
 
 # As llava-hf/llava-1.5-7b-hf has it: what equals a default of transformers is left out.
 LLAVA_1_5: dict[str, Any] = {
@@ -185,7 +186,7 @@ def test_a_converted_llava_1_6(tmp_path: Path) -> None:
     assert checkpoint.image.max_tiles == 4
     vision = checkpoint.vision
     assert (vision.patch_merge, vision.has_image_newline) == ("spatial_unpad", True)
-    assert (vision.projector_depth, vision.projector_bias) == (2, True)
+    assert (vision.projector.num_layers, vision.projector_bias) == (2, True)
     assert vision.text_hidden_size == 4096
     # 2880 patches, and a newline after each row of a column of tiles at most.
     assert 2880 + 48 <= checkpoint.max_image_tokens <= 2880 + 5 * 24
@@ -223,6 +224,7 @@ def test_anyres_of_the_older_type_is_flat_unless_it_says_so(tmp_path: Path) -> N
     [
         ({}, 2),
         ({"mm_projector_type": "linear"}, 1),
+        ({"mm_projector_type": "mlp0x_gelu"}, 1),
         ({"mm_projector_type": "mlp1x_gelu"}, 1),
         ({"mm_projector_type": "mlp2x_gelu"}, 2),
         ({"mm_projector_type": "mlp10x_gelu"}, 10),
@@ -230,13 +232,13 @@ def test_anyres_of_the_older_type_is_flat_unless_it_says_so(tmp_path: Path) -> N
 )
 def test_projectors(changes: dict[str, Any], depth: int, tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write(tmp_path, config=config(**changes)))
-    assert checkpoint.vision.projector_depth == depth
+    assert checkpoint.vision.projector.num_layers == depth
 
 
 def test_an_identity_projector_needs_equal_widths(tmp_path: Path) -> None:
     narrow = {**LLAVA_1_5["text_config"], "hidden_size": 1024}
     changed = config(mm_projector_type="identity", text_config=narrow)
-    assert read_checkpoint(write(tmp_path, config=changed)).vision.projector_depth == 0
+    assert read_checkpoint(write(tmp_path, config=changed)).vision.projector.num_layers == 0
     with pytest.raises(CheckpointError, match=r"1024 features into 4096"):
         read_checkpoint(write(tmp_path, config=config(mm_projector_type="identity")))
 

@@ -16,8 +16,8 @@ from transformers import (
     MistralConfig,
 )
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from model_store.store import find_model
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD
 
 SIZE, PATCH = 56, 14
 PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]  # [height, width]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from vllm import envs
 from vllm.exceptions import VLLMClientError
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
@@ -65,7 +66,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     def start_engine(*script: str | Exception, adapters: tuple[str, ...] = ()) -> Any:
         llm = ScriptedLLM(*script)
         monkeypatch.setattr(engine_module, "start_llm", lambda _: llm)
-        monkeypatch.setattr(engine_module.envs, "enable_envs_cache", lambda: None)
+        monkeypatch.setattr(envs, "enable_envs_cache", lambda: None)
         options = VllmOptions(
             model=Path("/m"),
             model_name="m",

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from llava_spec.projector import parse_projector_type
 from server.checkpoint.config import CheckpointError
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
@@ -201,9 +202,9 @@ def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) ->
         load_vision_model(unpad, CPU)
 
 
-@pytest.mark.parametrize("depth", [0, 1, 3])
-def test_projectors_of_every_depth(depth: int, tmp_path: Path) -> None:
-    model = variant(projector_depth=depth)
+@pytest.mark.parametrize("projector_type", ["identity", "linear", "mlp3x_gelu"])
+def test_projectors_of_every_depth(projector_type: str, tmp_path: Path) -> None:
+    model = variant(projector=parse_projector_type(projector_type))
     save_file(stored(model), tmp_path / "model.safetensors")
     checkpoint = small_checkpoint(tmp_path)
     loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
