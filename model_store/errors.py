@@ -4,7 +4,7 @@ StoreError           the message is written for whoever asked for the model
 ├─ UnknownModel      no model of that name or at that path
 ├─ NoManifest        the model's folder holds no manifest, so nothing can be checked
 ├─ InvalidManifest   the manifest is not one that this version reads
-├─ ConversionError   a release cannot be converted as it stands (model_store.convert.errors)
+├─ ConversionError   a release cannot be converted as it stands
 └─ PullError         the hub did not give the model, or what came is not what it announced
    └─ PickleRefused  the weights are pickles only, and loading a pickle runs code
 """
@@ -24,6 +24,10 @@ class NoManifest(StoreError):
 
 class InvalidManifest(StoreError):
     """The manifest is malformed; the message names the field."""
+
+
+class ConversionError(StoreError):
+    """The release cannot be converted as it stands; the message names the file or the key."""
 
 
 class PullError(StoreError):

@@ -1,5 +1,6 @@
-"""The manifest of a model: where it came from and what each of its files must be."""
+"""The manifest of a model: its origin, and the size and hash of each of its files."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -7,7 +8,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from model_store.config import read_config
 from model_store.errors import InvalidManifest, NoManifest
 from model_store.hashing import Progress, hash_files
 
@@ -132,6 +132,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise InvalidManifest(
             f"{folder / MANIFEST}: {where and f'{where}: '}{first['msg']}"
         ) from None
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """Return what a model's config.json says; nothing where it is missing or malformed."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def files_below(folder: Path) -> list[str]:

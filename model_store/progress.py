@@ -1,4 +1,4 @@
-"""A bar that counts bytes, on a terminal only."""
+"""Numbers of bytes as people read them, and a progress bar on a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,3 +22,11 @@ def byte_bar(title: str, total: int) -> Iterator[Progress]:
                 bar.update(size)
 
         yield count
+
+
+def readable(size: int) -> str:
+    """Return bytes in decimal units with three digits, as the hub shows them: `13.5 GB`."""
+    value, units = float(size), ["B", "kB", "MB", "GB"]
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.3g} {units[0]}" if value < 999.5 else f"{value:.0f} {units[0]}"

@@ -8,14 +8,13 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from model_store.choice import choose
 from model_store.errors import PullError
+from model_store.file_selection import choose
 from model_store.hashing import git_blob_id
 from model_store.hub import Hub, HubFile, HubSnapshot
 from model_store.manifest import MANIFEST, Manifest, ManifestFile, write_manifest
-from model_store.place import Place
-from model_store.progress import byte_bar
-from model_store.sizes import readable
+from model_store.progress import byte_bar, readable
+from model_store.pull_target import Place
 from model_store.store import is_name, user_store
 from model_store.verification import Fault, verify, verify_quickly
 

@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 from model_store.errors import StoreError
-from model_store.obtain import obtain_model
+from model_store.resolve import obtain_model
 from server.app import create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint

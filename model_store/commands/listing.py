@@ -12,8 +12,7 @@ from rich.table import Table
 from model_store.commands.options import Json
 from model_store.errors import InvalidManifest, NoManifest
 from model_store.manifest import Manifest, files_below, read_manifest
-from model_store.progress import byte_bar
-from model_store.sizes import readable
+from model_store.progress import byte_bar, readable
 from model_store.store import StoredModel, stored_models
 from model_store.verification import Fault, verify, verify_quickly
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from model_store.config import read_config
+from model_store.manifest import read_config
+from model_store.progress import readable
 from model_store.pull import pull
 from model_store.released import convert_command, is_released
-from model_store.sizes import readable
 
 
 def pull_model(

@@ -4,7 +4,7 @@ import json
 
 from model_store.commands.options import Json, Name
 from model_store.manifest import Manifest, read_manifest
-from model_store.sizes import readable
+from model_store.progress import readable
 from model_store.store import find_model
 
 

@@ -6,8 +6,7 @@ import typer
 
 from model_store.commands.options import Name
 from model_store.manifest import read_manifest
-from model_store.progress import byte_bar
-from model_store.sizes import readable
+from model_store.progress import byte_bar, readable
 from model_store.store import find_model
 from model_store.verification import verify
 

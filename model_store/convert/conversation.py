@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.projector import projector_type
 from model_store.convert.release import Release
+from model_store.errors import ConversionError
 
 CONV_MODES: Final = (
     "vicuna_v1",

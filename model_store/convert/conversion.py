@@ -11,8 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from model_store.convert.conversation import ConvMode, choose_conv_mode
-from model_store.convert.errors import ConversionError
-from model_store.convert.image_config import ImageConfig, read_image_config
+from model_store.convert.image_settings import ImageConfig, read_image_config
 from model_store.convert.json_file import Json, write_json
 from model_store.convert.language_model import language_weights, text_config
 from model_store.convert.projector import projector
@@ -30,6 +29,7 @@ from model_store.convert.vision_tower import VisionTower, read_vision_tower
 from model_store.convert.vocabulary import padded_size
 from model_store.convert.weights import Weights
 from model_store.convert.writer import write_weights
+from model_store.errors import ConversionError
 from model_store.manifest import write_manifest
 from model_store.store import find_stored
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.weights import Weight, Weights
+from model_store.errors import ConversionError
 
 
 def applied(delta: Weights, base: Weights) -> Weights:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model_store.convert.errors import ConversionError
+from model_store.errors import ConversionError
 
 Json = dict[str, Any]
 

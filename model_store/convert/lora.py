@@ -9,10 +9,10 @@ from typing import Final
 
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.release import ADAPTER_CONFIG
 from model_store.convert.weights import Weight, Weights, read_file
+from model_store.errors import ConversionError
 
 _FILES: Final = ("adapter_model.safetensors", "adapter_model.bin")
 _NON_LORA: Final = "non_lora_trainables.bin"

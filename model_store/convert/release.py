@@ -6,9 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.weights import weight_files
+from model_store.errors import ConversionError
 
 PROJECTOR_FILE: Final = "mm_projector.bin"
 ADAPTER_CONFIG: Final = "adapter_config.json"

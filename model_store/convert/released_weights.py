@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from model_store.convert import delta, lora
-from model_store.convert.errors import ConversionError
 from model_store.convert.release import PROJECTOR_FILE, Layout, Release
 from model_store.convert.weights import Weight, Weights, read_file, read_folder
+from model_store.errors import ConversionError
 
 EMBEDDING: Final = "model.embed_tokens.weight"
 HEAD: Final = "lm_head.weight"

@@ -9,7 +9,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
-from model_store.convert.errors import ConversionError
+from model_store.errors import ConversionError
 
 _SPACE: Final = "▁"
 _BPE: Final = 2  # TrainerSpec.ModelType

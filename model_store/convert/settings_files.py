@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from model_store.convert.image_config import ImageConfig
+from model_store.convert.image_settings import ImageConfig
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.projector import projector_type
 from model_store.convert.release import Release

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.weights import Weights
+from model_store.errors import ConversionError
 
 Shape = tuple[int, ...]
 

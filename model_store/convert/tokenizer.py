@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from tokenizers import AddedToken, Tokenizer, processors
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.sentencepiece_model import build_tokenizer, read_sentencepiece
+from model_store.errors import ConversionError
 
 IMAGE_TOKEN, PAD_TOKEN = "<image>", "<pad>"
 _PATCH_TOKEN, _START_TOKEN, _END_TOKEN = "<im_patch>", "<im_start>", "<im_end>"

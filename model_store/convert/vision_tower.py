@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, count, read_json
 from model_store.convert.shapes import Shape, linear, pick
 from model_store.convert.weights import Weight, Weights, read_folder
+from model_store.errors import ConversionError
 
 CLIP_MEAN: Final = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD: Final = [0.26862954, 0.26130258, 0.27577711]

@@ -6,8 +6,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.weights import Weight
+from model_store.errors import ConversionError
 
 _MULTIPLE: Final = 64
 

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import read_json
+from model_store.errors import ConversionError
 
 # safetensors first: where a folder has both, they are the same weights.
 _STEMS: Final = ("model.safetensors", "pytorch_model.bin")

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import write_json
 from model_store.convert.weights import Weights
+from model_store.errors import ConversionError
 
 SHARD_BYTES: Final = 4_000_000_000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_store.playing_hub import PlayedHub, playing_hub
+from tests.model_store.local_hub import PlayedHub, playing_hub
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from model_store.store import PACKAGED
-from tests.model_store.playing_hub import PlayedHub, Repo
+from tests.model_store.local_hub import PlayedHub, Repo
 
 SHARD = "model.safetensors"
 RELEASED = {"architectures": ["LlavaLlamaForCausalLM"], "model_type": "llava"}

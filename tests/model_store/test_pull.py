@@ -15,7 +15,7 @@ from model_store.manifest import read_manifest
 from model_store.pull import Pulled, pull
 from model_store.store import find_model, stored_models
 from model_store.verification import verify
-from tests.model_store.playing_hub import PlayedHub, Refusal, Repo
+from tests.model_store.local_hub import PlayedHub, Refusal, Repo
 
 NAME = "org/llava-small"
 CONFIG = {

@@ -16,7 +16,7 @@ import pytest
 
 from model_store.store import find_model
 from server.settings import Settings
-from tests.model_store.playing_hub import Repo, playing_hub
+from tests.model_store.local_hub import Repo, playing_hub
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.upper().startswith("LLAVA_")}
 

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from asking.wire import Answer
-from model_store.instruction.captions.flaws import find_dodge, find_flaw
+from model_store.instruction.captions.content_checks import find_dodge, find_flaw
 from model_store.instruction.records import Kind, Pair
 
 # `Question:` or `Answer:` at a line's start, perhaps numbered, perhaps in bold.

@@ -22,8 +22,8 @@ from model_store.instruction.captions.folder import (
     write_out,
 )
 from model_store.instruction.captions.plan import keep_plan, make_plan
+from model_store.instruction.captions.record_request import all_wanted
 from model_store.instruction.captions.teaching import Taught, teach
-from model_store.instruction.captions.wanted import all_wanted
 from model_store.instruction.records import KINDS, Kind
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from asking.errors import RunError
 from asking.files import read_json, write_whole
 from model_store.instruction.captions.prompts.detail import REQUESTS
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import Kind
 
 PLAN_FILE: Final = "run.json"

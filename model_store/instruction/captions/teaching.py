@@ -9,7 +9,7 @@ from asking.endpoint import Endpoint
 from asking.run import ask_all
 from asking.wire import Answer
 from model_store.instruction.captions.answers import Malformed
-from model_store.instruction.captions.wanted import Wanted
+from model_store.instruction.captions.record_request import Wanted
 from model_store.instruction.records import Kind, Record
 
 

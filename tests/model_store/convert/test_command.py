@@ -11,13 +11,12 @@ from typer.testing import CliRunner
 
 from model_store.convert.command import convert
 from model_store.convert.conversion import DTYPES, plan
-from model_store.convert.errors import ConversionError
 from model_store.convert.writer import write_weights
-from model_store.errors import UnknownModel
+from model_store.errors import ConversionError, UnknownModel
 from model_store.manifest import read_manifest
 from model_store.store import find_model
 from model_store.verification import verify
-from tests.model_store.convert.converting import read_converted
+from tests.model_store.convert.conversion import read_converted
 from tests.model_store.released import write_released
 
 

@@ -7,8 +7,8 @@ import pytest
 from transformers import AutoConfig, AutoProcessor
 from transformers.models.llava_next.modeling_llava_next import select_best_resolution
 
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
 from tests.model_store.released import PATCH, Released, Version, write_released
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from model_store.convert.conversation import choose_conv_mode
-from model_store.convert.errors import ConversionError
 from model_store.convert.release import Layout, Release
+from model_store.errors import ConversionError
 
 
 def chosen(name: str, *, has_token: bool = False, **config: str) -> str:

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
 from tests.model_store.released import LORA_ALPHA, LORA_RANK, Released, write_released
 
 QUERY = "model.layers.0.self_attn.q_proj"

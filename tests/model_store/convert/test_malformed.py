@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model_store.convert.conversion import plan, write
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
 from tests.model_store.released import Released, write_released
 
 

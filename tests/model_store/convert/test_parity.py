@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, LlavaNextForConditionalGeneration
 
 from tests.model_store.convert import reference
-from tests.model_store.convert.converting import Converted, convert
+from tests.model_store.convert.conversion import Converted, convert
 from tests.model_store.released import (
     LORA_ALPHA,
     LORA_RANK,

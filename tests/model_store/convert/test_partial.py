@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from model_store.convert.conversion import plan
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
 from tests.model_store.released import HIDDEN, VOCAB, write_released
 
 EMBEDDING = "model.embed_tokens.weight"

@@ -12,10 +12,10 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.sentencepiece_model import build_tokenizer, read_sentencepiece
 from model_store.convert.tokenizer import read_tokenizer
-from tests.model_store.convert.converting import convert
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
 from tests.model_store.released import V1_ADDED, VOCAB, Version, write_released
 from tests.model_store.sentencepiece_training import train_sentencepiece
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from model_store.convert.conversion import plan
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
 from tests.model_store.released import Released, write_released
 
 PATCHES = "vision_model.embeddings.patch_embedding.weight"

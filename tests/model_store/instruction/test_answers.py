@@ -4,7 +4,7 @@ import pytest
 
 from asking.wire import Answer
 from model_store.instruction.captions.answers import Malformed, read_pairs
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import KINDS, Kind
 from tests.model_store.instruction.teacher import pairs_text
 

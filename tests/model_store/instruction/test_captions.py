@@ -11,7 +11,7 @@ import pytest
 
 from model_store.instruction.captions.context import Context
 from model_store.instruction.captions.prompts.detail import REQUESTS
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import FILES, KINDS, Kind
 from tests.asking import process
 from tests.asking.process import Finished, read_lines, write_lines

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from server.checkpoint.config import Checkpoint, read_checkpoint
-from tests.server.engine.answering import CONVERSATIONS, NUM_TOKENS, Answer
+from tests.server.engine.answer_program import CONVERSATIONS, NUM_TOKENS, Answer
 from tests.server.engine.checkpoints import (
     LLAMA,
     MISTRAL,
@@ -98,7 +98,7 @@ def served_answers(checkpoint: Checkpoint) -> list[Answer]:
     program = [
         sys.executable,
         "-m",
-        "tests.server.engine.answering",
+        "tests.server.engine.answer_program",
         str(checkpoint.path),
         str(file),
     ]

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from model_store.instruction.captions.prompts.manner import GIVEN, MANNER, PAIR_FORM
-from model_store.instruction.captions.prompts.prompt import Prompt
+from model_store.instruction.captions.prompts.prompt import GIVEN, MANNER, PAIR_FORM, Prompt
 from model_store.instruction.captions.prompts.scenes import KITCHEN, PARK
 
 _TASK: Final = (

@@ -3,8 +3,7 @@
 import random
 from typing import Final
 
-from model_store.instruction.captions.prompts.manner import GIVEN, MANNER
-from model_store.instruction.captions.prompts.prompt import Prompt
+from model_store.instruction.captions.prompts.prompt import GIVEN, MANNER, Prompt
 from model_store.instruction.captions.prompts.scenes import BUS_STOP, PARK
 
 _TASK: Final = (

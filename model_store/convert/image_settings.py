@@ -4,8 +4,8 @@ import ast
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json
+from model_store.errors import ConversionError
 
 _ASPECT_RATIOS: Final = ("square", "pad", "anyres")
 _STRATEGIES: Final = {"patch": "default", "cls_patch": "full"}

@@ -8,9 +8,9 @@ from huggingface_hub import constants
 
 from model_store.errors import PullError, UnknownModel
 from model_store.hub import Hub
-from model_store.obtain import HubId, obtain_model, parse_hub_id
+from model_store.resolve import HubId, obtain_model, parse_hub_id
 from model_store.store import PACKAGED
-from tests.model_store.playing_hub import PlayedHub, Repo
+from tests.model_store.local_hub import PlayedHub, Repo
 
 NAME = "org/small"
 
