@@ -10,8 +10,8 @@ from model_store.hashing import Progress
 
 
 @contextmanager
-def byte_bar(title: str, total: int) -> Iterator[Progress]:
-    """Show a bar on stderr while the block runs; what it yields takes counts from any thread."""
+def show_byte_progress(title: str, total: int) -> Iterator[Progress]:
+    """Show a bar on stderr while the block runs. Any thread may call the yielded function."""
     lock = Lock()
     with tqdm(
         desc=title, total=total, unit="B", unit_scale=True, unit_divisor=1000, disable=None
@@ -24,8 +24,8 @@ def byte_bar(title: str, total: int) -> Iterator[Progress]:
         yield count
 
 
-def readable(size: int) -> str:
-    """Return bytes in decimal units with three digits, as the hub shows them: `13.5 GB`."""
+def format_bytes(size: int) -> str:
+    """Return a number of bytes in decimal units with three digits, as the hub does: `13.5 GB`."""
     value, units = float(size), ["B", "kB", "MB", "GB"]
     while value >= 999.5 and len(units) > 1:
         value, units = value / 1000, units[1:]

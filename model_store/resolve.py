@@ -1,4 +1,4 @@
-"""What `--model` may be: a name in the store, a path, or a hub id that is pulled on first use."""
+"""Resolves `--model`: a name in the store, a path, or a hub id that is pulled on first use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from model_store.errors import PullError, StoreError, UnknownModel
 from model_store.hub import Hub
 from model_store.manifest import read_manifest
 from model_store.pull import pull
-from model_store.store import find_model, is_name, user_store
+from model_store.store import find_model, is_name, locate_user_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,38 +20,39 @@ class HubId:
 
 
 def parse_hub_id(text: str) -> HubId | None:
-    """Read a hub id; None where the text cannot be one. A bare name never goes to the hub."""
+    """Parse a hub id; None where the text is none. A name without a slash never goes to the hub."""
     repo, _, revision = text.partition("@")
     return HubId(repo, revision or None) if "/" in repo and is_name(repo) else None
 
 
-def obtain_model(reference: str, on_pull: Callable[[str], None], hub: Hub | None = None) -> Path:
-    """Return the folder of a model, pulling it where it is a hub id that the store lacks.
+def resolve_model(reference: str, on_pull: Callable[[str], None], hub: Hub | None = None) -> Path:
+    """Return the folder of a model, and pull it first if it is a hub id that the store lacks.
 
-    `on_pull` is told what is pulled. With a revision the model in the store must be at it, else
-    it is pulled; without one, whatever is in the store will do. Raises `UnknownModel`, `PullError`.
+    `on_pull` is called with the reference before a pull. With a revision, a stored model at
+    another one is pulled again; without one, any stored revision is taken. Raises
+    `UnknownModel`, `PullError`.
     """
     try:
         return find_model(reference)
     except UnknownModel as error:
-        wanted = parse_hub_id(reference)
-        if wanted is None or Path(reference).exists():
+        hub_id = parse_hub_id(reference)
+        if hub_id is None or Path(reference).exists():
             raise
-        if wanted.revision and _stored_revision(wanted.repo) == wanted.revision:
-            return user_store() / wanted.repo
+        if hub_id.revision and _stored_revision(hub_id.repo) == hub_id.revision:
+            return locate_user_store() / hub_id.repo
         on_pull(reference)
-        return _pull(wanted, str(error), hub)
+        return _pull(hub_id, str(error), hub)
 
 
-def _pull(wanted: HubId, not_found: str, hub: Hub | None) -> Path:
+def _pull(hub_id: HubId, not_found: str, hub: Hub | None) -> Path:
     try:
-        return pull(wanted.repo, wanted.revision or "main", recheck=False, hub=hub).folder
+        return pull(hub_id.repo, hub_id.revision or "main", recheck=False, hub=hub).folder
     except PullError as error:
         raise PullError(f"{not_found}; {error}") from None
 
 
 def _stored_revision(repo: str) -> str | None:
     try:
-        return read_manifest(user_store() / repo).revision
+        return read_manifest(locate_user_store() / repo).revision
     except StoreError:
         return None

@@ -5,7 +5,7 @@ from typing import Final
 
 from llava_spec.projector import parse_projector_type
 from model_store.convert.json_file import Json
-from model_store.convert.shapes import Shape, linear, pick
+from model_store.convert.shapes import Shape, linear_shapes, select_weights
 from model_store.convert.weights import Weights
 from model_store.errors import ConversionError
 
@@ -32,7 +32,7 @@ def convert_projector(weights: Weights, config: Json, vision_hidden: int, folder
         raise ConversionError(str(error)) from None
     for layer in range(projector.num_layers):
         old = f"model.{projector.module_name(layer)}"
-        layer_shapes = linear(old, hidden if layer else vision_hidden, hidden)
+        layer_shapes = linear_shapes(old, hidden if layer else vision_hidden, hidden)
         shapes |= layer_shapes
         new_names |= {
             name: name.replace(old, f"{_CONVERTED}.linear_{layer + 1}") for name in layer_shapes
@@ -43,7 +43,9 @@ def convert_projector(weights: Weights, config: Json, vision_hidden: int, folder
             f"to the language model's {hidden}"
         )
     _check_no_others(weights, shapes, projector_type)
-    return {new_names[name]: weight for name, weight in pick(weights, shapes, folder).items()}
+    return {
+        new_names[name]: weight for name, weight in select_weights(weights, shapes, folder).items()
+    }
 
 
 def _check_no_others(weights: Weights, shapes: dict[str, Shape], projector_type: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from model_store.released import convert_command, is_released
+from model_store.released import format_convert_command, is_released
 from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
@@ -71,7 +71,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     config = _read_json(path / "config.json")
     if is_released(config):
         raise CheckpointError(
-            f"{path} has LLaVA's released layout; convert it first: {convert_command(path)}"
+            f"{path} has LLaVA's released layout; convert it first: {format_convert_command(path)}"
         )
     if config.get("model_type") not in MODEL_TYPES:
         raise CheckpointError(

@@ -22,7 +22,7 @@ from server.protocol.chat.messages import Message
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.model_store.convert import reference
-from tests.model_store.released import Released, Version, write_released
+from tests.model_store.released import Version, WrittenRelease, write_released
 from tests.server.images.decode.test_image_processor import square
 from tests.server.images.vision.test_tower import normalised
 from tests.server.pictures import photo
@@ -32,7 +32,7 @@ NUM_TOKENS = 12
 QUESTION = "What color is it?"
 
 
-def converted(released: Released, out: Path) -> Path:
+def converted(released: WrittenRelease, out: Path) -> Path:
     """Run the command as an operator would, in float32 so that no rounding hides a difference."""
     command = [sys.executable, "-m", "model_store", "convert", str(released.path)]
     options = ["--vision-tower", str(released.tower), "--out", str(out), "--dtype", "float32"]
@@ -41,7 +41,7 @@ def converted(released: Released, out: Path) -> Path:
     return out
 
 
-def views_of(picture: Image.Image, released: Released, size: int) -> Tensor:
+def views_of(picture: Image.Image, released: WrittenRelease, size: int) -> Tensor:
     """Return what the released preprocessing makes of a picture, normalised."""
     aspect_ratio = released.config.get("image_aspect_ratio", "square")
     if aspect_ratio == "anyres":
@@ -54,7 +54,7 @@ def views_of(picture: Image.Image, released: Released, size: int) -> Tensor:
     return normalised(torch.from_numpy(pixels.copy()))
 
 
-def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
+def rows_of(picture: Image.Image, released: WrittenRelease, size: int) -> Tensor:
     """Return the image's rows in the prompt, from the release's own tensors."""
     inside = {
         name.removeprefix("model.vision_tower.vision_tower."): tensor
@@ -74,7 +74,7 @@ def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
     return torch.from_numpy(np.stack(rows)).float()
 
 
-def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> str:
+def greedy(released: WrittenRelease, checkpoint: Checkpoint, picture: Image.Image) -> str:
     """Return the answer that the released tensors give."""
     rows = rows_of(picture, released, checkpoint.image.size)
     tokenizer = read_tokenizer(checkpoint.path)

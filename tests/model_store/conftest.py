@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_store.local_hub import PlayedHub, playing_hub
+from tests.model_store.local_hub import LocalHub, run_hub
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def played() -> Iterator[PlayedHub]:
+def played() -> Iterator[LocalHub]:
     """Return a hub without repositories."""
-    with playing_hub() as hub:
+    with run_hub() as hub:
         yield hub

@@ -54,7 +54,7 @@ class Asked:
     range: str | None
 
 
-class PlayedHub:
+class LocalHub:
     """The hub's repositories, and what was asked of it."""
 
     def __init__(self, url: str) -> None:
@@ -77,14 +77,14 @@ class PlayedHub:
 
 
 @contextmanager
-def playing_hub() -> Iterator[PlayedHub]:
+def run_hub() -> Iterator[LocalHub]:
     """Serve until the block ends."""
 
     class Handler(_Handler):
-        hub: PlayedHub
+        hub: LocalHub
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Handler.hub = PlayedHub(f"http://127.0.0.1:{server.server_address[1]}")
+    Handler.hub = LocalHub(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -97,7 +97,7 @@ def playing_hub() -> Iterator[PlayedHub]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    hub: PlayedHub
+    hub: LocalHub
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:

@@ -56,7 +56,7 @@ V1_ADDED: Final = ("<im_patch>", "<im_start>", "<im_end>")
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
+class WrittenRelease:
     """Where a release was written, and its tensors by released name, the base model's merged in."""
 
     path: Path
@@ -79,7 +79,7 @@ def write_released(
     tower_inside: bool | None = None,
     shards: int = 2,
     overrides: Json | None = None,
-) -> Released:
+) -> WrittenRelease:
     """Write a release of `version` under `folder`, with its tower, and its base if it needs one.
 
     `weights` and `tower_inside` default to what that version was released as; `overrides` are
@@ -108,7 +108,7 @@ def write_released(
         _write_tokenizer(path, version)
         if version == "v1.5":
             torch.save(own, path / "mm_projector.bin")  # the release holds it a second time
-        return Released(path, tower, None, config, tower_tensors, language, own)
+        return WrittenRelease(path, tower, None, config, tower_tensors, language, own)
     base = folder / "vicuna-7b-v1.5"
     if layout == "delta":
         language = language_tensors(generator, config | {"vocab_size": VOCAB})
@@ -122,7 +122,7 @@ def write_released(
     _write_json(base / "config.json", _base_config(config))
     write_weights(base, language, weights, shards)
     _write_tokenizer(base, "v1.5" if layout == "delta" else version)
-    return Released(path, tower, base, config, tower_tensors, language, own)
+    return WrittenRelease(path, tower, base, config, tower_tensors, language, own)
 
 
 GENERATION: Final[Json] = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from model_store.store import PACKAGED
-from tests.model_store.local_hub import PlayedHub, Repo
+from model_store.store import PACKAGED_STORE
+from tests.model_store.local_hub import LocalHub, Repo
 
 SHARD = "model.safetensors"
 RELEASED = {"architectures": ["LlavaLlamaForCausalLM"], "model_type": "llava"}
@@ -50,7 +50,7 @@ def run_json(*arguments: str) -> Any:
 def flipped(store: Path) -> Path:
     """Return the embedded model's copy in the user's store, with a bit of its weights flipped."""
     folder = store / "tiny"
-    shutil.copytree(PACKAGED / "llava-tiny", folder)
+    shutil.copytree(PACKAGED_STORE / "llava-tiny", folder)
     with (folder / SHARD).open("r+b") as file:
         file.seek(-1000, os.SEEK_END)
         (byte,) = file.read(1)
@@ -74,10 +74,10 @@ def test_a_flipped_bit(flipped: Path, store: Path) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_the_embedded_model() -> None:
-    manifest = json.loads((PACKAGED / "llava-tiny" / "manifest.json").read_text())
+    manifest = json.loads((PACKAGED_STORE / "llava-tiny" / "manifest.json").read_text())
     assert "files (" in run("verify", "llava-tiny")[0]
     shown = run_json("show", "llava-tiny")
-    assert shown == {"folder": str(PACKAGED / "llava-tiny"), **manifest}
+    assert shown == {"folder": str(PACKAGED_STORE / "llava-tiny"), **manifest}
     text = run("show", "llava-tiny")[0]
     assert all(file["sha256"] in text and file["path"] in text for file in manifest["files"])
     assert "2048 tokens" in text
@@ -103,7 +103,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert "Usage: " in run(*arguments, code=2)[1]
 
 
-def test_pulling_a_released_model(played: PlayedHub, store: Path) -> None:
+def test_pulling_a_released_model(played: LocalHub, store: Path) -> None:
     repo = played.repos["org/released"] = Repo()
     files = {"config.json": json.dumps(RELEASED).encode(), "pytorch_model.bin": b"\x80\x04N."}
     commit = repo.commit("main", files)
@@ -127,7 +127,7 @@ def test_pulling_a_released_model(played: PlayedHub, store: Path) -> None:
     ],
 )
 def test_an_interrupted_pull_goes_on_later(
-    ending: signal.Signals, code: int, said: str, played: PlayedHub, store: Path
+    ending: signal.Signals, code: int, said: str, played: LocalHub, store: Path
 ) -> None:
     repo = played.repos["org/small"] = Repo()
     weights = os.urandom(25_000_000)

@@ -11,8 +11,8 @@ import pytest
 
 from model_store.errors import InvalidManifest, NoManifest
 from model_store.manifest import MANIFEST, read_manifest, write_manifest
-from model_store.store import PACKAGED
-from model_store.verification import Fault, verify, verify_quickly
+from model_store.store import PACKAGED_STORE
+from model_store.verification import Fault, verify, verify_sizes
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 100, "sub/a.txt": b""}
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_embedded_model_is_what_its_manifest_says() -> None:
     """If this fails after a change to the folder: its manifest has to be written again."""
-    folder = PACKAGED / "llava-tiny"
+    folder = PACKAGED_STORE / "llava-tiny"
     assert verify(folder) == []
     manifest = read_manifest(folder)
     assert manifest.name == "llava-tiny"
@@ -82,7 +82,7 @@ def test_a_flipped_bit_is_found(folder: Path) -> None:
     content = bytearray(FILES["model.safetensors"])
     content[350] ^= 1
     (folder / "model.safetensors").write_bytes(content)
-    assert verify_quickly(folder, read_manifest(folder)) == []
+    assert verify_sizes(folder, read_manifest(folder)) == []
     expected = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
     found = hashlib.sha256(content).hexdigest()
     assert verify(folder) == [Fault("model.safetensors", f"SHA-256 is {found}, not {expected}")]
@@ -104,7 +104,7 @@ def test_other_faults(folder: Path) -> None:
         Fault("sub/evil.pt", unlisted),
     ]
     assert verify(folder) == faults
-    assert sorted(map(str, verify_quickly(folder, read_manifest(folder)))) == [*map(str, faults)]
+    assert sorted(map(str, verify_sizes(folder, read_manifest(folder)))) == [*map(str, faults)]
 
 
 def test_a_dangling_link_is_missing(folder: Path) -> None:

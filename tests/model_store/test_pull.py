@@ -12,10 +12,10 @@ from huggingface_hub import constants
 from model_store.errors import PickleRefused, PullError
 from model_store.hub import Hub
 from model_store.manifest import read_manifest
-from model_store.pull import Pulled, pull
-from model_store.store import find_model, stored_models
+from model_store.pull import PullResult, pull
+from model_store.store import find_model, list_stored_models
 from model_store.verification import verify
-from tests.model_store.local_hub import PlayedHub, Refusal, Repo
+from tests.model_store.local_hub import LocalHub, Refusal, Repo
 
 NAME = "org/llava-small"
 CONFIG = {
@@ -35,7 +35,7 @@ SHARD = "model.safetensors"
 
 
 @pytest.fixture
-def repo(played: PlayedHub, monkeypatch: pytest.MonkeyPatch) -> Repo:
+def repo(played: LocalHub, monkeypatch: pytest.MonkeyPatch) -> Repo:
     """Return the repository, with one commit on `main`."""
     # What has come is written in chunks of this size.
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
@@ -45,7 +45,7 @@ def repo(played: PlayedHub, monkeypatch: pytest.MonkeyPatch) -> Repo:
     return repo
 
 
-def pulled(played: PlayedHub, revision: str = "main", **options: Any) -> Pulled:
+def pulled(played: LocalHub, revision: str = "main", **options: Any) -> PullResult:
     """Pull the repository from the played hub."""
     return pull(NAME, revision, hub=Hub(played.url), **options)
 
@@ -56,7 +56,7 @@ def visible(store: Path) -> set[str]:
     return files - {"org/.llava-small.lock"}
 
 
-def test_a_model_comes_whole(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_model_comes_whole(played: LocalHub, repo: Repo, store: Path) -> None:
     result = pulled(played)
     assert result.downloaded
     assert find_model(NAME) == result.folder == store / NAME
@@ -75,7 +75,7 @@ def test_a_model_comes_whole(played: PlayedHub, repo: Repo, store: Path) -> None
     assert verify(result.folder) == []
 
 
-def test_the_second_pull_downloads_nothing(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_the_second_pull_downloads_nothing(played: LocalHub, repo: Repo, store: Path) -> None:
     first = pulled(played)
     played.paths()
     played.infos.clear()
@@ -88,7 +88,7 @@ def test_the_second_pull_downloads_nothing(played: PlayedHub, repo: Repo, store:
     assert visible(store)
 
 
-def test_a_cut_connection_is_resumed(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_cut_connection_is_resumed(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.cuts[SHARD] = [20_500]
     assert (pulled(played).folder / SHARD).read_bytes() == WEIGHTS
     asked = [asked.range for asked in played.files if asked.path == SHARD]
@@ -96,12 +96,12 @@ def test_a_cut_connection_is_resumed(played: PlayedHub, repo: Repo, store: Path)
     assert find_model(NAME) == store / NAME
 
 
-def test_the_next_pull_goes_on_where_one_failed(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_the_next_pull_goes_on_where_one_failed(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.cuts[SHARD] = _ThenDown(repo, 30_100)
     with pytest.raises(PullError, match=r"the hub answered 503 for http://.*model\.safetensors"):
         pulled(played)
     assert not (store / NAME).exists()
-    assert stored_models()[0].name == "llava-tiny"
+    assert list_stored_models()[0].name == "llava-tiny"
     del repo.file_refusals[SHARD]
     played.paths()
     assert (pulled(played).folder / SHARD).read_bytes() == WEIGHTS
@@ -123,7 +123,7 @@ class _ThenDown(list[int]):
 
 @pytest.mark.parametrize("path", [SHARD, "config.json"])
 def test_wrong_bytes_are_told_and_fetched_again(
-    path: str, played: PlayedHub, repo: Repo, store: Path
+    path: str, played: LocalHub, repo: Repo, store: Path
 ) -> None:
     content = bytearray(FILES[path])
     content[5] ^= 1
@@ -138,14 +138,14 @@ def test_wrong_bytes_are_told_and_fetched_again(
     assert verify(store / NAME) == []
 
 
-def test_a_file_shorter_than_announced_is_told(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_file_shorter_than_announced_is_told(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.sent[SHARD] = WEIGHTS[:-1]
     with pytest.raises(PullError, match="should be of size 51200 but has size 51199"):
         pulled(played)
     assert not (store / NAME).exists()
 
 
-def test_a_new_revision_replaces_the_old_one(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_new_revision_replaces_the_old_one(played: LocalHub, repo: Repo, store: Path) -> None:
     old = pulled(played).manifest.revision
     newer = {**FILES, SHARD: WEIGHTS[::-1]}
     new = repo.commit("main", newer)
@@ -161,7 +161,7 @@ def test_a_new_revision_replaces_the_old_one(played: PlayedHub, repo: Repo, stor
     assert (store / NAME / SHARD).read_bytes() == WEIGHTS
 
 
-def test_what_two_revisions_share_comes_once(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_what_two_revisions_share_comes_once(played: LocalHub, repo: Repo, store: Path) -> None:
     pulled(played)
     repo.commit("main", {**FILES, "config.json": b"{}", "new.safetensors": b"more"})
     played.paths()
@@ -175,7 +175,7 @@ def test_what_two_revisions_share_comes_once(played: PlayedHub, repo: Repo, stor
     assert verify(store / NAME) == []
 
 
-def test_a_model_stays_while_it_is_mended(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_model_stays_while_it_is_mended(played: LocalHub, repo: Repo, store: Path) -> None:
     folder = pulled(played).folder
     flip_a_bit(folder / "config.json")
     repo.file_refusals["config.json"] = Refusal(500)
@@ -189,7 +189,7 @@ def test_a_model_stays_while_it_is_mended(played: PlayedHub, repo: Repo, store: 
 
 @pytest.mark.parametrize("revision", ["main", "the commit"])
 def test_only_what_is_damaged_comes_again(
-    revision: str, played: PlayedHub, repo: Repo, store: Path
+    revision: str, played: LocalHub, repo: Repo, store: Path
 ) -> None:
     folder = pulled(played).folder
     played.paths()
@@ -200,7 +200,7 @@ def test_only_what_is_damaged_comes_again(
     assert verify(store / NAME) == []
 
 
-def test_without_a_recheck_sizes_must_do(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_without_a_recheck_sizes_must_do(played: LocalHub, repo: Repo, store: Path) -> None:
     folder = pulled(played).folder
     played.paths()
     flip_a_bit(folder / SHARD)
@@ -221,7 +221,7 @@ def flip_a_bit(path: Path) -> None:
 PICKLES = {"config.json": b"{}", "pytorch_model.bin": b"\x80\x04.", "old/net.pth": b"\x80\x04."}
 
 
-def test_pickles_alone_are_refused(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_pickles_alone_are_refused(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.commit("main", {**PICKLES, "tf_model.h5": b"keras"})
     with pytest.raises(PickleRefused) as refused:
         pulled(played)
@@ -231,9 +231,7 @@ def test_pickles_alone_are_refused(played: PlayedHub, repo: Repo, store: Path) -
     assert pulled(played, allow_pickle=True).manifest.paths == set(PICKLES)
 
 
-def test_pickles_beside_safetensors_are_left_out(
-    played: PlayedHub, repo: Repo, store: Path
-) -> None:
+def test_pickles_beside_safetensors_are_left_out(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.commit("main", {**FILES, **PICKLES})
     assert not any(path.endswith((".bin", ".pth")) for path in pulled(played).manifest.paths)
     played.paths()
@@ -252,9 +250,7 @@ def test_pickles_beside_safetensors_are_left_out(
         (Refusal(502), "the hub answered 502 for http"),
     ],
 )
-def test_refusals_of_the_listing(
-    refusal: Refusal, said: str, played: PlayedHub, repo: Repo
-) -> None:
+def test_refusals_of_the_listing(refusal: Refusal, said: str, played: LocalHub, repo: Repo) -> None:
     repo.info_refusal = refusal
     with pytest.raises(PullError, match=said) as caught:
         pulled(played)
@@ -263,7 +259,7 @@ def test_refusals_of_the_listing(
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_gated_model_says_what_to_do(
-    status: int, played: PlayedHub, repo: Repo, store: Path
+    status: int, played: LocalHub, repo: Repo, store: Path
 ) -> None:
     repo.file_refusals[SHARD] = Refusal(status, {"X-Error-Code": "GatedRepo"})
     with pytest.raises(PullError, match=r"gated: accept its terms at http://.*, then set HF_TOKEN"):
@@ -272,7 +268,7 @@ def test_a_gated_model_says_what_to_do(
 
 
 def test_the_hub_gets_the_token_and_nobody_else(
-    played: PlayedHub, repo: Repo, store: Path, monkeypatch: pytest.MonkeyPatch
+    played: LocalHub, repo: Repo, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert pulled(played).folder == store / NAME
@@ -281,13 +277,13 @@ def test_the_hub_gets_the_token_and_nobody_else(
 
 
 @pytest.mark.usefixtures("repo", "store")
-def test_an_unknown_revision_is_named(played: PlayedHub) -> None:
+def test_an_unknown_revision_is_named(played: LocalHub) -> None:
     with pytest.raises(PullError, match="org/llava-small has no revision 'v9'"):
         pulled(played, "v9")
 
 
 @pytest.mark.usefixtures("repo", "store")
-def test_offline(played: PlayedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline(played: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PullError, match=r"HF_HUB_OFFLINE is set, so org/llava-small cannot"):
         pulled(played)
@@ -307,21 +303,21 @@ def test_what_is_not_a_hub_id(name: str, store: Path) -> None:
     assert not store.exists()
 
 
-def test_a_repository_cannot_write_elsewhere(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_repository_cannot_write_elsewhere(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.commit("main", {**FILES, "../../../evil.json": b"{}"})
     with pytest.raises(PullError, match=r"'\.\./\.\./\.\./evil\.json', which leaves"):
         pulled(played)
     assert visible(store) == set()
 
 
-def test_a_full_disk_is_told_before(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_full_disk_is_told_before(played: LocalHub, repo: Repo, store: Path) -> None:
     repo.claimed[SHARD] = 10**18
     with pytest.raises(PullError, match=r"^1000000000 GB are to come, but .* are free at"):
         pulled(played)
     assert (played.files, store.exists()) == ([], True)
 
 
-def test_a_folder_that_was_not_pulled_stays(played: PlayedHub, repo: Repo, store: Path) -> None:
+def test_a_folder_that_was_not_pulled_stays(played: LocalHub, repo: Repo, store: Path) -> None:
     folder = store / NAME
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
@@ -331,8 +327,8 @@ def test_a_folder_that_was_not_pulled_stays(played: PlayedHub, repo: Repo, store
     assert repo.commits
 
 
-def test_two_at_once_download_once(played: PlayedHub, repo: Repo, store: Path) -> None:
-    results: list[Pulled] = []
+def test_two_at_once_download_once(played: LocalHub, repo: Repo, store: Path) -> None:
+    results: list[PullResult] = []
     threads = [threading.Thread(target=lambda: results.append(pulled(played))) for _ in range(2)]
     for thread in threads:
         thread.start()

@@ -22,7 +22,7 @@ _TURNS: Final[dict[Kind, tuple[int, int]]] = {
 }
 
 
-def records_of(
+def build_records(
     scene: Scene, scene_id: str, image: str, rng: random.Random
 ) -> Iterator[tuple[Kind, Record]]:
     """One record of each kind that the scene has sure answers for."""

@@ -7,7 +7,7 @@ from training.data.drawing import outline
 from training.data.scenes import Scene, Thing
 
 
-def symbols_of(scene: Scene, scene_id: str, image: str) -> dict[str, Any]:
+def build_symbols(scene: Scene, scene_id: str, image: str) -> dict[str, Any]:
     """`id`, `image`, `captions`, and `instances` with `category` and `bbox`.
 
     A box is left, top, right and bottom edge, as shares of the picture's width and height.

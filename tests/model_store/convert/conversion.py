@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from model_store.convert.conversion import plan, write
-from tests.model_store.released import Released
+from model_store.convert.conversion import plan_conversion, write_conversion
+from tests.model_store.released import WrittenRelease
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,12 @@ class Converted:
 
 
 def convert(
-    released: Released, out: Path, conv_mode: str | None = None, dtype: str | None = None
+    released: WrittenRelease, out: Path, conv_mode: str | None = None, dtype: str | None = None
 ) -> Converted:
     """Convert with the tower and the base that the release came with."""
-    write(plan(released.path, released.tower, released.base, conv_mode, dtype), out)
+    write_conversion(
+        plan_conversion(released.path, released.tower, released.base, conv_mode, dtype), out
+    )
     return read_converted(out)
 
 

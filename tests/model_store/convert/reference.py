@@ -20,12 +20,12 @@ from tests.model_store.released import (
     PATCH,
     VISION_HIDDEN,
     VISION_LAYERS,
-    Released,
     Tensors,
+    WrittenRelease,
 )
 
 
-def image_features(released: Released, pixel_values: Tensor, tower: Tensors) -> Tensor:
+def image_features(released: WrittenRelease, pixel_values: Tensor, tower: Tensors) -> Tensor:
     """The tower's last but one layer without the class token: (views, patches, hidden)."""
     config = CLIPVisionConfig(
         hidden_size=VISION_HIDDEN,
@@ -68,7 +68,9 @@ def project(features: Tensor, own: Tensors) -> Tensor:
     return features
 
 
-def language_model(released: Released, tensors: Tensors) -> LlamaForCausalLM | MistralForCausalLM:
+def language_model(
+    released: WrittenRelease, tensors: Tensors
+) -> LlamaForCausalLM | MistralForCausalLM:
     """The language model with the released tensors, in float32."""
     config = released.config
     sizes = {
@@ -95,7 +97,7 @@ def language_model(released: Released, tensors: Tensors) -> LlamaForCausalLM | M
 
 
 def logits(
-    released: Released, language: Tensors, before: list[int], rows: Tensor, after: list[int]
+    released: WrittenRelease, language: Tensors, before: list[int], rows: Tensor, after: list[int]
 ) -> Tensor:
     """Next-token logits of text, image rows (rows, hidden) spliced in, and text."""
     model = language_model(released, language)

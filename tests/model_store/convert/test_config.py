@@ -9,7 +9,7 @@ from transformers.models.llava_next.modeling_llava_next import select_best_resol
 
 from model_store.errors import ConversionError
 from tests.model_store.convert.conversion import convert
-from tests.model_store.released import PATCH, Released, Version, write_released
+from tests.model_store.released import PATCH, Version, WrittenRelease, write_released
 
 
 def test_v1(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_what_cannot_be_converted_is_refused(
     assert reason in str(error.value)
 
 
-def written_then(tmp_path: Path, overrides: dict[str, object]) -> Released:
+def written_then(tmp_path: Path, overrides: dict[str, object]) -> WrittenRelease:
     """A good release whose config is then changed, since no tensors go with such a config."""
     released = write_released(tmp_path / "r")
     file = released.path / "config.json"

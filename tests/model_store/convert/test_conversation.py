@@ -10,7 +10,7 @@ from model_store.errors import ConversionError
 
 
 def chosen(name: str, *, has_token: bool = False, **config: str) -> str:
-    release = Release(Path("/models") / name, None, config, Layout.WHOLE, "llama")
+    release = Release(Path("/models") / name, None, config, Layout.FULL, "llama")
     return choose_conv_mode(release, None, lambda _: has_token).name
 
 
@@ -43,14 +43,14 @@ def test_chatml_tokens_tell_more_than_a_name() -> None:
 
 
 def test_mistral_is_mistral_whatever_its_name() -> None:
-    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.WHOLE, "mistral")
+    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "mistral")
     mode = choose_conv_mode(release, None, lambda _: False)
     assert mode.name == "mistral_instruct"
     assert "Mistral" in mode.reason
 
 
 def test_what_is_asked_for_is_taken_if_it_exists() -> None:
-    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.WHOLE, "llama")
+    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
     assert choose_conv_mode(release, "plain", lambda _: False).name == "plain"
     with pytest.raises(ConversionError, match="no conversation template 'vicuna_v9'; there is"):
         choose_conv_mode(release, "vicuna_v9", lambda _: False)

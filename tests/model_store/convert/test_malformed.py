@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model_store.convert.conversion import plan, write
+from model_store.convert.conversion import plan_conversion, write_conversion
 from model_store.errors import ConversionError
 from tests.model_store.convert.conversion import convert
-from tests.model_store.released import Released, write_released
+from tests.model_store.released import WrittenRelease, write_released
 
 
 class Attack:
@@ -25,7 +25,7 @@ class Attack:
         return Path.touch, (self.proof,)
 
 
-def refused(released: Released, out: Path) -> str:
+def refused(released: WrittenRelease, out: Path) -> str:
     """Return the reason; a reason is one line and leaves nothing behind."""
     before = sorted(out.parent.iterdir())
     with pytest.raises(ConversionError) as error:
@@ -36,7 +36,7 @@ def refused(released: Released, out: Path) -> str:
     return message
 
 
-def rewrite(released: Released, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+def rewrite(released: WrittenRelease, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     """Change the tensors of a one-file release in safetensors."""
     file = released.path / "model.safetensors"
     tensors = load_file(file)
@@ -45,7 +45,7 @@ def rewrite(released: Released, change: Callable[[dict[str, torch.Tensor]], obje
 
 
 @pytest.fixture
-def single(tmp_path: Path) -> Released:
+def single(tmp_path: Path) -> WrittenRelease:
     return write_released(tmp_path / "r", weights="safetensors", shards=1)
 
 
@@ -63,7 +63,7 @@ def test_a_shard_that_was_cut_short(tmp_path: Path) -> None:
     assert str(file) in refused(released, tmp_path / "out")
 
 
-def test_a_safetensors_file_that_was_cut_short(single: Released, tmp_path: Path) -> None:
+def test_a_safetensors_file_that_was_cut_short(single: WrittenRelease, tmp_path: Path) -> None:
     file = single.path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:5000])
     assert f"{file} cannot be read" in refused(single, tmp_path / "out")
@@ -112,13 +112,13 @@ def test_the_old_pickle_format_is_read(tmp_path: Path) -> None:
     assert converted.tensors["language_model.model.norm.weight"].equal(norm)
 
 
-def test_a_missing_weight(single: Released, tmp_path: Path) -> None:
+def test_a_missing_weight(single: WrittenRelease, tmp_path: Path) -> None:
     name = "model.layers.1.self_attn.k_proj.weight"
     rewrite(single, lambda tensors: tensors.pop(name))
     assert refused(single, tmp_path / "out") == f"{single.path} lacks the weight {name}"
 
 
-def test_a_weight_of_another_shape(single: Released, tmp_path: Path) -> None:
+def test_a_weight_of_another_shape(single: WrittenRelease, tmp_path: Path) -> None:
     name = "model.mm_projector.2.weight"
     rewrite(single, lambda tensors: tensors.update({name: torch.zeros(128, 64)}))
     message = refused(single, tmp_path / "out")
@@ -135,7 +135,7 @@ def test_a_weight_of_another_shape(single: Released, tmp_path: Path) -> None:
         "model.mm_projector.4.weight",
     ],
 )
-def test_a_weight_that_would_be_lost(single: Released, tmp_path: Path, name: str) -> None:
+def test_a_weight_that_would_be_lost(single: WrittenRelease, tmp_path: Path, name: str) -> None:
     rewrite(single, lambda tensors: tensors.update({name: torch.zeros(3)}))
     message = refused(single, tmp_path / "out")
     assert name in message
@@ -160,13 +160,13 @@ def test_no_image_newline(tmp_path: Path) -> None:
     assert "lacks the weight model.image_newline" in refused(released, tmp_path / "out")
 
 
-def test_no_weights_at_all(single: Released, tmp_path: Path) -> None:
+def test_no_weights_at_all(single: WrittenRelease, tmp_path: Path) -> None:
     (single.path / "model.safetensors").unlink()
     (single.path / "mm_projector.bin").unlink()
     assert f"{single.path} has no weights" in refused(single, tmp_path / "out")
 
 
-def test_no_config(single: Released, tmp_path: Path) -> None:
+def test_no_config(single: WrittenRelease, tmp_path: Path) -> None:
     file = single.path / "config.json"
     file.write_text("{")
     assert f"{file} cannot be read as JSON" in refused(single, tmp_path / "out")
@@ -190,7 +190,7 @@ def test_an_index_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     assert "lacks the shard secret.bin" in refused(released, tmp_path / "out")
 
 
-def test_an_existing_folder_is_not_touched(single: Released, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_touched(single: WrittenRelease, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine").touch()
@@ -199,9 +199,9 @@ def test_an_existing_folder_is_not_touched(single: Released, tmp_path: Path) -> 
 
 
 def test_an_interrupt_leaves_nothing_behind(
-    single: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    single: WrittenRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversion = plan(single.path, single.tower, None, None, None)
+    conversion = plan_conversion(single.path, single.tower, None, None, None)
     before = sorted(tmp_path.iterdir())
 
     def interrupted(*_: object) -> None:
@@ -209,5 +209,5 @@ def test_an_interrupt_leaves_nothing_behind(
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write(conversion, tmp_path / "out")
+        write_conversion(conversion, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before

@@ -14,8 +14,8 @@ from tests.model_store.released import (
     LORA_ALPHA,
     LORA_RANK,
     Layout,
-    Released,
     Version,
+    WrittenRelease,
     write_released,
 )
 
@@ -50,7 +50,7 @@ def rows_in_transformers(
 
 
 def assert_same_logits(
-    released: Released, language: dict[str, Tensor], rows: Tensor, model: Any
+    released: WrittenRelease, language: dict[str, Tensor], rows: Tensor, model: Any
 ) -> None:
     expected = reference.logits(released, language, BEFORE, rows, AFTER)
     embed = model.get_input_embeddings()
@@ -141,7 +141,7 @@ def test_the_linear_projector_of_v1_is_kept_as_one_layer(tmp_path: Path) -> None
     )
 
 
-def lora_merged(released: Released) -> dict[str, Tensor]:
+def lora_merged(released: WrittenRelease) -> dict[str, Tensor]:
     """peft's formula on the adapted modules: W + alpha / r * B @ A."""
     merged = dict(released.base_tensors)
     for name, a in released.own_tensors.items():

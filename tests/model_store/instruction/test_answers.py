@@ -3,7 +3,7 @@
 import pytest
 
 from asking.wire import Answer
-from model_store.instruction.captions.answers import Malformed, read_pairs
+from model_store.instruction.captions.answers import MalformedAnswer, parse_pairs
 from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import KINDS, Kind
 from tests.model_store.instruction.teacher import pairs_text
@@ -15,7 +15,7 @@ WHERE = ("Where is the plate?", "It stands on the table.\n\nIt is to the left of
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
     for given, written in PROMPTS[kind].examples:
-        pairs = read_pairs(kind, Answer(written, "stop"))
+        pairs = parse_pairs(kind, Answer(written, "stop"))
         assert len(pairs) == (5 if kind == "conversation" else 1)
         assert not any(text in written for text in given.split("\n") if text)
 
@@ -32,12 +32,12 @@ def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
     ],
 )
 def test_questions_and_answers(text: str) -> None:
-    assert read_pairs("conversation", Answer(text)) == (SEEN, WHERE)
+    assert parse_pairs("conversation", Answer(text)) == (SEEN, WHERE)
 
 
 def test_a_description() -> None:
     text = "A donut.\n\nIt lies on a plate.\n"
-    assert read_pairs("detail", Answer(text)) == (("", text.strip()),)
+    assert parse_pairs("detail", Answer(text)) == (("", text.strip()),)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_description() -> None:
     ],
 )
 def test_malformed(kind: Kind, text: str, reason: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        read_pairs(kind, Answer(text, "stop"))
+    with pytest.raises(MalformedAnswer) as raised:
+        parse_pairs(kind, Answer(text, "stop"))
     assert str(raised.value) == reason
 
 
@@ -99,19 +99,19 @@ def test_flaws(kind: Kind, text: str, reason: str) -> None:
         "complex": pairs_text(("What is it?", text)),
         "conversation": pairs_text(SEEN, ("What is it?", text)),
     }[kind]
-    with pytest.raises(Malformed) as raised:
-        read_pairs(kind, Answer(written))
+    with pytest.raises(MalformedAnswer) as raised:
+        parse_pairs(kind, Answer(written))
     assert str(raised.value) == reason
 
 
 def test_a_question_may_have_flaws_too() -> None:
-    with pytest.raises(Malformed, match="speaks of captions"):
-        read_pairs("complex", Answer(pairs_text(("What does the caption say?", "A donut."))))
+    with pytest.raises(MalformedAnswer, match="speaks of captions"):
+        parse_pairs("complex", Answer(pairs_text(("What does the caption say?", "A donut."))))
 
 
 def test_a_refusal_without_the_form_is_one() -> None:
-    with pytest.raises(Malformed, match="refuses"):
-        read_pairs("conversation", Answer("I'm sorry, but I cannot help with that."))
+    with pytest.raises(MalformedAnswer, match="refuses"):
+        parse_pairs("conversation", Answer("I'm sorry, but I cannot help with that."))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_refusal_without_the_form_is_one() -> None:
     ],
 )
 def test_what_only_looks_like_a_flaw(text: str) -> None:
-    assert read_pairs("detail", Answer(text)) == (("", text),)
+    assert parse_pairs("detail", Answer(text)) == (("", text),)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_what_only_looks_like_a_flaw(text: str) -> None:
     ],
 )
 def test_why_an_answer_ended(end: str, reason: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        read_pairs("detail", Answer("A donut.", end))
+    with pytest.raises(MalformedAnswer) as raised:
+        parse_pairs("detail", Answer("A donut.", end))
     assert str(raised.value) == reason

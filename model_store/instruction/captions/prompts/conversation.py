@@ -2,7 +2,12 @@
 
 from typing import Final
 
-from model_store.instruction.captions.prompts.prompt import GIVEN, MANNER, PAIR_FORM, Prompt
+from model_store.instruction.captions.prompts.prompt import (
+    CONTEXT_INSTRUCTIONS,
+    PAIR_FORMAT,
+    STYLE_INSTRUCTIONS,
+    Prompt,
+)
 from model_store.instruction.captions.prompts.scenes import BUS_STOP, KITCHEN
 
 _TASK: Final = (
@@ -83,6 +88,6 @@ a longer way to go.
 ==="""
 
 CONVERSATION: Final = Prompt(
-    "\n\n".join((GIVEN, _TASK, MANNER, PAIR_FORM)),
+    "\n\n".join((CONTEXT_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS, PAIR_FORMAT)),
     ((KITCHEN.as_text(), _KITCHEN), (BUS_STOP.as_text(), _BUS_STOP)),
 )

@@ -3,7 +3,11 @@
 import random
 from typing import Final
 
-from model_store.instruction.captions.prompts.prompt import GIVEN, MANNER, Prompt
+from model_store.instruction.captions.prompts.prompt import (
+    CONTEXT_INSTRUCTIONS,
+    STYLE_INSTRUCTIONS,
+    Prompt,
+)
 from model_store.instruction.captions.prompts.scenes import BUS_STOP, PARK
 
 _TASK: Final = (
@@ -32,7 +36,8 @@ _PARK: Final = (
 )
 
 DETAIL: Final = Prompt(
-    "\n\n".join((GIVEN, _TASK, MANNER)), ((BUS_STOP.as_text(), _BUS_STOP), (PARK.as_text(), _PARK))
+    "\n\n".join((CONTEXT_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS)),
+    ((BUS_STOP.as_text(), _BUS_STOP), (PARK.as_text(), _PARK)),
 )
 
 REQUESTS: Final = (
