@@ -52,7 +52,7 @@ class Release:
 
     @property
     def names(self) -> list[str]:
-        """The release's possible names, lowercase: its folder's, then `_name_or_path` of its config."""
+        """The release's names in lowercase: its folder's, then its config's `_name_or_path`."""
         folder = self.path.resolve()
         if folder.name.startswith("checkpoint-"):
             folder = folder.parent

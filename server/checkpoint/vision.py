@@ -108,7 +108,7 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
         layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
         keep_class_token=_parse_select_strategy(config["vision_feature_select_strategy"]),
         projector_hidden_act=config.get("projector_hidden_act", "gelu"),
-        # LLaVA-1.5's converted configs leave out what equals transformers' Llama defaults.
+        # LLaVA-1.5's converted configs omit values that equal transformers' Llama defaults.
         text_hidden_size=config["text_config"].get("hidden_size", 4096),
         # transformers' own checkpoints lack the key and have two layers.
         projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),

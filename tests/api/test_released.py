@@ -22,7 +22,8 @@ from server.protocol.chat.messages import Message
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.model_store.convert import reference
-from tests.model_store.released import Version, WrittenRelease, write_released
+from tests.model_store.released import WrittenRelease, write_released
+from tests.model_store.released_config import Version
 from tests.server.images.decode.test_image_processor import square
 from tests.server.images.vision.test_tower import normalised
 from tests.server.pictures import photo

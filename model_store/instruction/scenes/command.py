@@ -1,4 +1,4 @@
-"""`scenes`: draw pictures and write down what can be said about them."""
+"""`scenes`: draws pictures and writes records about them."""
 
 import json
 import random

@@ -12,7 +12,8 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from tests.model_store.released import (
+from tests.model_store.released import WrittenRelease
+from tests.model_store.released_config import (
     HEADS,
     HIDDEN,
     INTERMEDIATE,
@@ -20,9 +21,8 @@ from tests.model_store.released import (
     PATCH,
     VISION_HIDDEN,
     VISION_LAYERS,
-    Tensors,
-    WrittenRelease,
 )
+from tests.model_store.released_tensors import Tensors
 
 
 def image_features(released: WrittenRelease, pixel_values: Tensor, tower: Tensors) -> Tensor:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from model_store.errors import ConversionError
 from tests.model_store.convert.conversion import convert
-from tests.model_store.released import LORA_ALPHA, LORA_RANK, WrittenRelease, write_released
+from tests.model_store.released import WrittenRelease, write_released
+from tests.model_store.released_config import LORA_ALPHA, LORA_RANK
 
 QUERY = "model.layers.0.self_attn.q_proj"
 DOWN = "model.layers.1.mlp.down_proj"

@@ -10,14 +10,8 @@ from transformers import LlavaForConditionalGeneration, LlavaNextForConditionalG
 
 from tests.model_store.convert import reference
 from tests.model_store.convert.conversion import Converted, convert
-from tests.model_store.released import (
-    LORA_ALPHA,
-    LORA_RANK,
-    Layout,
-    Version,
-    WrittenRelease,
-    write_released,
-)
+from tests.model_store.released import Layout, WrittenRelease, write_released
+from tests.model_store.released_config import LORA_ALPHA, LORA_RANK, Version
 
 BEFORE, AFTER = [1, 300, 301, 302], [303, 304, 305]
 

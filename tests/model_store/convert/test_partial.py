@@ -8,7 +8,8 @@ import torch
 from model_store.convert.conversion import plan_conversion
 from model_store.errors import ConversionError
 from tests.model_store.convert.conversion import convert
-from tests.model_store.released import HIDDEN, VOCAB, write_released
+from tests.model_store.released import write_released
+from tests.model_store.released_config import HIDDEN, VOCAB
 
 EMBEDDING = "model.embed_tokens.weight"
 

@@ -16,7 +16,8 @@ from model_store.convert.sentencepiece_model import build_tokenizer, read_senten
 from model_store.convert.tokenizer import read_tokenizer
 from model_store.errors import ConversionError
 from tests.model_store.convert.conversion import convert
-from tests.model_store.released import V1_ADDED, VOCAB, Version, write_released
+from tests.model_store.released import write_released
+from tests.model_store.released_config import V1_ADDED, VOCAB, Version
 from tests.model_store.sentencepiece_training import train_sentencepiece
 
 TEXTS = [

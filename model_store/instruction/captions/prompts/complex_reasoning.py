@@ -1,4 +1,4 @@
-"""Complex reasoning: a question that what is seen leads to, answered step by step."""
+"""Complex reasoning: a question beyond what is visible, answered step by step."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Conversation: several turns between one who asks about an image and one who sees it."""
+"""Conversation: several questions about an image and their answers."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Detailed description: a request, drawn from a list, and everything that is to be seen."""
+"""Detailed description: a request drawn from a list, and a description of everything visible."""
 
 import random
 from typing import Final
@@ -61,5 +61,5 @@ REQUESTS: Final = (
 
 
 def draw_request(draw: random.Random) -> str:
-    """One way of asking for a detailed description."""
+    """Draw a request for a detailed description."""
     return draw.choice(REQUESTS)

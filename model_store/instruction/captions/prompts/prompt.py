@@ -27,7 +27,7 @@ PAIR_FORMAT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`examples` pair what the teacher would be given with what it should write."""
+    """A system message and few-shot examples, each an input with the expected answer."""
 
     system: str
     examples: tuple[tuple[str, str], ...]
