@@ -27,7 +27,7 @@ _MODEL_TYPES: Final[dict[str, LanguageModel]] = {
 
 
 class Layout(StrEnum):
-    """How a release holds its weights."""
+    """The form of a release's weights."""
 
     FULL = "a whole model"
     DELTA = "a delta"

@@ -11,6 +11,7 @@ from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
     max_image_tokens,
+    read_image_config,
     read_vision_config,
 )
 

@@ -23,7 +23,7 @@ class EngineImage:
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """How to draw tokens and when to stop; temperature 0 is greedy.
+    """Sampling and stop conditions; temperature 0 is greedy.
 
     `logprobs` requests the log probability of each token, and of that number of the likeliest
     tokens at its position; `prompt_logprobs` requests the same for the prompt. `grammar` constrains

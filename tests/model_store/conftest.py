@@ -17,7 +17,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def played() -> Iterator[LocalHub]:
+def hub_server() -> Iterator[LocalHub]:
     """Return a hub without repositories."""
     with run_hub() as hub:
         yield hub

@@ -55,7 +55,7 @@ LAYOUT_NAMES: Final[dict[Layout, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenRelease:
-    """Where a release was written, and its tensors by released name, the base model's merged in."""
+    """A written release: its folders, its configuration, and tensors by released name."""
 
     path: Path
     tower: Path
@@ -63,7 +63,7 @@ class WrittenRelease:
     config: Json
     tower_tensors: Tensors
     base_tensors: Tensors  # the language model's, as stored
-    own_tensors: Tensors  # what the release itself holds
+    own_tensors: Tensors  # the release's own
 
 
 def write_released(

@@ -103,13 +103,13 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert "Usage: " in run(*arguments, code=2)[1]
 
 
-def test_pulling_a_released_model(played: LocalHub, store: Path) -> None:
-    repo = played.repos["org/released"] = Repo()
+def test_pulling_a_released_model(hub_server: LocalHub, store: Path) -> None:
+    repo = hub_server.repos["org/released"] = Repo()
     files = {"config.json": json.dumps(RELEASED).encode(), "pytorch_model.bin": b"\x80\x04N."}
     commit = repo.commit("main", files)
-    refused = run("pull", "org/released", code=1, HF_ENDPOINT=played.url)[1]
+    refused = run("pull", "org/released", code=1, HF_ENDPOINT=hub_server.url)[1]
     assert refused.startswith("error: org/released has its weights as pickles only")
-    out, _ = run("pull", "org/released", "--allow-pickle", HF_ENDPOINT=played.url)
+    out, _ = run("pull", "org/released", "--allow-pickle", HF_ENDPOINT=hub_server.url)
     folder = store / "org" / "released"
     assert f"org/released at {commit}: pulled; " in out
     assert f"\n  python -m model_store convert {folder}\n" in out
@@ -120,29 +120,29 @@ def test_pulling_a_released_model(played: LocalHub, store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "code", "said"),
+    ("ending", "code", "message"),
     [
         (signal.SIGINT, 130, "interrupted; pull again to go on from here\n"),
         (signal.SIGKILL, -signal.SIGKILL, ""),
     ],
 )
 def test_an_interrupted_pull_goes_on_later(
-    ending: signal.Signals, code: int, said: str, played: LocalHub, store: Path
+    ending: signal.Signals, code: int, message: str, hub_server: LocalHub, store: Path
 ) -> None:
-    repo = played.repos["org/small"] = Repo()
+    repo = hub_server.repos["org/small"] = Repo()
     weights = os.urandom(25_000_000)
     repo.commit("main", {"config.json": b"{}", SHARD: weights})
-    played.stall = SHARD
-    process = start("pull", "org/small", HF_HUB_DOWNLOAD_TIMEOUT="300", HF_ENDPOINT=played.url)
-    assert played.stalled.wait(60)
+    hub_server.stall = SHARD
+    process = start("pull", "org/small", HF_HUB_DOWNLOAD_TIMEOUT="300", HF_ENDPOINT=hub_server.url)
+    assert hub_server.stalled.wait(60)
     process.send_signal(ending)
-    assert process.communicate(timeout=60)[1] == said
+    assert process.communicate(timeout=60)[1] == message
     assert process.returncode == code
     assert not (store / "org" / "small").exists()
-    played.stall = None
-    played.files.clear()
-    run("pull", "org/small", HF_ENDPOINT=played.url)
+    hub_server.stall = None
+    hub_server.files.clear()
+    run("pull", "org/small", HF_ENDPOINT=hub_server.url)
     assert (store / "org" / "small" / SHARD).read_bytes() == weights
-    starts = [int((a.range or "bytes=0-")[6:-1]) for a in played.files if a.path == SHARD]
+    starts = [int((a.range or "bytes=0-")[6:-1]) for a in hub_server.files if a.path == SHARD]
     assert len(starts) == 1
     assert starts[0] > 0

@@ -66,8 +66,12 @@ def test_a_manifest_lists_every_file(folder: Path) -> None:
 )
 def test_what_config_json_says(config: Any, expected: tuple[Any, ...], folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
-    said = write_manifest(folder, source="test")
-    assert (said.conv_mode, said.image_aspect_ratio, said.max_position_embeddings) == expected
+    manifest = write_manifest(folder, source="test")
+    assert (
+        message.conv_mode,
+        message.image_aspect_ratio,
+        message.max_position_embeddings,
+    ) == expected
 
 
 def test_hashing_counts_every_byte(folder: Path) -> None:
@@ -131,7 +135,7 @@ HASH = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"manifest_version": 2}, "manifest_version: Input should be 1"),
         ({"source": ...}, "source: Field required"),
@@ -147,9 +151,9 @@ HASH = "0" * 64
         ),
     ],
 )
-def test_invalid_manifests_are_told(changes: dict[str, Any], said: str, folder: Path) -> None:
+def test_invalid_manifests_are_refused(changes: dict[str, Any], message: str, folder: Path) -> None:
     changed(folder, **changes)
-    with pytest.raises(InvalidManifest, match=rf"small/manifest\.json: .*{said}") as caught:
+    with pytest.raises(InvalidManifest, match=rf"small/manifest\.json: .*{message}") as caught:
         verify(folder)
     assert "\n" not in str(caught.value)
 

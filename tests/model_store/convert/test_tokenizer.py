@@ -100,7 +100,7 @@ def test_without_a_dummy_prefix_text_starts_as_it_is(text: str) -> None:
 def slow_ids(
     processor: sentencepiece.SentencePieceProcessor, text: str, *, legacy: bool
 ) -> list[int]:
-    """What `LlamaTokenizer(use_fast=False)` of transformers 4.37 does with specials in a text.
+    """Restates how `LlamaTokenizer(use_fast=False)` of transformers 4.37 splits special tokens.
 
     It cuts the text at special tokens and hands the rest to SentencePiece: each part alone where
     it is legacy, otherwise with a leading space for the first part only.

@@ -39,7 +39,7 @@ def pairs_text(*pairs: tuple[str, str]) -> str:
 
 
 def well_formed(request: Request) -> str:
-    """What a good teacher writes; it says which image it is about."""
+    """Return a well-formed answer that names its image."""
     number = about(request)
     if kind_of(request) == "detail":
         return f"Donut {number} lies on a plate."

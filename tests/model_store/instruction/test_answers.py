@@ -1,4 +1,4 @@
-"""What the teacher wrote: read where it has the form, named where it has not."""
+"""The teacher's answers: well-formed ones are parsed, malformed ones rejected with a reason."""
 
 import pytest
 

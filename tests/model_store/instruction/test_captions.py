@@ -250,7 +250,7 @@ async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Pat
         command = options(tmp_path, there.url, 3)
         assert (await captions(*command)).code == 0
         before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-        for changed, told in (
+        for changed, message in (
             (("--seed", "1"), "seed was 0 and is 1"),
             (("--model", "other"), 'model was "m" and is "other"'),
             (("--kinds", "detail"), "kinds was "),
@@ -258,7 +258,7 @@ async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Pat
         ):
             refused = await captions(*command, *changed)
             assert refused.code == 1
-            assert told in refused.stderr
+            assert message in refused.stderr
             assert "--restart" in refused.stderr
         write_lines(tmp_path / "in.jsonl", *(line(number) for number in range(2)))
         refused = await captions(*command)
@@ -286,7 +286,7 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "code", "told"),
+    ("changed", "code", "message"),
     [
         (("--kinds", "detail,poem"), 2, "'poem' is none of conversation, detail, complex"),
         (("--kinds", ","), 2, "nothing is none of"),
@@ -295,10 +295,12 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
         (("--base-url", "ftp://x/v1", "--model", "m"), 1, "begins with http:// or https://"),
     ],
 )
-async def test_bad_options(tmp_path: Path, changed: tuple[str, ...], code: int, told: str) -> None:
+async def test_bad_options(
+    tmp_path: Path, changed: tuple[str, ...], code: int, message: str
+) -> None:
     finished = await captions(*options(tmp_path, "http://127.0.0.1:9/v1", 1), *changed)
     assert finished.code == code
-    assert told in finished.stderr
+    assert message in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

@@ -75,10 +75,10 @@ def test_all_malformed_lines_are_named_up_to_ten(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "in.jsonl", line(1), line(2), line(1), *[{}] * 12)
     with pytest.raises(RunError) as raised:
         read_contexts(path)
-    told = str(raised.value).split("\n")
-    assert told[0].endswith("in.jsonl:3: the id 000000000001 is already that of line 1")
-    assert told[1].endswith("in.jsonl:4: id: Field required")
-    assert (len(told), told[-1]) == (11, "and 3 lines more")
+    messages = str(raised.value).split("\n")
+    assert messages[0].endswith("in.jsonl:3: the id 000000000001 is already that of line 1")
+    assert messages[1].endswith("in.jsonl:4: id: Field required")
+    assert (len(messages), messages[-1]) == (11, "and 3 lines more")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,9 @@ def test_other_models_are_named(model_type: Any, tmp_path: Path) -> None:
         {"model_type": "llava_mistral", "architectures": ...},
     ],
 )
-def test_a_released_layout_says_how_to_convert_it(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_released_layout_names_the_convert_command(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     folder = tmp_path / "v1.5 7b"
     folder.mkdir()
     with pytest.raises(CheckpointError) as caught:
@@ -138,7 +140,7 @@ def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
         )
 
 
-def test_a_tokenizer_without_special_tokens_is_told(tmp_path: Path) -> None:
+def test_a_tokenizer_without_special_tokens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="lacks 'bos_token'"):
         read_checkpoint(write_checkpoint_files(tmp_path, tokenizer_config={"eos_token": "</s>"}))
 

@@ -16,7 +16,7 @@ from tests.server.checkpoint.checkpoint_files import (
 )
 
 
-def test_the_13b_model_says_its_width(tmp_path: Path) -> None:
+def test_the_13b_model_has_its_own_hidden_size(tmp_path: Path) -> None:
     wider = {**LLAVA_1_5["text_config"], "hidden_size": 5120}
     checkpoint = read_checkpoint(
         write_checkpoint_files(tmp_path, config=build_llava_1_5_config(text_config=wider))
@@ -105,7 +105,7 @@ def test_patch_merge_types(changes: dict[str, Any], merge: str, tmp_path: Path) 
     assert checkpoint.vision.patch_merge == merge
 
 
-def test_anyres_of_the_older_type_is_flat_unless_it_says_so(tmp_path: Path) -> None:
+def test_anyres_of_the_older_type_is_flat_by_default(tmp_path: Path) -> None:
     anyres = build_llava_1_5_config(image_aspect_ratio="anyres", image_grid_pinpoints=[[336, 672]])
     checkpoint = read_checkpoint(write_checkpoint_files(tmp_path, config=anyres))
     assert checkpoint.image.grid_pinpoints == ((672, 336),)
@@ -162,7 +162,9 @@ def test_an_identity_projector_needs_equal_widths(tmp_path: Path) -> None:
         ({"vision_feature_layer": [-2, -5]}, r"vision_feature_layer \[-2, -5\]"),
     ],
 )
-def test_what_is_not_served_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_unsupported_values_are_named(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(CheckpointError, match=message) as caught:
         read_checkpoint(write_checkpoint_files(tmp_path, config=build_llava_next_config(**changes)))
     assert str(tmp_path) in str(caught.value)
@@ -183,11 +185,11 @@ def test_the_padding_is_the_checkpoints_mean(tmp_path: Path) -> None:
     assert image.pad_color == (127, 63, 255)
 
 
-def test_what_the_vision_side_may_say_or_leave_out(tmp_path: Path) -> None:
+def test_optional_keys_of_the_vision_side(tmp_path: Path) -> None:
     tower = {**LLAVA_1_5["vision_config"], "hidden_act": "gelu", "layer_norm_eps": 1e-6}
     changed = build_llava_1_5_config(vision_config=tower, projector_hidden_act=...)
-    said = read_checkpoint(write_checkpoint_files(tmp_path, config=changed)).vision
-    assert (said.hidden_act, said.layer_norm_eps, said.projector_hidden_act) == (
+    vision = read_checkpoint(write_checkpoint_files(tmp_path, config=changed)).vision
+    assert (vision.hidden_act, vision.layer_norm_eps, vision.projector_hidden_act) == (
         *("gelu", 1e-6),
         "gelu",
     )
