@@ -64,13 +64,15 @@ def test_a_manifest_lists_every_file(folder: Path) -> None:
         ([], (None, None, None)),
     ],
 )
-def test_what_config_json_says(config: Any, expected: tuple[Any, ...], folder: Path) -> None:
+def test_the_manifest_repeats_config_json(
+    config: Any, expected: tuple[Any, ...], folder: Path
+) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     manifest = write_manifest(folder, source="test")
     assert (
-        message.conv_mode,
-        message.image_aspect_ratio,
-        message.max_position_embeddings,
+        manifest.conv_mode,
+        manifest.image_aspect_ratio,
+        manifest.max_position_embeddings,
     ) == expected
 
 
