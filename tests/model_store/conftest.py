@@ -1,4 +1,4 @@
-"""A store of the test's own, and a hub to pull from."""
+"""An empty store for each test, and a local hub to pull from."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.model_store.local_hub import LocalHub, run_hub
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the user's store, still empty."""
+    """Return the user's store, which is empty."""
     folder = tmp_path / "store"
     monkeypatch.setenv("LLAVA_STORE", str(folder))
     return folder

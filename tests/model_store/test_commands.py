@@ -47,7 +47,7 @@ def run_json(*arguments: str) -> Any:
 
 
 @pytest.fixture
-def flipped(store: Path) -> Path:
+def damaged_model(store: Path) -> Path:
     """Return the embedded model's copy in the user's store, with a bit of its weights flipped."""
     folder = store / "tiny"
     shutil.copytree(PACKAGED_STORE / "llava-tiny", folder)
@@ -59,7 +59,7 @@ def flipped(store: Path) -> Path:
     return folder
 
 
-def test_a_flipped_bit(flipped: Path, store: Path) -> None:
+def test_a_flipped_bit(damaged_model: Path, store: Path) -> None:
     (store / "bare").mkdir()
     (store / "bare" / "config.json").write_text("{}")
     out, err = run("verify", "tiny", code=1)
@@ -69,7 +69,9 @@ def test_a_flipped_bit(flipped: Path, store: Path) -> None:
     assert states == {"tiny": "damaged", "llava-tiny": "verified", "bare": "no manifest"}
     states = {entry["name"]: entry["state"] for entry in run_json("list")}
     assert states == {"tiny": "not checked", "llava-tiny": "not checked", "bare": "no manifest"}
-    assert run("verify", str(flipped), code=1)[1].startswith(f"{flipped}: {SHARD}: SHA-256 is ")
+    assert run("verify", str(damaged_model), code=1)[1].startswith(
+        f"{damaged_model}: {SHARD}: SHA-256 is "
+    )
 
 
 @pytest.mark.usefixtures("store")
@@ -85,7 +87,7 @@ def test_the_embedded_model() -> None:
     assert all(word in table for word in ("llava-tiny", "vicuna_v1", "pad", "not checked", "MB"))
 
 
-def test_what_has_no_manifest(store: Path) -> None:
+def test_a_model_without_a_manifest(store: Path) -> None:
     (store / "bare").mkdir(parents=True)
     (store / "bare" / "config.json").write_text("{}")
     for command in ("show", "verify"):

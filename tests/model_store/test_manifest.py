@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "small"
 
 
-def test_the_embedded_model_is_what_its_manifest_says() -> None:
+def test_the_embedded_model_matches_its_manifest() -> None:
     """If this fails after a change to the folder: its manifest has to be written again."""
     folder = PACKAGED_STORE / "llava-tiny"
     assert verify(folder) == []
@@ -125,7 +125,7 @@ def test_a_model_without_manifest(folder: Path) -> None:
         verify(folder)
 
 
-def changed(folder: Path, **changes: Any) -> None:
+def write_changed_manifest(folder: Path, **changes: Any) -> None:
     """Write a manifest and change some of its keys (`...`: left out)."""
     write_manifest(folder, source="test")
     content = json.loads((folder / MANIFEST).read_text()) | changes
@@ -154,14 +154,14 @@ HASH = "0" * 64
     ],
 )
 def test_invalid_manifests_are_refused(changes: dict[str, Any], message: str, folder: Path) -> None:
-    changed(folder, **changes)
+    write_changed_manifest(folder, **changes)
     with pytest.raises(InvalidManifest, match=rf"small/manifest\.json: .*{message}") as caught:
         verify(folder)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"files": 1}', "\xff"])
-def test_what_is_no_manifest_at_all(content: str, folder: Path) -> None:
+def test_a_file_that_is_no_manifest(content: str, folder: Path) -> None:
     (folder / MANIFEST).write_text(content, encoding="latin-1")
     with pytest.raises(InvalidManifest, match=r"manifest\.json: "):
         read_manifest(folder)

@@ -45,22 +45,22 @@ def repo(hub_server: LocalHub, monkeypatch: pytest.MonkeyPatch) -> Repo:
     return repo
 
 
-def pulled(hub_server: LocalHub, revision: str = "main", **options: Any) -> PullResult:
-    """Pull the repository from the hub_server hub."""
+def pull_repo(hub_server: LocalHub, revision: str = "main", **options: Any) -> PullResult:
+    """Pull the repository from the local hub."""
     return pull(NAME, revision, hub=Hub(hub_server.url), **options)
 
 
-def visible(store: Path) -> set[str]:
+def list_files_in_store(store: Path) -> set[str]:
     """Return the store's files, but the lock."""
     files = {path.relative_to(store).as_posix() for path in store.rglob("*") if path.is_file()}
     return files - {"org/.llava-small.lock"}
 
 
 def test_a_model_comes_whole(hub_server: LocalHub, repo: Repo, store: Path) -> None:
-    result = pulled(hub_server)
+    result = pull_repo(hub_server)
     assert result.downloaded
     assert find_model(NAME) == result.folder == store / NAME
-    assert visible(store) == {
+    assert list_files_in_store(store) == {
         f"{NAME}/{path}" for path in (*FILES, "manifest.json") if path != ".gitattributes"
     }
     assert (result.folder / SHARD).read_bytes() == WEIGHTS
@@ -76,21 +76,21 @@ def test_a_model_comes_whole(hub_server: LocalHub, repo: Repo, store: Path) -> N
 
 
 def test_the_second_pull_downloads_nothing(hub_server: LocalHub, repo: Repo, store: Path) -> None:
-    first = pulled(hub_server)
+    first = pull_repo(hub_server)
     hub_server.paths()
     hub_server.infos.clear()
-    again = pulled(hub_server)
+    again = pull_repo(hub_server)
     assert (again.folder, again.manifest) == (first.folder, first.manifest)
     assert not again.downloaded
     assert (hub_server.files, hub_server.infos) == ([], [f"{NAME}@main"])
-    assert not pulled(hub_server, repo.branches["main"]).downloaded
+    assert not pull_repo(hub_server, repo.branches["main"]).downloaded
     assert len(hub_server.infos) == 1, "a commit that is there needs no hub"
-    assert visible(store)
+    assert list_files_in_store(store)
 
 
 def test_a_cut_connection_is_resumed(hub_server: LocalHub, repo: Repo, store: Path) -> None:
     repo.cuts[SHARD] = [20_500]
-    assert (pulled(hub_server).folder / SHARD).read_bytes() == WEIGHTS
+    assert (pull_repo(hub_server).folder / SHARD).read_bytes() == WEIGHTS
     asked = [asked.range for asked in hub_server.files if asked.path == SHARD]
     assert asked == [None, "bytes=20000-"]
     assert find_model(NAME) == store / NAME
@@ -101,14 +101,14 @@ def test_the_next_pull_goes_on_where_one_failed(
 ) -> None:
     repo.cuts[SHARD] = _ThenDown(repo, 30_100)
     with pytest.raises(PullError, match=r"the hub answered 503 for http://.*model\.safetensors"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert not (store / NAME).exists()
     assert list_stored_models()[0].name == "llava-tiny"
     del repo.file_refusals[SHARD]
     hub_server.paths()
-    assert (pulled(hub_server).folder / SHARD).read_bytes() == WEIGHTS
+    assert (pull_repo(hub_server).folder / SHARD).read_bytes() == WEIGHTS
     assert [(asked.path, asked.range) for asked in hub_server.files] == [(SHARD, "bytes=30000-")]
-    assert not any(".partial" in path for path in visible(store))
+    assert not any(".partial" in path for path in list_files_in_store(store))
 
 
 class _ThenDown(list[int]):
@@ -124,93 +124,93 @@ class _ThenDown(list[int]):
 
 
 @pytest.mark.parametrize("path", [SHARD, "config.json"])
-def test_wrong_bytes_are_told_and_fetched_again(
+def test_wrong_bytes_are_reported_and_pulled_again(
     path: str, hub_server: LocalHub, repo: Repo, store: Path
 ) -> None:
     content = bytearray(FILES[path])
     content[5] ^= 1
     repo.sent[path] = bytes(content)
     with pytest.raises(PullError, match=rf"not what the hub announced; {path}: .* is [0-9a-f]+, n"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert not (store / NAME).exists()
     repo.sent.clear()
     hub_server.paths()
-    pulled(hub_server)
+    pull_repo(hub_server)
     assert hub_server.paths() == [path]
     assert verify(store / NAME) == []
 
 
-def test_a_file_shorter_than_announced_is_told(
-    hub_server: LocalHub, repo: Repo, store: Path
-) -> None:
+def test_a_truncated_file_is_refused(hub_server: LocalHub, repo: Repo, store: Path) -> None:
     repo.sent[SHARD] = WEIGHTS[:-1]
     with pytest.raises(PullError, match="should be of size 51200 but has size 51199"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert not (store / NAME).exists()
 
 
 def test_a_new_revision_replaces_the_old_one(hub_server: LocalHub, repo: Repo, store: Path) -> None:
-    old = pulled(hub_server).manifest.revision
+    old = pull_repo(hub_server).manifest.revision
     newer = {**FILES, SHARD: WEIGHTS[::-1]}
     new = repo.commit("main", newer)
     repo.file_refusals["config.json"] = Refusal(500)
     with pytest.raises(PullError, match="500"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert read_manifest(store / NAME).revision == old, "the old one stays until the new is whole"
     repo.file_refusals.clear()
-    assert pulled(hub_server).manifest.revision == new
+    assert pull_repo(hub_server).manifest.revision == new
     assert (store / NAME / SHARD).read_bytes() == WEIGHTS[::-1]
-    assert {path.split("/")[1] for path in visible(store)} == {"llava-small"}
-    assert pulled(hub_server, str(old)).downloaded
+    assert {path.split("/")[1] for path in list_files_in_store(store)} == {"llava-small"}
+    assert pull_repo(hub_server, str(old)).downloaded
     assert (store / NAME / SHARD).read_bytes() == WEIGHTS
 
 
-def test_what_two_revisions_share_comes_once(hub_server: LocalHub, repo: Repo, store: Path) -> None:
-    pulled(hub_server)
+def test_files_shared_by_revisions_are_pulled_once(
+    hub_server: LocalHub, repo: Repo, store: Path
+) -> None:
+    pull_repo(hub_server)
     repo.commit("main", {**FILES, "config.json": b"{}", "new.safetensors": b"more"})
     hub_server.paths()
-    folder = pulled(hub_server).folder
+    folder = pull_repo(hub_server).folder
     assert hub_server.paths() == ["config.json", "new.safetensors"]
     assert (folder / SHARD).read_bytes() == WEIGHTS
     flip_a_bit(folder / SHARD)
     repo.commit("main", FILES)
-    pulled(hub_server, recheck=False)
+    pull_repo(hub_server, recheck=False)
     assert hub_server.paths() == ["config.json", SHARD], "what is damaged is not shared"
     assert verify(store / NAME) == []
 
 
 def test_a_model_stays_while_it_is_mended(hub_server: LocalHub, repo: Repo, store: Path) -> None:
-    folder = pulled(hub_server).folder
+    folder = pull_repo(hub_server).folder
     flip_a_bit(folder / "config.json")
     repo.file_refusals["config.json"] = Refusal(500)
     with pytest.raises(PullError, match="500"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert (folder / SHARD).read_bytes() == WEIGHTS
     repo.file_refusals.clear()
-    assert pulled(hub_server).downloaded
+    assert pull_repo(hub_server).downloaded
     assert verify(store / NAME) == []
 
 
 @pytest.mark.parametrize("revision", ["main", "the commit"])
-def test_only_what_is_damaged_comes_again(
+def test_only_damaged_files_are_pulled_again(
     revision: str, hub_server: LocalHub, repo: Repo, store: Path
 ) -> None:
-    folder = pulled(hub_server).folder
+    folder = pull_repo(hub_server).folder
     hub_server.paths()
     flip_a_bit(folder / SHARD)
-    assert pulled(hub_server, "main" if revision == "main" else repo.branches["main"]).downloaded
+    assert pull_repo(hub_server, "main" if revision == "main" else repo.branches["main"]).downloaded
     assert hub_server.paths() == [SHARD]
     assert (store / NAME / SHARD).read_bytes() == WEIGHTS
     assert verify(store / NAME) == []
 
 
 def test_without_a_recheck_sizes_must_do(hub_server: LocalHub, repo: Repo, store: Path) -> None:
-    folder = pulled(hub_server).folder
+    folder = pull_repo(hub_server).folder
     hub_server.paths()
     flip_a_bit(folder / SHARD)
-    assert not pulled(hub_server, recheck=False).downloaded
+    assert not pull_repo(hub_server, recheck=False).downloaded
     (folder / "extra.bin").write_bytes(b"weights that nobody listed")
-    assert pulled(hub_server, recheck=False).downloaded
+    assert pull_repo(hub_server, recheck=False).downloaded
     assert hub_server.paths() == [SHARD]
     assert verify(store / NAME) == []
     assert repo.commits
@@ -228,20 +228,20 @@ PICKLES = {"config.json": b"{}", "pytorch_model.bin": b"\x80\x04.", "old/net.pth
 def test_pickles_alone_are_refused(hub_server: LocalHub, repo: Repo, store: Path) -> None:
     repo.commit("main", {**PICKLES, "tf_model.h5": b"keras"})
     with pytest.raises(PickleRefused) as refused:
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert "pytorch_model.bin, old/net.pth; " in str(refused.value)
     assert "--allow-pickle" in str(refused.value)
-    assert (hub_server.files, visible(store)) == ([], set())
-    assert pulled(hub_server, allow_pickle=True).manifest.paths == set(PICKLES)
+    assert (hub_server.files, list_files_in_store(store)) == ([], set())
+    assert pull_repo(hub_server, allow_pickle=True).manifest.paths == set(PICKLES)
 
 
 def test_pickles_beside_safetensors_are_left_out(
     hub_server: LocalHub, repo: Repo, store: Path
 ) -> None:
     repo.commit("main", {**FILES, **PICKLES})
-    assert not any(path.endswith((".bin", ".pth")) for path in pulled(hub_server).manifest.paths)
+    assert not any(path.endswith((".bin", ".pth")) for path in pull_repo(hub_server).manifest.paths)
     hub_server.paths()
-    assert pulled(hub_server, allow_pickle=True).manifest.paths >= set(PICKLES)
+    assert pull_repo(hub_server, allow_pickle=True).manifest.paths >= set(PICKLES)
     assert hub_server.paths() == ["old/net.pth", "pytorch_model.bin"]
     assert verify(store / NAME) == []
 
@@ -261,17 +261,17 @@ def test_refusals_of_the_listing(
 ) -> None:
     repo.info_refusal = refusal
     with pytest.raises(PullError, match=message) as caught:
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_gated_model_says_what_to_do(
+def test_a_gated_models_error_names_the_next_step(
     status: int, hub_server: LocalHub, repo: Repo, store: Path
 ) -> None:
     repo.file_refusals[SHARD] = Refusal(status, {"X-Error-Code": "GatedRepo"})
     with pytest.raises(PullError, match=r"gated: accept its terms at http://.*, then set HF_TOKEN"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert not (store / NAME).exists()
 
 
@@ -279,7 +279,7 @@ def test_the_hub_gets_the_token_and_nobody_else(
     hub_server: LocalHub, repo: Repo, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    assert pulled(hub_server).folder == store / NAME
+    assert pull_repo(hub_server).folder == store / NAME
     assert hub_server.credentials == {("127.0.0.1", "Bearer hf_secret"), ("localhost", None)}
     assert repo.commits
 
@@ -287,14 +287,14 @@ def test_the_hub_gets_the_token_and_nobody_else(
 @pytest.mark.usefixtures("repo", "store")
 def test_an_unknown_revision_is_named(hub_server: LocalHub) -> None:
     with pytest.raises(PullError, match="org/llava-small has no revision 'v9'"):
-        pulled(hub_server, "v9")
+        pull_repo(hub_server, "v9")
 
 
 @pytest.mark.usefixtures("repo", "store")
 def test_offline(hub_server: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PullError, match=r"HF_HUB_OFFLINE is set, so org/llava-small cannot"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert hub_server.infos == []
 
 
@@ -305,7 +305,7 @@ def test_a_hub_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["llava", "../llava", "a/b/c", "/a/b", "a/..", "a b/c", "a/.b"])
-def test_what_is_not_a_hub_id(name: str, store: Path) -> None:
+def test_texts_that_are_no_hub_id(name: str, store: Path) -> None:
     with pytest.raises(PullError, match="is not a hub id"):
         pull(name)
     assert not store.exists()
@@ -314,14 +314,16 @@ def test_what_is_not_a_hub_id(name: str, store: Path) -> None:
 def test_a_repository_cannot_write_elsewhere(hub_server: LocalHub, repo: Repo, store: Path) -> None:
     repo.commit("main", {**FILES, "../../../evil.json": b"{}"})
     with pytest.raises(PullError, match=r"'\.\./\.\./\.\./evil\.json', which leaves"):
-        pulled(hub_server)
-    assert visible(store) == set()
+        pull_repo(hub_server)
+    assert list_files_in_store(store) == set()
 
 
-def test_a_full_disk_is_told_before(hub_server: LocalHub, repo: Repo, store: Path) -> None:
+def test_a_full_disk_is_noticed_before_the_download(
+    hub_server: LocalHub, repo: Repo, store: Path
+) -> None:
     repo.claimed[SHARD] = 10**18
     with pytest.raises(PullError, match=r"^1000000000 GB are to come, but .* are free at"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert (hub_server.files, store.exists()) == ([], True)
 
 
@@ -330,7 +332,7 @@ def test_a_folder_that_was_not_pulled_stays(hub_server: LocalHub, repo: Repo, st
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     with pytest.raises(PullError, match=r"no manifest\.json.*move it away"):
-        pulled(hub_server)
+        pull_repo(hub_server)
     assert [path.name for path in folder.iterdir()] == ["config.json"]
     assert repo.commits
 
@@ -338,7 +340,7 @@ def test_a_folder_that_was_not_pulled_stays(hub_server: LocalHub, repo: Repo, st
 def test_two_at_once_download_once(hub_server: LocalHub, repo: Repo, store: Path) -> None:
     results: list[PullResult] = []
     threads = [
-        threading.Thread(target=lambda: results.append(pulled(hub_server))) for _ in range(2)
+        threading.Thread(target=lambda: results.append(pull_repo(hub_server))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()

@@ -79,7 +79,7 @@ def test_names_and_paths_never_go_to_the_hub(
 
 
 @pytest.mark.usefixtures("repo")
-def test_what_cannot_be_pulled_says_where_was_looked(hub_server: LocalHub, store: Path) -> None:
+def test_a_failed_pull_lists_the_places_searched(hub_server: LocalHub, store: Path) -> None:
     with pytest.raises(PullError) as caught:
         resolve_model("org/other", print, Hub(hub_server.url))
     assert str(store) in str(caught.value)

@@ -1,4 +1,4 @@
-"""A release written, converted and opened again."""
+"""Converts a written release and reads the result."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tests.model_store.released import WrittenRelease
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A converted checkpoint's files, read."""
+    """The content of a converted checkpoint."""
 
     path: Path
     config: dict[str, Any]
@@ -30,7 +30,7 @@ class Converted:
 def convert(
     released: WrittenRelease, out: Path, conv_mode: str | None = None, dtype: str | None = None
 ) -> Converted:
-    """Convert with the tower and the base that the release came with."""
+    """Convert with the release's own tower and base."""
     write_conversion(
         plan_conversion(released.path, released.tower, released.base, conv_mode, dtype), out
     )

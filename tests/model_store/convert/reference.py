@@ -97,12 +97,16 @@ def language_model(
 
 
 def logits(
-    released: WrittenRelease, language: Tensors, before: list[int], rows: Tensor, after: list[int]
+    released: WrittenRelease,
+    language: Tensors,
+    before: list[int],
+    image_embeds: Tensor,
+    after: list[int],
 ) -> Tensor:
-    """Next-token logits of text, image rows (rows, hidden) spliced in, and text."""
+    """Return the next-token logits of text, image_embeds (tokens, hidden) and text."""
     model = language_model(released, language)
     embed = model.get_input_embeddings()
     with torch.inference_mode():
-        spliced = torch.cat([embed(torch.tensor(before)), rows, embed(torch.tensor(after))])
+        spliced = torch.cat([embed(torch.tensor(before)), image_embeds, embed(torch.tensor(after))])
         output: Tensor = model(inputs_embeds=spliced[None]).logits[0]
     return output

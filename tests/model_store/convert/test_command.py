@@ -27,7 +27,7 @@ def app() -> typer.Typer:
     return app
 
 
-def test_it_says_what_it_chose_and_writes(tmp_path: Path, app: typer.Typer) -> None:
+def test_it_prints_its_choices_and_writes(tmp_path: Path, app: typer.Typer) -> None:
     released = write_released(tmp_path / "r", "v1.5", "lora")
     out = tmp_path / "models" / "llava"
     arguments = [released.path, "--vision-tower", released.tower, "--base", released.base]

@@ -101,7 +101,7 @@ def test_an_adapter_in_safetensors_comes_first(released: WrittenRelease, tmp_pat
     assert_added(released, tmp_path / "out", QUERY, LORA_ALPHA / LORA_RANK)
 
 
-def refused(released: WrittenRelease, out: Path) -> str:
+def convert_error(released: WrittenRelease, out: Path) -> str:
     with pytest.raises(ConversionError) as error:
         convert(released, out)
     assert not out.exists()
@@ -112,7 +112,7 @@ def test_an_adapter_must_fit(released: WrittenRelease, tmp_path: Path) -> None:
     weights = adapter(released)
     name = f"base_model.model.{QUERY}.lora_B.weight"
     edit_adapter(released, weights | {name: torch.zeros(100, LORA_RANK)})
-    message = refused(released, tmp_path / "out")
+    message = convert_error(released, tmp_path / "out")
     assert "adapter_model.bin" in message
     assert f"(100, {LORA_RANK})" in message
     assert f"{QUERY}.weight" in message
@@ -126,11 +126,11 @@ def test_an_adapter_must_fit(released: WrittenRelease, tmp_path: Path) -> None:
         ("base_model.model.model.layers.7.mlp.up_proj.lora_A.weight", "only one of"),
     ],
 )
-def test_what_would_be_lost_is_refused(
+def test_unknown_weights_are_refused(
     released: WrittenRelease, tmp_path: Path, name: str, reason: str
 ) -> None:
     edit_adapter(released, adapter(released) | {name: torch.zeros(4, 128)})
-    message = refused(released, tmp_path / "out")
+    message = convert_error(released, tmp_path / "out")
     assert reason in message
     assert "adapter_model.bin" in message
 
@@ -140,7 +140,7 @@ def test_an_adapter_for_a_deeper_model_is_refused(released: WrittenRelease, tmp_
     pair = {f"{module}.lora_A.weight": torch.zeros(4, 128)}
     pair[f"{module}.lora_B.weight"] = torch.zeros(192, 4)
     edit_adapter(released, adapter(released) | pair)
-    message = refused(released, tmp_path / "out")
+    message = convert_error(released, tmp_path / "out")
     assert "adapts model.layers.7.mlp.up_proj.weight, which the base model lacks" in message
 
 
@@ -156,7 +156,7 @@ def test_other_kinds_of_adapters_are_refused(
     released: WrittenRelease, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     edit_config(released, **changes)
-    assert reason in refused(released, tmp_path / "out")
+    assert reason in convert_error(released, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -170,4 +170,4 @@ def test_a_missing_file_is_named(
     released: WrittenRelease, tmp_path: Path, file: str, reason: str
 ) -> None:
     (released.path / file).unlink()
-    assert reason in refused(released, tmp_path / "out")
+    assert reason in convert_error(released, tmp_path / "out")

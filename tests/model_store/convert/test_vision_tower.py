@@ -15,7 +15,7 @@ from tests.model_store.released import WrittenRelease, write_released
 PATCHES = "vision_model.embeddings.patch_embedding.weight"
 
 
-def tower_of(released: WrittenRelease) -> dict[str, torch.Tensor]:
+def rename_tower(released: WrittenRelease) -> dict[str, torch.Tensor]:
     return {f"vision_tower.{name}": tensor for name, tensor in released.tower_tensors.items()}
 
 
@@ -24,7 +24,7 @@ def converted_tower(released: WrittenRelease, out: Path) -> dict[str, torch.Tens
     return {name: tensor for name, tensor in tensors.items() if name.startswith("vision_tower.")}
 
 
-def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+def are_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
     return found.keys() == expected.keys() and all(
         found[name].equal(tensor.to(found[name].dtype)) for name, tensor in expected.items()
     )
@@ -33,7 +33,7 @@ def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> b
 def test_a_full_clip_beside(tmp_path: Path) -> None:
     """Its text tower, projections and buffers stay behind."""
     released = write_released(tmp_path / "r")
-    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
 
 
 @pytest.mark.parametrize("prefix", ["vision_model.", ""])
@@ -47,7 +47,7 @@ def test_a_lone_vision_tower_beside(tmp_path: Path, prefix: str) -> None:
     )
     file = released.tower / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text())["vision_config"]))
-    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
 
 
 def test_a_tower_inside_comes_first(tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_a_tower_inside_comes_first(tmp_path: Path) -> None:
     torch.save(beside, released.tower / "pytorch_model.bin")
     conversion = plan_conversion(released.path, released.tower, None, None, None)
     assert conversion.vision_tower == "in the release"
-    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
     (released.tower / "pytorch_model.bin").unlink()
-    assert same(converted_tower(released, tmp_path / "again"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "again"), rename_tower(released))
 
 
 def test_a_missing_tower_is_named_with_the_option(tmp_path: Path) -> None:

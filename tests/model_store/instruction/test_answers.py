@@ -6,7 +6,7 @@ from asking.wire import Answer
 from model_store.instruction.captions.answers import MalformedAnswer, parse_pairs
 from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import KINDS, Kind
-from tests.model_store.instruction.teacher import pairs_text
+from tests.model_store.instruction.teacher import format_pairs
 
 SEEN = ("What is on the plate?", "A donut.")
 WHERE = ("Where is the plate?", "It stands on the table.\n\nIt is to the left of the cup.")
@@ -23,12 +23,12 @@ def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pairs_text(SEEN, WHERE),
-        pairs_text(SEEN, WHERE).removesuffix("==="),
-        pairs_text(SEEN, WHERE).replace("===", "====") + "\n\n",
-        pairs_text(SEEN, WHERE).replace("===\n", ""),
-        pairs_text(SEEN, WHERE).replace("Question:\n", "**Question 1:** ").replace("\n", "\r\n"),
-        "===\n" + pairs_text(SEEN, WHERE).replace("Answer:\n", "answer: "),
+        format_pairs(SEEN, WHERE),
+        format_pairs(SEEN, WHERE).removesuffix("==="),
+        format_pairs(SEEN, WHERE).replace("===", "====") + "\n\n",
+        format_pairs(SEEN, WHERE).replace("===\n", ""),
+        format_pairs(SEEN, WHERE).replace("Question:\n", "**Question 1:** ").replace("\n", "\r\n"),
+        "===\n" + format_pairs(SEEN, WHERE).replace("Answer:\n", "answer: "),
     ],
 )
 def test_questions_and_answers(text: str) -> None:
@@ -47,12 +47,12 @@ def test_a_description() -> None:
         ("detail", " \n", "empty"),
         ("conversation", "A donut.", "no question and answer"),
         ("complex", "Why?\n===\nBecause.", "no question and answer"),
-        ("conversation", pairs_text(SEEN), "a conversation of a single turn"),
-        ("complex", pairs_text(SEEN, WHERE), "more than one question"),
-        ("complex", "Sure!\n" + pairs_text(SEEN), "text outside of questions and answers"),
-        ("complex", pairs_text(SEEN) + "\nGlad to.", "text outside of questions and answers"),
-        ("conversation", pairs_text(SEEN, ("Where?", "")), "an empty question or answer"),
-        ("conversation", pairs_text(SEEN, ("", "There.")), "an empty question or answer"),
+        ("conversation", format_pairs(SEEN), "a conversation of a single turn"),
+        ("complex", format_pairs(SEEN, WHERE), "more than one question"),
+        ("complex", "Sure!\n" + format_pairs(SEEN), "text outside of questions and answers"),
+        ("complex", format_pairs(SEEN) + "\nGlad to.", "text outside of questions and answers"),
+        ("conversation", format_pairs(SEEN, ("Where?", "")), "an empty question or answer"),
+        ("conversation", format_pairs(SEEN, ("", "There.")), "an empty question or answer"),
         ("complex", "Question:\nWhy?\n===", "questions and answers do not take turns"),
         ("complex", "Answer:\nSo.\n===", "questions and answers do not take turns"),
         (
@@ -60,7 +60,7 @@ def test_a_description() -> None:
             "Question:\nWhy?\n===\nQuestion:\nHow?\n===\nAnswer:\nSo.\n===\nAnswer:\nSo.",
             "questions and answers do not take turns",
         ),
-        ("detail", pairs_text(SEEN), "not a description alone"),
+        ("detail", format_pairs(SEEN), "not a description alone"),
         ("detail", "A donut.\n===", "not a description alone"),
     ],
 )
@@ -96,8 +96,8 @@ def test_malformed(kind: Kind, text: str, reason: str) -> None:
 def test_flaws(kind: Kind, text: str, reason: str) -> None:
     written = {
         "detail": text,
-        "complex": pairs_text(("What is it?", text)),
-        "conversation": pairs_text(SEEN, ("What is it?", text)),
+        "complex": format_pairs(("What is it?", text)),
+        "conversation": format_pairs(SEEN, ("What is it?", text)),
     }[kind]
     with pytest.raises(MalformedAnswer) as raised:
         parse_pairs(kind, Answer(written))
@@ -106,7 +106,7 @@ def test_flaws(kind: Kind, text: str, reason: str) -> None:
 
 def test_a_question_may_have_flaws_too() -> None:
     with pytest.raises(MalformedAnswer, match="speaks of captions"):
-        parse_pairs("complex", Answer(pairs_text(("What does the caption say?", "A donut."))))
+        parse_pairs("complex", Answer(format_pairs(("What does the caption say?", "A donut."))))
 
 
 def test_a_refusal_without_the_form_is_one() -> None:
@@ -125,7 +125,7 @@ def test_a_refusal_without_the_form_is_one() -> None:
         "The dog waits. What it sees cannot be determined by anyone.",
     ],
 )
-def test_what_only_looks_like_a_flaw(text: str) -> None:
+def test_harmless_texts_are_accepted(text: str) -> None:
     assert parse_pairs("detail", Answer(text)) == (("", text),)
 
 
