@@ -42,5 +42,5 @@ class ChoiceReaders:
         if calls is None:
             return TextOnlyParser()
         if self._parser is not None and self.is_native(calls):
-            return self._parser.reader([tool.model_dump() for tool in calls.tools])
+            return self._parser.build_reader([tool.model_dump() for tool in calls.tools])
         return ToolCallParser()

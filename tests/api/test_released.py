@@ -22,7 +22,8 @@ from server.protocol.chat.messages import Message
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.model_store.convert import reference
-from tests.model_store.released import Released, Version, write_released
+from tests.model_store.released import WrittenRelease, write_released
+from tests.model_store.released_config import Version
 from tests.server.images.decode.test_image_processor import pad_to_square
 from tests.server.images.vision.test_tower import normalize
 from tests.server.pictures import make_photo
@@ -32,7 +33,7 @@ NUM_TOKENS = 12
 QUESTION = "What color is it?"
 
 
-def converted(released: Released, out: Path) -> Path:
+def converted(released: WrittenRelease, out: Path) -> Path:
     """Run the command as an operator would, in float32 so that no rounding hides a difference."""
     command = [sys.executable, "-m", "model_store", "convert", str(released.path)]
     options = ["--vision-tower", str(released.tower), "--out", str(out), "--dtype", "float32"]
@@ -41,7 +42,7 @@ def converted(released: Released, out: Path) -> Path:
     return out
 
 
-def views_of(picture: Image.Image, released: Released, size: int) -> Tensor:
+def views_of(picture: Image.Image, released: WrittenRelease, size: int) -> Tensor:
     """Return what the released preprocessing makes of a picture, normalised."""
     aspect_ratio = released.config.get("image_aspect_ratio", "square")
     if aspect_ratio == "anyres":
@@ -54,7 +55,7 @@ def views_of(picture: Image.Image, released: Released, size: int) -> Tensor:
     return normalize(torch.from_numpy(pixels.copy()))
 
 
-def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
+def rows_of(picture: Image.Image, released: WrittenRelease, size: int) -> Tensor:
     """Return the image's rows in the prompt, from the release's own tensors."""
     inside = {
         name.removeprefix("model.vision_tower.vision_tower."): tensor
@@ -74,7 +75,7 @@ def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
     return torch.from_numpy(np.stack(rows)).float()
 
 
-def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> str:
+def greedy(released: WrittenRelease, checkpoint: Checkpoint, picture: Image.Image) -> str:
     """Return the answer that the released tensors give."""
     rows = rows_of(picture, released, checkpoint.image.size)
     tokenizer = read_tokenizer(checkpoint.path)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from training.data.rendering import Bytes, render
 from training.data.sampling import sample_scenes
 from training.data.scenes import Scene
 
 # CLIP's normalisation.
-_MEAN = torch.tensor((0.48145466, 0.4578275, 0.40821073))
-_STD = torch.tensor((0.26862954, 0.26130258, 0.27577711))
+_MEAN = torch.tensor(CLIP_MEAN)
+_STD = torch.tensor(CLIP_STD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import LlavaForConditionalGeneration
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from training.data.drawing import IMAGE_SIZE, PATCH_SIZE
 from training.model.architecture import FEATURE_LAYER, build_config, build_model
 from training.model.tokenizer import BOS_ID, EOS_ID, IMAGE_TOKEN, PAD_ID, SPECIAL_TOKENS
@@ -133,8 +134,8 @@ def _preprocessor_config() -> Json:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        "image_mean": list(CLIP_MEAN),
+        "image_std": list(CLIP_STD),
     }
 
 

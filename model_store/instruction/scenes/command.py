@@ -1,4 +1,4 @@
-"""`scenes`: draw pictures and write down what can be said about them."""
+"""`scenes`: draws pictures and writes records about them."""
 
 import json
 import random
@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from asking.files import write_whole
 from model_store.instruction.records import KINDS, Kind, Record, write_records
-from model_store.instruction.scenes.conversations import records_of
-from model_store.instruction.scenes.symbols import symbols_of
+from model_store.instruction.scenes.conversations import build_records
+from model_store.instruction.scenes.symbols import build_symbols
 from training.data.drawing import draw
 from training.data.sampling import sample_scene
 
@@ -35,7 +35,7 @@ def scenes(
         scene, scene_id = sample_scene(rng, longest=longest), f"scene-{seed}-{number:06}"
         image = f"{scene_id}.png"
         draw(scene).save(out / IMAGES_FOLDER / image)
-        records += records_of(scene, scene_id, image, rng)
-        symbols.append(json.dumps(symbols_of(scene, scene_id, image)) + "\n")
+        records += build_records(scene, scene_id, image, rng)
+        symbols.append(json.dumps(build_symbols(scene, scene_id, image)) + "\n")
     write_records(out, KINDS, records)
     write_whole(out / SYMBOLS_FILE, symbols)

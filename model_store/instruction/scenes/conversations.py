@@ -14,7 +14,7 @@ _RESPONSES: Final[dict[Kind, str]] = {
     "detail": "detail",
     "complex": "complex reasoning",
 }
-# How many questions a record holds: at least, at most.
+# The least and the most questions in a record.
 _TURNS: Final[dict[Kind, tuple[int, int]]] = {
     "conversation": (3, 6),
     "detail": (1, 1),
@@ -22,19 +22,19 @@ _TURNS: Final[dict[Kind, tuple[int, int]]] = {
 }
 
 
-def records_of(
+def build_records(
     scene: Scene, scene_id: str, image: str, rng: random.Random
 ) -> Iterator[tuple[Kind, Record]]:
-    """One record of each kind that the scene has sure answers for."""
+    """Yield one record of each kind that the scene has certain answers for."""
     for kind, response in _RESPONSES.items():
-        pairs = _pairs(rng, scene, response, rng.randint(*_TURNS[kind]))
+        pairs = _draw_pairs(rng, scene, response, rng.randint(*_TURNS[kind]))
         if pairs:
             yield kind, build_record(f"{scene_id}-{kind}", image, pairs, rng)
 
 
-def _pairs(rng: random.Random, scene: Scene, response: str, count: int) -> list[Pair]:
-    """Questions and answers, no two alike."""
-    asked: dict[str, Question] = {}
+def _draw_pairs(rng: random.Random, scene: Scene, response: str, count: int) -> list[Pair]:
+    """Return questions and answers, each question once."""
+    questions: dict[str, Question] = {}
     for question in ask_of(rng, scene, RESPONSES[response], 4 * count):
-        asked.setdefault(question.text, question)
-    return [(text, question.answer) for text, question in list(asked.items())[:count]]
+        questions.setdefault(question.text, question)
+    return [(text, question.answer) for text, question in list(questions.items())[:count]]

@@ -7,13 +7,13 @@ from training.data.drawing import outline
 from training.data.scenes import Scene, Thing
 
 
-def symbols_of(scene: Scene, scene_id: str, image: str) -> dict[str, Any]:
-    """`id`, `image`, `captions`, and `instances` with `category` and `bbox`.
+def build_symbols(scene: Scene, scene_id: str, image: str) -> dict[str, Any]:
+    """Return `id`, `image`, `captions`, and `instances` with `category` and `bbox`.
 
     A box is left, top, right and bottom edge, as shares of the picture's width and height.
     """
     instances = [
-        {"category": f"{thing.color} {thing.noun}", "bbox": _box(thing, scene)}
+        {"category": f"{thing.color} {thing.noun}", "bbox": _build_box(thing, scene)}
         for thing in scene.things
     ]
     return {
@@ -24,7 +24,7 @@ def symbols_of(scene: Scene, scene_id: str, image: str) -> dict[str, Any]:
     }
 
 
-def _box(thing: Thing, scene: Scene) -> list[float]:
+def _build_box(thing: Thing, scene: Scene) -> list[float]:
     across, down = zip(*outline(thing), strict=True)
     return [
         _share(min(across), scene.width),

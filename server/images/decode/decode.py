@@ -12,7 +12,7 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from llava_spec.anyres import Size
-from server.checkpoint.vision import AspectRatio
+from llava_spec.image_settings import AspectRatio
 from server.images.decode.color import WHITE, convert_to_rgb
 from server.images.decode.containers import (
     ANIMATED_FORMATS,

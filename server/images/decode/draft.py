@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from llava_spec.anyres import Size, fit_within, select_best_resolution
-from server.checkpoint.vision import AspectRatio
+from llava_spec.image_settings import AspectRatio
 
 # The scales that libjpeg decodes at no cost, besides 1.
 DRAFT_SCALES: Final = (8, 4, 2)

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from llava_spec.anyres import Size, fit_within, select_best_resolution
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig
+from llava_spec.image_settings import CLIP_MEAN, compute_pad_color
 from server.images.decode.padding import paste_centred, resize_padded
 
 Pixels = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 # The released code pads with the mean of CLIP's training images, cut to integers.
-PAD_COLOR: Final = ImageConfig(1, "pad", CLIP_MEAN, CLIP_STD).pad_color
+PAD_COLOR: Final = compute_pad_color(CLIP_MEAN)
 
 
 def preprocess(

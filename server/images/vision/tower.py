@@ -148,7 +148,7 @@ class MultiModalProjector(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.names = [f"linear_{number + 1}" for number in range(config.projector_depth)]
+        self.names = [f"linear_{number + 1}" for number in range(config.projector.num_layers)]
         for name in self.names:
             linear = nn.Linear(width, config.text_hidden_size, bias=config.projector_bias)
             self.add_module(name, linear)

@@ -9,8 +9,9 @@ from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
-from tests.model_store.convert.converting import convert
-from tests.model_store.released import V1_ADDED, Version, write_released
+from tests.model_store.convert.conversion import convert
+from tests.model_store.released import write_released
+from tests.model_store.released_config import V1_ADDED, Version
 from tests.server.prompt.test_templates import CONVERSATION, IMAGE_LENGTH, PROMPTS
 from tests.server.released_tokenizer import SentencePieceModel
 

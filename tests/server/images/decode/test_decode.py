@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from server.checkpoint.vision import AspectRatio
+from llava_spec.image_settings import AspectRatio
 from server.images.decode.decode import (
     DecodedImage,
     DecodeFailure,

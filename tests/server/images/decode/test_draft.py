@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.checkpoint.vision import AspectRatio
+from llava_spec.image_settings import AspectRatio
 from server.images.decode.decode import (
     DecodedImage,
     DecodeOptions,

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from server.checkpoint.config import Checkpoint, TextConfig
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
+from server.checkpoint.vision import ImageConfig, VisionConfig
 from server.images.vision.tower import VisionModel
 
 VISION = VisionConfig(

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from server.checkpoint.vision import ImageConfig
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.tower import VisionModel
 from server.telemetry.metrics import Metrics

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llava_spec.anyres import select_best_resolution
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig, PatchMerge
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, PatchMerge
+from server.checkpoint.vision import ImageConfig
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
 from server.images.vision.merge import merge_views
 from tests.server.images.vision.small_model import IMAGE, VISION

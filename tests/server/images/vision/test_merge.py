@@ -13,13 +13,8 @@ from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration
 from transformers.models.llava_next.modeling_llava_next import unpad_image
 
 from llava_spec.anyres import Size
-from server.checkpoint.vision import (
-    CLIP_MEAN,
-    CLIP_STD,
-    ImageConfig,
-    VisionConfig,
-    max_image_tokens,
-)
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from server.checkpoint.vision import ImageConfig, VisionConfig, max_image_tokens
 from server.images.decode.image_processor import preprocess_anyres
 from server.images.vision.merge import merge_views
 from server.images.vision.tower import VisionModel

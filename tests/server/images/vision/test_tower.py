@@ -7,9 +7,11 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlavaForConditionalGeneration
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from llava_spec.projector import ProjectorConfig
 from server.checkpoint.config import Checkpoint
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
-from server.checkpoint.vision import _layers_to_run as layers_to_run
+from server.checkpoint.vision import ImageConfig, VisionConfig
+from server.checkpoint.vision import _count_layers_to_run as layers_to_run
 from server.images.vision.tower import (
     MultiModalProjector,
     VisionModel,
@@ -145,7 +147,7 @@ def test_number_of_image_tokens() -> None:
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
 def test_projectors(depth: int) -> None:
-    config = replace(VISION, projector_depth=depth)
+    config = replace(VISION, projector=ProjectorConfig("mlp", depth))
     projector = MultiModalProjector(config)
     weights = build_random_weights(projector)
     projector.load_state_dict(weights)

@@ -1,4 +1,4 @@
-"""A program that answers through the server's stages and vLLM, and writes down tokens and logprobs.
+"""A program that answers through the server's stages and vLLM, and writes tokens and logprobs.
 
 A process of its own, since vLLM's front end leaves sockets and settings behind.
 """
@@ -27,7 +27,7 @@ from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
 from server.settings import Settings
-from tests.server.pictures import build_data_url, encode_image, make_photo
+from tests.server.pictures import build_data_url, make_photo
 
 NUM_TOKENS: Final = 12
 CPU = torch.device("cpu")
@@ -50,13 +50,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is asked about which pictures; answers between the questions are given."""
+    """Pictures, and turns about them: questions with the answers in between."""
 
     pictures: Sequence[Image.Image]
     turns: Sequence[str]
 
     def messages(self) -> list[Message]:
-        """Put all pictures into the first turn."""
+        """Return the messages, with all pictures in the first turn."""
         images = [
             {"type": "image_url", "image_url": {"url": build_data_url(b"x")}} for _ in self.pictures
         ]
@@ -80,7 +80,7 @@ CONVERSATIONS = [
 ]
 
 
-class Served:
+class ServedCheckpoint:
     """A checkpoint behind the stages of the server, down to vLLM."""
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
@@ -93,15 +93,18 @@ class Served:
         )
 
     def embed(self, picture: Image.Image) -> Tensor:
-        """Go from encoded bytes to rows of the prompt."""
+        """Return the image embeddings of a picture, from its encoded bytes."""
         decoded = decode(encode_image(picture), self._options)
         assert isinstance(decoded, DecodedImage)
         image_embeds = self._vision(torch.from_numpy(decoded.views.copy()))
         return self._vision.merge(image_embeds, decoded.image_size)
 
-    async def ask(self, index: int) -> Answer:
-        """Have the engine answer greedily."""
-        from vllm.sampling_params import SamplingParams  # once the engine has set its variables
+    async def generate_answer(self, index: int) -> Answer:
+        """Return the engine's greedy answer."""
+        # These read environment variables that `start_engine` sets.
+        from vllm.sampling_params import SamplingParams
+
+        from server.engine.vllm.inputs import build_engine_input
 
         conversation = CONVERSATIONS[index]
         embeds = [self.embed(picture) for picture in conversation.pictures]
@@ -109,11 +112,13 @@ class Served:
             split_turns(conversation.messages()), [len(each) for each in embeds]
         )
         images = [
-            EngineImage(f"{index}-{number}", place.offset, rows)
-            for number, (place, rows) in enumerate(zip(prompt.placeholders, embeds, strict=True))
+            EngineImage(f"{index}-{number}", placeholder.offset, image_embeds)
+            for number, (placeholder, image_embeds) in enumerate(
+                zip(prompt.placeholders, embeds, strict=True)
+            )
         ]
         params = SamplingParams(max_tokens=NUM_TOKENS, temperature=0, logprobs=1, ignore_eos=True)
-        engine_input = self.engine._engine_input(prompt.token_ids, images)
+        engine_input = build_engine_input(prompt.token_ids, images, self.engine._hidden_size)
         generated = self.engine._llm.generate(engine_input, params, str(index))
         answer = [output.outputs[0] async for output in generated][-1]
         logprobs = [
@@ -124,11 +129,11 @@ class Served:
 
 
 async def answer_all(folder: Path) -> list[Answer]:
-    """Answer all at once, so that images of unequal lengths meet in one step of the engine."""
+    """Answer all at once, so that one engine step gets images of unequal lengths."""
     settings = Settings(cpu_kv_cache_gib=1, accelerator="cpu")
-    served = Served(read_checkpoint(folder), settings)
+    served = ServedCheckpoint(read_checkpoint(folder), settings)
     try:
-        return await asyncio.gather(*map(served.ask, range(len(CONVERSATIONS))))
+        return await asyncio.gather(*map(served.generate_answer, range(len(CONVERSATIONS))))
     finally:
         served.engine.close()
 

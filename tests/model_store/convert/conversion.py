@@ -1,4 +1,4 @@
-"""A release written, converted and opened again."""
+"""Converts a written release and reads the result."""
 
 import json
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from model_store.convert.conversion import plan, write
-from tests.model_store.released import Released
+from model_store.convert.conversion import plan_conversion, write_conversion
+from tests.model_store.released import WrittenRelease
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A converted checkpoint's files, read."""
+    """The content of a converted checkpoint."""
 
     path: Path
     config: dict[str, Any]
@@ -28,10 +28,12 @@ class Converted:
 
 
 def convert(
-    released: Released, out: Path, conv_mode: str | None = None, dtype: str | None = None
+    released: WrittenRelease, out: Path, conv_mode: str | None = None, dtype: str | None = None
 ) -> Converted:
-    """Convert with the tower and the base that the release came with."""
-    write(plan(released.path, released.tower, released.base, conv_mode, dtype), out)
+    """Convert with the release's own tower and base."""
+    write_conversion(
+        plan_conversion(released.path, released.tower, released.base, conv_mode, dtype), out
+    )
     return read_converted(out)
 
 

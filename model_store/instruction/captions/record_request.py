@@ -1,4 +1,4 @@
-"""One record that is wanted of the teacher: how it is asked for, and what becomes of the answer."""
+"""A request to the teacher for one record: its question, and the record from its answer."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Final
 
 from asking.question import Ask
 from asking.wire import Answer
-from model_store.instruction.captions.answers import read_pairs
+from model_store.instruction.captions.answers import parse_pairs
 from model_store.instruction.captions.context import Context
 from model_store.instruction.captions.prompts.complex_reasoning import COMPLEX
 from model_store.instruction.captions.prompts.conversation import CONVERSATION
@@ -23,35 +23,37 @@ PROMPTS: Final[Mapping[Kind, Prompt]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A record of `kind` about an image."""
+class RecordRequest:
+    """A request for a record of `kind` about an image."""
 
     context: Context
     kind: Kind
 
-    def key(self, attempt: int) -> str:
-        """Names the question in the journal; `attempt` counts from 1."""
+    def build_key(self, attempt: int) -> str:
+        """Return the question's key in the journal; `attempt` counts from 1."""
         return f"{self.kind}/{attempt}/{self.context.id}"
 
-    def ask(self, attempt: int) -> Ask:
-        """The question: text alone, of captions and boxes alone."""
+    def build_question(self, attempt: int) -> Ask:
+        """Return the question: text only, made of captions and boxes only."""
         prompt = PROMPTS[self.kind]
         notes = {"id": self.context.id, "kind": self.kind, "try": attempt}
         text = self.context.as_text()
-        return Ask(self.key(attempt), text, prompt.system, earlier=prompt.examples, notes=notes)
+        return Ask(
+            self.build_key(attempt), text, prompt.system, earlier=prompt.examples, notes=notes
+        )
 
-    def record(self, answer: Answer, seed: int) -> Record:
-        """The record that an answer makes; what is drawn depends on seed, id and kind alone.
+    def parse_answer(self, answer: Answer, seed: int) -> Record:
+        """Return the answer's record. Random choices depend on seed, id and kind only.
 
-        Raises `Malformed`.
+        Raises `MalformedAnswer`.
         """
-        pairs = read_pairs(self.kind, answer)
+        pairs = parse_pairs(self.kind, answer)
         draw = random.Random(f"{seed}/{self.kind}/{self.context.id}")
         if self.kind == "detail":
             pairs = ((draw_request(draw), pairs[0][1]),)
         return build_record(self.context.id, self.context.image, pairs, draw)
 
 
-def all_wanted(contexts: Sequence[Context], kinds: Sequence[Kind]) -> list[Wanted]:
-    """Every kind of every image, image by image."""
-    return [Wanted(context, kind) for context in contexts for kind in kinds]
+def list_record_requests(contexts: Sequence[Context], kinds: Sequence[Kind]) -> list[RecordRequest]:
+    """Return a request for every kind of every image, image by image."""
+    return [RecordRequest(context, kind) for context in contexts for kind in kinds]

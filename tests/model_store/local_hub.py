@@ -1,4 +1,4 @@
-"""An HTTP server on a free port that plays the hub: what a pull asks for, and what goes wrong."""
+"""A local HTTP server with the hub's endpoints for pulling, and with injected faults."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ STORED = re.compile(r"/lfs/([0-9a-f]{64})")
 
 @dataclass
 class Refusal:
-    """An answer with an error's status, and the headers by which the hub tells which."""
+    """An error response: its status, and the headers in which the hub gives the reason."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -26,65 +26,65 @@ class Refusal:
 
 @dataclass
 class Repo:
-    """Commits of a repository, what its branches point to, and what goes wrong with it."""
+    """A repository's commits and branches, and its injected faults."""
 
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     lfs: tuple[str, ...] = (".safetensors", ".bin")
-    # What the hub sends in a file's place, and the size it claims.
+    # The bytes sent in a file's place, and the size listed for it.
     sent: dict[str, bytes] = field(default_factory=dict)
     claimed: dict[str, int] = field(default_factory=dict)
-    # After how many bytes the connection is cut; each of the numbers counts once.
+    # Numbers of bytes after which the connection is cut; each is used once.
     cuts: dict[str, list[int]] = field(default_factory=dict)
     info_refusal: Refusal | None = None
     file_refusals: dict[str, Refusal] = field(default_factory=dict)
 
     def commit(self, branch: str, files: dict[str, bytes]) -> str:
-        """Add a commit and point a branch to it; returns its id."""
+        """Add a commit, point a branch to it, and return its id."""
         sha = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()  # noqa: S324
         self.commits[sha], self.branches[branch] = files, sha
         return sha
 
 
 @dataclass
-class Asked:
+class FileRequest:
     """A request for a file."""
 
     path: str
     range: str | None
 
 
-class PlayedHub:
-    """The hub's repositories, and what was asked of it."""
+class LocalHub:
+    """The hub's repositories, and the requests that it received."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.repos: dict[str, Repo] = {}
         self.infos: list[str] = []
-        self.files: list[Asked] = []
-        # Who got which credentials: the hub by its address, its file store by another name.
+        self.files: list[FileRequest] = []
+        # Host and credentials of each request: the hub by its address, its file store by name.
         self.credentials: set[tuple[str, str | None]] = set()
-        # Set while files are held back after their first byte.
+        # Set while a file is stalled after its first byte.
         self.stalled = threading.Event()
         self.stall: str | None = None
         self.over = threading.Event()
 
     def paths(self) -> list[str]:
-        """Return the files that were asked for, sorted, and forget them."""
-        paths = sorted(asked.path for asked in self.files)
+        """Return the sorted paths of the requested files, and forget them."""
+        paths = sorted(request.path for request in self.files)
         self.files.clear()
         return paths
 
 
 @contextmanager
-def playing_hub() -> Iterator[PlayedHub]:
+def run_hub() -> Iterator[LocalHub]:
     """Serve until the block ends."""
 
     class Handler(_Handler):
-        hub: PlayedHub
+        hub: LocalHub
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Handler.hub = PlayedHub(f"http://127.0.0.1:{server.server_address[1]}")
+    Handler.hub = LocalHub(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -97,7 +97,7 @@ def playing_hub() -> Iterator[PlayedHub]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    hub: PlayedHub
+    hub: LocalHub
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _resolve(self, name: str, sha: str, path: str) -> None:
         repo = self.hub.repos[name]
-        self.hub.files.append(Asked(path, self.headers["range"]))
+        self.hub.files.append(FileRequest(path, self.headers["range"]))
         if refusal := repo.file_refusals.get(path):
             self._refuse(refusal)
         elif path.endswith(repo.lfs):

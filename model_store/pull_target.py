@@ -1,4 +1,4 @@
-"""Where a pulled model goes: its folder in the store, and a hidden one until it is whole."""
+"""The folders of a pull: the model's in the store, and a hidden staging folder until the end."""
 
 import fcntl
 import shutil
@@ -8,21 +8,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model_store.errors import InvalidManifest, NoManifest, PullError
-from model_store.manifest import MANIFEST, Manifest, files_below, read_manifest
+from model_store.manifest import MANIFEST, Manifest, list_files, read_manifest
 
 
-class Place:
-    """The place of one repository in a store."""
+class PullTarget:
+    """The folder of one repository in a store, and hidden files beside it."""
 
     def __init__(self, store: Path, repo: str) -> None:
         self.folder = store / repo
         self.source = f"hub:{repo}"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from pulling the same repository meanwhile; waits for them first."""
+    def lock(self) -> Iterator[None]:
+        """Hold the repository's lock among processes; waits for another process's pull."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._hidden("lock").open("a") as lock:
+        with self._hidden_path("lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -30,8 +30,8 @@ class Place:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def manifest(self) -> Manifest | None:
-        """Return what was pulled before. Raises `PullError` where something else is in the way."""
+    def read_installed_manifest(self) -> Manifest | None:
+        """Return the manifest of an earlier pull. Raises `PullError` for any other content."""
         if not self.folder.exists():
             return None
         try:
@@ -45,37 +45,37 @@ class Place:
             )
         return manifest
 
-    def partial(self, commit: str) -> Path:
-        """Return the folder where a commit's files gather."""
-        return self._hidden(f"{commit[:12]}.partial")
+    def staging_folder(self, commit: str) -> Path:
+        """Return the folder that a commit's files are downloaded to."""
+        return self._hidden_path(f"{commit[:12]}.partial")
 
-    def clear(self, commit: str, wanted: Iterable[str]) -> None:
-        """Make the partial folder; delete what in it is neither wanted nor part of a download."""
-        folder = self.partial(commit)
+    def prepare_staging(self, commit: str, paths: Iterable[str]) -> None:
+        """Make the staging folder; delete all of its files but `paths` and their `.part` files."""
+        folder = self.staging_folder(commit)
         folder.mkdir(exist_ok=True)
-        keep = {name for path in wanted for name in (path, f"{path}.part")}
-        for path in (*files_below(folder), MANIFEST):
+        keep = {name for path in paths for name in (path, f"{path}.part")}
+        for path in (*list_files(folder), MANIFEST):
             if path not in keep:
                 (folder / path).unlink(missing_ok=True)
 
-    def reuse(self, commit: str, paths: Iterable[str]) -> None:
-        """Link files of the model that is there into the partial folder, which then lacks less."""
+    def link_files(self, commit: str, paths: Iterable[str]) -> None:
+        """Hard-link files of the installed model into the staging folder, to save downloads."""
         for path in paths:
-            target = self.partial(commit) / path
+            target = self.staging_folder(commit) / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):  # it is there, or the file system has no links: it may come
+            with suppress(OSError):  # the file exists, or the file system has no links: download it
                 target.hardlink_to(self.folder / path)
 
     def publish(self, commit: str) -> None:
-        """Put the partial folder, now whole, where the model is looked for."""
-        old = self._hidden("old")
+        """Rename the complete staging folder to the model's folder."""
+        old = self._hidden_path("old")
         shutil.rmtree(old, ignore_errors=True)
         with suppress(FileNotFoundError):
             self.folder.rename(old)
-        self.partial(commit).rename(self.folder)
+        self.staging_folder(commit).rename(self.folder)
         for leftover in (old, *self.folder.parent.glob(f".{self.folder.name}.*.partial")):
             shutil.rmtree(leftover, ignore_errors=True)
 
-    def _hidden(self, ending: str) -> Path:
-        """A name beside the folder that no model can have, since it begins with a dot."""
+    def _hidden_path(self, ending: str) -> Path:
+        """Return a sibling path that no model can have: it begins with a dot."""
         return self.folder.with_name(f".{self.folder.name}.{ending}")

@@ -1,18 +1,18 @@
-"""Which files of a repository are worth pulling, and safe."""
+"""Selects the files of a repository to pull: no pickles, no other frameworks' weights."""
 
 from model_store.errors import PickleRefused, PullError
 from model_store.hub import HubFile, HubSnapshot
 from model_store.manifest import MANIFEST, is_inside
-from model_store.weights import is_foreign, is_pickle, is_safetensors
+from model_store.weights import is_other_framework, is_pickle, is_safetensors
 
 
-def choose(snapshot: HubSnapshot, *, allow_pickle: bool) -> list[HubFile]:
-    """Return the files to pull: without git's own, and without weights of other frameworks.
+def select_files(snapshot: HubSnapshot, *, allow_pickle: bool) -> list[HubFile]:
+    """Return the files to pull: all but git's own and weights for other frameworks.
 
-    Pickles are left out where there are safetensors, and refused where there is nothing else
-    (`PickleRefused`), unless they are allowed.
+    Unless `allow_pickle`, pickles are skipped where there are safetensors, and refused where
+    there are none. Raises `PickleRefused`, or `PullError` for a path outside of the folder.
     """
-    files = [file for file in snapshot.files if _is_wanted(file.path)]
+    files = [file for file in snapshot.files if _is_selected(file.path)]
     for file in files:
         if not is_inside(file.path):
             raise PullError(f"{snapshot.repo} lists {file.path!r}, which leaves the model's folder")
@@ -28,6 +28,6 @@ def choose(snapshot: HubSnapshot, *, allow_pickle: bool) -> list[HubFile]:
     return [file for file in files if not is_pickle(file.path)]
 
 
-def _is_wanted(path: str) -> bool:
-    # A manifest in the repository would be about somebody else's store.
-    return path not in (".gitattributes", ".gitignore", MANIFEST) and not is_foreign(path)
+def _is_selected(path: str) -> bool:
+    # A manifest in the repository would describe somebody else's store.
+    return path not in (".gitattributes", ".gitignore", MANIFEST) and not is_other_framework(path)

@@ -1,4 +1,4 @@
-"""What gives away that a text was not written by one who looks at an image."""
+"""Finds text that shows that its author did not look at the image."""
 
 import re
 from typing import Final
@@ -7,9 +7,9 @@ _I: Final = re.IGNORECASE
 _SENTENCES: Final = r"(?:descriptions?|sentences?|annotations?)"
 _GIVEN: Final = r"(?:provided|given|supplied)"
 
-# What neither a question nor an answer may hold. Captions are not what an image shows even where
-# it shows subtitles: nothing tells the two apart, and a lost record costs less than a wrong one.
-_ANYWHERE: Final = (
+# Patterns that no question and no answer may contain. An image may show captions as subtitles, but
+# these look the same in text: losing a record costs less than a wrong one.
+_FORBIDDEN: Final = (
     (
         "spells a special token",
         re.compile(r"<\s*/?\s*(?:image|im_(?:start|end|patch|newline)|s|unk|pad)\s*/?\s*>", _I),
@@ -29,7 +29,7 @@ _ANYWHERE: Final = (
     ),
     ("writes coordinates", re.compile(r"[\[(]\s*\d*\.\d+\s*,\s*\d*\.\d+")),
 )
-_REFUSES: Final = (
+_REFUSAL: Final = (
     re.compile(r"\bas an? (?:\w+ )?(?:ai|language model)\b", _I),
     re.compile(
         r"\bi(?:'m| am)? (?:cannot|can't|can not|unable to|not able to|won't|will not) "
@@ -52,15 +52,15 @@ _UNSURE: Final = re.compile(
 _FIRST_SENTENCE: Final = re.compile(r"\A.*?(?:[.!?](?=\s)|\Z)", re.DOTALL)
 
 
-def find_flaw(text: str) -> str | None:
-    """What no question and no answer may hold, in words; None where it is not there."""
-    return next((reason for reason, pattern in _ANYWHERE if pattern.search(text)), None)
+def find_forbidden_text(text: str) -> str | None:
+    """Return the reason why a text is forbidden in questions and answers, or None."""
+    return next((reason for reason, pattern in _FORBIDDEN if pattern.search(text)), None)
 
 
-def find_dodge(answer: str) -> str | None:
-    """Whether an answer is none: a refusal, or one that begins by saying that it cannot tell."""
+def find_refusal(answer: str) -> str | None:
+    """Return the reason why an answer is none: a refusal, or a first sentence that is unsure."""
     plain = answer.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    if any(pattern.search(plain) for pattern in _REFUSES):
+    if any(pattern.search(plain) for pattern in _REFUSAL):
         return "refuses"
-    begin = _FIRST_SENTENCE.match(plain)
-    return "has no sure answer" if begin and _UNSURE.search(begin[0]) else None
+    first_sentence = _FIRST_SENTENCE.match(plain)
+    return "has no sure answer" if first_sentence and _UNSURE.search(first_sentence[0]) else None
