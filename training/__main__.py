@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from training.loop.device import pick_device
-from training.loop.parallel import join_group, rank
+from training.loop.compute import pick_device
+from training.loop.distributed import join_group, rank
 from training.loop.plan import FULL, QUICK
 from training.loop.train import train, train_alone
 

@@ -12,7 +12,7 @@ from asking.pictures import Picture
 from asking.question import Ask
 from training.data.drawing import draw
 from training.data.question import Question
-from training.data.questions import KINDS, ask_kind
+from training.data.question_kinds import KINDS, ask_kind
 from training.data.sampling import sample_scene
 from training.data.scenes import Scene
 

@@ -8,7 +8,7 @@ import httpx
 
 from tests.api.pictures import body, encoded, image_part, text_part, user
 from training.data.drawing import draw
-from training.data.questions import ask_kind
+from training.data.question_kinds import ask_kind
 from training.data.sampling import sample_scenes
 from training.data.scenes import Scene
 

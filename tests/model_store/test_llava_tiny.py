@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
+from training.data.captions import describe
 from training.data.conversation import SYSTEM
 from training.data.dataset import load_scenes, normalise
-from training.data.descriptions import describe
 from training.data.dialogues import Dialogue
 from training.data.drawing import preprocess
 from training.data.examples import EXAMPLES
@@ -19,7 +19,7 @@ from training.loop.stages import project
 from training.model.architecture import HIDDEN, IMAGE_TOKENS
 from training.model.export import load_model
 from training.model.packed_decoder import PackedDecoder
-from training.model.sequences import PieceEncoder, collate, pack
+from training.model.packing import PieceEncoder, collate, pack
 from training.model.tokenizer import load_tokenizer
 
 FOLDER = Path(__file__).parents[2] / "model_store" / "llava-tiny"

@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterator
 
 from training.data.conversation import SYSTEM, answer, follow_up, opening, prompt
-from training.data.questions import ask
+from training.data.question_kinds import ask
 from training.data.sampling import sample_scene
-from training.data.smalltalk import chat
+from training.data.text_only_turns import chat
 
 _GENERAL = (
     "You are a helpful assistant. You are a helpful language and vision assistant. "

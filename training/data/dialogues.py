@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from training.data.captions import caption, detail
 from training.data.conversation import SYSTEM
-from training.data.descriptions import caption, detail
 from training.data.question import Part, Question
-from training.data.questions import KINDS, Kinds, ask
+from training.data.question_kinds import KINDS, Kinds, ask
 from training.data.scenes import Scene
-from training.data.smalltalk import chat
+from training.data.text_only_turns import chat
 
 _OTHER_SYSTEMS: Final = (
     "",

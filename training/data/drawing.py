@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from training.data.lettering import text_mask
+from training.data.fonts import text_mask
 from training.data.scenes import RGB, Background, Scene, Thing
 
 IMAGE_SIZE = 96

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+from training.data.color_ranges import distance, sample_ground, sample_rgb
 from training.data.scenes import (
     COLORS,
     DIGITS,
@@ -16,7 +17,6 @@ from training.data.scenes import (
     Scene,
     Thing,
 )
-from training.data.tints import distance, sample_ground, sample_rgb
 
 # Of a third of the picture's shorter side: gaps between the sizes keep their names sure.
 _SHARES: Final = {"small": (0.36, 0.50), "medium": (0.56, 0.70), "large": (0.76, 0.97)}

@@ -10,10 +10,10 @@ from training.data.dialogues import (
     single_image,
     two_images,
 )
-from training.data.questions import INSTRUCTIONS, KINDS, Kinds
+from training.data.question_kinds import INSTRUCTIONS, KINDS, Kinds
 from training.data.scenes import Scene
-from training.loop.parallel import own_seed, share
-from training.model.sequences import Batch, PieceEncoder, collate, pack
+from training.loop.distributed import own_seed, share
+from training.model.packing import Batch, PieceEncoder, collate, pack
 
 # The batch of a step of `size` sequences.
 BatchSampler = Callable[[PieceEncoder, Sequence[Scene], int, int], Batch]

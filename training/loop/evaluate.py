@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from training.data.dialogues import no_image, single_image, two_images
-from training.data.questions import RESPONSES
+from training.data.question_kinds import RESPONSES
 from training.data.scenes import Scene
-from training.data.simple import SIMPLE
-from training.loop.device import mixed_precision
+from training.data.simple_questions import SIMPLE
+from training.loop.compute import mixed_precision
 from training.model.packed_decoder import Embed, PackedDecoder
-from training.model.sequences import Batch, PieceEncoder, collate, pack
+from training.model.packing import Batch, PieceEncoder, collate, pack
 
 _BATCH = 16
 

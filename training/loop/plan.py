@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from training.loop.fitting import Schedule
+from training.loop.training_loop import Schedule
 
 MODEL_NAME: Final = "llava-tiny"
 MODEL_SEED: Final = 0

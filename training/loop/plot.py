@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.loop.fitting import read_log
+from training.loop.training_loop import read_log
 
 
 def plot_losses(work: Path, stages: Sequence[str], path: Path) -> None:

@@ -11,14 +11,14 @@ from transformers import LlavaForConditionalGeneration
 
 from training.data.dataset import SceneSet, normalise
 from training.loop.batches import BatchSampler, captions, instructions, language
-from training.loop.device import mixed_precision
+from training.loop.compute import mixed_precision
 from training.loop.evaluate import measure, sample_exam
-from training.loop.fitting import Loss, Schedule, fit
+from training.loop.training_loop import Loss, Schedule, fit
 from training.model.architecture import HIDDEN
 from training.model.oracle_features import OracleFeatures
 from training.model.packed_decoder import Embed, PackedDecoder
-from training.model.sequences import PieceEncoder
-from training.model.tower import patch_features
+from training.model.packing import PieceEncoder
+from training.model.scene_classifier import patch_features
 
 _EXAMINED = 96
 # The image embeddings of some scenes of a set.

@@ -10,8 +10,9 @@ from model_store.manifest import write_manifest
 from training.data.corpus import conversations
 from training.data.dataset import load_scenes
 from training.data.examples import write_examples
+from training.loop.distributed import first_process_first, rank
 from training.loop.evaluate import Score, measure, sample_exam
-from training.loop.parallel import first_process_first, rank
+from training.loop.model_card import write_card
 from training.loop.plan import (
     CORPUS_SEED,
     HELD_OUT_SEED,
@@ -25,12 +26,11 @@ from training.loop.plan import (
 from training.loop.plot import plot_losses
 from training.loop.stages import TrainContext, align, instruct, project, train_language
 from training.model.architecture import build_model
-from training.model.card import write_card
 from training.model.export import export, load_model
 from training.model.packed_decoder import PackedDecoder
-from training.model.sequences import PieceEncoder
+from training.model.packing import PieceEncoder
+from training.model.scene_classifier import train_tower
 from training.model.tokenizer import load_tokenizer, train_tokenizer
-from training.model.tower import train_tower
 
 _PHOTO_SIZE = 1600
 

@@ -11,7 +11,7 @@ from training.data.dataset import SceneSet
 from training.data.labels import SUMMARY_PATCHES
 from training.data.scenes import COLORS, GROUNDS, NOUNS, PLACES, SIZES
 from training.model.architecture import HIDDEN, IMAGE_TOKENS
-from training.model.sequences import PieceEncoder
+from training.model.packing import PieceEncoder
 from training.model.tokenizer import VOCABULARY_SIZE
 
 # Of the embeddings' scale: what is seen is never quite what is meant.

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration
 
-from training.loop.fitting import Schedule, compile_if_long
+from training.loop.training_loop import Schedule, compile_if_long
 from training.model.architecture import HEAD_SIZE
-from training.model.sequences import CHUNK, Batch
+from training.model.packing import CHUNK, Batch
 from training.model.tokenizer import IMAGE_ID, PAD_ID
 
 # The embeddings of these scenes' images. (n, 64, 256)

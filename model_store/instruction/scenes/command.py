@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from asking.files import write_whole
 from model_store.instruction.records import KINDS, Kind, Record, write_records
+from model_store.instruction.scenes.annotations import symbols_of
 from model_store.instruction.scenes.conversations import records_of
-from model_store.instruction.scenes.symbols import symbols_of
 from training.data.drawing import draw
 from training.data.sampling import sample_scene
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from model_store.instruction.records import Kind, Pair, Record, build_record
 from training.data.question import Question
-from training.data.questions import RESPONSES, ask_of
+from training.data.question_kinds import RESPONSES, ask_of
 from training.data.scenes import Scene
 
 _RESPONSES: Final[dict[Kind, str]] = {

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from training.data.descriptions import describe
+from training.data.captions import describe
 from training.data.dialogues import single_image, two_images
-from training.data.questions import KINDS, ask_kind
-from training.data.reasoning import REASONING
+from training.data.question_kinds import KINDS, ask_kind
+from training.data.reasoning_questions import REASONING
 from training.data.sampling import sample_scenes
 from training.data.scenes import (
     COLORS,
@@ -21,8 +21,8 @@ from training.data.scenes import (
     Scene,
     Thing,
 )
-from training.data.simple import SIMPLE
-from training.data.smalltalk import chat
+from training.data.simple_questions import SIMPLE
+from training.data.text_only_turns import chat
 
 
 def _thing(noun: str, color: str, place: str, size: str = "large") -> Thing:

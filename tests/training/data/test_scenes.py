@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from training.data.color_ranges import distance, sample_ground, sample_rgb
 from training.data.drawing import draw, outline, preprocess
 from training.data.labels import SUMMARY_PATCHES, label_patches, summarise
 from training.data.sampling import sample_scene, sample_scenes
@@ -17,7 +18,6 @@ from training.data.scenes import (
     SIZES,
     Scene,
 )
-from training.data.tints import distance, sample_ground, sample_rgb
 
 
 def place_of(x: float, y: float, width: int, height: int) -> str:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from model_store.verification import verify
-from training.loop import fitting
-from training.loop.fitting import Schedule, fit, read_log
+from training.loop import training_loop
 from training.loop.plan import FULL, STAGES
+from training.loop.training_loop import Schedule, fit, read_log
 
 
 def test_a_quick_run_writes_a_model_and_resumes(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ class Mirror:
 def test_a_stage_goes_on_as_if_it_had_not_been_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "_CHECKPOINT_SECONDS", 0.0)
     whole = Mirror(tmp_path / "whole").learn()
     interrupted = Mirror(tmp_path / "interrupted")
     interrupted.learn(cut_before=3)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from training.data.captions import describe
 from training.data.conversation import SYSTEM, answer, prompt
 from training.data.corpus import conversations
-from training.data.descriptions import describe
 from training.data.dialogues import Dialogue, captioned, single_image
 from training.data.labels import SUMMARY_PATCHES
 from training.data.question import Part, Question, question
@@ -16,7 +16,7 @@ from training.data.sampling import sample_scenes
 from training.data.scenes import PLACES
 from training.model.architecture import HIDDEN, IMAGE_TOKENS, build_model
 from training.model.packed_decoder import PackedDecoder, splice
-from training.model.sequences import CHUNK, PackedSequence, PieceEncoder, collate, opening_ids, pack
+from training.model.packing import CHUNK, PackedSequence, PieceEncoder, collate, opening_ids, pack
 from training.model.tokenizer import BOS_ID, EOS_ID, IMAGE_ID, encode_piece, train_tokenizer
 
 _NO_ANSWER = -1

@@ -3,10 +3,9 @@
 import random
 from collections.abc import Callable
 
-from training.data.descriptions import ask_describe
+from training.data.captions import ask_describe
 from training.data.question import Question, question
-from training.data.scenes import COLORS, DIGITS, PLACES, SHAPES, WORDS, Scene, Thing
-from training.data.wording import (
+from training.data.question_templates import (
     AT_PLACE,
     BACKGROUND,
     COLOR,
@@ -22,6 +21,7 @@ from training.data.wording import (
     phrase,
     plural,
 )
+from training.data.scenes import COLORS, DIGITS, PLACES, SHAPES, WORDS, Scene, Thing
 
 Asker = Callable[[random.Random, Scene], Question | None]
 

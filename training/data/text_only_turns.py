@@ -3,7 +3,7 @@
 import random
 
 from training.data.question import NO_IMAGE, Question, question
-from training.data.questions import ask
+from training.data.question_kinds import ask
 from training.data.sampling import sample_scene
 
 _HELLO = "Hello! Send me an image of shapes and ask me about it."

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.data.descriptions import captions_of
+from training.data.captions import captions_of
 from training.data.drawing import outline
 from training.data.scenes import Scene, Thing
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from training.loop.parallel import average_gradients, rank
+from training.loop.distributed import average_gradients, rank
 
 Loss = Callable[[int], torch.Tensor]
 Report = Callable[[], str]

@@ -7,8 +7,8 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.loop.evaluate import Score
-from training.loop.fitting import read_log
 from training.loop.plan import STAGES, Plan
+from training.loop.training_loop import read_log
 
 SCORES_FILE: Final = "scores.json"
 
@@ -26,7 +26,7 @@ def write_card(plan: Plan, score: Score, work: Path, out: Path) -> None:
         autoescape=False,  # noqa: S701 - Markdown of our own, not HTML
     )
     stages = [_stage(plan, stage, work) for stage in STAGES]
-    card = templates.get_template("card.md.jinja").render(plan=plan, stages=stages, **scores)
+    card = templates.get_template("model_card.md.jinja").render(plan=plan, stages=stages, **scores)
     (out / "README.md").write_text(card)
 
 

@@ -3,11 +3,11 @@
 import random
 from collections.abc import Mapping
 
-from training.data.descriptions import ask_detail
+from training.data.captions import ask_detail
 from training.data.question import Question
-from training.data.reasoning import REASONING
+from training.data.reasoning_questions import REASONING
 from training.data.scenes import Scene
-from training.data.simple import SIMPLE, Asker
+from training.data.simple_questions import SIMPLE, Asker
 
 # Each kind's weight among the questions and who asks them.
 Kinds = Mapping[str, tuple[float, Asker]]

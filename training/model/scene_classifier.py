@@ -16,9 +16,9 @@ from transformers import CLIPVisionModel
 from training.data.dataset import SceneSet, normalise
 from training.data.labels import PATCH_SIZES, SUMMARY_PATCHES, SUMMARY_SIZES
 from training.data.rendering import Bytes
-from training.loop.device import mixed_precision
-from training.loop.fitting import Loss, Schedule, compile_if_long, fit
-from training.loop.parallel import own_seed, share
+from training.loop.compute import mixed_precision
+from training.loop.distributed import own_seed, share
+from training.loop.training_loop import Loss, Schedule, compile_if_long, fit
 from training.model.architecture import VISION_HIDDEN
 
 # Logits of each attribute.

@@ -3,8 +3,8 @@
 import random
 
 from training.data.question import Part, Question
+from training.data.question_templates import DESCRIBE, DETAIL, a, number_of
 from training.data.scenes import Scene, Thing
-from training.data.wording import DESCRIBE, DETAIL, a, number_of
 
 
 def describe(scene: Scene) -> str:

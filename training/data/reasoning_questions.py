@@ -3,9 +3,7 @@
 import random
 
 from training.data.question import Part, Question
-from training.data.scenes import COLORS, PLACES, SHAPES, SIZES, Scene, Thing
-from training.data.simple import Asker, places_of
-from training.data.wording import (
+from training.data.question_templates import (
     ABOVE,
     BELOW,
     COUNT_IF,
@@ -20,6 +18,8 @@ from training.data.wording import (
     phrase,
     plural,
 )
+from training.data.scenes import COLORS, PLACES, SHAPES, SIZES, Scene, Thing
+from training.data.simple_questions import Asker, places_of
 
 _ROWS = ("top", "middle", "bottom")
 
