@@ -1,57 +1,58 @@
-"""Captions and descriptions of a scene: every thing in reading order."""
+"""Captions of a scene, short and detailed: every thing in reading order."""
 
 import random
 
-from training.data.question import Part, Question
-from training.data.question_templates import DESCRIBE, DETAIL, a, number_of
+from training.data.grammar import count_noun, with_article
+from training.data.question import AnswerPart, Question
+from training.data.question_templates import DESCRIBE_TEMPLATES, DETAIL_TEMPLATES
 from training.data.scenes import Scene, Thing
 
 
 def describe(scene: Scene) -> str:
-    """Every thing with its place, as one sentence."""
-    return "".join(part.text for part in caption(scene))
+    """The short caption as text: every thing with its place, in one sentence."""
+    return "".join(part.text for part in build_caption(scene))
 
 
-def captions_of(scene: Scene) -> list[str]:
-    """A short caption and a thorough one."""
-    return [describe(scene), "".join(part.text for part in detail(scene))]
+def write_captions(scene: Scene) -> list[str]:
+    """The short and the detailed caption, as texts."""
+    return [describe(scene), "".join(part.text for part in build_detailed_caption(scene))]
 
 
-def caption(scene: Scene) -> tuple[Part, ...]:
+def build_caption(scene: Scene) -> tuple[AnswerPart, ...]:
     """`A red circle at the top left, a blue star at the center.`"""
-    names = [f"{thing.color} {thing.noun}" for thing in scene.things]
-    first, *others = _listed(scene.things, names)
-    return (Part(first.text[0].upper() + first.text[1:], first.places), *others)
+    names = [thing.name for thing in scene.things]
+    first, *others = _list_things(scene.things, names)
+    return (AnswerPart(first.text[0].upper() + first.text[1:], first.places), *others)
 
 
-def detail(scene: Scene) -> tuple[Part, ...]:
-    """The caption with sizes, behind the number of things and the background."""
-    things = number_of(len(scene.things), "thing")
+def build_detailed_caption(scene: Scene) -> tuple[AnswerPart, ...]:
+    """The number of things and the background, then the caption with sizes."""
+    things = count_noun(len(scene.things), "thing")
     names = [
-        f"{thing.size} {thing.color} {thing.noun}"
-        if thing.is_shape
-        else f"{thing.color} {thing.noun}"
-        for thing in scene.things
+        f"{thing.size} {thing.name}" if thing.is_shape else thing.name for thing in scene.things
     ]
-    start = Part(f"The image shows {things} on a {scene.ground.name} background:")
-    first, *others = _listed(scene.things, names)
-    return (start, Part(f" {first.text}", first.places), *others)
+    start = AnswerPart(f"The image shows {things} on a {scene.ground.name} background:")
+    first, *others = _list_things(scene.things, names)
+    return (start, AnswerPart(f" {first.text}", first.places), *others)
 
 
-def _listed(things: tuple[Thing, ...], names: list[str]) -> list[Part]:
+def sample_description_question(rng: random.Random, scene: Scene) -> Question:
+    return Question("describe", _sample_text(rng, DESCRIBE_TEMPLATES), build_caption(scene))
+
+
+def sample_detail_question(rng: random.Random, scene: Scene) -> Question:
+    return Question("detail", _sample_text(rng, DETAIL_TEMPLATES), build_detailed_caption(scene))
+
+
+def _list_things(things: tuple[Thing, ...], names: list[str]) -> list[AnswerPart]:
     parts = [
-        Part(f"{a(name)} at the {thing.place}", (thing.place,))
+        AnswerPart(f"{with_article(name)} at the {thing.place}", (thing.place,))
         for thing, name in zip(things, names, strict=True)
     ]
-    rest = [Part(f", {part.text}", part.places) for part in parts[1:]]
-    return [parts[0], *rest, Part(".")]
+    others = [AnswerPart(f", {part.text}", part.places) for part in parts[1:]]
+    return [parts[0], *others, AnswerPart(".")]
 
 
-def ask_describe(rng: random.Random, scene: Scene) -> Question:
-    text = DESCRIBE[0] if rng.random() < 0.5 else rng.choice(DESCRIBE)
-    return Question("describe", text, caption(scene))
-
-
-def ask_detail(rng: random.Random, scene: Scene) -> Question:
-    text = DETAIL[0] if rng.random() < 0.5 else rng.choice(DETAIL)
-    return Question("detail", text, detail(scene))
+def _sample_text(rng: random.Random, texts: tuple[str, ...]) -> str:
+    """The first text half of the time, else any of them."""
+    return texts[0] if rng.random() < 0.5 else rng.choice(texts)

@@ -1,45 +1,57 @@
-"""All kinds of questions about a scene, in the paper's three groups."""
+"""All kinds of questions about a scene, in the paper's three response types."""
 
 import random
 from collections.abc import Mapping
 
-from training.data.captions import ask_detail
+from training.data.captions import sample_detail_question
 from training.data.question import Question
-from training.data.reasoning_questions import REASONING
+from training.data.reasoning_questions import REASONING_KINDS
 from training.data.scenes import Scene
-from training.data.simple_questions import SIMPLE, Asker
+from training.data.simple_questions import SIMPLE_KINDS, QuestionSampler
 
-# Each kind's weight among the questions and who asks them.
-Kinds = Mapping[str, tuple[float, Asker]]
+# The sampling weight and the sampler of each kind.
+QuestionKinds = Mapping[str, tuple[float, QuestionSampler]]
 
-DETAIL: dict[str, tuple[float, Asker]] = {"detail": (3, ask_detail)}
-KINDS: dict[str, tuple[float, Asker]] = {**SIMPLE, **DETAIL, **REASONING}
+DETAIL_KINDS: dict[str, tuple[float, QuestionSampler]] = {"detail": (3, sample_detail_question)}
+KINDS: dict[str, tuple[float, QuestionSampler]] = {
+    **SIMPLE_KINDS,
+    **DETAIL_KINDS,
+    **REASONING_KINDS,
+}
 
-# The paper's three kinds of responses.
-RESPONSES = {"conversation": SIMPLE, "detail": DETAIL, "complex reasoning": REASONING}
+# The paper's three response types.
+RESPONSE_TYPES = {
+    "conversation": SIMPLE_KINDS,
+    "detail": DETAIL_KINDS,
+    "complex reasoning": REASONING_KINDS,
+}
 
-# In the paper's second stage half of the instructions take reasoning; few scenes have text to read.
-_EMPHASIS = {"detail": 1.3, **dict.fromkeys(REASONING, 2.5), "read": 3.0}
-INSTRUCTIONS: dict[str, tuple[float, Asker]] = {
-    kind: (weight * _EMPHASIS.get(kind, 1.0), asker) for kind, (weight, asker) in KINDS.items()
+# Half of the instructions in the paper's second stage need reasoning. Text to read is rare.
+_EMPHASIS = {"detail": 1.3, **dict.fromkeys(REASONING_KINDS, 2.5), "read": 3.0}
+INSTRUCTION_KINDS: dict[str, tuple[float, QuestionSampler]] = {
+    kind: (weight * _EMPHASIS.get(kind, 1.0), sampler) for kind, (weight, sampler) in KINDS.items()
 }
 
 
-def ask(rng: random.Random, scene: Scene, count: int, kinds: Kinds = KINDS) -> list[Question]:
-    """`count` questions of these kinds; the text may repeat."""
+def sample_questions(
+    rng: random.Random, scene: Scene, count: int, kinds: QuestionKinds = KINDS
+) -> list[Question]:
+    """Sample exactly `count` questions of these kinds; their texts may repeat."""
     questions: list[Question] = []
     while len(questions) < count:
-        questions += ask_of(rng, scene, kinds, count - len(questions))
+        questions += sample_answerable_questions(rng, scene, count - len(questions), kinds)
     return questions
 
 
-def ask_of(rng: random.Random, scene: Scene, kinds: Kinds, count: int) -> list[Question]:
-    """At most `count` questions, drawn by the kinds' weights: some have no sure answer here."""
+def sample_answerable_questions(
+    rng: random.Random, scene: Scene, count: int, kinds: QuestionKinds
+) -> list[Question]:
+    """Sample `count` kinds by weight; return questions for those the scene can answer."""
     weights = [weight for weight, _ in kinds.values()]
     names = rng.choices(list(kinds), weights, k=count)
     return [question for name in names if (question := kinds[name][1](rng, scene))]
 
 
-def ask_kind(rng: random.Random, scene: Scene, kind: str) -> Question | None:
-    """A question of this kind, or none where the scene has no sure answer to it."""
+def sample_question(rng: random.Random, scene: Scene, kind: str) -> Question | None:
+    """Sample a question of this kind, or None where the scene has no unambiguous answer."""
     return KINDS[kind][1](rng, scene)

@@ -1,168 +1,172 @@
-"""Questions that take more than one look: answers that say what they rest on, as the paper's do."""
+"""Questions that need several look-ups: answers state their reasons, as the paper's do."""
 
 import random
 
-from training.data.question import Part, Question
+from training.data.grammar import count_noun, join_nouns, pluralise
+from training.data.question import AnswerPart, Question
 from training.data.question_templates import (
-    ABOVE,
-    BELOW,
-    COUNT_IF,
-    LARGER,
-    LEFT_OF,
-    MISSING,
-    MORE,
-    RIGHT_OF,
-    SMALLER,
-    listed,
-    number_of,
-    phrase,
-    plural,
+    ABOVE_TEMPLATES,
+    BELOW_TEMPLATES,
+    COUNT_IF_TEMPLATES,
+    LARGER_TEMPLATES,
+    LEFT_OF_TEMPLATES,
+    MISSING_TEMPLATES,
+    MORE_TEMPLATES,
+    RIGHT_OF_TEMPLATES,
+    SMALLER_TEMPLATES,
+    fill_template,
 )
 from training.data.scenes import COLORS, PLACES, SHAPES, SIZES, Scene, Thing
-from training.data.simple_questions import Asker, places_of
+from training.data.simple_questions import QuestionSampler, list_places
 
 _ROWS = ("top", "middle", "bottom")
 
 
-def _name(thing: Thing) -> str:
-    return f"{thing.color} {thing.noun}"
-
-
-def _pair(rng: random.Random, scene: Scene) -> tuple[Thing, Thing] | None:
-    """Two shapes that colour and noun tell apart from all others."""
-    alone = [t for t in scene.shapes if len(scene.having(t.color, t.noun)) == 1]
-    if len(alone) < 2:
+def _sample_distinct_pair(rng: random.Random, scene: Scene) -> tuple[Thing, Thing] | None:
+    """Sample two shapes that colour and noun identify; None where there are fewer."""
+    candidates = [t for t in scene.shapes if len(scene.find(t.color, t.noun)) == 1]
+    if len(candidates) < 2:
         return None
-    one, other = rng.sample(alone, 2)
+    one, other = rng.sample(candidates, 2)
     return one, other
 
 
-def _therefore(holds: bool) -> Part:
-    return Part(", so yes." if holds else ", so no.")
+def _build_conclusion(holds: bool) -> AnswerPart:
+    return AnswerPart(", so yes." if holds else ", so no.")
 
 
-def _ask_larger(rng: random.Random, scene: Scene) -> Question | None:
+def _sample_larger_question(rng: random.Random, scene: Scene) -> Question | None:
     """The {one} is large and the {other} is small, so the {one}."""
-    pair = _pair(rng, scene)
+    pair = _sample_distinct_pair(rng, scene)
     if pair is None or pair[0].size == pair[1].size:
         return None
     (one, other), larger = pair, rng.random() < 0.7
     by_size = sorted(pair, key=lambda thing: SIZES.index(thing.size), reverse=larger)
-    text = phrase(rng, LARGER if larger else SMALLER, one=_name(one), other=_name(other))
+    text = fill_template(
+        rng, LARGER_TEMPLATES if larger else SMALLER_TEMPLATES, one=one.name, other=other.name
+    )
     parts = (
-        Part(f"The {_name(one)} is {one.size}", (one.place,)),
-        Part(f" and the {_name(other)} is {other.size}", (other.place,)),
-        Part(f", so the {_name(by_size[0])}."),
+        AnswerPart(f"The {one.name} is {one.size}", (one.place,)),
+        AnswerPart(f" and the {other.name} is {other.size}", (other.place,)),
+        AnswerPart(f", so the {by_size[0].name}."),
     )
     return Question("compare sizes", text, parts)
 
 
-def _ask_more(rng: random.Random, scene: Scene) -> Question | None:
+def _sample_more_question(rng: random.Random, scene: Scene) -> Question | None:
     """There are 2 circles and 1 square, so yes."""
-    there = sorted({thing.noun for thing in scene.shapes})
-    if not there:
+    present = sorted({thing.noun for thing in scene.shapes})
+    if not present:
         return None
-    one = rng.choice(there)
+    one = rng.choice(present)
     other = rng.choice([shape for shape in SHAPES if shape != one])
     if rng.random() < 0.5:
         one, other = other, one
-    ones, others = scene.having(noun=one), scene.having(noun=other)
-    text = phrase(rng, MORE, ones=plural(one), others=plural(other))
+    ones, others = scene.find(noun=one), scene.find(noun=other)
+    text = fill_template(rng, MORE_TEMPLATES, ones=pluralise(one), others=pluralise(other))
     be = "is" if len(ones) == 1 else "are"
     parts = (
-        Part(f"There {be} {number_of(len(ones), one)}", places_of(ones)),
-        Part(f" and {number_of(len(others), other)}", places_of(others)),
-        _therefore(len(ones) > len(others)),
+        AnswerPart(f"There {be} {count_noun(len(ones), one)}", list_places(ones)),
+        AnswerPart(f" and {count_noun(len(others), other)}", list_places(others)),
+        _build_conclusion(len(ones) > len(others)),
     )
     return Question("compare counts", text, parts)
 
 
-def _ask_count_if(rng: random.Random, scene: Scene) -> Question | None:
-    condition, found = rng.choice((_of_two_colors, _not_of_color, _of_size, _in_row))(rng, scene)
-    text = phrase(rng, COUNT_IF, condition=condition)
+def _sample_count_if_question(rng: random.Random, scene: Scene) -> Question | None:
+    condition, found = rng.choice((_select_two_colors, _exclude_color, _select_size, _select_row))(
+        rng, scene
+    )
+    text = fill_template(rng, COUNT_IF_TEMPLATES, condition=condition)
     if not found:
-        return Question("count if", text, (Part("None of them, so 0."),))
-    names = [f"the {_name(thing)}" for thing in found]
-    parts = [Part(names[0][0].upper() + names[0][1:], (found[0].place,))]
+        return Question("count if", text, (AnswerPart("None of them, so 0."),))
+    names = [f"the {thing.name}" for thing in found]
+    parts = [AnswerPart(names[0][0].upper() + names[0][1:], (found[0].place,))]
     for index, thing in enumerate(found[1:], start=2):
         comma = " and" if index == len(found) else ","
-        parts.append(Part(f"{comma} {names[index - 1]}", (thing.place,)))
-    return Question("count if", text, (*parts, Part(f", so {len(found)}.")))
+        parts.append(AnswerPart(f"{comma} {names[index - 1]}", (thing.place,)))
+    return Question("count if", text, (*parts, AnswerPart(f", so {len(found)}.")))
 
 
-def _of_two_colors(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
-    there = [thing.color for thing in scene.shapes]
-    colors = list(dict.fromkeys([*rng.sample(there, min(len(there), 1)), *rng.sample(COLORS, 2)]))
+def _select_two_colors(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
+    present = [thing.color for thing in scene.shapes]
+    colors = list(
+        dict.fromkeys([*rng.sample(present, min(len(present), 1)), *rng.sample(COLORS, 2)])
+    )
     one, other = rng.sample(colors[:2], 2)
     found = tuple(thing for thing in scene.shapes if thing.color in (one, other))
     return f"{one} or {other}", found
 
 
-def _not_of_color(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
+def _exclude_color(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
     color = rng.choice(scene.things).color if rng.random() < 0.8 else rng.choice(COLORS)
     return f"not {color}", tuple(thing for thing in scene.shapes if thing.color != color)
 
 
-def _of_size(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
+def _select_size(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
     size = rng.choice(SIZES)
     return size, tuple(thing for thing in scene.shapes if thing.size == size)
 
 
-def _in_row(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
+def _select_row(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
     number = rng.randrange(3)
     found = tuple(t for t in scene.shapes if PLACES.index(t.place) // 3 == number)
     return f"in the {_ROWS[number]} row", found
 
 
-def _ask_relative(rng: random.Random, scene: Scene) -> Question | None:
+def _sample_relative_question(rng: random.Random, scene: Scene) -> Question | None:
     """The {one} is at the top left and the {other} is at the center, so yes."""
-    pair = _pair(rng, scene)
+    pair = _sample_distinct_pair(rng, scene)
     if pair is None:
         return None
     one, other = pair
     across = rng.random() < 0.5
-    ranks = [_rank(thing, across) for thing in pair]
+    ranks = [_find_grid_index(thing, across) for thing in pair]
     if ranks[0] == ranks[1]:
         return None
     before = rng.random() < 0.5
-    phrasings = (LEFT_OF if before else RIGHT_OF) if across else (ABOVE if before else BELOW)
-    text = phrase(rng, phrasings, one=_name(one), other=_name(other))
+    templates = (
+        (LEFT_OF_TEMPLATES if before else RIGHT_OF_TEMPLATES)
+        if across
+        else (ABOVE_TEMPLATES if before else BELOW_TEMPLATES)
+    )
+    text = fill_template(rng, templates, one=one.name, other=other.name)
     parts = (
-        Part(f"The {_name(one)} is at the {one.place}", (one.place,)),
-        Part(f" and the {_name(other)} is at the {other.place}", (other.place,)),
-        _therefore((ranks[0] < ranks[1]) == before),
+        AnswerPart(f"The {one.name} is at the {one.place}", (one.place,)),
+        AnswerPart(f" and the {other.name} is at the {other.place}", (other.place,)),
+        _build_conclusion((ranks[0] < ranks[1]) == before),
     )
     return Question("relative position", text, parts)
 
 
-def _rank(thing: Thing, across: bool) -> int:
+def _find_grid_index(thing: Thing, across: bool) -> int:
     row, column = divmod(PLACES.index(thing.place), 3)
     return column if across else row
 
 
-def _ask_missing(rng: random.Random, scene: Scene) -> Question | None:
+def _sample_missing_question(rng: random.Random, scene: Scene) -> Question | None:
     """There is a circle and a star, so the square is missing."""
-    there = sorted({thing.noun for thing in scene.shapes})
-    gone = [shape for shape in SHAPES if shape not in there]
-    if not there or not gone:
+    present = sorted({thing.noun for thing in scene.shapes})
+    absent = [shape for shape in SHAPES if shape not in present]
+    if not present or not absent:
         return None
-    missing = rng.choice(gone)
-    present = rng.sample(there, min(len(there), 2))
-    nouns = [missing, *present]
+    missing = rng.choice(absent)
+    nouns = [missing, *rng.sample(present, min(len(present), 2))]
     rng.shuffle(nouns)
-    present = [noun for noun in nouns if noun != missing]
-    text = phrase(rng, MISSING, nouns=listed(nouns, "or"))
-    parts = [Part("There is")]
-    for index, noun in enumerate(present):
+    text = fill_template(rng, MISSING_TEMPLATES, nouns=join_nouns(nouns, "or"))
+    parts = [AnswerPart("There is")]
+    for index, noun in enumerate(noun for noun in nouns if noun != missing):
         link = " and" if index else ""
-        parts.append(Part(f"{link} a {noun}", places_of(scene.having(noun=noun))))
-    return Question("what is missing", text, (*parts, Part(f", so the {missing} is missing.")))
+        parts.append(AnswerPart(f"{link} a {noun}", list_places(scene.find(noun=noun))))
+    return Question(
+        "what is missing", text, (*parts, AnswerPart(f", so the {missing} is missing."))
+    )
 
 
-REASONING: dict[str, tuple[float, Asker]] = {
-    "compare sizes": (1, _ask_larger),
-    "compare counts": (1, _ask_more),
-    "count if": (1.5, _ask_count_if),
-    "relative position": (1.2, _ask_relative),
-    "what is missing": (0.8, _ask_missing),
+REASONING_KINDS: dict[str, tuple[float, QuestionSampler]] = {
+    "compare sizes": (1, _sample_larger_question),
+    "compare counts": (1, _sample_more_question),
+    "count if": (1.5, _sample_count_if_question),
+    "relative position": (1.2, _sample_relative_question),
+    "what is missing": (0.8, _sample_missing_question),
 }

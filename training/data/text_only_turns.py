@@ -1,23 +1,23 @@
-"""Turns without an image: short answers, so that a greeting does not get a colour for a reply."""
+"""Turns without an image: the model learns to answer them with something other than a colour."""
 
 import random
 
-from training.data.question import NO_IMAGE, Question, question
-from training.data.question_kinds import ask
+from training.data.question import NO_IMAGE_ANSWER, Question, build_question
+from training.data.question_kinds import sample_questions
 from training.data.sampling import sample_scene
 
-_HELLO = "Hello! Send me an image of shapes and ask me about it."
-_ABILITIES = (
+_GREETING_ANSWER = "Hello! Send me an image of shapes and ask me about it."
+_ABILITIES_ANSWER = (
     "I answer questions about images of colored shapes: what they are, where they are and how many."
 )
-_NAME = "I am a small vision and language model."
-_THANKS = "You are welcome."
-_BYE = "Goodbye!"
-_FINE = "I am fine, thank you."
-_UNKNOWN = "I can only talk about images of colored shapes."
+_NAME_ANSWER = "I am a small vision and language model."
+_THANKS_ANSWER = "You are welcome."
+_GOODBYE_ANSWER = "Goodbye!"
+_WELLBEING_ANSWER = "I am fine, thank you."
+_OFF_TOPIC_ANSWER = "I can only talk about images of colored shapes."
 
-_TURNS = {
-    _HELLO: (
+_QUESTIONS_BY_ANSWER = {
+    _GREETING_ANSWER: (
         "Hello",
         "Hello!",
         "Hi",
@@ -28,7 +28,7 @@ _TURNS = {
         "Say hello",
         "Hello there!",
     ),
-    _ABILITIES: (
+    _ABILITIES_ANSWER: (
         "What can you do?",
         "How can you help me?",
         "Help",
@@ -36,11 +36,11 @@ _TURNS = {
         "What are you good at?",
         "What should I ask you?",
     ),
-    _NAME: ("Who are you?", "What are you?", "What is your name?", "Which model are you?"),
-    _THANKS: ("Thanks", "Thank you", "Thank you!", "Thanks a lot!", "Great, thanks."),
-    _BYE: ("Bye", "Goodbye", "See you later", "Bye!"),
-    _FINE: ("How are you?", "How are you doing?", "How do you do?"),
-    _UNKNOWN: (
+    _NAME_ANSWER: ("Who are you?", "What are you?", "What is your name?", "Which model are you?"),
+    _THANKS_ANSWER: ("Thanks", "Thank you", "Thank you!", "Thanks a lot!", "Great, thanks."),
+    _GOODBYE_ANSWER: ("Bye", "Goodbye", "See you later", "Bye!"),
+    _WELLBEING_ANSWER: ("How are you?", "How are you doing?", "How do you do?"),
+    _OFF_TOPIC_ANSWER: (
         "What is the capital of France?",
         "Tell me a joke.",
         "Write a poem.",
@@ -55,9 +55,11 @@ _TURNS = {
 }
 
 
-def chat(rng: random.Random) -> Question:
-    """A turn of a conversation that shows no image."""
+def sample_text_only_turn(rng: random.Random) -> Question:
+    """Sample small talk, or a question about an image that is not there."""
     if rng.random() < 0.5:
-        return question("no image", ask(rng, sample_scene(rng), 1)[0].text, NO_IMAGE)
-    answer = rng.choice(list(_TURNS))
-    return question("chat", rng.choice(_TURNS[answer]), answer)
+        return build_question(
+            "no image", sample_questions(rng, sample_scene(rng), 1)[0].text, NO_IMAGE_ANSWER
+        )
+    answer = rng.choice(list(_QUESTIONS_BY_ANSWER))
+    return build_question("chat", rng.choice(_QUESTIONS_BY_ANSWER[answer]), answer)

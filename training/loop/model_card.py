@@ -1,4 +1,4 @@
-"""Writes the model card from the plan, the logs and the scores: it cannot be out of date."""
+"""Writes the model card from the plan, the logs and the evaluation, so that it is up to date."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training.loop.evaluate import Score
-from training.loop.plan import STAGES, Plan
-from training.loop.training_loop import read_log
+from training.loop.evaluate import EvalResult
+from training.loop.loss_log import read_log
+from training.loop.plan import STAGES, TrainingPlan
 
 SCORES_FILE: Final = "scores.json"
 
 
-def write_card(plan: Plan, score: Score, work: Path, out: Path) -> None:
-    """Write `README.md` and the scores it shows into the model's folder."""
-    scores = score.as_json()
-    (out / SCORES_FILE).write_text(json.dumps(scores, indent=2) + "\n")
+def write_model_card(plan: TrainingPlan, result: EvalResult, work_dir: Path, out_dir: Path) -> None:
+    """Write `README.md`, and the scores it shows, into the model's folder."""
+    scores = result.as_json()
+    (out_dir / SCORES_FILE).write_text(json.dumps(scores, indent=2) + "\n")
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -25,15 +25,15 @@ def write_card(plan: Plan, score: Score, work: Path, out: Path) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown of our own, not HTML
     )
-    stages = [_stage(plan, stage, work) for stage in STAGES]
+    stages = [_describe_stage(plan, stage, work_dir) for stage in STAGES]
     card = templates.get_template("model_card.md.jinja").render(plan=plan, stages=stages, **scores)
-    (out / "README.md").write_text(card)
+    (out_dir / "README.md").write_text(card)
 
 
-def _stage(plan: Plan, stage: str, work: Path) -> dict[str, Any]:
-    log = read_log(work / f"{stage}.jsonl")
+def _describe_stage(plan: TrainingPlan, stage: str, work_dir: Path) -> dict[str, Any]:
+    log = read_log(work_dir / f"{stage}.jsonl")
     return {
         "name": stage,
-        "schedule": plan.schedule(stage),
+        "config": plan.get_stage_config(stage),
         "minutes": round(log[-1]["seconds"] / 60) if log else 0,
     }

@@ -256,11 +256,11 @@ def test_prompts_are_those_of_the_training(images: int, builder: PromptBuilder, 
         [64] * images,
     )
     trained = [ids.bos]
-    for piece in conversation.opening(conversation.SYSTEM, images):
+    for piece in conversation.build_prefix_segments(conversation.SYSTEM, images):
         trained += ids(piece) + [ids.image] * (64 if images else 0)
-    trained += ids(conversation.prompt(first, images))
-    trained += [*ids(conversation.answer(answer)), ids.eos]
-    trained += ids(conversation.follow_up(second))
+    trained += ids(conversation.build_first_prompt(first, images))
+    trained += [*ids(conversation.build_answer(answer)), ids.eos]
+    trained += ids(conversation.build_follow_up_prompt(second))
     assert served.token_ids == trained
 
 

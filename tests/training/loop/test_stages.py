@@ -11,8 +11,10 @@ import torch
 
 from model_store.verification import verify
 from training.loop import training_loop
+from training.loop.loss_log import read_log
 from training.loop.plan import FULL, STAGES
-from training.loop.training_loop import Schedule, fit, read_log
+from training.loop.stage_config import StageConfig
+from training.loop.training_loop import run_training_loop
 
 
 def test_a_quick_run_writes_a_model_and_resumes(tmp_path: Path) -> None:
@@ -31,21 +33,21 @@ def test_a_quick_run_writes_a_model_and_resumes(tmp_path: Path) -> None:
 
 
 def test_a_scaled_plan_is_shorter_in_everything() -> None:
-    plan = FULL.scaled(0.05)
+    plan = FULL.scale(0.05)
     assert plan.train_scenes == FULL.train_scenes // 20
     for stage in STAGES:
-        schedule = plan.schedule(stage)
-        assert schedule.steps == FULL.schedule(stage).steps // 20
-        assert schedule.warm_up < schedule.steps
+        config = plan.get_stage_config(stage)
+        assert config.steps == FULL.get_stage_config(stage).steps // 20
+        assert config.warmup_steps < config.steps
 
 
 class Mirror:
     """A stage that learns to mirror its input; it can be cut off before a step."""
 
-    schedule = Schedule(steps=12, batch=8, rate=0.1, warm_up=2, report_every=4)
+    config = StageConfig(steps=12, batch_size=8, learning_rate=0.1, warmup_steps=2, report_every=4)
 
-    def __init__(self, work: Path) -> None:
-        self._work = work
+    def __init__(self, work_dir: Path) -> None:
+        self._work_dir = work_dir
 
     def learn(self, cut_before: int | None = None) -> torch.Tensor:
         """Train from where the stage stands; return the weights."""
@@ -53,7 +55,7 @@ class Mirror:
         layer = torch.nn.Linear(4, 4)
         module = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([layer])})
 
-        def loss_at(step: int) -> torch.Tensor:
+        def compute_loss(step: int) -> torch.Tensor:
             if step == cut_before:
                 raise KeyboardInterrupt
             inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
@@ -61,7 +63,9 @@ class Mirror:
             return loss
 
         with suppress(KeyboardInterrupt):
-            fit("mirror", module, loss_at, self.schedule, self._work, lambda: "")
+            run_training_loop(
+                "mirror", module, compute_loss, self.config, self._work_dir, lambda: ""
+            )
         return layer.weight.detach().clone()
 
 
