@@ -36,7 +36,7 @@ def scenes(
     allow_failures: options.AllowFailures = False,
     as_json: options.Json = False,
 ) -> None:
-    """Exact match by kind of question on freshly drawn scenes.
+    """Exact match by kind of question on newly drawn scenes.
 
     Run again with the same options to resume an interrupted run.
     """

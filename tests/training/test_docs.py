@@ -1,4 +1,4 @@
-"""docs/training.md names every option of the recipe, and no other."""
+"""docs/training.md names every option of `python -m training`, and no other."""
 
 import re
 from pathlib import Path

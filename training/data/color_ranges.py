@@ -6,7 +6,7 @@ from typing import Final
 from training.data.scenes import RGB
 
 # Hue in degrees, saturation and value in percent: (low, high) of each.
-_THING_COLORS: Final = {
+_THING_RANGES: Final = {
     "red": ((-9, 8), (70, 100), (65, 100)),
     "green": ((95, 150), (50, 100), (42, 95)),
     "blue": ((206, 245), (60, 100), (50, 100)),
@@ -16,7 +16,7 @@ _THING_COLORS: Final = {
     "white": ((0, 359), (0, 5), (93, 100)),
     "black": ((0, 359), (0, 30), (0, 16)),
 }
-_BACKGROUND_COLORS: Final = {
+_BACKGROUND_RANGES: Final = {
     "gray": ((0, 359), (0, 7), (28, 84)),
     "white": ((0, 359), (0, 2), (95, 100)),
     "black": ((0, 359), (0, 20), (0, 9)),
@@ -31,12 +31,12 @@ Range = tuple[int, int]
 
 def sample_color(rng: random.Random, color: str) -> RGB:
     """Sample a tint of a thing's colour."""
-    return _sample_hsv(rng, _THING_COLORS[color])
+    return _sample_hsv(rng, _THING_RANGES[color])
 
 
 def sample_background_color(rng: random.Random, name: str) -> RGB:
     """Sample a tint of a background's colour."""
-    return _sample_hsv(rng, _BACKGROUND_COLORS[name])
+    return _sample_hsv(rng, _BACKGROUND_RANGES[name])
 
 
 def color_distance(one: RGB, other: RGB) -> float:

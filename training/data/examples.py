@@ -23,8 +23,8 @@ def _build_thing(
 
 
 def _build_scene(width: int, height: int, gray: int, *things: Thing) -> Scene:
-    ground = Background("gray", (gray,) * 3)
-    return Scene(width, height, ground, things, smooth=True, noise=0.0, jpeg=None, seed=0)
+    background = Background("gray", (gray,) * 3)
+    return Scene(width, height, background, things, smooth=True, noise=0.0, jpeg=None, seed=0)
 
 
 EXAMPLES = {

@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from training.data.drawing import GRID, IMAGE_SIZE, PATCH_SIZE, compute_outline
-from training.data.scenes import COLORS, GROUNDS, NOUNS, PLACES, SIZES, Scene, Thing
+from training.data.scenes import BACKGROUND_COLORS, COLORS, NOUNS, PLACES, SIZES, Scene, Thing
 
 # Numbers of classes of a patch's noun, colour and place; class 0 is none.
 PATCH_NUM_CLASSES: Final = (1 + len(NOUNS), 1 + len(COLORS), 1 + len(PLACES))
 # Numbers of classes of a summary patch's noun, colour and size (class 0: an empty place), and of
 # the background's colour.
-SUMMARY_NUM_CLASSES: Final = (1 + len(NOUNS), 1 + len(COLORS), 1 + len(SIZES), len(GROUNDS))
+SUMMARY_NUM_CLASSES: Final = (
+    1 + len(NOUNS),
+    1 + len(COLORS),
+    1 + len(SIZES),
+    len(BACKGROUND_COLORS),
+)
 
 _ANCHORS: Final = (1, 4, 6)
 SUMMARY_PATCHES: Final = tuple(GRID * row + column for row in _ANCHORS for column in _ANCHORS)
@@ -53,7 +58,7 @@ def label_patches(scene: Scene) -> NDArray[np.uint8]:
 def label_summary_patches(scene: Scene) -> NDArray[np.uint8]:
     """Label each of the nine places with noun, colour, size and background colour. (9, 4)"""
     summary = np.zeros((len(PLACES), 4), dtype=np.uint8)
-    summary[:, 3] = GROUNDS.index(scene.ground.name)
+    summary[:, 3] = BACKGROUND_COLORS.index(scene.ground.name)
     for thing in scene.things:
         summary[PLACES.index(thing.place), :3] = (
             1 + NOUNS.index(thing.noun),

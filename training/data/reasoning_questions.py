@@ -74,18 +74,18 @@ def _sample_more_question(rng: random.Random, scene: Scene) -> Question | None:
 
 
 def _sample_count_if_question(rng: random.Random, scene: Scene) -> Question | None:
-    condition, found = rng.choice((_select_two_colors, _exclude_color, _select_size, _select_row))(
-        rng, scene
-    )
+    condition, matches = rng.choice(
+        (_select_two_colors, _exclude_color, _select_size, _select_row)
+    )(rng, scene)
     text = fill_template(rng, COUNT_IF_TEMPLATES, condition=condition)
-    if not found:
+    if not matches:
         return Question("count if", text, (AnswerPart("None of them, so 0."),))
-    names = [f"the {thing.name}" for thing in found]
-    parts = [AnswerPart(names[0][0].upper() + names[0][1:], (found[0].place,))]
-    for index, thing in enumerate(found[1:], start=2):
-        comma = " and" if index == len(found) else ","
+    names = [f"the {thing.name}" for thing in matches]
+    parts = [AnswerPart(names[0][0].upper() + names[0][1:], (matches[0].place,))]
+    for index, thing in enumerate(matches[1:], start=2):
+        comma = " and" if index == len(matches) else ","
         parts.append(AnswerPart(f"{comma} {names[index - 1]}", (thing.place,)))
-    return Question("count if", text, (*parts, AnswerPart(f", so {len(found)}.")))
+    return Question("count if", text, (*parts, AnswerPart(f", so {len(matches)}.")))
 
 
 def _select_two_colors(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
@@ -94,8 +94,8 @@ def _select_two_colors(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thi
         dict.fromkeys([*rng.sample(present, min(len(present), 1)), *rng.sample(COLORS, 2)])
     )
     one, other = rng.sample(colors[:2], 2)
-    found = tuple(thing for thing in scene.shapes if thing.color in (one, other))
-    return f"{one} or {other}", found
+    matches = tuple(thing for thing in scene.shapes if thing.color in (one, other))
+    return f"{one} or {other}", matches
 
 
 def _exclude_color(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
@@ -110,8 +110,8 @@ def _select_size(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ..
 
 def _select_row(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
     number = rng.randrange(3)
-    found = tuple(t for t in scene.shapes if PLACES.index(t.place) // 3 == number)
-    return f"in the {_ROWS[number]} row", found
+    matches = tuple(t for t in scene.shapes if PLACES.index(t.place) // 3 == number)
+    return f"in the {_ROWS[number]} row", matches
 
 
 def _sample_relative_question(rng: random.Random, scene: Scene) -> Question | None:

@@ -6,9 +6,9 @@ from typing import Final
 
 from training.data.color_ranges import color_distance, sample_background_color, sample_color
 from training.data.scenes import (
+    BACKGROUND_COLORS,
     COLORS,
     DIGITS,
-    GROUNDS,
     PLACES,
     RGB,
     SHAPES,
@@ -39,23 +39,23 @@ def sample_scenes(seed: int, count: int, max_side: int = 512) -> Sequence[Scene]
 def sample_scene(rng: random.Random, min_side: int = 64, max_side: int = 512) -> Scene:
     """Sample a scene whose longer side has `min_side` to `max_side` pixels."""
     width, height = _sample_size(rng, min_side, max_side)
-    ground = _sample_background(rng, min(width, height))
+    background = _sample_background(rng, min(width, height))
     places = sorted(rng.sample(range(9), rng.choice((1, 2, 2, 3, 3, 3, 4, 4, 5))))
     sizes = _list_recognisable_sizes(width, height)
     if rng.random() < 0.25:
         sizes = (rng.choice(sizes),)
     nouns = [_sample_noun(rng, width, height) for _ in places]
-    bordered = rng.random() < 0.12
+    has_border = rng.random() < 0.12
     things = tuple(
         _sample_thing(
-            rng, noun, PLACES[place], (width, height), rng.choice(sizes), ground, bordered
+            rng, noun, PLACES[place], (width, height), rng.choice(sizes), background, has_border
         )
         for noun, place in zip(nouns, places, strict=True)
     )
     return Scene(
         width=width,
         height=height,
-        ground=ground,
+        ground=background,
         things=things,
         smooth=rng.random() < 0.65,
         noise=rng.uniform(1, 8) if rng.random() < 0.2 else 0.0,
@@ -75,7 +75,7 @@ def _sample_size(rng: random.Random, min_side: int, max_side: int) -> tuple[int,
 
 
 def _sample_background(rng: random.Random, side: int) -> Background:
-    (name,) = rng.choices(GROUNDS, _BACKGROUND_WEIGHTS)
+    (name,) = rng.choices(BACKGROUND_COLORS, _BACKGROUND_WEIGHTS)
     rgb = sample_background_color(rng, name)
     pattern = rng.choice(("plain",) * 6 + ("gradient",) * 2 + ("stripes", "checks"))
     shift = rng.choice((-1, 1)) * rng.uniform(5, 22 if pattern == "gradient" else 11)
@@ -101,10 +101,10 @@ def _list_recognisable_sizes(width: int, height: int) -> tuple[str, ...]:
 
 
 def _sample_noun(rng: random.Random, width: int, height: int) -> str:
-    legible = (
+    is_legible = (
         32 * min(width, height) / max(width, height) >= _MIN_TEXT_CELL and min(width, height) >= 80
     )
-    draw = rng.random() if legible else 1.0
+    draw = rng.random() if is_legible else 1.0
     if draw < 0.1:
         return f"number {rng.choice(DIGITS)}"
     if draw < 0.17:
@@ -118,16 +118,16 @@ def _sample_thing(
     place: str,
     extent: tuple[int, int],
     size: str,
-    ground: Background,
-    bordered: bool,
+    background: Background,
+    has_border: bool,
 ) -> Thing:
     """Sample a thing in its third of an image of `extent` (width, height) pixels."""
-    printed = noun not in SHAPES
-    size = "large" if printed else size
+    is_text = noun not in SHAPES
+    size = "large" if is_text else size
     (width, height), (low, high) = extent, _SIZE_RANGES[size]
     radius = rng.uniform(low, high) * min(width, height) / 6
     row, column = divmod(PLACES.index(place), 3)
-    color, rgb = _sample_color(rng, ground)
+    color, rgb = _sample_visible_color(rng, background)
     return Thing(
         noun=noun,
         color=color,
@@ -139,20 +139,19 @@ def _sample_thing(
         rotation=_sample_rotation(rng, noun),
         waist=rng.uniform(0.34, 0.54) if noun == "star" else rng.uniform(0.2, 0.4),
         rgb=rgb,
-        border=_sample_border(rng, color) if bordered and not printed else None,
+        border=_sample_border(rng, color) if has_border and not is_text else None,
         font=rng.randrange(1000),
         capital=rng.random() < 0.3,
     )
 
 
-def _sample_color(rng: random.Random, ground: Background) -> tuple[str, RGB]:
+def _sample_visible_color(rng: random.Random, background: Background) -> tuple[str, RGB]:
+    """Sample a colour and a tint of it that stands out from the background."""
     while True:
         color = rng.choice(COLORS)
         rgb = sample_color(rng, color)
-        if (
-            min(color_distance(rgb, ground.rgb), color_distance(rgb, ground.other))
-            >= _MIN_COLOR_DISTANCE
-        ):
+        distances = [color_distance(rgb, tint) for tint in (background.rgb, background.other)]
+        if min(distances) >= _MIN_COLOR_DISTANCE:
             return color, rgb
 
 
@@ -171,5 +170,5 @@ def _sample_rotation(rng: random.Random, noun: str) -> float:
 
 
 def _sample_border(rng: random.Random, color: str) -> RGB:
-    dark = color == "white" or (color != "black" and rng.random() < 0.6)
-    return sample_color(rng, "black" if dark else "white")
+    is_dark = color == "white" or (color != "black" and rng.random() < 0.6)
+    return sample_color(rng, "black" if is_dark else "white")

@@ -13,7 +13,15 @@ NOUNS: Final = (*SHAPES, *(f"number {d}" for d in DIGITS), *(f"word {word}" for 
 
 COLORS: Final = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SIZES: Final = ("small", "medium", "large")
-GROUNDS: Final = ("gray", "white", "black", "light blue", "light green", "light yellow", "pink")
+BACKGROUND_COLORS: Final = (
+    "gray",
+    "white",
+    "black",
+    "light blue",
+    "light green",
+    "light yellow",
+    "pink",
+)
 PLACES: Final = (
     "top left",
     "top",

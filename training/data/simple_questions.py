@@ -111,49 +111,49 @@ def _sample_count_question(rng: random.Random, scene: Scene) -> Question | None:
 
 
 def _sample_count_shape_question(rng: random.Random, scene: Scene) -> Question | None:
-    there = [thing.noun for thing in scene.shapes]
-    shape = rng.choice(there) if there and rng.random() < 0.7 else rng.choice(SHAPES)
-    found = scene.find(noun=shape)
+    present = [thing.noun for thing in scene.shapes]
+    shape = rng.choice(present) if present and rng.random() < 0.7 else rng.choice(SHAPES)
+    matches = scene.find(noun=shape)
     text = fill_template(rng, COUNT_TEMPLATES, nouns=pluralise(shape))
-    return build_question("count shape", text, str(len(found)), *list_places(found))
+    return build_question("count shape", text, str(len(matches)), *list_places(matches))
 
 
 def _sample_count_color_question(rng: random.Random, scene: Scene) -> Question | None:
     color = rng.choice(scene.things).color if rng.random() < 0.7 else rng.choice(COLORS)
-    found = tuple(thing for thing in scene.shapes if thing.color == color)
+    matches = tuple(thing for thing in scene.shapes if thing.color == color)
     nouns = f"{color} {rng.choice(('shapes', 'shapes', 'objects'))}"
     text = fill_template(rng, COUNT_TEMPLATES, nouns=nouns)
-    return build_question("count color", text, str(len(found)), *list_places(found))
+    return build_question("count color", text, str(len(matches)), *list_places(matches))
 
 
 def _sample_exists_question(rng: random.Random, scene: Scene) -> Question | None:
-    """Half are there; of the others most share the colour or the noun with a thing that is."""
+    """Half of the answers are yes. Most other questions share the colour or noun of a thing."""
     thing = rng.choice(scene.things)
     color, noun = thing.color, thing.noun
     if rng.random() < 0.5:
-        changed = rng.random()
-        color = color if changed < 0.4 else rng.choice(COLORS)
-        noun = _sample_noun(rng, scene) if changed < 0.4 or changed > 0.8 else noun
+        draw = rng.random()
+        color = color if draw < 0.4 else rng.choice(COLORS)
+        noun = _sample_noun(rng, scene) if draw < 0.4 or draw > 0.8 else noun
         if scene.find(color, noun):
             return None
-    found = scene.find(color, noun)
+    matches = scene.find(color, noun)
     text = fill_template(rng, EXISTS_TEMPLATES, a_noun=with_article(f"{color} {noun}"))
-    return build_question("exists", text, _yes_or_no(bool(found)), *list_places(found))
+    return build_question("exists", text, _yes_or_no(bool(matches)), *list_places(matches))
 
 
 def _sample_exists_noun_question(rng: random.Random, scene: Scene) -> Question | None:
     noun = rng.choice(scene.things).noun if rng.random() < 0.35 else _sample_noun(rng, scene)
-    found = scene.find(noun=noun)
+    matches = scene.find(noun=noun)
     text = fill_template(rng, EXISTS_TEMPLATES, a_noun=with_article(noun))
-    return build_question("exists shape", text, _yes_or_no(bool(found)), *list_places(found))
+    return build_question("exists shape", text, _yes_or_no(bool(matches)), *list_places(matches))
 
 
 def _sample_exists_color_question(rng: random.Random, scene: Scene) -> Question | None:
     color = rng.choice(scene.things).color if rng.random() < 0.35 else rng.choice(COLORS)
     noun = rng.choice((with_article(f"{color} shape"), with_article(f"{color} object")))
-    found = tuple(thing for thing in scene.shapes if thing.color == color)
+    matches = tuple(thing for thing in scene.shapes if thing.color == color)
     text = fill_template(rng, EXISTS_TEMPLATES, a_noun=noun)
-    return build_question("exists color", text, _yes_or_no(bool(found)), *list_places(found))
+    return build_question("exists color", text, _yes_or_no(bool(matches)), *list_places(matches))
 
 
 def _sample_exists_place_question(rng: random.Random, scene: Scene) -> Question | None:
@@ -167,16 +167,16 @@ def _sample_exists_place_question(rng: random.Random, scene: Scene) -> Question 
 def _sample_exists_text_question(rng: random.Random, scene: Scene) -> Question | None:
     """Ask whether any number or word is printed."""
     kind = rng.choice(("number", "word"))
-    found = tuple(thing for thing in scene.things if thing.noun.startswith(kind))
+    matches = tuple(thing for thing in scene.things if thing.noun.startswith(kind))
     text = fill_template(rng, EXISTS_TEMPLATES, a_noun=with_article(kind))
-    return build_question("exists text", text, _yes_or_no(bool(found)), *list_places(found))
+    return build_question("exists text", text, _yes_or_no(bool(matches)), *list_places(matches))
 
 
 def _sample_at_place_question(rng: random.Random, scene: Scene) -> Question | None:
     place = rng.choice(scene.things).place if rng.random() < 0.7 else rng.choice(PLACES)
     thing = scene.thing_at(place)
-    printed = thing is not None and not thing.is_shape
-    templates = tuple(text for text in AT_PLACE_TEMPLATES if not printed or "shape" not in text)
+    is_text = thing is not None and not thing.is_shape
+    templates = tuple(text for text in AT_PLACE_TEMPLATES if not is_text or "shape" not in text)
     answer = with_article(thing.name) if thing else "nothing"
     return build_question("at place", fill_template(rng, templates, place=place), answer, place)
 
@@ -205,8 +205,8 @@ def _sample_size_question(rng: random.Random, scene: Scene) -> Question | None:
     thing = sample_unique_thing(rng, scene.shapes, lambda thing: (thing.color, thing.noun))
     if thing is None:
         return None
-    alone = len(scene.find(noun=thing.noun)) == 1 and rng.random() < 0.5
-    noun = thing.noun if alone else thing.name
+    is_only_one = len(scene.find(noun=thing.noun)) == 1 and rng.random() < 0.5
+    noun = thing.noun if is_only_one else thing.name
     return build_question(
         "size", fill_template(rng, SIZE_TEMPLATES, noun=noun), thing.size, thing.place
     )

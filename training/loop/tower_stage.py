@@ -68,8 +68,9 @@ def evaluate_tower(classifier: SceneClassifier, dataset: SceneDataset, device: t
     correct = [logits.argmax(-1) == labels[..., index] for index, logits in enumerate(summary)]
     is_filled = labels[..., 0] > 0
     noun, color, size = (attribute[is_filled].float().mean().item() for attribute in correct[:3])
-    whole = (correct[0] & correct[1]).all(dim=1).float().mean().item()
-    ground = correct[3].float().mean().item()
+    scene = (correct[0] & correct[1]).all(dim=1).float().mean().item()
+    background = correct[3].float().mean().item()
     return (
-        f"noun {noun:.4f} color {color:.4f} size {size:.4f} ground {ground:.4f} whole {whole:.4f}"
+        f"noun {noun:.4f} color {color:.4f} size {size:.4f} "
+        f"background {background:.4f} scene {scene:.4f}"
     )

@@ -9,7 +9,7 @@ from transformers import LlavaForConditionalGeneration
 
 from training.data.dataset import SceneDataset
 from training.data.labels import SUMMARY_PATCHES
-from training.data.scenes import COLORS, GROUNDS, NOUNS, PLACES, SIZES
+from training.data.scenes import BACKGROUND_COLORS, COLORS, NOUNS, PLACES, SIZES
 from training.model.architecture import HIDDEN_SIZE, NUM_IMAGE_TOKENS
 from training.model.tokenizer import VOCABULARY_SIZE, CachedTokenizer
 
@@ -27,7 +27,7 @@ class OracleFeatures:
 
     def __init__(self, model: LlavaForConditionalGeneration, encode: CachedTokenizer) -> None:
         self._embedding: nn.Embedding = model.model.language_model.embed_tokens
-        vocabularies = (["nothing", *NOUNS], ["", *COLORS], ["", *SIZES], GROUNDS, PLACES)
+        vocabularies = (["nothing", *NOUNS], ["", *COLORS], ["", *SIZES], BACKGROUND_COLORS, PLACES)
         self._token_counts = [_count_tokens(encode, texts) for texts in vocabularies]
 
     def embed(self, dataset: SceneDataset, indices: Sequence[int]) -> torch.Tensor:

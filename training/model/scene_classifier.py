@@ -26,7 +26,11 @@ class SceneClassifier(nn.Module):
         self.summary_head = nn.Linear(VISION_HIDDEN_SIZE, sum(SUMMARY_NUM_CLASSES))
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[AttributeLogits, AttributeLogits]:
-        """Logits of noun, colour, place (n, 64, …) and of noun, colour, size, ground (n, 9, …)."""
+        """Logits of the attributes, in the order of the labels, for images (n, 3, 96, 96).
+
+        Patches have noun, colour and place (n, 64, …). Summary patches have noun, colour, size and
+        background (n, 9, …).
+        """
         features = extract_patch_features(self.tower, pixel_values)
         patches = self.patch_head(features).float()
         summary = self.summary_head(features[:, list(SUMMARY_PATCHES)]).float()

@@ -10,9 +10,9 @@ from training.data.question_kinds import KINDS, sample_question
 from training.data.reasoning_questions import REASONING_KINDS
 from training.data.sampling import sample_scenes
 from training.data.scenes import (
+    BACKGROUND_COLORS,
     COLORS,
     DIGITS,
-    GROUNDS,
     NOUNS,
     PLACES,
     SIZES,
@@ -176,7 +176,18 @@ def test_description_lists_things_in_reading_order() -> None:
 
 def test_simple_answers_are_short_and_lower_case_but_for_descriptions() -> None:
     rng = random.Random(8)
-    words = {*COLORS, *PLACES, *NOUNS, *SIZES, *GROUNDS, *WORDS, *DIGITS, "yes", "no", "nothing"}
+    words = {
+        *COLORS,
+        *PLACES,
+        *NOUNS,
+        *SIZES,
+        *BACKGROUND_COLORS,
+        *WORDS,
+        *DIGITS,
+        "yes",
+        "no",
+        "nothing",
+    }
     for scene in sample_scenes(9, 100):
         for kind in SIMPLE_KINDS:
             question = sample_question(rng, scene, kind)

@@ -10,8 +10,8 @@ from training.data.drawing import compute_outline, draw, preprocess
 from training.data.labels import SUMMARY_PATCHES, label_patches, label_summary_patches
 from training.data.sampling import sample_scene, sample_scenes
 from training.data.scenes import (
+    BACKGROUND_COLORS,
     COLORS,
-    GROUNDS,
     NOUNS,
     PLACES,
     SHAPES,
@@ -63,7 +63,7 @@ def test_everything_the_words_name_turns_up(scenes: list[Scene]) -> None:
     assert {thing.noun for thing in things} == set(NOUNS)
     assert {thing.color for thing in things} == set(COLORS)
     assert {thing.size for thing in things} == set(SIZES)
-    assert {scene.ground.name for scene in scenes} == set(GROUNDS)
+    assert {scene.ground.name for scene in scenes} == set(BACKGROUND_COLORS)
     assert {scene.ground.pattern for scene in scenes} == {"plain", "gradient", "stripes", "checks"}
     assert {thing.place for thing in things} == set(PLACES)
 
@@ -119,7 +119,7 @@ def test_a_summary_says_what_each_place_holds(scenes: list[Scene]) -> None:
     assert len(set(SUMMARY_PATCHES)) == len(PLACES)
     for scene in scenes[:200]:
         summary = label_summary_patches(scene)
-        assert set(summary[:, 3]) == {GROUNDS.index(scene.ground.name)}
+        assert set(summary[:, 3]) == {BACKGROUND_COLORS.index(scene.ground.name)}
         for place, (noun, color, size, _) in zip(PLACES, summary, strict=True):
             thing = scene.thing_at(place)
             if thing is None:
@@ -150,9 +150,11 @@ def test_everything_stands_out_from_its_ground(scenes: list[Scene]) -> None:
 
 def test_names_of_grounds_do_not_meet() -> None:
     rng = random.Random(3)
-    tints = {name: {sample_background_color(rng, name) for _ in range(300)} for name in GROUNDS}
+    tints = {
+        name: {sample_background_color(rng, name) for _ in range(300)} for name in BACKGROUND_COLORS
+    }
     for name, shades in tints.items():
-        assert all(name == other or not shades & tints[other] for other in GROUNDS)
+        assert all(name == other or not shades & tints[other] for other in BACKGROUND_COLORS)
 
 
 def test_outline_stays_within_the_radius_times_root_two(scenes: list[Scene]) -> None:
