@@ -13,7 +13,7 @@ from training.data.sampling import sample_scenes
 from training.data.scenes import Scene
 
 NUM_SCENES = 500
-# No training or evaluation of the recipe uses this seed.
+# Neither training nor its evaluation uses this seed.
 SEED = 20_260_401
 PHOTO_SIZE = 1600
 KINDS = ("color", "where", "count", "exists", "describe")

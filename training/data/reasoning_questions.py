@@ -36,7 +36,7 @@ def _build_conclusion(holds: bool) -> AnswerPart:
 
 
 def _sample_larger_question(rng: random.Random, scene: Scene) -> Question | None:
-    """The {one} is large and the {other} is small, so the {one}."""
+    """Answers: `The {one} is large and the {other} is small, so the {one}.`"""
     pair = _sample_distinct_pair(rng, scene)
     if pair is None or pair[0].size == pair[1].size:
         return None
@@ -54,7 +54,7 @@ def _sample_larger_question(rng: random.Random, scene: Scene) -> Question | None
 
 
 def _sample_more_question(rng: random.Random, scene: Scene) -> Question | None:
-    """There are 2 circles and 1 square, so yes."""
+    """Answers: `There are 2 circles and 1 square, so yes.`"""
     present = sorted({thing.noun for thing in scene.shapes})
     if not present:
         return None
@@ -74,9 +74,8 @@ def _sample_more_question(rng: random.Random, scene: Scene) -> Question | None:
 
 
 def _sample_count_if_question(rng: random.Random, scene: Scene) -> Question | None:
-    condition, matches = rng.choice(
-        (_select_two_colors, _exclude_color, _select_size, _select_row)
-    )(rng, scene)
+    selectors = (_select_two_colors, _exclude_color, _select_size, _select_row)
+    condition, matches = rng.choice(selectors)(rng, scene)
     text = fill_template(rng, COUNT_IF_TEMPLATES, condition=condition)
     if not matches:
         return Question("count if", text, (AnswerPart("None of them, so 0."),))
@@ -90,9 +89,8 @@ def _sample_count_if_question(rng: random.Random, scene: Scene) -> Question | No
 
 def _select_two_colors(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...]]:
     present = [thing.color for thing in scene.shapes]
-    colors = list(
-        dict.fromkeys([*rng.sample(present, min(len(present), 1)), *rng.sample(COLORS, 2)])
-    )
+    candidates = [*rng.sample(present, min(len(present), 1)), *rng.sample(COLORS, 2)]
+    colors = list(dict.fromkeys(candidates))
     one, other = rng.sample(colors[:2], 2)
     matches = tuple(thing for thing in scene.shapes if thing.color in (one, other))
     return f"{one} or {other}", matches
@@ -115,7 +113,7 @@ def _select_row(rng: random.Random, scene: Scene) -> tuple[str, tuple[Thing, ...
 
 
 def _sample_relative_question(rng: random.Random, scene: Scene) -> Question | None:
-    """The {one} is at the top left and the {other} is at the center, so yes."""
+    """Answers: `The {one} is at the top left and the {other} is at the center, so yes.`"""
     pair = _sample_distinct_pair(rng, scene)
     if pair is None:
         return None
@@ -145,7 +143,7 @@ def _find_grid_index(thing: Thing, across: bool) -> int:
 
 
 def _sample_missing_question(rng: random.Random, scene: Scene) -> Question | None:
-    """There is a circle and a star, so the square is missing."""
+    """Answers: `There is a circle and a star, so the square is missing.`"""
     present = sorted({thing.noun for thing in scene.shapes})
     absent = [shape for shape in SHAPES if shape not in present]
     if not present or not absent:

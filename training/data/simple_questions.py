@@ -55,9 +55,8 @@ def _sample_color_question(rng: random.Random, scene: Scene) -> Question | None:
     thing = sample_unique_thing(rng, scene.things, lambda thing: thing.noun)
     if thing is None:
         return None
-    return build_question(
-        "color", fill_template(rng, COLOR_TEMPLATES, noun=thing.noun), thing.color, thing.place
-    )
+    text = fill_template(rng, COLOR_TEMPLATES, noun=thing.noun)
+    return build_question("color", text, thing.color, thing.place)
 
 
 def _sample_missing_question(
@@ -66,9 +65,8 @@ def _sample_missing_question(
     noun = _sample_noun(rng, scene)
     if scene.find(noun=noun):
         return None
-    return build_question(
-        "missing", fill_template(rng, templates, noun=noun), f"there is no {noun}"
-    )
+    text = fill_template(rng, templates, noun=noun)
+    return build_question("missing", text, f"there is no {noun}")
 
 
 def _sample_where_question(rng: random.Random, scene: Scene) -> Question | None:
@@ -85,12 +83,8 @@ def _sample_where_noun_question(rng: random.Random, scene: Scene) -> Question | 
     thing = sample_unique_thing(rng, scene.things, lambda thing: thing.noun)
     if thing is None:
         return None
-    return build_question(
-        "where shape",
-        fill_template(rng, WHERE_TEMPLATES, noun=thing.noun),
-        thing.place,
-        thing.place,
-    )
+    text = fill_template(rng, WHERE_TEMPLATES, noun=thing.noun)
+    return build_question("where shape", text, thing.place, thing.place)
 
 
 def _sample_where_color_question(rng: random.Random, scene: Scene) -> Question | None:
@@ -193,12 +187,8 @@ def _sample_shape_of_question(rng: random.Random, scene: Scene) -> Question | No
     thing = sample_unique_thing(rng, scene.shapes, lambda thing: thing.color)
     if thing is None:
         return None
-    return build_question(
-        "shape of",
-        fill_template(rng, SHAPE_OF_TEMPLATES, color=thing.color),
-        thing.noun,
-        thing.place,
-    )
+    text = fill_template(rng, SHAPE_OF_TEMPLATES, color=thing.color)
+    return build_question("shape of", text, thing.noun, thing.place)
 
 
 def _sample_size_question(rng: random.Random, scene: Scene) -> Question | None:
@@ -207,9 +197,8 @@ def _sample_size_question(rng: random.Random, scene: Scene) -> Question | None:
         return None
     is_only_one = len(scene.find(noun=thing.noun)) == 1 and rng.random() < 0.5
     noun = thing.noun if is_only_one else thing.name
-    return build_question(
-        "size", fill_template(rng, SIZE_TEMPLATES, noun=noun), thing.size, thing.place
-    )
+    text = fill_template(rng, SIZE_TEMPLATES, noun=noun)
+    return build_question("size", text, thing.size, thing.place)
 
 
 def _sample_background_question(rng: random.Random, scene: Scene) -> Question | None:

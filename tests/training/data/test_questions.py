@@ -144,7 +144,7 @@ def test_no_question_has_two_answers() -> None:
                 assert answers.setdefault(question.text, question.answer) == question.answer
 
 
-def test_an_answer_looks_at_things_that_are_there() -> None:
+def test_an_answer_refers_to_places_of_things() -> None:
     rng = random.Random(14)
     for scene in sample_scenes(15, 100):
         for kind in REASONING_KINDS:
@@ -153,11 +153,11 @@ def test_an_answer_looks_at_things_that_are_there() -> None:
                 assert all(scene.thing_at(place) for place in part.places)
 
 
-def test_ambiguous_things_are_not_asked_for() -> None:
+def test_no_question_is_about_an_ambiguous_thing() -> None:
     assert not any("star" in text and "blue" not in text for text in _answers("color"))
 
 
-def test_existence_is_asked_about_evenly() -> None:
+def test_existence_questions_are_balanced() -> None:
     rng = random.Random(5)
     scenes = sample_scenes(6, 2000)
     questions = [
@@ -174,20 +174,10 @@ def test_description_lists_things_in_reading_order() -> None:
     )
 
 
-def test_simple_answers_are_short_and_lower_case_but_for_descriptions() -> None:
+def test_simple_answers_except_descriptions_are_short_and_lower_case() -> None:
     rng = random.Random(8)
-    words = {
-        *COLORS,
-        *PLACES,
-        *NOUNS,
-        *SIZES,
-        *BACKGROUND_COLORS,
-        *WORDS,
-        *DIGITS,
-        "yes",
-        "no",
-        "nothing",
-    }
+    attributes = {*COLORS, *PLACES, *NOUNS, *SIZES, *BACKGROUND_COLORS, *WORDS, *DIGITS}
+    words = {*attributes, "yes", "no", "nothing"}
     for scene in sample_scenes(9, 100):
         for kind in SIMPLE_KINDS:
             question = sample_question(rng, scene, kind)
@@ -199,13 +189,13 @@ def test_simple_answers_are_short_and_lower_case_but_for_descriptions() -> None:
                 assert question.answer.startswith(("a ", "an ", "there is no "))
 
 
-def test_a_dialogue_asks_many_things() -> None:
+def test_a_dialogue_has_many_kinds_of_questions() -> None:
     scenes = list(sample_scenes(10, 3))
     blocks = sample_single_image_dialogue(random.Random(11), scenes, 0).blocks
     assert len({question.kind for block in blocks for question in block}) > 8
 
 
-def test_questions_on_two_images_name_one_and_look_at_it() -> None:
+def test_questions_on_two_images_name_the_image_they_refer_to() -> None:
     scenes = list(sample_scenes(10, 2))
     for (question,) in sample_two_image_dialogue(random.Random(11), scenes, (0, 1)).blocks:
         assert any(word in question.text for word in ("first", "second", "images"))
@@ -214,7 +204,7 @@ def test_questions_on_two_images_name_one_and_look_at_it() -> None:
             assert {part.image for part in question.parts} == {index}
 
 
-def test_image_questions_without_an_image_say_so() -> None:
+def test_answers_without_an_image_say_so() -> None:
     rng = random.Random(12)
     turns = [sample_text_only_turn(rng) for _ in range(50)]
     assert {turn.answer for turn in turns if turn.kind == "no image"} == {"I see no image."}

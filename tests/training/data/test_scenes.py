@@ -1,4 +1,4 @@
-"""Scenes: the same for the same seed, things inside their thirds, drawn where and as they say."""
+"""Scenes: reproducible, with things inside their thirds, drawn as the scene describes them."""
 
 import random
 
@@ -20,8 +20,8 @@ from training.data.scenes import (
 )
 
 
-def place_of(x: float, y: float, width: int, height: int) -> str:
-    """Name the third of a `width` x `height` picture in which the point lies."""
+def find_place(x: float, y: float, width: int, height: int) -> str:
+    """Name the third of a `width` x `height` image that holds the point."""
     column = min(int(3 * x / width), 2)
     row = min(int(3 * y / height), 2)
     return PLACES[3 * row + column]
@@ -46,7 +46,7 @@ def test_a_seed_makes_the_same_scenes_and_pictures() -> None:
     [(0, 0, "top left"), (150, 10, "top"), (299, 99, "bottom right"), (150, 50, "center")],
 )
 def test_place_is_the_third_that_holds_the_point(x: float, y: float, place: str) -> None:
-    assert place_of(x, y, width=300, height=100) == place
+    assert find_place(x, y, width=300, height=100) == place
 
 
 def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> None:
@@ -55,10 +55,10 @@ def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> Non
         assert 1 <= len(places) <= 5
         assert places == sorted(set(places), key=PLACES.index)
         for thing in scene.things:
-            assert place_of(thing.x, thing.y, scene.width, scene.height) == thing.place
+            assert find_place(thing.x, thing.y, scene.width, scene.height) == thing.place
 
 
-def test_everything_the_words_name_turns_up(scenes: list[Scene]) -> None:
+def test_scenes_cover_the_vocabulary(scenes: list[Scene]) -> None:
     things = [thing for scene in scenes for thing in scene.things]
     assert {thing.noun for thing in things} == set(NOUNS)
     assert {thing.color for thing in things} == set(COLORS)
@@ -87,7 +87,7 @@ def test_a_thing_is_drawn_in_its_color_at_its_center(scenes: list[Scene]) -> Non
             assert image.getpixel((int(thing.x), int(thing.y))) == thing.rgb
 
 
-def test_tints_of_two_colors_do_not_meet() -> None:
+def test_tints_of_two_colors_do_not_overlap() -> None:
     rng = random.Random(2)
     tints = {color: {sample_color(rng, color) for _ in range(500)} for color in COLORS}
     for color, shades in tints.items():
@@ -115,7 +115,7 @@ def test_every_thing_labels_patches_around_its_center(scenes: list[Scene]) -> No
             assert (labels == expected).all(axis=1).any()
 
 
-def test_a_summary_says_what_each_place_holds(scenes: list[Scene]) -> None:
+def test_summary_labels_describe_each_place(scenes: list[Scene]) -> None:
     assert len(set(SUMMARY_PATCHES)) == len(PLACES)
     for scene in scenes[:200]:
         summary = label_summary_patches(scene)
@@ -142,13 +142,13 @@ def test_printed_text_is_drawn_in_its_color(scenes: list[Scene]) -> None:
         assert nearest < 40
 
 
-def test_everything_stands_out_from_its_ground(scenes: list[Scene]) -> None:
+def test_everything_stands_out_from_its_background(scenes: list[Scene]) -> None:
     for scene in scenes:
         for thing in scene.things:
             assert color_distance(thing.rgb, scene.ground.rgb) >= 80
 
 
-def test_names_of_grounds_do_not_meet() -> None:
+def test_tints_of_two_backgrounds_do_not_overlap() -> None:
     rng = random.Random(3)
     tints = {
         name: {sample_background_color(rng, name) for _ in range(300)} for name in BACKGROUND_COLORS
