@@ -8,7 +8,7 @@ import pytest
 
 from asking.errors import RunError
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
-from evaluation.scenes.score import score
+from evaluation.scenes.score import score_answers
 from tests.asking.process import read_lines
 from tests.asking.scripted import Reply, Request, failed, said, scripted
 from tests.evaluation.process import evaluation, start
@@ -20,7 +20,7 @@ OPTIONS = ("--count", str(COUNT), "--seed", str(SEED), "--longest", str(LONGEST)
 
 def right_answers() -> dict[tuple[str, str], str]:
     """The right answer by question and picture."""
-    asks = {question.question_id: question.ask() for question in QUESTIONS}
+    asks = {question.question_id: question.build_ask() for question in QUESTIONS}
     pictures = {key: ask.picture.data_url() for key, ask in asks.items() if ask.picture}
     return {
         (question.question.text, pictures[question.question_id]): question.question.answer
@@ -58,7 +58,7 @@ def test_exact_match_by_kind() -> None:
     texts[first.question_id] = "wrong"
     texts[second.question_id] = f"  {second.question.answer}\n"
     del texts[QUESTIONS[2].question_id]
-    result = score(QUESTIONS, texts)
+    result = score_answers(QUESTIONS, texts)
     assert (result.overall.correct, result.overall.count) == (COUNT - 2, COUNT - 1)
     assert result.missing == 1
     assert sum(tally.count for tally in result.kinds.values()) == COUNT - 1

@@ -27,7 +27,7 @@ from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
 from server.settings import Settings
-from tests.server.pictures import build_data_url, make_photo
+from tests.server.pictures import build_data_url, encode_image, make_photo
 
 NUM_TOKENS: Final = 12
 CPU = torch.device("cpu")

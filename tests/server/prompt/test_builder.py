@@ -254,11 +254,11 @@ def test_prompts_equal_those_of_training(images: int, builder: PromptBuilder, id
         [64] * images,
     )
     trained = [ids.bos]
-    for part in conversation.opening(conversation.SYSTEM, images):
-        trained += ids(part) + [ids.image] * (64 if images else 0)
-    trained += ids(conversation.prompt(first, images))
-    trained += [*ids(conversation.answer(answer)), ids.eos]
-    trained += ids(conversation.follow_up(second))
+    for piece in conversation.build_prefix_segments(conversation.SYSTEM, images):
+        trained += ids(piece) + [ids.image] * (64 if images else 0)
+    trained += ids(conversation.build_first_prompt(first, images))
+    trained += [*ids(conversation.build_answer(answer)), ids.eos]
+    trained += ids(conversation.build_follow_up_prompt(second))
     assert served.token_ids == trained
 
 

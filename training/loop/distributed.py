@@ -1,6 +1,6 @@
-"""Several processes, each with a share of every batch: on few cores faster than several threads.
+"""Data parallelism over processes; on few cores it is faster than several threads.
 
-Start each with `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT` as `torchrun` sets them.
+`torchrun` sets the environment: `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`.
 """
 
 import os
@@ -11,40 +11,42 @@ import torch
 from torch import distributed, nn
 
 
-def join_group() -> None:
-    """Find the other processes, if the environment says that there are any."""
+def init_process_group() -> None:
+    """Join the other processes, if the environment names any."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         distributed.init_process_group("gloo")
 
 
-def rank() -> int:
+def get_rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 @contextmanager
-def first_process_first() -> Iterator[None]:
-    """The others enter when the first has left: they find its files."""
-    if rank() > 0:
+def rank_zero_first() -> Iterator[None]:
+    """Run the block in rank 0 first; the other ranks then find its files."""
+    if get_rank() > 0:
         distributed.barrier()
     yield
-    if rank() == 0 and distributed.is_initialized():
+    if get_rank() == 0 and distributed.is_initialized():
         distributed.barrier()
 
 
-def own_seed() -> int:
-    """To be added to a step's seed, so that no two processes draw the same samples."""
-    return 100_000_000 * rank()
+def get_seed_offset() -> int:
+    """This rank's offset to a step's seed: no two ranks draw the same samples."""
+    return 100_000_000 * get_rank()
 
 
-def share(batch: int) -> int:
-    """How many of a batch's samples are this process's."""
-    return batch // distributed.get_world_size() if distributed.is_initialized() else batch
+def get_local_batch_size(batch_size: int) -> int:
+    """This rank's share of a batch."""
+    if not distributed.is_initialized():
+        return batch_size
+    return batch_size // distributed.get_world_size()
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Give every process the mean of all processes' gradients.
+    """Average the gradients over all ranks.
 
-    A process whose share of the batch shows no image has none for the projector: they count as 0.
+    A rank whose part of the batch has no image has no gradients for the projector: they count as 0.
     """
     if not distributed.is_initialized():
         return

@@ -1,12 +1,16 @@
-"""How questions are worded, and the little grammar that they need."""
+"""Templates of questions, and how one is chosen and varied."""
 
 import random
 from typing import Final
 
 
-def phrase(rng: random.Random, phrasings: tuple[str, ...], **words: str) -> str:
-    """The first phrasing half of the time, else any of them, sometimes with a common ending."""
-    template = phrasings[0] if rng.random() < 0.5 else rng.choice(phrasings)
+def fill_template(rng: random.Random, templates: tuple[str, ...], **words: str) -> str:
+    """Fill the first template half of the time, else any of them, with occasional variations.
+
+    Variations are a trailing "in the image", British spelling, no capital and question mark, and
+    the endings that prompts of benchmarks have.
+    """
+    template = templates[0] if rng.random() < 0.5 else rng.choice(templates)
     text = template.format(**words)
     if rng.random() < 0.12 and text.endswith("?"):
         text = f"{text[:-1]} in the {rng.choice(('image', 'picture', 'image', 'photo', 'scene'))}?"
@@ -19,28 +23,6 @@ def phrase(rng: random.Random, phrasings: tuple[str, ...], **words: str) -> str:
     return text
 
 
-def a(noun: str) -> str:
-    """With its article."""
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
-def plural(noun: str) -> str:
-    return f"{noun}es" if noun == "cross" else f"{noun}s"
-
-
-def number_of(count: int, noun: str) -> str:
-    return f"{count} {noun if count == 1 else plural(noun)}"
-
-
-def listed(nouns: list[str], last: str = "and") -> str:
-    """As a sentence lists them: "a, b and c"."""
-    return nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])} {last} {nouns[-1]}"
-
-
-def sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
 _ENDINGS: Final = (
     " Answer with a single word.",
     "\nAnswer the question using a single word or phrase.",
@@ -49,7 +31,7 @@ _ENDINGS: Final = (
     " Answer in one word.",
 )
 
-COLOR: Final = (
+COLOR_TEMPLATES: Final = (
     "What color is the {noun}?",
     "What is the color of the {noun}?",
     "Which color is the {noun}?",
@@ -58,7 +40,7 @@ COLOR: Final = (
     "What color does the {noun} have?",
     "The {noun} is what color?",
 )
-WHERE: Final = (
+WHERE_TEMPLATES: Final = (
     "Where is the {noun}?",
     "Where is the {noun} located?",
     "Where can I see the {noun}?",
@@ -68,7 +50,7 @@ WHERE: Final = (
     "Where's the {noun}?",
     "In which part of the image is the {noun}?",
 )
-COUNT: Final = (
+COUNT_TEMPLATES: Final = (
     "How many {nouns} are there?",
     "How many {nouns} do you see?",
     "How many {nouns} can you see?",
@@ -76,7 +58,7 @@ COUNT: Final = (
     "What is the number of {nouns}?",
     "How many {nouns} does the image show?",
 )
-EXISTS: Final = (
+EXISTS_TEMPLATES: Final = (
     "Is there {a_noun}?",
     "Do you see {a_noun}?",
     "Can you see {a_noun}?",
@@ -85,7 +67,7 @@ EXISTS: Final = (
     "Does the picture show {a_noun}?",
     "Is there {a_noun} here?",
 )
-AT_PLACE: Final = (
+AT_PLACE_TEMPLATES: Final = (
     "What is at the {place}?",
     "What is in the {place}?",
     "What shape is at the {place}?",
@@ -95,14 +77,14 @@ AT_PLACE: Final = (
     "What is there at the {place}?",
     "What object is at the {place}?",
 )
-COLOR_AT: Final = (
+COLOR_AT_TEMPLATES: Final = (
     "What color is the shape at the {place}?",
     "What color is the shape in the {place}?",
     "Which color is the shape at the {place}?",
     "What is the color of the shape at the {place}?",
     "What color is the object at the {place}?",
 )
-SHAPE_OF: Final = (
+SHAPE_OF_TEMPLATES: Final = (
     "What shape is {color}?",
     "Which shape is {color}?",
     "What is the {color} shape?",
@@ -110,7 +92,7 @@ SHAPE_OF: Final = (
     "What shape is the {color} one?",
     "What kind of shape is the {color} one?",
 )
-DESCRIBE: Final = (
+DESCRIBE_TEMPLATES: Final = (
     "Describe the image.",
     "Describe this image.",
     "Describe the picture.",
@@ -124,7 +106,7 @@ DESCRIBE: Final = (
     "Describe what you see.",
     "Give a description of the image.",
 )
-DETAIL: Final = (
+DETAIL_TEMPLATES: Final = (
     "Describe the image in detail.",
     "Describe this image in detail.",
     "Describe the picture in detail.",
@@ -133,60 +115,66 @@ DETAIL: Final = (
     "Describe everything that you see.",
     "Please describe the image in every detail.",
 )
-SIZE: Final = (
+SIZE_TEMPLATES: Final = (
     "What size is the {noun}?",
     "How big is the {noun}?",
     "What is the size of the {noun}?",
     "Is the {noun} small, medium or large?",
 )
-BACKGROUND: Final = (
+BACKGROUND_TEMPLATES: Final = (
     "What color is the background?",
     "What is the color of the background?",
     "Which color is the background?",
     "What is the background color?",
     "What color does the background have?",
 )
-READ_NUMBER: Final = (
+READ_NUMBER_TEMPLATES: Final = (
     "What number is printed?",
     "Which number is printed?",
     "What is the number?",
     "What number do you see?",
     "Read the number.",
 )
-READ_WORD: Final = (
+READ_WORD_TEMPLATES: Final = (
     "What word is printed?",
     "Which word is printed?",
     "What does the word say?",
     "What does it say?",
     "Read the word.",
 )
-LARGER: Final = (
+LARGER_TEMPLATES: Final = (
     "Which is larger, the {one} or the {other}?",
     "Which is bigger, the {one} or the {other}?",
     "What is larger, the {one} or the {other}?",
 )
-SMALLER: Final = (
+SMALLER_TEMPLATES: Final = (
     "Which is smaller, the {one} or the {other}?",
     "What is smaller, the {one} or the {other}?",
 )
-MORE: Final = (
+MORE_TEMPLATES: Final = (
     "Are there more {ones} than {others}?",
     "Do you see more {ones} than {others}?",
     "Does the image show more {ones} than {others}?",
 )
-COUNT_IF: Final = (
+COUNT_IF_TEMPLATES: Final = (
     "How many shapes are {condition}?",
     "How many of the shapes are {condition}?",
     "Count the shapes that are {condition}.",
 )
-LEFT_OF: Final = ("Is the {one} to the left of the {other}?", "Is the {one} left of the {other}?")
-RIGHT_OF: Final = (
+LEFT_OF_TEMPLATES: Final = (
+    "Is the {one} to the left of the {other}?",
+    "Is the {one} left of the {other}?",
+)
+RIGHT_OF_TEMPLATES: Final = (
     "Is the {one} to the right of the {other}?",
     "Is the {one} right of the {other}?",
 )
-ABOVE: Final = ("Is the {one} above the {other}?", "Is the {one} higher than the {other}?")
-BELOW: Final = ("Is the {one} below the {other}?", "Is the {one} lower than the {other}?")
-MISSING: Final = (
+ABOVE_TEMPLATES: Final = (
+    "Is the {one} above the {other}?",
+    "Is the {one} higher than the {other}?",
+)
+BELOW_TEMPLATES: Final = ("Is the {one} below the {other}?", "Is the {one} lower than the {other}?")
+MISSING_TEMPLATES: Final = (
     "Which of these is missing: {nouns}?",
     "What is missing: {nouns}?",
     "Which shape is not there: {nouns}?",
