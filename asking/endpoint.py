@@ -1,7 +1,5 @@
 """An OpenAI-compatible endpoint: one question in, one answer out, retries in between."""
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,9 +7,10 @@ from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel
+from tenacity import AsyncRetrying, RetryError
 
 from asking.errors import EndpointDown, EndpointError, EndpointRefused
-from asking.retry import Patience, Transient, may_pass, retry_after_s
+from asking.retry import RetryableError, RetryPolicy, is_retryable_status, parse_retry_after
 from asking.wire import Answer, Completion, Message, ModelList, error_message, parsed, request_body
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -34,7 +33,7 @@ class EndpointConfig:
     fields: Mapping[str, Any] = field(default_factory=dict)
     concurrency: int = 8
     timeout_s: float = 120.0
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Endpoint:
@@ -44,14 +43,14 @@ class Endpoint:
         self.model = model
         self.concurrency = config.concurrency
         self.fields = config.fields
-        self._patience = config.patience
+        self._retry_policy = config.retry_policy
         self._client = client
 
     async def complete(self, messages: list[Message]) -> Answer:
         """The model's answer. Raises `EndpointError` once the attempts are used up."""
         body = request_body(self.model, messages, self.fields)
         request = self._client.build_request("POST", "chat/completions", json=body)
-        completion = await _persist(self._client, self._patience, request, Completion)
+        completion = await _send_with_retries(self._client, self._retry_policy, request, Completion)
         return completion.answer
 
 
@@ -73,7 +72,7 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
 
 async def _only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
     request = client.build_request("GET", "models")
-    listed = await _persist(client, config.patience, request, ModelList)
+    listed = await _send_with_retries(client, config.retry_policy, request, ModelList)
     names = [model.id for model in listed.data]
     if len(names) != 1:
         raise EndpointRefused(
@@ -82,20 +81,22 @@ async def _only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
     return names[0]
 
 
-async def _persist(
-    client: httpx.AsyncClient, patience: Patience, request: httpx.Request, model: type[AnyModel]
+async def _send_with_retries(
+    client: httpx.AsyncClient,
+    retry_policy: RetryPolicy,
+    request: httpx.Request,
+    model: type[AnyModel],
 ) -> AnyModel:
-    for failures in itertools.count(1):
-        try:
-            return await _attempt(client, request, model)
-        except Transient as failure:
-            wait_s = patience.wait_s(failures, failure.retry_after_s)
-            if wait_s is None:
-                raise EndpointDown(
-                    f"{request.url}: {failure} (attempt {failures} of {patience.attempts})"
-                ) from None
-            await asyncio.sleep(wait_s)
-    raise AssertionError("the loop above has no end")
+    try:
+        retrying = AsyncRetrying(**retry_policy.tenacity_options())
+        response: AnyModel = await retrying(_attempt, client, request, model)
+    except RetryError as error:
+        last = error.last_attempt
+        raise EndpointDown(
+            f"{request.url}: {last.exception()} "
+            f"(attempt {last.attempt_number} of {retry_policy.attempts})"
+        ) from None
+    return response
 
 
 async def _attempt(
@@ -108,19 +109,19 @@ async def _attempt(
             f"{request.url}: a base URL begins with http:// or https://"
         ) from None
     except httpx.HTTPError as error:
-        raise Transient(str(error) or type(error).__name__) from None
+        raise RetryableError(str(error) or type(error).__name__) from None
     if not response.is_success:
         raise _failure(request, response)
     try:
         answer: AnyModel = parsed(response, model)
     except ValueError as error:
-        raise Transient(str(error)) from None
+        raise RetryableError(str(error)) from None
     return answer
 
 
 def _failure(request: httpx.Request, response: httpx.Response) -> Exception:
     said = error_message(response)
-    if may_pass(response.status_code):
-        return Transient(said, retry_after_s(response.headers.get("retry-after")))
+    if is_retryable_status(response.status_code):
+        return RetryableError(said, parse_retry_after(response.headers.get("retry-after")))
     kind = EndpointRefused if response.status_code in _REFUSALS else EndpointError
     return kind(f"{request.url}: {said}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from asking.endpoint import EndpointConfig
-from asking.retry import Patience
+from asking.retry import RetryPolicy
 
 MODEL_HELP: Final = "the model to ask; may be left out where the endpoint lists only one"
 REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of ours out"
@@ -74,7 +74,7 @@ class Asking:
             {**fields, **request_fields(request, f"--{role}request")},
             self.concurrency,
             self.timeout_s,
-            Patience(self.attempts, self.backoff_s),
+            RetryPolicy(self.attempts, self.backoff_s),
         )
 
 

@@ -1,23 +1,30 @@
 """The server over HTTP: its models, and answers piece by piece, with retries before the first."""
 
-import itertools
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
 from typing import Any, Final
 
 import httpx
+from tenacity import RetryCallState, Retrying
 
-from asking.retry import Patience, may_pass, retry_after_s
+from asking.retry import RetryableError, RetryPolicy, is_retryable_status, parse_retry_after
 from server import __version__
 from server.terminal.errors import AnswerError, NoServer, UsageFault
 from server.terminal.wire import Piece, events, model_names, read_piece, refusal
 
 _ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 CONNECT_TIMEOUT_S: Final = 10.0
-PATIENCE: Final = Patience(attempts=4, longest_s=8.0, longest_demanded_s=60.0)
+RETRY_POLICY: Final = RetryPolicy(attempts=4, max_backoff_s=8.0, max_retry_after_s=60.0)
+
+
+class _RetryableRefusal(RetryableError):
+    """A refusal that is retried; `error` is raised after the last attempt."""
+
+    def __init__(self, error: AnswerError, retry_after_s: float | None) -> None:
+        super().__init__(error.shown, retry_after_s)
+        self.error = error
 
 
 class Client:
@@ -26,6 +33,9 @@ class Client:
     def __init__(self, http: httpx.Client, note: Callable[[str], None]) -> None:
         self._http = http
         self._note = note
+        self._retrying = Retrying(
+            **RETRY_POLICY.tenacity_options(), before_sleep=self._report_retry, reraise=True
+        )
 
     def models(self) -> list[str]:
         """Return the names of its models. Raises `NoServer`, `AnswerError`."""
@@ -47,24 +57,31 @@ class Client:
 
     @contextmanager
     def _response(self, request: httpx.Request) -> Iterator[httpx.Response]:
-        """Open a successful response, which may take several attempts."""
-        for failures in itertools.count(1):
-            with _explained(request), closing(self._http.send(request, stream=True)) as response:
-                if response.is_success:
-                    yield response
-                    return
-                response.read()
-            self._wait_or_raise(response, failures)
+        """Open a successful response, with retries until the first success."""
+        with _explained(request):
+            try:
+                response = self._retrying(self._send, request)
+            except _RetryableRefusal as refused:
+                raise refused.error from None
+            with closing(response):
+                yield response
 
-    def _wait_or_raise(self, response: httpx.Response, failures: int) -> None:
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        response = self._http.send(request, stream=True)
+        if response.is_success:
+            return response
+        with closing(response):
+            response.read()
         error = refusal(response)
-        demanded_s = retry_after_s(response.headers.get("retry-after"))
-        wait_s = PATIENCE.wait_s(failures, demanded_s)
-        if not may_pass(response.status_code) or wait_s is None:
+        if not is_retryable_status(response.status_code):
             raise error
-        attempts = f"attempt {failures + 1} of {PATIENCE.attempts} in {wait_s:.1f} s"
-        self._note(f"{error.shown}; {attempts}")
-        time.sleep(wait_s)
+        raise _RetryableRefusal(error, parse_retry_after(response.headers.get("retry-after")))
+
+    def _report_retry(self, state: RetryCallState) -> None:
+        assert state.outcome is not None  # noqa: S101 - tenacity sets it before it sleeps
+        attempts = f"attempt {state.attempt_number + 1} of {RETRY_POLICY.attempts}"
+        wait = f"in {state.upcoming_sleep:.1f} s"
+        self._note(f"{state.outcome.exception()}; {attempts} {wait}")
 
 
 @contextmanager

@@ -91,6 +91,8 @@ async def scripted(answer: Answer, models: tuple[str, ...] = ("m",)) -> AsyncIte
         task = asyncio.create_task(handle(reader, writer))
         running.add(task)
         task.add_done_callback(running.discard)
+        # A task that is cancelled before it starts never reaches its `finally`.
+        task.add_done_callback(lambda _: writer.close())
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=2**22)
     state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -9,11 +9,11 @@ import pytest
 from asking import wire
 from asking.endpoint import EndpointConfig, open_endpoint
 from asking.errors import EndpointDown, EndpointError, EndpointRefused
-from asking.retry import Patience
+from asking.retry import RetryPolicy
 from asking.wire import chat
 from tests.asking.scripted import Answer, Reply, Request, failed, said, scripted
 
-QUICK = Patience(attempts=4, backoff_s=0.001)
+QUICK = RetryPolicy(attempts=4, backoff_s=0.001)
 
 
 def in_turn(*replies: Reply) -> Answer:
@@ -29,7 +29,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 async def asked(answer: Answer, **config: object) -> tuple[str, list[Request]]:
     """Ask once; return the text and all the requests that it took."""
     async with scripted(answer) as there:
-        settings = {"patience": QUICK, **config}
+        settings = {"retry_policy": QUICK, **config}
         async with open_endpoint(EndpointConfig(there.url, **settings)) as endpoint:  # type: ignore[arg-type]
             return (await endpoint.complete(chat("Hello?"))).text, there.requests
 
@@ -53,7 +53,7 @@ def completion(finish_reason: str | None = None, **message: str | None) -> Reply
 async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
     async with (
         scripted(in_turn(reply)) as there,
-        open_endpoint(EndpointConfig(there.url, patience=QUICK)) as endpoint,
+        open_endpoint(EndpointConfig(there.url, retry_policy=QUICK)) as endpoint,
     ):
         assert await endpoint.complete(chat("Hello?")) == expected
 
@@ -138,7 +138,7 @@ async def test_the_only_model_is_found_and_several_are_not_chosen_from() -> None
 @pytest.mark.parametrize("url", ["ftp://x/v1", "127.0.0.1:8000/v1", "http://host:port/v1"])
 async def test_what_is_no_base_url(url: str) -> None:
     with pytest.raises(EndpointError, match="base URL"):
-        async with open_endpoint(EndpointConfig(url, patience=QUICK)):
+        async with open_endpoint(EndpointConfig(url, retry_policy=QUICK)):
             pass
 
 
@@ -146,11 +146,11 @@ async def test_nobody_there() -> None:
     async with scripted(lambda _: said("")) as there:
         url = there.url
     with pytest.raises(EndpointDown):
-        async with open_endpoint(EndpointConfig(url, patience=QUICK)):
+        async with open_endpoint(EndpointConfig(url, retry_policy=QUICK)):
             pass
 
 
 async def test_a_slow_endpoint_times_out() -> None:
     never: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     with pytest.raises(EndpointDown, match="ReadTimeout"):
-        await asked(lambda _: never, model="m", timeout_s=0.05, patience=Patience(2, 0.001))
+        await asked(lambda _: never, model="m", timeout_s=0.05, retry_policy=RetryPolicy(2, 0.001))

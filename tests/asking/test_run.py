@@ -10,12 +10,12 @@ from asking.endpoint import EndpointConfig, open_endpoint
 from asking.errors import EndpointError, EndpointRefused, InputError, Unfinished
 from asking.pictures import Picture, picture_file
 from asking.question import Ask
-from asking.retry import Patience
+from asking.retry import RetryPolicy
 from asking.run import ask_all
 from tests.asking.process import read_lines
 from tests.asking.scripted import Answer, Reply, Request, Scripted, failed, said, scripted
 
-QUICK = Patience(attempts=2, backoff_s=0.001)
+QUICK = RetryPolicy(attempts=2, backoff_s=0.001)
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(there: Scripted, concurrency: int = 4, model: str = "m") -> EndpointConfig:
-    return EndpointConfig(there.url, model=model, concurrency=concurrency, patience=QUICK)
+    return EndpointConfig(there.url, model=model, concurrency=concurrency, retry_policy=QUICK)
 
 
 def asks(count: int) -> list[Ask]:
