@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint: one question in, one answer out, retries in between."""
+"""An OpenAI-compatible endpoint: chat completions, with retries."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,20 +11,28 @@ from tenacity import AsyncRetrying, RetryError
 
 from asking.errors import EndpointDown, EndpointError, EndpointRefused
 from asking.retry import RetryableError, RetryPolicy, is_retryable_status, parse_retry_after
-from asking.wire import Answer, Completion, Message, ModelList, error_message, parsed, request_body
+from asking.wire import (
+    Answer,
+    ChatCompletion,
+    Message,
+    ModelList,
+    build_request_body,
+    parse_error_message,
+    parse_response,
+)
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
-# Statuses that every other request would meet as well.
-_REFUSALS = {401, 403, 404, 405}
+# Every other request would get these statuses, too.
+_REFUSAL_STATUSES = {401, 403, 404, 405}
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """Where an endpoint is and how to ask it.
+    """The address of an endpoint and the options of its requests.
 
-    `base_url` ends with the version (`…/v1`). An empty `model` stands for the only one that the
-    endpoint lists. `fields` go into every request.
+    `base_url` ends with the version (`…/v1`). An empty `model` selects the only model that the
+    endpoint lists. `fields` are added to every request.
     """
 
     base_url: str
@@ -37,7 +45,7 @@ class EndpointConfig:
 
 
 class Endpoint:
-    """An endpoint and the model to ask there; `open_endpoint` makes it."""
+    """A client for one model of an endpoint; created by `open_endpoint`."""
 
     def __init__(self, config: EndpointConfig, client: httpx.AsyncClient, model: str) -> None:
         self.model = model
@@ -47,16 +55,18 @@ class Endpoint:
         self._client = client
 
     async def complete(self, messages: list[Message]) -> Answer:
-        """The model's answer. Raises `EndpointError` once the attempts are used up."""
-        body = request_body(self.model, messages, self.fields)
+        """Return the model's answer. Raises `EndpointError` after the last attempt."""
+        body = build_request_body(self.model, messages, self.fields)
         request = self._client.build_request("POST", "chat/completions", json=body)
-        completion = await _send_with_retries(self._client, self._retry_policy, request, Completion)
+        completion = await _send_with_retries(
+            self._client, self._retry_policy, request, ChatCompletion
+        )
         return completion.answer
 
 
 @asynccontextmanager
 async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
-    """Connect to an endpoint and find the model. Raises `EndpointError`."""
+    """Open an HTTP client and find the model. Raises `EndpointError`."""
     try:
         client = httpx.AsyncClient(
             base_url=f"{config.base_url.rstrip('/')}/",
@@ -67,10 +77,10 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise EndpointError(f"{config.base_url!r} is no base URL") from None
     async with client:
-        yield Endpoint(config, client, config.model or await _only_model(config, client))
+        yield Endpoint(config, client, config.model or await _find_only_model(config, client))
 
 
-async def _only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
+async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
     request = client.build_request("GET", "models")
     listed = await _send_with_retries(client, config.retry_policy, request, ModelList)
     names = [model.id for model in listed.data]
@@ -89,7 +99,7 @@ async def _send_with_retries(
 ) -> AnyModel:
     try:
         retrying = AsyncRetrying(**retry_policy.tenacity_options())
-        response: AnyModel = await retrying(_attempt, client, request, model)
+        response: AnyModel = await retrying(_send_once, client, request, model)
     except RetryError as error:
         last = error.last_attempt
         raise EndpointDown(
@@ -99,7 +109,7 @@ async def _send_with_retries(
     return response
 
 
-async def _attempt(
+async def _send_once(
     client: httpx.AsyncClient, request: httpx.Request, model: type[AnyModel]
 ) -> AnyModel:
     try:
@@ -111,17 +121,17 @@ async def _attempt(
     except httpx.HTTPError as error:
         raise RetryableError(str(error) or type(error).__name__) from None
     if not response.is_success:
-        raise _failure(request, response)
+        raise _build_error(request, response)
     try:
-        answer: AnyModel = parsed(response, model)
+        answer: AnyModel = parse_response(response, model)
     except ValueError as error:
         raise RetryableError(str(error)) from None
     return answer
 
 
-def _failure(request: httpx.Request, response: httpx.Response) -> Exception:
-    said = error_message(response)
+def _build_error(request: httpx.Request, response: httpx.Response) -> Exception:
+    message = parse_error_message(response)
     if is_retryable_status(response.status_code):
-        return RetryableError(said, parse_retry_after(response.headers.get("retry-after")))
-    kind = EndpointRefused if response.status_code in _REFUSALS else EndpointError
-    return kind(f"{request.url}: {said}")
+        return RetryableError(message, parse_retry_after(response.headers.get("retry-after")))
+    kind = EndpointRefused if response.status_code in _REFUSAL_STATUSES else EndpointError
+    return kind(f"{request.url}: {message}")

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from benchmarks.chart import draw_chart
 from benchmarks.journal import Measurement
 from benchmarks.summary import Summary
@@ -51,7 +51,7 @@ def write_results(
         "rounds": [asdict(each) for each in measurements],
     }
     text = json.dumps(results, ensure_ascii=False, indent=2)
-    write_whole(folder / "results.json", [text, "\n"])
+    write_atomically(folder / "results.json", [text, "\n"])
     draw_chart(summary, environment, folder / "results.png")
 
 

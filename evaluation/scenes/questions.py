@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asking.errors import RunError
-from asking.pictures import Picture
-from asking.question import Ask
+from asking.images import QuestionImage
+from asking.question import ChatQuestion
 from training.data.drawing import draw
 from training.data.question import Question
 from training.data.questions import KINDS, ask_kind
@@ -29,11 +29,11 @@ class SceneQuestion:
     scene: Scene
     question: Question
 
-    def ask(self) -> Ask:
+    def ask(self) -> ChatQuestion:
         digest = hashlib.sha256(repr(self.scene).encode()).hexdigest()
         notes = {"kind": self.question.kind, "answer": self.question.answer}
-        picture = Picture(f"scene {digest}", lambda: _png(self.scene))
-        return Ask(self.question_id, self.question.text, picture=picture, notes=notes)
+        picture = QuestionImage(f"scene {digest}", lambda: _png(self.scene))
+        return ChatQuestion(self.question_id, self.question.text, image=picture, metadata=notes)
 
     def right(self, text: str) -> bool:
         """Whether an answer is the right one, word for word."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from asking.files import write_whole
+from asking.files import write_atomically
 
 Kind = Literal["conversation", "detail", "complex"]
 KINDS: Final[tuple[Kind, ...]] = ("conversation", "detail", "complex")
@@ -41,8 +41,8 @@ def build_record(
 def write_records(out: Path, kinds: Sequence[Kind], records: Sequence[tuple[Kind, Record]]) -> None:
     """Write a JSON array for each of `kinds`, and one of all, in the order of `records`."""
     for kind in kinds:
-        write_whole(out / FILES[kind], _array(record for of, record in records if of == kind))
-    write_whole(out / ALL_FILE, _array(record for _, record in records))
+        write_atomically(out / FILES[kind], _array(record for of, record in records if of == kind))
+    write_atomically(out / ALL_FILE, _array(record for _, record in records))
 
 
 def _with_image(question: str, before: bool) -> str:

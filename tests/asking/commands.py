@@ -7,26 +7,26 @@ import typer
 import typer.core
 
 
-def all_commands(app: typer.Typer) -> dict[str, Any]:
+def collect_commands(app: typer.Typer) -> dict[str, Any]:
     """All commands by full name."""
-    return dict(_below(typer.main.get_command(app)))
+    return dict(_walk(typer.main.get_command(app)))
 
 
-def options_of(commands: dict[str, Any]) -> set[str]:
+def collect_options(commands: dict[str, Any]) -> set[str]:
     """All that the commands' options are called."""
     return {
         option for command in commands.values() for each in command.params for option in each.opts
     }
 
 
-def variables_of(commands: dict[str, Any]) -> set[str]:
+def collect_variables(commands: dict[str, Any]) -> set[str]:
     """The environment variables that options may be set with."""
     return {str(each.envvar) for c in commands.values() for each in c.params if each.envvar}
 
 
-def _below(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _walk(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(command, typer.core.TyperGroup):
         for word, below in command.commands.items():
-            yield from _below(below, f"{name} {word}".strip())
+            yield from _walk(below, f"{name} {word}".strip())
     else:
         yield name, command

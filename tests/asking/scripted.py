@@ -39,7 +39,7 @@ class Request:
 
 
 @dataclass
-class Scripted:
+class ScriptedEndpoint:
     """Where the endpoint is, what it was asked, and how many were asked of it at a time."""
 
     url: str = ""
@@ -48,24 +48,26 @@ class Scripted:
     most_in_flight: int = 0
 
 
-def said(text: str) -> Reply:
+def completion_reply(text: str) -> Reply:
     """A completion with this text."""
     message = {"role": "assistant", "content": text}
     return Reply(body=json.dumps({"choices": [{"index": 0, "message": message}]}))
 
 
-def failed(status: int, message: str, *headers: str) -> Reply:
+def error_reply(status: int, message: str, *headers: str) -> Reply:
     """An error in OpenAI's shape."""
     return Reply(status, json.dumps({"error": {"message": message}}), headers)
 
 
-Answer = Callable[[Request], Reply | asyncio.Future[Reply]]
+AnswerFunction = Callable[[Request], Reply | asyncio.Future[Reply]]
 
 
 @asynccontextmanager
-async def scripted(answer: Answer, models: tuple[str, ...] = ("m",)) -> AsyncIterator[Scripted]:
+async def serve_script(
+    answer: AnswerFunction, models: tuple[str, ...] = ("m",)
+) -> AsyncIterator[ScriptedEndpoint]:
     """Serve until the block ends; `answer` may give a future that never comes."""
-    state = Scripted()
+    state = ScriptedEndpoint()
     running: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

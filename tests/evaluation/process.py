@@ -3,14 +3,14 @@
 import asyncio
 
 from tests.asking import process
-from tests.asking.process import Finished
+from tests.asking.process import FinishedProcess
 
 
-async def start(*arguments: str) -> asyncio.subprocess.Process:
+async def start_evaluation(*arguments: str) -> asyncio.subprocess.Process:
     """Start `python -m evaluation`."""
-    return await process.start("evaluation", *arguments, EVALUATION_API_KEY="a-key")
+    return await process.start_module("evaluation", *arguments, EVALUATION_API_KEY="a-key")
 
 
-async def evaluation(*arguments: str) -> Finished:
+async def run_evaluation(*arguments: str) -> FinishedProcess:
     """Run `python -m evaluation` to its end."""
-    return await process.finished(await start(*arguments))
+    return await process.wait_for(await start_evaluation(*arguments))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from asking.report import write_results
 from model_store.instruction.captions.counts import Counts
 from model_store.instruction.captions.plan import PLAN_FILE
@@ -29,5 +29,5 @@ def write_out(folder: Path, kinds: Sequence[Kind], taught: Taught, counts: Count
     """Write records, malformed answers and numbers, each file whole or not at all."""
     write_records(folder, kinds, taught.made())
     aside = (json.dumps(each.as_json(), ensure_ascii=False) + "\n" for each in taught.set_aside)
-    write_whole(folder / SET_ASIDE_FILE, aside)
+    write_atomically(folder / SET_ASIDE_FILE, aside)
     write_results(folder / RESULTS_FILE, counts.as_json())

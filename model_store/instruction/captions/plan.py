@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from asking.errors import RunError
-from asking.files import read_json, write_whole
+from asking.files import read_json, write_atomically
 from model_store.instruction.captions.prompts.detail import REQUESTS
 from model_store.instruction.captions.wanted import PROMPTS
 from model_store.instruction.records import Kind
@@ -49,7 +49,7 @@ def keep_plan(folder: Path, plan: Plan) -> None:
     """Write the plan, or check that it is the folder's own. Raises `RunError` where it is not."""
     path = folder / PLAN_FILE
     if not path.exists():
-        write_whole(path, [json.dumps(plan.as_json(), ensure_ascii=False, indent=2), "\n"])
+        write_atomically(path, [json.dumps(plan.as_json(), ensure_ascii=False, indent=2), "\n"])
         return
     kept = read_json(path)
     ours = plan.as_json()

@@ -77,7 +77,7 @@ async def _ask_once(
         if key in answers.failures:
             taught.failures[key] = (wanted, answers.failures[key])
             continue
-        answer = answers.found[key]
+        answer = answers.by_question[key]
         try:
             taught.records[wanted.key(1)] = wanted.record(answer, seed)
         except Malformed as flaw:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from asking.question import Ask
+from asking.question import ChatQuestion
 from asking.wire import Answer
 from model_store.instruction.captions.answers import read_pairs
 from model_store.instruction.captions.context import Context
@@ -33,12 +33,14 @@ class Wanted:
         """Names the question in the journal; `attempt` counts from 1."""
         return f"{self.kind}/{attempt}/{self.context.id}"
 
-    def ask(self, attempt: int) -> Ask:
+    def ask(self, attempt: int) -> ChatQuestion:
         """The question: text alone, of captions and boxes alone."""
         prompt = PROMPTS[self.kind]
         notes = {"id": self.context.id, "kind": self.kind, "try": attempt}
         text = self.context.as_text()
-        return Ask(self.key(attempt), text, prompt.system, earlier=prompt.examples, notes=notes)
+        return ChatQuestion(
+            self.key(attempt), text, prompt.system, history=prompt.examples, metadata=notes
+        )
 
     def record(self, answer: Answer, seed: int) -> Record:
         """The record that an answer makes; what is drawn depends on seed, id and kind alone.

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from tqdm import tqdm
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from model_store.instruction.records import KINDS, Kind, Record, write_records
 from model_store.instruction.scenes.conversations import records_of
 from model_store.instruction.scenes.symbols import symbols_of
@@ -38,4 +38,4 @@ def scenes(
         records += records_of(scene, scene_id, image, rng)
         symbols.append(json.dumps(symbols_of(scene, scene_id, image)) + "\n")
     write_records(out, KINDS, records)
-    write_whole(out / SYMBOLS_FILE, symbols)
+    write_atomically(out / SYMBOLS_FILE, symbols)

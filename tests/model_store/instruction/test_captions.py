@@ -14,8 +14,8 @@ from model_store.instruction.captions.prompts.detail import REQUESTS
 from model_store.instruction.captions.wanted import PROMPTS
 from model_store.instruction.records import FILES, KINDS, Kind
 from tests.asking import process
-from tests.asking.process import Finished, read_lines, write_lines
-from tests.asking.scripted import Reply, Request, failed, said, scripted
+from tests.asking.process import FinishedProcess, read_lines, write_lines
+from tests.asking.scripted import Reply, Request, completion_reply, error_reply, serve_script
 from tests.model_store.instruction.teacher import about, kind_of, line, pairs_text, well_formed
 
 COUNT = 12
@@ -25,12 +25,12 @@ WANTED = [(f"{number:012}", kind) for number in range(COUNT) for kind in KINDS]
 async def start(*arguments: str) -> asyncio.subprocess.Process:
     """Start the command; it gets the teacher's key from the environment."""
     module = "model_store.instruction"
-    return await process.start(module, "captions", *arguments, INSTRUCTION_API_KEY="a-key")
+    return await process.start_module(module, "captions", *arguments, INSTRUCTION_API_KEY="a-key")
 
 
-async def captions(*arguments: str) -> Finished:
+async def captions(*arguments: str) -> FinishedProcess:
     """Run the command to its end."""
-    return await process.finished(await start(*arguments))
+    return await process.wait_for(await start(*arguments))
 
 
 def options(folder: Path, url: str, count: int = COUNT) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def written(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def good(request: Request) -> Reply:
-    return said(well_formed(request))
+    return completion_reply(well_formed(request))
 
 
 class Stalling:
@@ -72,7 +72,7 @@ class Stalling:
             return asyncio.get_running_loop().create_future()
         self.left -= 1
         if self.left % 5 == 2:
-            return failed(503 if self.left % 2 else 429, "full", "Retry-After: 0")
+            return error_reply(503 if self.left % 2 else 429, "full", "Retry-After: 0")
         self.answered[f"{about(request):012}", kind_of(request)] += 1
         return good(request)
 
@@ -80,7 +80,7 @@ class Stalling:
 async def test_killed_twice_and_resumed_without_a_duplicate_or_a_gap(tmp_path: Path) -> None:
     teacher = Stalling()
     journal = tmp_path / "out" / "answers.jsonl"
-    async with scripted(teacher.answer) as there:
+    async with serve_script(teacher.answer) as there:
         command = options(tmp_path, there.url)
         for answers in (8, 11):
             teacher.go_on(answers)
@@ -107,7 +107,7 @@ async def test_killed_twice_and_resumed_without_a_duplicate_or_a_gap(tmp_path: P
 
 
 async def test_the_records(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(good) as there:
         finished = await captions(*options(tmp_path, there.url), "--json")
     assert finished.code == 0, finished.stderr
     everything = written(tmp_path, "instruct.json")
@@ -134,7 +134,7 @@ async def test_the_records(tmp_path: Path) -> None:
 
 
 async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(good) as there:
         finished = await captions(*options(tmp_path, there.url, 3), "--request", '{"top_p": 0.5}')
     assert finished.code == 0, finished.stderr
     assert len(there.requests) == 9
@@ -156,7 +156,7 @@ async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
 
 async def test_the_same_seed_makes_the_same_records(tmp_path: Path) -> None:
     files: list[bytes] = []
-    async with scripted(good) as there:
+    async with serve_script(good) as there:
         for number, seed in enumerate(("5", "5", "6")):
             (tmp_path / str(number)).mkdir()
             command = options(tmp_path / str(number), there.url, 6)
@@ -168,15 +168,17 @@ async def test_the_same_seed_makes_the_same_records(tmp_path: Path) -> None:
 async def test_malformed_answers_are_counted_and_set_aside(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
         if kind_of(request) == "complex" and about(request) < 2:
-            return said("I'm sorry, but I can't help with that.")
+            return completion_reply("I'm sorry, but I can't help with that.")
         if kind_of(request) == "detail" and about(request) == 1:
             choice = {"message": {"content": "A donut on a"}, "finish_reason": "length"}
             return Reply(body=json.dumps({"choices": [choice]}))
         if kind_of(request) == "conversation" and about(request) == 0:
-            return said(pairs_text(("<image>\nWhat is it?", "A donut."), ("Where?", "There.")))
+            return completion_reply(
+                pairs_text(("<image>\nWhat is it?", "A donut."), ("Where?", "There."))
+            )
         return good(request)
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = options(tmp_path, there.url, 3)
         first = await captions(*command)
         asked = len(there.requests)
@@ -206,9 +208,9 @@ async def test_malformed_answers_may_be_asked_for_anew(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
         seen[about(request), kind_of(request)] += 1
         enough = seen[about(request), kind_of(request)] > about(request)
-        return good(request) if enough else said("?")
+        return good(request) if enough else completion_reply("?")
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = (*options(tmp_path, there.url, 4), "--kinds", "complex")
         first = await captions(*command, "--json")
         assert json.loads(first.stdout)["records"] == 1
@@ -227,9 +229,9 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
     broken = {1}
 
     def answer(request: Request) -> Reply:
-        return failed(400, "too long") if about(request) in broken else good(request)
+        return error_reply(400, "too long") if about(request) in broken else good(request)
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = (*options(tmp_path, there.url, 3), "--kinds", "detail,conversation")
         first = await captions(*command)
         assert first.code == 1
@@ -246,7 +248,7 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
 
 
 async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(good) as there:
         command = options(tmp_path, there.url, 3)
         assert (await captions(*command)).code == 0
         before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -274,7 +276,7 @@ async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Pat
 
 async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
     teacher = Stalling()
-    async with scripted(teacher.answer) as there:
+    async with serve_script(teacher.answer) as there:
         command = options(tmp_path, there.url, 2)
         running = await start(*command)
         await asyncio.wait_for(teacher.silent.wait(), 60)
@@ -303,7 +305,7 @@ async def test_bad_options(tmp_path: Path, changed: tuple[str, ...], code: int, 
 
 
 async def test_malformed_input_is_named_before_anything_is_asked(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(good) as there:
         command = options(tmp_path, there.url, 1)
         write_lines(tmp_path / "in.jsonl", line(1), line(2, captions=[]))
         finished = await captions(*command)

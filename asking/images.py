@@ -1,4 +1,4 @@
-"""Pictures on their way into a request."""
+"""Images of questions, as base64 `data:` URLs."""
 
 import base64
 from collections.abc import Callable
@@ -17,14 +17,14 @@ _SIGNATURES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """`load` makes the encoded bytes when they are needed; `name` tells pictures apart."""
+class QuestionImage:
+    """An image; `load` returns its encoded bytes, `name` identifies it."""
 
     name: str
     load: Callable[[], bytes]
 
-    def data_url(self) -> str:
-        """The picture as a base64 `data:` URL. Raises `RunError`."""
+    def to_data_url(self) -> str:
+        """Return a base64 `data:` URL. Raises `RunError` for an unknown format."""
         data = self.load()
         kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
         if kind is None:
@@ -32,10 +32,10 @@ class Picture:
         return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def picture_file(name: str, *places: Path) -> Picture:
-    """The first of `places` that is a file. Raises `RunError` where none is."""
-    for place in places:
-        if place.is_file():
-            return Picture(name, place.read_bytes)
-    looked = ", ".join(map(str, places))
+def find_image(name: str, *paths: Path) -> QuestionImage:
+    """Return the first of `paths` that is a file. Raises `RunError` if none is."""
+    for path in paths:
+        if path.is_file():
+            return QuestionImage(name, path.read_bytes)
+    looked = ", ".join(map(str, paths))
     raise RunError(f"the image {name} is missing; looked for {looked}")
