@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.terminal.errors import UsageFault
-from server.terminal.picture import (
+from server.terminal.image import (
     AttachedImage,
     is_file,
     is_url,

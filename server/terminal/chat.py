@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.terminal.answer import StreamedAnswer
 from server.terminal.client import Client
-from server.terminal.conversation import ChatHistory, ChatTurn, Message, PendingQuestion
 from server.terminal.errors import UsageFault
-from server.terminal.notes import Notes
-from server.terminal.printed import AnswerPrinter
+from server.terminal.history import ChatHistory, ChatTurn, Message, PendingQuestion
+from server.terminal.output import AnswerPrinter
+from server.terminal.stderr_console import Notes
+from server.terminal.streamed_answer import StreamedAnswer
 
 
 @dataclass(slots=True)

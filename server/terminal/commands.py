@@ -7,9 +7,9 @@ from typing import Final
 
 from server.terminal.chat import Chat
 from server.terminal.errors import UsageFault
-from server.terminal.picture import open_image
+from server.terminal.image import open_image
+from server.terminal.input_line import find_named_file, find_named_images
 from server.terminal.text import replace_surrogates, to_one_line
-from server.terminal.typed import find_named_file, find_named_images
 
 
 class Quit(Exception):

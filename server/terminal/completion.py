@@ -8,7 +8,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 
 from server.terminal.commands import COMMANDS
-from server.terminal.words import escaped, last_word
+from server.terminal.shell_words import escaped, last_word
 
 _WITH_PATHS: Final = ("/image", "/save")
 _PATH: Final = re.compile(r"(\.{0,2}|~)/")

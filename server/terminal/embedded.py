@@ -51,7 +51,7 @@ def _server_process(
 ) -> Iterator[subprocess.Popen[str]]:
     options = ["--host", "127.0.0.1", "--port", "0", *(["--model", model] if model else [])]
     with subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-P", "-m", "server.terminal.tied", str(os.getpid()), *options],
+        [sys.executable, "-P", "-m", "server.terminal.child_server", str(os.getpid()), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,

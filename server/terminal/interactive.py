@@ -13,8 +13,8 @@ from server.terminal.chat import Chat
 from server.terminal.commands import COMMANDS, Quit, attach, waiting
 from server.terminal.completion import ChatCompleter
 from server.terminal.errors import ChatError, UsageFault
+from server.terminal.input_line import Command, UserQuestion, read_line
 from server.terminal.text import replace_surrogates
-from server.terminal.typed import Command, UserQuestion, read_line
 
 PROMPT: Final = "> "
 

@@ -10,11 +10,11 @@ import typer
 
 from server.terminal.arguments import open_images, question_on_stdin, sort_arguments
 from server.terminal.chat import Chat
-from server.terminal.connecting import Connection, connect
-from server.terminal.conversation import ChatHistory
+from server.terminal.connection import Connection, connect
 from server.terminal.errors import ChatError
-from server.terminal.notes import Notes
-from server.terminal.printed import JsonPrinter, TextPrinter
+from server.terminal.history import ChatHistory
+from server.terminal.output import JsonPrinter, TextPrinter
+from server.terminal.stderr_console import Notes
 from server.terminal.target import Target
 from server.terminal.text import replace_surrogates
 

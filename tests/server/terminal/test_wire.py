@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from server.terminal import picture
-from server.terminal.answer import StreamedAnswer
+from server.terminal import image as picture
 from server.terminal.chat import summary
 from server.terminal.errors import AnswerError, UsageFault
-from server.terminal.picture import open_image, read_image
+from server.terminal.image import open_image, read_image
+from server.terminal.streamed_answer import StreamedAnswer
 from server.terminal.wire import Piece, events, model_names, read_piece, refusal
 from tests.api.pictures import encoded, green_triangle
 

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Protocol
 
-from server.terminal.answer import StreamedAnswer
+from server.terminal.streamed_answer import StreamedAnswer
 from server.terminal.text import escape_control_characters
 
 

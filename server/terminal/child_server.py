@@ -1,4 +1,4 @@
-"""`python -m server.terminal.tied PARENT …`: a server that ends with its parent.
+"""`python -m server.terminal.child_server PARENT …`: a server that ends with its parent.
 
 A program of its own, since code that Python runs between fork and exec may hang where there are
 threads.

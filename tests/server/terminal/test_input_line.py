@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.terminal.commands import COMMANDS
-from server.terminal.text import escape_control_characters, replace_surrogates, to_one_line
-from server.terminal.typed import (
+from server.terminal.input_line import (
     Command,
     UserQuestion,
     find_named_file,
     find_named_images,
     read_line,
 )
-from server.terminal.words import all_words, escaped, first_word, last_word
+from server.terminal.shell_words import all_words, escaped, first_word, last_word
+from server.terminal.text import escape_control_characters, replace_surrogates, to_one_line
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.terminal.picture import AttachedImage
+from server.terminal.image import AttachedImage
 
 Message = dict[str, Any]
 

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.terminal.picture import is_file, is_url, names_an_image
-from server.terminal.words import all_words, first_word
+from server.terminal.image import is_file, is_url, names_an_image
+from server.terminal.shell_words import all_words, first_word
 
 
 @dataclass(frozen=True, slots=True)

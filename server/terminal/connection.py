@@ -10,7 +10,7 @@ import typer
 from server.terminal.client import Client, open_client
 from server.terminal.embedded import run_embedded_server
 from server.terminal.errors import AnswerError, NoServer
-from server.terminal.notes import Notes
+from server.terminal.stderr_console import Notes
 from server.terminal.target import DEFAULT_URL, Target
 
 

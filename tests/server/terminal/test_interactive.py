@@ -11,8 +11,8 @@ import pytest
 
 from tests.api.pictures import circle_and_square, encoded, green_triangle
 from tests.api.running import RunningServer
-from tests.server.terminal.between import LONG, Between, Reply, between, events, refused, said
 from tests.server.terminal.process import ESCAPES, at_terminal, forks
+from tests.server.terminal.relay import LONG, Between, Reply, between, events, refused, said
 
 pytestmark = forks
 COUNT = "How many shapes are there?"

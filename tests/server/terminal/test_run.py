@@ -13,8 +13,8 @@ import pytest
 
 from tests.api.pictures import circle_and_square, data_url, encoded, green_triangle
 from tests.api.running import RunningServer
-from tests.server.terminal.between import LONG, Between, Reply, between, events, refused, said
 from tests.server.terminal.process import ENVIRONMENT, ask
+from tests.server.terminal.relay import LONG, Between, Reply, between, events, refused, said
 from tests.web import QuietHandler, serving
 
 PICTURE = encoded(circle_and_square())
