@@ -1,7 +1,6 @@
-"""`python -m server.terminal.child_server PARENT …`: a server that ends with its parent.
+"""`python -m server.terminal.child_server PARENT …`: a server that ends with its parent process.
 
-A program of its own, since code that Python runs between fork and exec may hang where there are
-threads.
+It is a separate program, since `preexec_fn` may deadlock in a process with threads.
 """
 
 import ctypes
@@ -13,11 +12,11 @@ from server.workers.parent_death import PR_SET_PDEATHSIG
 
 
 def main(parent: str, *options: str) -> None:
-    """Become the server, which gets SIGTERM when `parent` dies, however that happens."""
+    """Replace this process with the server; the kernel sends it SIGTERM when `parent` dies."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it was gone before the kernel was told
+    if os.getppid() != int(parent):  # the parent died before prctl
         sys.exit(1)
     os.execv(sys.executable, [sys.executable, "-P", "-m", "server", *options])  # noqa: S606
 

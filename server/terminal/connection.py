@@ -1,4 +1,4 @@
-"""From where a server should be to a client of it and the model to ask."""
+"""Connects to the server, or starts one, and chooses the model."""
 
 import sys
 from collections.abc import Iterator
@@ -7,69 +7,78 @@ from dataclasses import dataclass, replace
 
 import typer
 
-from server.terminal.client import Client, open_client
+from server.terminal.client import ChatClient, open_client
 from server.terminal.embedded import run_embedded_server
-from server.terminal.errors import AnswerError, NoServer
-from server.terminal.stderr_console import Notes
-from server.terminal.target import DEFAULT_URL, Target
+from server.terminal.errors import APIError, ServerUnreachable
+from server.terminal.options import DEFAULT_URL, ConnectionOptions
+from server.terminal.stderr_console import StderrConsole
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A server that answers, and the name of the model to ask there."""
+    """A reachable server and the model to ask."""
 
     url: str
-    client: Client
+    client: ChatClient
     model: str
 
 
 @contextmanager
-def connect(target: Target, notes: Notes) -> Iterator[Connection]:
-    """Find the server, or start one. Raises `NoServer`, `AnswerError`, `UsageFault`."""
+def connect(options: ConnectionOptions, console: StderrConsole) -> Iterator[Connection]:
+    """Connect to the server, or start one.
+
+    Raises `ServerUnreachable`, `APIError`, `UsageError`.
+    """
     with ExitStack() as stack:
-        if target.start:
-            target = _started(target, notes, stack)
+        if options.start:
+            options = _start_server(options, console, stack)
         try:
-            connection = _connection(target, notes, stack)
-        except NoServer as error:
-            _decide_to_start(target, notes, error)
-            connection = _connection(_started(target, notes, stack), notes, stack)
+            connection = _open_connection(options, console, stack)
+        except ServerUnreachable as error:
+            _confirm_start(options, console, error)
+            connection = _open_connection(_start_server(options, console, stack), console, stack)
         yield connection
 
 
-def _connection(target: Target, notes: Notes, stack: ExitStack) -> Connection:
-    opened = open_client(target.url, target.api_key, target.timeout_s, notes.say)
+def _open_connection(
+    options: ConnectionOptions, console: StderrConsole, stack: ExitStack
+) -> Connection:
+    opened = open_client(options.url, options.api_key, options.timeout_s, console.print)
     client = stack.enter_context(opened)
-    return Connection(target.url, client, _model(client, target.model))
+    return Connection(options.url, client, _choose_model(client, options.model))
 
 
-def _model(client: Client, wanted: str | None) -> str:
-    """Return the model to ask, the first one unless another is wanted."""
+def _choose_model(client: ChatClient, requested: str | None) -> str:
+    """Return the requested model, or else the first one."""
     try:
-        names = client.models()
-    except AnswerError:
-        if wanted is None:
+        names = client.list_models()
+    except APIError:
+        if requested is None:
             raise
-        return wanted  # some endpoints list none; the server at least answers
-    if not names and wanted is None:
-        raise AnswerError("the server lists no model; --model names one")
-    return wanted or names[0]
+        return requested  # some endpoints have no model list
+    if not names and requested is None:
+        raise APIError("the server lists no model; --model names one")
+    return requested or names[0]
 
 
-def _decide_to_start(target: Target, notes: Notes, error: NoServer) -> None:
-    """Ask at a terminal whether to start a server. Raises `NoServer` where the answer is no."""
-    if target.url == DEFAULT_URL and notes.on_terminal and sys.stdin.isatty():
-        notes.say(str(error), dim=False)
+def _confirm_start(
+    options: ConnectionOptions, console: StderrConsole, error: ServerUnreachable
+) -> None:
+    """Ask at a terminal whether to start a server. Raises `ServerUnreachable` if not."""
+    if options.url == DEFAULT_URL and console.is_interactive and sys.stdin.isatty():
+        console.print(str(error), dim=False)
         try:
             if typer.confirm("Start one here, for this chat?", default=True, err=True):
                 return
         except typer.Abort:
             raise KeyboardInterrupt from None
-    raise NoServer(f"{error}; --start starts one")
+    raise ServerUnreachable(f"{error}; --start starts one")
 
 
-def _started(target: Target, notes: Notes, stack: ExitStack) -> Target:
-    """Start a server; what it lists is then the model to ask."""
-    with notes.waiting("starting a server; this takes half a minute or more"):
-        embedded = stack.enter_context(run_embedded_server(target.model))
-    return replace(target, url=embedded.url, api_key=embedded.api_key, model=None, start=False)
+def _start_server(
+    options: ConnectionOptions, console: StderrConsole, stack: ExitStack
+) -> ConnectionOptions:
+    """Start a server, whose first model is the model to ask."""
+    with console.show_progress("starting a server; this takes half a minute or more"):
+        embedded = stack.enter_context(run_embedded_server(options.model))
+    return replace(options, url=embedded.url, api_key=embedded.api_key, model=None, start=False)

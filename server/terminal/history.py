@@ -1,4 +1,4 @@
-"""The turns so far, what they become in a request, and the images that wait for a question."""
+"""The conversation so far, and the images attached to the next question."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,54 +10,54 @@ Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class PendingQuestion:
+class UserMessage:
     """A question and its images."""
 
     text: str
-    pictures: tuple[AttachedImage, ...] = ()
+    images: tuple[AttachedImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """A question and its answer, which may have been stopped."""
+    """A question and its answer, which may be incomplete."""
 
-    asked: PendingQuestion
+    question: UserMessage
     answer: str
 
 
 @dataclass(slots=True)
 class ChatHistory:
-    """Turns with answers only: a question that failed never becomes part of it.
+    """Turns with answers; a failed question is not part of it.
 
-    `waiting` holds the images for the next question; `detail` goes with every image.
+    `attached_images` go with the next question; `detail` goes with every image.
     """
 
     system: str = ""
     detail: str | None = None
     turns: list[ChatTurn] = field(default_factory=list)
-    waiting: list[AttachedImage] = field(default_factory=list)
+    attached_images: list[AttachedImage] = field(default_factory=list)
 
-    def messages(self, turns: Sequence[ChatTurn], *asked: PendingQuestion) -> list[Message]:
-        """Return these turns, and a new question, in OpenAI's form."""
+    def build_messages(self, turns: Sequence[ChatTurn], *questions: UserMessage) -> list[Message]:
+        """Build OpenAI's messages of these turns and new questions."""
         messages: list[Message] = []
         if self.system:
             messages.append({"role": "system", "content": self.system})
         for turn in turns:
-            messages.append(self._user(turn.asked))
+            messages.append(self._build_user_message(turn.question))
             messages.append({"role": "assistant", "content": turn.answer})
-        return messages + [self._user(question) for question in asked]
+        return messages + [self._build_user_message(question) for question in questions]
 
     def clear(self) -> None:
-        """Begin anew; the system message stays."""
+        """Remove turns and images; the system message stays."""
         self.turns.clear()
-        self.waiting.clear()
+        self.attached_images.clear()
 
-    def _user(self, asked: PendingQuestion) -> Message:
-        if not asked.pictures:
-            return {"role": "user", "content": asked.text}
+    def _build_user_message(self, question: UserMessage) -> Message:
+        if not question.images:
+            return {"role": "user", "content": question.text}
         detail = {"detail": self.detail} if self.detail else {}
         parts: list[Message] = [
-            {"type": "image_url", "image_url": {"url": picture.url, **detail}}
-            for picture in asked.pictures
+            {"type": "image_url", "image_url": {"url": image.url, **detail}}
+            for image in question.images
         ]
-        return {"role": "user", "content": [*parts, {"type": "text", "text": asked.text}]}
+        return {"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}

@@ -1,4 +1,4 @@
-"""Images on their way into a question: files as data URLs, URLs as they are."""
+"""Images of questions: files become data URLs, URLs are sent as they are."""
 
 import base64
 import os
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from server.terminal.errors import UsageFault
+from server.terminal.errors import UsageError
 
-# Only so that a file without end does not fill the memory: the server has limits of its own.
+# Protects the memory from endless files; the server has its own limits.
 MAX_MIB: Final = 128
 MAX_BYTES: Final = MAX_MIB * 1024 * 1024
 
@@ -24,57 +24,59 @@ _SIGNATURES: Final = {
 }
 _URL: Final = re.compile(r"(https?|file)://|data:", re.IGNORECASE)
 _SUFFIXES: Final = (*(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),)
-_SHOWN: Final = 48
+_MAX_NAME_CHARS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedImage:
-    """An image by the name that people know it by and the URL that is sent."""
+    """An image's display name and the URL that is sent."""
 
     name: str
     url: str
 
 
 def is_url(word: str) -> bool:
-    """Tell whether a word is an image's URL."""
+    """Whether a word is an image's URL."""
     return _URL.match(word) is not None
 
 
 def is_file(word: str) -> bool:
-    """Tell whether a word names something that can be read, a pipe included."""
+    """Whether a word is the path of a file or pipe."""
     return os.path.exists(word) and not os.path.isdir(word)
 
 
-def names_an_image(word: str) -> bool:
-    """Tell whether a word ends as the names of images do."""
+def has_image_suffix(word: str) -> bool:
+    """Whether a word ends with the suffix of an image file."""
     return word.lower().endswith(_SUFFIXES)
 
 
 def open_image(word: str) -> AttachedImage:
-    """Take a URL as it is, or read a file. Raises `UsageFault`."""
+    """Return a URL unchanged, or read a file. Raises `UsageError`."""
     if is_url(word):
-        return AttachedImage(word if len(word) <= _SHOWN else f"{word[: _SHOWN - 1]}…", word)
+        return AttachedImage(
+            word if len(word) <= _MAX_NAME_CHARS else f"{word[: _MAX_NAME_CHARS - 1]}…", word
+        )
     path = Path(word).expanduser()
     try:
         with path.open("rb") as file:
             return read_image(path.name, file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        raise UsageFault(f"cannot read the image {word}: {reason or error}") from None
+        raise UsageError(f"cannot read the image {word}: {reason or error}") from None
 
 
 def read_image(name: str, file: BinaryIO) -> AttachedImage:
-    """Read an image to its end. Raises `UsageFault` where it is none, or too large."""
+    """Read an image. Raises `UsageError` if it is too large or no image."""
     data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise UsageFault(f"the image {name} is larger than {MAX_MIB} MiB")
+        raise UsageError(f"the image {name} is larger than {MAX_MIB} MiB")
     if not data:
-        raise UsageFault(f"the image {name} is empty")
-    kind = next((kind for kind, start in _SIGNATURES.items() if _starts(start, data)), None)
+        raise UsageError(f"the image {name} is empty")
+    kind = next((kind for kind, start in _SIGNATURES.items() if _has_signature(start, data)), None)
     if kind is None:
-        raise UsageFault(f"{name} is no image: neither JPEG, PNG, WebP, GIF, BMP, TIFF nor AVIF")
+        raise UsageError(f"{name} is no image: neither JPEG, PNG, WebP, GIF, BMP, TIFF nor AVIF")
     return AttachedImage(name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
 
 
-def _starts(signature: bytes, data: bytes) -> bool:
+def _has_signature(signature: bytes, data: bytes) -> bool:
     return re.match(signature, data, re.DOTALL) is not None

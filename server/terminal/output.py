@@ -1,4 +1,4 @@
-"""Answers on stdout, the only thing there: as text while they grow, or as a JSON object each."""
+"""Answers on stdout: streamed text, or one JSON object per answer."""
 
 import json
 import sys
@@ -9,43 +9,43 @@ from server.terminal.text import escape_control_characters
 
 
 class AnswerPrinter(Protocol):
-    """Where an answer goes."""
+    """Prints answers."""
 
-    def more(self, text: str) -> None:
-        """Take text that was added."""
+    def write_text(self, text: str) -> None:
+        """Add text to the answer."""
 
-    def end(self, answer: StreamedAnswer) -> None:
-        """Take the answer once no more will come; one that broke off may have no text."""
+    def finish(self, answer: StreamedAnswer) -> None:
+        """End the answer; one that broke off may have no text."""
 
 
 class TextPrinter:
-    """Text as it comes; on a terminal without what a terminal would obey."""
+    """Prints text as it arrives; control characters are escaped on a terminal."""
 
     def __init__(self) -> None:
         self._on_terminal = sys.stdout.isatty()
 
-    def more(self, text: str) -> None:
-        """Print text that was added."""
+    def write_text(self, text: str) -> None:
+        """Print the text."""
         sys.stdout.write(escape_control_characters(text) if self._on_terminal else text)
         sys.stdout.flush()
 
-    def end(self, answer: StreamedAnswer) -> None:
+    def finish(self, answer: StreamedAnswer) -> None:
         """End the line."""
         if not answer.text.endswith("\n"):
-            self.more("\n")
+            self.write_text("\n")
 
 
 class JsonPrinter:
-    """One line of JSON for each finished answer."""
+    """Prints one line of JSON per finished answer."""
 
-    def more(self, text: str) -> None:
-        """Wait for the end."""
+    def write_text(self, text: str) -> None:
+        """Print nothing before the end."""
 
-    def end(self, answer: StreamedAnswer) -> None:
-        """Print an answer, unless it broke off."""
+    def finish(self, answer: StreamedAnswer) -> None:
+        """Print the answer unless it broke off."""
         if answer.finish_reason is None:
             return
-        shown = {
+        fields = {
             "answer": answer.text,
             "model": answer.model,
             "finish_reason": answer.finish_reason,
@@ -56,4 +56,4 @@ class JsonPrinter:
                 "tokens_per_s": answer.tokens_per_s,
             },
         }
-        print(json.dumps(shown), flush=True)
+        print(json.dumps(fields), flush=True)

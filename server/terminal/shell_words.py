@@ -1,27 +1,27 @@
-"""Words as a shell writes them: what a terminal inserts when a file is dragged into it."""
+"""Shell quoting, as terminals insert the path of a file that is dragged into them."""
 
 import re
 from typing import Final
 
-_PIECE: Final = r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\]"""
-_WORD: Final = re.compile(rf"\s*((?:{_PIECE})+)(?=\s|$)", re.DOTALL)
+_WORD_PART: Final = r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\]"""
+_WORD: Final = re.compile(rf"\s*((?:{_WORD_PART})+)(?=\s|$)", re.DOTALL)
 _NEEDS_ESCAPE: Final = re.compile(r"([\s'\"\\])")
 
 
-def first_word(text: str) -> tuple[str, str] | None:
-    """Return the first word, unquoted, and what follows; None where quotes are left open."""
+def split_first_word(text: str) -> tuple[str, str] | None:
+    """Return the first word, unquoted, and the rest; None if a quote is not closed."""
     found = _WORD.match(text)
     if found is None:
         return None
-    pieces = re.findall(_PIECE, found[1], re.DOTALL)
-    return "".join(map(_unquoted, pieces)), text[found.end() :]
+    parts = re.findall(_WORD_PART, found[1], re.DOTALL)
+    return "".join(map(_unquote, parts)), text[found.end() :]
 
 
-def all_words(text: str) -> list[str] | None:
-    """Return all words, unquoted; None where quotes are left open."""
+def split_words(text: str) -> list[str] | None:
+    """Return all words, unquoted; None if a quote is not closed."""
     words: list[str] = []
     while text.strip():
-        found = first_word(text)
+        found = split_first_word(text)
         if found is None:
             return None
         word, text = found
@@ -29,25 +29,25 @@ def all_words(text: str) -> list[str] | None:
     return words
 
 
-def last_word(text: str) -> str:
-    """Return the word that the text ends with, unquoted; empty after a space."""
+def parse_last_word(text: str) -> str:
+    """Return the last word, unquoted; empty after a space."""
     word = ""
     while text:
-        found = first_word(text)
+        found = split_first_word(text)
         if found is None:
             return text.lstrip().lstrip("'\"")
         word, text = found
     return word
 
 
-def escaped(word: str) -> str:
-    """Write a word with backslashes before what would end it."""
+def escape_word(word: str) -> str:
+    """Escape a word with backslashes."""
     return _NEEDS_ESCAPE.sub(r"\\\1", word)
 
 
-def _unquoted(piece: str) -> str:
-    if piece[0] == "'":
-        return piece[1:-1]
-    if piece[0] == '"':
-        return re.sub(r'\\(["\\$`])', r"\1", piece[1:-1])
-    return piece[-1]
+def _unquote(part: str) -> str:
+    if part[0] == "'":
+        return part[1:-1]
+    if part[0] == '"':
+        return re.sub(r'\\(["\\$`])', r"\1", part[1:-1])
+    return part[-1]

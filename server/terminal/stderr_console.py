@@ -1,4 +1,4 @@
-"""What is said beside the answers: on stderr, dim on a terminal, nothing where programs read it."""
+"""Messages on stderr: dim on a terminal, none with `quiet`."""
 
 import os
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from rich.text import Text
 from server.terminal.text import escape_control_characters
 
 
-class Notes:
-    """Remarks for people; while `quiet` they are left out."""
+class StderrConsole:
+    """Prints messages for the user unless `quiet`."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -19,22 +19,22 @@ class Notes:
         self._dim = "" if os.environ.get("NO_COLOR") else "dim"
 
     @property
-    def on_terminal(self) -> bool:
-        """Whether a person reads them."""
+    def is_interactive(self) -> bool:
+        """Whether stderr is a terminal and not `quiet`."""
         return self._console.is_terminal and not self.quiet
 
-    def say(self, text: str, *, dim: bool = True) -> None:
-        """Write a line, or several."""
+    def print(self, text: str, *, dim: bool = True) -> None:
+        """Print one or more lines."""
         if not self.quiet:
             self._console.print(
                 Text(escape_control_characters(text), style=self._dim if dim else "")
             )
 
     @contextmanager
-    def waiting(self, text: str) -> Iterator[None]:
-        """Show that something goes on: a spinner on a terminal, else a line."""
-        if not self.on_terminal or self._console.is_dumb_terminal:
-            self.say(text)
+    def show_progress(self, text: str) -> Iterator[None]:
+        """Show a spinner on a terminal, or else print a line."""
+        if not self.is_interactive or self._console.is_dumb_terminal:
+            self.print(text)
             yield
             return
         with self._console.status(Text(text, style=self._dim)):

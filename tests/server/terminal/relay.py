@@ -1,4 +1,4 @@
-"""A server between the chat and the real one: it passes questions on, or answers some itself."""
+"""A relay between the chat and the real server; it can answer requests itself."""
 
 import json
 from collections.abc import Iterator
@@ -15,48 +15,48 @@ LONG = {"ignore_eos": True}
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of its own; one that is `cut` announces more bytes than come."""
+    """A scripted response; a `truncated` one declares more bytes than it sends."""
 
     body: bytes
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    cut: bool = False
+    truncated: bool = False
 
 
 @dataclass
-class Between:
-    """Where it is, what it was asked, and what it does.
+class Relay:
+    """The relay's URL, the requests it received, and its scripted replies.
 
-    Each of `replies` answers one question; the others are passed on with the fields `added`.
+    Each of `replies` answers one request; other requests are relayed with `extra_fields`.
     """
 
     url: str = ""
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
-    added: dict[str, Any] = field(default_factory=dict)
+    extra_fields: dict[str, Any] = field(default_factory=dict)
 
 
-def events(*data: Any) -> bytes:
-    """Write server-sent events."""
+def encode_events(*data: Any) -> bytes:
+    """Encode server-sent events."""
     return b"".join(b"data: %s\n\n" % json.dumps(item).encode() for item in data)
 
 
-def said(text: str, finish_reason: str | None = None) -> dict[str, Any]:
-    """Write a chunk of an answer."""
+def chunk(text: str, finish_reason: str | None = None) -> dict[str, Any]:
+    """Return a chunk of a streamed completion."""
     return {"choices": [{"delta": {"content": text}, "finish_reason": finish_reason}]}
 
 
-def refused(status: int, message: str, **headers: str) -> Reply:
-    """Write an error in OpenAI's shape."""
+def error_reply(status: int, message: str, **headers: str) -> Reply:
+    """Return an error in OpenAI's shape."""
     error = {"message": message, "type": "server_error", "param": None, "code": "busy"}
     return Reply(json.dumps({"error": error}).encode(), status, tuple(headers.items()))
 
 
 @contextmanager
-def between(server_url: str) -> Iterator[Between]:
+def serve_relay(server_url: str) -> Iterator[Relay]:
     """Serve until the block ends."""
-    state = Between()
+    state = Relay()
 
     class Handler(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802 - http.server's name
@@ -65,18 +65,18 @@ def between(server_url: str) -> Iterator[Between]:
 
         def do_POST(self) -> None:  # noqa: N802 - http.server's name
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            state.asked.append(body)
+            state.requests.append(body)
             with suppress(ConnectionError):  # the chat left
                 if state.replies:
                     self._reply(state.replies.pop(0))
                 else:
-                    self._pass_on("POST", json.dumps(body | state.added).encode())
+                    self._pass_on("POST", json.dumps(body | state.extra_fields).encode())
 
         def _reply(self, reply: Reply) -> None:
             self.send_response(reply.status)
             for name, value in reply.headers:
                 self.send_header(name.replace("_", "-"), value)
-            self.send_header("content-length", str(len(reply.body) + reply.cut))
+            self.send_header("content-length", str(len(reply.body) + reply.truncated))
             self.end_headers()
             self.wfile.write(reply.body)
 

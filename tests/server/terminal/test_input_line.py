@@ -1,4 +1,4 @@
-"""What lines, words and texts mean, without a server."""
+"""Parsing of input lines and shell words, and escaping of text."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from server.terminal.commands import COMMANDS
 from server.terminal.input_line import (
-    Command,
-    UserQuestion,
-    find_named_file,
-    find_named_images,
-    read_line,
+    CommandInput,
+    QuestionInput,
+    parse_file_argument,
+    parse_image_arguments,
+    parse_line,
 )
-from server.terminal.shell_words import all_words, escaped, first_word, last_word
+from server.terminal.shell_words import escape_word, parse_last_word, split_first_word, split_words
 from server.terminal.text import escape_control_characters, replace_surrogates, to_one_line
 
 
@@ -31,33 +31,33 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("line", "meaning"),
     [
-        ("", UserQuestion((), "")),
-        ("  What is this?\n", UserQuestion((), "What is this?")),
-        ("/help", Command("/help", "")),
-        ("/system  Be brief.\nVery.", Command("/system", "Be brief.\nVery.")),
-        ("/hlep me", Command("/hlep", "me")),
-        ("/", Command("/", "")),
-        ("/no/such.png", Command("/no/such.png", "")),
-        ("cat.png", UserQuestion(("cat.png",), "")),
-        ("a cat.png", UserQuestion(("a cat.png",), "")),
-        ("'a cat.png' Who?", UserQuestion(("a cat.png",), "Who?")),
-        ('"a cat.png"  ./cat.png ', UserQuestion(("a cat.png", "./cat.png"), "")),
-        (r"a\ cat.png What's this?", UserQuestion(("a cat.png",), "What's this?")),
-        ("~/cat.png Who?", UserQuestion(("~/cat.png",), "Who?")),
-        ("~nobody-here/cat.png Who?", UserQuestion((), "~nobody-here/cat.png Who?")),
-        ("README is what?", UserQuestion((), "README is what?")),
-        ("no.png Who?", UserQuestion((), "no.png Who?")),
-        ("https://x/y.png Who?", UserQuestion(("https://x/y.png",), "Who?")),
-        ("Is it like cat.png?", UserQuestion((), "Is it like cat.png?")),
-        ("What's this?", UserQuestion((), "What's this?")),
+        ("", QuestionInput((), "")),
+        ("  What is this?\n", QuestionInput((), "What is this?")),
+        ("/help", CommandInput("/help", "")),
+        ("/system  Be brief.\nVery.", CommandInput("/system", "Be brief.\nVery.")),
+        ("/hlep me", CommandInput("/hlep", "me")),
+        ("/", CommandInput("/", "")),
+        ("/no/such.png", CommandInput("/no/such.png", "")),
+        ("cat.png", QuestionInput(("cat.png",), "")),
+        ("a cat.png", QuestionInput(("a cat.png",), "")),
+        ("'a cat.png' Who?", QuestionInput(("a cat.png",), "Who?")),
+        ('"a cat.png"  ./cat.png ', QuestionInput(("a cat.png", "./cat.png"), "")),
+        (r"a\ cat.png What's this?", QuestionInput(("a cat.png",), "What's this?")),
+        ("~/cat.png Who?", QuestionInput(("~/cat.png",), "Who?")),
+        ("~nobody-here/cat.png Who?", QuestionInput((), "~nobody-here/cat.png Who?")),
+        ("README is what?", QuestionInput((), "README is what?")),
+        ("no.png Who?", QuestionInput((), "no.png Who?")),
+        ("https://x/y.png Who?", QuestionInput(("https://x/y.png",), "Who?")),
+        ("Is it like cat.png?", QuestionInput((), "Is it like cat.png?")),
+        ("What's this?", QuestionInput((), "What's this?")),
     ],
 )
-def test_a_line(line: str, meaning: Command | UserQuestion) -> None:
-    assert read_line(line, COMMANDS) == meaning
+def test_a_line(line: str, meaning: CommandInput | QuestionInput) -> None:
+    assert parse_line(line, COMMANDS) == meaning
 
 
 def test_an_absolute_path_is_no_command(folder: Path) -> None:
-    assert read_line(f"{folder}/cat.png Who?", COMMANDS) == UserQuestion(
+    assert parse_line(f"{folder}/cat.png Who?", COMMANDS) == QuestionInput(
         (f"{folder}/cat.png",), "Who?"
     )
 
@@ -71,21 +71,21 @@ def test_an_absolute_path_is_no_command(folder: Path) -> None:
     ],
 )
 def test_named_images(argument: str, images: list[str]) -> None:
-    assert find_named_images(argument) == images
+    assert parse_image_arguments(argument) == images
 
 
 def test_named_file(folder: Path) -> None:
-    assert find_named_file("~/a\\ b.json") == folder / "a b.json"
-    assert find_named_file("a b.json") == Path("a b.json")
+    assert parse_file_argument("~/a\\ b.json") == folder / "a b.json"
+    assert parse_file_argument("a b.json") == Path("a b.json")
 
 
 @given(st.lists(st.text(min_size=1)))
 def test_escaped_words_are_read_back(words: list[str]) -> None:
-    line = " ".join(map(escaped, words))
-    assert all_words(line) == words
+    line = " ".join(map(escape_word, words))
+    assert split_words(line) == words
     if words:
-        assert last_word(line) == words[-1]
-        first = first_word(line)
+        assert parse_last_word(line) == words[-1]
+        first = split_first_word(line)
         assert first is not None
         assert first[0] == words[0]
 

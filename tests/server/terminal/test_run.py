@@ -1,4 +1,4 @@
-"""One question, one answer, one exit code: what scripts rely on."""
+"""One question, one answer, one exit code, as scripts use it."""
 
 import json
 import os
@@ -13,8 +13,16 @@ import pytest
 
 from tests.api.pictures import circle_and_square, data_url, encoded, green_triangle
 from tests.api.running import RunningServer
-from tests.server.terminal.process import ENVIRONMENT, ask
-from tests.server.terminal.relay import LONG, Between, Reply, between, events, refused, said
+from tests.server.terminal.process import ENVIRONMENT, run_chat
+from tests.server.terminal.relay import (
+    LONG,
+    Relay,
+    Reply,
+    chunk,
+    encode_events,
+    error_reply,
+    serve_relay,
+)
 from tests.web import QuietHandler, serving
 
 PICTURE = encoded(circle_and_square())
@@ -29,8 +37,8 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def relay(server: RunningServer) -> Iterator[Between]:
-    with between(server.url) as relay:
+def relay(server: RunningServer) -> Iterator[Relay]:
+    with serve_relay(server.url) as relay:
         yield relay
 
 
@@ -63,21 +71,23 @@ def test_an_image_may_come_from_anywhere(form: str, server: RunningServer, pictu
             "stdin": "-",
             "pipe": f"/proc/{os.getpid()}/fd/{pipe}",
         }[form]
-        ended = ask(image, CIRCLE, "--url", server.url, stdin=PICTURE if image == "-" else b"")
+        result = run_chat(
+            image, CIRCLE, "--url", server.url, stdin=PICTURE if image == "-" else b""
+        )
     os.close(pipe)
-    assert (ended.code, ended.out, ended.err) == (0, "red\n", "")
+    assert (result.code, result.out, result.err) == (0, "red\n", "")
 
 
 def test_the_question_may_come_on_stdin(server: RunningServer, picture: Path) -> None:
-    ended = ask(picture, stdin=f"{CIRCLE}\n".encode(), LLAVA_URL=server.url)
-    assert (ended.code, ended.out, ended.err) == (0, "red\n", "")
+    result = run_chat(picture, stdin=f"{CIRCLE}\n".encode(), LLAVA_URL=server.url)
+    assert (result.code, result.out, result.err) == (0, "red\n", "")
 
 
-def test_several_images_go_before_the_question(relay: Between, picture: Path) -> None:
+def test_several_images_go_before_the_question(relay: Relay, picture: Path) -> None:
     url = data_url(encoded(green_triangle()))
-    ended = ask(picture, CIRCLE, url, "--url", f"{relay.url}/v1/", "--detail", "low")
-    assert ended.code == 0
-    [message] = relay.asked[0]["messages"]
+    result = run_chat(picture, CIRCLE, url, "--url", f"{relay.url}/v1/", "--detail", "low")
+    assert result.code == 0
+    [message] = relay.requests[0]["messages"]
     assert message["content"] == [
         {"type": "image_url", "image_url": {"url": data_url(PICTURE), "detail": "low"}},
         {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
@@ -85,11 +95,11 @@ def test_several_images_go_before_the_question(relay: Between, picture: Path) ->
     ]
 
 
-def test_options_go_into_the_request(relay: Between) -> None:
+def test_options_go_into_the_request(relay: Relay) -> None:
     options = ["--system", "Be brief.", "--temperature", "0.5", "--top-p", "0.9"]
     options += ["--max-tokens", "3", "--seed", "7", "--model", "llava-tiny"]
-    assert ask("Hello?", "--url", relay.url, *options).code == 0
-    assert relay.asked == [
+    assert run_chat("Hello?", "--url", relay.url, *options).code == 0
+    assert relay.requests == [
         {
             "model": "llava-tiny",
             "messages": [
@@ -108,9 +118,9 @@ def test_options_go_into_the_request(relay: Between) -> None:
 
 @pytest.mark.parametrize("how", [[], ["--no-stream"]])
 def test_json(how: list[str], server: RunningServer, picture: Path) -> None:
-    ended = ask(picture, CIRCLE, "--json", "--url", server.url, *how)
-    assert (ended.code, ended.err) == (0, "")
-    [line] = ended.out.splitlines()
+    result = run_chat(picture, CIRCLE, "--json", "--url", server.url, *how)
+    assert (result.code, result.err) == (0, "")
+    [line] = result.out.splitlines()
     answer = json.loads(line)
     timings = answer.pop("timings")
     usage = answer.pop("usage")
@@ -120,15 +130,15 @@ def test_json(how: list[str], server: RunningServer, picture: Path) -> None:
 
 
 def test_a_server_that_refuses(server: RunningServer) -> None:
-    ended = ask("Hello?", "--url", server.url, "--model", "gpt")
-    assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "error: The model 'gpt' does not exist. (model_not_found, model)\n"
+    result = run_chat("Hello?", "--url", server.url, "--model", "gpt")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "error: The model 'gpt' does not exist. (model_not_found, model)\n"
 
 
 def test_an_error_as_json(server: RunningServer, picture: Path) -> None:
-    ended = ask(picture, "What?", "--json", "--url", server.url, "--max-tokens", "0")
-    assert (ended.code, ended.out) == (1, "")
-    error = json.loads(ended.err)["error"]
+    result = run_chat(picture, "What?", "--json", "--url", server.url, "--max-tokens", "0")
+    assert (result.code, result.out) == (1, "")
+    error = json.loads(result.err)["error"]
     assert (error["code"], error["param"]) == ("invalid_value", "max_tokens")
     assert (error["status"], error["exit_code"]) == (400, 1)
 
@@ -150,87 +160,93 @@ def test_an_error_as_json(server: RunningServer, picture: Path) -> None:
     ],
 )
 def test_wrong_usage(arguments: list[str], said: str) -> None:
-    ended = ask(*arguments, stdin=PICTURE if "-" in arguments else b"")
-    assert (ended.code, ended.out) == (2, "")
-    assert said in " ".join(ended.err.split())
-    assert "schlüssel" not in ended.err
-    assert "Traceback" not in ended.err
+    result = run_chat(*arguments, stdin=PICTURE if "-" in arguments else b"")
+    assert (result.code, result.out) == (2, "")
+    assert said in " ".join(result.err.split())
+    assert "schlüssel" not in result.err
+    assert "Traceback" not in result.err
 
 
 def test_no_server(nowhere: str) -> None:
-    ended = ask("Hello?", "--url", nowhere)
-    assert (ended.code, ended.out) == (3, "")
-    assert ended.err == f"error: no server at {nowhere}: Connection refused; --start starts one\n"
+    result = run_chat("Hello?", "--url", nowhere)
+    assert (result.code, result.out) == (3, "")
+    assert result.err == f"error: no server at {nowhere}: Connection refused; --start starts one\n"
 
 
-def test_the_key_is_sent_and_not_shown(relay: Between) -> None:
-    relay.replies = [refused(401, "wrong key")]
-    ended = ask("Hello?", "--url", relay.url, LLAVA_API_KEY="k-1234")
+def test_the_key_is_sent_and_not_shown(relay: Relay) -> None:
+    relay.replies = [error_reply(401, "wrong key")]
+    result = run_chat("Hello?", "--url", relay.url, LLAVA_API_KEY="k-1234")
     assert relay.keys == ["Bearer k-1234"]
-    assert (ended.code, ended.err) == (1, "error: wrong key (busy)\n")
-    assert "k-1234" not in ask("--help", LLAVA_API_KEY="k-1234").out
+    assert (result.code, result.err) == (1, "error: wrong key (busy)\n")
+    assert "k-1234" not in run_chat("--help", LLAVA_API_KEY="k-1234").out
 
 
-def test_a_busy_server_is_asked_again(relay: Between, picture: Path) -> None:
-    relay.replies = [refused(429, "too many", retry_after="0"), refused(503, "loading")]
-    ended = ask(picture, CIRCLE, "--url", relay.url)
-    assert (ended.code, ended.out) == (0, "red\n")
-    first, second = ended.err.splitlines()
+def test_a_busy_server_is_asked_again(relay: Relay, picture: Path) -> None:
+    relay.replies = [error_reply(429, "too many", retry_after="0"), error_reply(503, "loading")]
+    result = run_chat(picture, CIRCLE, "--url", relay.url)
+    assert (result.code, result.out) == (0, "red\n")
+    first, second = result.err.splitlines()
     assert first.startswith("too many (busy); attempt 2 of 4 in 0.")
     assert second.startswith("loading (busy); attempt 3 of 4 in ")
-    assert len(relay.asked) == 3
+    assert len(relay.requests) == 3
 
 
-def test_a_server_that_stays_busy(relay: Between) -> None:
-    relay.replies = [refused(429, "too many", retry_after="0")] * 4
-    ended = ask("Hello?", "--url", relay.url, "--json")
-    assert (ended.code, ended.out) == (1, "")
-    assert json.loads(ended.err)["error"]["status"] == 429
+def test_a_server_that_stays_busy(relay: Relay) -> None:
+    relay.replies = [error_reply(429, "too many", retry_after="0")] * 4
+    result = run_chat("Hello?", "--url", relay.url, "--json")
+    assert (result.code, result.out) == (1, "")
+    assert json.loads(result.err)["error"]["status"] == 429
 
 
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
         (
-            Reply(events(said("A red"), {"error": {"message": "it died", "code": "gone"}})),
+            Reply(encode_events(chunk("A red"), {"error": {"message": "it died", "code": "gone"}})),
             "it died (gone)",
         ),
-        (Reply(events(said("A red")), cut=True), "the connection to http://127.0.0.1"),
-        (Reply(events(said("A red"))), "the server ended the answer early"),
-        (Reply(events(said("A red")) + b"data: {]\n\n"), "the answer is none of OpenAI's"),
+        (
+            Reply(encode_events(chunk("A red")), truncated=True),
+            "the connection to http://127.0.0.1",
+        ),
+        (Reply(encode_events(chunk("A red"))), "the server result the answer early"),
+        (Reply(encode_events(chunk("A red")) + b"data: {]\n\n"), "the answer is none of OpenAI's"),
     ],
 )
-def test_an_answer_that_breaks_off(reply: Reply, message: str, relay: Between) -> None:
+def test_an_answer_that_breaks_off(reply: Reply, message: str, relay: Relay) -> None:
     relay.replies = [reply]
-    ended = ask("Hello?", "--url", relay.url)
-    assert (ended.code, ended.out) == (1, "A red\n")
-    assert ended.err.startswith(f"error: {message}")
+    result = run_chat("Hello?", "--url", relay.url)
+    assert (result.code, result.out) == (1, "A red\n")
+    assert result.err.startswith(f"error: {message}")
 
 
-def test_a_whole_answer_that_is_none(relay: Between) -> None:
+def test_a_whole_answer_that_is_none(relay: Relay) -> None:
     relay.replies = [Reply(b'{"choices": []}')]
-    ended = ask("Hello?", "--url", relay.url, "--no-stream")
-    assert (ended.code, ended.out) == (1, "")
-    assert "ended the answer early" in ended.err
+    result = run_chat("Hello?", "--url", relay.url, "--no-stream")
+    assert (result.code, result.out) == (1, "")
+    assert "result the answer early" in result.err
 
 
 def test_silence_ends_at_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        ended = ask("Hello?", "--url", url, "--timeout", "0.2")
-    assert ended.code == 1
-    assert "sent nothing for too long" in ended.err
+        result = run_chat("Hello?", "--url", url, "--timeout", "0.2")
+    assert result.code == 1
+    assert "sent nothing for too long" in result.err
 
 
-def test_a_pipe_gets_the_bytes_and_messages_do_not(relay: Between) -> None:
-    relay.replies = [Reply(events(said("\x1b[31mred", "stop"))), refused(400, "\x1b[2Jno")]
-    assert ask("Hello?", "--url", relay.url).out == "\x1b[31mred\n"
-    assert ask("Hello?", "--url", relay.url).err == "error: \\x1b[2Jno (busy)\n"
+def test_a_pipe_gets_the_bytes_and_messages_do_not(relay: Relay) -> None:
+    relay.replies = [
+        Reply(encode_events(chunk("\x1b[31mred", "stop"))),
+        error_reply(400, "\x1b[2Jno"),
+    ]
+    assert run_chat("Hello?", "--url", relay.url).out == "\x1b[31mred\n"
+    assert run_chat("Hello?", "--url", relay.url).err == "error: \\x1b[2Jno (busy)\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_answer(number: signal.Signals, code: int, relay: Between) -> None:
-    relay.added = LONG
+def test_an_interrupted_answer(number: signal.Signals, code: int, relay: Relay) -> None:
+    relay.extra_fields = LONG
     process = subprocess.Popen(
         [sys.executable, "-m", "server", "chat", "Describe the image.", "--url", relay.url],
         stdin=subprocess.DEVNULL,
@@ -247,8 +263,8 @@ def test_an_interrupted_answer(number: signal.Signals, code: int, relay: Between
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_a_reader_that_leaves_is_no_traceback(relay: Between) -> None:
-    relay.added = LONG
+def test_a_reader_that_leaves_is_no_traceback(relay: Relay) -> None:
+    relay.extra_fields = LONG
     process = subprocess.Popen(
         [sys.executable, "-m", "server", "chat", "Describe the image.", "--url", relay.url],
         stdin=subprocess.DEVNULL,
