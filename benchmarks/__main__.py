@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 import typer
 from tqdm import tqdm
 
-from benchmarks.crosscheck import crosscheck
 from benchmarks.environment import environment
 from benchmarks.journal import Journal, Measurement
-from benchmarks.measuring import Timing, measure_engine, measure_load
+from benchmarks.measure import Timing, measure_engine, measure_load
 from benchmarks.report import print_report, render_markdown, write_results
 from benchmarks.summary import ENGINE, RATE, START_UP, summarise
 from benchmarks.systems import MODEL, MODEL_NAME, OURS, PEER, Running, System, running
 from benchmarks.usage import memory_mib
+from benchmarks.vllm_bench import crosscheck
 from benchmarks.workloads import WORKLOADS, Workload
 
 QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from benchmarks.cells import times
+from benchmarks.formatting import times
 from benchmarks.summary import ENGINE, PEER, RATE, Ratio, Summary
 from benchmarks.targets import Target, target
 from benchmarks.workloads import WORKLOADS

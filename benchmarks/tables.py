@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.cells import MISSING, number, times, verdict
+from benchmarks.formatting import MISSING, number, times, verdict
 from benchmarks.summary import ENGINE, OURS, PEER, RATE, START_UP, Ratio, Summary
 from benchmarks.targets import Outcome, outcome, outcomes
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from benchmarks.pictures import JpegPhotos, PngPictures
+from benchmarks.images import JpegPhotos, PngPictures
 from benchmarks.requests import Chat, Conversation, Numbers, Options, Questions
 
 SMALL_PX: Final = 336

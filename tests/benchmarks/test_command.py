@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import benchmarks.__main__ as command
 from benchmarks.__main__ import QUICK, Plan, Run, _chosen
 from benchmarks.journal import Measurement
-from benchmarks.measuring import _cpu_per_request
+from benchmarks.measure import _cpu_per_request
 from benchmarks.systems import Running, System
 
 PLAN = Plan(

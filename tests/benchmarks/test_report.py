@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from benchmarks.cells import number, times
 from benchmarks.chart import bars, title
+from benchmarks.formatting import number, times
 from benchmarks.journal import Measurement
 from benchmarks.report import print_report, render_markdown, write_results
 from benchmarks.summary import Summary, summarise
 from benchmarks.tables import beside_images, costs, grids, latencies, rates, start_up, targets
 from benchmarks.workloads import WORKLOADS
-from tests.benchmarks.measured import compared, rounds, summary_of
+from tests.benchmarks.measurements import compared, rounds, summary_of
 
 RATE = "requests_per_s"
 ENVIRONMENT = {"cores": "2", "vLLM": "0.32.0 $a_b$", "llava-server": "1.0"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.pictures import JpegPhotos, PngPictures
+from benchmarks.images import JpegPhotos, PngPictures
 from benchmarks.requests import Chat, Numbers, Options, Pictures, Questions, question
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 

@@ -2,7 +2,7 @@
 
 from benchmarks.journal import Measurement
 from benchmarks.summary import Key, Ratio, Spread, more_is_better, summarise
-from tests.benchmarks.measured import compared, rounds, summary_of
+from tests.benchmarks.measurements import compared, rounds, summary_of
 
 RATE = "requests_per_s"
 

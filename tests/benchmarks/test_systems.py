@@ -19,7 +19,7 @@ from server.settings import Settings
 
 def stand_in(*options: str) -> System:
     """A system that is none."""
-    module = "tests.benchmarks.standin"
+    module = "tests.benchmarks.fake_server"
     return System("stand-in", module, "/ready", options, eager="--slow", compiled="--fast")
 
 

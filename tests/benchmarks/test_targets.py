@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.summary import ORDER
 from benchmarks.targets import TARGETS, outcome, outcomes, target
-from tests.benchmarks.measured import compared, rounds, summary_of
+from tests.benchmarks.measurements import compared, rounds, summary_of
 
 RATE = "requests_per_s"
 

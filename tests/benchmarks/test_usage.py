@@ -27,7 +27,14 @@ sys.stdin.read()
 @contextmanager
 def family(*names: str, held_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
     """A process with children of these names, all of which have burnt their CPU time."""
-    command = [sys.executable, "-m", "tests.benchmarks.family", str(held_mib), str(BURNT_S), *names]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.process_tree",
+        str(held_mib),
+        str(BURNT_S),
+        *names,
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:

@@ -21,7 +21,7 @@ def be_parent(held_mib: int, seconds: float, names: list[str]) -> None:
     """Start the children, and end them with it."""
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.family", "child", str(seconds), name],
+            [sys.executable, "-m", "tests.benchmarks.process_tree", "child", str(seconds), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

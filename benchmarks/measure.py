@@ -32,7 +32,7 @@ def measure_load(
 ) -> dict[str, float]:
     """Drive a server with one workload; returns what clients saw and what its processes took."""
     arguments = [
-        *("benchmarks.load", server.chat_url, work.name, "--model", MODEL_NAME),
+        *("benchmarks.load_generator", server.chat_url, work.name, "--model", MODEL_NAME),
         *("--window-s", str(timing.window_s * work.length), "--warm-up-s", str(timing.warm_up_s)),
         *("--seed", str(seed), "--folder", str(folder)),
     ]
@@ -66,7 +66,7 @@ def measure_engine(
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Measure the engine alone under some workloads; yields name and figures of each."""
     arguments = [
-        *("benchmarks.ceiling", *names),
+        *("benchmarks.engine_only", *names),
         *("--window-s", str(timing.window_s), "--warm-up-s", str(timing.warm_up_s)),
         "--eager" if eager else "--no-eager",
     ]

@@ -1,7 +1,7 @@
 """The engine alone: started in this process as the server starts it, and fed finished inputs.
 
 No HTTP, no images to decode, no prompts to render: what no front end can exceed on this machine.
-For each workload named on the command line it prints what `benchmarks.load` prints.
+For each workload named on the command line it prints what `benchmarks.load_generator` prints.
 """
 
 import asyncio

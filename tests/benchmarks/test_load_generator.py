@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import load
+from benchmarks import load_generator
 from benchmarks.client import Answer
-from benchmarks.load import Clients, Window, drive, figures
+from benchmarks.load_generator import Clients, Window, drive, figures
 from benchmarks.requests import Chat, Conversation, Numbers, Options, Questions
 from benchmarks.workloads import Group, Workload, workload
 from tests.benchmarks.scripted import (
@@ -95,7 +95,7 @@ async def run(url: str, work: Workload, folder: Path, warm_up_s: float = 0.1) ->
 def chats(monkeypatch: pytest.MonkeyPatch) -> Workload:
     """A workload of two clients that chat."""
     work = Workload("chats", "two chats", (Group("chat", 2, chat, max_tokens=TOKENS),))
-    monkeypatch.setattr(load, "WORKLOADS", (work,))
+    monkeypatch.setattr(load_generator, "WORKLOADS", (work,))
     return work
 
 
@@ -269,7 +269,7 @@ async def test_answers_without_text_end_it(chats: Workload, tmp_path: Path) -> N
 async def test_requests_without_an_answer_end_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "DRAIN_S", 0.1)
+    monkeypatch.setattr(load_generator, "DRAIN_S", 0.1)
     over = asyncio.Event()
 
     async def script(_: bytes) -> AsyncIterator[bytes]:
@@ -284,7 +284,7 @@ async def test_requests_without_an_answer_end_it(
 async def test_as_a_program_it_prints_when_it_counts_and_then_the_figures(tmp_path: Path) -> None:
     async with scripted(answering()) as asked:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.load", asked.url, "W9 text"),
+            *(sys.executable, "-m", "benchmarks.load_generator", asked.url, "W9 text"),
             *("--model", "llava-tiny", "--window-s", str(WINDOW_S), "--warm-up-s", "0.1"),
             *("--seed", "3", "--folder", str(tmp_path)),
             stdout=asyncio.subprocess.PIPE,

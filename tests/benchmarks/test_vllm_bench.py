@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.crosscheck import PROGRAM, LoadToolFailed, command, crosscheck, figures
+from benchmarks.vllm_bench import PROGRAM, LoadToolFailed, command, crosscheck, figures
 
 URL = "http://127.0.0.1:8000/v1/chat/completions"
 
@@ -80,7 +80,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    monkeypatch.setattr("benchmarks.crosscheck.PROGRAM", program)
+    monkeypatch.setattr("benchmarks.vllm_bench.PROGRAM", program)
 
 
 def run(folder: Path, **prompts: int) -> dict[str, dict[str, float]]:
@@ -173,6 +173,6 @@ def test_a_tool_that_fails_raises_with_what_it_said(
 
 def test_a_tool_that_does_not_end_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, "import time; time.sleep(60)")
-    monkeypatch.setattr("benchmarks.crosscheck.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("benchmarks.vllm_bench.TIMEOUT_S", 0.2)
     with pytest.raises(LoadToolFailed, match="had not ended"):
         run(tmp_path, XT_text=60)

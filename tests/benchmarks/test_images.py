@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.pictures import JpegPhotos, Pixels, PngPictures, noise
+from benchmarks.images import JpegPhotos, Pixels, PngPictures, noise
 from benchmarks.requests import Pictures
 from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 
@@ -23,7 +23,7 @@ HASH = """
 import sys
 from hashlib import sha256
 from pathlib import Path
-from benchmarks.pictures import JpegPhotos, PngPictures
+from benchmarks.images import JpegPhotos, PngPictures
 for pictures in (JpegPhotos(160, 120, Path(sys.argv[1])), PngPictures(40)):
     print(sha256(b"".join(pictures.new(number) for number in range(64))).hexdigest())
 """
