@@ -1,7 +1,7 @@
-"""The engine alone: started in this process as the server starts it, and fed finished inputs.
+"""Benchmarks the engine alone: the server's engine in this process, with prepared inputs.
 
-No HTTP, no images to decode, no prompts to render: what no front end can exceed on this machine.
-For each workload named on the command line it prints what `benchmarks.load_generator` prints.
+Without HTTP, image decoding and prompt rendering, it is an upper bound for any front end on this
+machine. For each workload it prints a line of figures, as `benchmarks.load_generator` does.
 """
 
 import asyncio
@@ -19,9 +19,15 @@ import torch
 import typer
 import uvloop
 
-from benchmarks.requests import Options, body, picture_part, question, user_turn
+from benchmarks.requests import (
+    RequestOptions,
+    build_body,
+    build_image_part,
+    build_question,
+    build_user_message,
+)
 from benchmarks.systems import CPU_KV_CACHE_GIB, MAX_MODEL_LEN, MODEL, MODEL_NAME
-from benchmarks.workloads import Group, Workload, workload
+from benchmarks.workloads import ClientGroup, Workload, find_workload
 from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.engine.base import Engine, EngineImage, SamplingOptions
 from server.loading import start_engine
@@ -32,22 +38,22 @@ from server.prompt.turns import split_turns
 from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 
-# The workloads that ask the engine alone for the same work: image rows to one image.
-IMAGE_ROWS: Final = {"W1": 0, "W2": 0, "W3": 64, "W6": 64}
-REPEATED: Final = frozenset({"W6"})
-PROMPTS: Final = 1000
+# Image tokens of each workload that the engine alone can run.
+IMAGE_TOKENS: Final = {"W1": 0, "W2": 0, "W3": 64, "W6": 64}
+WORKLOADS_WITH_REPEATED_IMAGE: Final = frozenset({"W6"})
+NUM_PROMPTS: Final = 1000
 
-Images = Callable[[list[int]], list[EngineImage]]
+ImageBuilder = Callable[[list[int]], list[EngineImage]]
 
 
 @dataclass(slots=True)
-class Clients:
-    """What the clients of one workload do, and how many answers they had."""
+class EngineClients:
+    """The clients of one workload and their answers."""
 
-    group: Group
+    group: ClientGroup
     prompts: Iterator[list[int]]
-    images: Images
-    answers: list[float] = field(default_factory=list)  # when each ended
+    images: ImageBuilder
+    answers: list[float] = field(default_factory=list)  # end times
 
 
 def main(
@@ -66,12 +72,12 @@ def main(
     checkpoint = read_checkpoint(MODEL)
     engine = start_engine(settings, checkpoint, MODEL_NAME, torch.device("cpu"))
     try:
-        work = [workload(name) for name in names]
+        work = [find_workload(name) for name in names]
         uvloop.run(_measure(engine, checkpoint, work, window_s, warm_up_s))
     finally:
         engine.close()
     sys.stdout.flush()
-    os._exit(0)  # as the server ends: taking torch and vLLM apart takes seconds and complains
+    os._exit(0)  # as the server exits: finalizing torch and vLLM takes seconds and logs errors
 
 
 async def _measure(
@@ -82,8 +88,10 @@ async def _measure(
     warm_up_s: float,
 ) -> None:
     for each in workloads:
-        clients = Clients(each.groups[0], _prompts(each, checkpoint), _images(each, checkpoint))
-        await _drive(engine, clients, window_s * each.length, warm_up_s)
+        clients = EngineClients(
+            each.groups[0], _build_prompts(each, checkpoint), _build_images(each, checkpoint)
+        )
+        await _run_clients(engine, clients, window_s * each.length, warm_up_s)
         rate = len(clients.answers) / (window_s * each.length)
         figures = {
             "requests": len(clients.answers),
@@ -93,16 +101,20 @@ async def _measure(
         print(json.dumps({"workload": each.name, "figures": figures}), flush=True)
 
 
-async def _drive(engine: Engine, clients: Clients, window_s: float, warm_up_s: float) -> None:
-    begins = time.perf_counter() + warm_up_s
-    ends = begins + window_s
-    await asyncio.gather(*(_client(engine, clients, ends) for _ in range(clients.group.clients)))
-    clients.answers = [ended for ended in clients.answers if begins <= ended < ends]
+async def _run_clients(
+    engine: Engine, clients: EngineClients, window_s: float, warm_up_s: float
+) -> None:
+    starts_at = time.perf_counter() + warm_up_s
+    ends_at = starts_at + window_s
+    await asyncio.gather(
+        *(_run_client(engine, clients, ends_at) for _ in range(clients.group.clients))
+    )
+    clients.answers = [ended for ended in clients.answers if starts_at <= ended < ends_at]
 
 
-async def _client(engine: Engine, clients: Clients, ends: float) -> None:
-    sampling = _sampling(clients.group.max_tokens)
-    while time.perf_counter() < ends:
+async def _run_client(engine: Engine, clients: EngineClients, ends_at: float) -> None:
+    sampling = _build_sampling_options(clients.group.max_tokens)
+    while time.perf_counter() < ends_at:
         prompt = next(clients.prompts)
         outputs = engine.generate(
             uuid.uuid4().hex,
@@ -116,38 +128,46 @@ async def _client(engine: Engine, clients: Clients, ends: float) -> None:
         clients.answers.append(time.perf_counter())
 
 
-def _prompts(each: Workload, checkpoint: Checkpoint) -> Iterator[list[int]]:
-    """Return the load's own questions, rendered as the server renders them, over and over."""
+def _build_prompts(each: Workload, checkpoint: Checkpoint) -> Iterator[list[int]]:
+    """Cycle over the load generator's questions, rendered as the server renders them."""
     group = each.groups[0]
-    rows = IMAGE_ROWS[each.name]
+    num_image_tokens = IMAGE_TOKENS[each.name]
     chat = choose_prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, None)
     builder = PromptBuilder(chat, MAX_MODEL_LEN)
-    options = Options(MODEL_NAME, group.max_tokens, group.stream)
-    parts = [picture_part(b"")] if rows else []
+    options = RequestOptions(MODEL_NAME, group.max_tokens, group.stream)
+    parts = [build_image_part(b"")] if num_image_tokens else []
     rendered = []
-    for number in range(PROMPTS):
-        request = parse_chat_request(body([user_turn(question(number), parts)], options))
+    for number in range(NUM_PROMPTS):
+        request = parse_chat_request(
+            build_body([build_user_message(build_question(number), parts)], options)
+        )
         rendered.append(
-            builder.build(split_turns(request.messages), [rows] if rows else []).token_ids
+            builder.build(
+                split_turns(request.messages), [num_image_tokens] if num_image_tokens else []
+            ).token_ids
         )
     return itertools.cycle(rendered)
 
 
-def _images(each: Workload, checkpoint: Checkpoint) -> Images:
-    rows = IMAGE_ROWS[each.name]
-    if not rows:
+def _build_images(each: Workload, checkpoint: Checkpoint) -> ImageBuilder:
+    num_image_tokens = IMAGE_TOKENS[each.name]
+    if not num_image_tokens:
         return lambda _: []
-    image_embeds = torch.zeros(rows, checkpoint.vision.text_hidden_size, dtype=torch.bfloat16)
+    image_embeds = torch.zeros(
+        num_image_tokens, checkpoint.vision.text_hidden_size, dtype=torch.bfloat16
+    )
     image_token = checkpoint.text.image_token_id
-    same = uuid.uuid4().hex if each.name in REPEATED else None
+    repeated_key = uuid.uuid4().hex if each.name in WORKLOADS_WITH_REPEATED_IMAGE else None
 
     def images(prompt: list[int]) -> list[EngineImage]:
-        return [EngineImage(same or uuid.uuid4().hex, prompt.index(image_token), image_embeds)]
+        return [
+            EngineImage(repeated_key or uuid.uuid4().hex, prompt.index(image_token), image_embeds)
+        ]
 
     return images
 
 
-def _sampling(max_tokens: int) -> SamplingOptions:
+def _build_sampling_options(max_tokens: int) -> SamplingOptions:
     return SamplingOptions(
         max_tokens=max_tokens,
         temperature=0,

@@ -1,7 +1,7 @@
-"""Pictures for the load: photographs of seeded noise, each request's its own where wanted.
+"""Images for the load: seeded noise that resembles photographs, unique per number.
 
-Encoding a 12-megapixel JPEG takes longer than serving it, so a new picture is not encoded anew: a
-JPEG's quantisation table or a PNG's first row is changed, which changes the file and its pixels.
+Encoding a 12-megapixel JPEG takes longer than serving it. A new image is therefore a modified one:
+a change of a JPEG's quantisation table or a PNG's first row changes the file and its pixels.
 """
 
 import io
@@ -17,33 +17,33 @@ from PIL import Image
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 JPEG_TABLE: Final = b"\xff\xdb"  # DQT
 TABLE_HEAD: Final = 5  # marker, length, identifier
-VARIED_ENTRIES: Final = 40  # of a quantisation table, after that of the mean
+VARIED_ENTRIES: Final = 40  # of a quantisation table, after the DC entry
 MAX_ENTRY: Final = 255
 
 Pixels = npt.NDArray[np.uint8]
 
 
-def noise(width: int, height: int, seed: int) -> Pixels:
-    """Return a picture (height, width, 3) of soft shapes with fine grain, as photographs have."""
+def generate_noise(width: int, height: int, seed: int) -> Pixels:
+    """Return pixels (height, width, 3) of noise at several scales, as in photographs."""
     random = np.random.default_rng(seed)
-    picture = np.zeros((height, width, 3), np.float32)
+    pixels = np.zeros((height, width, 3), np.float32)
     cells, contrast = 3, 100.0
     while cells < min(width, height):
         grid = random.integers(0, 256, (cells, cells * width // height + 1, 3), np.uint8)
         layer = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)
-        picture += (np.asarray(layer, np.float32) - 127.5) * (contrast / 127.5)
+        pixels += (np.asarray(layer, np.float32) - 127.5) * (contrast / 127.5)
         cells, contrast = cells * 4, contrast / 1.9
-    return np.clip(picture + 127.5, 0, 255).astype(np.uint8)
+    return np.clip(pixels + 127.5, 0, 255).astype(np.uint8)
 
 
-class JpegPhotos:
-    """JPEGs of one size, as many different ones as asked for."""
+class JpegImages:
+    """A source of different JPEGs of one size."""
 
     def __init__(self, width: int, height: int, folder: Path, *, bases: int = 4) -> None:
-        self._bases = [_jpeg(width, height, seed, folder) for seed in range(bases)]
+        self._bases = [_read_or_encode_jpeg(width, height, seed, folder) for seed in range(bases)]
 
-    def new(self, number: int) -> bytes:
-        """Return picture `number`; different numbers differ in bytes and, at full size, pixels."""
+    def build(self, number: int) -> bytes:
+        """Build image `number`; different numbers differ in bytes and, at full size, in pixels."""
         base = self._bases[number % len(self._bases)]
         changed = bytearray(base)
         first = base.index(JPEG_TABLE) + TABLE_HEAD + 1
@@ -54,24 +54,24 @@ class JpegPhotos:
         return bytes(changed)
 
 
-class PngPictures:
-    """Square PNGs of one size, as many different ones as asked for."""
+class PngImages:
+    """A source of different square PNGs of one size."""
 
     def __init__(self, size: int, *, bases: int = 8) -> None:
         self._size = size
-        self._bases = [_PngParts(size, seed) for seed in range(bases)]
+        self._bases = [_PngTemplate(size, seed) for seed in range(bases)]
 
-    def new(self, number: int) -> bytes:
-        """Return picture `number`; different numbers differ in bytes and in pixels."""
+    def build(self, number: int) -> bytes:
+        """Build image `number`; different numbers differ in bytes and in pixels."""
         row = np.random.default_rng(number).integers(0, 256, self._size * 3, np.uint8)
-        return self._bases[number % len(self._bases)].with_first_row(b"\0" + row.tobytes())
+        return self._bases[number % len(self._bases)].build(b"\0" + row.tobytes())
 
 
-class _PngParts:
-    """A PNG whose first row can be exchanged: what follows it is compressed by itself."""
+class _PngTemplate:
+    """A PNG whose first row can be replaced, since the other rows are compressed separately."""
 
     def __init__(self, size: int, seed: int) -> None:
-        rows = noise(size, size, seed)[1:]
+        rows = generate_noise(size, size, seed)[1:]
         unfiltered = np.zeros((size - 1, 1 + size * 3), np.uint8)
         # Filter "up", as encoders choose for photographs.
         unfiltered[:, 0] = 2
@@ -83,28 +83,32 @@ class _PngParts:
         self._deflated_rest = deflate.compress(self._rest) + deflate.flush()
         self._header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
 
-    def with_first_row(self, row: bytes) -> bytes:
-        """Return the file with this first row, its filter byte in front."""
+    def build(self, row: bytes) -> bytes:
+        """Build the file with this first row, which starts with its filter byte."""
         deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
         first = deflate.compress(row) + deflate.flush(zlib.Z_FULL_FLUSH)
         checksum = struct.pack(">I", zlib.adler32(self._rest, zlib.adler32(row)))
         data = b"".join((b"\x78\x9c", first, self._deflated_rest, checksum))
-        chunks = (_chunk(b"IHDR", self._header), _chunk(b"IDAT", data), _chunk(b"IEND", b""))
+        chunks = (
+            _build_chunk(b"IHDR", self._header),
+            _build_chunk(b"IDAT", data),
+            _build_chunk(b"IEND", b""),
+        )
         return PNG_SIGNATURE + b"".join(chunks)
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def _build_chunk(kind: bytes, data: bytes) -> bytes:
     checksum = struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
     return b"".join((struct.pack(">I", len(data)), kind, data, checksum))
 
 
-def _jpeg(width: int, height: int, seed: int, folder: Path) -> bytes:
-    """Return a JPEG, kept in `folder` since making a large one takes a second."""
+def _read_or_encode_jpeg(width: int, height: int, seed: int, folder: Path) -> bytes:
+    """Return a JPEG, cached in `folder`, since encoding a large one takes a second."""
     path = folder / f"{width}x{height}-{seed}.jpg"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         encoded = io.BytesIO()
-        Image.fromarray(noise(width, height, seed)).save(encoded, "JPEG", quality=90)
+        Image.fromarray(generate_noise(width, height, seed)).save(encoded, "JPEG", quality=90)
         partial = path.with_suffix(".partial")
         partial.write_bytes(encoded.getvalue())
         partial.rename(path)

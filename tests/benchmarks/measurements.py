@@ -1,4 +1,4 @@
-"""Measurements for the tests, made up."""
+"""Made-up measurements for tests."""
 
 from collections.abc import Iterable
 
@@ -6,24 +6,24 @@ from benchmarks.journal import Measurement
 from benchmarks.summary import Summary, summarise
 
 
-def rounds(system: str, workload: str, figure: str, *values: float) -> list[Measurement]:
-    """One figure, a value a round."""
+def build_rounds(system: str, workload: str, figure: str, *values: float) -> list[Measurement]:
+    """Build measurements of one figure, one value per round."""
     return [
         Measurement(number, system, workload, {figure: value})
         for number, value in enumerate(values)
     ]
 
 
-def compared(
+def build_comparison(
     workload: str, figure: str, ours: float, theirs: float, against: str = "peer"
 ) -> list[Measurement]:
-    """One figure of two systems in one round."""
+    """Build measurements of one figure of two systems in one round."""
     return [
-        *rounds("ours", workload, figure, ours),
-        *rounds(against, workload, figure, theirs),
+        *build_rounds("ours", workload, figure, ours),
+        *build_rounds(against, workload, figure, theirs),
     ]
 
 
-def summary_of(*parts: Iterable[Measurement]) -> Summary:
-    """Summarise all of these."""
+def summarise_all(*parts: Iterable[Measurement]) -> Summary:
+    """Summarise all measurements."""
     return summarise([each for part in parts for each in part])

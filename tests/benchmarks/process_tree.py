@@ -1,7 +1,7 @@
-"""A program with children: each burns CPU time, then waits for its input to end.
+"""A process with children; each burns CPU time, then waits for EOF on stdin.
 
-Arguments: MiB that it holds, CPU seconds that each burns, and what each child calls itself. It
-prints a line when all have burnt theirs, and gives the memory back at the first line it reads.
+Arguments: MiB that it allocates, CPU seconds of each process, and a name for each child. It
+prints a line when all CPU time is spent, and frees the memory at the first line on stdin.
 """
 
 import subprocess
@@ -17,8 +17,8 @@ def burn(seconds: float) -> None:
         pass
 
 
-def be_parent(held_mib: int, seconds: float, names: list[str]) -> None:
-    """Start the children, and end them with it."""
+def run_parent(allocated_mib: int, seconds: float, names: list[str]) -> None:
+    """Start the children; they end with this process."""
     children = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.process_tree", "child", str(seconds), name],
@@ -31,10 +31,10 @@ def be_parent(held_mib: int, seconds: float, names: list[str]) -> None:
     for child in children:
         assert child.stdout
         child.stdout.readline()
-    held = b"\1" * (held_mib * MIB)
-    print(len(held), flush=True)
+    memory = b"\1" * (allocated_mib * MIB)
+    print(len(memory), flush=True)
     sys.stdin.readline()
-    del held
+    del memory
     print("freed", flush=True)
     sys.stdin.read()
     for child in children:
@@ -47,4 +47,4 @@ if __name__ == "__main__":
         print("burnt", flush=True)
         sys.stdin.read()
     else:
-        be_parent(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
+        run_parent(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])

@@ -1,4 +1,4 @@
-"""The load: what figures are made of answers, and a short run against a small server."""
+"""The load generator: its figures, and short runs against a small server."""
 
 import asyncio
 import json
@@ -11,20 +11,26 @@ from typing import Any
 import pytest
 
 from benchmarks import load_generator
-from benchmarks.client import Answer
-from benchmarks.load_generator import Clients, Window, drive, figures
-from benchmarks.requests import Chat, Conversation, Numbers, Options, Questions
-from benchmarks.workloads import Group, Workload, workload
+from benchmarks.client import TimedResponse
+from benchmarks.load_generator import GroupResult, Window, compute_figures, run_workload
+from benchmarks.requests import (
+    Conversation,
+    MultiTurnChat,
+    RequestOptions,
+    SingleTurnQuestions,
+    UniqueNumbers,
+)
+from benchmarks.workloads import ClientGroup, Workload, find_workload
 from tests.benchmarks.scripted import (
     STREAM_END,
     STREAM_HEAD,
     Script,
+    build_response,
     chunk,
     event,
     response,
-    scripted,
+    serve_script,
     usage,
-    whole,
 )
 
 WINDOW_S = 0.3
@@ -34,37 +40,37 @@ TOKENS = 4
 class NoPicture:
     """Pictures that are as small as can be."""
 
-    def new(self, number: int) -> bytes:
+    def build(self, number: int) -> bytes:
         """Return a few bytes."""
         return b"\xff\xd8" + str(number).encode()
 
 
-def text(options: Options, numbers: Numbers, _: Path) -> Conversation:
+def text(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
     """Questions without pictures."""
-    return Questions(options, numbers, None, repeated=False)
+    return SingleTurnQuestions(options, numbers, None, repeated=False)
 
 
-def chat(options: Options, numbers: Numbers, _: Path) -> Conversation:
+def chat(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
     """A chat over very small pictures."""
-    return Chat(options, numbers, [NoPicture()] * 3)
+    return MultiTurnChat(options, numbers, [NoPicture()] * 3)
 
 
-def answered(latency_s: float, sent: float = 100.0, tokens: int = TOKENS) -> Answer:
+def answered(latency_s: float, sent: float = 100.0, tokens: int = TOKENS) -> TimedResponse:
     """A whole answer that took this long."""
     body = json.dumps({"usage": {"completion_tokens": tokens}}).encode()
-    return Answer(sent, 200, body, ended=sent + latency_s)
+    return TimedResponse(sent, 200, body, ended_at=sent + latency_s)
 
 
-def streamed(*times: float, sent: float = 100.0) -> Answer:
+def streamed(*times: float, sent: float = 100.0) -> TimedResponse:
     """A streamed answer with text at these times after it was sent."""
     text_times = [sent + time for time in times]
     body = event("x") + usage(TOKENS)
-    return Answer(sent, 200, body, sent + times[-1] + 0.5, text_times, streamed=True)
+    return TimedResponse(sent, 200, body, sent + times[-1] + 0.5, text_times, streamed=True)
 
 
-def seen(*answers: Answer, stream: bool = False, name: str = "text") -> Clients:
+def seen(*answers: TimedResponse, stream: bool = False, name: str = "text") -> GroupResult:
     """What one group's clients saw."""
-    return Clients(Group(name, 1, text, max_tokens=TOKENS, stream=stream), list(answers))
+    return GroupResult(ClientGroup(name, 1, text, max_tokens=TOKENS, stream=stream), list(answers))
 
 
 def answering(status: str = "200 OK", tokens: int | None = None) -> Script:
@@ -81,26 +87,26 @@ def answering(status: str = "200 OK", tokens: int | None = None) -> Script:
                 yield chunk(event("word "))
             yield chunk(usage(count)) + STREAM_END
         else:
-            yield whole(f"Answer to {asked['messages'][-1]['content'][-1]['text']}", count)
+            yield build_response(f"Answer to {asked['messages'][-1]['content'][-1]['text']}", count)
 
     return script
 
 
 async def run(url: str, work: Workload, folder: Path, warm_up_s: float = 0.1) -> dict[str, float]:
     """Drive a workload for a short while."""
-    return await drive(url, "llava-tiny", work, WINDOW_S, warm_up_s, 1, folder)
+    return await run_workload(url, "llava-tiny", work, WINDOW_S, warm_up_s, 1, folder)
 
 
 @pytest.fixture
 def chats(monkeypatch: pytest.MonkeyPatch) -> Workload:
     """A workload of two clients that chat."""
-    work = Workload("chats", "two chats", (Group("chat", 2, chat, max_tokens=TOKENS),))
+    work = Workload("chats", "two chats", (ClientGroup("chat", 2, chat, max_tokens=TOKENS),))
     monkeypatch.setattr(load_generator, "WORKLOADS", (work,))
     return work
 
 
 def test_rates_are_per_second_of_the_window() -> None:
-    found = figures([seen(*(answered(0.1) for _ in range(10)))], 2.5)
+    found = compute_figures([seen(*(answered(0.1) for _ in range(10)))], 2.5)
     assert found["requests"] == 10
     assert found["requests_per_s"] == 4
     assert found["tokens_per_s"] == 4 * TOKENS
@@ -109,20 +115,20 @@ def test_rates_are_per_second_of_the_window() -> None:
 def test_percentiles_of_latencies() -> None:
     # 0 to 100 ms in disorder.
     latencies = [(number * 37 % 101) / 1000 for number in range(101)]
-    found = figures([seen(*(answered(latency) for latency in latencies))], 1)
+    found = compute_figures([seen(*(answered(latency) for latency in latencies))], 1)
     assert found["latency_ms_p50"] == pytest.approx(50)
     assert found["latency_ms_p99"] == pytest.approx(99)
 
 
 def test_percentiles_lie_between_what_was_seen() -> None:
-    found = figures([seen(answered(0.1), answered(0.2))], 1)
+    found = compute_figures([seen(answered(0.1), answered(0.2))], 1)
     assert found["latency_ms_p50"] == pytest.approx(150)
     assert found["latency_ms_p99"] == pytest.approx(199)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_answers_have_no_percentiles(count: int) -> None:
-    found = figures([seen(*(answered(0.1) for _ in range(count)))], 2)
+    found = compute_figures([seen(*(answered(0.1) for _ in range(count)))], 2)
     assert found == {
         "requests": count,
         "requests_per_s": count / 2,
@@ -136,7 +142,7 @@ def test_a_stream_has_time_to_first_token_and_gaps_between_tokens() -> None:
         streamed(0.20, 0.23, 0.27, sent=200.0),
         streamed(0.40, sent=300.0),
     )
-    found = figures([seen(*answers, stream=True)], 1)
+    found = compute_figures([seen(*answers, stream=True)], 1)
     assert found["ttft_ms_p50"] == pytest.approx(200)
     assert found["ttft_ms_p99"] == pytest.approx(200 + 0.98 * 200)
     # Gaps of 10, 20, 30 and 40 ms; none from one answer to the next.
@@ -146,13 +152,13 @@ def test_a_stream_has_time_to_first_token_and_gaps_between_tokens() -> None:
 
 
 def test_whole_answers_have_no_time_to_first_token() -> None:
-    found = figures([seen(answered(0.1), answered(0.2))], 1)
+    found = compute_figures([seen(answered(0.1), answered(0.2))], 1)
     assert not any(name.startswith(("ttft", "inter_token")) for name in found)
 
 
 def test_of_further_groups_the_rate_is_reported() -> None:
     others = seen(answered(5.0), answered(6.0), answered(7.0), name="images")
-    found = figures([seen(answered(0.1), answered(0.2)), others], 2)
+    found = compute_figures([seen(answered(0.1), answered(0.2)), others], 2)
     assert found["images_per_s"] == 1.5
     assert found["requests"] == 2
     assert found["latency_ms_p99"] < 1000
@@ -163,31 +169,31 @@ def test_an_error_of_any_group_ends_it(group: int) -> None:
     groups = [seen(answered(0.1)), seen(answered(0.1), name="images")]
     groups[group].errors += ["no image", "no luck"]
     with pytest.raises(SystemExit, match="2 requests failed, the first with: no image"):
-        figures(groups, 1)
+        compute_figures(groups, 1)
 
 
 @pytest.mark.parametrize("tokens", [0, TOKENS - 1, TOKENS + 1])
 def test_an_answer_of_another_length_ends_it(tokens: int) -> None:
     with pytest.raises(SystemExit, match=rf"answers of \{{{tokens}\}} tokens instead of {TOKENS}"):
-        figures([seen(answered(0.1), answered(0.1, tokens=tokens))], 1)
+        compute_figures([seen(answered(0.1), answered(0.1, tokens=tokens))], 1)
 
 
 def test_an_answer_of_another_length_ends_it_in_any_group() -> None:
     with pytest.raises(SystemExit):
-        figures([seen(answered(0.1)), seen(answered(0.1, tokens=1), name="images")], 1)
+        compute_figures([seen(answered(0.1)), seen(answered(0.1, tokens=1), name="images")], 1)
 
 
 def test_a_window_holds_its_beginning_but_not_its_end() -> None:
     window = Window(10.0, 12.0)
     moments = (9.9, 10.0, 11.9, 12.0)
-    assert [window.holds(moment) for moment in moments] == [False, True, True, False]
+    assert [window.contains(moment) for moment in moments] == [False, True, True, False]
 
 
 async def test_text_from_sixteen_clients(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with scripted(answering()) as asked:
-        found = await run(asked.url, workload("W1"), tmp_path)
+    async with serve_script(answering()) as asked:
+        found = await run(asked.url, find_workload("W1"), tmp_path)
     assert capsys.readouterr().out == "begin\nend\n"
     assert asked.connections == 16
     assert len(set(asked.bodies)) == len(asked.bodies)
@@ -199,9 +205,11 @@ async def test_text_from_sixteen_clients(
 
 
 async def test_another_seed_asks_other_questions(tmp_path: Path) -> None:
-    async with scripted(answering()) as asked:
+    async with serve_script(answering()) as asked:
         for seed in (1, 2):
-            await drive(asked.url, "llava-tiny", workload("W1"), WINDOW_S, 0, seed, tmp_path)
+            await run_workload(
+                asked.url, "llava-tiny", find_workload("W1"), WINDOW_S, 0, seed, tmp_path
+            )
     assert len(set(asked.bodies)) == len(asked.bodies)
     assert asked.connections == 32
 
@@ -212,14 +220,14 @@ async def test_what_ends_after_the_window_does_not_count(tmp_path: Path) -> None
         async for part in answering()(body):
             yield part
 
-    async with scripted(script) as asked:
-        found = await run(asked.url, workload("W1"), tmp_path, warm_up_s=0)
+    async with serve_script(script) as asked:
+        found = await run(asked.url, find_workload("W1"), tmp_path, warm_up_s=0)
     assert len(asked.bodies) == 16
     assert found == {"requests": 0, "requests_per_s": 0, "tokens_per_s": 0}
 
 
 async def test_chats_keep_their_own_history(chats: Workload, tmp_path: Path) -> None:
-    async with scripted(answering()) as asked:
+    async with serve_script(answering()) as asked:
         await run(asked.url, chats, tmp_path)
     histories: list[list[dict[str, Any]]] = [json.loads(body)["messages"] for body in asked.bodies]
     lengths = Counter(map(len, histories))
@@ -235,9 +243,9 @@ async def test_chats_keep_their_own_history(chats: Workload, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["W1", "W9 text"])
 async def test_refused_requests_end_it(name: str, tmp_path: Path) -> None:
-    async with scripted(answering("503 Service Unavailable")) as asked:
+    async with serve_script(answering("503 Service Unavailable")) as asked:
         with pytest.raises(SystemExit, match=r"requests failed, the first with: .*out of order"):
-            await run(asked.url, workload(name), tmp_path)
+            await run(asked.url, find_workload(name), tmp_path)
         assert len(asked.bodies) == asked.connections
 
 
@@ -246,22 +254,22 @@ async def test_a_server_that_hangs_up_ends_it(tmp_path: Path) -> None:
         yield STREAM_HEAD
         raise ConnectionAbortedError
 
-    async with scripted(script) as asked:
+    async with serve_script(script) as asked:
         with pytest.raises(SystemExit, match=r"16 requests failed, .* hung up"):
-            await run(asked.url, workload("W1"), tmp_path)
+            await run(asked.url, find_workload("W1"), tmp_path)
 
 
 async def test_short_answers_end_it(tmp_path: Path) -> None:
-    async with scripted(answering(tokens=31)) as asked:
+    async with serve_script(answering(tokens=31)) as asked:
         with pytest.raises(SystemExit, match=r"answers of \{31\} tokens instead of 32"):
-            await run(asked.url, workload("W1"), tmp_path)
+            await run(asked.url, find_workload("W1"), tmp_path)
 
 
 async def test_answers_without_text_end_it(chats: Workload, tmp_path: Path) -> None:
     async def script(_: bytes) -> AsyncIterator[bytes]:
         yield response({"choices": []})
 
-    async with scripted(script) as asked:
+    async with serve_script(script) as asked:
         with pytest.raises((SystemExit, LookupError)):
             await run(asked.url, chats, tmp_path)
 
@@ -276,13 +284,13 @@ async def test_requests_without_an_answer_end_it(
         await over.wait()
         yield b""
 
-    async with scripted(script) as asked:
+    async with serve_script(script) as asked:
         with pytest.raises(SystemExit):
-            await run(asked.url, workload("W1"), tmp_path)
+            await run(asked.url, find_workload("W1"), tmp_path)
 
 
 async def test_as_a_program_it_prints_when_it_counts_and_then_the_figures(tmp_path: Path) -> None:
-    async with scripted(answering()) as asked:
+    async with serve_script(answering()) as asked:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.load_generator", asked.url, "W9 text"),
             *("--model", "llava-tiny", "--window-s", str(WINDOW_S), "--warm-up-s", "0.1"),

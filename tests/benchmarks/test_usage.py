@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks import usage
-from benchmarks.usage import PeakMemory, cpu_seconds, memory_mib
+from benchmarks.usage import PeakMemory, measure_cpu_seconds, measure_memory_mib
 
 BURNT_S = 0.1
 # What Python itself takes, of either, at the most.
@@ -25,13 +25,13 @@ sys.stdin.read()
 
 
 @contextmanager
-def family(*names: str, held_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
+def run_process_tree(*names: str, allocated_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
     """A process with children of these names, all of which have burnt their CPU time."""
     command = [
         sys.executable,
         "-m",
         "tests.benchmarks.process_tree",
-        str(held_mib),
+        str(allocated_mib),
         str(BURNT_S),
         *names,
     ]
@@ -46,8 +46,8 @@ def family(*names: str, held_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
 
 def test_cpu_time_by_role() -> None:
     names = ("VLLM::EngineCore", "VLLM::Worker_TP0", "spawn_main(1)", "spawn_main(2)", "tracker")
-    with family(*names) as parent:
-        spent = cpu_seconds(parent.pid)
+    with run_process_tree(*names) as parent:
+        spent = measure_cpu_seconds(parent.pid)
     assert set(spent) == {"server", "engine", "worker", "decode", "other"}
     for role, seconds in spent.items():
         processes = 2 if role == "decode" else 1
@@ -56,31 +56,31 @@ def test_cpu_time_by_role() -> None:
 
 
 def test_a_server_without_children_is_all_there_is() -> None:
-    with family() as parent:
-        assert set(cpu_seconds(parent.pid)) == {"server"}
+    with run_process_tree() as parent:
+        assert set(measure_cpu_seconds(parent.pid)) == {"server"}
 
 
 def test_cpu_time_is_a_sum_that_grows() -> None:
-    before = cpu_seconds(os.getpid())["server"]
+    before = measure_cpu_seconds(os.getpid())["server"]
     until = time.process_time() + BURNT_S
     while time.process_time() < until:
         pass
-    assert cpu_seconds(os.getpid())["server"] - before >= BURNT_S - 0.02
+    assert measure_cpu_seconds(os.getpid())["server"] - before >= BURNT_S - 0.02
 
 
 def test_who_has_ended_takes_nothing() -> None:
-    with family() as parent:
+    with run_process_tree() as parent:
         pass
-    assert not cpu_seconds(parent.pid)
-    assert memory_mib(parent.pid) == 0
+    assert not measure_cpu_seconds(parent.pid)
+    assert measure_memory_mib(parent.pid) == 0
 
 
 def test_memory_is_that_of_all_processes() -> None:
-    with family(held_mib=64) as parent:
-        alone = memory_mib(parent.pid)
+    with run_process_tree(allocated_mib=64) as parent:
+        alone = measure_memory_mib(parent.pid)
         assert 64 < alone < 64 + PYTHON_MIB
-    with family("one", "two", held_mib=64) as parent:
-        assert alone < memory_mib(parent.pid) < 64 + 3 * PYTHON_MIB
+    with run_process_tree("one", "two", allocated_mib=64) as parent:
+        assert alone < measure_memory_mib(parent.pid) < 64 + 3 * PYTHON_MIB
 
 
 def test_shared_memory_counts_once() -> None:
@@ -89,13 +89,13 @@ def test_shared_memory_counts_once() -> None:
     ) as parent:
         assert parent.stdout
         assert [parent.stdout.readline() for _ in range(2)] == [b"forked\n"] * 2
-        assert 64 < memory_mib(parent.pid) < 64 + PYTHON_MIB
+        assert 64 < measure_memory_mib(parent.pid) < 64 + PYTHON_MIB
         parent.communicate()
 
 
 def test_the_peak_outlasts_what_was_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "SAMPLE_S", 0.01)
-    with family(held_mib=64) as parent:
+    with run_process_tree(allocated_mib=64) as parent:
         with PeakMemory(parent.pid) as peak:
             while peak.mib == 0:
                 time.sleep(0.01)
@@ -103,7 +103,7 @@ def test_the_peak_outlasts_what_was_freed(monkeypatch: pytest.MonkeyPatch) -> No
             assert parent.stdout
             print(file=parent.stdin, flush=True)
             assert parent.stdout.readline() == "freed\n"
-        assert memory_mib(parent.pid) < PYTHON_MIB
+        assert measure_memory_mib(parent.pid) < PYTHON_MIB
         assert 64 < peak.mib < 64 + PYTHON_MIB
 
 

@@ -1,4 +1,4 @@
-"""The load tool from elsewhere: what it is asked, and what is taken from its answer."""
+"""vLLM's load tool: its command line and its figures."""
 
 import json
 import sys
@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.vllm_bench import PROGRAM, LoadToolFailed, command, crosscheck, figures
+from benchmarks.vllm_bench import (
+    PROGRAM,
+    LoadToolFailed,
+    build_command,
+    parse_figures,
+    run_vllm_bench,
+)
 
 URL = "http://127.0.0.1:8000/v1/chat/completions"
 
@@ -56,13 +62,13 @@ FIGURES = {
     "inter_token_ms_p99": 3.1109447011112934,
 }
 
-# In the tool's place: keeps its arguments beside a result in which `LOST` requests failed.
-STAND_IN = f"""
+# A fake tool: stores its arguments beside a result in which `LOST` requests failed.
+FAKE_TOOL = f"""
 import json, os, pathlib, sys
-given = sys.argv[1:]
-value = lambda name: given[given.index(name) + 1]
+arguments = sys.argv[1:]
+value = lambda name: arguments[arguments.index(name) + 1]
 result = pathlib.Path(value("--result-dir"), value("--result-filename"))
-result.with_suffix(".arguments").write_text(json.dumps(given))
+result.with_suffix(".arguments").write_text(json.dumps(arguments))
 offline = os.environ["HF_HUB_OFFLINE"] + os.environ["VLLM_NO_USAGE_STATS"]
 result.with_suffix(".offline").write_text(offline)
 recorded = json.loads({json.dumps(json.dumps(RESULT))})
@@ -75,27 +81,27 @@ result.write_text(json.dumps(recorded))
 
 
 @pytest.fixture(autouse=True)
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, STAND_IN.replace("LOST", "0"))
+def fake_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_program(monkeypatch, FAKE_TOOL.replace("LOST", "0"))
 
 
-def use(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+def set_program(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr("benchmarks.vllm_bench.PROGRAM", program)
 
 
 def run(folder: Path, **prompts: int) -> dict[str, dict[str, float]]:
-    wanted = {name.replace("_", " "): count for name, count in prompts.items()}
-    return crosscheck(URL, "llava-tiny", Path("tokenizer"), folder, seed=7, prompts=wanted)
+    requested = {name.replace("_", " "): count for name, count in prompts.items()}
+    return run_vllm_bench(URL, "llava-tiny", Path("tokenizer"), folder, seed=7, prompts=requested)
 
 
 def pairs(arguments: list[str]) -> dict[str, str]:
-    """Return each option with what follows it."""
+    """Pair each option with its value."""
     following = zip(arguments, [*arguments[1:], ""], strict=True)
     return {name: value for name, value in following if name.startswith("--")}
 
 
 def test_the_command_asks_one_server_for_greedy_answers_of_a_fixed_length(tmp_path: Path) -> None:
-    arguments = command(URL, "a-model", Path("tokenizer"), tmp_path / "result.json")
+    arguments = build_command(URL, "a-model", Path("tokenizer"), tmp_path / "result.json")
     assert arguments[:2] == [sys.executable, "-c"]
     assert pairs(arguments[3:]) == {
         "--backend": "openai-chat",
@@ -124,13 +130,13 @@ def test_the_program_is_the_tool_behind_the_command() -> None:
 
 
 def test_a_result_becomes_figures() -> None:
-    assert figures(RESULT, 60, "") == FIGURES
+    assert parse_figures(RESULT, 60, "") == FIGURES
 
 
 def test_failed_requests_are_an_error_with_the_end_of_the_output() -> None:
     output = "\n".join([*(f"line {number}" for number in range(100)), "Error 0: Bad Request"])
     with pytest.raises(LoadToolFailed) as caught:
-        figures({**RESULT, "completed": 58, "failed": 2}, 60, output)
+        parse_figures({**RESULT, "completed": 58, "failed": 2}, 60, output)
     lines = str(caught.value).splitlines()
     assert lines[0] == "2 of 60 requests failed:"
     assert lines[1:] == [*(f"line {number}" for number in range(61, 100)), "Error 0: Bad Request"]
@@ -138,7 +144,7 @@ def test_failed_requests_are_an_error_with_the_end_of_the_output() -> None:
 
 def test_answers_that_broke_off_are_an_error() -> None:
     with pytest.raises(LoadToolFailed, match="1900 tokens instead of 60 times 32"):
-        figures({**RESULT, "total_output_tokens": 1900}, 60, "")
+        parse_figures({**RESULT, "total_output_tokens": 1900}, 60, "")
 
 
 def test_each_run_has_its_data_set_and_its_number_of_prompts(tmp_path: Path) -> None:
@@ -157,7 +163,7 @@ def test_each_run_has_its_data_set_and_its_number_of_prompts(tmp_path: Path) -> 
 
 
 def test_a_run_with_failed_requests_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, STAND_IN.replace("LOST", "3"))
+    set_program(monkeypatch, FAKE_TOOL.replace("LOST", "3"))
     with pytest.raises(LoadToolFailed) as caught:
         run(tmp_path, XT_text=60)
     assert str(caught.value) == "3 of 60 requests failed:\nError 0: Bad Request"
@@ -166,13 +172,13 @@ def test_a_run_with_failed_requests_raises(tmp_path: Path, monkeypatch: pytest.M
 def test_a_tool_that_fails_raises_with_what_it_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(monkeypatch, "raise SystemExit('no such option')")
+    set_program(monkeypatch, "raise SystemExit('no such option')")
     with pytest.raises(LoadToolFailed, match="ended with 1:\nno such option"):
         run(tmp_path, XT_text=60)
 
 
 def test_a_tool_that_does_not_end_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, "import time; time.sleep(60)")
+    set_program(monkeypatch, "import time; time.sleep(60)")
     monkeypatch.setattr("benchmarks.vllm_bench.TIMEOUT_S", 0.2)
     with pytest.raises(LoadToolFailed, match="had not ended"):
         run(tmp_path, XT_text=60)
