@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.web import QuietHandler, serving
+from tests.web import QuietHandler, serve_http
 
 LONG = {"ignore_eos": True}
 
@@ -89,5 +89,5 @@ def serve_relay(server_url: str) -> Iterator[Relay]:
                 for data in real.iter_raw():
                     self.wfile.write(data)
 
-    with serving(Handler) as state.url:
+    with serve_http(Handler) as state.url:
         yield state

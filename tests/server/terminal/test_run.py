@@ -23,7 +23,7 @@ from tests.server.terminal.relay import (
     error_reply,
     serve_relay,
 )
-from tests.web import QuietHandler, serving
+from tests.web import QuietHandler, serve_http
 
 PICTURE = encoded(circle_and_square())
 CIRCLE = "What color is the circle?"
@@ -62,7 +62,7 @@ def test_an_image_may_come_from_anywhere(form: str, server: RunningServer, pictu
     pipe, end = os.pipe()
     os.write(end, PICTURE)
     os.close(end)
-    with serving(Web) as web:
+    with serve_http(Web) as web:
         image = {
             "file": str(picture),
             "jpeg": str(jpeg),

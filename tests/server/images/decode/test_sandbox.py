@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from server.images.decode.decode import DecodedImage, DecodeOptions
 from server.images.decode.sandbox import DecodeLimits, decode_within, start_worker
-from tests.mutation import seeds
+from tests.mutation import build_seed_images
 
 LIMITS: Final = DecodeLimits(memory_bytes=2**28, cpu_s=20, wall_s=20)
 
@@ -46,7 +46,9 @@ def _opened() -> list[int | None]:
 
 
 def _formats() -> list[str]:
-    verdicts = [decode_within(LIMITS, data, DecodeOptions(96, "pad", 10**6)) for data in seeds()]
+    verdicts = [
+        decode_within(LIMITS, data, DecodeOptions(96, "pad", 10**6)) for data in build_seed_images()
+    ]
     return [each.format if isinstance(each, DecodedImage) else each.fault for each in verdicts]
 
 

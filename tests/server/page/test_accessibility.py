@@ -1,4 +1,4 @@
-"""What holds for everyone: small screens, light and dark, contrast, names, still pictures."""
+"""Accessibility: small screens, light and dark, contrast, names, reduced motion."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,13 +7,20 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.api.running import RunningServer
-from tests.server.page.visiting import SCENE, ask, file, pick, ready, visiting
+from tests.server.page.browsing import (
+    SCENE,
+    ask,
+    build_file,
+    open_page,
+    pick_files,
+    wait_until_ready,
+)
 
 WIDTH, HEIGHT = 360, 740
 AA = 4.5
-FINGER = 44
+MIN_TARGET_PX = 44
 
-# The contrast of every text that shows, against the nearest ground behind it (WCAG 2.2, 1.4.3).
+# The contrast of every visible text with the nearest background (WCAG 2.2, 1.4.3).
 CONTRAST = """() => {
     const parse = (color) => color.match(/[\\d.]+/g).map(Number);
     const linear = (value) => {
@@ -48,7 +55,7 @@ SMALL_TARGETS = f"""() => {{
     const seen = targets.filter((each) => each.checkVisibility() && !apart(each));
     const small = seen.filter((each) => {{
         const {{ width, height }} = each.getBoundingClientRect();
-        return each.id !== "files" && Math.min(width, height) < {FINGER} - 0.5;
+        return each.id !== "files" && Math.min(width, height) < {MIN_TARGET_PX} - 0.5;
     }});
     return small.map((each) => each.id || each.textContent.trim());
 }}"""
@@ -64,20 +71,20 @@ def phone(browser: Browser, server: RunningServer) -> Iterator[Page]:
     """Open the page on a phone."""
     size = {"width": WIDTH, "height": HEIGHT}
     kind: dict[str, Any] = {"has_touch": True, "is_mobile": True, "reduced_motion": "reduce"}
-    with visiting(browser, server.url, viewport=size, **kind) as page:
+    with open_page(browser, server.url, viewport=size, **kind) as page:
         yield page
 
 
 def fill(page: Page) -> None:
-    """Have on the page all that it can show: an answer, an error, pictures, a problem."""
-    ready(page)
-    pick(page, SCENE)
+    """Show all kinds of content: an answer, an error, images, a problem."""
+    wait_until_ready(page)
+    pick_files(page, SCENE)
     ask(page, "Describe the image in detail.")
-    broken = file("b.png", SCENE["buffer"][:900], "image/png")
-    pick(page, broken)
+    broken = build_file("b.png", SCENE["buffer"][:900], "image/png")
+    pick_files(page, broken)
     ask(page, "word" * 80)
-    pick(page, SCENE, broken)
-    page.set_input_files("#files", [file("n.txt", b"text")])
+    pick_files(page, SCENE, broken)
+    page.set_input_files("#files", [build_file("n.txt", b"text")])
     expect(page.locator("#problems .problem")).to_be_visible()
     page.get_by_role("button", name="By address").click()
 
@@ -92,7 +99,7 @@ def dialogs(page: Page) -> Iterator[None]:
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(phone: Page) -> None:
-    ready(phone)
+    wait_until_ready(phone)
     assert phone.evaluate(OVERFLOW) == 0
     fill(phone)
     assert phone.evaluate(OVERFLOW) == 0
@@ -108,7 +115,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(phone: Page) -> Non
 
 
 def test_fingers_hit_every_target_of_a_phone(phone: Page) -> None:
-    ready(phone)
+    wait_until_ready(phone)
     assert phone.evaluate(SMALL_TARGETS) == []
     fill(phone)
     assert phone.evaluate(SMALL_TARGETS) == []
@@ -120,8 +127,8 @@ def test_fingers_hit_every_target_of_a_phone(phone: Page) -> None:
 def test_every_text_can_be_read(browser: Browser, server: RunningServer, scheme: str) -> None:
     # Without movement: colours on their way are nobody's.
     options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"}
-    with visiting(browser, server.url, **options) as page:
-        ready(page)
+    with open_page(browser, server.url, **options) as page:
+        wait_until_ready(page)
         assert faint(page) == []
         fill(page)
         assert faint(page) == []
@@ -158,7 +165,7 @@ def test_everything_has_a_name(page: Page) -> None:
 def test_nothing_moves_for_those_who_do_not_want_it(
     browser: Browser, server: RunningServer
 ) -> None:
-    with visiting(browser, server.url, reduced_motion="reduce") as page:
-        ready(page)
+    with open_page(browser, server.url, reduced_motion="reduce") as page:
+        wait_until_ready(page)
         page.get_by_role("button", name="Settings").click()
         assert page.evaluate("document.getAnimations().length") == 0
