@@ -1,4 +1,4 @@
-"""The commands of a command line, as their documentation should have them."""
+"""The commands and options of a command line, for comparison with its documentation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,19 +8,19 @@ import typer.core
 
 
 def collect_commands(app: typer.Typer) -> dict[str, Any]:
-    """All commands by full name."""
+    """Collect all commands by full name."""
     return dict(_walk(typer.main.get_command(app)))
 
 
 def collect_options(commands: dict[str, Any]) -> set[str]:
-    """All that the commands' options are called."""
+    """Collect the names of all options."""
     return {
         option for command in commands.values() for each in command.params for option in each.opts
     }
 
 
 def collect_variables(commands: dict[str, Any]) -> set[str]:
-    """The environment variables that options may be set with."""
+    """Collect the environment variables of all options."""
     return {str(each.envvar) for c in commands.values() for each in c.params if each.envvar}
 
 

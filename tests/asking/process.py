@@ -1,4 +1,4 @@
-"""A command line of ours, as a process of its own."""
+"""Runs command lines as processes."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ class FinishedProcess:
 
 
 async def start_module(module: str, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
-    """Start `python -m module` with these environment variables; no others of ours leak in."""
+    """Start `python -m module` with these settings only; inherited ones are removed."""
     ours = ("EVALUATION_", "INSTRUCTION_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return await asyncio.create_subprocess_exec(
@@ -33,7 +33,7 @@ async def start_module(module: str, *arguments: str, **settings: str) -> asyncio
 
 
 async def wait_for(process: asyncio.subprocess.Process) -> FinishedProcess:
-    """Wait for a process to end."""
+    """Wait for a process to exit."""
     stdout, stderr = await process.communicate()
     assert process.returncode is not None
     return FinishedProcess(process.returncode, stdout.decode(), stderr.decode())

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on a free port of the loopback that answers as a test wants."""
+"""A scripted OpenAI-compatible endpoint on a free loopback port."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole HTTP answer; `body` is sent as it is."""
+    """An HTTP response; `body` is sent unchanged."""
 
     status: int = 200
     body: str = ""
@@ -20,7 +20,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """A chat request as it came in, `at` seconds of the monotonic clock."""
+    """A received chat request; `at` is its time in seconds of the monotonic clock."""
 
     path: str
     headers: str
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass
 class ScriptedEndpoint:
-    """Where the endpoint is, what it was asked, and how many were asked of it at a time."""
+    """The endpoint's URL, its requests and their concurrency."""
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
@@ -49,13 +49,13 @@ class ScriptedEndpoint:
 
 
 def completion_reply(text: str) -> Reply:
-    """A completion with this text."""
+    """Build a completion with a text."""
     message = {"role": "assistant", "content": text}
     return Reply(body=json.dumps({"choices": [{"index": 0, "message": message}]}))
 
 
 def error_reply(status: int, message: str, *headers: str) -> Reply:
-    """An error in OpenAI's shape."""
+    """Build an error in OpenAI's shape."""
     return Reply(status, json.dumps({"error": {"message": message}}), headers)
 
 
@@ -66,7 +66,7 @@ AnswerFunction = Callable[[Request], Reply | asyncio.Future[Reply]]
 async def serve_script(
     answer: AnswerFunction, models: tuple[str, ...] = ("m",)
 ) -> AsyncIterator[ScriptedEndpoint]:
-    """Serve until the block ends; `answer` may give a future that never comes."""
+    """Serve until the block ends; `answer` may return a future that never completes."""
     state = ScriptedEndpoint()
     running: set[asyncio.Task[None]] = set()
 

@@ -1,4 +1,4 @@
-"""Requests to an endpoint that does not always answer as it should."""
+"""Requests to an endpoint with faults."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.asking.scripted import (
 QUICK = RetryPolicy(attempts=4, backoff_s=0.001)
 
 
-def in_turn(*replies: Reply) -> AnswerFunction:
+def reply_in_turn(*replies: Reply) -> AnswerFunction:
     left: Iterator[Reply] = iter(replies)
     return lambda _: next(left)
 
@@ -33,8 +33,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
 
-async def asked(answer: AnswerFunction, **config: object) -> tuple[str, list[Request]]:
-    """Ask once; return the text and all the requests that it took."""
+async def ask_once(answer: AnswerFunction, **config: object) -> tuple[str, list[Request]]:
+    """Ask once; return the text and all requests."""
     async with serve_script(answer) as there:
         settings = {"retry_policy": QUICK, **config}
         async with open_endpoint(EndpointConfig(there.url, **settings)) as endpoint:  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def completion(finish_reason: str | None = None, **message: str | None) -> Reply
 )
 async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
     async with (
-        serve_script(in_turn(reply)) as there,
+        serve_script(reply_in_turn(reply)) as there,
         open_endpoint(EndpointConfig(there.url, retry_policy=QUICK)) as endpoint,
     ):
         assert await endpoint.complete(build_messages("Hello?")) == expected
@@ -77,49 +77,49 @@ async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
         Reply(body=""),
     ],
 )
-async def test_glitches_are_met_with_another_attempt(glitch: Reply) -> None:
-    text, requests = await asked(in_turn(glitch, glitch, completion_reply("Hi.")))
+async def test_glitches_are_met_with_another_attempt(fault: Reply) -> None:
+    text, requests = await ask_once(reply_in_turn(fault, fault, completion_reply("Hi.")))
     assert text == "Hi."
     assert len(requests) == 3
 
 
 async def test_an_empty_answer_is_an_answer() -> None:
-    text, requests = await asked(in_turn(completion_reply("")))
+    text, requests = await ask_once(reply_in_turn(completion_reply("")))
     assert (text, len(requests)) == ("", 1)
 
 
 async def test_retry_after_is_honoured() -> None:
-    _, requests = await asked(
-        in_turn(error_reply(429, "slower", "Retry-After: 1"), completion_reply("Hi."))
+    _, requests = await ask_once(
+        reply_in_turn(error_reply(429, "slower", "Retry-After: 1"), completion_reply("Hi."))
     )
     assert requests[1].at - requests[0].at >= 1
 
 
 async def test_too_long_a_retry_after_fails_at_once() -> None:
     with pytest.raises(EndpointDown, match=r"429: slower \(attempt 1 of 4\)"):
-        await asked(in_turn(error_reply(429, "slower", "Retry-After: 9999")))
+        await ask_once(reply_in_turn(error_reply(429, "slower", "Retry-After: 9999")))
 
 
 async def test_attempts_run_out() -> None:
     with pytest.raises(EndpointDown, match=r"status 500: broken \(attempt 4 of 4\)"):
-        await asked(lambda _: error_reply(500, "broken"))
+        await ask_once(lambda _: error_reply(500, "broken"))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_refusals_are_final(status: int) -> None:
     with pytest.raises(EndpointRefused, match=f"status {status}: no"):
-        await asked(in_turn(error_reply(status, "no")))
+        await ask_once(reply_in_turn(error_reply(status, "no")))
 
 
 async def test_a_bad_request_is_not_repeated() -> None:
     with pytest.raises(EndpointError, match="status 400: too long") as caught:
-        await asked(in_turn(error_reply(400, "too long")))
+        await ask_once(reply_in_turn(error_reply(400, "too long")))
     assert type(caught.value) is EndpointError
 
 
 async def test_the_request() -> None:
-    _, (request,) = await asked(
-        in_turn(completion_reply("Hi.")),
+    _, (request,) = await ask_once(
+        reply_in_turn(completion_reply("Hi.")),
         api_key="a-key",
         fields={"max_tokens": 5, "temperature": None},
     )
@@ -164,4 +164,6 @@ async def test_nobody_there() -> None:
 async def test_a_slow_endpoint_times_out() -> None:
     never: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     with pytest.raises(EndpointDown, match="ReadTimeout"):
-        await asked(lambda _: never, model="m", timeout_s=0.05, retry_policy=RetryPolicy(2, 0.001))
+        await ask_once(
+            lambda _: never, model="m", timeout_s=0.05, retry_policy=RetryPolicy(2, 0.001)
+        )

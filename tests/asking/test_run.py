@@ -1,4 +1,4 @@
-"""Many questions at once: the limit, failures, what is kept."""
+"""Concurrent questions: the limit, failures, the journal."""
 
 import asyncio
 from dataclasses import replace

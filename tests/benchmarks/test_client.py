@@ -25,7 +25,7 @@ ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"index":0}
 
 
 class Noting(Connection):
-    """A connection that tells how much it has read."""
+    """A connection that counts the bytes read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,20 +33,20 @@ class Noting(Connection):
         self._more = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        """Note that something came."""
+        """Count the data."""
         super().data_received(data)
         self._read += len(data)
         self._more.set()
 
     async def has_read(self, size: int) -> None:
-        """Wait until it has read this many bytes in all."""
+        """Wait until this many bytes are read."""
         while self._read < size:
             self._more.clear()
             await self._more.wait()
 
 
 def saying(*parts: bytes) -> Script:
-    """Answer every request so."""
+    """Return a script that answers every request with these parts."""
 
     async def script(_: bytes) -> AsyncIterator[bytes]:
         for part in parts:
@@ -56,7 +56,7 @@ def saying(*parts: bytes) -> Script:
 
 
 async def answer_to(*parts: bytes) -> TimedResponse:
-    """What a client makes of an answer in as many writes."""
+    """Return a client's response to these writes."""
     async with serve_script(saying(*parts)) as asked:
         connection = await connect(asked.url)
         try:
@@ -68,7 +68,7 @@ async def answer_to(*parts: bytes) -> TimedResponse:
 async def answers_read_apart(
     answers: Sequence[Sequence[bytes]],
 ) -> tuple[list[TimedResponse], list[float]]:
-    """Answers to as many requests, each part read before the next is sent; and when it was read."""
+    """Return responses whose parts are each read before the next is sent, and the read times."""
     loop, connected = asyncio.get_running_loop(), asyncio.Event()
     clients: list[Noting] = []
     read_at: list[float] = []
@@ -98,13 +98,13 @@ async def answers_read_apart(
 
 
 async def read_apart(*parts: bytes) -> tuple[TimedResponse, list[float]]:
-    """One such answer."""
+    """Return one such response."""
     answers, read_at = await answers_read_apart([parts])
     return answers[0], read_at
 
 
 def stream(*events: bytes) -> bytes:
-    """A whole streamed answer, each event a chunk."""
+    """Build a streamed response, one event per chunk."""
     return STREAM_HEAD + b"".join(map(chunk, (*events, DONE))) + STREAM_END
 
 

@@ -64,7 +64,7 @@ class FakeMeasurements:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> FakeMeasurements:
-    """Nothing real is started."""
+    """Replace servers and loads."""
     return FakeMeasurements(monkeypatch)
 
 

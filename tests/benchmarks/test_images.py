@@ -31,18 +31,18 @@ for pictures in (JpegImages(160, 120, Path(sys.argv[1])), PngImages(40)):
 
 @pytest.fixture(params=["jpeg", "png"])
 def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> ImageSource:
-    """Pictures of either kind."""
+    """Return an image source of either format."""
     return JpegImages(WIDTH, HEIGHT, tmp_path) if request.param == "jpeg" else PngImages(SIDE)
 
 
 def pixels(data: bytes) -> Pixels:
-    """Decode all of a picture."""
+    """Decode an image."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and data of each chunk of a PNG, its checksum compared."""
+    """Yield type and data of each chunk of a PNG, and check its checksum."""
     place = 8
     while place < len(png):
         length, kind = struct.unpack_from(">I4s", png, place)

@@ -37,44 +37,48 @@ WINDOW_S = 0.3
 TOKENS = 4
 
 
-class NoPicture:
-    """Pictures that are as small as can be."""
+class TinyImages:
+    """A source of tiny images."""
 
     def build(self, number: int) -> bytes:
-        """Return a few bytes."""
+        """Build a few bytes."""
         return b"\xff\xd8" + str(number).encode()
 
 
 def text(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
-    """Questions without pictures."""
+    """Build questions without images."""
     return SingleTurnQuestions(options, numbers, None, repeated=False)
 
 
 def chat(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
-    """A chat over very small pictures."""
-    return MultiTurnChat(options, numbers, [NoPicture()] * 3)
+    """Build a chat over tiny images."""
+    return MultiTurnChat(options, numbers, [TinyImages()] * 3)
 
 
-def answered(latency_s: float, sent: float = 100.0, tokens: int = TOKENS) -> TimedResponse:
-    """A whole answer that took this long."""
+def build_whole_response(
+    latency_s: float, sent: float = 100.0, tokens: int = TOKENS
+) -> TimedResponse:
+    """Build a non-streamed response with this latency."""
     body = json.dumps({"usage": {"completion_tokens": tokens}}).encode()
     return TimedResponse(sent, 200, body, ended_at=sent + latency_s)
 
 
-def streamed(*times: float, sent: float = 100.0) -> TimedResponse:
-    """A streamed answer with text at these times after it was sent."""
+def build_streamed_response(*times: float, sent: float = 100.0) -> TimedResponse:
+    """Build a streamed response with text at these times after the request."""
     text_times = [sent + time for time in times]
     body = event("x") + usage(TOKENS)
-    return TimedResponse(sent, 200, body, sent + times[-1] + 0.5, text_times, streamed=True)
+    return TimedResponse(
+        sent, 200, body, sent + times[-1] + 0.5, text_times, build_streamed_response=True
+    )
 
 
-def seen(*answers: TimedResponse, stream: bool = False, name: str = "text") -> GroupResult:
-    """What one group's clients saw."""
+def build_result(*answers: TimedResponse, stream: bool = False, name: str = "text") -> GroupResult:
+    """Build a group's result."""
     return GroupResult(ClientGroup(name, 1, text, max_tokens=TOKENS, stream=stream), list(answers))
 
 
-def answering(status: str = "200 OK", tokens: int | None = None) -> Script:
-    """A server's answer to what it is asked: as many tokens as that, streamed or not."""
+def answer_completions(status: str = "200 OK", tokens: int | None = None) -> Script:
+    """Return a script that answers chat completions with this many tokens."""
 
     async def script(body: bytes) -> AsyncIterator[bytes]:
         asked = json.loads(body)
@@ -93,20 +97,20 @@ def answering(status: str = "200 OK", tokens: int | None = None) -> Script:
 
 
 async def run(url: str, work: Workload, folder: Path, warm_up_s: float = 0.1) -> dict[str, float]:
-    """Drive a workload for a short while."""
+    """Run a workload for a short time."""
     return await run_workload(url, "llava-tiny", work, WINDOW_S, warm_up_s, 1, folder)
 
 
 @pytest.fixture
 def chats(monkeypatch: pytest.MonkeyPatch) -> Workload:
-    """A workload of two clients that chat."""
+    """Return a workload of two chat clients."""
     work = Workload("chats", "two chats", (ClientGroup("chat", 2, chat, max_tokens=TOKENS),))
     monkeypatch.setattr(load_generator, "WORKLOADS", (work,))
     return work
 
 
 def test_rates_are_per_second_of_the_window() -> None:
-    found = compute_figures([seen(*(answered(0.1) for _ in range(10)))], 2.5)
+    found = compute_figures([build_result(*(build_whole_response(0.1) for _ in range(10)))], 2.5)
     assert found["requests"] == 10
     assert found["requests_per_s"] == 4
     assert found["tokens_per_s"] == 4 * TOKENS
@@ -115,20 +119,22 @@ def test_rates_are_per_second_of_the_window() -> None:
 def test_percentiles_of_latencies() -> None:
     # 0 to 100 ms in disorder.
     latencies = [(number * 37 % 101) / 1000 for number in range(101)]
-    found = compute_figures([seen(*(answered(latency) for latency in latencies))], 1)
+    found = compute_figures(
+        [build_result(*(build_whole_response(latency) for latency in latencies))], 1
+    )
     assert found["latency_ms_p50"] == pytest.approx(50)
     assert found["latency_ms_p99"] == pytest.approx(99)
 
 
 def test_percentiles_lie_between_what_was_seen() -> None:
-    found = compute_figures([seen(answered(0.1), answered(0.2))], 1)
+    found = compute_figures([build_result(build_whole_response(0.1), build_whole_response(0.2))], 1)
     assert found["latency_ms_p50"] == pytest.approx(150)
     assert found["latency_ms_p99"] == pytest.approx(199)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_answers_have_no_percentiles(count: int) -> None:
-    found = compute_figures([seen(*(answered(0.1) for _ in range(count)))], 2)
+    found = compute_figures([build_result(*(build_whole_response(0.1) for _ in range(count)))], 2)
     assert found == {
         "requests": count,
         "requests_per_s": count / 2,
@@ -138,11 +144,11 @@ def test_too_few_answers_have_no_percentiles(count: int) -> None:
 
 def test_a_stream_has_time_to_first_token_and_gaps_between_tokens() -> None:
     answers = (
-        streamed(0.10, 0.11, 0.13),
-        streamed(0.20, 0.23, 0.27, sent=200.0),
-        streamed(0.40, sent=300.0),
+        build_streamed_response(0.10, 0.11, 0.13),
+        build_streamed_response(0.20, 0.23, 0.27, sent=200.0),
+        build_streamed_response(0.40, sent=300.0),
     )
-    found = compute_figures([seen(*answers, stream=True)], 1)
+    found = compute_figures([build_result(*answers, stream=True)], 1)
     assert found["ttft_ms_p50"] == pytest.approx(200)
     assert found["ttft_ms_p99"] == pytest.approx(200 + 0.98 * 200)
     # Gaps of 10, 20, 30 and 40 ms; none from one answer to the next.
@@ -152,13 +158,20 @@ def test_a_stream_has_time_to_first_token_and_gaps_between_tokens() -> None:
 
 
 def test_whole_answers_have_no_time_to_first_token() -> None:
-    found = compute_figures([seen(answered(0.1), answered(0.2))], 1)
+    found = compute_figures([build_result(build_whole_response(0.1), build_whole_response(0.2))], 1)
     assert not any(name.startswith(("ttft", "inter_token")) for name in found)
 
 
 def test_of_further_groups_the_rate_is_reported() -> None:
-    others = seen(answered(5.0), answered(6.0), answered(7.0), name="images")
-    found = compute_figures([seen(answered(0.1), answered(0.2)), others], 2)
+    others = build_result(
+        build_whole_response(5.0),
+        build_whole_response(6.0),
+        build_whole_response(7.0),
+        name="images",
+    )
+    found = compute_figures(
+        [build_result(build_whole_response(0.1), build_whole_response(0.2)), others], 2
+    )
     assert found["images_per_s"] == 1.5
     assert found["requests"] == 2
     assert found["latency_ms_p99"] < 1000
@@ -166,7 +179,10 @@ def test_of_further_groups_the_rate_is_reported() -> None:
 
 @pytest.mark.parametrize("group", [0, 1])
 def test_an_error_of_any_group_ends_it(group: int) -> None:
-    groups = [seen(answered(0.1)), seen(answered(0.1), name="images")]
+    groups = [
+        build_result(build_whole_response(0.1)),
+        build_result(build_whole_response(0.1), name="images"),
+    ]
     groups[group].errors += ["no image", "no luck"]
     with pytest.raises(SystemExit, match="2 requests failed, the first with: no image"):
         compute_figures(groups, 1)
@@ -175,12 +191,20 @@ def test_an_error_of_any_group_ends_it(group: int) -> None:
 @pytest.mark.parametrize("tokens", [0, TOKENS - 1, TOKENS + 1])
 def test_an_answer_of_another_length_ends_it(tokens: int) -> None:
     with pytest.raises(SystemExit, match=rf"answers of \{{{tokens}\}} tokens instead of {TOKENS}"):
-        compute_figures([seen(answered(0.1), answered(0.1, tokens=tokens))], 1)
+        compute_figures(
+            [build_result(build_whole_response(0.1), build_whole_response(0.1, tokens=tokens))], 1
+        )
 
 
 def test_an_answer_of_another_length_ends_it_in_any_group() -> None:
     with pytest.raises(SystemExit):
-        compute_figures([seen(answered(0.1)), seen(answered(0.1, tokens=1), name="images")], 1)
+        compute_figures(
+            [
+                build_result(build_whole_response(0.1)),
+                build_result(build_whole_response(0.1, tokens=1), name="images"),
+            ],
+            1,
+        )
 
 
 def test_a_window_holds_its_beginning_but_not_its_end() -> None:
@@ -192,7 +216,7 @@ def test_a_window_holds_its_beginning_but_not_its_end() -> None:
 async def test_text_from_sixteen_clients(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with serve_script(answering()) as asked:
+    async with serve_script(answer_completions()) as asked:
         found = await run(asked.url, find_workload("W1"), tmp_path)
     assert capsys.readouterr().out == "begin\nend\n"
     assert asked.connections == 16
@@ -205,7 +229,7 @@ async def test_text_from_sixteen_clients(
 
 
 async def test_another_seed_asks_other_questions(tmp_path: Path) -> None:
-    async with serve_script(answering()) as asked:
+    async with serve_script(answer_completions()) as asked:
         for seed in (1, 2):
             await run_workload(
                 asked.url, "llava-tiny", find_workload("W1"), WINDOW_S, 0, seed, tmp_path
@@ -217,7 +241,7 @@ async def test_another_seed_asks_other_questions(tmp_path: Path) -> None:
 async def test_what_ends_after_the_window_does_not_count(tmp_path: Path) -> None:
     async def script(body: bytes) -> AsyncIterator[bytes]:
         await asyncio.sleep(2 * WINDOW_S)
-        async for part in answering()(body):
+        async for part in answer_completions()(body):
             yield part
 
     async with serve_script(script) as asked:
@@ -227,7 +251,7 @@ async def test_what_ends_after_the_window_does_not_count(tmp_path: Path) -> None
 
 
 async def test_chats_keep_their_own_history(chats: Workload, tmp_path: Path) -> None:
-    async with serve_script(answering()) as asked:
+    async with serve_script(answer_completions()) as asked:
         await run(asked.url, chats, tmp_path)
     histories: list[list[dict[str, Any]]] = [json.loads(body)["messages"] for body in asked.bodies]
     lengths = Counter(map(len, histories))
@@ -243,7 +267,7 @@ async def test_chats_keep_their_own_history(chats: Workload, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["W1", "W9 text"])
 async def test_refused_requests_end_it(name: str, tmp_path: Path) -> None:
-    async with serve_script(answering("503 Service Unavailable")) as asked:
+    async with serve_script(answer_completions("503 Service Unavailable")) as asked:
         with pytest.raises(SystemExit, match=r"requests failed, the first with: .*out of order"):
             await run(asked.url, find_workload(name), tmp_path)
         assert len(asked.bodies) == asked.connections
@@ -260,7 +284,7 @@ async def test_a_server_that_hangs_up_ends_it(tmp_path: Path) -> None:
 
 
 async def test_short_answers_end_it(tmp_path: Path) -> None:
-    async with serve_script(answering(tokens=31)) as asked:
+    async with serve_script(answer_completions(tokens=31)) as asked:
         with pytest.raises(SystemExit, match=r"answers of \{31\} tokens instead of 32"):
             await run(asked.url, find_workload("W1"), tmp_path)
 
@@ -290,7 +314,7 @@ async def test_requests_without_an_answer_end_it(
 
 
 async def test_as_a_program_it_prints_when_it_counts_and_then_the_figures(tmp_path: Path) -> None:
-    async with serve_script(answering()) as asked:
+    async with serve_script(answer_completions()) as asked:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.load_generator", asked.url, "W9 text"),
             *("--model", "llava-tiny", "--window-s", str(WINDOW_S), "--warm-up-s", "0.1"),

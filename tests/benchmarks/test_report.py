@@ -30,7 +30,7 @@ ENVIRONMENT = {"cores": "2", "vLLM": "0.32.0 $a_b$", "llava-server": "1.0"}
 
 
 def everything() -> list[Measurement]:
-    """Each figure of each workload, as long as they get."""
+    """Build all figures of all workloads, with the widest values."""
     percentiles = ("latency_ms", "ttft_ms", "inter_token_ms")
     figures = {f"{name}_{p}": 123456.7 for name in percentiles for p in ("p50", "p99")}
     figures |= {RATE: 12345.6, "images_per_s": 1234.5, "peak_mib": 123456.0}
@@ -48,7 +48,7 @@ def everything() -> list[Measurement]:
 
 
 def printed(summary: Summary) -> str:
-    """Return what is printed."""
+    """Return the printed report."""
     file = io.StringIO()
     print_report(summary, file)
     return file.getvalue()

@@ -24,7 +24,7 @@ def fake_system(*options: str) -> System:
 
 
 def flags(command: list[str]) -> dict[str, str]:
-    """The options of a command that have a value."""
+    """Return the options of a command that have a value."""
     return {
         name: value
         for name, value in pairwise(command)

@@ -12,8 +12,8 @@ import pytest
 from benchmarks import usage
 from benchmarks.usage import PeakMemory, measure_cpu_seconds, measure_memory_mib
 
-BURNT_S = 0.1
-# What Python itself takes, of either, at the most.
+CPU_S = 0.1
+# Upper bounds of Python's own start-up time and memory.
 START_S, PYTHON_MIB = 1.5, 40
 FORK = """
 import os, sys
@@ -26,13 +26,13 @@ sys.stdin.read()
 
 @contextmanager
 def run_process_tree(*names: str, allocated_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
-    """A process with children of these names, all of which have burnt their CPU time."""
+    """Run a process with children of these names, all of which have spent their CPU time."""
     command = [
         sys.executable,
         "-m",
         "tests.benchmarks.process_tree",
         str(allocated_mib),
-        str(BURNT_S),
+        str(CPU_S),
         *names,
     ]
     with subprocess.Popen(
@@ -52,7 +52,7 @@ def test_cpu_time_by_role() -> None:
     for role, seconds in spent.items():
         processes = 2 if role == "decode" else 1
         # Of the kernel's clock, with which it is counted, a tick may be missing.
-        assert processes * (BURNT_S - 0.02) <= seconds <= processes * (BURNT_S + START_S)
+        assert processes * (CPU_S - 0.02) <= seconds <= processes * (CPU_S + START_S)
 
 
 def test_a_server_without_children_is_all_there_is() -> None:
@@ -62,10 +62,10 @@ def test_a_server_without_children_is_all_there_is() -> None:
 
 def test_cpu_time_is_a_sum_that_grows() -> None:
     before = measure_cpu_seconds(os.getpid())["server"]
-    until = time.process_time() + BURNT_S
+    until = time.process_time() + CPU_S
     while time.process_time() < until:
         pass
-    assert measure_cpu_seconds(os.getpid())["server"] - before >= BURNT_S - 0.02
+    assert measure_cpu_seconds(os.getpid())["server"] - before >= CPU_S - 0.02
 
 
 def test_who_has_ended_takes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What is measured: names, and what small workloads ask."""
+"""Workloads: their names, and the requests of small ones."""
 
 from pathlib import Path
 

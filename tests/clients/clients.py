@@ -38,8 +38,8 @@ SCENARIOS: Final[dict[str, frozenset[str]]] = {
         ),
         "langchain_openai.py": (
             f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} {ERRORS} asynchronous image_of_its_own "
-            "json_object logprobs response retried several structured structured_by_tool structured_streamed "
-            "structured_strict tool_loop tool_round_trip"
+            "json_object logprobs response retried several structured structured_by_tool "
+            "structured_streamed structured_strict tool_loop tool_round_trip"
         ),
         "llama_index_openai_like.py": (
             f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} asynchronous bad_parameter completion "

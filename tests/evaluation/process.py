@@ -1,4 +1,4 @@
-"""`python -m evaluation`, as a process of its own."""
+"""Runs `python -m evaluation` as a process."""
 
 import asyncio
 
@@ -12,5 +12,5 @@ async def start_evaluation(*arguments: str) -> asyncio.subprocess.Process:
 
 
 async def run_evaluation(*arguments: str) -> FinishedProcess:
-    """Run `python -m evaluation` to its end."""
+    """Run `python -m evaluation` until it exits."""
     return await process.wait_for(await start_evaluation(*arguments))

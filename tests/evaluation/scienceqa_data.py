@@ -1,4 +1,4 @@
-"""Five problems in the data set's own format."""
+"""Five problems in the data set's format."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ SPLITS = {"train": ["6"], "val": [], "test": ["1", "2", "3", "4", "5"]}
 
 
 def write_data(folder: Path) -> tuple[str, ...]:
-    """Write the data set; return it as options."""
+    """Write the data set; return its options."""
     (folder / "problems.json").write_text(json.dumps(PROBLEMS))
     (folder / "pid_splits.json").write_text(json.dumps(SPLITS))
     problems, splits = str(folder / "problems.json"), str(folder / "pid_splits.json")

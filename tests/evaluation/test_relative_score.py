@@ -116,7 +116,7 @@ def test_malformed_answers(tmp_path: Path) -> None:
 
 
 def files(folder: Path) -> tuple[str, ...]:
-    """Six questions about one image, as options."""
+    """Write six questions about one image; return their options."""
     asked = [question(number, KINDS[number % 3]) for number in range(6)]
     questions = write_lines(folder / "q.jsonl", *asked)
     boxes = [{"category": "cat", "bbox": [0, 0, 1, 1]}]

@@ -1,4 +1,4 @@
-"""`scenes`, as the real process, killed and resumed."""
+"""`scenes` as a process that is killed and resumed."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ OPTIONS = ("--count", str(COUNT), "--seed", str(SEED), "--longest", str(LONGEST)
 
 
 def right_answers() -> dict[tuple[str, str], str]:
-    """The right answer by question and picture."""
+    """Map question and image to the correct answer."""
     asks = {question.question_id: question.ask() for question in QUESTIONS}
     pictures = {key: ask.image.to_data_url() for key, ask in asks.items() if ask.image}
     return {

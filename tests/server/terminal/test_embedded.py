@@ -17,8 +17,8 @@ EAGER = {"LLAVA_ENFORCE_EAGER": "true", "LLAVA_CPU_KV_CACHE_GIB": "1"}
 END_LIMIT_S = 30
 
 
-def below(pid: int) -> set[int]:
-    """Return the processes that descend from one."""
+def find_descendants(pid: int) -> set[int]:
+    """Return the descendants of a process."""
     found = {pid}
     for _ in range(5):
         for children in (c for p in found for c in Path(f"/proc/{p}").glob("task/*/children")):
@@ -37,17 +37,17 @@ def test_the_server_ends_with_the_chat(end: signal.Signals, tmp_path: Path) -> N
             chat.process.sendintr()  # which is no reason for the server to go
             chat.wait_for_prompt()
             assert "green" not in chat.ask("it.png What color is the square?")
-        processes = below(chat.process.pid)
+        processes = find_descendants(chat.process.pid)
         assert processes
         os.kill(chat.process.pid, end)
         deadline = time.monotonic() + END_LIMIT_S
-        while any(map(alive, processes)):
+        while any(map(is_alive, processes)):
             assert time.monotonic() < deadline, processes
             time.sleep(0.05)
 
 
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that result and was not waited for does not."""
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
