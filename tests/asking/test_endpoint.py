@@ -66,7 +66,7 @@ async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "glitch",
+    "fault",
     [
         error_reply(500, "broken"),
         error_reply(503, "full"),
@@ -77,7 +77,7 @@ async def test_why_an_answer_ended(reply: Reply, expected: wire.Answer) -> None:
         Reply(body=""),
     ],
 )
-async def test_glitches_are_met_with_another_attempt(fault: Reply) -> None:
+async def test_faults_are_retried(fault: Reply) -> None:
     text, requests = await ask_once(reply_in_turn(fault, fault, completion_reply("Hi.")))
     assert text == "Hi."
     assert len(requests) == 3

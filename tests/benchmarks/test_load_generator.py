@@ -68,7 +68,7 @@ def build_streamed_response(*times: float, sent: float = 100.0) -> TimedResponse
     text_times = [sent + time for time in times]
     body = event("x") + usage(TOKENS)
     return TimedResponse(
-        sent, 200, body, sent + times[-1] + 0.5, text_times, build_streamed_response=True
+        sent, 200, body, sent + times[-1] + 0.5, text_times, streamed=True
     )
 
 
