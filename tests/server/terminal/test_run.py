@@ -209,7 +209,7 @@ def test_a_server_that_stays_busy(relay: Relay) -> None:
             Reply(encode_events(chunk("A red")), truncated=True),
             "the connection to http://127.0.0.1",
         ),
-        (Reply(encode_events(chunk("A red"))), "the server result the answer early"),
+        (Reply(encode_events(chunk("A red"))), "the server ended the answer early"),
         (Reply(encode_events(chunk("A red")) + b"data: {]\n\n"), "the answer is none of OpenAI's"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_whole_answer_that_is_none(relay: Relay) -> None:
     relay.replies = [Reply(b'{"choices": []}')]
     result = run_chat("Hello?", "--url", relay.url, "--no-stream")
     assert (result.code, result.out) == (1, "")
-    assert "result the answer early" in result.err
+    assert "ended the answer early" in result.err
 
 
 def test_silence_ends_at_the_timeout() -> None:
