@@ -98,7 +98,7 @@ async def _send_with_retries(
     model: type[AnyModel],
 ) -> AnyModel:
     try:
-        retrying = AsyncRetrying(**retry_policy.tenacity_options())
+        retrying = AsyncRetrying(**retry_policy.build_tenacity_options())
         response: AnyModel = await retrying(_send_once, client, request, model)
     except RetryError as error:
         last = error.last_attempt

@@ -33,7 +33,7 @@ class RetryPolicy:
     max_backoff_s: float = 30.0
     max_retry_after_s: float = 300.0
 
-    def tenacity_options(self) -> dict[str, Any]:
+    def build_tenacity_options(self) -> dict[str, Any]:
         """Return the arguments of tenacity's `Retrying` and `AsyncRetrying`."""
         return {
             "retry": retry_if_exception_type(RetryableError),

@@ -40,7 +40,7 @@ class ChatClient:
         self._http = http
         self._report = report
         self._retrying = Retrying(
-            **RETRY_POLICY.tenacity_options(), before_sleep=self._report_retry, reraise=True
+            **RETRY_POLICY.build_tenacity_options(), before_sleep=self._report_retry, reraise=True
         )
 
     def list_models(self) -> list[str]:

@@ -67,9 +67,7 @@ def build_streamed_response(*times: float, sent: float = 100.0) -> TimedResponse
     """Build a streamed response with text at these times after the request."""
     text_times = [sent + time for time in times]
     body = event("x") + usage(TOKENS)
-    return TimedResponse(
-        sent, 200, body, sent + times[-1] + 0.5, text_times, streamed=True
-    )
+    return TimedResponse(sent, 200, body, sent + times[-1] + 0.5, text_times, streamed=True)
 
 
 def build_result(*answers: TimedResponse, stream: bool = False, name: str = "text") -> GroupResult:
