@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from asking import options
-from asking.report import show_json, show_table, warn, write_results
-from asking.run import answered
+from asking.report import print_json, print_table, print_warning, write_results
+from asking.run import collect_answers
 from evaluation import roles
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
 from evaluation.scenes.score import score_answers
@@ -40,25 +40,27 @@ def scenes(
 
     Run again with the same options to resume an interrupted run.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = asking.endpoint("", base_url, api_key, model, request, fields)
+    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
     questions = draw_questions(seed, count, longest, _validate_kinds(kind))
-    asks = [question.build_ask() for question in questions]
-    answers = asyncio.run(answered(config, asks, out / "answers.jsonl", "scenes", allow_failures))
+    asks = [question.build_chat_question() for question in questions]
+    answers = asyncio.run(
+        collect_answers(config, asks, out / "answers.jsonl", "scenes", allow_failures)
+    )
     result = score_answers(questions, answers.texts)
     scenes_info = {"count": count, "seed": seed, "longest": longest}
-    results = {"model": answers.model, "scenes": scenes_info, **result.as_json()}
+    results = {"model": answers.model, "scenes": scenes_info, **result.to_json()}
     write_results(out / "results.json", results)
     if as_json:
-        show_json(results)
+        print_json(results)
     else:
         columns = ("kind", "exact match %", "right", "asked")
-        show_table(
+        print_table(
             f"{answers.model} on {count} scenes of seed {seed}", columns, result.format_rows()
         )
     if result.missing:
-        warn(f"{result.missing} questions have no answer and are not counted")
+        print_warning(f"{result.missing} questions have no answer and are not counted")
 
 
 def _validate_kinds(kinds: list[str] | None) -> Sequence[str]:

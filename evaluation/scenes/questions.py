@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asking.errors import RunError
-from asking.pictures import Picture
-from asking.question import Ask
+from asking.images import QuestionImage
+from asking.question import ChatQuestion
 from training.data.drawing import draw
 from training.data.question import Question
 from training.data.question_kinds import KINDS, sample_question
@@ -29,12 +29,12 @@ class SceneQuestion:
     scene: Scene
     question: Question
 
-    def build_ask(self) -> Ask:
+    def build_chat_question(self) -> ChatQuestion:
         """The question and its image, to be sent to an endpoint."""
         digest = hashlib.sha256(repr(self.scene).encode()).hexdigest()
         notes = {"kind": self.question.kind, "answer": self.question.answer}
-        picture = Picture(f"scene {digest}", lambda: _encode_png(self.scene))
-        return Ask(self.question_id, self.question.text, picture=picture, notes=notes)
+        image = QuestionImage(f"scene {digest}", lambda: _encode_png(self.scene))
+        return ChatQuestion(self.question_id, self.question.text, image=image, metadata=notes)
 
     def is_correct(self, text: str) -> bool:
         """Whether an answer matches exactly, apart from surrounding whitespace."""

@@ -16,13 +16,13 @@ class SceneScore:
     kinds: dict[str, Tally]
     missing: int
 
-    def as_json(self) -> dict[str, Any]:
-        kinds = {kind: tally.as_json() for kind, tally in self.kinds.items()}
-        return {**self.overall.as_json(), "kinds": kinds, "missing": self.missing}
+    def to_json(self) -> dict[str, Any]:
+        kinds = {kind: tally.to_json() for kind, tally in self.kinds.items()}
+        return {**self.overall.to_json(), "kinds": kinds, "missing": self.missing}
 
     def format_rows(self) -> list[tuple[str, str, str, str]]:
         tallies = [*self.kinds.items(), ("all", self.overall)]
-        return [(kind, *tally.cells()) for kind, tally in tallies]
+        return [(kind, *tally.format_cells()) for kind, tally in tallies]
 
 
 def score_answers(questions: Sequence[SceneQuestion], texts: Mapping[str, str]) -> SceneScore:
@@ -34,9 +34,9 @@ def score_answers(questions: Sequence[SceneQuestion], texts: Mapping[str, str]) 
     ]
     kinds = sorted({kind for kind, _ in verdicts})
     return SceneScore(
-        overall=Tally.of(is_correct for _, is_correct in verdicts),
+        overall=Tally.from_verdicts(is_correct for _, is_correct in verdicts),
         kinds={
-            kind: Tally.of(is_correct for other, is_correct in verdicts if other == kind)
+            kind: Tally.from_verdicts(is_correct for other, is_correct in verdicts if other == kind)
             for kind in kinds
         },
         missing=len(questions) - len(verdicts),

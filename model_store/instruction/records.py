@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from asking.files import write_whole
+from asking.files import write_atomically
 
 Kind = Literal["conversation", "detail", "complex"]
 KINDS: Final[tuple[Kind, ...]] = ("conversation", "detail", "complex")
@@ -42,11 +42,11 @@ def build_record(
 def write_records(out: Path, kinds: Sequence[Kind], records: Sequence[tuple[Kind, Record]]) -> None:
     """Write a JSON array for each of `kinds`, and one of all kinds, in the order of `records`."""
     for kind in kinds:
-        write_whole(
+        write_atomically(
             out / FILES[kind],
             _format_array(record for record_kind, record in records if record_kind == kind),
         )
-    write_whole(out / ALL_FILE, _format_array(record for _, record in records))
+    write_atomically(out / ALL_FILE, _format_array(record for _, record in records))
 
 
 def _add_image_token(question: str, before: bool) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from training.data.rendering import UInt8Array, render_scenes
 from training.data.sampling import sample_scenes
 from training.data.scenes import Scene

@@ -9,9 +9,9 @@ import typer
 
 from asking import options
 from asking.endpoint import EndpointConfig, open_endpoint
-from asking.errors import Unfinished
-from asking.lock import sole_run
-from asking.report import show_json, show_table, warn
+from asking.errors import IncompleteError
+from asking.lock import lock_folder
+from asking.report import print_json, print_table, print_warning
 from model_store.instruction.captions import flags
 from model_store.instruction.captions.context import Context, read_contexts
 from model_store.instruction.captions.counts import Counts, count_results
@@ -61,12 +61,12 @@ def captions(
 
     Run again with the same options to go on where a run was stopped.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = asking.endpoint("", base_url, api_key, model, request, fields)
+    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
     run = _Run(source, out, _parse_kinds(kinds), seed, tries, restart)
     contexts = read_contexts(source)
-    with sole_run(out):
+    with lock_folder(out):
         result = asyncio.run(_teach(run, contexts, config))
         counts = count_results(result)
         write_outputs(out, run.kinds, result, counts)
@@ -101,22 +101,22 @@ def _check_kinds(named: Sequence[str]) -> None:
 
 def _report(run: _Run, counts: Counts, as_json: bool) -> None:
     if as_json:
-        show_json(counts.as_json())
+        print_json(counts.as_json())
     else:
         columns = ("kind", "wanted", "records", "set aside", "no answer")
-        show_table(f"Instruction data in {run.out}", columns, counts.rows())
+        print_table(f"Instruction data in {run.out}", columns, counts.rows())
         if counts.reasons:
             reasons = ((reason, str(number)) for reason, number in counts.reasons.items())
-            show_table("Malformed answers", ("reason", "answers"), reasons)
+            print_table("Malformed answers", ("reason", "answers"), reasons)
     if counts.overall.rejected:
         path = run.out / SET_ASIDE_FILE
-        warn(f"{counts.overall.rejected} malformed answers are set aside in {path}")
+        print_warning(f"{counts.overall.rejected} malformed answers are set aside in {path}")
 
 
 def _check_complete(run: _Run, result: TeachingResult) -> None:
     if result.failures:
         request, reason = next(iter(result.failures.values()))
-        raise Unfinished(
+        raise IncompleteError(
             f"{len(result.failures)} of {len(result.requests)} records have no answer in "
             f"{run.out / JOURNAL_FILE}; {request.kind} of {request.context.id}: {reason}. "
             "Run again to ask for them again."

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from asking.errors import InputError, RunError
-from asking.files import FileModel, explain, numbered_lines
+from asking.files import FileModel, describe_validation_error, read_numbered_lines
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 Box = tuple[_Number, _Number, _Number, _Number]
@@ -91,11 +91,11 @@ def read_contexts(path: Path) -> list[Context]:
     contexts: list[Context] = []
     problems: list[InputError] = []
     lines_of: dict[str, int] = {}
-    for number, line in numbered_lines(path):
+    for number, line in read_numbered_lines(path):
         try:
             context = Context.model_validate_json(line)
         except ValidationError as error:
-            problems.append(InputError(path, explain(error), number))
+            problems.append(InputError(path, describe_validation_error(error), number))
             continue
         first = lines_of.setdefault(context.id, number)
         if first != number:

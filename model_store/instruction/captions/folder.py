@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from asking.report import write_results
 from model_store.instruction.captions.counts import Counts
 from model_store.instruction.captions.plan import PLAN_FILE
@@ -31,5 +31,5 @@ def write_outputs(
     """Write records, malformed answers and counts, each file atomically."""
     write_records(folder, kinds, result.list_records())
     rejected = (json.dumps(each.as_json(), ensure_ascii=False) + "\n" for each in result.rejected)
-    write_whole(folder / SET_ASIDE_FILE, rejected)
+    write_atomically(folder / SET_ASIDE_FILE, rejected)
     write_results(folder / RESULTS_FILE, counts.as_json())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from asking.errors import RunError
-from asking.files import read_json, write_whole
+from asking.files import read_json, write_atomically
 from model_store.instruction.captions.prompts.detail import REQUESTS
 from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import Kind
@@ -49,7 +49,7 @@ def write_or_check_plan(folder: Path, plan: Plan) -> None:
     """Write the plan, or check that the folder's plan equals it. Raises `RunError` if not."""
     path = folder / PLAN_FILE
     if not path.exists():
-        write_whole(path, [json.dumps(plan.as_json(), ensure_ascii=False, indent=2), "\n"])
+        write_atomically(path, [json.dumps(plan.as_json(), ensure_ascii=False, indent=2), "\n"])
         return
     content = read_json(path)
     new = plan.as_json()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from asking.question import Ask
+from asking.question import ChatQuestion
 from asking.wire import Answer
 from model_store.instruction.captions.answers import parse_pairs
 from model_store.instruction.captions.context import Context
@@ -33,13 +33,13 @@ class RecordRequest:
         """Return the question's key in the journal; `attempt` counts from 1."""
         return f"{self.kind}/{attempt}/{self.context.id}"
 
-    def build_question(self, attempt: int) -> Ask:
+    def build_question(self, attempt: int) -> ChatQuestion:
         """Return the question: text only, made of captions and boxes only."""
         prompt = PROMPTS[self.kind]
         notes = {"id": self.context.id, "kind": self.kind, "try": attempt}
         text = self.context.as_text()
-        return Ask(
-            self.build_key(attempt), text, prompt.system, earlier=prompt.examples, notes=notes
+        return ChatQuestion(
+            self.build_key(attempt), text, prompt.system, history=prompt.examples, metadata=notes
         )
 
     def parse_answer(self, answer: Answer, seed: int) -> Record:

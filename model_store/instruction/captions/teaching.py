@@ -80,7 +80,7 @@ async def _ask_once(
         if key in answers.failures:
             result.failures[key] = (request, answers.failures[key])
             continue
-        answer = answers.found[key]
+        answer = answers.by_question[key]
         try:
             result.records[request.build_key(1)] = request.parse_answer(answer, seed)
         except MalformedAnswer as error:

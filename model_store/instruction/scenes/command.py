@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from tqdm import tqdm
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from model_store.instruction.records import KINDS, Kind, Record, write_records
 from model_store.instruction.scenes.annotations import build_annotation
 from model_store.instruction.scenes.conversations import sample_records
@@ -38,4 +38,4 @@ def scenes(
         records += sample_records(scene, scene_id, image, rng)
         annotations.append(json.dumps(build_annotation(scene, scene_id, image)) + "\n")
     write_records(out, KINDS, records)
-    write_whole(out / ANNOTATIONS_FILE, annotations)
+    write_atomically(out / ANNOTATIONS_FILE, annotations)

@@ -14,8 +14,8 @@ from model_store.instruction.captions.prompts.detail import REQUESTS
 from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import FILES, KINDS, Kind
 from tests.asking import process
-from tests.asking.process import Finished, read_lines, write_lines
-from tests.asking.scripted import Reply, Request, failed, said, scripted
+from tests.asking.process import FinishedProcess, read_lines, write_lines
+from tests.asking.scripted import Reply, Request, completion_reply, error_reply, serve_script
 from tests.model_store.instruction.teacher import (
     build_line,
     find_id,
@@ -31,12 +31,12 @@ WANTED = [(f"{number:012}", kind) for number in range(COUNT) for kind in KINDS]
 async def start(*arguments: str) -> asyncio.subprocess.Process:
     """Start the command; it gets the teacher's key from the environment."""
     module = "model_store.instruction"
-    return await process.start(module, "captions", *arguments, INSTRUCTION_API_KEY="a-key")
+    return await process.start_module(module, "captions", *arguments, INSTRUCTION_API_KEY="a-key")
 
 
-async def captions(*arguments: str) -> Finished:
+async def captions(*arguments: str) -> FinishedProcess:
     """Run the command to its end."""
-    return await process.finished(await start(*arguments))
+    return await process.wait_for(await start(*arguments))
 
 
 def options(folder: Path, url: str, count: int = COUNT) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def read_output(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def answer_well(request: Request) -> Reply:
-    return said(write_answer(request))
+    return completion_reply(write_answer(request))
 
 
 class Stalling:
@@ -78,7 +78,7 @@ class Stalling:
             return asyncio.get_running_loop().create_future()
         self.left -= 1
         if self.left % 5 == 2:
-            return failed(503 if self.left % 2 else 429, "full", "Retry-After: 0")
+            return error_reply(503 if self.left % 2 else 429, "full", "Retry-After: 0")
         self.answered[f"{find_id(request):012}", find_kind(request)] += 1
         return answer_well(request)
 
@@ -86,7 +86,7 @@ class Stalling:
 async def test_killed_twice_and_resumed_without_a_duplicate_or_a_gap(tmp_path: Path) -> None:
     teacher = Stalling()
     journal = tmp_path / "out" / "answers.jsonl"
-    async with scripted(teacher.answer) as there:
+    async with serve_script(teacher.answer) as there:
         command = options(tmp_path, there.url)
         for answers in (8, 11):
             teacher.go_on(answers)
@@ -115,7 +115,7 @@ async def test_killed_twice_and_resumed_without_a_duplicate_or_a_gap(tmp_path: P
 
 
 async def test_the_records(tmp_path: Path) -> None:
-    async with scripted(answer_well) as there:
+    async with serve_script(answer_well) as there:
         finished = await captions(*options(tmp_path, there.url), "--json")
     assert finished.code == 0, finished.stderr
     everything = read_output(tmp_path, "instruct.json")
@@ -142,7 +142,7 @@ async def test_the_records(tmp_path: Path) -> None:
 
 
 async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
-    async with scripted(answer_well) as there:
+    async with serve_script(answer_well) as there:
         finished = await captions(*options(tmp_path, there.url, 3), "--request", '{"top_p": 0.5}')
     assert finished.code == 0, finished.stderr
     assert len(there.requests) == 9
@@ -164,7 +164,7 @@ async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
 
 async def test_the_same_seed_makes_the_same_records(tmp_path: Path) -> None:
     files: list[bytes] = []
-    async with scripted(answer_well) as there:
+    async with serve_script(answer_well) as there:
         for number, seed in enumerate(("5", "5", "6")):
             (tmp_path / str(number)).mkdir()
             command = options(tmp_path / str(number), there.url, 6)
@@ -176,15 +176,17 @@ async def test_the_same_seed_makes_the_same_records(tmp_path: Path) -> None:
 async def test_malformed_answers_are_counted_and_set_aside(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
         if find_kind(request) == "complex" and find_id(request) < 2:
-            return said("I'm sorry, but I can't help with that.")
+            return completion_reply("I'm sorry, but I can't help with that.")
         if find_kind(request) == "detail" and find_id(request) == 1:
             choice = {"message": {"content": "A donut on a"}, "finish_reason": "length"}
             return Reply(body=json.dumps({"choices": [choice]}))
         if find_kind(request) == "conversation" and find_id(request) == 0:
-            return said(format_pairs(("<image>\nWhat is it?", "A donut."), ("Where?", "There.")))
+            return completion_reply(
+                format_pairs(("<image>\nWhat is it?", "A donut."), ("Where?", "There."))
+            )
         return answer_well(request)
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = options(tmp_path, there.url, 3)
         first = await captions(*command)
         asked = len(there.requests)
@@ -214,9 +216,9 @@ async def test_malformed_answers_may_be_asked_for_anew(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
         seen[find_id(request), find_kind(request)] += 1
         enough = seen[find_id(request), find_kind(request)] > find_id(request)
-        return answer_well(request) if enough else said("?")
+        return answer_well(request) if enough else completion_reply("?")
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = (*options(tmp_path, there.url, 4), "--kinds", "complex")
         first = await captions(*command, "--json")
         assert json.loads(first.stdout)["records"] == 1
@@ -239,9 +241,9 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
     broken = {1}
 
     def answer(request: Request) -> Reply:
-        return failed(400, "too long") if find_id(request) in broken else answer_well(request)
+        return error_reply(400, "too long") if find_id(request) in broken else answer_well(request)
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = (*options(tmp_path, there.url, 3), "--kinds", "detail,conversation")
         first = await captions(*command)
         assert first.code == 1
@@ -258,7 +260,7 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
 
 
 async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Path) -> None:
-    async with scripted(answer_well) as there:
+    async with serve_script(answer_well) as there:
         command = options(tmp_path, there.url, 3)
         assert (await captions(*command)).code == 0
         before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -286,7 +288,7 @@ async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Pat
 
 async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
     teacher = Stalling()
-    async with scripted(teacher.answer) as there:
+    async with serve_script(teacher.answer) as there:
         command = options(tmp_path, there.url, 2)
         running = await start(*command)
         await asyncio.wait_for(teacher.silent.wait(), 60)
@@ -317,7 +319,7 @@ async def test_bad_options(
 
 
 async def test_malformed_input_is_named_before_anything_is_asked(tmp_path: Path) -> None:
-    async with scripted(answer_well) as there:
+    async with serve_script(answer_well) as there:
         command = options(tmp_path, there.url, 1)
         write_lines(tmp_path / "in.jsonl", build_line(1), build_line(2, captions=[]))
         finished = await captions(*command)
