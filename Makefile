@@ -53,11 +53,12 @@ bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=
 bench-quick: setup ## the same in one short round, 5 minutes at most
 	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/quick --quick $(ARGS)
 
-check: setup ## check format, lint, types, import contracts, scripts and Dockerfiles
+check: setup ## check format, lint, types, import contracts, spelling, scripts and Dockerfiles
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/hadolint $(DOCKERFILES)
 

@@ -1,1 +1,1 @@
-"""Asks OpenAI-compatible endpoints many questions and keeps every answer as it comes."""
+"""A client that asks OpenAI-compatible endpoints many questions and journals the answers."""

@@ -1,7 +1,5 @@
-"""An OpenAI-compatible endpoint: one question in, one answer out, retries in between."""
+"""An OpenAI-compatible endpoint: chat completions, with retries."""
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,23 +7,32 @@ from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel
+from tenacity import AsyncRetrying, RetryError
 
 from asking.errors import EndpointDown, EndpointError, EndpointRefused
-from asking.retry import Patience, Transient, may_pass, retry_after_s
-from asking.wire import Answer, Completion, Message, ModelList, error_message, parsed, request_body
+from asking.retry import RetryableError, RetryPolicy, is_retryable_status, parse_retry_after
+from asking.wire import (
+    Answer,
+    ChatCompletion,
+    Message,
+    ModelList,
+    build_request_body,
+    parse_error_message,
+    parse_response,
+)
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
-# Statuses that every other request would meet as well.
-_REFUSALS = {401, 403, 404, 405}
+# Every other request would get these statuses, too.
+_REFUSAL_STATUSES = {401, 403, 404, 405}
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """Where an endpoint is and how to ask it.
+    """The address of an endpoint and the options of its requests.
 
-    `base_url` ends with the version (`…/v1`). An empty `model` stands for the only one that the
-    endpoint lists. `fields` go into every request.
+    `base_url` ends with the version (`…/v1`). An empty `model` selects the only model that the
+    endpoint lists. `fields` are added to every request.
     """
 
     base_url: str
@@ -34,30 +41,32 @@ class EndpointConfig:
     fields: Mapping[str, Any] = field(default_factory=dict)
     concurrency: int = 8
     timeout_s: float = 120.0
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Endpoint:
-    """An endpoint and the model to ask there; `open_endpoint` makes it."""
+    """A client for one model of an endpoint; created by `open_endpoint`."""
 
     def __init__(self, config: EndpointConfig, client: httpx.AsyncClient, model: str) -> None:
         self.model = model
         self.concurrency = config.concurrency
         self.fields = config.fields
-        self._patience = config.patience
+        self._retry_policy = config.retry_policy
         self._client = client
 
     async def complete(self, messages: list[Message]) -> Answer:
-        """The model's answer. Raises `EndpointError` once the attempts are used up."""
-        body = request_body(self.model, messages, self.fields)
+        """Return the model's answer. Raises `EndpointError` after the last attempt."""
+        body = build_request_body(self.model, messages, self.fields)
         request = self._client.build_request("POST", "chat/completions", json=body)
-        completion = await _persist(self._client, self._patience, request, Completion)
+        completion = await _send_with_retries(
+            self._client, self._retry_policy, request, ChatCompletion
+        )
         return completion.answer
 
 
 @asynccontextmanager
 async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
-    """Connect to an endpoint and find the model. Raises `EndpointError`."""
+    """Open an HTTP client and find the model. Raises `EndpointError`."""
     try:
         client = httpx.AsyncClient(
             base_url=f"{config.base_url.rstrip('/')}/",
@@ -68,12 +77,12 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise EndpointError(f"{config.base_url!r} is no base URL") from None
     async with client:
-        yield Endpoint(config, client, config.model or await _only_model(config, client))
+        yield Endpoint(config, client, config.model or await _find_only_model(config, client))
 
 
-async def _only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
+async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
     request = client.build_request("GET", "models")
-    listed = await _persist(client, config.patience, request, ModelList)
+    listed = await _send_with_retries(client, config.retry_policy, request, ModelList)
     names = [model.id for model in listed.data]
     if len(names) != 1:
         raise EndpointRefused(
@@ -82,23 +91,25 @@ async def _only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
     return names[0]
 
 
-async def _persist(
-    client: httpx.AsyncClient, patience: Patience, request: httpx.Request, model: type[AnyModel]
+async def _send_with_retries(
+    client: httpx.AsyncClient,
+    retry_policy: RetryPolicy,
+    request: httpx.Request,
+    model: type[AnyModel],
 ) -> AnyModel:
-    for failures in itertools.count(1):
-        try:
-            return await _attempt(client, request, model)
-        except Transient as failure:
-            wait_s = patience.wait_s(failures, failure.retry_after_s)
-            if wait_s is None:
-                raise EndpointDown(
-                    f"{request.url}: {failure} (attempt {failures} of {patience.attempts})"
-                ) from None
-            await asyncio.sleep(wait_s)
-    raise AssertionError("the loop above has no end")
+    try:
+        retrying = AsyncRetrying(**retry_policy.build_tenacity_options())
+        response: AnyModel = await retrying(_send_once, client, request, model)
+    except RetryError as error:
+        last = error.last_attempt
+        raise EndpointDown(
+            f"{request.url}: {last.exception()} "
+            f"(attempt {last.attempt_number} of {retry_policy.attempts})"
+        ) from None
+    return response
 
 
-async def _attempt(
+async def _send_once(
     client: httpx.AsyncClient, request: httpx.Request, model: type[AnyModel]
 ) -> AnyModel:
     try:
@@ -108,19 +119,19 @@ async def _attempt(
             f"{request.url}: a base URL begins with http:// or https://"
         ) from None
     except httpx.HTTPError as error:
-        raise Transient(str(error) or type(error).__name__) from None
+        raise RetryableError(str(error) or type(error).__name__) from None
     if not response.is_success:
-        raise _failure(request, response)
+        raise _build_error(request, response)
     try:
-        answer: AnyModel = parsed(response, model)
+        answer: AnyModel = parse_response(response, model)
     except ValueError as error:
-        raise Transient(str(error)) from None
+        raise RetryableError(str(error)) from None
     return answer
 
 
-def _failure(request: httpx.Request, response: httpx.Response) -> Exception:
-    said = error_message(response)
-    if may_pass(response.status_code):
-        return Transient(said, retry_after_s(response.headers.get("retry-after")))
-    kind = EndpointRefused if response.status_code in _REFUSALS else EndpointError
-    return kind(f"{request.url}: {said}")
+def _build_error(request: httpx.Request, response: httpx.Response) -> Exception:
+    message = parse_error_message(response)
+    if is_retryable_status(response.status_code):
+        return RetryableError(message, parse_retry_after(response.headers.get("retry-after")))
+    kind = EndpointRefused if response.status_code in _REFUSAL_STATUSES else EndpointError
+    return kind(f"{request.url}: {message}")

@@ -1,4 +1,4 @@
-"""Reads files, with errors that name the file and the line; writes files, whole or not at all."""
+"""Reading of text and JSON files with errors that name the line; atomic writing."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from asking.errors import InputError
 
 
 class FileModel(BaseModel):
-    """Base of records in files: keys unknown to us are ignored, numbers may serve as ids."""
+    """Base of records in files: unknown keys are ignored, numbers are accepted as ids."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
@@ -20,23 +20,23 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def read_json_lines(path: Path, model: type[AnyModel]) -> list[AnyModel]:
-    """Read one record a line; blank lines are skipped. Raises `InputError`."""
-    return [checked(path, line, number, model) for number, line in numbered_lines(path)]
+    """Read one record per line; blank lines are skipped. Raises `InputError`."""
+    return [parse_line(path, line, number, model) for number, line in read_numbered_lines(path)]
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file that are not blank, counted from 1. Raises `InputError`."""
-    # Not splitlines(): that would also break at U+2028, which JSON allows inside of strings.
+def read_numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Return the lines that are not blank with their numbers, from 1. Raises `InputError`."""
+    # Not splitlines(): it also breaks at U+2028, which JSON allows in strings.
     lines = enumerate(read_text(path).split("\n"), start=1)
     return ((number, line) for number, line in lines if line.strip())
 
 
-def checked(path: Path, text: str, line: int, model: type[AnyModel]) -> AnyModel:
+def parse_line(path: Path, text: str, line: int, model: type[AnyModel]) -> AnyModel:
     """Parse one line of a JSON Lines file. Raises `InputError`."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(path, explain(error), line) from None
+        raise InputError(path, describe_validation_error(error), line) from None
 
 
 def read_json(path: Path) -> Any:
@@ -57,17 +57,17 @@ def read_text(path: Path) -> str:
         raise InputError(path, error.strerror or "cannot be read") from None
 
 
-def explain(error: ValidationError) -> str:
-    """The first thing that is wrong, with the path to it inside of the record."""
+def describe_validation_error(error: ValidationError) -> str:
+    """Return the first validation error with its path in the record."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
-def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write a file of these parts, replacing an older one at once."""
+def write_atomically(path: Path, parts: Iterable[str]) -> None:
+    """Write the parts to a temporary file, then replace `path` with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.part")
-    with fresh.open("w", encoding="utf-8") as file:
+    temporary = path.with_name(f"{path.name}.part")
+    with temporary.open("w", encoding="utf-8") as file:
         file.writelines(parts)
-    fresh.replace(path)
+    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""An append-only JSON Lines file of answers, from which a run that was killed goes on."""
+"""An append-only JSON Lines file of answers, from which an interrupted run resumes."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from asking.errors import InputError
-from asking.files import FileModel, checked
-from asking.lock import lock
+from asking.files import FileModel, parse_line
+from asking.lock import lock_file
 from asking.wire import Answer
 
 
@@ -24,19 +24,19 @@ class _Record(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer on disk: `asked` is the digest of what was asked, `line` counts from 1."""
+    """A journaled answer; `digest` identifies the question, `line` counts from 1."""
 
     answer: Answer
-    asked: str
+    digest: str
     line: int
 
 
 class Journal:
-    """Answers by question id, each written as one whole line as soon as it is there.
+    """Answers by question id; each is appended as one line when it arrives.
 
-    What a kill left of a last line is cut off on opening, so that its question is asked again.
-    A lock keeps a second run from writing the same file. Entering raises `InputError` for a
-    malformed line and `RunError` for a locked file.
+    Opening truncates an incomplete last line, so its question is asked again. A lock keeps a
+    second run from writing the same file. Entering raises `InputError` for a malformed line and
+    `RunError` for a locked file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,10 +45,10 @@ class Journal:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # In append mode the system puts every write at the end, wherever reading has led.
+        # In append mode every write goes to the end, whatever the read position.
         self._file: BufferedRandom = self._path.open("a+b")
         try:
-            lock(self._file, self._path)
+            lock_file(self._file, self._path)
             self._recover()
         except BaseException:
             self._file.close()
@@ -63,15 +63,15 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def find(self, question_id: str, asked: str) -> Answer | None:
-        """The answer to this question, where there is one already.
+    def find(self, question_id: str, digest: str) -> Answer | None:
+        """Return the journaled answer to a question, or None.
 
-        Raises `InputError` where the file holds an answer to something else under this id.
+        Raises `InputError` if the answer under this id belongs to a question with another digest.
         """
         entry = self._entries.get(question_id)
         if entry is None:
             return None
-        if entry.asked != asked:
+        if entry.digest != digest:
             raise InputError(
                 self._path,
                 f"question {question_id} was answered for another model, prompt or image; "
@@ -81,22 +81,22 @@ class Journal:
         return entry.answer
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one answer through to the system."""
+        """Append one answer and flush it."""
         self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
 
     def _recover(self) -> None:
         self._file.seek(0)
-        whole, newline, tail = self._file.read().rpartition(b"\n")
-        if tail and _is_whole(tail):
-            self._end_line()
-            whole, newline = whole + newline + tail, b"\n"
+        complete, newline, tail = self._file.read().rpartition(b"\n")
+        if tail and _is_json_object(tail):
+            self._write_newline()
+            complete, newline = complete + newline + tail, b"\n"
         elif tail:
-            os.ftruncate(self._file.fileno(), len(whole + newline))
+            os.ftruncate(self._file.fileno(), len(complete + newline))
         if newline:
-            self._load(whole)
+            self._load(complete)
 
-    def _end_line(self) -> None:
+    def _write_newline(self) -> None:
         self._file.write(b"\n")
         self._file.flush()
 
@@ -107,12 +107,12 @@ class Journal:
             raise InputError(self._path, "not UTF-8 text") from None
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                record = checked(self._path, line, number, _Record)
+                record = parse_line(self._path, line, number, _Record)
                 answer = Answer(record.text, record.finish_reason)
                 self._entries[record.question_id] = Entry(answer, record.asked, number)
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_json_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
     except ValueError:

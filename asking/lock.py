@@ -1,4 +1,4 @@
-"""Keeps a second run away from what one run writes."""
+"""File locks that keep a second run from writing the same files."""
 
 import fcntl
 from collections.abc import Iterator
@@ -9,11 +9,8 @@ from pathlib import Path
 from asking.errors import RunError
 
 
-def lock(file: IOBase, path: Path) -> None:
-    """Lock an open file until it is closed; `path` is what it stands for in the error.
-
-    Raises `RunError` where another run has it.
-    """
+def lock_file(file: IOBase, path: Path) -> None:
+    """Lock an open file until it is closed. Raises `RunError`, which names `path`, if locked."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -21,10 +18,10 @@ def lock(file: IOBase, path: Path) -> None:
 
 
 @contextmanager
-def sole_run(folder: Path) -> Iterator[None]:
-    """Have a folder, made if need be, for oneself. Raises `RunError` where another run has it."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder, created if missing. Raises `RunError` if another run holds the lock."""
     folder.mkdir(parents=True, exist_ok=True)
-    # The system lets go of it when the process ends, however it ends; the file may stay.
+    # The kernel releases the lock when the process ends; the file may remain.
     with (folder / ".lock").open("ab") as file:
-        lock(file, folder)
+        lock_file(file, folder)
         yield

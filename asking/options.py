@@ -1,6 +1,7 @@
-"""The options of all commands that ask, and an endpoint made of them."""
+"""Command-line options for endpoints, and the entry point of the commands that use them."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -8,7 +9,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from asking.endpoint import EndpointConfig
-from asking.retry import Patience
+from asking.errors import RunError
+from asking.retry import RetryPolicy
 
 MODEL_HELP: Final = "the model to ask; may be left out where the endpoint lists only one"
 REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of ours out"
@@ -44,15 +46,15 @@ Json = Annotated[bool, typer.Option("--json", help="print the results as one JSO
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How patiently and how many at a time: the same for all endpoints of a command."""
+class RequestOptions:
+    """Concurrency, timeout and retries, shared by all endpoints of a command."""
 
     concurrency: int
     timeout_s: float
     attempts: int
     backoff_s: float
 
-    def endpoint(
+    def build_endpoint_config(
         self,
         role: str,
         base_url: str,
@@ -61,7 +63,7 @@ class Asking:
         request: str,
         fields: Mapping[str, Any],
     ) -> EndpointConfig:
-        """Put an endpoint's options together; `role` is their prefix.
+        """Build the configuration of the endpoint whose options start with `role`.
 
         Raises `typer.BadParameter`.
         """
@@ -71,15 +73,15 @@ class Asking:
             base_url,
             api_key,
             model,
-            {**fields, **request_fields(request, f"--{role}request")},
+            {**fields, **parse_request_fields(request, f"--{role}request")},
             self.concurrency,
             self.timeout_s,
-            Patience(self.attempts, self.backoff_s),
+            RetryPolicy(self.attempts, self.backoff_s),
         )
 
 
-def request_fields(text: str, option: str) -> dict[str, Any]:
-    """Parse a JSON object given as an option. Raises `typer.BadParameter`."""
+def parse_request_fields(text: str, option: str) -> dict[str, Any]:
+    """Parse an option that holds a JSON object. Raises `typer.BadParameter`."""
     try:
         fields = json.loads(text or "{}")
     except json.JSONDecodeError as error:
@@ -87,3 +89,12 @@ def request_fields(text: str, option: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise typer.BadParameter("is not a JSON object", param_hint=option)
     return fields
+
+
+def run_app(app: typer.Typer, name: str) -> None:
+    """Run a command line; a `RunError` or `OSError` is printed and ends with exit code 1."""
+    try:
+        app(prog_name=name)
+    except (RunError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

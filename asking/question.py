@@ -1,4 +1,4 @@
-"""A question to an endpoint, and the line that is kept of it."""
+"""A question to an endpoint, and the record of its answer."""
 
 import hashlib
 import json
@@ -7,44 +7,44 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asking.endpoint import Endpoint
-from asking.pictures import Picture
-from asking.wire import Answer, Message, chat
+from asking.images import QuestionImage
+from asking.wire import Answer, Message, build_messages
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One question; `notes` are kept with its answer.
+class ChatQuestion:
+    """One question; `metadata` is recorded with its answer.
 
-    `earlier` are turns of user and assistant that come before it.
+    `history` holds the earlier turns as (user, assistant) pairs.
     """
 
     question_id: str
     prompt: str
     system: str = ""
-    picture: Picture | None = None
-    earlier: Sequence[tuple[str, str]] = ()
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    image: QuestionImage | None = None
+    history: Sequence[tuple[str, str]] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def messages(self) -> list[Message]:
-        """The request's messages; reads and encodes the picture."""
-        url = self.picture.data_url() if self.picture else None
-        return chat(self.prompt, self.system, url, self.earlier)
+    def build_messages(self) -> list[Message]:
+        """Build the request's messages; reads and encodes the image."""
+        url = self.image.to_data_url() if self.image else None
+        return build_messages(self.prompt, self.system, url, self.history)
 
-    def digest(self, endpoint: Endpoint) -> str:
-        """What tells this question to this model from any other."""
-        picture = self.picture.name if self.picture else None
-        asked = [self.system, list(self.earlier), self.prompt, picture]
+    def compute_digest(self, endpoint: Endpoint) -> str:
+        """Return the SHA-256 of model, fields and question."""
+        image = self.image.name if self.image else None
+        asked = [self.system, list(self.history), self.prompt, image]
         parts = [endpoint.model, dict(endpoint.fields), *asked]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def record(self, endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
-        """The line to keep, with the keys of LLaVA's own answer files."""
+    def build_record(self, endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
+        """Build the journal's line, with the keys of LLaVA's own answer files."""
         return {
             "question_id": self.question_id,
-            "prompt": f"<image>\n{self.prompt}" if self.picture else self.prompt,
+            "prompt": f"<image>\n{self.prompt}" if self.image else self.prompt,
             "text": answer.text,
             "finish_reason": answer.finish_reason,
             "model_id": endpoint.model,
-            "asked": self.digest(endpoint),
-            **self.notes,
+            "asked": self.compute_digest(endpoint),
+            **self.metadata,
         }

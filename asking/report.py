@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs."""
+"""Results as tables, as JSON and as files."""
 
 import json
 import sys
@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from asking.files import write_whole
+from asking.files import write_atomically
 
 
-def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table; all columns but the first hold numbers."""
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table; all columns except the first are right-aligned."""
     table = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
@@ -22,22 +22,22 @@ def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
     Console().print(table)
 
 
-def show_json(results: Mapping[str, Any]) -> None:
+def print_json(results: Mapping[str, Any]) -> None:
     """Print exactly one JSON object."""
     print(json.dumps(results, ensure_ascii=False, indent=2))
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write the results, replacing older ones at once."""
-    write_whole(path, [json.dumps(results, ensure_ascii=False, indent=2), "\n"])
+    """Write the results atomically."""
+    write_atomically(path, [json.dumps(results, ensure_ascii=False, indent=2), "\n"])
 
 
-def warn(message: str) -> None:
-    """Say on stderr what must not be overlooked."""
+def print_warning(message: str) -> None:
+    """Print a warning on stderr."""
     print(f"WARNING: {message}", file=sys.stderr)
 
 
-def write_lines(path: Path, texts: Mapping[str, str]) -> None:
-    """Write a predictions file: `{"question_id", "text"}` a line, replacing an older one."""
+def write_predictions(path: Path, texts: Mapping[str, str]) -> None:
+    """Write a predictions file atomically: `{"question_id", "text"}` per line."""
     records = ({"question_id": key, "text": text} for key, text in texts.items())
-    write_whole(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    write_atomically(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))

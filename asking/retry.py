@@ -1,16 +1,19 @@
-"""When to ask again after a failure, and how long to wait before."""
+"""The retry policy of HTTP requests: which failures are retried, and after which delay."""
 
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
-# Statuses that another attempt may not meet; all of 5xx are added.
-_PASSING = {408, 409, 425, 429}
+from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+# Besides these, every 5xx is retried.
+_RETRYABLE_STATUSES: Final = {408, 409, 425, 429}
 
 
-class Transient(Exception):
-    """A failure that may pass; `retry_after_s` is what the endpoint asked for, in seconds."""
+class RetryableError(Exception):
+    """A temporary failure; `retry_after_s` is the endpoint's `Retry-After`, in seconds."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -18,37 +21,54 @@ class Transient(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """`attempts` in all; waits in seconds, doubling from `backoff_s` up to `longest_s`.
+class RetryPolicy:
+    """Exponential backoff with jitter, under the endpoint's `Retry-After`.
 
-    An endpoint that demands a longer wait than `longest_demanded_s` counts as failed.
+    `attempts` counts the first one. The backoff doubles from `backoff_s` up to `max_backoff_s`.
+    A `Retry-After` above `max_retry_after_s` ends the attempts.
     """
 
     attempts: int = 6
     backoff_s: float = 0.5
-    longest_s: float = 30.0
-    longest_demanded_s: float = 300.0
+    max_backoff_s: float = 30.0
+    max_retry_after_s: float = 300.0
 
-    def wait_s(self, failures: int, demanded_s: float | None) -> float | None:
-        """Seconds until the next attempt after so many failures; None to give up.
+    def build_tenacity_options(self) -> dict[str, Any]:
+        """Return the arguments of tenacity's `Retrying` and `AsyncRetrying`."""
+        return {
+            "retry": retry_if_exception_type(RetryableError),
+            "stop": self.should_stop,
+            "wait": self.compute_wait_s,
+        }
 
-        Never less than the endpoint demands. The jitter keeps requests that failed together from
-        coming back together.
+    def should_stop(self, state: RetryCallState) -> bool:
+        """Whether the attempts are used up or `Retry-After` is too long."""
+        too_long = (_retry_after_s(state) or 0) > self.max_retry_after_s
+        return too_long or stop_after_attempt(self.attempts)(state)
+
+    def compute_wait_s(self, state: RetryCallState) -> float:
+        """Return the seconds until the next attempt, never fewer than `Retry-After`.
+
+        The jitter spreads the retries of requests that failed together.
         """
-        if failures >= self.attempts or (demanded_s or 0) > self.longest_demanded_s:
-            return None
-        backoff_s: float = min(self.backoff_s * 2 ** (failures - 1), self.longest_s)
-        jitter_s = backoff_s * random.uniform(0.5, 1)  # noqa: S311 - guards nothing
-        return demanded_s + jitter_s / 2 if demanded_s is not None else jitter_s
+        backoff_s = wait_exponential(self.backoff_s, max=self.max_backoff_s)(state)
+        jitter_s = backoff_s * random.uniform(0.5, 1)  # noqa: S311 - not for security
+        retry_after_s = _retry_after_s(state)
+        return jitter_s if retry_after_s is None else retry_after_s + jitter_s / 2
 
 
-def may_pass(status: int) -> bool:
+def _retry_after_s(state: RetryCallState) -> float | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after_s if isinstance(error, RetryableError) else None
+
+
+def is_retryable_status(status: int) -> bool:
     """Whether the same request may succeed later."""
-    return status in _PASSING or status >= 500
+    return status in _RETRYABLE_STATUSES or status >= 500
 
 
-def retry_after_s(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds to wait by a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date."""
+def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110, 10.2.3)."""
     if value is None:
         return None
     if value.strip().replace(".", "", 1).isdecimal():

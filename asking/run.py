@@ -1,4 +1,4 @@
-"""Puts many questions to an endpoint at once and keeps every answer as it comes."""
+"""Asks an endpoint many questions concurrently and journals the answers."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -13,75 +13,88 @@ from asking.errors import (
     EndpointDown,
     EndpointError,
     EndpointRefused,
+    IncompleteError,
     RunError,
-    Unfinished,
 )
 from asking.journal import Journal
-from asking.question import Ask
+from asking.question import ChatQuestion
 from asking.wire import Answer
 
-# So many failures without an answer in between mean that nobody is there.
-_HOPELESS = 10
+# So many failures in a row mean that the endpoint is down.
+_MAX_CONSECUTIVE_FAILURES = 10
 
 
 @dataclass(slots=True)
 class Answers:
-    """Answers of `model` by question id, and why there is none where there is none."""
+    """Answers of `model`, and the reasons of failures, by question id."""
 
     model: str
-    found: dict[str, Answer] = field(default_factory=dict)
+    by_question: dict[str, Answer] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> dict[str, str]:
-        """What was said, by question id."""
-        return {question_id: answer.text for question_id, answer in self.found.items()}
+        """The answers' texts by question id."""
+        return {question_id: answer.text for question_id, answer in self.by_question.items()}
 
-    def demand_all(self, path: Path) -> None:
-        """Raise `Unfinished` where an answer is missing."""
+    def raise_if_incomplete(self, path: Path) -> None:
+        """Raise `IncompleteError` if an answer is missing."""
         if self.failures:
             question_id, reason = next(iter(self.failures.items()))
-            raise Unfinished(
-                f"{len(self.failures)} of {len(self.failures) + len(self.found)} questions have no "
-                f"answer in {path}; question {question_id}: {reason}. Run again to ask them again, "
-                "or add --allow-failures to go on without them."
+            raise IncompleteError(
+                f"{len(self.failures)} of {len(self.failures) + len(self.by_question)} questions "
+                f"have no answer in {path}; question {question_id}: {reason}. "
+                "Run again to ask them again, or add --allow-failures to go on without them."
             )
 
 
-async def ask_all(endpoint: Endpoint, asks: Sequence[Ask], path: Path, title: str) -> Answers:
-    """Ask what `path` holds no answer to yet, `endpoint.concurrency` questions at a time.
+async def ask_all(
+    endpoint: Endpoint, questions: Sequence[ChatQuestion], path: Path, title: str
+) -> Answers:
+    """Ask the questions that `path` has no answer to, `endpoint.concurrency` at a time.
 
-    Raises `EndpointError` where no further question would be answered either, and what `Journal`
-    and `Picture` raise.
+    Raises `EndpointError` if further questions would fail, too, and the errors of `Journal` and
+    `QuestionImage`.
     """
     with Journal(path) as journal:
         found = {
-            ask.question_id: journal.find(ask.question_id, ask.digest(endpoint)) for ask in asks
+            question.question_id: journal.find(
+                question.question_id, question.compute_digest(endpoint)
+            )
+            for question in questions
         }
-        known = {key: answer for key, answer in found.items() if answer is not None}
-        answers = Answers(endpoint.model, known)
-        pending = [ask for ask in asks if ask.question_id not in answers.found]
-        with tqdm(desc=title, total=len(asks), initial=len(answers.found), unit="q") as bar:
-            await _Round(endpoint, journal, answers, bar).run(pending)
+        journaled = {key: answer for key, answer in found.items() if answer is not None}
+        answers = Answers(endpoint.model, journaled)
+        pending = [
+            question for question in questions if question.question_id not in answers.by_question
+        ]
+        with tqdm(
+            desc=title, total=len(questions), initial=len(answers.by_question), unit="q"
+        ) as bar:
+            await _WorkerPool(endpoint, journal, answers, bar).run(pending)
     return answers
 
 
-async def answered(
-    config: EndpointConfig, asks: Sequence[Ask], path: Path, title: str, allow_failures: bool
+async def collect_answers(
+    config: EndpointConfig,
+    questions: Sequence[ChatQuestion],
+    path: Path,
+    title: str,
+    allow_failures: bool,
 ) -> Answers:
-    """Connect, `ask_all`, and insist on an answer to every question unless told otherwise.
+    """Open an endpoint and `ask_all`; every question needs an answer unless `allow_failures`.
 
-    Raises `Unfinished` and what `open_endpoint` and `ask_all` raise.
+    Raises `IncompleteError` and the errors of `open_endpoint` and `ask_all`.
     """
     async with open_endpoint(config) as endpoint:
-        answers = await ask_all(endpoint, asks, path, title)
+        answers = await ask_all(endpoint, questions, path, title)
     if not allow_failures:
-        answers.demand_all(path)
+        answers.raise_if_incomplete(path)
     return answers
 
 
-class _Round:
-    """The workers of one `ask_all` and what they share."""
+class _WorkerPool:
+    """The workers of one `ask_all` and their shared state."""
 
     def __init__(
         self, endpoint: Endpoint, journal: Journal, answers: Answers, bar: "tqdm[Any]"
@@ -90,45 +103,49 @@ class _Round:
         self._journal = journal
         self._answers = answers
         self._bar = bar
-        self._in_a_row = 0
+        self._consecutive_failures = 0
 
-    async def run(self, pending: Sequence[Ask]) -> None:
+    async def run(self, pending: Sequence[ChatQuestion]) -> None:
         queue = iter(pending)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._endpoint.concurrency, len(pending))):
                     group.create_task(self._work(queue))
         except ExceptionGroup as errors:
-            raise _first(errors) from None
+            raise _select_error(errors) from None
 
-    async def _work(self, queue: Iterator[Ask]) -> None:
-        for ask in queue:
+    async def _work(self, queue: Iterator[ChatQuestion]) -> None:
+        for question in queue:
             try:
-                messages = await asyncio.to_thread(ask.messages)
+                messages = await asyncio.to_thread(question.build_messages)
                 answer = await self._endpoint.complete(messages)
             except EndpointRefused:
                 raise
             except EndpointError as error:
-                self._note_failure(ask, error)
+                self._record_failure(question, error)
             else:
-                self._keep(ask, answer)
+                self._record_answer(question, answer)
             self._bar.update()
 
-    def _keep(self, ask: Ask, answer: Answer) -> None:
-        self._journal.append(ask.record(self._endpoint, answer))
-        self._answers.found[ask.question_id] = answer
-        self._in_a_row = 0
+    def _record_answer(self, question: ChatQuestion, answer: Answer) -> None:
+        self._journal.append(question.build_record(self._endpoint, answer))
+        self._answers.by_question[question.question_id] = answer
+        self._consecutive_failures = 0
 
-    def _note_failure(self, ask: Ask, error: EndpointError) -> None:
-        self._answers.failures[ask.question_id] = str(error)
-        self._in_a_row += 1
+    def _record_failure(self, question: ChatQuestion, error: EndpointError) -> None:
+        self._answers.failures[question.question_id] = str(error)
+        self._consecutive_failures += 1
         self._bar.set_postfix(failed=len(self._answers.failures))
-        nobody_there = isinstance(error, EndpointDown) or not self._answers.found
-        if nobody_there and self._in_a_row >= max(_HOPELESS, self._endpoint.concurrency):
-            raise EndpointError(f"{self._in_a_row} questions in a row failed; the last: {error}")
+        is_down = isinstance(error, EndpointDown) or not self._answers.by_question
+        if is_down and self._consecutive_failures >= max(
+            _MAX_CONSECUTIVE_FAILURES, self._endpoint.concurrency
+        ):
+            raise EndpointError(
+                f"{self._consecutive_failures} questions in a row failed; the last: {error}"
+            )
 
 
-def _first(errors: BaseExceptionGroup) -> BaseException:
-    """The error to show: ours, if one of them is."""
-    ours = [error for error in errors.exceptions if isinstance(error, RunError)]
-    return (ours or errors.exceptions)[0]
+def _select_error(errors: BaseExceptionGroup) -> BaseException:
+    """Return the first `RunError`, or else the first error."""
+    run_errors = [error for error in errors.exceptions if isinstance(error, RunError)]
+    return (run_errors or errors.exceptions)[0]

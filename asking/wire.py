@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: the part of their wire format that asking needs."""
+"""The part of OpenAI's chat completions wire format that this client uses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,38 +8,38 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 Message = dict[str, Any]
-_EXCERPT = 300
-# Ends after which there may be no text, and would be none at another attempt either.
-_MAY_BE_SILENT: Final = {"length", "content_filter"}
+_EXCERPT_CHARS = 300
+# With these an answer may lack text, and a retry would not add any.
+_FINISH_REASONS_WITHOUT_TEXT: Final = {"length", "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said and why it stopped: OpenAI's `finish_reason`, or `refusal`."""
+    """A model's text and OpenAI's `finish_reason`, or `refusal`."""
 
     text: str
     finish_reason: str = ""
 
 
-class _Reply(BaseModel):
+class _ChatMessage(BaseModel):
     content: str | None = None
     refusal: str | None = None
 
 
 class _Choice(BaseModel):
-    message: _Reply
+    message: _ChatMessage
     finish_reason: str | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        silent = self.message.content is None and self.message.refusal is None
-        if silent and self.finish_reason not in _MAY_BE_SILENT:
+    def _require_content(self) -> Self:
+        has_no_text = self.message.content is None and self.message.refusal is None
+        if has_no_text and self.finish_reason not in _FINISH_REASONS_WITHOUT_TEXT:
             raise ValueError("message.content is missing")
         return self
 
 
-class Completion(BaseModel):
-    """An answer to a chat completion request."""
+class ChatCompletion(BaseModel):
+    """The response to a chat completion request."""
 
     choices: list[_Choice] = Field(min_length=1)
 
@@ -56,50 +56,52 @@ class _Model(BaseModel):
 
 
 class ModelList(BaseModel):
-    """An answer to `GET /models`."""
+    """The response to `GET /models`."""
 
     data: list[_Model]
 
 
-def chat(
+def build_messages(
     prompt: str,
     system: str = "",
     image_url: str | None = None,
-    earlier: Sequence[tuple[str, str]] = (),
+    history: Sequence[tuple[str, str]] = (),
 ) -> list[Message]:
-    """A user turn, the image before the text.
+    """Build a user message, the image before the text.
 
-    Before it come a system message, where there is one, and `earlier` turns of user and assistant.
+    A system message, if any, and the `history` of (user, assistant) turns come first.
     """
     content: Any = prompt
     if image_url is not None:
         image = {"type": "image_url", "image_url": {"url": image_url}}
         content = [image, {"type": "text", "text": prompt}]
     turns: list[Message] = [{"role": "system", "content": system}] if system else []
-    for said, answered in earlier:
-        turns.append({"role": "user", "content": said})
-        turns.append({"role": "assistant", "content": answered})
+    for user, assistant in history:
+        turns.append({"role": "user", "content": user})
+        turns.append({"role": "assistant", "content": assistant})
     return [*turns, {"role": "user", "content": content}]
 
 
-def request_body(model: str, messages: list[Message], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A request; of `fields` those that are None are left out."""
+def build_request_body(
+    model: str, messages: list[Message], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Build a request; `fields` that are None are left out."""
     sent = {name: value for name, value in fields.items() if value is not None}
     return {"model": model, "messages": messages, **sent}
 
 
-def error_message(response: httpx.Response) -> str:
-    """What an endpoint says went wrong: OpenAI's `error.message`, or the body's beginning."""
+def parse_error_message(response: httpx.Response) -> str:
+    """Return OpenAI's `error.message`, or else the beginning of the body."""
     try:
         error = response.json()["error"]
-        said = error["message"] if isinstance(error, dict) else error
+        message = error["message"] if isinstance(error, dict) else error
     except (ValueError, KeyError, TypeError):
-        said = response.text
-    return f"status {response.status_code}: {str(said).strip()[:_EXCERPT]}"
+        message = response.text
+    return f"status {response.status_code}: {str(message).strip()[:_EXCERPT_CHARS]}"
 
 
-def parsed(response: httpx.Response, model: type[BaseModel]) -> Any:
-    """Check a successful answer. Raises `ValueError` with the reason where it is malformed."""
+def parse_response(response: httpx.Response, model: type[BaseModel]) -> Any:
+    """Parse a successful response. Raises `ValueError` with the reason if it is malformed."""
     try:
         return model.model_validate_json(response.content)
     except ValidationError as error:

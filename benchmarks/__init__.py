@@ -1,1 +1,1 @@
-"""Measures this server beside vLLM's own and beside the engine alone, in one run."""
+"""Benchmarks of this server, vLLM's server and the engine alone, in one run."""

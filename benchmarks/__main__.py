@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: this server, vLLM's own and the engine alone, in one run."""
+"""`python -m benchmarks`: benchmarks this server, vLLM's server and the engine alone."""
 
 import shlex
 import time
@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 import typer
 from tqdm import tqdm
 
-from benchmarks.crosscheck import crosscheck
-from benchmarks.environment import environment
+from benchmarks.environment import describe_environment
 from benchmarks.journal import Journal, Measurement
-from benchmarks.measuring import Timing, measure_engine, measure_load
+from benchmarks.measure import Timing, measure_engine, measure_load
 from benchmarks.report import print_report, render_markdown, write_results
 from benchmarks.summary import ENGINE, RATE, START_UP, summarise
-from benchmarks.systems import MODEL, MODEL_NAME, OURS, PEER, Running, System, running
-from benchmarks.usage import memory_mib
+from benchmarks.systems import MODEL, MODEL_NAME, OURS, PEER, RunningServer, System, run_system
+from benchmarks.usage import measure_memory_mib
+from benchmarks.vllm_bench import run_vllm_bench
 from benchmarks.workloads import WORKLOADS, Workload
 
 QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)
@@ -24,40 +24,40 @@ FULL: Final = Timing(window_s=5.0, warm_up_s=2.0)
 QUICK_ROUNDS: Final = 1
 FULL_ROUNDS: Final = 3
 ENGINE_WORKLOADS: Final = ("W1", "W2", "W3", "W6")
-# Of the load tool's random prompts; with these none holds a special token such as `<image>`.
+# Seeds of vLLM's random prompts that contain no special token such as `<image>`.
 SEEDS: Final = (0, 4, 8, 11)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that shapes a run."""
+    """The options of a run."""
 
     rounds: int
     timing: Timing
     workloads: tuple[str, ...]
     eager: bool
-    crosschecked: bool
+    with_vllm_bench: bool
     peer_arguments: tuple[str, ...]
 
     @property
-    def steps(self) -> int:
-        """How many measurements there will be, cross-checks left out."""
+    def num_measurements(self) -> int:
+        """The number of measurements, without those of vLLM's load tool."""
         engine = len(self.engine_workloads)
         return self.rounds * (2 * (len(self.workloads) + 1) + engine)
 
     @property
     def engine_workloads(self) -> list[str]:
-        """What the engine alone is measured under."""
+        """The workloads of the engine alone."""
         return [name for name in ENGINE_WORKLOADS if name in self.workloads]
 
     @property
-    def work(self) -> list[Workload]:
-        """The workloads themselves."""
+    def selected_workloads(self) -> list[Workload]:
+        """The workloads by name, in their order."""
         return [each for each in WORKLOADS if each.name in self.workloads]
 
 
 class Run:
-    """One run: rounds of all systems, each measurement kept as soon as it is there."""
+    """One run: rounds of all systems; each measurement is journaled at once."""
 
     def __init__(self, plan: Plan, folder: Path, progress: Any) -> None:
         self._plan = plan
@@ -66,48 +66,50 @@ class Run:
         self.journal = Journal(folder / "journal.jsonl", asdict(plan))
         progress.update(len(self.journal.measurements))
 
-    def all(self) -> None:
-        """Measure what is not measured yet, the systems in turn."""
+    def measure_all(self) -> None:
+        """Run all measurements that the journal lacks, one system after the other."""
         peer = replace(PEER, options=self._plan.peer_arguments)
         for number in range(self._plan.rounds):
-            self._round(number, OURS)
-            self._round(number, peer)
-            self._engine(number)
+            self._measure_system(number, OURS)
+            self._measure_system(number, peer)
+            self._measure_engine(number)
 
-    def _round(self, number: int, system: System) -> None:
+    def _measure_system(self, number: int, system: System) -> None:
         if self.journal.has(number, system.name, START_UP):
             return
         self._progress.set_description(f"round {number + 1}, {system.name} starts")
         log = self._folder / f"{system.name}-{number + 1}.log"
-        with running(system, log, eager=self._plan.eager) as server:
-            rest_mib = memory_mib(server.pid)
-            for work in self._plan.work:
+        with run_system(system, log, eager=self._plan.eager) as server:
+            rest_mib = measure_memory_mib(server.pid)
+            for work in self._plan.selected_workloads:
                 if not self.journal.has(number, system.name, work.name):
-                    self._load(number, system, server, work)
-            after_mib = memory_mib(server.pid)
-            if self._plan.crosschecked:
-                self._crosscheck(number, system, server)
+                    self._measure_load(number, system, server, work)
+            after_mib = measure_memory_mib(server.pid)
+            if self._plan.with_vllm_bench:
+                self._run_vllm_bench(number, system, server)
         start_up = {"ready_s": server.ready_s, "rest_mib": rest_mib, "after_mib": after_mib}
-        self._keep(Measurement(number, system.name, START_UP, start_up))
+        self._record(Measurement(number, system.name, START_UP, start_up))
 
-    def _load(self, number: int, system: System, server: Running, work: Workload) -> None:
+    def _measure_load(
+        self, number: int, system: System, server: RunningServer, work: Workload
+    ) -> None:
         self._progress.set_description(f"round {number + 1}, {system.name}, {work.name}")
         pictures = self._folder / "pictures"
         figures = measure_load(server, work, self._plan.timing, number, pictures)
-        self._keep(Measurement(number, system.name, work.name, figures))
+        self._record(Measurement(number, system.name, work.name, figures))
 
-    def _crosscheck(self, number: int, system: System, server: Running) -> None:
-        """Have vLLM's own load tool drive the server; another seed each round, for its caches."""
+    def _run_vllm_bench(self, number: int, system: System, server: RunningServer) -> None:
+        """Run vLLM's load tool; each round has another seed, so that no cache hits."""
         self._progress.set_description(f"round {number + 1}, {system.name}, vllm bench serve")
         folder = self._folder / f"crosscheck-{system.name}-{number + 1}"
-        results = crosscheck(
+        results = run_vllm_bench(
             server.chat_url, MODEL_NAME, MODEL, folder, seed=SEEDS[number % len(SEEDS)]
         )
         for name, figures in results.items():
             if not self.journal.has(number, system.name, name):
                 self.journal.add(Measurement(number, system.name, name, figures))
 
-    def _engine(self, number: int) -> None:
+    def _measure_engine(self, number: int) -> None:
         names = [
             name
             for name in self._plan.engine_workloads
@@ -117,15 +119,15 @@ class Run:
             return
         self._progress.set_description(f"round {number + 1}, the engine alone")
         for name, figures in measure_engine(names, self._plan.timing, eager=self._plan.eager):
-            self._keep(Measurement(number, ENGINE, name, figures))
+            self._record(Measurement(number, ENGINE, name, figures))
 
-    def _keep(self, measurement: Measurement) -> None:
+    def _record(self, measurement: Measurement) -> None:
         self.journal.add(measurement)
         rate = measurement.figures.get(RATE)
-        said = "" if rate is None else f"{rate:8.1f} req/s"
+        rate_text = "" if rate is None else f"{rate:8.1f} req/s"
         self._progress.write(
             f"round {measurement.round + 1}  {measurement.system:6}  "
-            f"{measurement.workload:12} {said}"
+            f"{measurement.workload:12} {rate_text}"
         )
         self._progress.update()
 
@@ -142,31 +144,31 @@ def main(
     plan = Plan(
         rounds=rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS),
         timing=QUICK if quick else FULL,
-        workloads=_chosen(only, quick=quick),
+        workloads=_select_workloads(only, quick=quick),
         eager=eager,
-        crosschecked=not quick and not only,
+        with_vllm_bench=not quick and not only,
         peer_arguments=tuple(shlex.split(peer_arguments)),
     )
     started = time.monotonic()
-    with tqdm(total=plan.steps, unit="measurement", dynamic_ncols=True) as progress:
+    with tqdm(total=plan.num_measurements, unit="measurement", dynamic_ncols=True) as progress:
         run = Run(plan, out, progress)
-        run.all()
+        run.measure_all()
     measured = run.journal.measurements
     summary = summarise(measured)
-    write_results(out, summary, measured, environment(plan.peer_arguments))
+    write_results(out, summary, measured, describe_environment(plan.peer_arguments))
     (out / "results.md").write_text(render_markdown(summary), encoding="utf-8")
     print_report(summary)
     print(f"{out / 'results.json'}, .md and .png; {(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def _chosen(only: str, *, quick: bool) -> tuple[str, ...]:
-    """Return the workloads to measure: those named, or all; the quick run leaves out repeats."""
+def _select_workloads(only: str, *, quick: bool) -> tuple[str, ...]:
+    """Return the named workloads, or all; a quick run skips the streamed repeats."""
     names = [each.name for each in WORKLOADS]
-    wanted = [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := set(wanted) - set(names):
+    requested = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := set(requested) - set(names):
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {names}")
-    if wanted:
-        return tuple(name for name in names if name in wanted)
+    if requested:
+        return tuple(name for name in names if name in requested)
     return tuple(name for name in names if not (quick and name.endswith("streamed")))
 
 

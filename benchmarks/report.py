@@ -1,4 +1,4 @@
-"""Shows a run: tables for people, Markdown for the docs, JSON and a chart to keep."""
+"""Reports a run as printed tables, Markdown, JSON and a chart."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,31 +10,33 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from benchmarks.chart import draw_chart
 from benchmarks.journal import Measurement
 from benchmarks.summary import Summary
-from benchmarks.tables import Grid, grids, rates, targets
-from benchmarks.targets import Outcome, outcomes
+from benchmarks.tables import TextTable, build_rates, build_tables, build_targets
+from benchmarks.targets import Outcome, compare_targets
 from benchmarks.workloads import WORKLOADS
 
 WIDTH: Final = 100  # the same on a narrow terminal and in a file
 
 
 def print_report(summary: Summary, file: TextIO | None = None) -> None:
-    """Print all tables, to stdout where no file is given."""
+    """Print all tables to `file`, by default stdout."""
     console = Console(file=file, width=WIDTH, markup=False, highlight=False)
-    for grid in grids(summary):
-        console.print(_table(grid))
+    for table in build_tables(summary):
+        console.print(_build_rich_table(table))
 
 
 def render_markdown(summary: Summary) -> str:
-    """Return the table of rates and the list of targets, for the docs."""
+    """Render the tables of rates and targets, for the docs."""
     titles = {each.name: each.title for each in WORKLOADS}
-    grid = rates(summary)
-    rows = [(name, titles.get(name, ""), *cells) for name, *cells in grid.rows]
-    described = Grid(grid.title, (grid.columns[0], "what", *grid.columns[1:]), rows, labels=2)
-    return f"{_markdown(described)}\n{_markdown(targets(summary))}"
+    table = build_rates(summary)
+    rows = [(name, titles.get(name, ""), *cells) for name, *cells in table.rows]
+    described = TextTable(
+        table.title, (table.columns[0], "what", *table.columns[1:]), rows, labels=2
+    )
+    return f"{_render_table(described)}\n{_render_table(build_targets(summary))}"
 
 
 def write_results(
@@ -43,49 +45,51 @@ def write_results(
     measurements: Sequence[Measurement],
     environment: Mapping[str, str],
 ) -> None:
-    """Write `results.json` and `results.png` into a folder, which is made where needed."""
+    """Write `results.json` and `results.png` into a folder, created if missing."""
     results = {
         "environment": dict(environment),
-        "targets": [_outcome_record(each) for each in outcomes(summary)],
-        "medians": _medians(summary),
+        "targets": [_build_outcome_record(each) for each in compare_targets(summary)],
+        "medians": _collect_medians(summary),
         "rounds": [asdict(each) for each in measurements],
     }
     text = json.dumps(results, ensure_ascii=False, indent=2)
-    write_whole(folder / "results.json", [text, "\n"])
+    write_atomically(folder / "results.json", [text, "\n"])
     draw_chart(summary, environment, folder / "results.png")
 
 
-def _table(grid: Grid) -> Table:
-    table = Table(title=grid.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, column in enumerate(grid.columns):
-        table.add_column(column, justify="left" if number < grid.labels else "right")
-    for row in grid.rows:
-        table.add_row(*row)
-    return table
+def _build_rich_table(table: TextTable) -> Table:
+    rendered = Table(
+        title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for number, column in enumerate(table.columns):
+        rendered.add_column(column, justify="left" if number < table.labels else "right")
+    for row in table.rows:
+        rendered.add_row(*row)
+    return rendered
 
 
-def _markdown(grid: Grid) -> str:
-    rules = ["---" if number < grid.labels else "--:" for number in range(len(grid.columns))]
-    lines = [f"| {' | '.join(row)} |" for row in (grid.columns, rules, *grid.rows)]
+def _render_table(table: TextTable) -> str:
+    rules = ["---" if number < table.labels else "--:" for number in range(len(table.columns))]
+    lines = [f"| {' | '.join(row)} |" for row in (table.columns, rules, *table.rows)]
     return "\n".join(lines) + "\n"
 
 
-def _outcome_record(outcome: Outcome) -> dict[str, Any]:
+def _build_outcome_record(outcome: Outcome) -> dict[str, Any]:
     target, ratio = outcome.target, outcome.ratio
     return {
         "workload": target.workload,
         "figure": target.figure,
         "against": target.against,
-        "at_least" if target.at_least else "at_most": target.bound,
+        "at_least" if target.is_lower_bound else "at_most": target.bound,
         "ratio": ratio.value if ratio else None,
         "lowest": ratio.low if ratio else None,
         "highest": ratio.high if ratio else None,
-        "reached": outcome.reached,
+        "reached": outcome.is_reached,
     }
 
 
-def _medians(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
-    """Medians by workload, system and figure."""
+def _collect_medians(summary: Summary) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the medians by workload, system and figure."""
     nested: dict[str, dict[str, dict[str, float]]] = {name: {} for name in summary.workloads}
     for (system, workload, figure), spread in summary.spreads.items():
         nested[workload].setdefault(system, {})[figure] = spread.median

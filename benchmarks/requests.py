@@ -1,6 +1,6 @@
-"""The bodies that the load sends: seeded questions, pictures and conversations.
+"""Request bodies of the load: seeded questions, images and conversations.
 
-JSON is joined from bytes, since pictures are large and the load shares the server's cores.
+JSON is joined from bytes, since images are large and the load shares cores with the server.
 """
 
 import json
@@ -19,130 +19,143 @@ WORDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What every request of a workload says of its answer."""
+class RequestOptions:
+    """Model and generation options of a workload's requests."""
 
     model: str
     max_tokens: int
     stream: bool
 
 
-class Pictures(Protocol):
-    """A source of different pictures."""
+class ImageSource(Protocol):
+    """A source of different images."""
 
-    def new(self, number: int) -> bytes:
-        """Return picture `number`."""
+    def build(self, number: int) -> bytes:
+        """Build image `number`."""
         ...
 
 
 class Conversation(Protocol):
-    """What one client says, request after request; each answer may shape the next."""
+    """The requests of one client; each answer may become part of the next request."""
 
-    def next_body(self) -> bytes:
-        """Return the body of the next request."""
+    def build_next_body(self) -> bytes:
+        """Build the body of the next request."""
         ...
 
-    def answered(self, text: str) -> None:
-        """Take the answer into the history."""
+    def record_answer(self, text: str) -> None:
+        """Append an answer to the history, if there is one."""
         ...
 
-    keeps_history: bool
+    has_history: bool
 
 
-class Numbers:
-    """Numbers that no two requests of a run share, whichever client sends them."""
+class UniqueNumbers:
+    """A counter that all clients of a run share."""
 
     def __init__(self, first: int) -> None:
         self._next = first
 
     def take(self) -> int:
-        """Return a number that was not given out before."""
+        """Return the next number."""
         self._next += 1
         return self._next
 
 
-class Questions:
-    """New questions, each about a new picture, about the same one, or about none."""
+class SingleTurnQuestions:
+    """Single questions, each with a new image, the same image, or none."""
 
-    keeps_history = False
+    has_history = False
 
     def __init__(
-        self, options: Options, numbers: Numbers, pictures: Pictures | None, *, repeated: bool
+        self,
+        options: RequestOptions,
+        numbers: UniqueNumbers,
+        images: ImageSource | None,
+        *,
+        repeated: bool,
     ) -> None:
         self._options = options
         self._numbers = numbers
-        self._pictures = pictures
-        self._same = picture_part(pictures.new(0)) if pictures and repeated else None
+        self._images = images
+        self._repeated_image_part = (
+            build_image_part(images.build(0)) if images and repeated else None
+        )
 
-    def next_body(self) -> bytes:
-        """Return a question with its picture."""
+    def build_next_body(self) -> bytes:
+        """Build a question with its image."""
         number = self._numbers.take()
-        parts = [] if self._pictures is None else [self._same or self._new_picture(number)]
-        return body([user_turn(question(number), parts)], self._options)
+        parts = (
+            []
+            if self._images is None
+            else [self._repeated_image_part or self._build_new_image_part(number)]
+        )
+        return build_body([build_user_message(build_question(number), parts)], self._options)
 
-    def answered(self, text: str) -> None:
-        """Forget the answer."""
+    def record_answer(self, text: str) -> None:
+        """Ignore the answer."""
 
-    def _new_picture(self, number: int) -> bytes:
-        if self._pictures is None:
-            raise ValueError("no pictures")
-        return picture_part(self._pictures.new(number))
+    def _build_new_image_part(self, number: int) -> bytes:
+        if self._images is None:
+            raise ValueError("no images")
+        return build_image_part(self._images.build(number))
 
 
-class Chat:
-    """Chats of six turns over three pictures, the whole history sent with each turn."""
+class MultiTurnChat:
+    """Chats of six turns and three images; each request sends the full history."""
 
-    keeps_history = True
+    has_history = True
     TURNS: Final = 6
 
-    def __init__(self, options: Options, numbers: Numbers, pictures: Sequence[Pictures]) -> None:
+    def __init__(
+        self, options: RequestOptions, numbers: UniqueNumbers, images: Sequence[ImageSource]
+    ) -> None:
         self._options = options
         self._numbers = numbers
-        self._pictures = pictures
+        self._images = images
         self._turns: list[bytes] = []
 
-    def next_body(self) -> bytes:
-        """Return the conversation so far with the next question, a picture in every second."""
+    def build_next_body(self) -> bytes:
+        """Build the history with the next question; every second question has an image."""
         turn, odd = divmod(len(self._turns) // 2 % self.TURNS, 2)
         if not (turn or odd):
             self._turns = []
         number = self._numbers.take()
-        parts = [] if odd else [picture_part(self._pictures[turn].new(number))]
-        self._turns.append(user_turn(question(number), parts))
-        return body(self._turns, self._options)
+        parts = [] if odd else [build_image_part(self._images[turn].build(number))]
+        self._turns.append(build_user_message(build_question(number), parts))
+        return build_body(self._turns, self._options)
 
-    def answered(self, text: str) -> None:
+    def record_answer(self, text: str) -> None:
         """Append the answer to the history."""
         self._turns.append(json.dumps({"role": "assistant", "content": text}).encode())
 
 
-def question(number: int) -> str:
-    """Return a question of some twenty words."""
+def build_question(number: int) -> str:
+    """Build a question of some twenty words."""
     choice = random.Random(number)  # noqa: S311 - no secret
     words = " ".join(choice.choices(WORDS, k=12))
     return f"What do you see of {choice.choice(SUBJECTS)}? Think of {words}, and of {number}."
 
 
-def picture_part(data: bytes) -> bytes:
-    """Return the content part of a picture, as JSON."""
+def build_image_part(data: bytes) -> bytes:
+    """Build the content part of an image, as JSON."""
     kind = b"jpeg" if data[:2] == b"\xff\xd8" else b"png"
     url = b"".join((b"data:image/", kind, b";base64,", pybase64.b64encode(data)))
     return b"".join((b'{"type": "image_url", "image_url": {"url": "', url, b'"}}'))
 
 
-def user_turn(text: str, parts: Sequence[bytes]) -> bytes:
-    """Return a user's message, as JSON."""
+def build_user_message(text: str, parts: Sequence[bytes]) -> bytes:
+    """Build a user message, as JSON."""
     content = b", ".join([*parts, json.dumps({"type": "text", "text": text}).encode()])
     return b"".join((b'{"role": "user", "content": [', content, b"]}"))
 
 
-def body(turns: Sequence[bytes], options: Options) -> bytes:
-    """Return a request's body around its messages; answers have a fixed length."""
+def build_body(turns: Sequence[bytes], options: RequestOptions) -> bytes:
+    """Build a request body; answers have a fixed length."""
     rest: dict[str, Any] = {
         "model": options.model,
         "max_tokens": options.max_tokens,
         "temperature": 0,
-        # Without EOS: those that follow one are no text, so that a stream would seem to stall.
+        # Suppresses EOS: tokens after one have no text, and the stream would seem to stall.
         "min_tokens": options.max_tokens,
         "stream": options.stream,
     }

@@ -1,4 +1,4 @@
-"""From rounds to figures: medians, their range, and the ratios of ours to the other systems."""
+"""Medians and ranges over the rounds, and ratios of our figures to other systems'."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from benchmarks.workloads import WORKLOADS
 OURS: Final = "ours"
 PEER: Final = "peer"
 ENGINE: Final = "engine"
-START_UP: Final = "W10"  # measured without load, so it is no workload of the load generator
+START_UP: Final = "W10"  # measured without the load generator
 RATE: Final = "requests_per_s"
 
 ORDER: Final = (*(each.name for each in WORKLOADS), START_UP)
 
 
-class Key(NamedTuple):
-    """Which figure: of which system, under which workload."""
+class FigureKey(NamedTuple):
+    """The key of a figure: system, workload and name."""
 
     system: str
     workload: str
@@ -27,7 +27,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure over the rounds."""
+    """Median and range of a figure over the rounds."""
 
     median: float
     low: float
@@ -36,7 +36,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Ours over another system: the ratio of medians, and its range over rounds with both."""
+    """Ours over another system's: the ratio of medians, and its range over the rounds."""
 
     value: float
     low: float | None
@@ -45,72 +45,72 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All rounds of a run. A ratio's key names the system that ours is compared with."""
+    """All figures of a run. The key of a ratio names the other system."""
 
-    spreads: Mapping[Key, Spread]
-    ratios: Mapping[Key, Ratio]
+    spreads: Mapping[FigureKey, Spread]
+    ratios: Mapping[FigureKey, Ratio]
     rounds: int
 
     @property
     def workloads(self) -> tuple[str, ...]:
-        """Workloads with any figure: those known first, in their order."""
+        """The measured workloads, known ones first and in their order."""
         measured = dict.fromkeys(key.workload for key in self.spreads)
         known = [name for name in ORDER if name in measured]
         return (*known, *(name for name in measured if name not in ORDER))
 
     def median(self, system: str, workload: str, figure: str) -> float | None:
-        """Return the median over rounds, or None where it was not measured."""
-        spread = self.spreads.get(Key(system, workload, figure))
+        """Return the median over the rounds, or None if not measured."""
+        spread = self.spreads.get(FigureKey(system, workload, figure))
         return spread.median if spread else None
 
     def ratio(self, against: str, workload: str, figure: str) -> Ratio | None:
-        """Return ours over the other system, or None where one of them was not measured."""
-        return self.ratios.get(Key(against, workload, figure))
+        """Return ours over the other system's, or None if one is missing."""
+        return self.ratios.get(FigureKey(against, workload, figure))
 
 
 Rounds = Mapping[int, float]
 
 
 def summarise(measurements: Sequence[Measurement]) -> Summary:
-    """Reduce all rounds to medians, ranges and ratios. Of a repeated round the last counts."""
-    series = _series(measurements)
+    """Summarise all rounds; of a repeated round the last counts."""
+    series = _group_by_figure(measurements)
     return Summary(
-        spreads={key: _spread(rounds.values()) for key, rounds in series.items()},
-        ratios=_ratios(series),
+        spreads={key: _compute_spread(rounds.values()) for key, rounds in series.items()},
+        ratios=_compute_ratios(series),
         rounds=len({each.round for each in measurements}),
     )
 
 
-def more_is_better(figure: str) -> bool:
-    """Tell rates from times and sizes."""
+def is_higher_better(figure: str) -> bool:
+    """Whether the figure is a rate and not a time or size."""
     return figure.endswith("_per_s")
 
 
-def _series(measurements: Iterable[Measurement]) -> dict[Key, dict[int, float]]:
-    series: dict[Key, dict[int, float]] = {}
+def _group_by_figure(measurements: Iterable[Measurement]) -> dict[FigureKey, dict[int, float]]:
+    series: dict[FigureKey, dict[int, float]] = {}
     for each in measurements:
         for figure, value in each.figures.items():
-            key = Key(each.system, each.workload, figure)
+            key = FigureKey(each.system, each.workload, figure)
             series.setdefault(key, {})[each.round] = value
     return series
 
 
-def _spread(values: Iterable[float]) -> Spread:
+def _compute_spread(values: Iterable[float]) -> Spread:
     ordered = sorted(values)
     return Spread(statistics.median(ordered), ordered[0], ordered[-1])
 
 
-def _ratios(series: Mapping[Key, Rounds]) -> dict[Key, Ratio]:
-    ratios: dict[Key, Ratio] = {}
+def _compute_ratios(series: Mapping[FigureKey, Rounds]) -> dict[FigureKey, Ratio]:
+    ratios: dict[FigureKey, Ratio] = {}
     for key, theirs in series.items():
         ours = series.get(key._replace(system=OURS))
         if key.system != OURS and ours and statistics.median(theirs.values()):
-            ratios[key] = _ratio(ours, theirs)
+            ratios[key] = _compute_ratio(ours, theirs)
     return ratios
 
 
-def _ratio(ours: Rounds, theirs: Rounds) -> Ratio:
+def _compute_ratio(ours: Rounds, theirs: Rounds) -> Ratio:
     value = statistics.median(ours.values()) / statistics.median(theirs.values())
-    # Rounds differ by what else the machine did, so each is compared with itself.
+    # The load of the machine differs between rounds, so each is compared with itself.
     each = [ours[number] / theirs[number] for number in ours if theirs.get(number)]
     return Ratio(value, min(each, default=None), max(each, default=None))

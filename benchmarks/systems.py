@@ -1,4 +1,4 @@
-"""The servers under measurement: this one and vLLM's own, with equal settings of the engine."""
+"""The servers under test, this one and vLLM's, with equal engine settings."""
 
 import os
 import signal
@@ -34,32 +34,32 @@ ENVIRONMENT: Final = os.environ | {
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A server that answers."""
+class RunningServer:
+    """A server that is ready."""
 
     url: str
     pid: int
-    ready_s: float  # from its command to its first healthy answer
+    ready_s: float  # from its start to the first successful health check
 
     @property
     def chat_url(self) -> str:
-        """Where chat completions are."""
+        """The URL of chat completions."""
         return f"{self.url}/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """How a server is started, and where it says that it is ready."""
+    """A server's command and the path of its health check."""
 
     name: str
     module: str
-    ready: str
+    ready_path: str
     options: tuple[str, ...]
     eager: str
     compiled: str
 
-    def command(self, port: int, *, eager: bool) -> list[str]:
-        """Return the command that starts it."""
+    def build_command(self, port: int, *, eager: bool) -> list[str]:
+        """Build the command that starts the server."""
         engine = (
             *("--max-model-len", str(MAX_MODEL_LEN)),
             *("--max-num-seqs", str(MAX_NUM_SEQS)),
@@ -91,30 +91,30 @@ SYSTEMS: Final = (OURS, PEER)
 
 
 @contextmanager
-def running(system: System, log: Path, *, eager: bool) -> Iterator[Running]:
-    """Start a server, wait until it is ready, and end it and all its processes afterwards."""
-    port = _free_port()
+def run_system(system: System, log: Path, *, eager: bool) -> Iterator[RunningServer]:
+    """Start a server, wait until it is ready, and stop all its processes afterwards."""
+    port = _find_free_port()
     started = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            system.command(port, eager=eager),
+            system.build_command(port, eager=eager),
             stdout=output,
             stderr=output,
             env=ENVIRONMENT,
-            # A group of its own, so that all of it can be ended, but in the session of the load:
-            # Linux may share out CPU time by session, and a server whose processes spin while they
-            # wait would keep the load generator from the CPU.
+            # A process group, so that all its processes can be killed, but in our session: Linux
+            # may divide CPU time by session, and a server whose processes spin while they wait
+            # would starve the load generator.
             process_group=0,
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _await_ready(process, url + system.ready, log)
-        yield Running(url, process.pid, time.perf_counter() - started)
+        _wait_until_ready(process, url + system.ready_path, log)
+        yield RunningServer(url, process.pid, time.perf_counter() - started)
     finally:
-        _end(process)
+        _stop(process)
 
 
-def _await_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     with httpx.Client(timeout=5, trust_env=False) as client:
         while time.monotonic() < deadline:
@@ -129,16 +129,16 @@ def _await_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> Non
     raise SystemExit(f"a server was not ready in {START_LIMIT_S:g} s; see {log}")
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_LIMIT_S)
-    with suppress(ProcessLookupError):  # none is left
+    with suppress(ProcessLookupError):  # no process is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,18 +1,18 @@
-"""The tables of a report, as text in rows and columns, however they are shown then."""
+"""The tables of a report, as rows and columns of text."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.cells import MISSING, number, times, verdict
+from benchmarks.formatting import MISSING, format_number, format_ratio, format_verdict
 from benchmarks.summary import ENGINE, OURS, PEER, RATE, START_UP, Ratio, Summary
-from benchmarks.targets import Outcome, outcome, outcomes
+from benchmarks.targets import Outcome, compare_ratio, compare_targets
 
 CPU: Final = "cpu_ms_per_request"
 ALONE: Final = "W8 alone"
 MIXED: Final = "W8 mixed"
 NAMES: Final = {OURS: "ours", PEER: "vLLM", ENGINE: "engine"}
-ROLES: Final = ("server", "engine", "worker", "decode")  # "other" comes after all that have a name
+ROLES: Final = ("server", "engine", "worker", "decode")  # "other" comes last
 STREAM_TIMES: Final = {"first token": "ttft_ms", "between tokens": "inter_token_ms"}
 WHOLE_TIMES: Final = {"whole answer": "latency_ms"}
 BESIDE_IMAGES: Final = {
@@ -30,8 +30,8 @@ AT_START: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """A table. All columns hold numbers but the first ones, as many as it has labels."""
+class TextTable:
+    """A table; its first `labels` columns are text, the others numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -39,56 +39,56 @@ class Grid:
     labels: int = 1
 
 
-def grids(summary: Summary) -> list[Grid]:
-    """Return all tables of the report, the list of targets last."""
+def build_tables(summary: Summary) -> list[TextTable]:
+    """Build all tables of the report, the targets last."""
     return [
-        rates(summary),
-        latencies(summary),
-        costs(summary),
-        beside_images(summary),
-        start_up(summary),
-        targets(summary),
+        build_rates(summary),
+        build_latencies(summary),
+        build_costs(summary),
+        build_text_beside_images(summary),
+        build_start_up(summary),
+        build_targets(summary),
     ]
 
 
-def rates(summary: Summary) -> Grid:
+def build_rates(summary: Summary) -> TextTable:
     """Requests per second: ours, vLLM's server and the engine alone."""
     peer = ("ours", "vLLM", "ratio", "target", "reached")
     engine = ("engine", "of engine", "target", "reached")
-    rows = [_rate_row(summary, workload) for workload in _with(summary, RATE)]
-    return Grid("Requests per second", ("workload", *peer, *engine), rows)
+    rows = [_build_rate_row(summary, workload) for workload in _list_workloads_with(summary, RATE)]
+    return TextTable("Requests per second", ("workload", *peer, *engine), rows)
 
 
-def _rate_row(summary: Summary, workload: str) -> tuple[str, ...]:
+def _build_rate_row(summary: Summary, workload: str) -> tuple[str, ...]:
     return (
         workload,
-        number(summary.median(OURS, workload, RATE)),
-        number(summary.median(PEER, workload, RATE)),
-        *_compared(summary, PEER, workload),
-        number(summary.median(ENGINE, workload, RATE)),
-        *_compared(summary, ENGINE, workload),
+        format_number(summary.median(OURS, workload, RATE)),
+        format_number(summary.median(PEER, workload, RATE)),
+        *_format_comparison(summary, PEER, workload),
+        format_number(summary.median(ENGINE, workload, RATE)),
+        *_format_comparison(summary, ENGINE, workload),
     )
 
 
-def _compared(summary: Summary, against: str, workload: str) -> tuple[str, str, str]:
-    found = outcome(summary, against, workload, RATE)
+def _format_comparison(summary: Summary, against: str, workload: str) -> tuple[str, str, str]:
+    found = compare_ratio(summary, against, workload, RATE)
     bound = f"{found.target.bound:.2f}" if found else MISSING
-    return _ratio(summary, against, workload, RATE), bound, verdict(found)
+    return _format_ratio_of(summary, against, workload, RATE), bound, format_verdict(found)
 
 
-def latencies(summary: Summary) -> Grid:
-    """Times of streamed answers' tokens, and of other answers as a whole."""
+def build_latencies(summary: Summary) -> TextTable:
+    """TTFT and inter-token latency of streams, and the latency of other responses."""
     columns = ("ours p50", "vLLM p50", "ratio", "ours p99", "vLLM p99", "ratio")
     rows = [
-        (workload, label, *_beside(summary, workload, f"{figure}_p50", f"{figure}_p99"))
+        (workload, label, *_format_pairs(summary, workload, f"{figure}_p50", f"{figure}_p99"))
         for workload in summary.workloads
-        for label, figure in _times(summary, workload).items()
+        for label, figure in _select_latencies(summary, workload).items()
     ]
-    return Grid("Latencies, ms", ("workload", "time", *columns), rows, labels=2)
+    return TextTable("Latencies, ms", ("workload", "time", *columns), rows, labels=2)
 
 
-def _times(summary: Summary, workload: str) -> dict[str, str]:
-    """Return what to show of a workload's times, by label."""
+def _select_latencies(summary: Summary, workload: str) -> dict[str, str]:
+    """Return the figures of a workload's latencies, by label."""
     if workload == START_UP:
         return {}
     has = {key.figure for key in summary.spreads if key.workload == workload}
@@ -96,24 +96,24 @@ def _times(summary: Summary, workload: str) -> dict[str, str]:
     return STREAM_TIMES if streamed else WHOLE_TIMES
 
 
-def costs(summary: Summary) -> Grid:
-    """CPU time per request, by what the processes do, and memory at its peak."""
-    roles = _roles(summary)
+def build_costs(summary: Summary) -> TextTable:
+    """CPU time per request by role, and peak memory."""
+    roles = _list_roles(summary)
     rows = [
-        (workload, NAMES[system], *_cost(summary, system, workload, roles))
-        for workload in _with(summary, CPU, "peak_mib")
+        (workload, NAMES[system], *_format_costs(summary, system, workload, roles))
+        for workload in _list_workloads_with(summary, CPU, "peak_mib")
         for system in (OURS, PEER)
     ]
     columns = ("workload", "system", "all", *roles, "peak MiB")
-    return Grid("CPU ms per request by process, and peak memory", columns, rows, labels=2)
+    return TextTable("CPU ms per request by process, and peak memory", columns, rows, labels=2)
 
 
-def _cost(summary: Summary, system: str, workload: str, roles: Sequence[str]) -> list[str]:
+def _format_costs(summary: Summary, system: str, workload: str, roles: Sequence[str]) -> list[str]:
     figures = [CPU, *(f"{CPU}:{role}" for role in roles), "peak_mib"]
-    return [number(summary.median(system, workload, figure)) for figure in figures]
+    return [format_number(summary.median(system, workload, figure)) for figure in figures]
 
 
-def _roles(summary: Summary) -> list[str]:
+def _list_roles(summary: Summary) -> list[str]:
     prefix = f"{CPU}:"
     found = {
         key.figure.removeprefix(prefix)
@@ -125,62 +125,62 @@ def _roles(summary: Summary) -> list[str]:
     return [*first, *unknown, *({"other"} & found)]
 
 
-def beside_images(summary: Summary) -> Grid:
-    """What a text stream sees while others send large images."""
+def build_text_beside_images(summary: Summary) -> TextTable:
+    """A text stream alone and beside large images."""
     columns = ("ours alone", "vLLM alone", "ratio", "ours mixed", "vLLM mixed", "ratio")
     rows = [
-        (label, *_beside(summary, ALONE, figure), *_beside(summary, MIXED, figure))
+        (label, *_format_pairs(summary, ALONE, figure), *_format_pairs(summary, MIXED, figure))
         for label, figure in BESIDE_IMAGES.items()
     ]
-    return Grid("W8: a text stream, alone and beside large images", ("", *columns), rows)
+    return TextTable("W8: a text stream, alone and beside large images", ("", *columns), rows)
 
 
-def start_up(summary: Summary) -> Grid:
-    """How soon a server is ready, and what memory it holds without work."""
-    rows = [(label, *_beside(summary, START_UP, name)) for label, name in AT_START.items()]
-    return Grid("W10: start-up and memory", ("", "ours", "vLLM", "ratio"), rows)
+def build_start_up(summary: Summary) -> TextTable:
+    """Start-up time and memory without load."""
+    rows = [(label, *_format_pairs(summary, START_UP, name)) for label, name in AT_START.items()]
+    return TextTable("W10: start-up and memory", ("", "ours", "vLLM", "ratio"), rows)
 
 
-def targets(summary: Summary) -> Grid:
-    """List each target with what was measured."""
+def build_targets(summary: Summary) -> TextTable:
+    """The targets with the measured ratios."""
     columns = ("workload", "figure", "ours over", "target", "measured", "rounds", "reached")
-    rows = [_target_row(each) for each in outcomes(summary)]
-    return Grid("Targets", columns, rows, labels=3)
+    rows = [_build_target_row(each) for each in compare_targets(summary)]
+    return TextTable("Targets", columns, rows, labels=3)
 
 
-def _target_row(outcome: Outcome) -> tuple[str, ...]:
+def _build_target_row(outcome: Outcome) -> tuple[str, ...]:
     target, ratio = outcome.target, outcome.ratio
     return (
         target.workload,
         target.figure,
         NAMES[target.against],
-        f"{'at least' if target.at_least else 'at most'} {target.bound:.2f}",
-        times(ratio.value if ratio else None, target.figure),
-        _range(ratio, target.figure),
-        verdict(outcome),
+        f"{'at least' if target.is_lower_bound else 'at most'} {target.bound:.2f}",
+        format_ratio(ratio.value if ratio else None, target.figure),
+        _format_range(ratio, target.figure),
+        format_verdict(outcome),
     )
 
 
-def _range(ratio: Ratio | None, figure: str) -> str:
+def _format_range(ratio: Ratio | None, figure: str) -> str:
     if ratio is None or ratio.low is None:
         return MISSING
-    return f"{times(ratio.low, figure)} to {times(ratio.high, figure)}"
+    return f"{format_ratio(ratio.low, figure)} to {format_ratio(ratio.high, figure)}"
 
 
-def _beside(summary: Summary, workload: str, *figures: str) -> Iterable[str]:
-    """For each figure yield ours, vLLM's and the ratio."""
+def _format_pairs(summary: Summary, workload: str, *figures: str) -> Iterable[str]:
+    """Yield our figure, vLLM's and the ratio, for each name."""
     for figure in figures:
-        yield number(summary.median(OURS, workload, figure))
-        yield number(summary.median(PEER, workload, figure))
-        yield _ratio(summary, PEER, workload, figure)
+        yield format_number(summary.median(OURS, workload, figure))
+        yield format_number(summary.median(PEER, workload, figure))
+        yield _format_ratio_of(summary, PEER, workload, figure)
 
 
-def _ratio(summary: Summary, against: str, workload: str, figure: str) -> str:
+def _format_ratio_of(summary: Summary, against: str, workload: str, figure: str) -> str:
     ratio = summary.ratio(against, workload, figure)
-    return times(ratio.value if ratio else None, figure)
+    return format_ratio(ratio.value if ratio else None, figure)
 
 
-def _with(summary: Summary, *figures: str) -> list[str]:
-    """Return the workloads in which any system has one of these figures."""
-    having = {key.workload for key in summary.spreads if key.figure in figures}
-    return [workload for workload in summary.workloads if workload in having]
+def _list_workloads_with(summary: Summary, *figures: str) -> list[str]:
+    """Return the workloads with any of these figures."""
+    workloads = {key.workload for key in summary.spreads if key.figure in figures}
+    return [workload for workload in summary.workloads if workload in workloads]

@@ -1,14 +1,14 @@
-"""What the server is held to: its figures over those of vLLM's server and of the engine alone."""
+"""Performance targets: ratios to vLLM's server and to the engine alone."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.summary import ENGINE, PEER, RATE, START_UP, Ratio, Summary, more_is_better
+from benchmarks.summary import ENGINE, PEER, RATE, START_UP, Ratio, Summary, is_higher_better
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on ours over another system: a rate's is the least, any other figure's the most."""
+    """A bound on our figure over another system's: a minimum for rates, else a maximum."""
 
     workload: str
     figure: str
@@ -16,26 +16,26 @@ class Target:
     bound: float
 
     @property
-    def at_least(self) -> bool:
-        """Tell on which side of the bound the ratio must be."""
-        return more_is_better(self.figure)
+    def is_lower_bound(self) -> bool:
+        """Whether the bound is a minimum."""
+        return is_higher_better(self.figure)
 
-    def holds(self, ratio: float) -> bool:
-        """Tell whether a ratio reaches the target."""
-        return ratio >= self.bound if self.at_least else ratio <= self.bound
+    def is_reached_by(self, ratio: float) -> bool:
+        """Whether a ratio reaches the target."""
+        return ratio >= self.bound if self.is_lower_bound else ratio <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A target and what was measured."""
+    """A target and the measured ratio."""
 
     target: Target
     ratio: Ratio | None
 
     @property
-    def reached(self) -> bool | None:
-        """Tell whether the target is reached; None where the ratio was not measured."""
-        return None if self.ratio is None else self.target.holds(self.ratio.value)
+    def is_reached(self) -> bool | None:
+        """Whether the target is reached; None if the ratio was not measured."""
+        return None if self.ratio is None else self.target.is_reached_by(self.ratio.value)
 
 
 TARGETS: Final = (
@@ -62,18 +62,18 @@ TARGETS: Final = (
 )
 
 
-def target(against: str, workload: str, figure: str) -> Target | None:
-    """Return the target for this ratio, if it has one."""
-    wanted = (against, workload, figure)
-    return next((t for t in TARGETS if (t.against, t.workload, t.figure) == wanted), None)
+def find_target(against: str, workload: str, figure: str) -> Target | None:
+    """Return the target of a ratio, if any."""
+    key = (against, workload, figure)
+    return next((t for t in TARGETS if (t.against, t.workload, t.figure) == key), None)
 
 
-def outcomes(summary: Summary) -> list[Outcome]:
-    """Compare each target with what was measured."""
+def compare_targets(summary: Summary) -> list[Outcome]:
+    """Compare each target with the measured ratio."""
     return [Outcome(t, summary.ratio(t.against, t.workload, t.figure)) for t in TARGETS]
 
 
-def outcome(summary: Summary, against: str, workload: str, figure: str) -> Outcome | None:
-    """Compare one ratio with its target, if it has one."""
-    aim = target(against, workload, figure)
-    return Outcome(aim, summary.ratio(against, workload, figure)) if aim else None
+def compare_ratio(summary: Summary, against: str, workload: str, figure: str) -> Outcome | None:
+    """Compare one ratio with its target; None without a target."""
+    target = find_target(against, workload, figure)
+    return Outcome(target, summary.ratio(against, workload, figure)) if target else None

@@ -1,4 +1,4 @@
-"""What a server's processes take of CPU and memory, by their part in it."""
+"""CPU time and memory of a server's processes."""
 
 import threading
 from collections import defaultdict
@@ -9,8 +9,8 @@ from typing import Final, Self
 import psutil
 
 MIB: Final = 1024 * 1024
-SAMPLE_S: Final = 2.0  # to sum up a process takes the kernel a while
-# By what a process calls itself; the first that fits.
+SAMPLE_S: Final = 2.0  # the kernel takes a while to sum up a process's PSS
+# Substrings of command lines -> roles; the first match counts.
 ROLES: Final = (
     ("VLLM::EngineCore", "engine"),
     ("VLLM::Worker", "worker"),
@@ -18,60 +18,60 @@ ROLES: Final = (
 )
 
 
-def cpu_seconds(pid: int) -> dict[str, float]:
-    """Return the CPU time spent so far by a server's processes, by role."""
-    spent: dict[str, float] = defaultdict(float)
-    for process in _tree(pid):
+def measure_cpu_seconds(pid: int) -> dict[str, float]:
+    """Return the CPU seconds of a server's processes so far, by role."""
+    seconds: dict[str, float] = defaultdict(float)
+    for process in _list_processes(pid):
         with suppress(psutil.Error):
             times = process.cpu_times()
-            spent[_role(process, pid)] += times.user + times.system
-    return spent
+            seconds[_find_role(process, pid)] += times.user + times.system
+    return seconds
 
 
-def memory_mib(pid: int) -> float:
-    """Return a server's memory, what its processes share counted once (PSS), in MiB."""
+def measure_memory_mib(pid: int) -> float:
+    """Return a server's memory in MiB; shared memory counts once (PSS)."""
     total = 0
-    for process in _tree(pid):
+    for process in _list_processes(pid):
         with suppress(psutil.Error):
             total += process.memory_full_info().pss
     return total / MIB
 
 
 class PeakMemory:
-    """Watches a server's memory every other second while its context lasts."""
+    """Samples a server's memory every two seconds within its context."""
 
     def __init__(self, pid: int) -> None:
         self.mib = 0.0
         self._pid = pid
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start sampling."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
-        self._over.set()
+        """Stop sampling."""
+        self._stopped.set()
         self._thread.join()
 
-    def _watch(self) -> None:
+    def _sample(self) -> None:
         while True:
-            self.mib = max(self.mib, memory_mib(self._pid))
-            if self._over.wait(SAMPLE_S):
+            self.mib = max(self.mib, measure_memory_mib(self._pid))
+            if self._stopped.wait(SAMPLE_S):
                 return
 
 
-def _tree(pid: int) -> Iterator[psutil.Process]:
+def _list_processes(pid: int) -> Iterator[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
         yield root
         yield from root.children(recursive=True)
 
 
-def _role(process: psutil.Process, root: int) -> str:
+def _find_role(process: psutil.Process, root: int) -> str:
     if process.pid == root:
         return "server"
     command = " ".join(process.cmdline())
-    return next((role for sign, role in ROLES if sign in command), "other")
+    return next((role for substring, role in ROLES if substring in command), "other")

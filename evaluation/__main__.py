@@ -2,7 +2,7 @@
 
 import typer
 
-from asking.program import run_program
+from asking.options import run_app
 from evaluation.relative_score.command import relative_score
 from evaluation.scenes.command import scenes
 from evaluation.scienceqa.command import scienceqa
@@ -20,4 +20,4 @@ app.add_typer(scienceqa, name="scienceqa")
 
 
 if __name__ == "__main__":
-    run_program(app, "python -m evaluation")
+    run_app(app, "python -m evaluation")

@@ -1,4 +1,4 @@
-"""The endpoints' options by role, each also an environment variable where it says so."""
+"""Command-line options of the candidate's, the judge's and the reference's endpoint."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""How many were right of how many."""
+"""Counts of correct answers, and their accuracy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,29 +7,29 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`correct` of `count`."""
+    """`correct` answers out of `count`."""
 
     correct: int
     count: int
 
     @classmethod
-    def of(cls, verdicts: Iterable[bool]) -> Self:
-        counted = list(verdicts)
-        return cls(sum(counted), len(counted))
+    def from_verdicts(cls, verdicts: Iterable[bool]) -> Self:
+        correct = list(verdicts)
+        return cls(sum(correct), len(correct))
 
     @property
     def accuracy(self) -> float | None:
-        """In percent; None where nothing was counted."""
+        """Percentage of correct answers; None if there are none at all."""
         return 100 * self.correct / self.count if self.count else None
 
-    def as_json(self) -> dict[str, float | int | None]:
+    def to_json(self) -> dict[str, float | int | None]:
         return {"accuracy": self.accuracy, "correct": self.correct, "count": self.count}
 
-    def cells(self) -> tuple[str, str, str]:
-        """Accuracy, correct and count as a table shows them."""
-        return percent(self.accuracy), str(self.correct), str(self.count)
+    def format_cells(self) -> tuple[str, str, str]:
+        """Format accuracy, correct and count for a table."""
+        return format_percent(self.accuracy), str(self.correct), str(self.count)
 
 
-def percent(value: float | None) -> str:
-    """Two decimals, as the papers' tables have them."""
+def format_percent(value: float | None) -> str:
+    """Format with two decimals, as in the papers' tables."""
     return "-" if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""The arithmetic of LLaVA-NeXT's `anyres`: an image's grid, and where the image lies in it.
+"""The arithmetic of LLaVA-NeXT's `anyres`: an image's grid, and its position in the grid.
 
 Follows `llava/mm_utils.py` and `llava/model/llava_arch.py` of the released code to the integer.
 Sizes are (width, height), as in Pillow; configurations in transformers' layout have them reversed.
@@ -11,18 +11,18 @@ Size = tuple[int, int]
 
 
 def select_best_resolution(image_size: Size, grid_pinpoints: Sequence[Size]) -> Size:
-    """Return the pinpoint that keeps most of an image's pixels, then the one that wastes least.
+    """Return the pinpoint that keeps most of an image's pixels; among these, the smallest.
 
     The first of equals wins, as in the released function of this name.
     """
 
-    def merit(resolution: Size) -> tuple[int, int]:
+    def score(resolution: Size) -> tuple[int, int]:
         width, height = image_size
         scale = min(resolution[0] / width, resolution[1] / height)
         effective = min(int(width * scale) * int(height * scale), width * height)
         return effective, effective - math.prod(resolution)
 
-    return max(grid_pinpoints, key=merit)
+    return max(grid_pinpoints, key=score)
 
 
 def fit_within(image_size: Size, resolution: Size) -> Size:
@@ -38,10 +38,10 @@ def fit_within(image_size: Size, resolution: Size) -> Size:
 
 
 def unpad_margins(image_size: Size, grid: Size) -> Size:
-    """Return how many columns and rows of padding `grid` has on each of two opposite sides.
+    """Return the columns and rows of padding that `grid` has on each of two opposite sides.
 
-    `grid` counts patches. The rounding is that of the released `unpad_image`; a very oblong image
-    may be left without a single row.
+    `grid` counts patches. The rounding is that of the released `unpad_image`; a very elongated
+    image may keep no row at all.
     """
     (width, height), (grid_width, grid_height) = image_size, grid
     if width / height > grid_width / grid_height:

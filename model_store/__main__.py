@@ -26,7 +26,7 @@ app.command("convert")(convert)
 
 
 def main() -> None:
-    """Run a command; an error that we know is one line and exit code 1, no traceback."""
+    """Run a command. A known error prints one line and exits with code 1, without traceback."""
     try:
         app(prog_name="python -m model_store")
     except (StoreError, OSError) as error:

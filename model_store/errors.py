@@ -1,29 +1,33 @@
-"""What can go wrong with stored models.
+"""Errors about stored models.
 
-StoreError           the message is written for whoever asked for the model
+StoreError           the message is written for the user
 ├─ UnknownModel      no model of that name or at that path
 ├─ NoManifest        the model's folder holds no manifest, so nothing can be checked
 ├─ InvalidManifest   the manifest is not one that this version reads
-├─ ConversionError   a release cannot be converted as it stands (model_store.convert.errors)
-└─ PullError         the hub did not give the model, or what came is not what it announced
+├─ ConversionError   a release cannot be converted as it stands
+└─ PullError         the hub refused, or a download differs from its listing
    └─ PickleRefused  the weights are pickles only, and loading a pickle runs code
 """
 
 
 class StoreError(Exception):
-    """Base of all errors that end a command with a message instead of a traceback."""
+    """The base of all errors that end a command with a message instead of a traceback."""
 
 
 class UnknownModel(StoreError):
-    """There is no model of that name or at that path; the message says where was looked."""
+    """No model of that name or at that path; the message lists the places searched."""
 
 
 class NoManifest(StoreError):
-    """The model came without a manifest."""
+    """The model's folder holds no manifest."""
 
 
 class InvalidManifest(StoreError):
     """The manifest is malformed; the message names the field."""
+
+
+class ConversionError(StoreError):
+    """The release cannot be converted as it stands; the message names the file or the key."""
 
 
 class PullError(StoreError):

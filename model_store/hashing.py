@@ -1,4 +1,4 @@
-"""SHA-256 of many large files, in threads: hashlib lets go of the interpreter's lock."""
+"""SHA-256 of many large files, in threads: hashlib releases the GIL."""
 
 import hashlib
 import io
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# Told the bytes that were read since the last call, from several threads.
+# Called from several threads with the number of bytes read since the last call.
 Progress = Callable[[int], object]
 
 
@@ -20,31 +20,31 @@ def hash_files(
     """
     paths = list(paths)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "hash") as pool:
-        digests = pool.map(lambda path: _sha256(folder / path, progress), paths)
+        digests = pool.map(lambda path: _compute_sha256(folder / path, progress), paths)
         return dict(zip(paths, digests, strict=True))
 
 
-def git_blob_id(path: Path) -> str:
-    """Return what git calls this content; the hub has no other hash of files outside LFS."""
+def compute_git_blob_id(path: Path) -> str:
+    """Return git's blob id of a file. The hub has no other hash of files outside LFS."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _sha256(path: Path, progress: Progress | None) -> str:
-    with _Counted(path, progress) as file:
+def _compute_sha256(path: Path, progress: Progress | None) -> str:
+    with _ProgressFile(path, progress) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Counted(io.FileIO):
-    """A file that tells how much of it has been read."""
+class _ProgressFile(io.FileIO):
+    """A file that reports the bytes read to `progress`."""
 
     def __init__(self, path: Path, progress: Progress | None) -> None:
         super().__init__(path)
         self._progress = progress
 
     def readinto(self, buffer: "memoryview | bytearray", /) -> int:  # type: ignore[override]
-        """Read on; the buffer belongs to hashlib."""
+        """Read into hashlib's buffer."""
         size = super().readinto(buffer) or 0
         if self._progress is not None:
             self._progress(size)

@@ -1,4 +1,4 @@
-"""What a hub says of a repository, and its files, downloaded so that they can go on after a cut."""
+"""The hub: a repository's listing, and resumable downloads of its files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ LOG_IN: Final = "set HF_TOKEN or run `hf auth login`"
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file as the hub lists it; `sha256` is known of files in LFS only, `blob_id` of all."""
+    """A file in the hub's listing. `sha256` is set for files in LFS only, `blob_id` for all."""
 
     path: str
     size: int
@@ -53,28 +53,28 @@ class Hub:
     def __init__(self, endpoint: str | None = None) -> None:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
 
-    def snapshot(self, repo: str, revision: str) -> HubSnapshot:
-        """Resolve a branch, a tag or a commit, and list what is there. Raises `PullError`."""
-        with self._explained(repo, revision):
+    def fetch_snapshot(self, repo: str, revision: str) -> HubSnapshot:
+        """Resolve a branch, tag or commit, and list its files. Raises `PullError`."""
+        with self._translate_errors(repo, revision):
             info = HfApi(self.endpoint).model_info(
                 repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S
             )
         if info.sha is None:
             raise PullError(f"the hub at {self.endpoint} does not say the commit of {repo}")
-        return HubSnapshot(repo, info.sha, tuple(map(_listed, info.siblings or ())))
+        return HubSnapshot(repo, info.sha, tuple(map(_parse_file, info.siblings or ())))
 
     def download(self, snapshot: HubSnapshot, file: HubFile, target: Path, stop: Event) -> None:
-        """Download a file to `target`, going on from what an earlier attempt left beside it.
+        """Download a file to `target`, resuming from an earlier attempt's `.part` file.
 
-        Raises `PullError`, or `Stopped` soon after `stop` is set; what has come is kept. (To
-        restart inside a file is why this is not snapshot_download, which throws parts away.)
+        Raises `PullError`, or `DownloadStopped` soon after `stop` is set; both keep the `.part`
+        file. (huggingface_hub's snapshot_download would delete it.)
         """
         part = target.with_name(f"{target.name}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         if part.exists() and part.stat().st_size > file.size:
             part.unlink()
         url = hf_hub_url(snapshot.repo, file.path, revision=snapshot.commit, endpoint=self.endpoint)
-        with self._explained(snapshot.repo, snapshot.commit), part.open("ab") as content:
+        with self._translate_errors(snapshot.repo, snapshot.commit), part.open("ab") as content:
             http_get(
                 url,
                 content,
@@ -82,29 +82,29 @@ class Hub:
                 headers=build_hf_headers(),
                 expected_size=file.size,
                 displayed_filename=file.path,
-                tqdm_class=_stoppable(stop),
+                tqdm_class=_build_stoppable_bar(stop),
             )
         part.replace(target)
 
     @contextmanager
-    def _explained(self, repo: str, revision: str) -> Iterator[None]:
-        """Turn what huggingface_hub raises into one line each."""
+    def _translate_errors(self, repo: str, revision: str) -> Iterator[None]:
+        """Turn huggingface_hub's errors into a `PullError` of one line."""
         try:
             yield
         except HfHubHTTPError as error:
-            raise PullError(self._refusal(error, repo, revision)) from None
+            raise PullError(self._explain_error(error, repo, revision)) from None
         except OfflineModeIsEnabled:
             raise PullError(f"HF_HUB_OFFLINE is set, so {repo} cannot be pulled") from None
         except HFValidationError as error:
-            raise PullError(f"{repo!r} is not a hub id: {_line(error)}") from None
+            raise PullError(f"{repo!r} is not a hub id: {_first_line(error)}") from None
         except httpx2.HTTPError as error:
-            reason = _line(error) or type(error).__name__
+            reason = _first_line(error) or type(error).__name__
             raise PullError(f"cannot reach the hub at {self.endpoint}: {reason}") from None
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or _line(error)
+            reason = getattr(error, "strerror", None) or _first_line(error)
             raise PullError(f"cannot pull {repo}: {reason}") from None
 
-    def _refusal(self, error: HfHubHTTPError, repo: str, revision: str) -> str:
+    def _explain_error(self, error: HfHubHTTPError, repo: str, revision: str) -> str:
         match error:
             case GatedRepoError():
                 return f"{repo} is gated: accept its terms at {self.endpoint}/{repo}, then {LOG_IN}"
@@ -112,34 +112,34 @@ class Hub:
                 return f"the hub at {self.endpoint} has no {repo}, or it is private: then {LOG_IN}"
             case RevisionNotFoundError():
                 return f"{repo} has no revision {revision!r}"
-        said = f" ({' '.join(error.server_message.split())})" if error.server_message else ""
-        return f"the hub answered {error.response.status_code}{said} for {error.response.url}"
+        reason = f" ({' '.join(error.server_message.split())})" if error.server_message else ""
+        return f"the hub answered {error.response.status_code}{reason} for {error.response.url}"
 
 
-def _listed(file: RepoSibling) -> HubFile:
+def _parse_file(file: RepoSibling) -> HubFile:
     if file.size is None:
         raise PullError(f"the hub does not say the size of {file.rfilename}")
     sha256 = file.lfs.sha256 if file.lfs else None
     return HubFile(file.rfilename, file.size, sha256, file.blob_id)
 
 
-class Stopped(Exception):
-    """The download was told to stop."""
+class DownloadStopped(Exception):
+    """The download stopped, since its `stop` event was set."""
 
 
-def _stoppable(stop: Event) -> type[hub_bar]:
-    """Return huggingface_hub's progress bar, made to end its download when `stop` is set."""
+def _build_stoppable_bar(stop: Event) -> type[hub_bar]:
+    """Return huggingface_hub's progress bar, extended to end its download once `stop` is set."""
 
     class Bar(hub_bar):
         def update(self, n: float | None = 1) -> bool | None:
             if stop.is_set():
-                raise Stopped
-            shown: Any = super().update(n)
-            return bool(shown)
+                raise DownloadStopped
+            is_refreshed: Any = super().update(n)
+            return bool(is_refreshed)
 
     return Bar
 
 
-def _line(error: Exception) -> str:
-    """The first line of an error's message; huggingface_hub's run over many."""
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's message; huggingface_hub's have many."""
     return next(iter(str(error).strip().splitlines()), "")

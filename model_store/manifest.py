@@ -1,5 +1,6 @@
-"""The manifest of a model: where it came from and what each of its files must be."""
+"""The manifest of a model: its origin, and the size and hash of each of its files."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -7,18 +8,17 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from model_store.config import read_config
 from model_store.errors import InvalidManifest, NoManifest
 from model_store.hashing import Progress, hash_files
 
 MANIFEST: Final = "manifest.json"
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-class ManifestFile(_Strict):
+class ManifestFile(_StrictModel):
     """One file: its path below the model's folder, with slashes, its size in bytes, its SHA-256."""
 
     path: str
@@ -26,12 +26,12 @@ class ManifestFile(_Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Manifest(_Strict):
-    """What `manifest.json` holds.
+class Manifest(_StrictModel):
+    """The content of `manifest.json`.
 
-    `source` says where the model came from: `hub:org/name`, what it was converted from, or the
-    recipe. `revision` is the commit that a hub repository was pulled at. `conv_mode`,
-    `image_aspect_ratio` and `max_position_embeddings` repeat config.json, null where it is silent.
+    `source` is the model's origin: `hub:org/name`, the converted release, or the recipe.
+    `revision` is the commit that a hub repository was pulled at. `conv_mode`,
+    `image_aspect_ratio` and `max_position_embeddings` repeat config.json, null where it has none.
     """
 
     manifest_version: Literal[1] = 1
@@ -45,7 +45,7 @@ class Manifest(_Strict):
     files: tuple[ManifestFile, ...]
 
     @model_validator(mode="after")
-    def _paths_stay_inside(self) -> Self:
+    def _check_paths(self) -> Self:
         for file in self.files:
             if not is_inside(file.path) or file.path == MANIFEST:
                 raise ValueError(f"{file.path!r} cannot be a model's file")
@@ -60,12 +60,12 @@ class Manifest(_Strict):
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """The total size of all files, in bytes."""
         return sum(file.size for file in self.files)
 
 
 def is_inside(path: str) -> bool:
-    """Tell whether a relative path with slashes, written plainly, stays in its folder."""
+    """Whether a path is relative, normalised, and inside its folder."""
     parts = PurePosixPath(path).parts
     return (
         bool(parts) and ".." not in parts and not path.startswith("/") and "/".join(parts) == path
@@ -80,18 +80,20 @@ def write_manifest(
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Hash every file below `folder` and write its manifest, replacing an older one at once.
+    """Hash every file below `folder` and write its manifest atomically.
 
-    `name` is the model's name in the store; default: the folder's.
+    `name` is the model's name in the store, by default the folder's.
     """
-    manifest = describe(folder, source=source, revision=revision, name=name, progress=progress)
-    fresh = folder / f".{MANIFEST}.part"
-    fresh.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    fresh.replace(folder / MANIFEST)
+    manifest = build_manifest(
+        folder, source=source, revision=revision, name=name, progress=progress
+    )
+    part = folder / f".{MANIFEST}.part"
+    part.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / MANIFEST)
     return manifest
 
 
-def describe(
+def build_manifest(
     folder: Path,
     *,
     source: str,
@@ -100,7 +102,7 @@ def describe(
     progress: Progress | None = None,
 ) -> Manifest:
     """Return the manifest that `write_manifest` would write."""
-    paths = files_below(folder)
+    paths = list_files(folder)
     digests = hash_files(folder, paths, progress)
     config = read_config(folder)
     return Manifest(
@@ -108,9 +110,9 @@ def describe(
         source=source,
         revision=revision,
         created=datetime.now(UTC).replace(microsecond=0),
-        conv_mode=_text(config, "conv_mode"),
-        image_aspect_ratio=_text(config, "image_aspect_ratio"),
-        max_position_embeddings=_context(config),
+        conv_mode=_read_text(config, "conv_mode"),
+        image_aspect_ratio=_read_text(config, "image_aspect_ratio"),
+        max_position_embeddings=_read_context_length(config),
         files=tuple(
             ManifestFile(path=path, size=(folder / path).stat().st_size, sha256=digests[path])
             for path in paths
@@ -134,20 +136,29 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
 
 
-def files_below(folder: Path) -> list[str]:
-    """Return the paths of all files below a folder but its manifest, sorted."""
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    return sorted(path for path in found if path not in (MANIFEST, f".{MANIFEST}.part"))
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """Return a model's config.json, or an empty mapping where it is missing or malformed."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
-def _context(config: Mapping[str, Any]) -> int | None:
-    """The Hugging Face layout says it of the language model, the released one of the whole."""
+def list_files(folder: Path) -> list[str]:
+    """Return the sorted paths of all files below a folder, except its manifest."""
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path for path in paths if path not in (MANIFEST, f".{MANIFEST}.part"))
+
+
+def _read_context_length(config: Mapping[str, Any]) -> int | None:
+    """Return the context length. The Hugging Face layout has it in `text_config`."""
     text_config = config.get("text_config")
-    said = text_config if isinstance(text_config, dict) else config
-    length = said.get("max_position_embeddings")
+    source = text_config if isinstance(text_config, dict) else config
+    length = source.get("max_position_embeddings")
     return length if isinstance(length, int) else None
 
 
-def _text(config: Mapping[str, Any], key: str) -> str | None:
+def _read_text(config: Mapping[str, Any], key: str) -> str | None:
     value = config.get(key)
     return value if isinstance(value, str) else None

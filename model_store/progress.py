@@ -1,4 +1,4 @@
-"""A bar that counts bytes, on a terminal only."""
+"""Numbers of bytes as people read them, and a progress bar on a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from model_store.hashing import Progress
 
 
 @contextmanager
-def byte_bar(title: str, total: int) -> Iterator[Progress]:
-    """Show a bar on stderr while the block runs; what it yields takes counts from any thread."""
+def show_byte_progress(title: str, total: int) -> Iterator[Progress]:
+    """Show a bar on stderr while the block runs. Any thread may call the yielded function."""
     lock = Lock()
     with tqdm(
         desc=title, total=total, unit="B", unit_scale=True, unit_divisor=1000, disable=None
@@ -22,3 +22,11 @@ def byte_bar(title: str, total: int) -> Iterator[Progress]:
                 bar.update(size)
 
         yield count
+
+
+def format_bytes(size: int) -> str:
+    """Return a number of bytes in decimal units with three digits, as the hub does: `13.5 GB`."""
+    value, units = float(size), ["B", "kB", "MB", "GB"]
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.3g} {units[0]}" if value < 999.5 else f"{value:.0f} {units[0]}"

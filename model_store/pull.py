@@ -1,4 +1,4 @@
-"""Brings a repository of the hub into the user's store: whole and verified, or not at all."""
+"""Pulls a repository from the hub into the user's store, verified, all of it or nothing."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,23 +8,22 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from model_store.choice import choose
 from model_store.errors import PullError
-from model_store.hashing import git_blob_id
+from model_store.file_selection import select_files
+from model_store.hashing import compute_git_blob_id
 from model_store.hub import Hub, HubFile, HubSnapshot
 from model_store.manifest import MANIFEST, Manifest, ManifestFile, write_manifest
-from model_store.place import Place
-from model_store.progress import byte_bar
-from model_store.sizes import readable
-from model_store.store import is_name, user_store
-from model_store.verification import Fault, verify, verify_quickly
+from model_store.progress import format_bytes, show_byte_progress
+from model_store.pull_target import PullTarget
+from model_store.store import is_name, locate_user_store
+from model_store.verification import Fault, verify, verify_sizes
 
-DOWNLOADS_AT_ONCE: Final = 4
+MAX_CONCURRENT_DOWNLOADS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
-    """A model in the user's store; `downloaded` tells whether anything had to come."""
+class PullResult:
+    """A model in the user's store. `downloaded` is false if it was there already."""
 
     folder: Path
     manifest: Manifest
@@ -38,94 +37,100 @@ def pull(
     allow_pickle: bool = False,
     recheck: bool = True,
     hub: Hub | None = None,
-) -> Pulled:
+) -> PullResult:
     """Pull `org/name` at a branch, tag or commit.
 
-    What is there at that revision stays; only its damaged files come again. With `recheck` its
-    files are read to find those, else their sizes must do. A commit that is there needs no hub.
-    A pull that was cut off goes on where it was. Raises `PullError`.
+    Of a model that is installed at that revision only damaged files are downloaded again. With
+    `recheck` all of its files are hashed to find these, else only their sizes are compared. An
+    installed commit needs no hub. An interrupted pull resumes. Raises `PullError`.
     """
     if not is_name(repo) or "/" not in repo:
         raise PullError(f"{repo!r} is not a hub id: those look like org/name")
-    place = Place(user_store(), repo)
-    with place.locked():
-        known = place.manifest()
-        pinned = known and known.revision == revision and not allow_pickle
-        if known and pinned and not _faults(place, known, recheck):
-            return Pulled(place.folder, known, downloaded=False)
+    target = PullTarget(locate_user_store(), repo)
+    with target.lock():
+        installed = target.read_installed_manifest()
+        is_pinned = installed and installed.revision == revision and not allow_pickle
+        if installed and is_pinned and not _verify(target, installed, recheck):
+            return PullResult(target.folder, installed, downloaded=False)
         hub = hub or Hub()
-        snapshot = hub.snapshot(repo, revision)
-        files = choose(snapshot, allow_pickle=allow_pickle)
-        if known and _covers(known, snapshot, files) and not _faults(place, known, recheck):
-            return Pulled(place.folder, known, downloaded=False)
-        place.clear(snapshot.commit, (file.path for file in files))
-        if known:
-            place.reuse(snapshot.commit, _reusable(place, known, snapshot, files))
-        return Pulled(place.folder, _fetch(hub, place, snapshot, files), downloaded=True)
+        snapshot = hub.fetch_snapshot(repo, revision)
+        files = select_files(snapshot, allow_pickle=allow_pickle)
+        if (
+            installed
+            and _is_complete(installed, snapshot, files)
+            and not _verify(target, installed, recheck)
+        ):
+            return PullResult(target.folder, installed, downloaded=False)
+        target.prepare_staging(snapshot.commit, (file.path for file in files))
+        if installed:
+            target.link_files(snapshot.commit, _find_reusable(target, installed, snapshot, files))
+        return PullResult(target.folder, _fetch(hub, target, snapshot, files), downloaded=True)
 
 
-def _covers(known: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]) -> bool:
-    """Tell whether the manifest is of that commit and lists all that is wanted."""
-    listed = known.paths.issuperset(file.path for file in files)
-    return known.revision == snapshot.commit and listed
+def _is_complete(installed: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]) -> bool:
+    """Whether the manifest is of the snapshot's commit and lists all selected files."""
+    listed = installed.paths.issuperset(file.path for file in files)
+    return installed.revision == snapshot.commit and listed
 
 
-def _faults(place: Place, known: Manifest, recheck: bool) -> list[Fault]:
+def _verify(target: PullTarget, installed: Manifest, recheck: bool) -> list[Fault]:
     if not recheck:
-        return verify_quickly(place.folder, known)
-    with byte_bar("verifying", known.size) as progress:
-        return verify(place.folder, progress)
+        return verify_sizes(target.folder, installed)
+    with show_byte_progress("verifying", installed.size) as progress:
+        return verify(target.folder, progress)
 
 
-def _reusable(
-    place: Place, known: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]
+def _find_reusable(
+    target: PullTarget, installed: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]
 ) -> set[str]:
-    """Return the sound files of the model that is there which the snapshot has just so."""
-    digests = {file.path: file.sha256 for file in known.files}
-    here = [file for file in files if file.path in digests]
+    """Return the paths of undamaged installed files that equal the snapshot's."""
+    digests = {file.path: file.sha256 for file in installed.files}
     same = {
         file.path
-        for file in here
-        if known.revision == snapshot.commit or digests[file.path] == file.sha256
+        for file in files
+        if file.path in digests
+        if installed.revision == snapshot.commit or digests[file.path] == file.sha256
     }
     if not same:
         return same
-    return same - {fault.path for fault in _faults(place, known, recheck=True)}
+    return same - {fault.path for fault in _verify(target, installed, recheck=True)}
 
 
-def _fetch(hub: Hub, place: Place, snapshot: HubSnapshot, files: Sequence[HubFile]) -> Manifest:
-    folder = place.partial(snapshot.commit)
+def _fetch(
+    hub: Hub, target: PullTarget, snapshot: HubSnapshot, files: Sequence[HubFile]
+) -> Manifest:
+    folder = target.staging_folder(snapshot.commit)
     missing = [file for file in files if not (folder / file.path).exists()]
     _check_space(folder, missing)
     _download(hub, snapshot, missing, folder)
-    with byte_bar("verifying", sum(file.size for file in files)) as progress:
+    with show_byte_progress("verifying", sum(file.size for file in files)) as progress:
         manifest = write_manifest(
             folder,
-            source=place.source,
+            source=target.source,
             revision=snapshot.commit,
             name=snapshot.repo,
             progress=progress,
         )
-    _check_arrived(snapshot.repo, folder, files, manifest)
-    place.publish(snapshot.commit)
+    _check_downloads(snapshot.repo, folder, files, manifest)
+    target.publish(snapshot.commit)
     return manifest
 
 
 def _check_space(folder: Path, missing: Sequence[HubFile]) -> None:
     parts = (folder / f"{file.path}.part" for file in missing)
-    here = sum(part.stat().st_size for part in parts if part.exists())
-    needed = sum(file.size for file in missing) - here
+    downloaded = sum(part.stat().st_size for part in parts if part.exists())
+    needed = sum(file.size for file in missing) - downloaded
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PullError(
-            f"{readable(needed)} are to come, but {readable(free)} are free at {folder}"
+            f"{format_bytes(needed)} are to come, but {format_bytes(free)} are free at {folder}"
         )
 
 
 def _download(hub: Hub, snapshot: HubSnapshot, files: Sequence[HubFile], folder: Path) -> None:
-    """Download some files at a time; the first failure or Ctrl-C stops the others soon."""
+    """Download some files at a time. The first failure, or Ctrl-C, stops the others soon."""
     stop = Event()
-    pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE, "pull")
+    pool = ThreadPoolExecutor(MAX_CONCURRENT_DOWNLOADS, "pull")
     try:
         downloads = [
             pool.submit(hub.download, snapshot, file, folder / file.path, stop) for file in files
@@ -134,19 +139,22 @@ def _download(hub: Hub, snapshot: HubSnapshot, files: Sequence[HubFile], folder:
             download.result()
     except BaseException as error:
         stop.set()
-        # Whoever presses Ctrl-C does not wait for a network that hangs.
+        # After Ctrl-C there is no wait for a network that hangs.
         pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
         raise
     pool.shutdown()
 
 
-def _check_arrived(repo: str, folder: Path, files: Sequence[HubFile], manifest: Manifest) -> None:
-    """Compare what came with what the hub announced; what is wrong is deleted, to come again."""
+def _check_downloads(repo: str, folder: Path, files: Sequence[HubFile], manifest: Manifest) -> None:
+    """Compare the downloads with the hub's listing. Wrong files are deleted, to be pulled again.
+
+    Raises `PullError`.
+    """
     arrived = {file.path: file for file in manifest.files}
     wrong = [
         Fault(file.path, problem)
         for file in files
-        if (problem := _difference(folder, file, arrived[file.path]))
+        if (problem := _compare(folder, file, arrived[file.path]))
     ]
     if not wrong:
         return
@@ -158,13 +166,17 @@ def _check_arrived(repo: str, folder: Path, files: Sequence[HubFile], manifest: 
     )
 
 
-def _difference(folder: Path, announced: HubFile, arrived: ManifestFile) -> str | None:
+def _compare(folder: Path, announced: HubFile, arrived: ManifestFile) -> str | None:
     if arrived.size != announced.size:
         return f"{arrived.size} bytes, not {announced.size}"
     if announced.sha256 is not None:
         name, came, due = "SHA-256", arrived.sha256, announced.sha256
     elif announced.blob_id is not None:
-        name, came, due = "git's hash", git_blob_id(folder / announced.path), announced.blob_id
+        name, came, due = (
+            "git's hash",
+            compute_git_blob_id(folder / announced.path),
+            announced.blob_id,
+        )
     else:
         return None
     return None if came == due else f"{name} is {came}, not {due}"

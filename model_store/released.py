@@ -1,4 +1,4 @@
-"""Tells LLaVA's own released layout from the Hugging Face one."""
+"""Distinguishes LLaVA's own released layout from the Hugging Face one."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ MODEL_TYPES: Final = frozenset({"llava_llama", "llava_mistral"})
 
 
 def is_released(config: Mapping[str, Any]) -> bool:
-    """Tell whether a config.json is that of a released LLaVA, which has to be converted first."""
+    """Whether a config.json is that of a released LLaVA, which must be converted first."""
     architectures = config.get("architectures")
-    named = ARCHITECTURES.intersection(architectures) if isinstance(architectures, list) else ()
-    return bool(named) or config.get("model_type") in MODEL_TYPES
+    released = ARCHITECTURES.intersection(architectures) if isinstance(architectures, list) else ()
+    return bool(released) or config.get("model_type") in MODEL_TYPES
 
 
-def convert_command(folder: Path) -> str:
+def format_convert_command(folder: Path) -> str:
     """Return the command line that converts a released checkpoint."""
     return f"python -m model_store convert {shlex.quote(str(folder))}"

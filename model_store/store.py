@@ -1,4 +1,4 @@
-"""Finds models by name: in the user's store, in the packaged one, or by path."""
+"""Finds models by name in the user's store and the packaged one, or by path."""
 
 import os
 import re
@@ -9,8 +9,8 @@ from typing import Final
 
 from model_store.errors import UnknownModel
 
-# The models that come with this package; nothing is ever written here.
-PACKAGED: Final = Path(__file__).parent
+# The models that come with this package. It is never written to.
+PACKAGED_STORE: Final = Path(__file__).parent
 
 _WORD: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 _NAME: Final = re.compile(rf"{_WORD}(/{_WORD})?")
@@ -24,16 +24,16 @@ class StoredModel:
     folder: Path
 
 
-def user_store() -> Path:
-    """Return where models are put: `LLAVA_STORE`, or a folder below the user's data directory."""
-    if chosen := os.environ.get("LLAVA_STORE"):
-        return Path(chosen).expanduser().absolute()
+def locate_user_store() -> Path:
+    """Return the user's store: `LLAVA_STORE`, or a folder below the user's data directory."""
+    if store := os.environ.get("LLAVA_STORE"):
+        return Path(store).expanduser().absolute()
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(data).expanduser().absolute() / "llava-server" / "models"
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text can name a model: `name` or `org/name`, which cannot leave the store."""
+    """Whether a text is a model's name: `name` or `org/name`, which cannot leave the store."""
     return _NAME.fullmatch(text) is not None and ".." not in text
 
 
@@ -42,10 +42,10 @@ def find_model(name: str) -> Path:
 
     Raises `UnknownModel`.
     """
-    stores = [user_store(), PACKAGED]
+    stores = [locate_user_store(), PACKAGED_STORE]
     named = [store / name for store in stores] if is_name(name) else []
     for folder in (*named, Path(name)):
-        if _holds_model(folder):
+        if _is_model_folder(folder):
             return folder.resolve()
     raise UnknownModel(
         f"no model {name!r}: neither in the store ({', '.join(map(str, stores))})"
@@ -53,24 +53,28 @@ def find_model(name: str) -> Path:
     )
 
 
-def find_stored(name: str) -> Path | None:
-    """Return the folder of what has been pulled under this name, if anything has."""
-    folder = user_store() / name
-    return folder if is_name(name) and _holds_model(folder) else None
+def find_in_user_store(name: str) -> Path | None:
+    """Return the folder of the model of this name in the user's store, or None."""
+    folder = locate_user_store() / name
+    return folder if is_name(name) and _is_model_folder(folder) else None
 
 
-def stored_models() -> list[StoredModel]:
+def list_stored_models() -> list[StoredModel]:
     """Return all models of both stores; a user's model hides a packaged one of the same name."""
-    found = {model.name: model for store in (PACKAGED, user_store()) for model in _models_in(store)}
+    found = {
+        model.name: model
+        for store in (PACKAGED_STORE, locate_user_store())
+        for model in _find_models(store)
+    }
     return [found[name] for name in sorted(found)]
 
 
-def _models_in(store: Path) -> Iterator[StoredModel]:
+def _find_models(store: Path) -> Iterator[StoredModel]:
     for folder in (*store.glob("*/"), *store.glob("*/*/")):
         name = folder.relative_to(store).as_posix()
-        if is_name(name) and _holds_model(folder):
+        if is_name(name) and _is_model_folder(folder):
             yield StoredModel(name, folder)
 
 
-def _holds_model(folder: Path) -> bool:
+def _is_model_folder(folder: Path) -> bool:
     return (folder / "config.json").is_file()

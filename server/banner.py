@@ -1,4 +1,4 @@
-"""What the server prints when it is ready: where it is, and a line to try."""
+"""The banner of a ready server: its URL and an example request."""
 
 import re
 from typing import Final
@@ -19,13 +19,13 @@ READY: Final = re.compile(r"is ready at (\S+) \(in a browser, too; docs: ")
 
 
 def format_ready_banner(url: str, model: str) -> str:
-    """Return the address, which opens the page, and a curl line that asks about an image."""
+    """Format the URL, which opens the page, and a curl command that asks about an image."""
     url = url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
     curl = CURL.format(url=url, model=model, image=EXAMPLE_IMAGE)
     return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"
 
 
 def parse_ready_url(line: str) -> str | None:
-    """Return the address from a line of the banner, if it is the line that has it."""
-    found = READY.search(line)
-    return found[1] if found else None
+    """Return the URL if the line of the banner has it, or else None."""
+    match = READY.search(line)
+    return match[1] if match else None

@@ -94,7 +94,7 @@ def _connect(
     stack: AsyncExitStack,
 ) -> Pipeline:
     parser_name = choose_tool_parser(settings.tool_parser, prompts.template)
-    parser = None if parser_name is None else engine.tool_parser(parser_name)
+    parser = None if parser_name is None else engine.load_tool_parser(parser_name)
     grammar_validator = GrammarValidator(checkpoint.path)
     stack.callback(grammar_validator.close)
     return Pipeline(
@@ -207,7 +207,8 @@ def start_engine(
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-    from server.engine.vllm import VllmEngine, VllmOptions
+    from server.engine.vllm.arguments import VllmOptions
+    from server.engine.vllm.engine import VllmEngine
 
     # Ctrl-C reaches all processes of a terminal. The engine's processes inherit this mask, so that
     # requests in flight can still finish. Starting multiprocessing's resource tracker would lift

@@ -7,7 +7,6 @@ messages -------------------------------------------------> prompt -> engine -> 
 prompts of a text completion, unchanged -----------------------+
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
+from server.concurrency import run_in_thread_if_large
 from server.engine.base import Engine, EngineImage, SamplingOptions, ToolParser
 from server.errors import InvalidValue, ModelNotFound, TooManyImages
 from server.generation.choice_readers import ChoiceReaders
@@ -85,12 +85,12 @@ class Pipeline:
         conversation = self._check(request)
         tools = resolve_callable_tools(request)
         grammar = await self._build_grammar(request, tools)
-        budget = self._image_limits.budget()
+        budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
         prompt = await self._render_prompt(request, conversation, num_image_tokens, tools)
-        record.submitted(len(prompt.token_ids), prompt.num_image_tokens)
+        record.record_submission(len(prompt.token_ids), prompt.num_image_tokens)
         outputs = self._engine.generate(
             record.request_id,
             prompt.token_ids,
@@ -99,7 +99,7 @@ class Pipeline:
             stream=bool(request.stream),
             adapter=self._find_adapter(request.model),
         )
-        new_reader = self._choice_readers.choices(request.num_logprobs, tools)
+        new_reader = self._choice_readers.build_factory(request.num_logprobs, tools)
         generation = Generation(outputs, record, new_reader, request.n or 1)
         await generation.await_first()
         return generation
@@ -114,19 +114,19 @@ class Pipeline:
         char_budget = self._vocabulary.estimate_chars(request.token_limit)
         constraint = build_format_constraint(request, char_budget)
         grammar = await self._validate_grammar(constraint, request)
-        prompts = await self.text_tokenizer.prompts(request)
-        record.submitted(sum(len(prompt.token_ids) for prompt in prompts), 0)
+        prompts = await self.text_tokenizer.tokenize_prompts(request)
+        record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._find_adapter(request.model)
-        return await self._completions.begin(request, record, prompts, grammar, adapter)
+        return await self._completions.submit(request, record, prompts, grammar, adapter)
 
     async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         conversation = self._check(request)
-        budget = self._image_limits.budget()
-        num_image_tokens = await self._images.count(request.images, tenant_id, budget)
+        budget = self._image_limits.start_budget()
+        num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
         tools = resolve_callable_tools(request)
         return await self._render_prompt(
-            request, conversation, num_image_tokens, tools, limited=False
+            request, conversation, num_image_tokens, tools, enforce_limit=False
         )
 
     def check_model(self, name: str) -> None:
@@ -182,7 +182,7 @@ class Pipeline:
         num_image_tokens: Sequence[int],
         tools: CallableTools | None,
         *,
-        limited: bool = True,
+        enforce_limit: bool = True,
     ) -> Prompt:
         prompt_tools = None
         num_chars = conversation.num_characters
@@ -196,13 +196,11 @@ class Pipeline:
                 num_image_tokens,
                 prompt_tools,
                 request.chat_template_kwargs,
-                limited=limited,
+                enforce_limit=enforce_limit,
             )
 
         with self._metrics.stage("prompt"):
-            if num_chars <= INLINE_CHARACTERS:
-                return build()
-            return await asyncio.to_thread(build)
+            return await run_in_thread_if_large(num_chars, INLINE_CHARACTERS, build)
 
     def _build_sampling(
         self,

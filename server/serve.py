@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 from model_store.errors import StoreError
-from model_store.obtain import obtain_model
+from model_store.resolve import resolve_model
 from server.app import create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
@@ -100,7 +100,7 @@ def _read_model(model: str) -> Checkpoint:
         # As process 1 of a container, Python would ignore the signal.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    return read_checkpoint(obtain_model(model, on_pull))
+    return read_checkpoint(resolve_model(model, on_pull))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""A web server of a test's own on a free port."""
+"""A web server on a free port."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Serve until the block ends; returns the URL."""
+def serve_http(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve until the block ends; yield the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
         thread = Thread(target=web.serve_forever)
         thread.start()

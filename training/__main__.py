@@ -6,42 +6,42 @@ from pathlib import Path
 
 import torch
 
-from training.loop.device import pick_device
-from training.loop.parallel import join_group, rank
+from training.loop.compute import select_device
+from training.loop.distributed import get_rank, init_process_group
 from training.loop.plan import FULL, QUICK
-from training.loop.train import train, train_alone
+from training.loop.train import train, train_single_stage
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
+    arguments = _build_parser().parse_args()
     torch.set_num_threads(arguments.threads)
-    join_group()
-    if not arguments.resume and not arguments.only and rank() == 0:
+    init_process_group()
+    if not arguments.resume and not arguments.only and get_rank() == 0:
         shutil.rmtree(arguments.work, ignore_errors=True)
-    plan = (QUICK if arguments.quick else FULL).scaled(arguments.scale)
-    device = pick_device(arguments.device)
+    plan = (QUICK if arguments.quick else FULL).scale(arguments.scale)
+    device = select_device(arguments.device)
     if arguments.only:
-        train_alone(arguments.only, plan, arguments.work, device)
+        train_single_stage(arguments.only, plan, arguments.work, device)
     else:
         train(plan, arguments.work, arguments.out, device)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where the model is written")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
     parser.add_argument(
-        "--work", type=Path, default=Path("build/recipe"), help="drawn scenes and checkpoints"
+        "--work", type=Path, default=Path("build/recipe"), help="rendered scenes and checkpoints"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from --work instead of starting afresh"
+        "--resume", action="store_true", help="resume from --work instead of starting afresh"
     )
     parser.add_argument(
         "--only",
         choices=("tower", "language"),
-        help="this stage alone, going on from --work: the two may run side by side",
+        help="run this stage alone, resuming from --work; the two may run in parallel",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="a few steps only: is it all wired up?"
+        "--quick", action="store_true", help="run a few steps of each stage, as a smoke test"
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the scenes and of every stage's steps"

@@ -8,11 +8,11 @@ import typer
 
 from asking import options
 from asking.endpoint import EndpointConfig
-from asking.report import show_json, show_table, warn, write_results
+from asking.report import print_json, print_table, print_warning, write_results
 from evaluation import roles
 from evaluation.relative_score.inputs import read_cases
-from evaluation.relative_score.protocol import Steps
-from evaluation.relative_score.score import RelativeScore, score
+from evaluation.relative_score.protocol import RelativeScoreProtocol
+from evaluation.relative_score.score import RelativeScore, score_reviews
 
 Questions = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="JSON Lines as in qa90_questions.jsonl")
@@ -20,7 +20,7 @@ Questions = Annotated[
 Contexts = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="captions and boxes of the images")
 ]
-Given = Annotated[
+AnswersFile = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="answers; an endpoint is asked if left out"),
 ]
@@ -30,8 +30,8 @@ def relative_score(
     questions: Questions,
     context: Contexts,
     out: Annotated[Path, typer.Option(help="folder for answers, reviews and results.json")],
-    reference_answers: Given = None,
-    candidate_answers: Given = None,
+    reference_answers: AnswersFile = None,
+    candidate_answers: AnswersFile = None,
     images: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="folder of the images")
     ] = None,
@@ -56,17 +56,17 @@ def relative_score(
     allow_failures: options.AllowFailures = False,
     as_json: options.Json = False,
 ) -> None:
-    """The paper's score: a judge grades the candidate's answers next to a reference's.
+    """The paper's relative score: a judge grades the candidate's answers next to a reference's.
 
     Run again with the same options to go on where a run was stopped.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": 1024, "temperature": 0.0}
-    own = {"max_tokens": max_tokens, "temperature": temperature}
-    judge = asking.endpoint(
+    candidate_fields = {"max_tokens": max_tokens, "temperature": temperature}
+    judge = request_options.build_endpoint_config(
         "judge-", judge_base_url, judge_api_key, judge_model, judge_request, fields
     )
-    reference = reference_answers or asking.endpoint(
+    reference = reference_answers or request_options.build_endpoint_config(
         "reference-",
         reference_base_url,
         reference_api_key,
@@ -74,38 +74,42 @@ def relative_score(
         reference_request,
         fields,
     )
-    candidate = candidate_answers or asking.endpoint("", base_url, api_key, model, request, own)
+    candidate = candidate_answers or request_options.build_endpoint_config(
+        "", base_url, api_key, model, request, candidate_fields
+    )
     if images is None and candidate_answers is None:
         raise typer.BadParameter("is needed to ask the candidate", param_hint="--images")
-    steps = Steps(read_cases(questions, context), out, allow_failures)
-    result = asyncio.run(_measure(steps, reference, candidate, images, judge))
+    protocol = RelativeScoreProtocol(read_cases(questions, context), out, allow_failures)
+    result = asyncio.run(_measure(protocol, reference, candidate, images, judge))
     _report(result, out, as_json)
 
 
 async def _measure(
-    steps: Steps,
+    protocol: RelativeScoreProtocol,
     reference: Path | EndpointConfig,
     candidate: Path | EndpointConfig,
     images: Path | None,
     judge: EndpointConfig,
 ) -> RelativeScore:
-    references = await steps.reference(reference)
-    candidates = await steps.candidate(candidate, images)
-    return score(steps.cases, await steps.reviews(judge, references, candidates))
+    references = await protocol.collect_references(reference)
+    candidates = await protocol.collect_candidates(candidate, images)
+    return score_reviews(
+        protocol.cases, await protocol.collect_reviews(judge, references, candidates)
+    )
 
 
 def _report(result: RelativeScore, out: Path, as_json: bool) -> None:
-    results = result.as_json()
+    results = result.to_json()
     write_results(out / "results.json", results)
     if as_json:
-        show_json(results)
+        print_json(results)
     else:
         columns = ("kind", "relative score %", "reference", "candidate", "reviews")
-        show_table("Relative score", columns, result.rows())
+        print_table("Relative score", columns, result.format_rows())
     if result.set_aside:
-        warn(
+        print_warning(
             f"{len(result.set_aside)} reviews have no two grades from 1 to 10 on their first line; "
             "they are set aside and not scored"
         )
     if result.missing:
-        warn(f"{len(result.missing)} questions have no review and are not scored")
+        print_warning(f"{len(result.missing)} questions have no review and are not scored")

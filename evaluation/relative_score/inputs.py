@@ -1,4 +1,4 @@
-"""The files of the protocol, in the form of LLaVA's released ones."""
+"""The input files, in the format of LLaVA's released ones."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ Kind = Literal["conversation", "detail", "complex"]
 KINDS: Final[tuple[Kind, ...]] = ("conversation", "detail", "complex")
 
 
-def _full_name(value: Any) -> Any:
+def _expand_category(value: Any) -> Any:
     return "conversation" if value == "conv" else value
 
 
-class Question(FileModel):
-    """A line of `qa90_questions.jsonl`; its `category` conv is short for conversation."""
+class QuestionRecord(FileModel):
+    """A line of `qa90_questions.jsonl`; the category `conv` is read as `conversation`."""
 
     question_id: str
     image: str
     text: str = Field(min_length=1)
-    category: Annotated[Kind, BeforeValidator(_full_name)]
+    category: Annotated[Kind, BeforeValidator(_expand_category)]
 
 
 class Instance(FileModel):
@@ -35,21 +35,21 @@ class Instance(FileModel):
 
 
 class Context(FileModel):
-    """A line of `caps_boxes_coco2014_val_80.jsonl`: what a text-only model knows of an image."""
+    """A line of `caps_boxes_coco2014_val_80.jsonl`: captions and boxes of an image."""
 
     image: str
     captions: list[str] = Field(min_length=1)
     instances: tuple[Instance, ...] = ()
 
-    def as_text(self) -> str:
-        """Captions, then boxes, a line each."""
+    def to_text(self) -> str:
+        """Return the captions, then the boxes, one per line."""
         captions = "\n".join(self.captions)
         boxes = "\n".join(f"{thing.category}: {list(thing.bbox)}" for thing in self.instances)
         return f"{captions}\n\n{boxes}".strip()
 
 
-class Answer(FileModel):
-    """A line of an answer file; whatever else it holds is ignored."""
+class AnswerRecord(FileModel):
+    """A line of an answer file; other keys are ignored."""
 
     question_id: str
     text: str
@@ -59,7 +59,7 @@ class Answer(FileModel):
 class Case:
     """A question and the context of its image."""
 
-    question: Question
+    question: QuestionRecord
     context: Context
 
     @property
@@ -68,29 +68,29 @@ class Case:
 
 
 def read_cases(questions: Path, contexts: Path) -> list[Case]:
-    """All questions with their contexts.
+    """Read all questions with their contexts.
 
-    Raises `InputError`, also where an id is there twice or an image has no context.
+    Raises `InputError`, also for a duplicate id or an image without context.
     """
-    known = {context.image: context for context in read_json_lines(contexts, Context)}
-    asked = read_json_lines(questions, Question)
-    _demand_unique(questions, (question.question_id for question in asked))
-    for question in asked:
-        if question.image not in known:
+    by_image = {context.image: context for context in read_json_lines(contexts, Context)}
+    records = read_json_lines(questions, QuestionRecord)
+    _require_unique(questions, (question.question_id for question in records))
+    for question in records:
+        if question.image not in by_image:
             raise InputError(
                 contexts, f"no line for image {question.image} of question {question.question_id}"
             )
-    return [Case(question, known[question.image]) for question in asked]
+    return [Case(question, by_image[question.image]) for question in records]
 
 
 def read_answers(path: Path) -> Mapping[str, str]:
-    """Answers by question id. Raises `InputError`, also where an id is there twice."""
-    answers = read_json_lines(path, Answer)
-    _demand_unique(path, (answer.question_id for answer in answers))
+    """Read answers by question id. Raises `InputError`, also for a duplicate id."""
+    answers = read_json_lines(path, AnswerRecord)
+    _require_unique(path, (answer.question_id for answer in answers))
     return {answer.question_id: answer.text for answer in answers}
 
 
-def _demand_unique(path: Path, ids: Iterable[str]) -> None:
+def _require_unique(path: Path, ids: Iterable[str]) -> None:
     seen: set[str] = set()
     for question_id in ids:
         if question_id in seen:

@@ -1,4 +1,4 @@
-"""What the reference and the judge are told. Neither of them ever sees the image."""
+"""Prompts of the text-only reference and of the judge; neither sees the image."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ REFERENCE_SYSTEM: Final = (
     "image: do not mention captions, lists, boxes or numbers of boxes, and claim nothing that does "
     "not follow from them."
 )
-_MANNER: Final[dict[Kind, str]] = {
+_STYLE: Final[dict[Kind, str]] = {
     "conversation": "Answer directly and to the point.",
     "detail": "Describe what is to be seen thoroughly, and where it is.",
     "complex": "Think the matter through and give the reasons along with your answer.",
@@ -22,7 +22,7 @@ JUDGE_SYSTEM: Final = (
     "get captions by several people and a list of objects, each with its box [x1, y1, x2, y2] as "
     "shares of the image's width and height."
 )
-_JUDGING: Final = (
+_JUDGE_TASK: Final = (
     "Grade both answers. Ask of each whether it helps the person who asked, whether it keeps to "
     "the question, whether what it says agrees with the image, and whether it goes into as much "
     "detail as the question wants. A longer answer is not better for its length, and the order in "
@@ -33,22 +33,22 @@ _JUDGING: Final = (
 )
 
 
-def reference_prompt(case: Case) -> str:
-    """The question for the text-only reference, with captions and boxes."""
+def build_reference_prompt(case: Case) -> str:
+    """Build the reference's question, with captions and boxes."""
     return (
-        f"The image:\n{case.context.as_text()}\n\nThe question:\n{case.question.text}\n\n"
-        f"{_MANNER[case.question.category]}"
+        f"The image:\n{case.context.to_text()}\n\nThe question:\n{case.question.text}\n\n"
+        f"{_STYLE[case.question.category]}"
     )
 
 
-def judge_prompt(case: Case, reference: str, candidate: str) -> str:
-    """Captions, boxes, the question, the reference's answer, the candidate's, the task."""
+def build_judge_prompt(case: Case, reference: str, candidate: str) -> str:
+    """Build the judge's prompt: captions, boxes, question, both answers, the task."""
     return "\n\n".join(
         (
-            f"<captions-and-boxes>\n{case.context.as_text()}\n</captions-and-boxes>",
+            f"<captions-and-boxes>\n{case.context.to_text()}\n</captions-and-boxes>",
             f"<question>\n{case.question.text}\n</question>",
             f"<answer-1>\n{reference}\n</answer-1>",
             f"<answer-2>\n{candidate}\n</answer-2>",
-            _JUDGING,
+            _JUDGE_TASK,
         )
     )

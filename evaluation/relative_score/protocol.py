@@ -1,4 +1,4 @@
-"""The steps of the protocol: reference answers, candidate answers, reviews."""
+"""The protocol's three steps: reference answers, candidate answers, reviews."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,81 +6,81 @@ from pathlib import Path
 
 from asking.endpoint import EndpointConfig
 from asking.errors import InputError
-from asking.pictures import Picture, picture_file
-from asking.question import Ask
-from asking.run import answered
+from asking.images import QuestionImage, find_image
+from asking.question import ChatQuestion
+from asking.run import collect_answers
 from evaluation.relative_score.inputs import Case, read_answers
 from evaluation.relative_score.prompts import (
     JUDGE_SYSTEM,
     REFERENCE_SYSTEM,
-    judge_prompt,
-    reference_prompt,
+    build_judge_prompt,
+    build_reference_prompt,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """Runs the steps for some cases; every step keeps its answers in a file of its own in `out`."""
+class RelativeScoreProtocol:
+    """Runs the steps for some cases; each step journals its answers in a file in `out`."""
 
     cases: Sequence[Case]
     out: Path
     allow_failures: bool
 
-    async def reference(self, source: Path | EndpointConfig) -> Mapping[str, str]:
-        """The reference's answers: read, or written by a text-only model."""
+    async def collect_references(self, source: Path | EndpointConfig) -> Mapping[str, str]:
+        """Read the reference's answers from a file, or ask a text-only model."""
         if isinstance(source, Path):
-            return self._given(source)
-        asks = [
-            Ask(
+            return self._read_answers(source)
+        questions = [
+            ChatQuestion(
                 case.question_id,
-                reference_prompt(case),
+                build_reference_prompt(case),
                 REFERENCE_SYSTEM,
-                notes={"category": case.question.category},
+                metadata={"category": case.question.category},
             )
             for case in self.cases
         ]
-        return await self._asked(source, asks, "reference")
+        return await self._collect_answers(source, questions, "reference")
 
-    async def candidate(
+    async def collect_candidates(
         self, source: Path | EndpointConfig, images: Path | None
     ) -> Mapping[str, str]:
-        """The candidate's answers: read, or asked for with the images of this folder."""
+        """Read the candidate's answers from a file, or ask with the images of a folder."""
         if isinstance(source, Path):
-            return self._given(source)
-        asks = [
-            Ask(
+            return self._read_answers(source)
+        questions = [
+            ChatQuestion(
                 case.question_id,
                 case.question.text,
-                picture=_picture(case, images or Path()),
-                notes={"category": case.question.category},
+                image=_find_image(case, images or Path()),
+                metadata={"category": case.question.category},
             )
             for case in self.cases
         ]
-        return await self._asked(source, asks, "candidate")
+        return await self._collect_answers(source, questions, "candidate")
 
-    async def reviews(
+    async def collect_reviews(
         self, judge: EndpointConfig, reference: Mapping[str, str], candidate: Mapping[str, str]
     ) -> Mapping[str, str]:
-        """The judge's reviews, of every question that has both answers."""
-        asks = [
-            Ask(
+        """Ask the judge to review every question that has both answers."""
+        questions = [
+            ChatQuestion(
                 case.question_id,
-                judge_prompt(case, reference[case.question_id], candidate[case.question_id]),
+                build_judge_prompt(case, reference[case.question_id], candidate[case.question_id]),
                 JUDGE_SYSTEM,
-                notes={"category": case.question.category},
+                metadata={"category": case.question.category},
             )
             for case in self.cases
             if case.question_id in reference and case.question_id in candidate
         ]
-        return await self._asked(judge, asks, "reviews")
+        return await self._collect_answers(judge, questions, "reviews")
 
-    async def _asked(
-        self, config: EndpointConfig, asks: Sequence[Ask], name: str
+    async def _collect_answers(
+        self, config: EndpointConfig, questions: Sequence[ChatQuestion], name: str
     ) -> Mapping[str, str]:
         path = self.out / f"{name}.jsonl"
-        return (await answered(config, asks, path, name, self.allow_failures)).texts
+        return (await collect_answers(config, questions, path, name, self.allow_failures)).texts
 
-    def _given(self, path: Path) -> Mapping[str, str]:
+    def _read_answers(self, path: Path) -> Mapping[str, str]:
         answers = read_answers(path)
         missing = [case.question_id for case in self.cases if case.question_id not in answers]
         if missing and not self.allow_failures:
@@ -92,7 +92,7 @@ class Steps:
         return answers
 
 
-def _picture(case: Case, images: Path) -> Picture:
+def _find_image(case: Case, images: Path) -> QuestionImage:
     name = case.question.image
-    # COCO's own files of 2014 carry their split in front.
-    return picture_file(name, images / name, images / f"COCO_val2014_{name}")
+    # File names of COCO 2014 start with the split.
+    return find_image(name, images / name, images / f"COCO_val2014_{name}")

@@ -6,15 +6,15 @@ from statistics import fmean
 from typing import Any
 
 from evaluation.relative_score.inputs import KINDS, Case
-from evaluation.relative_score.review import Grades, first_line, read_grades
-from evaluation.tally import percent
+from evaluation.relative_score.review import GradePair, parse_grades, read_first_line
+from evaluation.tally import format_percent
 
 
 @dataclass(frozen=True, slots=True)
-class Relative:
-    """Grades of some questions."""
+class GradeSummary:
+    """The grades of a group of questions, and their means."""
 
-    grades: tuple[Grades, ...]
+    grades: tuple[GradePair, ...]
 
     @property
     def reference(self) -> float | None:
@@ -31,7 +31,7 @@ class Relative:
             return None
         return 100 * self.candidate / self.reference
 
-    def as_json(self) -> dict[str, float | int | None]:
+    def to_json(self) -> dict[str, float | int | None]:
         return {
             "score": self.score,
             "reference": self.reference,
@@ -39,25 +39,25 @@ class Relative:
             "count": len(self.grades),
         }
 
-    def cells(self) -> tuple[str, str, str, str]:
-        means = percent(self.reference), percent(self.candidate)
-        return percent(self.score), *means, str(len(self.grades))
+    def format_cells(self) -> tuple[str, str, str, str]:
+        means = format_percent(self.reference), format_percent(self.candidate)
+        return format_percent(self.score), *means, str(len(self.grades))
 
 
 @dataclass(frozen=True, slots=True)
 class RelativeScore:
-    """`set_aside` holds the first lines that could not be read, by question id."""
+    """The result; `set_aside` maps question ids to first lines that are no grades."""
 
-    overall: Relative
-    kinds: dict[str, Relative]
+    overall: GradeSummary
+    kinds: dict[str, GradeSummary]
     set_aside: dict[str, str]
     missing: tuple[str, ...]
-    reviews: dict[str, Grades | None]
+    reviews: dict[str, GradePair | None]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
-            **self.overall.as_json(),
-            "kinds": {kind: relative.as_json() for kind, relative in self.kinds.items()},
+            **self.overall.to_json(),
+            "kinds": {kind: relative.to_json() for kind, relative in self.kinds.items()},
             "set_aside": self.set_aside,
             "missing": list(self.missing),
             "grades": {
@@ -66,15 +66,15 @@ class RelativeScore:
             },
         }
 
-    def rows(self) -> list[tuple[str, str, str, str, str]]:
+    def format_rows(self) -> list[tuple[str, str, str, str, str]]:
         everything = [*self.kinds.items(), ("all", self.overall)]
-        return [(kind, *relative.cells()) for kind, relative in everything]
+        return [(kind, *relative.format_cells()) for kind, relative in everything]
 
 
-def score(cases: Sequence[Case], reviews: Mapping[str, str]) -> RelativeScore:
-    """Score reviews, by question id; what cannot be read is set aside, never scored."""
+def score_reviews(cases: Sequence[Case], reviews: Mapping[str, str]) -> RelativeScore:
+    """Score reviews by question id; reviews without grades are set aside, not scored."""
     grades = {
-        case.question_id: read_grades(reviews[case.question_id])
+        case.question_id: parse_grades(reviews[case.question_id])
         for case in cases
         if case.question_id in reviews
     }
@@ -84,9 +84,13 @@ def score(cases: Sequence[Case], reviews: Mapping[str, str]) -> RelativeScore:
         if (found := grades.get(case.question_id)) is not None
     ]
     return RelativeScore(
-        overall=Relative(tuple(each for _, each in graded)),
-        kinds={kind: Relative(tuple(each for of, each in graded if of == kind)) for kind in KINDS},
-        set_aside={key: first_line(reviews[key]) for key, found in grades.items() if found is None},
+        overall=GradeSummary(tuple(each for _, each in graded)),
+        kinds={
+            kind: GradeSummary(tuple(each for of, each in graded if of == kind)) for kind in KINDS
+        },
+        set_aside={
+            key: read_first_line(reviews[key]) for key, found in grades.items() if found is None
+        },
         missing=tuple(case.question_id for case in cases if case.question_id not in reviews),
         reviews=grades,
     )

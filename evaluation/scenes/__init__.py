@@ -1,1 +1,1 @@
-"""Exact match on freshly drawn scenes, by kind of question."""
+"""Exact match on newly drawn scenes, by kind of question."""

@@ -1,4 +1,4 @@
-"""`scenes`: draw, ask, compare."""
+"""`scenes`: exact match on newly drawn scenes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from asking import options
-from asking.report import show_json, show_table, warn, write_results
-from asking.run import answered
+from asking.report import print_json, print_table, print_warning, write_results
+from asking.run import collect_answers
 from evaluation import roles
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
-from evaluation.scenes.score import score
+from evaluation.scenes.score import score_answers
 
 
 def scenes(
@@ -36,30 +36,34 @@ def scenes(
     allow_failures: options.AllowFailures = False,
     as_json: options.Json = False,
 ) -> None:
-    """Exact match by kind of question on freshly drawn scenes.
+    """Exact match by kind of question on newly drawn scenes.
 
-    Run again with the same options to go on where a run was stopped.
+    Run again with the same options to resume an interrupted run.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = asking.endpoint("", base_url, api_key, model, request, fields)
-    questions = draw_questions(seed, count, longest, _known(kind))
-    asks = [question.ask() for question in questions]
-    answers = asyncio.run(answered(config, asks, out / "answers.jsonl", "scenes", allow_failures))
-    result = score(questions, answers.texts)
-    drawn = {"count": count, "seed": seed, "longest": longest}
-    results = {"model": answers.model, "scenes": drawn, **result.as_json()}
+    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
+    questions = draw_questions(seed, count, longest, _validate_kinds(kind))
+    asks = [question.build_chat_question() for question in questions]
+    answers = asyncio.run(
+        collect_answers(config, asks, out / "answers.jsonl", "scenes", allow_failures)
+    )
+    result = score_answers(questions, answers.texts)
+    scenes_info = {"count": count, "seed": seed, "longest": longest}
+    results = {"model": answers.model, "scenes": scenes_info, **result.to_json()}
     write_results(out / "results.json", results)
     if as_json:
-        show_json(results)
+        print_json(results)
     else:
         columns = ("kind", "exact match %", "right", "asked")
-        show_table(f"{answers.model} on {count} scenes of seed {seed}", columns, result.rows())
+        print_table(
+            f"{answers.model} on {count} scenes of seed {seed}", columns, result.format_rows()
+        )
     if result.missing:
-        warn(f"{result.missing} questions have no answer and are not counted")
+        print_warning(f"{result.missing} questions have no answer and are not counted")
 
 
-def _known(kinds: list[str] | None) -> Sequence[str]:
+def _validate_kinds(kinds: list[str] | None) -> Sequence[str]:
     unknown = [kind for kind in kinds or () if kind not in ALL_KINDS]
     if unknown:
         raise typer.BadParameter(

@@ -10,31 +10,34 @@ from evaluation.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class SceneScore:
-    """Tallies over all and by kind; `missing` questions had no answer and are not counted."""
+    """Tallies over all kinds and by kind; `missing` counts questions without an answer."""
 
     overall: Tally
     kinds: dict[str, Tally]
     missing: int
 
-    def as_json(self) -> dict[str, Any]:
-        kinds = {kind: tally.as_json() for kind, tally in self.kinds.items()}
-        return {**self.overall.as_json(), "kinds": kinds, "missing": self.missing}
+    def to_json(self) -> dict[str, Any]:
+        kinds = {kind: tally.to_json() for kind, tally in self.kinds.items()}
+        return {**self.overall.to_json(), "kinds": kinds, "missing": self.missing}
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
+    def format_rows(self) -> list[tuple[str, str, str, str]]:
         tallies = [*self.kinds.items(), ("all", self.overall)]
-        return [(kind, *tally.cells()) for kind, tally in tallies]
+        return [(kind, *tally.format_cells()) for kind, tally in tallies]
 
 
-def score(questions: Sequence[SceneQuestion], texts: Mapping[str, str]) -> SceneScore:
-    """Compare answers, by question id, with the right ones."""
+def score_answers(questions: Sequence[SceneQuestion], texts: Mapping[str, str]) -> SceneScore:
+    """Compare `texts`, by question id, with the correct answers."""
     verdicts = [
-        (asked.question.kind, asked.right(texts[asked.question_id]))
-        for asked in questions
-        if asked.question_id in texts
+        (question.question.kind, question.is_correct(texts[question.question_id]))
+        for question in questions
+        if question.question_id in texts
     ]
     kinds = sorted({kind for kind, _ in verdicts})
     return SceneScore(
-        overall=Tally.of(right for _, right in verdicts),
-        kinds={kind: Tally.of(right for of, right in verdicts if of == kind) for kind in kinds},
+        overall=Tally.from_verdicts(is_correct for _, is_correct in verdicts),
+        kinds={
+            kind: Tally.from_verdicts(is_correct for other, is_correct in verdicts if other == kind)
+            for kind in kinds
+        },
         missing=len(questions) - len(verdicts),
     )

@@ -1,10 +1,10 @@
-"""Accuracy over all and by subject, modality and grade, as ScienceQA's own table has it."""
+"""Accuracy overall and by subject, modality and grade, as in ScienceQA's table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from evaluation.scienceqa.parsing import UNREAD, read_choice
+from evaluation.scienceqa.parsing import NO_CHOICE, parse_choice
 from evaluation.scienceqa.problems import Problem, ProblemSet
 from evaluation.tally import Tally
 
@@ -12,7 +12,7 @@ _LOWER: Final = {f"grade{number}" for number in range(1, 7)}
 _HIGHER: Final = {f"grade{number}" for number in range(7, 13)}
 
 # A problem with both a hint and an image counts under text context and under image.
-BREAK_DOWNS: Final[dict[str, dict[str, Callable[[Problem], bool]]]] = {
+GROUPS: Final[dict[str, dict[str, Callable[[Problem], bool]]]] = {
     "subject": {
         "natural science": lambda problem: problem.subject == "natural science",
         "social science": lambda problem: problem.subject == "social science",
@@ -32,10 +32,10 @@ BREAK_DOWNS: Final[dict[str, dict[str, Callable[[Problem], bool]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """`overall` and the break-downs count every problem of the split.
+    """Accuracies of a split; `overall` and the groups count every problem.
 
-    `parsed` holds a choice's index for each of them, -1 where no answer could be read or none was
-    given; `predicted` counts only those that have a prediction.
+    `parsed` maps each problem to the index of a choice, or to -1 without a readable prediction.
+    `predicted` counts only problems with a prediction.
     """
 
     split: str
@@ -44,61 +44,67 @@ class Accuracy:
     by: dict[str, dict[str, Tally]]
     parsed: dict[str, int]
     missing: tuple[str, ...]
-    strangers: int
+    not_in_split: int
 
     @property
-    def unread(self) -> int:
-        """Predictions in which no answer could be read."""
-        return sum(choice == UNREAD for choice in self.parsed.values()) - len(self.missing)
+    def unparsed(self) -> int:
+        """Number of predictions that name no choice."""
+        return sum(choice == NO_CHOICE for choice in self.parsed.values()) - len(self.missing)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "split": self.split,
-            **self.overall.as_json(),
+            **self.overall.to_json(),
             **{
-                name: {group: tally.as_json() for group, tally in groups.items()}
+                name: {group: tally.to_json() for group, tally in groups.items()}
                 for name, groups in self.by.items()
             },
-            "predicted": self.predicted.as_json(),
+            "predicted": self.predicted.to_json(),
             "missing": list(self.missing),
-            "unread": self.unread,
-            "not_in_split": self.strangers,
+            "unread": self.unparsed,
+            "not_in_split": self.not_in_split,
             "parsed": self.parsed,
         }
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
+    def format_rows(self) -> list[tuple[str, str, str, str]]:
         groups = [
-            (f"{name}: {group}", *tally.cells())
+            (f"{name}: {group}", *tally.format_cells())
             for name, tallies in self.by.items()
             for group, tally in tallies.items()
         ]
-        return [*groups, ("all", *self.overall.cells())]
+        return [*groups, ("all", *self.overall.format_cells())]
 
 
-def measure(problem_set: ProblemSet, predictions: Mapping[str, str]) -> Accuracy:
+def measure_accuracy(problem_set: ProblemSet, predictions: Mapping[str, str]) -> Accuracy:
     """Score predictions by problem id.
 
-    As in the released evaluation a problem without a prediction counts as wrong, and predictions
-    for problems of other splits are left out.
+    As in the released evaluation, a problem without a prediction counts as wrong, and predictions
+    for other splits are ignored.
     """
     problems = problem_set.problems
     parsed = {
-        each: read_choice(predictions.get(each, ""), len(problem.choices))
-        for each, problem in problems.items()
+        problem_id: parse_choice(predictions.get(problem_id, ""), len(problem.choices))
+        for problem_id, problem in problems.items()
     }
-    right = {each: parsed[each] == problem.answer for each, problem in problems.items()}
+    right = {
+        problem_id: parsed[problem_id] == problem.answer for problem_id, problem in problems.items()
+    }
     return Accuracy(
         split=problem_set.split,
-        overall=Tally.of(right.values()),
-        predicted=Tally.of(right[each] for each in problems if each in predictions),
+        overall=Tally.from_verdicts(right.values()),
+        predicted=Tally.from_verdicts(
+            right[problem_id] for problem_id in problems if problem_id in predictions
+        ),
         by={
             name: {
-                group: Tally.of(right[each] for each, problem in problems.items() if holds(problem))
+                group: Tally.from_verdicts(
+                    right[problem_id] for problem_id, problem in problems.items() if holds(problem)
+                )
                 for group, holds in groups.items()
             }
-            for name, groups in BREAK_DOWNS.items()
+            for name, groups in GROUPS.items()
         },
         parsed=parsed,
-        missing=tuple(each for each in problems if each not in predictions),
-        strangers=sum(each not in problems for each in predictions),
+        missing=tuple(problem_id for problem_id in problems if problem_id not in predictions),
+        not_in_split=sum(problem_id not in problems for problem_id in predictions),
     )

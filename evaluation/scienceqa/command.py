@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from asking import options
-from asking.report import show_json, show_table, warn, write_lines
-from asking.run import answered
+from asking.report import print_json, print_table, print_warning, write_predictions
+from asking.run import collect_answers
 from evaluation import roles
-from evaluation.scienceqa.accuracy import Accuracy, measure
-from evaluation.scienceqa.ensemble import Pair
+from evaluation.scienceqa.accuracy import Accuracy, measure_accuracy
+from evaluation.scienceqa.ensemble import PredictionPair
 from evaluation.scienceqa.problems import (
     ProblemSet,
     read_captions,
@@ -19,7 +19,7 @@ from evaluation.scienceqa.problems import (
     read_problems,
 )
 from evaluation.scienceqa.prompts import LETTER_ONLY, Order
-from evaluation.scienceqa.running import Asker
+from evaluation.scienceqa.questions import QuestionBuilder
 
 scienceqa = typer.Typer(
     help="ScienceQA: answer it, score predictions, join two models' predictions.",
@@ -84,19 +84,23 @@ def answer(
 
     Run again with the same options to go on where a run was stopped.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = asking.endpoint("", base_url, api_key, model, request, fields)
+    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
     if (images is None) != no_image:
         raise typer.BadParameter("give one of the two", param_hint="--images, --no-image")
     problem_set = read_problems(problems, splits, split)
     known = read_captions(captions) if captions else {}
-    asker = Asker(order, instruction, known, images)
-    asks = asker.asks(problem_set, limit)
-    asked = {ask.question_id: problem_set.problems[ask.question_id] for ask in asks}
+    builder = QuestionBuilder(order, instruction, known, images)
+    questions = builder.build_questions(problem_set, limit)
+    selected = {
+        question.question_id: problem_set.problems[question.question_id] for question in questions
+    }
 
-    answers = asyncio.run(answered(config, asks, predictions, "scienceqa", allow_failures))
-    _report(measure(ProblemSet(split, asked), answers.texts), as_json)
+    answers = asyncio.run(
+        collect_answers(config, questions, predictions, "scienceqa", allow_failures)
+    )
+    _report(measure_accuracy(ProblemSet(split, selected), answers.texts), as_json)
 
 
 @scienceqa.command("score")
@@ -107,9 +111,9 @@ def score(
     split: Split = "test",
     as_json: options.Json = False,
 ) -> None:
-    """Accuracy of a predictions file, over all and by subject, modality and grade."""
+    """Accuracy of a predictions file, overall and by subject, modality and grade."""
     problem_set = read_problems(problems, splits, split)
-    accuracy = measure(problem_set, read_predictions(predictions))
+    accuracy = measure_accuracy(problem_set, read_predictions(predictions))
     _report(accuracy, as_json)
 
 
@@ -126,8 +130,8 @@ def complement(
     """Join two models: the second's answers, the first's where the second gives none."""
     pair = _read_pair(problems, splits, split, predictions, second)
     joint = pair.complement()
-    write_lines(out, joint)
-    _report(measure(pair.problem_set, joint), as_json)
+    write_predictions(out, joint)
+    _report(measure_accuracy(pair.problem_set, joint), as_json)
 
 
 @scienceqa.command("judge")
@@ -154,35 +158,43 @@ def judge(
 
     Run again with the same options to go on where a run was stopped.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": 1024, "temperature": 0.0}
-    config = asking.endpoint(
+    config = request_options.build_endpoint_config(
         "judge-", judge_base_url, judge_api_key, judge_model, judge_request, fields
     )
     pair = _read_pair(problems, splits, split, predictions, second)
-    answers = asyncio.run(answered(config, pair.disputes(), reviews, "judge", allow_failures))
-    joint = {**pair.agreed(), **answers.texts}
-    write_lines(out, joint)
-    _report(measure(pair.problem_set, joint), as_json)
+    answers = asyncio.run(
+        collect_answers(config, pair.build_judge_questions(), reviews, "judge", allow_failures)
+    )
+    joint = {**pair.select_agreed(), **answers.texts}
+    write_predictions(out, joint)
+    _report(measure_accuracy(pair.problem_set, joint), as_json)
 
 
-def _read_pair(problems: Path, splits: Path, split: str, first: Path, second: Path) -> Pair:
+def _read_pair(
+    problems: Path, splits: Path, split: str, first: Path, second: Path
+) -> PredictionPair:
     problem_set = read_problems(problems, splits, split)
-    return Pair(problem_set, read_predictions(first), read_predictions(second))
+    return PredictionPair(problem_set, read_predictions(first), read_predictions(second))
 
 
 def _report(accuracy: Accuracy, as_json: bool) -> None:
     if as_json:
-        show_json(accuracy.as_json())
+        print_json(accuracy.to_json())
     else:
         columns = ("ScienceQA", "accuracy %", "correct", "problems")
-        show_table(f"ScienceQA, {accuracy.split}", columns, accuracy.rows())
+        print_table(f"ScienceQA, {accuracy.split}", columns, accuracy.format_rows())
     if accuracy.missing:
-        warn(
+        print_warning(
             f"{len(accuracy.missing)} of {accuracy.overall.count} problems have no prediction and "
             "count as wrong"
         )
-    if accuracy.unread:
-        warn(f"in {accuracy.unread} predictions no answer could be read; they count as wrong")
-    if accuracy.strangers:
-        warn(f"{accuracy.strangers} predictions are for problems not in {accuracy.split!r}")
+    if accuracy.unparsed:
+        print_warning(
+            f"in {accuracy.unparsed} predictions no answer could be read; they count as wrong"
+        )
+    if accuracy.not_in_split:
+        print_warning(
+            f"{accuracy.not_in_split} predictions are for problems not in {accuracy.split!r}"
+        )

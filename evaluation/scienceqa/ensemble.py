@@ -1,16 +1,16 @@
-"""Two models' predictions made into one (arXiv 2304.08485, section 5.2)."""
+"""Ensembles of two models' predictions (arXiv 2304.08485, section 5.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from asking.question import Ask
-from evaluation.scienceqa.parsing import UNREAD, read_choice
+from asking.question import ChatQuestion
+from evaluation.scienceqa.parsing import NO_CHOICE, parse_choice
 from evaluation.scienceqa.problems import ProblemSet
 from evaluation.scienceqa.prompts import Order, build_prompt
 
 JUDGE_SYSTEM: Final = "You decide between answers to multiple-choice questions on school science."
-_JUDGING: Final = (
+_JUDGE_TASK: Final = (
     "Two students disagree on this question. Weigh what both of them wrote, answer the question "
     "yourself, and end with a sentence of exactly this form, with the letter of an option for X: "
     "The answer is X."
@@ -18,55 +18,55 @@ _JUDGING: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Predictions of two models for the same problems; a missing one counts as unread."""
+class PredictionPair:
+    """Predictions of two models for the same problems; a missing one names no choice."""
 
     problem_set: ProblemSet
     first: Mapping[str, str]
     second: Mapping[str, str]
 
     def complement(self) -> dict[str, str]:
-        """The second model's prediction wherever an answer can be read in it, else the first's.
+        """Return the second model's prediction if it names a choice, else the first's.
 
         The paper's "complement" takes GPT-4 as the second model.
         """
         return {
-            each: text
-            for each in self.problem_set.problems
-            if (text := self._complement(each)) is not None
+            problem_id: text
+            for problem_id in self.problem_set.problems
+            if (text := self._choose_prediction(problem_id)) is not None
         }
 
-    def agreed(self) -> dict[str, str]:
-        """The first model's predictions where both name the same choice, or neither does."""
+    def select_agreed(self) -> dict[str, str]:
+        """Return the first model's predictions where both name the same choice, or none."""
         return {
-            each: self.first[each]
-            for each in self.problem_set.problems
-            if each in self.first
-            and self._choice(self.first, each) == self._choice(self.second, each)
+            problem_id: self.first[problem_id]
+            for problem_id in self.problem_set.problems
+            if problem_id in self.first
+            and self._choice(self.first, problem_id) == self._choice(self.second, problem_id)
         }
 
-    def disputes(self) -> list[Ask]:
-        """What to ask a judge: every problem on which the two models differ, with both answers."""
-        agreed = self.agreed()
+    def build_judge_questions(self) -> list[ChatQuestion]:
+        """Build a judge's question, with both answers, for each problem the models disagree on."""
+        agreed = self.select_agreed()
         return [
-            Ask(each, self._dispute(each), JUDGE_SYSTEM)
-            for each in self.problem_set.problems
-            if each not in agreed and (each in self.first or each in self.second)
+            ChatQuestion(problem_id, self._build_judge_prompt(problem_id), JUDGE_SYSTEM)
+            for problem_id in self.problem_set.problems
+            if problem_id not in agreed and (problem_id in self.first or problem_id in self.second)
         ]
 
-    def _complement(self, each: str) -> str | None:
-        if self._choice(self.second, each) != UNREAD:
-            return self.second[each]
-        return self.first.get(each, self.second.get(each))
+    def _choose_prediction(self, problem_id: str) -> str | None:
+        if self._choice(self.second, problem_id) != NO_CHOICE:
+            return self.second[problem_id]
+        return self.first.get(problem_id, self.second.get(problem_id))
 
-    def _choice(self, predictions: Mapping[str, str], each: str) -> int:
-        choices = self.problem_set.problems[each].choices
-        return read_choice(predictions.get(each, ""), len(choices))
+    def _choice(self, predictions: Mapping[str, str], problem_id: str) -> int:
+        choices = self.problem_set.problems[problem_id].choices
+        return parse_choice(predictions.get(problem_id, ""), len(choices))
 
-    def _dispute(self, each: str) -> str:
-        problem = build_prompt(self.problem_set.problems[each], Order.CQM, instruction="")
+    def _build_judge_prompt(self, problem_id: str) -> str:
+        problem = build_prompt(self.problem_set.problems[problem_id], Order.CQM, instruction="")
         students = [
-            f"<student-{number}>\n{predictions.get(each, '(no answer)')}\n</student-{number}>"
+            f"<student-{number}>\n{predictions.get(problem_id, '(no answer)')}\n</student-{number}>"
             for number, predictions in enumerate((self.first, self.second), start=1)
         ]
-        return "\n\n".join((problem, *students, _JUDGING))
+        return "\n\n".join((problem, *students, _JUDGE_TASK))

@@ -1,4 +1,4 @@
-"""The data set's own files: `problems.json` and `pid_splits.json`."""
+"""Files of the ScienceQA data set, and files of predictions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any, Final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from asking.errors import InputError
-from asking.files import FileModel, explain, read_json, read_json_lines
+from asking.files import FileModel, describe_validation_error, read_json, read_json_lines
 
 LETTERS: Final = ("A", "B", "C", "D", "E")
 
 
 class Problem(FileModel):
-    """A problem; `answer` is the right choice's index, `image` a file name or None."""
+    """A problem; `answer` is the index of the correct choice, `image` a file name."""
 
     question: str
     choices: list[str] = Field(min_length=1, max_length=len(LETTERS))
@@ -34,24 +34,30 @@ class ProblemSet:
 
 
 class Prediction(FileModel):
-    """A line of a predictions file; whatever else it holds is ignored."""
+    """A line of a predictions file; other keys are ignored."""
 
     question_id: str
     text: str
 
 
 def read_problems(problems: Path, splits: Path, split: str) -> ProblemSet:
-    """The problems of a split. Raises `InputError` that names the problem's id."""
-    known = _object(problems)
-    ids = _split(splits, split)
-    strangers = [problem_id for problem_id in ids if problem_id not in known]
-    if strangers:
-        raise InputError(problems, f"no problem {strangers[0]}, which {splits} has in {split!r}")
-    return ProblemSet(split, {each: _problem(problems, each, known[each]) for each in ids})
+    """Read the problems of a split. Raises `InputError`, which names the problem."""
+    records = _read_json_object(problems)
+    ids = _read_split(splits, split)
+    unknown = [problem_id for problem_id in ids if problem_id not in records]
+    if unknown:
+        raise InputError(problems, f"no problem {unknown[0]}, which {splits} has in {split!r}")
+    return ProblemSet(
+        split,
+        {
+            problem_id: _parse_problem(problems, problem_id, records[problem_id])
+            for problem_id in ids
+        },
+    )
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """Texts by problem id, the last one where an id is there more than once, as released.
+    """Read texts by problem id; of duplicates the last counts, as released.
 
     Raises `InputError`.
     """
@@ -59,35 +65,37 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 
 def read_captions(path: Path) -> dict[str, str]:
-    """The data set's `captions.json`: `{"captions": {id: caption}}`. Raises `InputError`."""
-    captions = _object(path).get("captions")
+    """Read `captions.json`, `{"captions": {id: caption}}`. Raises `InputError`."""
+    captions = _read_json_object(path).get("captions")
     try:
         return TypeAdapter(dict[str, str]).validate_python(captions)
     except ValidationError as error:
-        raise InputError(path, f"captions: {explain(error)}") from None
+        raise InputError(path, f"captions: {describe_validation_error(error)}") from None
 
 
-def _split(path: Path, split: str) -> list[str]:
-    splits = _object(path)
+def _read_split(path: Path, split: str) -> list[str]:
+    splits = _read_json_object(path)
     if split not in splits:
         raise InputError(path, f"no split {split!r}, only {', '.join(splits)}")
     try:
         return TypeAdapter(list[str]).validate_python(splits[split])
     except ValidationError as error:
-        raise InputError(path, f"{split}: {explain(error)}") from None
+        raise InputError(path, f"{split}: {describe_validation_error(error)}") from None
 
 
-def _problem(path: Path, problem_id: str, value: Any) -> Problem:
+def _parse_problem(path: Path, problem_id: str, value: Any) -> Problem:
     try:
         problem = Problem.model_validate(value)
     except ValidationError as error:
-        raise InputError(path, f"problem {problem_id}: {explain(error)}") from None
+        raise InputError(
+            path, f"problem {problem_id}: {describe_validation_error(error)}"
+        ) from None
     if problem.answer >= len(problem.choices):
         raise InputError(path, f"problem {problem_id}: answer: there is no choice {problem.answer}")
     return problem
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _read_json_object(path: Path) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(path, "not a JSON object")

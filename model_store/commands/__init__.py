@@ -1,1 +1,1 @@
-"""The commands of `python -m model_store`, one a module."""
+"""The commands of `python -m model_store`, one per module."""

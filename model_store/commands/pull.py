@@ -1,4 +1,4 @@
-"""`pull`: from the hub into the user's store."""
+"""`pull`: downloads a model from the hub into the user's store."""
 
 import os
 import sys
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from model_store.config import read_config
+from model_store.manifest import read_config
+from model_store.progress import format_bytes
 from model_store.pull import pull
-from model_store.released import convert_command, is_released
-from model_store.sizes import readable
+from model_store.released import format_convert_command, is_released
 
 
 def pull_model(
@@ -30,10 +30,12 @@ def pull_model(
         pulled = pull(repo, revision, allow_pickle=allow_pickle)
     except KeyboardInterrupt:
         print("interrupted; pull again to go on from here", file=sys.stderr, flush=True)
-        os._exit(130)  # a usual exit would wait for downloads that hang
+        os._exit(130)  # a normal exit would wait for downloads that hang
     manifest = pulled.manifest
-    done = "pulled" if pulled.downloaded else "already there, nothing was pulled"
-    print(f"{repo} at {manifest.revision}: {done}; {readable(manifest.size)} in {pulled.folder}")
+    status = "pulled" if pulled.downloaded else "already there, nothing was pulled"
+    print(
+        f"{repo} at {manifest.revision}: {status}; {format_bytes(manifest.size)} in {pulled.folder}"
+    )
     if is_released(read_config(pulled.folder)):
         print("It has LLaVA's released layout; to serve it, convert it first:")
-        print(f"  {convert_command(pulled.folder)}")
+        print(f"  {format_convert_command(pulled.folder)}")

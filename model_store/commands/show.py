@@ -1,10 +1,10 @@
-"""`show`: all of a manifest."""
+"""`show`: prints a manifest."""
 
 import json
 
 from model_store.commands.options import Json, Name
 from model_store.manifest import Manifest, read_manifest
-from model_store.sizes import readable
+from model_store.progress import format_bytes
 from model_store.store import find_model
 
 
@@ -17,13 +17,13 @@ def show(name: Name, as_json: Json = False) -> None:
         print(json.dumps(content, ensure_ascii=False, indent=2))
         return
     print(f"{manifest.name} in {folder}")
-    for label, value in _facts(manifest):
+    for label, value in _list_properties(manifest):
         print(f"{label:14}{value or '-'}")
     for file in manifest.files:
         print(f"{file.sha256}  {file.size:>12}  {file.path}")
 
 
-def _facts(manifest: Manifest) -> list[tuple[str, str | None]]:
+def _list_properties(manifest: Manifest) -> list[tuple[str, str | None]]:
     context = manifest.max_position_embeddings
     return [
         ("source", manifest.source),
@@ -32,5 +32,5 @@ def _facts(manifest: Manifest) -> list[tuple[str, str | None]]:
         ("template", manifest.conv_mode),
         ("aspect ratio", manifest.image_aspect_ratio),
         ("context", f"{context} tokens" if context else None),
-        ("size", readable(manifest.size)),
+        ("size", format_bytes(manifest.size)),
     ]

@@ -1,4 +1,4 @@
-"""`verify`: reads every file of a model and says which are wrong."""
+"""`verify`: hashes every file of a model and lists the wrong ones."""
 
 import sys
 
@@ -6,8 +6,7 @@ import typer
 
 from model_store.commands.options import Name
 from model_store.manifest import read_manifest
-from model_store.progress import byte_bar
-from model_store.sizes import readable
+from model_store.progress import format_bytes, show_byte_progress
 from model_store.store import find_model
 from model_store.verification import verify
 
@@ -16,12 +15,11 @@ def verify_model(name: Name) -> None:
     """Compare a model's files with its manifest; 1 if any differs."""
     folder = find_model(name)
     manifest = read_manifest(folder)
-    with byte_bar(name, manifest.size) as progress:
+    with show_byte_progress(name, manifest.size) as progress:
         faults = verify(folder, progress)
     for fault in faults:
         print(f"{name}: {fault}", file=sys.stderr)
     if faults:
         raise typer.Exit(1)
-    print(
-        f"{name}: all {len(manifest.files)} files ({readable(manifest.size)}) are as they must be"
-    )
+    size = format_bytes(manifest.size)
+    print(f"{name}: all {len(manifest.files)} files ({size}) are as they must be")

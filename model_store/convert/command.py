@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from model_store.store import find_model, user_store
+from model_store.store import find_model, locate_user_store
 
 
 def convert(
@@ -42,17 +42,19 @@ def convert(
 ) -> None:
     """Turn a released LLaVA checkpoint into the layout that the server loads."""
     # Imported here, so that the other commands need not wait for torch.
-    from model_store.convert.conversion import plan, write
+    from model_store.convert.conversion import plan_conversion, write_conversion
 
     release = find_model(path)
-    out = out or user_store() / release.name
-    conversion = plan(release, _folder(vision_tower), _folder(base), conv_mode, dtype)
+    out = out or locate_user_store() / release.name
+    conversion = plan_conversion(
+        release, _find_folder(vision_tower), _find_folder(base), conv_mode, dtype
+    )
     typer.echo(f"release:      {path}, {conversion.release.layout}, {conversion.dtype}")
     typer.echo(f"vision tower: {conversion.vision_tower}")
     typer.echo(f"template:     {conversion.conv_mode.name} ({conversion.conv_mode.reason})")
-    write(conversion, out)
+    write_conversion(conversion, out)
     typer.echo(f"written:      {out}")
 
 
-def _folder(name: str | None) -> Path | None:
+def _find_folder(name: str | None) -> Path | None:
     return find_model(name) if name else None

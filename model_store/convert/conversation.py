@@ -1,13 +1,13 @@
-"""Which conversation template a release was trained on."""
+"""Chooses the conversation template that a release was trained on."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from model_store.convert.errors import ConversionError
-from model_store.convert.projector import projector_type
+from model_store.convert.projector import read_projector_type
 from model_store.convert.release import Release
+from model_store.errors import ConversionError
 
 CONV_MODES: Final = (
     "vicuna_v1",
@@ -18,8 +18,8 @@ CONV_MODES: Final = (
     "chatml_direct",
     "plain",
 )
-# The parts of a release's name that tell, in the order in which the released command line asks.
-# It knows v1.5 and v1.6 as v1; they were trained and are evaluated with vicuna_v1.
+# Patterns in a release's name, in the order in which the released command line tries them. It takes
+# v1.5 and v1.6 for v1; they were trained and are evaluated with vicuna_v1.
 _BY_NAME: Final = (
     ("llava_llama_2", re.compile(r"^(?!.*v1\.[56]).*llama-2")),
     ("mistral_instruct", re.compile("mistral")),
@@ -33,29 +33,29 @@ _CHATML: Final = "<|im_start|>"
 
 @dataclass(frozen=True, slots=True)
 class ConvMode:
-    """A conversation template and why it is that one."""
+    """A conversation template and the reason for the choice."""
 
     name: str
     reason: str
 
 
 def choose_conv_mode(
-    release: Release, asked: str | None, has_token: Callable[[str], bool]
+    release: Release, requested: str | None, has_token: Callable[[str], bool]
 ) -> ConvMode:
-    """Return the template that was asked for, or the one that the release was trained on.
+    """Return the requested template, or by default the one that the release was trained on.
 
     Raises `ConversionError`.
     """
-    if asked is None:
-        return _inferred(release, has_token)
-    if asked not in CONV_MODES:
+    if requested is None:
+        return _infer(release, has_token)
+    if requested not in CONV_MODES:
         raise ConversionError(
-            f"there is no conversation template {asked!r}; there is: {', '.join(CONV_MODES)}"
+            f"there is no conversation template {requested!r}; there is: {', '.join(CONV_MODES)}"
         )
-    return ConvMode(asked, "asked for")
+    return ConvMode(requested, "asked for")
 
 
-def _inferred(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
+def _infer(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
     if release.language_model == "mistral":
         return ConvMode("mistral_instruct", "the language model is a Mistral")
     if has_token(_CHATML):
@@ -64,7 +64,7 @@ def _inferred(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
         for mode, pattern in _BY_NAME:
             if pattern.search(name):
                 return ConvMode(mode, f"the release is called {name}")
-    # LLaVA v1.5 brought the MLP; what came before was v0 or v1.
-    if projector_type(release.config) != "linear":
+    # LLaVA v1.5 introduced the MLP; earlier releases are v0 or v1.
+    if read_projector_type(release.config) != "linear":
         return ConvMode("vicuna_v1", "the projector is v1.5's or later")
     return ConvMode("llava_v0", "nothing says otherwise, and the released code falls back to it")

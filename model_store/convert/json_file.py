@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model_store.convert.errors import ConversionError
+from model_store.errors import ConversionError
 
 Json = dict[str, Any]
 
 
 def read_json(file: Path, *, required: bool = True) -> Json:
-    """Return the object in `file`; `{}` where it may be, and is, absent.
+    """Return the object in `file`; `{}` if it is missing and not `required`.
 
     Raises `ConversionError`.
     """
@@ -28,12 +28,12 @@ def read_json(file: Path, *, required: bool = True) -> Json:
 
 
 def write_json(file: Path, content: Json) -> None:
-    """Write an object as others write it: indented, one line break at the end."""
+    """Write an object, indented, with a line break at the end."""
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def count(config: Json, key: str, file: Path) -> int:
-    """Return a setting that counts something. Raises `ConversionError` where it does not."""
+def read_count(config: Json, key: str, file: Path) -> int:
+    """Return a positive integer setting. Raises `ConversionError` for any other value."""
     value = config.get(key)
     if not isinstance(value, int) or value < 1:
         raise ConversionError(f"{file}: {key} is {value!r}, not a positive whole number")

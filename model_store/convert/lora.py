@@ -9,10 +9,10 @@ from typing import Final
 
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.release import ADAPTER_CONFIG
 from model_store.convert.weights import Weight, Weights, read_file
+from model_store.errors import ConversionError
 
 _FILES: Final = ("adapter_model.safetensors", "adapter_model.bin")
 _NON_LORA: Final = "non_lora_trainables.bin"
@@ -21,7 +21,7 @@ _UNSUPPORTED: Final = ("use_dora", "fan_in_fan_out", "use_qalora")
 
 
 @dataclass(frozen=True, slots=True)
-class Factors:
+class LoraFactors:
     """W += scale * B @ A, with A (rank, in) and B (out, rank)."""
 
     a: Weight
@@ -29,24 +29,25 @@ class Factors:
     scale: float
 
 
-def merged(base: Weights, folder: Path) -> Weights:
-    """Return the base model's weights with a LoRA release's adapter merged and its others set.
+def merge_lora(base: Weights, folder: Path) -> Weights:
+    """Return the base model's weights with a LoRA release merged into them.
 
-    Merging is done in float32 and returned in the base weight's dtype.
+    Its weights outside of the adapter replace the base model's. Merging is done in float32, and the
+    result has the base weight's dtype.
     Raises `ConversionError`.
     """
     config = read_json(folder / ADAPTER_CONFIG)
     adapted, replaced = _read_adapter(folder, config)
-    weights = base | replaced | _non_lora(folder)
+    weights = base | replaced | _read_non_lora(folder)
     for module, factors in adapted.items():
         name = f"{module}.weight"
         if name not in weights:
             raise ConversionError(f"{factors.a.origin} adapts {name}, which the base model lacks")
-        weights[name] = _merged(name, weights[name], factors)
+        weights[name] = _merge(name, weights[name], factors)
     return weights
 
 
-def _read_adapter(folder: Path, config: Json) -> tuple[dict[str, Factors], Weights]:
+def _read_adapter(folder: Path, config: Json) -> tuple[dict[str, LoraFactors], Weights]:
     """Return the factors by module, and the weights that replace the base model's."""
     _check_supported(folder, config)
     file = next((folder / name for name in _FILES if (folder / name).is_file()), None)
@@ -55,14 +56,14 @@ def _read_adapter(folder: Path, config: Json) -> tuple[dict[str, Factors], Weigh
     sides: dict[str, Weights] = {"A": {}, "B": {}}
     replaced: Weights = {}
     for stored_name, weight in read_file(file).items():
-        name = _unwrapped(stored_name)
+        name = _unwrap_name(stored_name)
         if match := _FACTOR.fullmatch(name):
             sides[match["side"]][match["module"]] = weight
         elif "lora_" in name:
             raise ConversionError(f"{file}: {stored_name} is of a kind that is not supported")
         else:
             replaced[name.replace(".modules_to_save.default.", ".")] = weight
-    return _paired(file, config, sides["A"], sides["B"]), replaced
+    return _pair_factors(file, config, sides["A"], sides["B"]), replaced
 
 
 def _check_supported(folder: Path, config: Json) -> None:
@@ -73,38 +74,40 @@ def _check_supported(folder: Path, config: Json) -> None:
         raise ConversionError(f"{folder / ADAPTER_CONFIG}: {config['peft_type']} is not a LoRA")
 
 
-def _paired(file: Path, config: Json, a: Weights, b: Weights) -> dict[str, Factors]:
-    alone = sorted(a.keys() ^ b.keys())
-    if alone:
-        raise ConversionError(f"{file}: {alone[0]} has only one of lora_A and lora_B")
+def _pair_factors(file: Path, config: Json, a: Weights, b: Weights) -> dict[str, LoraFactors]:
+    unpaired = sorted(a.keys() ^ b.keys())
+    if unpaired:
+        raise ConversionError(f"{file}: {unpaired[0]} has only one of lora_A and lora_B")
     return {
-        module: Factors(a[module], b[module], _scale(file, config, module, a[module].shape[0]))
+        module: LoraFactors(
+            a[module], b[module], _compute_scale(file, config, module, a[module].shape[0])
+        )
         for module in a
     }
 
 
-def _scale(file: Path, config: Json, module: str, rank: int) -> float:
+def _compute_scale(file: Path, config: Json, module: str, rank: int) -> float:
     """Return alpha / r, or alpha / sqrt(r) for a rank-stabilised LoRA, as peft does."""
     alpha = config.get("lora_alpha")
-    for pattern, own in (config.get("alpha_pattern") or {}).items():
+    for pattern, module_alpha in (config.get("alpha_pattern") or {}).items():
         if re.fullmatch(rf"(?:.*\.)?{pattern}", module):
-            alpha = own
+            alpha = module_alpha
             break
     if not isinstance(alpha, int | float):
         raise ConversionError(f"{file.parent / ADAPTER_CONFIG} has no lora_alpha")
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _merged(name: str, weight: Weight, factors: Factors) -> Weight:
+def _merge(name: str, weight: Weight, factors: LoraFactors) -> Weight:
     a, b = factors.a.shape, factors.b.shape
     if len(a) != 2 or len(b) != 2 or a[0] != b[1] or weight.shape != (b[0], a[1]):
         raise ConversionError(
             f"{factors.a.origin}: the factors {b} and {a} do not fit {name} {weight.shape}"
         )
-    return Weight(weight.shape, factors.a.origin, _merging(weight.load, factors))
+    return Weight(weight.shape, factors.a.origin, _build_merge(weight.load, factors))
 
 
-def _merging(load: Callable[[], Tensor], factors: Factors) -> Callable[[], Tensor]:
+def _build_merge(load: Callable[[], Tensor], factors: LoraFactors) -> Callable[[], Tensor]:
     def load_merged() -> Tensor:
         weight = load()
         update = factors.b.load().float() @ factors.a.load().float()
@@ -113,15 +116,15 @@ def _merging(load: Callable[[], Tensor], factors: Factors) -> Callable[[], Tenso
     return load_merged
 
 
-def _non_lora(folder: Path) -> Weights:
-    """What was trained beside the adapter: the projector, perhaps more."""
+def _read_non_lora(folder: Path) -> Weights:
+    """Return the weights trained outside of the adapter: the projector, perhaps more."""
     if not (folder / _NON_LORA).is_file():
         raise ConversionError(f"{folder} has no {_NON_LORA}, which holds the projector")
     weights = read_file(folder / _NON_LORA)
-    return {_unwrapped(name): weight for name, weight in weights.items()}
+    return {_unwrap_name(name): weight for name, weight in weights.items()}
 
 
-def _unwrapped(name: str) -> str:
-    """Return a weight's name without what peft's and LLaVA's training wrapped around it."""
+def _unwrap_name(name: str) -> str:
+    """Return a weight's name without the prefixes of peft and of LLaVA's training."""
     name = name.removeprefix("base_model.model.")
     return name.removeprefix("model.") if name.startswith("model.model.") else name

@@ -1,68 +1,56 @@
-"""LLaVA's projector: which kind it is, and its weights under transformers' names."""
+"""LLaVA's projector: its weights under transformers' names."""
 
-import re
 from pathlib import Path
+from typing import Final
 
-from model_store.convert.errors import ConversionError
+from llava_spec.projector import parse_projector_type
 from model_store.convert.json_file import Json
-from model_store.convert.shapes import Shape, linear, pick
+from model_store.convert.shapes import Shape, linear_shapes, select_weights
 from model_store.convert.weights import Weights
+from model_store.errors import ConversionError
 
-_RELEASED = "model.mm_projector"
-_CONVERTED = "multi_modal_projector"
+_RELEASED: Final = "model.mm_projector"
+_CONVERTED: Final = "multi_modal_projector"
 
 
-def projector_type(config: Json) -> str:
-    """Return `mm_projector_type`; a config without it, as LLaVA v1's, means `linear`."""
+def read_projector_type(config: Json) -> str:
+    """Return `mm_projector_type`; a config without it, such as LLaVA v1's, means `linear`."""
     return str(config.get("mm_projector_type") or "linear")
 
 
-def projector_depth(kind: str) -> int:
-    """Return how many linear layers a kind has, with GELU between them.
-
-    Raises `ConversionError` for what `build_vision_projector` of the released code does not know.
-    """
-    if kind == "identity":
-        return 0
-    if kind == "linear":
-        return 1
-    if match := re.fullmatch(r"mlp(\d+)x_gelu", kind):
-        return int(match[1])
-    raise ConversionError(
-        f"mm_projector_type {kind!r} is not supported; what is: linear, mlpNx_gelu, identity"
-    )
-
-
-def projector(weights: Weights, config: Json, vision_hidden: int, folder: Path) -> Weights:
+def convert_projector(weights: Weights, config: Json, vision_hidden: int, folder: Path) -> Weights:
     """Return the projector's weights as `multi_modal_projector.linear_N`.
 
     Raises `ConversionError`.
     """
-    wanted: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     new_names: dict[str, str] = {}
-    kind = projector_type(config)
-    for layer in range(projector_depth(kind)):
-        # In an MLP every other module is a GELU, which holds no weights.
-        old = _RELEASED if kind == "linear" else f"{_RELEASED}.{2 * layer}"
-        shapes = linear(
-            old, vision_hidden if layer == 0 else config["hidden_size"], config["hidden_size"]
-        )
-        wanted |= shapes
+    projector_type, hidden = read_projector_type(config), config["hidden_size"]
+    try:
+        projector = parse_projector_type(projector_type)
+    except ValueError as error:
+        raise ConversionError(str(error)) from None
+    for layer in range(projector.num_layers):
+        old = f"model.{projector.module_name(layer)}"
+        layer_shapes = linear_shapes(old, hidden if layer else vision_hidden, hidden)
+        shapes |= layer_shapes
         new_names |= {
-            name: name.replace(old, f"{_CONVERTED}.linear_{layer + 1}") for name in shapes
+            name: name.replace(old, f"{_CONVERTED}.linear_{layer + 1}") for name in layer_shapes
         }
-    if kind == "identity" and vision_hidden != config["hidden_size"]:
+    if projector.kind == "identity" and vision_hidden != hidden:
         raise ConversionError(
             f"{folder}: a projector of type 'identity' cannot map the tower's {vision_hidden} "
-            f"to the language model's {config['hidden_size']}"
+            f"to the language model's {hidden}"
         )
-    _check_no_more(weights, wanted, kind)
-    return {new_names[name]: weight for name, weight in pick(weights, wanted, folder).items()}
+    _check_no_others(weights, shapes, projector_type)
+    return {
+        new_names[name]: weight for name, weight in select_weights(weights, shapes, folder).items()
+    }
 
 
-def _check_no_more(weights: Weights, wanted: dict[str, Shape], kind: str) -> None:
+def _check_no_others(weights: Weights, shapes: dict[str, Shape], projector_type: str) -> None:
     for name in weights:
-        if name.startswith(_RELEASED) and name not in wanted:
+        if name.startswith(_RELEASED) and name not in shapes:
             raise ConversionError(
-                f"{weights[name].origin}: a projector of type {kind!r} has no {name}"
+                f"{weights[name].origin}: a projector of type {projector_type!r} has no {name}"
             )

@@ -1,4 +1,4 @@
-"""What a release is: whole, or of use only with a base model; and its language model."""
+"""Reads a release: its layout, the base model it needs, and its kind of language model."""
 
 import re
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
-from model_store.convert.weights import weight_files
+from model_store.convert.weights import list_weight_files
+from model_store.errors import ConversionError
 
 PROJECTOR_FILE: Final = "mm_projector.bin"
 ADAPTER_CONFIG: Final = "adapter_config.json"
@@ -27,9 +27,9 @@ _MODEL_TYPES: Final[dict[str, LanguageModel]] = {
 
 
 class Layout(StrEnum):
-    """How a release holds its weights."""
+    """The form of a release's weights."""
 
-    WHOLE = "a whole model"
+    FULL = "a whole model"
     DELTA = "a delta"
     PROJECTOR = "a projector only"
     LORA = "a LoRA"
@@ -37,7 +37,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A released checkpoint; `base` is the language model that all but whole ones need."""
+    """A released checkpoint. `base` is the language model that all layouts but `FULL` need."""
 
     path: Path
     base: Path | None
@@ -47,39 +47,39 @@ class Release:
 
     @property
     def language_path(self) -> Path:
-        """Where the released code takes the tokenizer from; a delta brings its own."""
+        """The folder that the released code loads the tokenizer from; a delta has its own."""
         return self.path if self.base is None or self.layout is Layout.DELTA else self.base
 
     @property
     def names(self) -> list[str]:
-        """What the release is called, the folder's name first, then those its config recalls."""
+        """The release's names in lowercase: its folder's, then its config's `_name_or_path`."""
         folder = self.path.resolve()
         if folder.name.startswith("checkpoint-"):
             folder = folder.parent
-        recalled = str(self.config.get("_name_or_path") or "")
-        return [name.lower() for name in (folder.name, Path(recalled).name) if name]
+        config_name = str(self.config.get("_name_or_path") or "")
+        return [name.lower() for name in (folder.name, Path(config_name).name) if name]
 
 
 def read_release(path: Path, base: Path | None) -> Release:
-    """Find out what `path` holds. Raises `ConversionError` where it is not LLaVA's release."""
+    """Read the release in `path`. Raises `ConversionError` if it is not one of LLaVA's."""
     config = read_json(path / "config.json")
-    language_model = _language_model(path, config)
+    language_model = _find_language_model(path, config)
     if config.get("quantization_config"):
         raise ConversionError(f"{path} is quantised; convert the release that it was made from")
-    layout = _layout(path)
-    if layout is Layout.WHOLE and base:
+    layout = _find_layout(path)
+    if layout is Layout.FULL and base:
         raise ConversionError(f"{path} is {layout}: it takes no --base")
-    if layout is not Layout.WHOLE and not base:
-        raise ConversionError(f"{path} is {layout}: --base is needed{_base_name(path, config)}")
+    if layout is not Layout.FULL and not base:
+        raise ConversionError(f"{path} is {layout}: --base is needed{_describe_base(path, config)}")
     return Release(path, base, config, layout, language_model)
 
 
-def _layout(path: Path) -> Layout:
+def _find_layout(path: Path) -> Layout:
     if (path / ADAPTER_CONFIG).is_file():
         return Layout.LORA
-    # Whole releases may hold the projector a second time, in a file of its own.
-    if weight_files(path):
-        return Layout.DELTA if "delta" in path.resolve().name.lower() else Layout.WHOLE
+    # Full releases may hold the projector a second time, in a file of its own.
+    if list_weight_files(path):
+        return Layout.DELTA if "delta" in path.resolve().name.lower() else Layout.FULL
     if (path / PROJECTOR_FILE).is_file():
         return Layout.PROJECTOR
     raise ConversionError(
@@ -87,7 +87,7 @@ def _layout(path: Path) -> Layout:
     )
 
 
-def _language_model(path: Path, config: Json) -> LanguageModel:
+def _find_language_model(path: Path, config: Json) -> LanguageModel:
     architecture = str((config.get("architectures") or [None])[0])
     model_type = str(config.get("model_type"))
     if architecture in _ARCHITECTURES:
@@ -104,7 +104,7 @@ def _language_model(path: Path, config: Json) -> LanguageModel:
     )
 
 
-def _base_name(path: Path, config: Json) -> str:
+def _describe_base(path: Path, config: Json) -> str:
     adapter = read_json(path / ADAPTER_CONFIG, required=False)
     name = adapter.get("base_model_name_or_path") or config.get("_name_or_path")
     return f", the folder of {name}" if name else ""

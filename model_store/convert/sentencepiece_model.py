@@ -1,4 +1,4 @@
-"""A SentencePiece model of the Llama family as a `tokenizers` tokenizer with the same ids."""
+"""Converts a Llama-like SentencePiece model to a `tokenizers` tokenizer with the same ids."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
-from model_store.convert.errors import ConversionError
+from model_store.errors import ConversionError
 
 _SPACE: Final = "▁"
 _BPE: Final = 2  # TrainerSpec.ModelType
@@ -37,13 +37,13 @@ def build_tokenizer(proto: Any, *, legacy: bool) -> Tokenizer:
     """Build the tokenizer of a `LlamaTokenizer(use_fast=False, legacy=legacy)`.
 
     Text gets SentencePiece's leading space after each special token where `legacy`, otherwise at
-    its start only. No special token but the model's own control pieces is there yet.
+    its start only. No special token but the model's own control pieces is added yet.
     """
     vocab = {piece.piece: token_id for token_id, piece in enumerate(proto.pieces)}
     tokenizer = Tokenizer(
         BPE(
             vocab,
-            _merges(proto),
+            _list_merges(proto),
             unk_token=proto.pieces[proto.trainer_spec.unk_id].piece,
             fuse_unk=True,
             byte_fallback=proto.trainer_spec.byte_fallback,
@@ -55,8 +55,12 @@ def build_tokenizer(proto: Any, *, legacy: bool) -> Tokenizer:
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
     )
-    tokenizer.add_special_tokens([_added(piece) for piece in _of_type(proto, _CONTROL)])
-    tokenizer.add_tokens([_added(piece) for piece in _of_type(proto, _USER_DEFINED)])
+    tokenizer.add_special_tokens(
+        [_build_added_token(piece) for piece in _select_pieces(proto, _CONTROL)]
+    )
+    tokenizer.add_tokens(
+        [_build_added_token(piece) for piece in _select_pieces(proto, _USER_DEFINED)]
+    )
     return tokenizer
 
 
@@ -70,13 +74,13 @@ def _set_spaces(tokenizer: Tokenizer, *, prefixed: bool, legacy: bool) -> None:
     tokenizer.normalizer = normalizers.Sequence([*prepend, normalizers.Replace(" ", _SPACE)])
 
 
-def _merges(proto: Any) -> list[tuple[str, str]]:
-    """Return every pair of pieces that makes a piece, the best-scored piece first.
+def _list_merges(proto: Any) -> list[tuple[str, str]]:
+    """Return every pair of pieces that merges into a piece, the best-scored piece first.
 
-    SentencePiece merges whichever neighbours make the best-scored piece, and never into a
-    control or byte piece, though text may spell one.
+    SentencePiece merges the neighbours that form the best-scored piece. It never forms a control
+    or byte piece, even where the text equals one.
     """
-    scores = {piece.piece: piece.score for piece in _of_type(proto, _NORMAL)}
+    scores = {piece.piece: piece.score for piece in _select_pieces(proto, _NORMAL)}
     best_first = sorted(scores, key=lambda piece: -scores[piece])
     return [
         (piece[:cut], piece[cut:])
@@ -86,9 +90,9 @@ def _merges(proto: Any) -> list[tuple[str, str]]:
     ]
 
 
-def _of_type(proto: Any, kind: int) -> Iterable[Any]:
+def _select_pieces(proto: Any, kind: int) -> Iterable[Any]:
     return (piece for piece in proto.pieces if piece.type == kind)
 
 
-def _added(piece: Any) -> AddedToken:
+def _build_added_token(piece: Any) -> AddedToken:
     return AddedToken(piece.piece, normalized=False)

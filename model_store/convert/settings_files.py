@@ -2,26 +2,26 @@
 
 from typing import Final
 
-from model_store.convert.image_config import ImageConfig
+from model_store.convert.image_settings import ImageSettings
 from model_store.convert.json_file import Json, read_json
-from model_store.convert.projector import projector_type
+from model_store.convert.projector import read_projector_type
 from model_store.convert.release import Release
 from model_store.convert.tokenizer import IMAGE_TOKEN, ReleasedTokenizer
-from model_store.convert.vision_tower import VisionTower
+from model_store.convert.vision_tower import ConvertedVisionTower
 
 _BICUBIC: Final = 3
-# Sampling as the release recommends it; lengths and token ids are ours to say.
+# The release's recommended sampling. Lengths and token ids come from the conversion.
 _SAMPLING: Final = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty")
 
 
-def model_config(
+def build_config(
     release: Release,
     text: Json,
-    tower: VisionTower,
-    images: ImageConfig,
+    tower: ConvertedVisionTower,
+    images: ImageSettings,
     tokenizer: ReleasedTokenizer,
 ) -> Json:
-    """Return config.json but for `dtype` and `conv_mode`: transformers' keys, then LLaVA's own."""
+    """Return config.json without `dtype` and `conv_mode`: transformers' keys, then LLaVA's."""
     config: Json = {
         "architectures": ["LlavaForConditionalGeneration"],
         "model_type": "llava",
@@ -35,12 +35,12 @@ def model_config(
         "vision_feature_select_strategy": images.feature_select_strategy,
         "tie_word_embeddings": False,
         "pad_token_id": text["pad_token_id"],
-        "mm_projector_type": projector_type(release.config),
+        "mm_projector_type": read_projector_type(release.config),
         "mm_patch_merge_type": images.patch_merge_type,
         "mm_use_im_start_end": bool(release.config.get("mm_use_im_start_end", False)),
         "image_aspect_ratio": images.aspect_ratio,
     }
-    if images.anyres:
+    if images.is_anyres:
         config |= {
             "architectures": ["LlavaNextForConditionalGeneration"],
             "model_type": "llava_next",
@@ -49,7 +49,7 @@ def model_config(
     return config
 
 
-def preprocessor_config(tower: VisionTower, images: ImageConfig) -> Json:
+def build_preprocessor_config(tower: ConvertedVisionTower, images: ImageSettings) -> Json:
     """Return preprocessor_config.json for transformers' image processors."""
     size = tower.config["image_size"]
     config: Json = {
@@ -68,20 +68,20 @@ def preprocessor_config(tower: VisionTower, images: ImageConfig) -> Json:
         "image_mean": tower.image_mean,
         "image_std": tower.image_std,
     }
-    if images.anyres:
+    if images.is_anyres:
         config |= {
             "image_processor_type": "LlavaNextImageProcessor",
             "processor_class": "LlavaNextProcessor",
-            "do_pad": True,  # here: pads an image's tiles to the batch's most
+            "do_pad": True,  # in this class: pads to the batch's largest number of tiles
             "image_grid_pinpoints": images.grid_pinpoints,
         }
     return config
 
 
-def processor_config(tower: VisionTower, images: ImageConfig) -> Json:
+def build_processor_config(tower: ConvertedVisionTower, images: ImageSettings) -> Json:
     """Return processor_config.json for transformers' LlavaProcessor or LlavaNextProcessor."""
     return {
-        "processor_class": "LlavaNextProcessor" if images.anyres else "LlavaProcessor",
+        "processor_class": "LlavaNextProcessor" if images.is_anyres else "LlavaProcessor",
         "patch_size": tower.config["patch_size"],
         "vision_feature_select_strategy": images.feature_select_strategy,
         "num_additional_image_tokens": 1,  # the class token
@@ -89,7 +89,7 @@ def processor_config(tower: VisionTower, images: ImageConfig) -> Json:
     }
 
 
-def generation_config(release: Release, tokenizer: ReleasedTokenizer) -> Json:
+def build_generation_config(release: Release, tokenizer: ReleasedTokenizer) -> Json:
     """Return generation_config.json: the release's sampling, the tokenizer's ids."""
     released = read_json(release.language_path / "generation_config.json", required=False)
     sampling: Json = {key: released[key] for key in _SAMPLING if key in released}

@@ -1,4 +1,4 @@
-"""A release's tokenizer as tokenizer.json, with the tokens that a LLaVA needs beside its words."""
+"""A release's tokenizer as tokenizer.json, with LLaVA's special tokens added."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from tokenizers import AddedToken, Tokenizer, processors
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.sentencepiece_model import build_tokenizer, read_sentencepiece
+from model_store.errors import ConversionError
 
 IMAGE_TOKEN, PAD_TOKEN = "<image>", "<pad>"
 _PATCH_TOKEN, _START_TOKEN, _END_TOKEN = "<im_patch>", "<im_start>", "<im_end>"
@@ -17,7 +17,7 @@ _NAMES: Final = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 @dataclass(frozen=True, slots=True)
 class ReleasedTokenizer:
-    """The finished tokenizer and the names of its special tokens."""
+    """The complete tokenizer and its special tokens."""
 
     tokenizer: Tokenizer
     bos_token: str
@@ -28,21 +28,21 @@ class ReleasedTokenizer:
 
     @property
     def num_tokens(self) -> int:
-        """One more than the highest id."""
+        """The highest id plus one."""
         return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     def has_token(self, token: str) -> bool:
-        """Whether the tokenizer knows a token of that name."""
+        """Whether the vocabulary has this token."""
         return self.tokenizer.token_to_id(token) is not None
 
     def token_id(self, token: str) -> int:
-        """Return the id of a token that is there."""
+        """Return the id of a token, which must exist."""
         token_id = self.tokenizer.token_to_id(token)
         assert token_id is not None  # noqa: S101 - added or checked on reading
         return token_id
 
-    def settings(self, context: int) -> Json:
-        """Return tokenizer_config.json; the class is the one that takes tokenizer.json as it is."""
+    def build_tokenizer_config(self, context: int) -> Json:
+        """Return tokenizer_config.json. Its class loads tokenizer.json unchanged."""
         return {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "add_bos_token": self.add_bos_token,
@@ -62,30 +62,30 @@ class ReleasedTokenizer:
 def read_tokenizer(folder: Path, config: Json) -> ReleasedTokenizer:
     """Read the tokenizer as the released code loads it, and add LLaVA's tokens.
 
-    `tokenizer.model` comes first, since the released code uses the slow tokenizer; where there is
-    none, tokenizer.json is kept. Raises `ConversionError`.
+    `tokenizer.model` takes precedence, since the released code uses the slow tokenizer. Without it
+    tokenizer.json is used. Raises `ConversionError`.
     """
     settings = read_json(folder / "tokenizer_config.json", required=False)
     specials = read_json(folder / "special_tokens_map.json", required=False) | settings
-    slow = (folder / "tokenizer.model").is_file()
-    if slow:
-        tokenizer, names = _from_sentencepiece(folder, settings)
+    is_slow = (folder / "tokenizer.model").is_file()
+    if is_slow:
+        tokenizer, names = _convert_sentencepiece(folder, settings)
     else:
-        tokenizer, names = _from_tokenizers(folder), {}
-    names |= {key: _text(specials[key]) for key in _NAMES if specials.get(key)}
-    _add_recorded(tokenizer, folder, settings)
-    pad = _add_special(tokenizer, names, config)
+        tokenizer, names = _read_tokenizer_json(folder), {}
+    names |= {key: _token_content(specials[key]) for key in _NAMES if specials.get(key)}
+    _add_recorded_tokens(tokenizer, folder, settings)
+    pad = _add_special_tokens(tokenizer, names, config)
     for key in ("bos_token", "eos_token"):
         if key not in names:
             raise ConversionError(f"the tokenizer of {folder} has no {key}")
     bos, eos = names["bos_token"], names["eos_token"]
-    add_bos = bool(settings.get("add_bos_token", slow))  # what the slow class does unasked
-    if slow and add_bos:
-        tokenizer.post_processor = _leading(bos, tokenizer.token_to_id(bos))
+    add_bos = bool(settings.get("add_bos_token", is_slow))  # the slow class's default
+    if is_slow and add_bos:
+        tokenizer.post_processor = _build_bos_processor(bos, tokenizer.token_to_id(bos))
     return ReleasedTokenizer(tokenizer, bos, eos, names.get("unk_token"), pad, add_bos)
 
 
-def _leading(bos: str, bos_id: int | None) -> processors.TemplateProcessing:
+def _build_bos_processor(bos: str, bos_id: int | None) -> processors.TemplateProcessing:
     return processors.TemplateProcessing(
         single=f"{bos}:0 $A:0",
         pair=f"{bos}:0 $A:0 {bos}:1 $B:1",
@@ -93,16 +93,16 @@ def _leading(bos: str, bos_id: int | None) -> processors.TemplateProcessing:
     )
 
 
-def _from_sentencepiece(folder: Path, settings: Json) -> tuple[Tokenizer, dict[str, str]]:
+def _convert_sentencepiece(folder: Path, settings: Json) -> tuple[Tokenizer, dict[str, str]]:
     proto = read_sentencepiece(folder / "tokenizer.model")
     spec = proto.trainer_spec
     ids = {"bos_token": spec.bos_id, "eos_token": spec.eos_id, "unk_token": spec.unk_id}
     names = {key: proto.pieces[token_id].piece for key, token_id in ids.items() if token_id >= 0}
-    # transformers' slow tokenizer is a legacy one unless told otherwise.
+    # transformers' slow tokenizer defaults to legacy.
     return build_tokenizer(proto, legacy=settings.get("legacy") is not False), names
 
 
-def _from_tokenizers(folder: Path) -> Tokenizer:
+def _read_tokenizer_json(folder: Path) -> Tokenizer:
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise ConversionError(f"{folder} has no tokenizer.model and no tokenizer.json")
@@ -112,9 +112,11 @@ def _from_tokenizers(folder: Path) -> Tokenizer:
         raise ConversionError(f"{file} is not a tokenizer: {error}") from None
 
 
-def _add_recorded(tokenizer: Tokenizer, folder: Path, settings: Json) -> None:
-    """Add the tokens that training added, under the ids that it gave them."""
-    for token_id, token in sorted(_recorded(folder, settings), key=lambda item: item[0]):
+def _add_recorded_tokens(tokenizer: Tokenizer, folder: Path, settings: Json) -> None:
+    """Add the tokens that training added, and check that they get the same ids."""
+    for token_id, token in sorted(
+        _read_recorded_tokens(folder, settings), key=lambda item: item[0]
+    ):
         if token.special:
             tokenizer.add_special_tokens([token])
         else:
@@ -126,8 +128,11 @@ def _add_recorded(tokenizer: Tokenizer, folder: Path, settings: Json) -> None:
             )
 
 
-def _recorded(folder: Path, settings: Json) -> list[tuple[int, AddedToken]]:
-    """transformers 4.34 moved these tokens from a file of their own into the settings."""
+def _read_recorded_tokens(folder: Path, settings: Json) -> list[tuple[int, AddedToken]]:
+    """Return the added tokens and their ids.
+
+    transformers 4.34 moved them from a file of their own into tokenizer_config.json.
+    """
     if decoder := settings.get("added_tokens_decoder"):
         return [
             (
@@ -149,21 +154,21 @@ def _recorded(folder: Path, settings: Json) -> list[tuple[int, AddedToken]]:
     ]
 
 
-def _add_special(tokenizer: Tokenizer, names: dict[str, str], config: Json) -> str:
-    """Add what the released code adds on loading, then `<image>` and a pad token; return that."""
-    wanted = [names[key] for key in _NAMES if key in names]
+def _add_special_tokens(tokenizer: Tokenizer, names: dict[str, str], config: Json) -> str:
+    """Add the released code's tokens, `<image>` and a pad token; return the pad token."""
+    tokens = [names[key] for key in _NAMES if key in names]
     if config.get("mm_use_im_patch_token", True):
-        wanted.append(_PATCH_TOKEN)
+        tokens.append(_PATCH_TOKEN)
     if config.get("mm_use_im_start_end", False):
-        wanted += [_START_TOKEN, _END_TOKEN]
+        tokens += [_START_TOKEN, _END_TOKEN]
     pad = names.get("pad_token", PAD_TOKEN)
-    # Padding with a token that says something else would hide it from the model.
+    # Padding is masked: a pad token with another meaning would be masked too.
     if pad in (names.get("unk_token"), names.get("eos_token"), names.get("bos_token")):
         pad = PAD_TOKEN
-    for token in (*wanted, IMAGE_TOKEN, pad):
+    for token in (*tokens, IMAGE_TOKEN, pad):
         tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True)])
     return pad
 
 
-def _text(token: Any) -> str:
+def _token_content(token: Any) -> str:
     return str(token["content"]) if isinstance(token, dict) else str(token)

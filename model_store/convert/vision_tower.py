@@ -1,19 +1,17 @@
-"""CLIP's vision tower, inside the release or in a folder of its own."""
+"""CLIP's vision tower, from the release or from a folder of its own."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model_store.convert.errors import ConversionError
-from model_store.convert.json_file import Json, count, read_json
-from model_store.convert.shapes import Shape, linear, pick
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from model_store.convert.json_file import Json, read_count, read_json
+from model_store.convert.shapes import Shape, linear_shapes, select_weights
 from model_store.convert.weights import Weight, Weights, read_folder
+from model_store.errors import ConversionError
 
-CLIP_MEAN: Final = [0.48145466, 0.4578275, 0.40821073]
-CLIP_STD: Final = [0.26862954, 0.26130258, 0.27577711]
-
-# transformers leaves out of a CLIP's config.json what equals these.
+# transformers omits from a CLIP's config.json the values that equal these.
 _DEFAULTS: Final[Json] = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -34,25 +32,25 @@ _LARGE: Final[Json] = _DEFAULTS | {
     "num_attention_heads": 16,
     "patch_size": 14,
 }
-# The towers of LLaVA's own releases, whose configuration needs no second download.
-_KNOWN: Final[dict[str, Json]] = {
+# The towers of LLaVA's own releases: their configuration needs no download.
+_RELEASED_TOWERS: Final[dict[str, Json]] = {
     "openai/clip-vit-large-patch14": _LARGE,
     "openai/clip-vit-large-patch14-336": _LARGE | {"image_size": 336},
 }
 
-_INSIDE: Final = re.compile(
+_NAME_IN_RELEASE: Final = re.compile(
     r"model\.vision_tower\.(?:vision_tower\.)?(?:vision_model\.)?(?P<rest>.+)"
 )
 # A full CLIP model also has a text tower; transformers 5 saves a lone vision tower unprefixed.
-_BESIDE: Final = re.compile(
+_NAME_IN_FOLDER: Final = re.compile(
     r"(?:vision_model\.)?(?P<rest>(?:embeddings|pre_layrnorm|encoder|post_layernorm)\..+)"
 )
 _CONVERTED: Final = "vision_tower.vision_model."
 
 
 @dataclass(frozen=True, slots=True)
-class VisionTower:
-    """The tower's configuration, what its images are normalised with, and where it was found."""
+class ConvertedVisionTower:
+    """The tower's configuration, image normalisation and converted weights, and their source."""
 
     config: Json  # transformers' CLIPVisionConfig
     image_mean: list[float]
@@ -62,71 +60,73 @@ class VisionTower:
 
     @property
     def num_patches(self) -> int:
-        """Patches of one view, the class token not counted."""
+        """The number of patches of one view, without the class token."""
         return int((self.config["image_size"] // self.config["patch_size"]) ** 2)
 
 
 def read_vision_tower(
     released: Weights, config: Json, path: Path, folder: Path | None
-) -> VisionTower:
+) -> ConvertedVisionTower:
     """Return the tower that the release in `path` was trained with.
 
-    Weights inside the release, which it has where the tower was tuned, come before those of
-    `folder`, which is then read for its configuration only.
+    A release whose tower was tuned holds its weights. These take precedence over those of
+    `folder`, which then only gives the configuration.
     Raises `ConversionError`.
     """
     name = str(config.get("mm_vision_tower") or config.get("vision_tower") or "")
-    tower = _configuration(name, folder)
-    wanted = _shapes(tower)
-    inside = _renamed(released, _INSIDE)
-    if inside:
-        weights, source = pick(inside, wanted, path), "in the release"
+    tower = _read_config(name, folder)
+    shapes = _list_shapes(tower)
+    in_release = _rename_weights(released, _NAME_IN_RELEASE)
+    if in_release:
+        weights, source = select_weights(in_release, shapes, path), "in the release"
     elif folder:
-        beside = _renamed(read_folder(folder), _BESIDE)
-        weights, source = pick(beside, wanted, folder), str(folder)
+        in_folder = _rename_weights(read_folder(folder), _NAME_IN_FOLDER)
+        weights, source = select_weights(in_folder, shapes, folder), str(folder)
     else:
-        raise _missing(name)
+        raise _build_missing_error(name)
     if config.get("mm_hidden_size", tower["hidden_size"]) != tower["hidden_size"]:
         raise ConversionError(
             f"{path} wants a tower of mm_hidden_size {config['mm_hidden_size']}, "
             f"{source} has one of {tower['hidden_size']}"
         )
-    mean, std = _normalisation(folder, tower)
-    return VisionTower(tower, mean, std, weights, source)
+    mean, std = _read_normalisation(folder, tower)
+    return ConvertedVisionTower(tower, mean, std, weights, source)
 
 
-def _missing(name: str) -> ConversionError:
+def _build_missing_error(name: str) -> ConversionError:
     return ConversionError(
         f"the vision tower {name or '(mm_vision_tower is not set)'} is not inside the release: "
         "pull it into the store, or give its folder as --vision-tower"
     )
 
 
-def _configuration(name: str, folder: Path | None) -> Json:
+def _read_config(name: str, folder: Path | None) -> Json:
     if folder is None:
-        if name not in _KNOWN:
-            raise _missing(name)
-        found = _KNOWN[name]
+        if name not in _RELEASED_TOWERS:
+            raise _build_missing_error(name)
+        config = _RELEASED_TOWERS[name]
     else:
-        found = _DEFAULTS | _clip_config(folder)
+        config = _DEFAULTS | _read_clip_config(folder)
     file = (folder or Path(name)) / "config.json"
-    counts = {key: count(found, key, file) for key in _DEFAULTS if isinstance(_DEFAULTS[key], int)}
-    others = {key: found[key] for key in _DEFAULTS if key not in counts}
+    counts = {
+        key: read_count(config, key, file) for key in _DEFAULTS if isinstance(_DEFAULTS[key], int)
+    }
+    others = {key: config[key] for key in _DEFAULTS if key not in counts}
     return counts | others | {"model_type": "clip_vision_model"}
 
 
-def _clip_config(folder: Path) -> Json:
+def _read_clip_config(folder: Path) -> Json:
     config = read_json(folder / "config.json")
     model_type = config.get("model_type")
     if model_type == "clip_vision_model":
         return config
     if model_type != "clip":
         raise ConversionError(f"{folder} is of type {model_type!r}; only CLIP towers are supported")
-    # Where both are there, transformers lets the second one win.
+    # Where both exist, transformers takes the second.
     return {**(config.get("vision_config") or {}), **(config.get("vision_config_dict") or {})}
 
 
-def _shapes(config: Json) -> dict[str, Shape]:
+def _list_shapes(config: Json) -> dict[str, Shape]:
     hidden, patch, inner = config["hidden_size"], config["patch_size"], config["intermediate_size"]
     positions = (config["image_size"] // patch) ** 2 + 1
     shapes: dict[str, Shape] = {
@@ -139,31 +139,31 @@ def _shapes(config: Json) -> dict[str, Shape]:
         layer = f"encoder.layers.{index}"
         norms += [f"{layer}.layer_norm1", f"{layer}.layer_norm2"]
         for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= linear(f"{layer}.self_attn.{projection}", hidden, hidden)
-        shapes |= linear(f"{layer}.mlp.fc1", hidden, inner)
-        shapes |= linear(f"{layer}.mlp.fc2", inner, hidden)
+            shapes |= linear_shapes(f"{layer}.self_attn.{projection}", hidden, hidden)
+        shapes |= linear_shapes(f"{layer}.mlp.fc1", hidden, inner)
+        shapes |= linear_shapes(f"{layer}.mlp.fc2", inner, hidden)
     for norm in norms:
         shapes |= {f"{norm}.weight": (hidden,), f"{norm}.bias": (hidden,)}
     return {_CONVERTED + name: shape for name, shape in shapes.items()}
 
 
-def _renamed(weights: Weights, pattern: re.Pattern[str]) -> dict[str, Weight]:
+def _rename_weights(weights: Weights, pattern: re.Pattern[str]) -> dict[str, Weight]:
     matches = ((pattern.fullmatch(name), weight) for name, weight in weights.items())
     return {_CONVERTED + match["rest"]: weight for match, weight in matches if match}
 
 
-def _normalisation(folder: Path | None, tower: Json) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation; the size must be the one the tower is for."""
+def _read_normalisation(folder: Path | None, tower: Json) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation. Checks that the crop size is the tower's."""
     if folder is None:
-        return CLIP_MEAN, CLIP_STD
+        return list(CLIP_MEAN), list(CLIP_STD)
     file = folder / "preprocessor_config.json"
     processor = read_json(file, required=False)
-    size = _edge(processor.get("crop_size"))
+    size = _read_edge(processor.get("crop_size"))
     if size not in (None, tower["image_size"]):
         raise ConversionError(f"{file} crops to {size}, the tower takes {tower['image_size']}")
-    return processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
+    return processor.get("image_mean", list(CLIP_MEAN)), processor.get("image_std", list(CLIP_STD))
 
 
-def _edge(size: Any) -> Any:
-    """Return a size that older files give as a number and newer ones as an object."""
+def _read_edge(size: Any) -> Any:
+    """Return the side of a size, which older files have as a number and newer ones as an object."""
     return size.get("height") if isinstance(size, dict) else size

@@ -1,4 +1,4 @@
-"""Rows for added tokens: the embedding matrix and the head, padded as transformers pads them."""
+"""Pads the embedding matrix and the head for added tokens, as transformers does."""
 
 from pathlib import Path
 from typing import Final
@@ -6,21 +6,21 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.weights import Weight
+from model_store.errors import ConversionError
 
 _MULTIPLE: Final = 64
 
 
-def padded_size(num_rows: int, num_tokens: int) -> int:
-    """Return the least multiple of 64 that holds all rows and all tokens."""
+def compute_vocab_size(num_rows: int, num_tokens: int) -> int:
+    """Return the smallest multiple of 64 that is at least `num_rows` and `num_tokens`."""
     return -(-max(num_rows, num_tokens) // _MULTIPLE) * _MULTIPLE
 
 
-def padded(name: str, weight: Weight, vocab_size: int) -> Weight:
-    """Return `weight` (rows, hidden) with rows up to `vocab_size`, each the mean of the old ones.
+def pad_vocabulary(name: str, weight: Weight, vocab_size: int) -> Weight:
+    """Return `weight` (rows, hidden) padded to `vocab_size` rows with the mean of the old ones.
 
-    The mean makes a token that the model never saw neither likely nor loud.
+    The mean keeps untrained tokens from having large logits or embeddings.
     """
     rows, *rest = weight.shape
     if len(rest) != 1 or rows > vocab_size:

@@ -1,4 +1,4 @@
-"""Tensors in weight files: known by name and shape at once, read one by one when wanted."""
+"""Tensors in weight files: name and shape are read at once, each tensor on demand."""
 
 import pickle
 import zipfile
@@ -12,16 +12,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.json_file import read_json
+from model_store.errors import ConversionError
 
-# safetensors first: where a folder has both, they are the same weights.
+# safetensors first: where a folder has both, they hold the same weights.
 _STEMS: Final = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A tensor that is read or computed when it is wanted; `origin` is the file it comes from."""
+    """A tensor that `load` reads or computes on demand; `origin` is its file."""
 
     shape: tuple[int, ...]
     origin: Path
@@ -31,15 +31,15 @@ class Weight:
 Weights = dict[str, Weight]
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the files of a model's weights, in one piece or in shards; none if it has none.
+def list_weight_files(folder: Path) -> list[Path]:
+    """Return the files of a model's weights, one or several shards; empty if it has none.
 
-    Raises `ConversionError` where the index names a shard that is not there.
+    Raises `ConversionError` where the index names a shard that is missing.
     """
     for stem in _STEMS:
         index = folder / f"{stem}.index.json"
         if index.is_file():
-            return _indexed(index)
+            return _read_index(index)
         if (folder / stem).is_file():
             return [folder / stem]
     return []
@@ -47,7 +47,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def read_folder(folder: Path) -> Weights:
     """Return all weights of a folder by name. Raises `ConversionError`."""
-    files = weight_files(folder)
+    files = list_weight_files(folder)
     if not files:
         raise ConversionError(
             f"{folder} has no weights: neither {' nor '.join(_STEMS)}, nor an index of shards"
@@ -59,15 +59,15 @@ def read_folder(folder: Path) -> Weights:
 
 
 def read_file(file: Path) -> Weights:
-    """Return the weights of one file by name, none of them in memory yet.
+    """Return the weights of one file by name, without loading them.
 
-    Pickles are read with `weights_only`: what holds more than tensors is refused, and none of
+    Pickles are read with `weights_only`: one that holds more than tensors is refused, and none of
     its code runs. Raises `ConversionError`.
     """
-    return _safetensors(file) if file.suffix == ".safetensors" else _pickle(file)
+    return _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
 
 
-def _indexed(index: Path) -> list[Path]:
+def _read_index(index: Path) -> list[Path]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ConversionError(f"{index} has no weight_map")
@@ -80,7 +80,7 @@ def _indexed(index: Path) -> list[Path]:
     return files
 
 
-def _safetensors(file: Path) -> Weights:
+def _read_safetensors(file: Path) -> Weights:
     try:
         content: Any = safe_open(file, framework="pt")
     except (OSError, SafetensorError) as error:
@@ -93,9 +93,9 @@ def _safetensors(file: Path) -> Weights:
     }
 
 
-def _pickle(file: Path) -> Weights:
+def _read_pickle(file: Path) -> Weights:
     try:
-        # Only the zip format of torch >= 1.6 can be mapped; older files are read whole.
+        # Only the zip format of torch >= 1.6 can be mapped; older files are read completely.
         mapped = zipfile.is_zipfile(file)
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
@@ -107,10 +107,10 @@ def _pickle(file: Path) -> Weights:
         raise ConversionError(f"{file} cannot be read: {reason}") from None
     if not isinstance(content, dict):
         raise ConversionError(f"{file} does not hold tensors by name")
-    return {str(name): _loaded(file, str(name), tensor) for name, tensor in content.items()}
+    return {str(name): _build_weight(file, str(name), tensor) for name, tensor in content.items()}
 
 
-def _loaded(file: Path, name: str, tensor: object) -> Weight:
+def _build_weight(file: Path, name: str, tensor: object) -> Weight:
     if not isinstance(tensor, Tensor):
         raise ConversionError(f"{file}: {name} is not a tensor")
     return Weight(tuple(tensor.shape), file, lambda: tensor)

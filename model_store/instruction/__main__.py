@@ -2,7 +2,7 @@
 
 import typer
 
-from asking.program import run_program
+from asking.options import run_app
 from model_store.instruction.captions.command import captions
 from model_store.instruction.scenes.command import scenes
 
@@ -22,4 +22,4 @@ def instruction() -> None:
 
 
 if __name__ == "__main__":
-    run_program(app, "python -m model_store.instruction")
+    run_app(app, "python -m model_store.instruction")

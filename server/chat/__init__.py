@@ -1,1 +1,1 @@
-"""The chat completions dialect: engine output as chat completions and chunks."""
+"""The chat completions dialect: deltas as a chat completion or its chunks."""

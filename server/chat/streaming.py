@@ -1,4 +1,4 @@
-"""Answers in OpenAI's chat shapes: one completion, or server-sent events."""
+"""A generation as a chat completion, or as a stream of its chunks."""
 
 import json
 import time
@@ -7,9 +7,8 @@ from typing import Any
 
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta, DecodedToken
-from server.generation.chunk_writer import ChunkWriter, end_chunks
+from server.generation.chunk_writer import ChunkWriter, build_usage, end_chunks
 from server.generation.generation import Generation
-from server.generation.usage import build_usage
 from server.protocol.chat.response import (
     AssistantFunctionCall,
     AssistantMessage,
@@ -25,36 +24,36 @@ from server.tools.content import ContentDelta, ToolCallStart
 async def collect_chat_completion(
     generation: Generation, model: str, record: RequestRecord
 ) -> ChatCompletion:
-    """Collect the whole answers."""
-    answers = [MessageAccumulator() for _ in range(generation.n)]
+    """Read the generation to its end and return the completion."""
+    messages = [MessageAccumulator() for _ in range(generation.n)]
     async for delta in generation:
-        answers[delta.index].add(delta)
-    record.complete()
+        messages[delta.index].add(delta)
+    record.mark_complete()
     return ChatCompletion(
         id=record.request_id,
         created=int(time.time()),
         model=model,
-        choices=[_choice(index, answer) for index, answer in enumerate(answers)],
+        choices=[_build_choice(index, message) for index, message in enumerate(messages)],
         usage=build_usage(record),
     )
 
 
-def _choice(index: int, answer: MessageAccumulator) -> ChatChoice:
+def _build_choice(index: int, message: MessageAccumulator) -> ChatChoice:
     calls = [
         AssistantToolCall(
             id=call.id, function=AssistantFunctionCall(name=call.name, arguments=call.arguments)
         )
-        for call in answer.calls
+        for call in message.calls
     ]
     return ChatChoice(
         index=index,
         message=AssistantMessage(
-            content=None if calls and not answer.text else answer.text, tool_calls=calls or None
+            content=None if calls and not message.text else message.text, tool_calls=calls or None
         ),
-        logprobs=ChoiceLogprobs.model_validate(_logprobs(answer.logprobs))
-        if answer.logprobs
+        logprobs=ChoiceLogprobs.model_validate(_build_logprobs(message.logprobs))
+        if message.logprobs
         else None,
-        finish_reason=answer.finish_reason,
+        finish_reason=message.finish_reason,
     )
 
 
@@ -66,11 +65,12 @@ def stream_chat_completion(
     include_usage: bool,
     continuous_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Return the answers as events of `chat.completion.chunk`, closed by `[DONE]`.
+    """Return events of `chat.completion.chunk`, then `[DONE]`.
 
-    Of each answer the role comes first and alone, the finish reason last and alone. With
-    `include_usage`, one more chunk without choices holds the usage and every other one
-    `"usage": null`, or the usage so far. An error ends the stream with an event that holds it.
+    Each choice starts with a chunk of its role alone and ends with one of its finish reason alone.
+    With `include_usage`, a last chunk without choices has the usage. The other chunks then have
+    `"usage": null`, or with `continuous_usage` the usage so far. An error is the stream's last
+    event.
     """
     writer = ChunkWriter(
         "chat.completion.chunk",
@@ -79,39 +79,46 @@ def stream_chat_completion(
         include_usage=include_usage,
         continuous_usage=continuous_usage,
     )
-    return end_chunks(_chunks(generation, writer), record)
+    return end_chunks(_write_chunks(generation, writer), record)
 
 
-async def _chunks(generation: Generation, writer: ChunkWriter) -> AsyncIterator[bytes]:
-    choices = _ChoiceWriter(writer)
+async def _write_chunks(generation: Generation, writer: ChunkWriter) -> AsyncIterator[bytes]:
+    choices = _ChatChunkWriter(writer)
     for index in range(generation.n):
-        yield choices.write(index, {"role": "assistant", "content": ""})
+        yield choices.write_message_delta(index, {"role": "assistant", "content": ""})
     async for delta in generation:
-        for event in choices.events(delta):
+        for event in choices.write(delta):
             yield event
     if writer.include_usage:
         yield writer.write_usage()
 
 
-class _ChoiceWriter:
-    """Writes the deltas of a chat's answers."""
+class _ChatChunkWriter:
+    """Writes the deltas of choices as chunks."""
 
     def __init__(self, writer: ChunkWriter) -> None:
         self._writer = writer
 
-    def events(self, delta: ChoiceDelta) -> Iterator[bytes]:
-        """Yield a chunk for each piece; log probabilities come with the first of them."""
-        logprobs = json.dumps(_logprobs(delta.logprobs)) if delta.logprobs else "null"
-        for piece in delta.pieces or ([""] if delta.logprobs else ()):
-            yield self._write(delta.index, _piece(piece), logprobs)
+    def write(self, delta: ChoiceDelta) -> Iterator[bytes]:
+        """Yield a chunk per content delta, the first with the log probabilities, then the finish.
+
+        Log probabilities without content come with empty text.
+        """
+        logprobs = json.dumps(_build_logprobs(delta.logprobs)) if delta.logprobs else "null"
+        for content in delta.content or ([""] if delta.logprobs else ()):
+            yield self._write_choice(delta.index, _format_content(content), logprobs)
             logprobs = "null"
         if delta.finish_reason is not None:
-            yield self.write(delta.index, {}, delta.finish_reason)
+            yield self.write_message_delta(delta.index, {}, delta.finish_reason)
 
-    def write(self, index: int, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-        return self._write(index, json.dumps(delta), "null", json.dumps(finish_reason))
+    def write_message_delta(
+        self, index: int, delta: dict[str, str], finish_reason: str | None = None
+    ) -> bytes:
+        return self._write_choice(index, json.dumps(delta), "null", json.dumps(finish_reason))
 
-    def _write(self, index: int, delta: str, logprobs: str, finish_reason: str = "null") -> bytes:
+    def _write_choice(
+        self, index: int, delta: str, logprobs: str, finish_reason: str = "null"
+    ) -> bytes:
         choice = (
             f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, '
             f'"finish_reason": {finish_reason}}}'
@@ -119,20 +126,21 @@ class _ChoiceWriter:
         return self._writer.write(choice)
 
 
-def _piece(piece: ContentDelta) -> str:
-    """Return a delta as JSON: ids, types and names only where a call begins."""
-    if isinstance(piece, str):
-        return f'{{"content": {json.dumps(piece)}}}'
-    call: dict[str, Any] = {"index": piece.index}
-    if isinstance(piece, ToolCallStart):
-        call |= {"id": piece.id, "type": "function"}
-        call["function"] = {"name": piece.name, "arguments": ""}
+def _format_content(content: ContentDelta) -> str:
+    """Return a content delta as JSON; only a call's start has its id, type and name."""
+    if isinstance(content, str):
+        return f'{{"content": {json.dumps(content)}}}'
+    call: dict[str, Any] = {"index": content.index}
+    if isinstance(content, ToolCallStart):
+        call |= {"id": content.id, "type": "function"}
+        call["function"] = {"name": content.name, "arguments": ""}
     else:
-        call["function"] = {"arguments": piece.arguments}
+        call["function"] = {"arguments": content.arguments}
     return json.dumps({"tool_calls": [call]})
 
 
-def _logprobs(tokens: Sequence[DecodedToken]) -> dict[str, Any]:
+def _build_logprobs(tokens: Sequence[DecodedToken]) -> dict[str, Any]:
+    """Return the content of `server.protocol.chat.response.ChoiceLogprobs`."""
     return {
         "content": [
             {

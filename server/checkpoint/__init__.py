@@ -1,1 +1,1 @@
-"""What a checkpoint says of itself: configuration, vocabulary, adapters, verification."""
+"""A checkpoint's own data: configuration, vocabulary, adapters, verification."""

@@ -1,4 +1,4 @@
-"""LoRA adapters that are served as models of their own, over the checkpoint's language model."""
+"""LoRA adapters over the checkpoint's language model, each served as a model of its own."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from server.checkpoint.config import CheckpointError
 
 @dataclass(frozen=True, slots=True)
 class LoraAdapter:
-    """A PEFT folder, the name that clients use for it, and its rank."""
+    """A PEFT folder, the model name that clients use for it, and its rank."""
 
     name: str
     path: Path
@@ -18,13 +18,13 @@ class LoraAdapter:
 
 
 def read_lora_adapters(folders: Mapping[str, Path], model_name: str) -> Sequence[LoraAdapter]:
-    """Read what the folders say of themselves. Raises `CheckpointError`."""
+    """Read the configurations of the adapters' folders. Raises `CheckpointError`."""
     if model_name in folders:
         raise CheckpointError(f"the adapter {model_name!r} is named as the model itself")
-    return [LoraAdapter(name, path, _rank(path)) for name, path in folders.items()]
+    return [LoraAdapter(name, path, _read_rank(path)) for name, path in folders.items()]
 
 
-def _rank(path: Path) -> int:
+def _read_rank(path: Path) -> int:
     file = path / "adapter_config.json"
     try:
         rank = json.loads(file.read_text())["r"]

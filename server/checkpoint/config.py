@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself: shapes, preprocessing, template, token ids."""
+"""A checkpoint's configuration: shapes, preprocessing, template, token ids."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from model_store.released import convert_command, is_released
+from model_store.released import format_convert_command, is_released
 from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
@@ -20,15 +20,15 @@ DTYPES: Final = ("bfloat16", "float16", "float32")
 
 
 class CheckpointError(Exception):
-    """The checkpoint cannot be served; the message tells the operator why."""
+    """The checkpoint cannot be served; the message gives the operator the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
     """The language model's side: context, token ids, template and sampling defaults.
 
-    What is None is not said by the checkpoint. `special_tokens` and `chat_template` are what
-    transformers would render the checkpoint's own template with.
+    A field is None where the checkpoint does not have it. `special_tokens` and `chat_template` are
+    those that transformers renders the checkpoint's own template with.
     """
 
     max_position_embeddings: int
@@ -59,19 +59,19 @@ class Checkpoint:
 
     @property
     def max_image_tokens(self) -> int:
-        """A bound on the prompt tokens that one image can take."""
+        """An upper bound on the image tokens of one image."""
         return max_image_tokens(self.vision, self.image)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint's configuration; no weights are touched.
+    """Read a checkpoint's configuration, without its weights.
 
     Raises `CheckpointError` where a file is missing or the model is not a LLaVA with a CLIP tower.
     """
     config = _read_json(path / "config.json")
     if is_released(config):
         raise CheckpointError(
-            f"{path} has LLaVA's released layout; convert it first: {convert_command(path)}"
+            f"{path} has LLaVA's released layout; convert it first: {format_convert_command(path)}"
         )
     if config.get("model_type") not in MODEL_TYPES:
         raise CheckpointError(
@@ -80,10 +80,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         return Checkpoint(
             path=path,
-            dtype=_dtype(config),
+            dtype=_read_dtype(config),
             vision=read_vision_config(config),
-            image=_image_config(path, config),
-            text=_text_config(path, config),
+            image=_read_image_preprocessing(path, config),
+            text=_read_text_config(path, config),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: the configuration lacks {error}") from None
@@ -93,50 +93,52 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: the configuration is not a LLaVA's: {error}") from None
 
 
-def _dtype(config: dict[str, Any]) -> str:
+def _read_dtype(config: dict[str, Any]) -> str:
     dtype = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
     if dtype not in DTYPES:
         raise CheckpointError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     return str(dtype)
 
 
-def _image_config(path: Path, config: dict[str, Any]) -> ImageConfig:
-    # transformers 5 writes the one file with the other's content inside.
+def _read_image_preprocessing(path: Path, config: dict[str, Any]) -> ImageConfig:
+    # transformers 5 writes the first file's content into the second.
     processor = _read_json(path / "preprocessor_config.json", required=False) or _read_json(
         path / "processor_config.json", required=False
     ).get("image_processor", {})
     return read_image_config(config, processor)
 
 
-def _text_config(path: Path, config: dict[str, Any]) -> TextConfig:
+def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
     tokenizer = _read_json(path / "tokenizer_config.json")
     generation = _read_json(path / "generation_config.json", required=False)
     greedy = generation.get("do_sample") is False
     return TextConfig(
-        # LLaVA-1.5's converted configs leave out what equals transformers' Llama defaults.
+        # LLaVA-1.5's converted configs omit values that equal transformers' Llama defaults.
         max_position_embeddings=config["text_config"].get("max_position_embeddings", 2048),
         image_token_id=config["image_token_index"],
-        bos_token=None if tokenizer["bos_token"] is None else _token(tokenizer["bos_token"]),
-        eos_token=_token(tokenizer["eos_token"]),
+        bos_token=None
+        if tokenizer["bos_token"] is None
+        else _token_content(tokenizer["bos_token"]),
+        eos_token=_token_content(tokenizer["eos_token"]),
         conv_mode=config.get("conv_mode"),
-        temperature=0.0 if greedy else _number(generation.get("temperature")),
-        top_p=_number(generation.get("top_p")),
+        temperature=0.0 if greedy else _number_or_one(generation.get("temperature")),
+        top_p=_number_or_one(generation.get("top_p")),
         model_type=config["model_type"],
         language_model=config["text_config"].get("model_type", "llama"),
         image_start_end=bool(config.get("mm_use_im_start_end")),
         add_bos_token=tokenizer.get("add_bos_token"),
         legacy=tokenizer.get("legacy"),
         special_tokens={
-            name: _token(token)
+            name: _token_content(token)
             for name, token in tokenizer.items()
             if name.endswith("_token") and isinstance(token, str | dict)
         },
-        chat_template=_chat_template(path, tokenizer),
+        chat_template=_read_chat_template(path, tokenizer),
     )
 
 
-def _chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:
-    """Return the checkpoint's own template, from the newest of the places that have held it."""
+def _read_chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:
+    """Return the checkpoint's own template, from the newest file format that it has."""
     file = path / "chat_template.jinja"
     try:
         return file.read_text(encoding="utf-8")
@@ -146,18 +148,18 @@ def _chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:
         raise CheckpointError(f"{file} cannot be read") from None
     processor = _read_json(path / "chat_template.json", required=False)
     template = processor.get("chat_template", tokenizer.get("chat_template"))
-    if isinstance(template, list):  # several by name, as transformers has saved them
+    if isinstance(template, list):  # several by name, an older format of transformers
         template = {each["name"]: each["template"] for each in template}.get("default")
     if template is not None and not isinstance(template, str):
         raise CheckpointError(f"{path}: the chat template is not text")
     return template
 
 
-def _number(value: float | None) -> float:
+def _number_or_one(value: float | None) -> float:
     return 1.0 if value is None else float(value)
 
 
-def _token(token: str | dict[str, str]) -> str:
+def _token_content(token: str | dict[str, str]) -> str:
     return token if isinstance(token, str) else token["content"]
 
 

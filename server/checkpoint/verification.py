@@ -12,9 +12,9 @@ log = get_logger(__name__)
 
 
 def verify_files(folder: Path) -> None:
-    """Read all files of a model. Raises `CheckpointError`, which names each that is wrong.
+    """Hash all files of a model. Raises `CheckpointError`, which names each wrong one.
 
-    A model without a manifest, such as somebody's own folder, is let pass with a line in the log.
+    A model without a manifest, such as a user's own folder, is accepted with a line in the log.
     """
     started = time.monotonic()
     try:

@@ -1,60 +1,63 @@
-"""What a checkpoint says about its vision side: tower, projector, and how images are prepared."""
+"""A checkpoint's vision side: tower, projector and image preprocessing, from its configs."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from llava_spec.anyres import Size
+from llava_spec.image_settings import (
+    CLIP_MEAN,
+    CLIP_STD,
+    PATCH_MERGES,
+    AspectRatio,
+    Channels,
+    PatchMerge,
+    compute_pad_color,
+)
+from llava_spec.projector import ProjectorConfig, parse_projector_type
 
-AspectRatio = Literal["square", "pad", "anyres"]
-PatchMerge = Literal["flat", "spatial", "spatial_unpad"]
-Channels = tuple[float, float, float]
-
-LAYERS: Final = "num_hidden_layers"
-
-CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
+LLAVA_1_5_PROJECTOR: Final = ProjectorConfig("mlp", 2)
+_NUM_LAYERS: Final = "num_hidden_layers"
 
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
-    """The CLIP tower and the projector, in the words of transformers' `CLIPVisionConfig`."""
+    """The CLIP tower and the projector. Names are those of transformers' `CLIPVisionConfig`."""
 
     image_size: int
     patch_size: int
     hidden_size: int
     intermediate_size: int
-    num_layers: int  # layers that are run: those up to the one LLaVA reads
+    num_layers: int  # layers to run, up to the one whose features LLaVA uses
     num_heads: int
     hidden_act: str
     layer_norm_eps: float
     keep_class_token: bool
     projector_hidden_act: str
     text_hidden_size: int
-    projector_depth: int = 2  # linear layers: 0 is `identity`, 1 is `linear`
+    projector: ProjectorConfig = LLAVA_1_5_PROJECTOR
     projector_bias: bool = True
     patch_merge: PatchMerge = "flat"
 
     @property
     def patches_per_side(self) -> int:
-        """Patches along each side of a view."""
+        """The number of patches along each side of a view."""
         return self.image_size // self.patch_size
 
     @property
     def num_image_tokens(self) -> int:
-        """Rows of one view."""
+        """The number of image tokens of one view."""
         return self.patches_per_side**2 + self.keep_class_token
 
     @property
     def has_image_newline(self) -> bool:
-        """Whether a learned row ends each row of the grid."""
+        """Whether a learned embedding follows each row of the patch grid."""
         return self.patch_merge == "spatial_unpad"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """How an image becomes the tower's input. `grid_pinpoints` are (width, height), for anyres."""
+    """The image preprocessing. `grid_pinpoints` are (width, height), and only for anyres."""
 
     size: int
     aspect_ratio: AspectRatio
@@ -64,97 +67,91 @@ class ImageConfig:
 
     @property
     def pad_color(self) -> tuple[int, int, int]:
-        """The mean, cut to integers: what the released code pads with."""
-        red, green, blue = (int(255 * channel) for channel in self.mean)
-        return red, green, blue
+        """The color that the released code pads with."""
+        return compute_pad_color(self.mean)
 
     @property
     def max_tiles(self) -> int:
-        """Most tiles that an image is cut into, the base view not counted."""
+        """The maximum number of tiles of an image, without the base view."""
         areas = (width * height for width, height in self.grid_pinpoints)
         return max(areas, default=0) // self.size**2
 
 
 def max_image_tokens(vision: VisionConfig, image: ImageConfig) -> int:
-    """Return a bound on the rows that one image can take."""
+    """Return an upper bound on the image tokens of one image."""
     views = 1 + image.max_tiles
     newlines = views * vision.patches_per_side if vision.has_image_newline else 0
     return views * vision.num_image_tokens + newlines
 
 
 def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
-    """Read tower and projector out of a checkpoint's `config.json`.
+    """Read tower and projector from a checkpoint's `config.json`.
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
     tower, layer = config["vision_config"], config["vision_feature_layer"]
     if tower.get("model_type") != "clip_vision_model":
         raise ValueError("only CLIP vision towers are supported")
-    if not isinstance(layer, int) or not 0 <= _layers_to_run(tower, layer) <= tower[LAYERS]:
+    if (
+        not isinstance(layer, int)
+        or not 0 <= _count_layers_to_run(tower, layer) <= tower[_NUM_LAYERS]
+    ):
         raise ValueError(f"vision_feature_layer {layer!r} is not a layer of the tower")
     vision = VisionConfig(
         image_size=tower["image_size"],
         patch_size=tower["patch_size"],
         hidden_size=tower["hidden_size"],
         intermediate_size=tower["intermediate_size"],
-        num_layers=_layers_to_run(tower, layer),
+        num_layers=_count_layers_to_run(tower, layer),
         num_heads=tower["num_attention_heads"],
         hidden_act=tower.get("hidden_act", "quick_gelu"),
         layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
-        keep_class_token=_keep_class_token(config["vision_feature_select_strategy"]),
+        keep_class_token=_parse_select_strategy(config["vision_feature_select_strategy"]),
         projector_hidden_act=config.get("projector_hidden_act", "gelu"),
-        # LLaVA-1.5's converted configs leave out what equals transformers' Llama defaults.
+        # LLaVA-1.5's converted configs omit values that equal transformers' Llama defaults.
         text_hidden_size=config["text_config"].get("hidden_size", 4096),
-        projector_depth=_projector_depth(config),
+        # transformers' own checkpoints lack the key and have two layers.
+        projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),
         projector_bias=config.get("multimodal_projector_bias", True),
-        patch_merge=_patch_merge(config),
+        patch_merge=_read_patch_merge(config),
     )
     _check_consistent(vision)
     return vision
 
 
 def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -> ImageConfig:
-    """Read how images are prepared out of `config.json` and `preprocessor_config.json`.
+    """Read the image preprocessing from `config.json` and `preprocessor_config.json`.
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
     mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
-    size, aspect_ratio = config["vision_config"]["image_size"], _aspect_ratio(config)
+    size, aspect_ratio = config["vision_config"]["image_size"], _read_aspect_ratio(config)
     return ImageConfig(
         size=size,
         aspect_ratio=aspect_ratio,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
-        grid_pinpoints=_grid_pinpoints(config, size) if aspect_ratio == "anyres" else (),
+        grid_pinpoints=_read_grid_pinpoints(config, size) if aspect_ratio == "anyres" else (),
     )
 
 
-def _layers_to_run(tower: Mapping[str, Any], feature_layer: int) -> int:
-    """Return how many layers lead to `hidden_states[feature_layer]` (index 0: the embeddings)."""
-    return feature_layer if feature_layer >= 0 else int(tower[LAYERS]) + 1 + feature_layer
+def _count_layers_to_run(tower: Mapping[str, Any], feature_layer: int) -> int:
+    """Return the number of layers before `hidden_states[feature_layer]`; 0 is the embeddings."""
+    return feature_layer if feature_layer >= 0 else int(tower[_NUM_LAYERS]) + 1 + feature_layer
 
 
-def _keep_class_token(strategy: str) -> bool:
-    """Accept transformers' words and LLaVA's own (`mm_vision_select_feature`)."""
+def _parse_select_strategy(strategy: str) -> bool:
+    """Return whether the class token is kept.
+
+    Accepts transformers' values and those of LLaVA's `mm_vision_select_feature`.
+    """
     if strategy not in ("default", "patch", "full", "cls_patch"):
         raise ValueError(f"unknown vision_feature_select_strategy {strategy!r}")
     return strategy in ("full", "cls_patch")
 
 
-def _projector_depth(config: Mapping[str, Any]) -> int:
-    """Return the number of linear layers; transformers' own checkpoints do not say and have two."""
-    kind = config.get("mm_projector_type", "mlp2x_gelu")
-    if kind == "identity":
-        return 0
-    if kind == "linear":
-        return 1
-    if isinstance(kind, str) and (found := re.fullmatch(r"mlp(\d+)x_gelu", kind)):
-        return max(1, int(found[1]))  # the released code always makes the first
-    raise ValueError(f"mm_projector_type {kind!r} is not supported")
-
-
-def _aspect_ratio(config: Mapping[str, Any]) -> AspectRatio:
-    """Return `image_aspect_ratio`, or how a checkpoint that does not say was trained.
+def _read_aspect_ratio(config: Mapping[str, Any]) -> AspectRatio:
+    """Return `image_aspect_ratio`, or the one that the model type was trained with.
 
     transformers' conversions drop the key; LLaVA-1.5 was trained on padded squares.
     """
@@ -170,25 +167,25 @@ def _aspect_ratio(config: Mapping[str, Any]) -> AspectRatio:
             raise ValueError(f"image_aspect_ratio {other!r} is not supported")
 
 
-def _patch_merge(config: Mapping[str, Any]) -> PatchMerge:
-    """Return `mm_patch_merge_type`, which the released code heeds for anyres only."""
+def _read_patch_merge(config: Mapping[str, Any]) -> PatchMerge:
+    """Return `mm_patch_merge_type`, which the released code applies to anyres only."""
     default = "spatial_unpad" if config["model_type"] == "llava_next" else "flat"
     kind = config.get("mm_patch_merge_type", default)
-    if kind not in ("flat", "spatial", "spatial_unpad"):
+    if kind not in PATCH_MERGES:
         raise ValueError(f"mm_patch_merge_type {kind!r} is not supported")
-    merge: PatchMerge = kind if _aspect_ratio(config) == "anyres" else "flat"
+    merge: PatchMerge = kind if _read_aspect_ratio(config) == "anyres" else "flat"
     return merge
 
 
-def _grid_pinpoints(config: Mapping[str, Any], size: int) -> tuple[Size, ...]:
-    """Turn transformers' [[height, width], …] into sizes, each of them whole tiles."""
+def _read_grid_pinpoints(config: Mapping[str, Any], size: int) -> tuple[Size, ...]:
+    """Return transformers' [[height, width], …] as (width, height), multiples of the tile size."""
     pinpoints = config["image_grid_pinpoints"]
     if not isinstance(pinpoints, list) or not pinpoints:
         raise ValueError(f"image_grid_pinpoints {pinpoints!r} is not a list of [height, width]")
-    return tuple(_grid_pinpoint(pinpoint, size) for pinpoint in pinpoints)
+    return tuple(_parse_grid_pinpoint(pinpoint, size) for pinpoint in pinpoints)
 
 
-def _grid_pinpoint(pinpoint: Any, size: int) -> Size:
+def _parse_grid_pinpoint(pinpoint: Any, size: int) -> Size:
     match pinpoint:
         case [int(height), int(width)] if min(height, width) > 0:
             if height % size or width % size:
@@ -198,7 +195,7 @@ def _grid_pinpoint(pinpoint: Any, size: int) -> Size:
 
 
 def _check_consistent(vision: VisionConfig) -> None:
-    if vision.projector_depth == 0 and vision.hidden_size != vision.text_hidden_size:
+    if vision.projector.kind == "identity" and vision.hidden_size != vision.text_hidden_size:
         raise ValueError(
             f"an identity projector cannot turn {vision.hidden_size} features into "
             f"{vision.text_hidden_size}"

@@ -7,7 +7,9 @@ from typing import Final
 from llguidance import LLTokenizer
 
 # Typical JSON output. Vocabularies differ by a factor of three in the tokens they need for it.
-JSON: Final = '{"name": "a red circle", "count": 3, "tags": ["small", "round"], "visible": true}'
+_SAMPLE_JSON: Final = (
+    '{"name": "a red circle", "count": 3, "tags": ["small", "round"], "visible": true}'
+)
 
 
 class Vocabulary:
@@ -16,7 +18,9 @@ class Vocabulary:
     def __init__(self, path: Path) -> None:
         """Read the tokenizer of the checkpoint at `path`."""
         self._tokenizer = LLTokenizer(str(path / "tokenizer.json"))
-        self._characters_per_token = len(JSON) / len(self._tokenizer.tokenize_str(JSON))
+        self._characters_per_token = len(_SAMPLE_JSON) / len(
+            self._tokenizer.tokenize_str(_SAMPLE_JSON)
+        )
         self.token_bytes = lru_cache(maxsize=65536)(self._token_bytes)
 
     @property

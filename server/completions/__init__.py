@@ -1,1 +1,1 @@
-"""Text completions: prompts as they are, their answers, and OpenAI's older shapes for these."""
+"""The text completions dialect: prompts without a template, completed in OpenAI's older shapes."""

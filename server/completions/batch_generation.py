@@ -1,4 +1,4 @@
-"""The answers to several prompts of one request, merged as they come."""
+"""The generations of a request's prompts, merged into one stream of deltas."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,61 +11,61 @@ from server.generation.generation import Generation
 
 
 class BatchGeneration:
-    """An iterator of all generations' deltas. Closing it aborts them, whether it was begun or not.
+    """An async iterator of all deltas. Closing it aborts the generations, even before iteration.
 
-    `echoes[i]` is what the answers to prompt i begin with, None where they are not to repeat it.
+    `echoes[i]` is the echo of prompt i, None without `echo`.
     """
 
     def __init__(self, generations: Sequence[Generation]) -> None:
         self.echoes: Sequence[PromptEcho | None] = [None] * len(generations)
         self._generations = generations
-        # With room for one delta of each, none goes on while nobody reads.
-        self._ready: asyncio.Queue[ChoiceDelta | Exception | None] = asyncio.Queue(len(generations))
-        self._readers: list[asyncio.Task[None]] = []
-        self._open = len(generations)
+        # The size bounds how far generations run ahead of the reader.
+        self._queue: asyncio.Queue[ChoiceDelta | Exception | None] = asyncio.Queue(len(generations))
+        self._tasks: list[asyncio.Task[None]] = []
+        self._num_unfinished = len(generations)
 
     @property
-    def size(self) -> int:
-        """How many answers there are, to all prompts."""
+    def num_choices(self) -> int:
+        """The number of choices, over all prompts."""
         return sum(generation.n for generation in self._generations)
 
-    def echo(self, index: int) -> PromptEcho | None:
-        """Return what an answer begins with."""
-        return self.echoes[index * len(self._generations) // self.size]
+    def get_echo(self, index: int) -> PromptEcho | None:
+        """Return the echo of the prompt of choice `index`."""
+        return self.echoes[index * len(self._generations) // self.num_choices]
 
     async def await_first(self) -> None:
-        """Wait until each prompt has something to read; the first error ends them all."""
+        """Wait for each generation's first output; the first error cancels the others."""
         await gather_or_cancel(generation.await_first() for generation in self._generations)
 
     def __aiter__(self) -> Self:
         """Iterate over the deltas, once."""
-        self._readers = [asyncio.create_task(self._read(each)) for each in self._generations]
+        self._tasks = [asyncio.create_task(self._enqueue(each)) for each in self._generations]
         return self
 
     async def __anext__(self) -> ChoiceDelta:
-        """Return the next delta of any answer. Raises what a generation raises."""
-        while self._open:
-            ready = await self._ready.get()
-            if isinstance(ready, Exception):
-                raise ready
-            if ready is not None:
-                return ready
-            self._open -= 1
+        """Return the next delta of any choice. Raises the first error of a generation."""
+        while self._num_unfinished:
+            item = await self._queue.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is not None:
+                return item
+            self._num_unfinished -= 1
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Abort what is not finished."""
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        """Abort the generations that have not finished."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for generation in self._generations:
             await generation.aclose()
 
-    async def _read(self, generation: Generation) -> None:
+    async def _enqueue(self, generation: Generation) -> None:
         try:
             async for delta in generation:
-                await self._ready.put(delta)
-        except Exception as error:  # for whoever iterates
-            await self._ready.put(error)
+                await self._queue.put(delta)
+        except Exception as error:  # raised by `__anext__`
+            await self._queue.put(error)
         else:
-            await self._ready.put(None)
+            await self._queue.put(None)

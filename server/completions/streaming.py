@@ -1,4 +1,4 @@
-"""Answers in the shapes of OpenAI's text completions: one completion, or server-sent events."""
+"""A batch of generations as a text completion, or as a stream of its chunks."""
 
 import asyncio
 import json
@@ -8,11 +8,10 @@ from typing import Any
 
 from server.completions.batch_generation import BatchGeneration
 from server.completions.prompt_echo import PromptEcho
-from server.completions.text_offsets import TextOffsets
 from server.generation.accumulator import MessageAccumulator
-from server.generation.choice_delta import ChoiceDelta, DecodedToken, FinishReason, TopToken
-from server.generation.chunk_writer import ChunkWriter, end_chunks
-from server.generation.usage import build_usage
+from server.generation.choice_delta import DecodedToken, TopToken
+from server.generation.chunk_writer import ChunkWriter, build_usage, end_chunks
+from server.protocol.chat.response import FinishReason
 from server.protocol.completions.request import CompletionRequest
 from server.protocol.completions.response import CompletionChoice, TextCompletion
 from server.telemetry.request_record import RequestRecord
@@ -21,15 +20,15 @@ from server.telemetry.request_record import RequestRecord
 async def collect_completion(
     batch: BatchGeneration, request: CompletionRequest, record: RequestRecord
 ) -> TextCompletion:
-    """Collect the whole answers."""
-    answers = [MessageAccumulator() for _ in range(batch.size)]
+    """Read all generations to their end and return the completion."""
+    messages = [MessageAccumulator() for _ in range(batch.num_choices)]
     async for delta in batch:
-        answers[delta.index].add(delta)
-    record.complete()
+        messages[delta.index].add(delta)
+    record.mark_complete()
     if request.logprobs is None:
-        choices = _choices(answers, batch, request)
-    else:  # of many long prompts they would hold up everybody
-        choices = await asyncio.to_thread(_choices, answers, batch, request)
+        choices = _build_choices(messages, batch, request)
+    else:  # those of many long prompts would block the event loop
+        choices = await asyncio.to_thread(_build_choices, messages, batch, request)
     return TextCompletion(
         id=record.request_id,
         created=int(time.time()),
@@ -39,27 +38,29 @@ async def collect_completion(
     )
 
 
-def _choices(
-    answers: Sequence[MessageAccumulator], batch: BatchGeneration, request: CompletionRequest
+def _build_choices(
+    messages: Sequence[MessageAccumulator], batch: BatchGeneration, request: CompletionRequest
 ) -> list[CompletionChoice]:
     return [
-        _choice(index, answer, batch.echo(index), request) for index, answer in enumerate(answers)
+        _build_choice(index, message, batch.get_echo(index), request)
+        for index, message in enumerate(messages)
     ]
 
 
-def _choice(
-    index: int, answer: MessageAccumulator, echo: PromptEcho | None, request: CompletionRequest
+def _build_choice(
+    index: int, message: MessageAccumulator, echo: PromptEcho | None, request: CompletionRequest
 ) -> CompletionChoice:
     echo = echo or PromptEcho("")
     logprobs = None
     if request.logprobs is not None:
-        logprobs = _logprobs([*echo.tokens, *answer.logprobs], TextOffsets(echo.hidden))
+        tokens = [*echo.tokens, *message.logprobs]
+        logprobs = _build_logprobs(tokens, TextOffsets(echo.prefix_length))
     return CompletionChoice.model_validate(
         {
             "index": index,
-            "text": echo.text + answer.text,
+            "text": echo.text + message.text,
             "logprobs": logprobs,
-            "finish_reason": answer.finish_reason,
+            "finish_reason": message.finish_reason,
         }
     )
 
@@ -67,9 +68,9 @@ def _choice(
 def stream_completion(
     batch: BatchGeneration, request: CompletionRequest, record: RequestRecord
 ) -> AsyncIterator[bytes]:
-    """Return the answers as events of `text_completion`, closed by `[DONE]`.
+    """Return events of `text_completion`, then `[DONE]`.
 
-    The finish reason comes with an answer's last text. Usage is told as in a stream of chat.
+    A choice's last text has the finish reason. Usage is reported as in a chat completion stream.
     """
     writer = ChunkWriter(
         "text_completion",
@@ -78,30 +79,29 @@ def stream_completion(
         include_usage=request.include_usage,
         continuous_usage=request.continuous_usage,
     )
-    return end_chunks(_chunks(batch, writer), record)
+    return end_chunks(_write_chunks(batch, writer), record)
 
 
-async def _chunks(batch: BatchGeneration, writer: ChunkWriter) -> AsyncIterator[bytes]:
-    choices = _ChoiceWriter(batch, writer)
-    for index in range(batch.size):
-        echo = batch.echo(index)
+async def _write_chunks(batch: BatchGeneration, writer: ChunkWriter) -> AsyncIterator[bytes]:
+    choices = _TextChunkWriter(batch, writer)
+    for index in range(batch.num_choices):
+        echo = batch.get_echo(index)
         if echo is not None:
             yield choices.write(index, echo.text, echo.tokens)
     async for delta in batch:
-        text, tokens = _text(delta), delta.logprobs
-        if text or tokens or delta.finish_reason:
-            yield choices.write(delta.index, text, tokens, delta.finish_reason)
+        if delta.text or delta.logprobs or delta.finish_reason:
+            yield choices.write(delta.index, delta.text, delta.logprobs, delta.finish_reason)
     if writer.include_usage:
         yield writer.write_usage()
 
 
-class _ChoiceWriter:
-    """Writes what a batch's answers gain, and where their tokens stand."""
+class _TextChunkWriter:
+    """Writes the text of choices as chunks, and counts the offsets of their tokens."""
 
     def __init__(self, batch: BatchGeneration, writer: ChunkWriter) -> None:
         self._writer = writer
-        echoes = [batch.echo(index) for index in range(batch.size)]
-        self._offsets = [TextOffsets(echo.hidden if echo else 0) for echo in echoes]
+        echoes = [batch.get_echo(index) for index in range(batch.num_choices)]
+        self._offsets = [TextOffsets(echo.prefix_length if echo else 0) for echo in echoes]
 
     def write(
         self,
@@ -113,34 +113,54 @@ class _ChoiceWriter:
         choice = {
             "index": index,
             "text": text,
-            "logprobs": _logprobs(tokens, self._offsets[index]) if tokens else None,
+            "logprobs": _build_logprobs(tokens, self._offsets[index]) if tokens else None,
             "finish_reason": finish_reason,
         }
         return self._writer.write(json.dumps(choice))
 
 
-def _text(delta: ChoiceDelta) -> str:
-    return "".join(piece for piece in delta.pieces if isinstance(piece, str))
+class TextOffsets:
+    """Counts a choice's characters, for the offsets of its tokens in its text.
+
+    A character may take several tokens.
+    """
+
+    def __init__(self, prefix_length: int = 0) -> None:
+        """The tokens decode to `prefix_length` more characters before the text."""
+        self._characters = -prefix_length
+
+    def advance(self, token_bytes: bytes) -> int:
+        """Add a token and return its offset: that of the character which its first byte is in."""
+        starts = sum(not _is_continuation_byte(byte) for byte in token_bytes)
+        offset = self._characters - (bool(token_bytes) and _is_continuation_byte(token_bytes[0]))
+        self._characters += starts
+        return max(offset, 0)
 
 
-def _logprobs(tokens: Sequence[DecodedToken], offsets: TextOffsets) -> dict[str, Any]:
-    """Return `server.protocol.completions.response.TextLogprobs` as JSON."""
+def _is_continuation_byte(byte: int) -> bool:
+    """Whether a byte of UTF-8 continues a character."""
+    return byte & 0xC0 == 0x80
+
+
+def _build_logprobs(tokens: Sequence[DecodedToken], offsets: TextOffsets) -> dict[str, Any]:
+    """Return the content of `server.protocol.completions.response.CompletionLogprobs`."""
     return {
-        "tokens": [_name(token) for token in tokens],
+        "tokens": [_format_token(token) for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [_top(token) for token in tokens],
-        "text_offset": [offsets.place(token.bytes) for token in tokens],
+        "top_logprobs": [_build_top_logprobs(token) for token in tokens],
+        "text_offset": [offsets.advance(token.bytes) for token in tokens],
     }
 
 
-def _top(token: DecodedToken) -> dict[str, float] | None:
+def _build_top_logprobs(token: DecodedToken) -> dict[str, float] | None:
     if token.logprob is None:
         return None
-    return {_name(each): each.logprob for each in token.top} | {_name(token): token.logprob}
+    top = {_format_token(each): each.logprob for each in token.top}
+    return top | {_format_token(token): token.logprob}
 
 
-def _name(token: DecodedToken | TopToken) -> str:
-    """Return a token's text; a part of a character is told by its bytes, as OpenAI does."""
+def _format_token(token: DecodedToken | TopToken) -> str:
+    """Return a token's text, or `bytes:\\x…` for part of a character, as OpenAI does."""
     try:
         token.bytes.decode()
     except UnicodeDecodeError:

@@ -1,37 +1,38 @@
-"""From the prompts of a text completion to their answers, all of which are generated at once."""
+"""Submits the prompts of a text completion to the engine, all at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.prompt_echo import PromptEcho, decode_prompt_tokens
-from server.completions.scoring import drop_generated_tokens
-from server.engine.base import Engine, SamplingOptions, TokenLogprob
+from server.engine.base import Engine, EngineOutput, SamplingOptions, TokenLogprob
 from server.generation.choice_reader import ChoiceReader
 from server.generation.generation import Generation
 from server.generation.logprobs import AllTokensReader
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.generation.tool_call_parser import TextOnlyParser
-from server.prompt.format import Stop
+from server.prompt.format import StopCriteria
 from server.prompt.text_tokenizer import TextPrompt
 from server.protocol.completions.request import CompletionRequest
 from server.telemetry.request_record import RequestRecord
 
-# There is no template whose end would end an answer.
-NO_STOP: Final = Stop((), ())
+# Without a template, only EOS and the request's own stop end a completion.
+NO_STOP: Final = StopCriteria((), ())
 
 
 class CompletionSubmitter:
-    """Has the engine continue prompts."""
+    """Submits prompts, each as a generation of its own."""
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, defaults: SamplingDefaults) -> None:
         self._engine = engine
         self._vocabulary = vocabulary
         self._defaults = defaults
 
-    async def begin(
+    async def submit(
         self,
         request: CompletionRequest,
         record: RequestRecord,
@@ -41,7 +42,7 @@ class CompletionSubmitter:
     ) -> BatchGeneration:
         """Submit all prompts and await the first output of each. Raises `EngineUnavailable`."""
         generations = [
-            self._generation(request, record, index, prompt, grammar, adapter)
+            self._start_generation(request, record, index, prompt, grammar, adapter)
             for index, prompt in enumerate(prompts)
         ]
         batch = BatchGeneration(generations)
@@ -50,14 +51,14 @@ class CompletionSubmitter:
             if request.echo:
                 logprobs = [generation.prompt_logprobs for generation in generations]
                 batch.echoes = await asyncio.to_thread(
-                    self._echoes, prompts, logprobs, request.logprobs
+                    self._build_echoes, prompts, logprobs, request.logprobs
                 )
         except BaseException:
             await batch.aclose()
             raise
         return batch
 
-    def _generation(
+    def _start_generation(
         self,
         request: CompletionRequest,
         record: RequestRecord,
@@ -70,23 +71,25 @@ class CompletionSubmitter:
             f"{record.request_id}-{index}",
             prompt.token_ids,
             (),
-            self._sampling(request, len(prompt.token_ids), grammar),
+            self._build_sampling_options(request, len(prompt.token_ids), grammar),
             stream=bool(request.stream),
             adapter=adapter,
         )
-        if request.scores_only:
+        if request.is_scoring_only:
             outputs = drop_generated_tokens(outputs)
 
-        def new_choice(number: int) -> ChoiceReader:
-            tokens = None
+        def build_reader(choice_index: int) -> ChoiceReader:
+            logprobs_reader = None
             if request.logprobs is not None:
-                tokens = AllTokensReader(self._vocabulary, request.logprobs)
-            return ChoiceReader(number, TextOnlyParser(), tokens, verbatim=True)
+                logprobs_reader = AllTokensReader(self._vocabulary, request.logprobs)
+            return ChoiceReader(
+                choice_index, TextOnlyParser(), logprobs_reader, keep_leading_space=True
+            )
 
         n = request.n or 1
-        return Generation(outputs, record, new_choice, n, first_index=index * n)
+        return Generation(outputs, record, build_reader, n, first_index=index * n)
 
-    def _sampling(
+    def _build_sampling_options(
         self, request: CompletionRequest, prompt_length: int, grammar: str | None
     ) -> SamplingOptions:
         return build_sampling_options(
@@ -101,19 +104,39 @@ class CompletionSubmitter:
             grammar=grammar,
         )
 
-    def _echoes(
+    def _build_echoes(
         self,
         prompts: Sequence[TextPrompt],
         logprobs: Sequence[Sequence[TokenLogprob | None]],
-        top: int | None,
+        num_top: int | None,
     ) -> list[PromptEcho]:
-        if top is None:
+        if num_top is None:
             return [PromptEcho(prompt.text) for prompt in prompts]
         return [
             PromptEcho(
                 prompt.text,
-                list(decode_prompt_tokens(prompt.token_ids, known, self._vocabulary, top)),
-                prompt.hidden,
+                list(
+                    decode_prompt_tokens(
+                        prompt.token_ids, prompt_logprobs, self._vocabulary, num_top
+                    )
+                ),
+                prompt.prefix_length,
             )
-            for prompt, known in zip(prompts, logprobs, strict=True)
+            for prompt, prompt_logprobs in zip(prompts, logprobs, strict=True)
         ]
+
+
+async def drop_generated_tokens(
+    outputs: AsyncGenerator[EngineOutput, None],
+) -> AsyncGenerator[EngineOutput, None]:
+    """Yield outputs without their tokens: to score a prompt, the engine must generate one."""
+    async with aclosing(outputs):
+        async for output in outputs:
+            yield replace(
+                output,
+                text="",
+                num_tokens=0,
+                token_ids=(),
+                logprobs=(),
+                finish_reason=output.finish_reason and "length",
+            )

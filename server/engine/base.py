@@ -1,4 +1,4 @@
-"""What the pipeline needs of an engine."""
+"""The engine's interface: what the pipeline submits and what it reads."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from server.tools.content import ContentParser
 
 @dataclass(frozen=True, slots=True)
 class EngineImage:
-    """A finished image: `image_embeds` (length, hidden) replace the prompt's rows from `offset`.
+    """An embedded image: `image_embeds` (num_image_tokens, hidden) go into the prompt at `offset`.
 
-    `key` names the content and all that shaped it: it enters the prefix cache's hashes.
+    `key` identifies the content and its preprocessing: the prefix cache hashes it.
     """
 
     key: str
@@ -23,11 +23,11 @@ class EngineImage:
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """How to draw tokens and when to stop; temperature 0 is greedy.
+    """Sampling and stop conditions; temperature 0 is greedy.
 
-    `logprobs` asks for the log probability of each token and of so many of the likeliest ones in
-    its place, `prompt_logprobs` for the same of the prompt. `grammar` (llguidance's Lark) is what
-    the answer has to be a sentence of.
+    `logprobs` requests the log probability of each token, and of that number of the likeliest
+    tokens at its position; `prompt_logprobs` requests the same for the prompt. `grammar` constrains
+    the completion; it is written in llguidance's Lark.
     """
 
     max_tokens: int
@@ -37,9 +37,9 @@ class SamplingOptions:
     stop: Sequence[str]
     ignore_eos: bool
     stop_token_ids: Sequence[int] = ()
-    min_tokens: int = 0  # before them nothing stops it
+    min_tokens: int = 0  # no stop condition applies earlier
     n: int = 1
-    top_k: int = 0  # all
+    top_k: int = 0  # 0: all tokens
     min_p: float = 0.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
@@ -48,14 +48,14 @@ class SamplingOptions:
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     grammar: str | None = None
-    skip_special_tokens: bool = True  # in the text
+    skip_special_tokens: bool = True  # in the text only
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token's log probability, and those of the likeliest `(token_id, logprob)` in its place.
+    """A token's log probability, and the likeliest tokens at its position, `(token_id, logprob)`.
 
-    The token itself is among them, even where it is not as likely as the others.
+    `top` contains the token itself, even where it is less likely than the others.
     """
 
     token_id: int
@@ -65,11 +65,11 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class EngineOutput:
-    """What was generated since the last output for one of the `n` answers.
+    """The tokens generated since the last output, for one of the `n` completions.
 
-    `finish_reason` is set on an answer's last one only. `first_token_s` is the time from submission
-    to the first token, `num_cached_tokens` the prompt tokens that the prefix cache held.
-    `prompt_logprobs` come with the first output; a prompt's first token has none.
+    `finish_reason` is set on a completion's last output only. `first_token_s` is the time from
+    submission to the first token. `num_cached_tokens` counts the prompt tokens that the prefix
+    cache held. `prompt_logprobs` come with the first output; a prompt's first token has none.
     """
 
     text: str
@@ -84,10 +84,10 @@ class EngineOutput:
 
 
 class ToolParser(Protocol):
-    """Reads the calls of models that have a format of their own."""
+    """A parser of one model family's native tool-call format."""
 
-    def reader(self, tools: Sequence[dict[str, Any]]) -> ContentParser:
-        """Return a reader of one answer; `tools` are as OpenAI has them."""
+    def build_reader(self, tools: Sequence[dict[str, Any]]) -> ContentParser:
+        """Return a parser of one completion; `tools` are OpenAI's `tools`."""
         ...
 
 
@@ -96,7 +96,7 @@ class Engine(Protocol):
 
     @property
     def max_model_len(self) -> int:
-        """Context in tokens: prompt and answer together."""
+        """The context in tokens: prompt and completion together."""
         ...
 
     def generate(
@@ -109,7 +109,7 @@ class Engine(Protocol):
         stream: bool,
         adapter: str | None = None,
     ) -> AsyncGenerator[EngineOutput, None]:
-        """Decode a prompt's answers: many outputs each if `stream`, else one with the whole text.
+        """Decode a prompt's completions: many outputs each if `stream`, else one with all text.
 
         `adapter` names the LoRA adapter to decode with. Closing the iterator, or cancelling its
         consumer, aborts the sequences. Raises `server.errors.EngineUnavailable` when the engine
@@ -117,7 +117,7 @@ class Engine(Protocol):
         """
         ...
 
-    def tool_parser(self, name: str) -> ToolParser:
+    def load_tool_parser(self, name: str) -> ToolParser:
         """Return a tool parser. Raises `CheckpointError` if there is none."""
         ...
 
@@ -125,7 +125,7 @@ class Engine(Protocol):
         """Load the LoRA adapters. Raises `server.checkpoint.config.CheckpointError`."""
         ...
 
-    async def died(self) -> None:
+    async def wait_until_dead(self) -> None:
         """Return when the engine can generate no more."""
         ...
 

@@ -1,4 +1,4 @@
-"""vLLM's tool parsers: they read the calls of models that have a format of their own."""
+"""vLLM's tool parsers, for models with a native tool-call format."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,72 +12,78 @@ from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart,
 
 
 class NativeToolParser:
-    """One of vLLM's parsers, by its name."""
+    """One of vLLM's tool parsers, by its name."""
 
     def __init__(self, name: str, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Raise `CheckpointError` where there is no such parser, or not for this tokenizer."""
+        """Raise `CheckpointError` where the parser is unknown or rejects this tokenizer."""
         try:
             self._parser = ToolParserManager.get_tool_parser(name)
             self._parser(tokenizer)
         except KeyError:
-            known = ", ".join(ToolParserManager.list_registered())
-            raise CheckpointError(f"the tool parser {name!r} is none of {known}") from None
+            names = ", ".join(ToolParserManager.list_registered())
+            raise CheckpointError(f"the tool parser {name!r} is none of {names}") from None
         except Exception as error:
             raise CheckpointError(f"the tool parser {name!r} cannot be used: {error}") from None
         self._tokenizer = tokenizer
 
-    def reader(self, tools: Sequence[dict[str, Any]]) -> "NativeContentParser":
-        """Return a reader of one answer; `tools` are OpenAI's."""
+    def build_reader(self, tools: Sequence[dict[str, Any]]) -> "NativeContentParser":
+        """Return a parser of one completion; `tools` are OpenAI's `tools`."""
         request = ChatCompletionRequest(messages=[], tools=list(tools), tool_choice="auto")
         return NativeContentParser(self._parser(self._tokenizer, request.tools), request)
 
 
 class NativeContentParser:
-    """Reads one answer's calls; see `server.tools.content.ToolReader`."""
+    """Parses one completion's tool calls; see `server.tools.content.ContentParser`."""
 
     def __init__(self, parser: ToolParser, request: ChatCompletionRequest) -> None:
         self._parser = parser
         self._request = request
         self._text = ""
         self._token_ids: list[int] = []
-        self._calls = 0
+        self._num_calls = 0
 
-    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
-        """Yield what vLLM's parser makes of the text."""
+    def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
+        """Yield the deltas that vLLM's parser finds in the text."""
         if ended and not self._token_ids:
-            yield from self._whole(text)
+            yield from self._parse_complete(text)
             return
-        before, ids_before = self._text, list(self._token_ids)
+        previous_text, previous_ids = self._text, list(self._token_ids)
         self._text += text
         self._token_ids += token_ids
         delta = self._parser.extract_tool_calls_streaming(
-            before, self._text, text, ids_before, self._token_ids, list(token_ids), self._request
+            previous_text,
+            self._text,
+            text,
+            previous_ids,
+            self._token_ids,
+            list(token_ids),
+            self._request,
         )
         if delta is not None:
             if delta.content:
                 yield delta.content
             for call in delta.tool_calls or ():
-                yield from self._pieces(call)
-        if ended and self._calls:
-            rest = self._parser.get_remaining_unstreamed_args()
-            if rest:
-                yield ToolCallArguments(self._calls - 1, rest)
+                yield from self._convert_call(call)
+        if ended and self._num_calls:
+            remaining = self._parser.get_remaining_unstreamed_args()
+            if remaining:
+                yield ToolCallArguments(self._num_calls - 1, remaining)
 
-    def _pieces(self, call: Any) -> Iterator[ContentDelta]:
+    def _convert_call(self, call: Any) -> Iterator[ContentDelta]:
         function = call.function
         if function is not None and function.name:
-            self._calls = max(self._calls, call.index + 1)
+            self._num_calls = max(self._num_calls, call.index + 1)
             yield ToolCallStart(call.index, call.id or make_tool_call_id(), function.name)
         if function is not None and function.arguments:
             yield ToolCallArguments(call.index, function.arguments)
 
-    def _whole(self, text: str) -> Iterator[ContentDelta]:
-        found = self._parser.extract_tool_calls(text, self._request)
-        if not found.tools_called:
+    def _parse_complete(self, text: str) -> Iterator[ContentDelta]:
+        extracted = self._parser.extract_tool_calls(text, self._request)
+        if not extracted.tools_called:
             yield text
             return
-        if found.content:
-            yield found.content
-        for index, call in enumerate(found.tool_calls):
+        if extracted.content:
+            yield extracted.content
+        for index, call in enumerate(extracted.tool_calls):
             yield ToolCallStart(index, call.id, call.function.name)
             yield ToolCallArguments(index, call.function.arguments)

@@ -1,9 +1,9 @@
-"""Lets PyPI's torchvision, built for CUDA, be imported beside a CPU build of PyTorch.
+"""Makes PyPI's torchvision, built for CUDA, importable beside a CPU build of PyTorch.
 
-On import torchvision describes its operators to PyTorch, which fails where its native library
-could not be loaded and so never declared them. Nothing here calls these operators: their schemas
-are enough. PyTorch calls `declare_missing_ops` at the end of every `import torch` (entry point
-group `torch.backends`), so it holds in the engine's own processes too.
+On import torchvision registers fake kernels for its operators with PyTorch. That fails where its
+native library did not load and so never declared the operators. Nothing here calls these
+operators: their schemas are enough. PyTorch calls `declare_missing_ops` at the end of every
+`import torch` (entry point group `torch.backends`), also in the engine's own processes.
 """
 
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -22,12 +22,15 @@ _library: torch.library.Library | None = None
 
 
 def declare_missing_ops() -> None:
-    """Does nothing on a GPU build of PyTorch, or where torchvision is absent or brings its own."""
+    """Declare torchvision's operators to a CPU build of PyTorch, unless torchvision declares them.
+
+    Does nothing on a GPU build, or where torchvision is absent.
+    """
     global _library
     if _library is not None or not _is_cpu_build():
         return
-    native = _torchvision_native_library()
-    if native is None or _loads(native):
+    native = _find_native_library()
+    if native is None or _can_load(native):
         return
     _library = torch.library.Library("torchvision", "FRAGMENT")
     for schema in _SCHEMAS:
@@ -38,8 +41,8 @@ def _is_cpu_build() -> bool:
     return torch.version.cuda is None and torch.version.hip is None
 
 
-def _torchvision_native_library() -> Path | None:
-    spec = find_spec("torchvision")  # finds it without importing it
+def _find_native_library() -> Path | None:
+    spec = find_spec("torchvision")  # does not import it
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent
@@ -47,8 +50,8 @@ def _torchvision_native_library() -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def _loads(native: Path) -> bool:
-    """Loads the library as torchvision is about to do: true exactly where that will succeed."""
+def _can_load(native: Path) -> bool:
+    """Whether the native library loads. Loads it, as torchvision is about to do."""
     try:
         torch.ops.load_library(native)
     except OSError:

@@ -1,8 +1,9 @@
-"""An answer collected from its deltas."""
+"""A choice's complete message, accumulated from its deltas."""
 
 from dataclasses import dataclass, field
 
-from server.generation.choice_delta import ChoiceDelta, DecodedToken, FinishReason
+from server.generation.choice_delta import ChoiceDelta, DecodedToken
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ToolCallStart
 
 
@@ -17,7 +18,7 @@ class AccumulatedToolCall:
 
 @dataclass(slots=True)
 class MessageAccumulator:
-    """All that one answer consists of."""
+    """The message so far: text, tool calls, log probabilities and finish reason."""
 
     text: str = ""
     calls: list[AccumulatedToolCall] = field(default_factory=list)
@@ -25,13 +26,13 @@ class MessageAccumulator:
     finish_reason: FinishReason = "stop"
 
     def add(self, delta: ChoiceDelta) -> None:
-        """Take in what the answer gains."""
-        for piece in delta.pieces:
-            if isinstance(piece, str):
-                self.text += piece
-            elif isinstance(piece, ToolCallStart):
-                self.calls.append(AccumulatedToolCall(piece.id, piece.name))
+        """Append a delta."""
+        for content in delta.content:
+            if isinstance(content, str):
+                self.text += content
+            elif isinstance(content, ToolCallStart):
+                self.calls.append(AccumulatedToolCall(content.id, content.name))
             else:
-                self.calls[piece.index].arguments += piece.arguments
+                self.calls[content.index].arguments += content.arguments
         self.logprobs += delta.logprobs
         self.finish_reason = delta.finish_reason or self.finish_reason

@@ -1,17 +1,15 @@
-"""What one answer gains by one output of the engine."""
+"""The delta that one engine output adds to a choice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentDelta
-
-FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
 class TopToken:
-    """A token that might have stood in a place."""
+    """One of the likeliest tokens at a position."""
 
     token: str
     logprob: float
@@ -20,7 +18,7 @@ class TopToken:
 
 @dataclass(frozen=True, slots=True)
 class DecodedToken:
-    """A token of the shown text, its log probability and the likeliest ones in its place.
+    """A token's text and bytes, its log probability and the likeliest tokens at its position.
 
     A prompt's first token has no log probability.
     """
@@ -33,9 +31,14 @@ class DecodedToken:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceDelta:
-    """Pieces in their order; `finish_reason` is set on an answer's last delta only."""
+    """New content of choice `index`, in order; only its last delta has a `finish_reason`."""
 
     index: int
-    pieces: Sequence[ContentDelta] = ()
+    content: Sequence[ContentDelta] = ()
     logprobs: Sequence[DecodedToken] = ()
     finish_reason: FinishReason | None = None
+
+    @property
+    def text(self) -> str:
+        """The new text, without tool calls."""
+        return "".join(content for content in self.content if isinstance(content, str))

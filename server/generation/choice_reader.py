@@ -1,62 +1,60 @@
-"""One answer of a request, read output by output."""
+"""One choice of a request: reads its engine outputs into deltas."""
 
 from collections.abc import Callable
 
 from server.engine.base import EngineOutput
-from server.generation.choice_delta import ChoiceDelta, FinishReason
+from server.generation.choice_delta import ChoiceDelta
 from server.generation.logprobs import LogprobsReader
 from server.generation.tool_call_parser import TextOnlyParser
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentParser, ToolCallStart
 
 
 class ChoiceReader:
-    """Turns an answer's outputs into deltas."""
+    """Reads one choice: parses its content and aligns its log probabilities."""
 
     def __init__(
         self,
         index: int,
-        tools: ContentParser,
-        logprobs: LogprobsReader | None,
+        content_parser: ContentParser,
+        logprobs_reader: LogprobsReader | None,
         *,
-        called: bool = False,
-        verbatim: bool = False,
+        named_tool_choice: bool = False,
+        keep_leading_space: bool = False,
     ) -> None:
-        """With `called` the client named the function itself, so a call ends it as text would.
-
-        With `verbatim` the answer keeps the space that it begins with.
-        """
+        """With `named_tool_choice` the client chose the function: a call ends with `stop`."""
         self._index = index
-        self._tools = tools
-        self._logprobs = logprobs
-        self._called = called
-        self._begun = verbatim
-        self._calls = False
+        self._content_parser = content_parser
+        self._logprobs_reader = logprobs_reader
+        self._named_tool_choice = named_tool_choice
+        self._has_text = keep_leading_space
+        self._has_calls = False
 
     def read(self, output: EngineOutput) -> ChoiceDelta:
-        """Return what the answer gains; the space that follows `ASSISTANT:` is not part of it."""
+        """Return the choice's next delta, without the space that follows `ASSISTANT:`."""
         text = output.text
-        if not self._begun:
-            text = self._without_space(text)
+        if not self._has_text:
+            text = self._strip_leading_space(text)
         ended = output.finish_reason is not None
-        pieces = list(self._tools.read(text, output.token_ids, ended=ended))
-        self._calls = self._calls or any(isinstance(piece, ToolCallStart) for piece in pieces)
-        logprobs = self._logprobs
+        content = list(self._content_parser.parse(text, output.token_ids, ended=ended))
+        self._has_calls = self._has_calls or any(isinstance(c, ToolCallStart) for c in content)
+        reader = self._logprobs_reader
         return ChoiceDelta(
             self._index,
-            pieces,
-            list(logprobs.read(output.logprobs, text, ended=ended)) if logprobs else (),
-            self._finish_reason(output),
+            content,
+            list(reader.read(output.logprobs, text, ended=ended)) if reader else (),
+            self._build_finish_reason(output),
         )
 
-    def _without_space(self, text: str) -> str:
-        shown = text.lstrip()
-        self._begun = bool(shown)
-        if self._logprobs is not None:
-            self._logprobs.skip(text[: len(text) - len(shown)])
-        return shown
+    def _strip_leading_space(self, text: str) -> str:
+        stripped = text.lstrip()
+        self._has_text = bool(stripped)
+        if self._logprobs_reader is not None:
+            self._logprobs_reader.skip(text[: len(text) - len(stripped)])
+        return stripped
 
-    def _finish_reason(self, output: EngineOutput) -> FinishReason | None:
-        if output.finish_reason == "stop" and self._calls and not self._called:
+    def _build_finish_reason(self, output: EngineOutput) -> FinishReason | None:
+        if output.finish_reason == "stop" and self._has_calls and not self._named_tool_choice:
             return "tool_calls"
         return output.finish_reason
 
@@ -64,6 +62,6 @@ class ChoiceReader:
 ChoiceReaderFactory = Callable[[int], ChoiceReader]
 
 
-def new_text_reader(index: int) -> ChoiceReader:
-    """Return an answer without tools or log probabilities."""
+def build_text_reader(index: int) -> ChoiceReader:
+    """Return a reader without tools or log probabilities."""
     return ChoiceReader(index, TextOnlyParser(), None)

@@ -1,4 +1,4 @@
-"""How the answers to a chat are read: by which tool reader, and with log probabilities or not."""
+"""Builds the choice readers of a chat: with tools or without, with log probabilities or without."""
 
 from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import ToolParser
@@ -10,31 +10,37 @@ from server.tools.content import ContentParser
 
 
 class ChoiceReaders:
-    """Makes readers; `parser` is there where the checkpoint has a tool format of its own."""
+    """Builds readers; `parser` is None unless the checkpoint has a native tool-call format."""
 
     def __init__(self, vocabulary: Vocabulary, parser: ToolParser | None) -> None:
         self._vocabulary = vocabulary
         self._parser = parser
 
     def is_native(self, calls: CallableTools | None) -> bool:
-        """Tell whether calls come in the checkpoint's own format: then no grammar forces them."""
+        """Whether calls come in the native format; then no grammar enforces them."""
         return self._parser is not None and calls is not None and not calls.required
 
-    def choices(self, top_logprobs: int | None, calls: CallableTools | None) -> ChoiceReaderFactory:
-        """Return how each of a request's answers is to be read."""
+    def build_factory(
+        self, top_logprobs: int | None, calls: CallableTools | None
+    ) -> ChoiceReaderFactory:
+        """Return a function that builds the reader of a choice by its index."""
 
-        def new_choice(index: int) -> ChoiceReader:
-            logprobs = None
+        def build_reader(index: int) -> ChoiceReader:
+            logprobs_reader = None
             if top_logprobs is not None:
-                logprobs = VisibleTokensReader(self._vocabulary, top_logprobs)
-            named = calls is not None and calls.named
-            return ChoiceReader(index, self._tool_reader(calls), logprobs, called=named)
+                logprobs_reader = VisibleTokensReader(self._vocabulary, top_logprobs)
+            return ChoiceReader(
+                index,
+                self._build_content_parser(calls),
+                logprobs_reader,
+                named_tool_choice=calls is not None and calls.named,
+            )
 
-        return new_choice
+        return build_reader
 
-    def _tool_reader(self, calls: CallableTools | None) -> ContentParser:
+    def _build_content_parser(self, calls: CallableTools | None) -> ContentParser:
         if calls is None:
             return TextOnlyParser()
         if self._parser is not None and self.is_native(calls):
-            return self._parser.reader([tool.model_dump() for tool in calls.tools])
+            return self._parser.build_reader([tool.model_dump() for tool in calls.tools])
         return ToolCallParser()

@@ -1,4 +1,4 @@
-"""Chunks of OpenAI's chat and text completion streams, written around one prepared head."""
+"""Chunks of OpenAI's chat and text completion streams, and the usage in them."""
 
 import json
 import time
@@ -7,16 +7,29 @@ from typing import Final
 
 from server.errors import ApiError
 from server.generation.event_stream import end_stream, format_event
-from server.generation.usage import build_usage
 from server.protocol.errors import build_error_body
+from server.protocol.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 from server.telemetry.request_record import RequestRecord
 
 DONE: Final = b"data: [DONE]\n\n"
 
 
+def build_usage(record: RequestRecord) -> Usage:
+    """Return the tokens that a request has used so far, in OpenAI's shape."""
+    return Usage(
+        prompt_tokens=record.prompt_tokens,
+        completion_tokens=record.completion_tokens,
+        total_tokens=record.prompt_tokens + record.completion_tokens,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=record.cached_tokens, image_tokens=record.image_tokens
+        ),
+        completion_tokens_details=CompletionTokensDetails(),
+    )
+
+
 def end_chunks(chunks: AsyncIterator[bytes], record: RequestRecord) -> AsyncIterator[bytes]:
-    """Yield the chunks, then `[DONE]`, or an event that holds the error."""
-    return end_stream(chunks, record, complete=lambda: DONE, fail=format_error_event)
+    """Yield the chunks, then `[DONE]`, or an event with the error."""
+    return end_stream(chunks, record, build_end=lambda: DONE, build_error=format_error_event)
 
 
 def format_error_event(error: ApiError) -> bytes:
@@ -25,7 +38,7 @@ def format_error_event(error: ApiError) -> bytes:
 
 
 class ChunkWriter:
-    """Writes chunks as JSON text around a head made once: a model per token would be waste."""
+    """Writes chunks as JSON text around a head built once, which saves a model per token."""
 
     def __init__(
         self,
@@ -51,12 +64,12 @@ class ChunkWriter:
 
     def write(self, choice: str) -> bytes:
         """Return the event of one choice, given as JSON text."""
-        tail = f', "usage": {self._usage()}}}' if self._continuous_usage else self._tail
+        tail = f', "usage": {self._dump_usage()}}}' if self._continuous_usage else self._tail
         return format_event(f'{self._head}, "choices": [{choice}]{tail}')
 
     def write_usage(self) -> bytes:
-        """Return the event that has usage and no choices."""
-        return format_event(f'{self._head}, "choices": [], "usage": {self._usage()}}}')
+        """Return the event with the usage and no choices."""
+        return format_event(f'{self._head}, "choices": [], "usage": {self._dump_usage()}}}')
 
-    def _usage(self) -> str:
+    def _dump_usage(self) -> str:
         return build_usage(self._record).model_dump_json()

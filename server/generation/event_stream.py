@@ -1,4 +1,4 @@
-"""Server-sent events: how one is written, and how a stream of them ends."""
+"""Server-sent events: their format, and the last event of a stream."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
@@ -9,7 +9,7 @@ from server.telemetry.request_record import RequestRecord
 
 log = get_logger(__name__)
 
-Event = TypeVar("Event")
+EventT = TypeVar("EventT")
 
 
 def format_event(data: str, name: str | None = None) -> bytes:
@@ -19,29 +19,29 @@ def format_event(data: str, name: str | None = None) -> bytes:
 
 
 async def end_stream(
-    events: AsyncIterator[Event],
+    events: AsyncIterator[EventT],
     record: RequestRecord,
     *,
-    complete: Callable[[], Event],
-    fail: Callable[[ApiError], Event],
-) -> AsyncIterator[Event]:
-    """Yield the events, then exactly one more: `complete()`, or `fail(error)` after an error.
+    build_end: Callable[[], EventT],
+    build_error: Callable[[ApiError], EventT],
+) -> AsyncIterator[EventT]:
+    """Yield the events, then exactly one more: `build_end()`, or `build_error(error)`.
 
-    An exception that is no `ApiError` is logged and told as `internal_error`. The record learns
-    the outcome before the last event is yielded, since a client may leave as soon as it has it.
+    An exception other than `ApiError` is logged and sent as `internal_error`. The record gets the
+    outcome before the last event is yielded, since a client may disconnect as soon as it has that.
     """
     try:
         async for event in events:
             yield event
     except ApiError as error:
-        record.failed(error)
-        yield fail(error)
+        record.mark_failed(error)
+        yield build_error(error)
         return
     except Exception:
         log.exception("a stream broke", id=record.request_id)
         unforeseen = ApiError(UNFORESEEN)
-        record.failed(unforeseen)
-        yield fail(unforeseen)
+        record.mark_failed(unforeseen)
+        yield build_error(unforeseen)
         return
-    record.complete()
-    yield complete()
+    record.mark_complete()
+    yield build_end()

@@ -1,6 +1,7 @@
-"""Log probabilities of an answer's tokens: of those that are shown, or of all."""
+"""Log probabilities of an answer's tokens: of all tokens, or only of those in its text."""
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -9,33 +10,33 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import TokenLogprob
 from server.generation.choice_delta import DecodedToken, TopToken
 
-# JSON has no minus infinity; this is what OpenAI's API says instead.
+# JSON has no minus infinity; OpenAI's API sends this instead.
 LEAST_LOGPROB = -9999.0
 
 
 class LogprobsReader(Protocol):
-    """Tells of an answer's tokens as they come."""
+    """Reads the log probabilities of one answer, output by output."""
 
     @abstractmethod
     def read(
         self, tokens: Sequence[TokenLogprob], text: str, *, ended: bool
     ) -> Iterable[DecodedToken]:
-        """Return what can be told by now of the answer, of which `text` is new."""
+        """Return the tokens to report now; `text` is the answer's new text."""
 
     @abstractmethod
     def skip(self, text: str) -> None:
-        """Note text at the answer's begin that is not shown."""
+        """Skip leading text that was stripped from the answer."""
 
 
 class AllTokensReader:
-    """For text completions: all tokens at once, also those that end an answer.
+    """For text completions: reports all tokens at once, the one that ends an answer included.
 
-    The bytes of a token that is never shown are none.
+    Special tokens have no bytes, since they are not part of the text.
     """
 
-    def __init__(self, vocabulary: Vocabulary, top: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, num_top: int) -> None:
         self._vocabulary = vocabulary
-        self._top = top
+        self._num_top = num_top
 
     def read(
         self,
@@ -46,84 +47,110 @@ class AllTokensReader:
     ) -> Iterator[DecodedToken]:
         """Yield the tokens."""
         for token in tokens:
-            shown = decode_token(self._vocabulary, token, self._top)
-            special = self._vocabulary.is_special(token.token_id)
-            yield replace(shown, bytes=b"") if special else shown
+            decoded = decode_token(self._vocabulary, token, self._num_top)
+            is_special = self._vocabulary.is_special(token.token_id)
+            yield replace(decoded, bytes=b"") if is_special else decoded
 
     def skip(self, text: str) -> None:
-        """Do nothing: tokens do not depend on what is shown."""
+        """Do nothing: all tokens are reported."""
 
 
 class VisibleTokensReader:
-    """Keeps tokens back until the text that they spell has been shown.
+    """For chats: reports the tokens whose bytes make up the answer's text, and no others.
 
-    The engine holds text back while it may be the begin of a stop string, and never shows such a
-    string or a special token; the tokens of an answer then spell its text, byte for byte.
+    The engine holds text back while it may be the start of a stop string. It never emits stop
+    strings or special tokens.
     """
 
-    def __init__(self, vocabulary: Vocabulary, top: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, num_top: int) -> None:
         self._vocabulary = vocabulary
-        self._top = top
-        self._waiting: list[DecodedToken] = []
-        self._shown = 0  # bytes of text
-        self._told = 0  # bytes of tokens
-        self._skip = 0  # bytes of white space at the begin that are not shown
+        self._num_top = num_top
+        self._aligner = TokenAligner()
 
     def skip(self, text: str) -> None:
-        """Note text at the answer's begin that is not shown."""
-        self._skip += len(text.encode())
+        """Skip leading text that was stripped from the answer."""
+        self._aligner.skip(text)
 
     def read(
         self, tokens: Sequence[TokenLogprob], text: str, *, ended: bool
     ) -> Iterator[DecodedToken]:
-        """Yield the tokens that begin within the text so far, of which `text` is new."""
-        self._waiting += [
-            decode_token(self._vocabulary, token, self._top)
+        """Yield the tokens within the text so far, the last one even if the text ends inside it."""
+        self._aligner.add_tokens(
+            decode_token(self._vocabulary, token, self._num_top)
             for token in tokens
             if not self._vocabulary.is_special(token.token_id)
-        ]
-        self._shown += len(text.encode())
-        while self._waiting:
-            token = self._waiting[0]
-            skipped = min(self._skip, len(token.bytes))
-            end = self._told + len(token.bytes) - skipped
-            if end > self._shown and not (ended and self._told < self._shown):
+        )
+        return self._aligner.advance(text, include_partial=ended)
+
+
+class TokenAligner:
+    """Holds tokens back until the text that they decode to has been emitted.
+
+    Counts bytes, since a character may take several tokens.
+    """
+
+    def __init__(self) -> None:
+        self._pending: deque[DecodedToken] = deque()
+        self._text_bytes = 0
+        self._token_bytes = 0  # of released tokens
+        self._bytes_to_skip = 0  # of leading white space
+
+    def skip(self, text: str) -> None:
+        """Skip leading text: the tokens decode to it, but it is not emitted."""
+        self._bytes_to_skip += len(text.encode())
+
+    def add_tokens(self, tokens: Iterable[DecodedToken]) -> None:
+        """Add tokens; their text may follow later."""
+        self._pending += tokens
+
+    def advance(self, text: str, *, include_partial: bool) -> Iterator[DecodedToken]:
+        """Append emitted text, and yield the tokens that end within the text so far.
+
+        With `include_partial`, tokens that only start within it are yielded too.
+        """
+        self._text_bytes += len(text.encode())
+        while self._pending:
+            token = self._pending[0]
+            skipped = min(self._bytes_to_skip, len(token.bytes))
+            end = self._token_bytes + len(token.bytes) - skipped
+            starts_within = self._token_bytes < self._text_bytes
+            if end > self._text_bytes and not (include_partial and starts_within):
                 break
-            self._waiting.pop(0)
-            self._skip -= skipped
-            self._told = end
+            self._pending.popleft()
+            self._bytes_to_skip -= skipped
+            self._token_bytes = end
             if len(token.bytes) > skipped:
-                yield _cut(token, skipped)
+                yield _drop_leading_bytes(token, skipped)
 
 
 def decode_token(vocabulary: Vocabulary, token: TokenLogprob, num_top: int) -> DecodedToken:
-    """Return a token with what it spells, and `num_top` of the likeliest ones in its place."""
-    spelt = vocabulary.token_bytes(token.token_id)
+    """Return a token with its text and bytes, and the `num_top` likeliest at its position."""
+    token_bytes = vocabulary.token_bytes(token.token_id)
     top = [
-        TopToken(_text(each), _finite(logprob), each)
+        TopToken(_decode_text(top_bytes), _clamp_logprob(logprob), top_bytes)
         for token_id, logprob in token.top[:num_top]
-        for each in [vocabulary.token_bytes(token_id)]
+        for top_bytes in [vocabulary.token_bytes(token_id)]
     ]
-    return DecodedToken(_text(spelt), _finite(token.logprob), spelt, top)
+    return DecodedToken(_decode_text(token_bytes), _clamp_logprob(token.logprob), token_bytes, top)
 
 
-def _cut(token: DecodedToken, skipped: int) -> DecodedToken:
-    """Return a token, and those in its place, without white space that is not shown."""
-    if not skipped:
+def _drop_leading_bytes(token: DecodedToken, count: int) -> DecodedToken:
+    """Return a token without skipped white space; likewise the top tokens that start with it."""
+    if not count:
         return token
-    space, rest = token.bytes[:skipped], token.bytes[skipped:]
+    space, rest = token.bytes[:count], token.bytes[count:]
     top = [
-        replace(each, token=_text(each.bytes[skipped:]), bytes=each.bytes[skipped:])
+        replace(each, token=_decode_text(each.bytes[count:]), bytes=each.bytes[count:])
         if each.bytes.startswith(space)
         else each
         for each in token.top
     ]
-    return DecodedToken(_text(rest), token.logprob, rest, top)
+    return DecodedToken(_decode_text(rest), token.logprob, rest, top)
 
 
-def _text(spelt: bytes) -> str:
-    return spelt.decode(errors="replace")
+def _decode_text(token_bytes: bytes) -> str:
+    return token_bytes.decode(errors="replace")
 
 
-def _finite(logprob: float) -> float:
+def _clamp_logprob(logprob: float) -> float:
     return max(logprob, LEAST_LOGPROB)

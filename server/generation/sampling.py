@@ -1,15 +1,15 @@
-"""How the engine is to draw tokens: a request's wishes, else the checkpoint's."""
+"""Sampling options: the request's values, else the checkpoint's defaults."""
 
 from dataclasses import dataclass
 
 from server.engine.base import SamplingOptions
-from server.prompt.format import Stop
+from server.prompt.format import StopCriteria
 from server.protocol.sampling import SamplingFields
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingDefaults:
-    """What the checkpoint says of itself."""
+    """The defaults of the checkpoint's generation config."""
 
     temperature: float
     top_p: float
@@ -18,7 +18,7 @@ class SamplingDefaults:
 def build_sampling_options(
     request: SamplingFields,
     defaults: SamplingDefaults,
-    stop: Stop,
+    stop: StopCriteria,
     *,
     max_tokens: int,
     logprobs: int | None,
@@ -26,13 +26,13 @@ def build_sampling_options(
     grammar: str | None,
     skip_special_tokens: bool = True,
 ) -> SamplingOptions:
-    """Return the engine's parameters.
+    """Return the engine's sampling options.
 
-    A template's own `stop` ends an answer as EOS does, and is ignored where EOS is.
+    `stop` is the template's: it ends an answer as EOS does, and `ignore_eos` disables it too.
     """
     ignore_eos = bool(request.ignore_eos)
     if ignore_eos:
-        stop = Stop((), ())
+        stop = StopCriteria((), ())
     return SamplingOptions(
         max_tokens=max_tokens,
         temperature=value_or_default(request.temperature, defaults.temperature),
@@ -56,12 +56,12 @@ def build_sampling_options(
     )
 
 
-def value_or_default(wish: float | None, default: float) -> float:
-    """Return a wish, or the default where there is none."""
-    return default if wish is None else wish
+def value_or_default(value: float | None, default: float) -> float:
+    """Return the request's value, or the default if it is None."""
+    return default if value is None else value
 
 
 def clamp_max_tokens(token_limit: int | None, prompt_length: int, max_model_len: int) -> int:
-    """Return how many tokens an answer may have: it fits into the context."""
-    room = max_model_len - prompt_length
-    return min(token_limit or room, room)
+    """Return the token limit, clamped to the remaining context."""
+    remaining = max_model_len - prompt_length
+    return min(token_limit or remaining, remaining)

@@ -1,4 +1,4 @@
-"""Reading tool calls out of an answer's text as it comes."""
+"""Parses tool calls in the generic format out of an answer's text, as it streams."""
 
 import json
 import re
@@ -14,7 +14,7 @@ HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re
 class TextOnlyParser:
     """For an answer without tools: all of it is text."""
 
-    def read(
+    def parse(
         self,
         text: str,
         token_ids: Sequence[int],  # noqa: ARG002
@@ -27,67 +27,67 @@ class TextOnlyParser:
 
 
 class ToolCallParser:
-    """Reads calls spelt as `server.tools.format` says; what comes before the first one is text."""
+    """Parses the calls of `server.tools.format`; the text around calls is passed on as text."""
 
     def __init__(self) -> None:
         self._buffer = ""
-        self._read: Callable[[bool], Iterator[ContentDelta]] = self._text
-        self._calls = 0
+        self._state: Callable[[bool], Iterator[ContentDelta]] = self._parse_text
+        self._num_calls = 0
         self._arguments = ""
 
-    def read(
+    def parse(
         self,
         text: str,
         token_ids: Sequence[int],  # noqa: ARG002
         *,
         ended: bool,
     ) -> Iterator[ContentDelta]:
-        """Yield text, and calls piece by piece; the marks around them are not shown."""
+        """Yield text and the deltas of calls, without the markers around calls."""
         self._buffer += text
-        reading = None
-        while reading != self._read:
-            reading = self._read
-            yield from reading(ended)
+        state = None
+        while state != self._state:
+            state = self._state
+            yield from state(ended)
 
-    def _text(self, ended: bool) -> Iterator[ContentDelta]:
-        text, mark, rest = self._buffer.partition(CALL_BEGIN)
-        if mark:
-            self._buffer, self._read = rest, self._head
+    def _parse_text(self, ended: bool) -> Iterator[ContentDelta]:
+        text, marker, rest = self._buffer.partition(CALL_BEGIN)
+        if marker:
+            self._buffer, self._state = rest, self._parse_head
         else:
-            held = 0 if ended else _overlap(text, CALL_BEGIN)
-            text, self._buffer = text[: len(text) - held], text[len(text) - held :]
+            held_back = 0 if ended else _measure_overlap(text, CALL_BEGIN)
+            end = len(text) - held_back
+            text, self._buffer = text[:end], text[end:]
         if text:
             yield text
 
-    def _head(self, _: bool) -> Iterator[ContentDelta]:
+    def _parse_head(self, _: bool) -> Iterator[ContentDelta]:
         head = HEAD.match(self._buffer)
         if head is not None:
-            self._buffer, self._read = self._buffer[head.end() :], self._call
+            self._buffer, self._state = self._buffer[head.end() :], self._parse_arguments
             self._arguments = ""
-            yield ToolCallStart(self._calls, make_tool_call_id(), json.loads(head[1]))
+            yield ToolCallStart(self._num_calls, make_tool_call_id(), json.loads(head[1]))
 
-    def _call(self, ended: bool) -> Iterator[ContentDelta]:
-        """Yield arguments: JSON as the grammar has it holds no line break, so the end is plain."""
-        arguments, mark, rest = self._buffer.partition(CALL_END)
-        if not mark:
-            held = _overlap(arguments, CALL_END)
-            if ended and not _is_json(self._arguments + arguments[: len(arguments) - held]):
-                held = 0
-            rest = arguments[len(arguments) - held :]
-            arguments = arguments[: len(arguments) - held]
+    def _parse_arguments(self, ended: bool) -> Iterator[ContentDelta]:
+        """Yield arguments up to `CALL_END`: the grammar allows no line break within the JSON."""
+        arguments, marker, rest = self._buffer.partition(CALL_END)
+        if not marker:
+            end = len(arguments) - _measure_overlap(arguments, CALL_END)
+            if ended and not _is_json(self._arguments + arguments[:end]):
+                end = len(arguments)
+            arguments, rest = arguments[:end], arguments[end:]
         self._buffer = rest
         self._arguments += arguments
         if arguments:
-            yield ToolCallArguments(self._calls, arguments)
-        if mark:
-            self._calls += 1
-            self._read = self._text
+            yield ToolCallArguments(self._num_calls, arguments)
+        if marker:
+            self._num_calls += 1
+            self._state = self._parse_text
 
 
-def _overlap(text: str, mark: str) -> int:
-    """Return how many characters at the text's end may be the begin of the mark."""
-    longest = min(len(text), len(mark) - 1)
-    return next((size for size in range(longest, 0, -1) if text.endswith(mark[:size])), 0)
+def _measure_overlap(text: str, marker: str) -> int:
+    """Return how many characters at the text's end may be the start of the marker."""
+    longest = min(len(text), len(marker) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(marker[:size])), 0)
 
 
 def _is_json(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the images of one request may take together: how many, how large, how long to fetch."""
+"""Limits of one request's images: their number, their pixels and the time to fetch them."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -9,33 +9,33 @@ from server.errors import ImageTooLarge
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What an operator grants each request."""
+    """The operator's limits for the images of each request."""
 
     max_images: int
     max_pixels: int
     fetch_timeout_s: float
 
-    def budget(self) -> "ImageBudget":
-        """Return what a request that begins now may spend."""
+    def start_budget(self) -> "ImageBudget":
+        """Return the budget of a request that starts now."""
         deadline = asyncio.get_running_loop().time() + self.fetch_timeout_s
         return ImageBudget(deadline, self.max_pixels)
 
 
 class MeasuredImage(Protocol):
-    """What a budget needs to know of an image."""
+    """An image whose size is known."""
 
     @property
     def pixels(self) -> int:
-        """Pixels of the picture, known or decoded."""
+        """Pixels of the full image."""
 
     @property
     def frames(self) -> int:
-        """Frames that the file holds."""
+        """Frames in the file."""
 
 
 @dataclass(slots=True)
 class ImageBudget:
-    """What is left of one request's limits, and what its sender should know of its images.
+    """The pixels and the time that one request may spend on its images, and notes for the client.
 
     `deadline` is when fetching ends, on the event loop's clock.
     """
@@ -45,16 +45,16 @@ class ImageBudget:
     notes: list[str] = field(default_factory=list)
     spent_pixels: int = 0
 
-    def spend(self, picture: MeasuredImage, param: str) -> None:
-        """Count an image. Raises `ImageTooLarge` when the images together have too many pixels.
+    def spend(self, image: MeasuredImage, param: str) -> None:
+        """Count an image. Raises `ImageTooLarge` if the images together have too many pixels.
 
-        Known images count as new ones do: what a request may hold depends on nobody else's.
+        Cached images count like new ones: a limit must not depend on other requests.
         """
-        self.spent_pixels += picture.pixels
+        self.spent_pixels += image.pixels
         if self.spent_pixels > self.max_pixels:
             raise ImageTooLarge(
                 f"The request's images have at least {self.spent_pixels} pixels together;"
                 f" the limit is {self.max_pixels}."
             )
-        if picture.frames > 1:
-            self.notes.append(f"{param}: the first of {picture.frames} frames was used")
+        if image.frames > 1:
+            self.notes.append(f"{param}: the first of {image.frames} frames was used")

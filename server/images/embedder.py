@@ -1,4 +1,4 @@
-"""A request's images: fetched, decoded and encoded, or only counted in rows of the prompt."""
+"""From a request's images to image_embeds, or only to numbers of image tokens."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,19 +16,19 @@ from server.telemetry.metrics import Metrics
 
 
 class ImageEmbedder:
-    """Takes images through loading, the cache and the vision side.
+    """Loads and encodes images, through the cache of image embeddings.
 
-    They are shared within a `tenant` only, and spend the request's `budget`.
+    Images are shared only within a `tenant` and are counted against the request's `budget`.
     """
 
     def __init__(
         self,
-        media: ImageLoader,
+        loader: ImageLoader,
         vision: VisionBatcher,
         cache: ImageEmbedsCache[EncodedImage],
         metrics: Metrics,
     ) -> None:
-        self._media = media
+        self._loader = loader
         self._vision = vision
         self._cache = cache
         self._metrics = metrics
@@ -40,39 +40,45 @@ class ImageEmbedder:
 
         Raises `ImageError`.
         """
-        return await gather_or_cancel(self._embed(each, tenant, budget) for each in references)
+        return await gather_or_cancel(
+            self._embed(reference, tenant, budget) for reference in references
+        )
 
-    async def count(
+    async def count_image_tokens(
         self, references: Sequence[ImageReference], tenant: str, budget: ImageBudget
     ) -> list[int]:
-        """Return the rows that each image takes in the prompt.
+        """Return each image's number of image tokens.
 
-        Images are loaded only where their size matters. Raises `ImageError`.
+        Images are loaded only if their size matters. Raises `ImageError`.
         """
-        return await gather_or_cancel(self._count(each, tenant, budget) for each in references)
+        return await gather_or_cancel(
+            self._count_image_tokens(reference, tenant, budget) for reference in references
+        )
 
     async def _embed(
         self, reference: ImageReference, tenant: str, budget: ImageBudget
     ) -> tuple[str, Tensor]:
-        with self._blaming(reference):
+        with self._attribute_errors(reference):
             image = await self._load(reference, tenant, budget)
             encoded = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
             budget.spend(encoded, reference.param)
         return image.key, encoded.image_embeds
 
-    async def _count(self, reference: ImageReference, tenant: str, budget: ImageBudget) -> int:
-        if reference.low_detail or not self._vision.rows_depend_on_size:
-            return self._vision.num_rows()
-        with self._blaming(reference):
+    async def _count_image_tokens(
+        self, reference: ImageReference, tenant: str, budget: ImageBudget
+    ) -> int:
+        if reference.low_detail or not self._vision.tokens_depend_on_size:
+            return self._vision.count_image_tokens()
+        with self._attribute_errors(reference):
             image = await self._load(reference, tenant, budget)
-            decoded = await self._media.decode(image.data, base_view_only=True)
+            decoded = await self._loader.decode(image.data, base_view_only=True)
             budget.spend(decoded, reference.param)
-        return self._vision.num_rows(decoded.image_size)
+        return self._vision.count_image_tokens(decoded.image_size)
 
     async def _load(
         self, reference: ImageReference, tenant: str, budget: ImageBudget
     ) -> LoadedImage:
-        return await self._media.load(
+        return await self._loader.load(
             reference.url,
             low_detail=reference.low_detail,
             tenant=tenant,
@@ -80,13 +86,13 @@ class ImageEmbedder:
         )
 
     async def _encode(self, image: LoadedImage) -> EncodedImage:
-        decoded = await self._media.decode(image.data, base_view_only=image.base_view_only)
+        decoded = await self._loader.decode(image.data, base_view_only=image.base_view_only)
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
 
     @contextmanager
-    def _blaming(self, reference: ImageReference) -> Iterator[None]:
-        """Name the image's field in what is raised, and count it."""
+    def _attribute_errors(self, reference: ImageReference) -> Iterator[None]:
+        """Set the image's field as the `param` of its errors, and count them."""
         try:
             yield
         except ImageError as error:

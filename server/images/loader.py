@@ -1,4 +1,4 @@
-"""Loading an image: fetched, named by its content, decoded in a worker process."""
+"""Loads images: fetching, a content key, and decoding in a worker process."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from typing import Final
 from blake3 import blake3
 from pebble import ProcessExpired
 
+from server.concurrency import SingleFlight, run_in_thread_if_large
 from server.errors import (
     ImageCorrupt,
     ImageError,
@@ -21,18 +22,17 @@ from server.images.decode.formats import FORMATS
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.fetcher import Fetcher
-from server.images.single_flight import SingleFlight
 from server.telemetry.metrics import Metrics
 
-# Below this, hashing takes less time than handing the bytes to a thread.
-INLINE_HASH: Final = 1024 * 1024
+# Smaller images are hashed on the event loop.
+MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image's encoded bytes, and the key that names its content.
+    """An image's encoded bytes and its content key.
 
-    `base_view_only`: of the views of an anyres model only the first is wanted.
+    `base_view_only`: only the first of an anyres model's views is needed.
     """
 
     data: bytes
@@ -41,7 +41,7 @@ class LoadedImage:
 
 
 class ImageLoader:
-    """Fetches and decodes images, each URL once at a time."""
+    """Fetches and decodes images. Concurrent loads of one URL share a fetch."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class ImageLoader:
         self._fetcher = fetcher
         self._options = options
         self._base_view = replace(options, grid_pinpoints=())
-        self._variant = blake3(variant.encode()).digest()
+        self._variant_digest = blake3(variant.encode()).digest()
         self._limits = limits
         self._metrics = metrics
-        self._downloads: SingleFlight[bytes] = SingleFlight()
+        self._fetches: SingleFlight[bytes] = SingleFlight()
         self._workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
     async def load(
@@ -67,23 +67,22 @@ class ImageLoader:
     ) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
-        `low_detail` gives an anyres model the base view only; for others it changes nothing. What
-        is kept or shared of an image is kept and shared within its `tenant`. `deadline` is when
-        fetching ends, on the event loop's clock.
+        `low_detail` selects only the base view of an anyres model; it does not affect other models.
+        Fetches and keys are shared only within a `tenant`. `deadline` is when fetching ends, on the
+        event loop's clock.
         """
         with self._metrics.stage("load"):
             data = await self._fetch(url, tenant, deadline)
             self._metrics.image_bytes.observe(len(data))
             base_view_only = low_detail and self._options.aspect_ratio == "anyres"
-            variant = self._variant_key(tenant, base_view_only)
-            if len(data) <= INLINE_HASH:
-                key = compute_content_key(data, variant)
-            else:
-                key = await asyncio.to_thread(compute_content_key, data, variant)
+            variant = self._derive_variant_key(tenant, base_view_only)
+            key = await run_in_thread_if_large(
+                len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
+            )
             return LoadedImage(data, key, base_view_only)
 
     async def decode(self, data: bytes, *, base_view_only: bool = False) -> DecodedImage:
-        """Decode and preprocess in a worker. Raises `ImageError`."""
+        """Decode and preprocess an image in a worker. Raises `ImageError`."""
         options = self._base_view if base_view_only else self._options
         try:
             result = await self._workers.run(data, options)
@@ -94,41 +93,41 @@ class ImageLoader:
         except (ProcessExpired, BrokenProcessPool):
             raise ImageCorrupt("The image could not be decoded.") from None
         if isinstance(result, DecodeFailure):
-            raise self._error(result)
-        self._note(result)
+            raise self._build_error(result)
+        self._observe(result)
         return result
 
     async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
         if url[:5].lower() == "data:":
             return await self._fetcher.fetch(url)
-        started = time.perf_counter()
+        started_at = time.perf_counter()
         try:
             async with asyncio.timeout_at(deadline):
-                data = await self._downloads.run((tenant, url), lambda: self._fetcher.fetch(url))
+                data = await self._fetches.run((tenant, url), lambda: self._fetcher.fetch(url))
         except TimeoutError:
             raise ImageFetchFailed(
                 "The request's images could not be fetched in the time that a request has."
             ) from None
-        self._metrics.observe_stage("fetch", time.perf_counter() - started)
+        self._metrics.observe_stage("fetch", time.perf_counter() - started_at)
         return data
 
-    def _variant_key(self, tenant: str, base_view_only: bool) -> bytes:
-        """Name all that shapes an embedding but the image, and who may share it (32 bytes)."""
-        return blake3(repr((tenant, base_view_only)).encode(), key=self._variant).digest()
+    def _derive_variant_key(self, tenant: str, base_view_only: bool) -> bytes:
+        """Hash the tenant and all that affects an embedding but the image, to 32 bytes."""
+        return blake3(repr((tenant, base_view_only)).encode(), key=self._variant_digest).digest()
 
     def close(self) -> None:
         """End the workers."""
         self._workers.close()
 
-    def _note(self, decoded: DecodedImage) -> None:
+    def _observe(self, decoded: DecodedImage) -> None:
         self._metrics.observe_stage("decode", decoded.decode_s)
         self._metrics.observe_stage("preprocess", decoded.preprocess_s)
-        self._metrics.image_pixels.observe(decoded.image_size[0] * decoded.image_size[1])
+        self._metrics.image_pixels.observe(decoded.pixels)
         self._metrics.images_decoded.labels(decoded.format).inc()
 
-    def _error(self, refused: DecodeFailure) -> ImageError:
-        size = f"{refused.width}x{refused.height}"
-        match refused.fault:
+    def _build_error(self, failure: DecodeFailure) -> ImageError:
+        size = f"{failure.width}x{failure.height}"
+        match failure.fault:
             case DecodeFault.FORMAT:
                 return ImageFormatUnsupported(
                     f"The data is not an image of a supported format ({', '.join(FORMATS)})."
@@ -150,7 +149,7 @@ class ImageLoader:
 
 
 def compute_content_key(data: bytes, variant: bytes) -> str:
-    """Name an image by its bytes and by `variant` (32 bytes), all else that shapes its embedding.
+    """Hash an image's bytes, keyed by `variant` (32 bytes): all else that affects its embedding.
 
     Returns 64 hexadecimal digits of keyed BLAKE3.
     """

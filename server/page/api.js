@@ -1,4 +1,4 @@
-// The server's endpoints, under wherever this page is.
+// The server's endpoints, relative to the page's URL.
 
 import { Failure, failureOf, fromError, unreachable } from "./failure.js";
 import { eventData } from "./stream.js";
@@ -24,7 +24,7 @@ export async function listModels(key) {
   return (await response.json()).data.map((model) => model.id);
 }
 
-/** Return the addresses of the example pictures that come with the model. */
+/** Return the URLs of the model's example images. */
 export async function listExamples() {
   const response = await request(at("page/examples"), {});
   return (await response.json()).map((name) => at(`page/examples/${encodeURIComponent(name)}`));

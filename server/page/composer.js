@@ -1,13 +1,13 @@
-// The form at the bottom: a question with its pictures.
+// The form at the bottom: a question with its images.
 
 import { byId, offerFocus } from "./dom.js";
 import { Tray } from "./tray.js";
 
-// Asked where there are pictures and no words; a turn needs some.
+// The question for images without text; a turn needs a text.
 const WORDLESS = "Describe the image.";
 const HINT = "Ask about a picture…";
 
-/** What the user is about to ask. */
+/** The form of the next question. */
 export class Composer {
   #field = byId("question");
   #ready = false;
@@ -39,7 +39,7 @@ export class Composer {
     this.#show();
   }
 
-  /** Send what is there, if it can be sent. */
+  /** Send the question, if possible. */
   send() {
     if (byId("send").disabled) return;
     const text = this.#field.value.trim() || WORDLESS;
@@ -51,7 +51,7 @@ export class Composer {
     offerFocus(this.#field);
   }
 
-  /** Let the last question be changed; what was written meanwhile comes back afterwards. */
+  /** Edit the last question; the current draft is restored afterwards. */
   edit(question) {
     if (!this.#editing) this.#draft = { text: this.#field.value, pictures: this.tray.pictures };
     this.#editing = true;
@@ -60,7 +60,7 @@ export class Composer {
     this.#field.focus();
   }
 
-  /** Leave the last question as it was. */
+  /** Cancel the edit. */
   endEdit() {
     if (!this.#editing) return;
     this.#fill(this.#draft);

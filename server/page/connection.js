@@ -1,4 +1,4 @@
-// Whether the server can be asked: polls until it can, and again when something speaks against it.
+// The server's readiness: polls until it is ready, and again after an error.
 
 import { listModels, readiness } from "./api.js";
 import { byId } from "./dom.js";
@@ -14,7 +14,7 @@ const WORDS = {
   locked: "API key needed",
 };
 
-/** The state of the server, as shown at the top of the page. */
+/** The server's state at the top of the page. */
 export class Connection {
   #settings;
   #onReady;
@@ -22,7 +22,7 @@ export class Connection {
   #timer;
   state = "connecting";
 
-  /** `onReady` is told once the model can be asked, `onLocked` the failure that asks for a key. */
+  /** `onReady` is called once the model is ready, `onLocked` with the failure that requires a key. */
   constructor(settings, { onReady, onLocked }) {
     this.#settings = settings;
     this.#onReady = onReady;
@@ -33,10 +33,10 @@ export class Connection {
     return this.state === "ready";
   }
 
-  /** Look now and then again, often until the server is ready. */
+  /** Poll the server, more often until it is ready. */
   async check() {
     const state = await readiness();
-    // A server that is loading names its model, and asks for its key, already.
+    // A loading server already lists its model and requires its key.
     const talks = state === "ready" || state === "loading";
     this.#show(talks ? await this.#models(state) : state);
     this.#wait();

@@ -1,4 +1,4 @@
-// The conversation: its turns, and asking for the last one's answer.
+// The conversation: its turns, and the request for the last answer.
 
 import { COMPLETIONS_URL, BASE_URL, complete } from "./api.js";
 import { copyWithWord } from "./copying.js";
@@ -9,7 +9,7 @@ import { requestBody } from "./request.js";
 import { showSnippets } from "./snippet_view.js";
 import { TurnView } from "./turn.js";
 
-/** All turns so far, kept in this page only. */
+/** All turns so far; they are stored in this page only. */
 export class Conversation {
   #turns = [];
   #settings;
@@ -47,12 +47,12 @@ export class Conversation {
     return this.#answer(turn);
   }
 
-  /** End the answer that is under way; what there is of it stays. */
+  /** Stop the current answer and keep its text so far. */
   stop() {
     this.#asking?.abort();
   }
 
-  /** Forget everything. */
+  /** Remove all turns. */
   clear() {
     this.stop();
     this.#turns = [];
@@ -64,7 +64,7 @@ export class Conversation {
     if (this.busy) return;
     turn.answer = { text: "", state: "asking" };
     this.#answer(turn);
-    // The button that was pressed is gone.
+    // The pressed button no longer exists.
     offerFocus(byId("question"));
   }
 
@@ -101,7 +101,7 @@ export class Conversation {
     if (this.#asking === asking) this.#asking = null;
     view.show(true);
     this.#events.changed();
-    // Errors are alerts of their own.
+    // Errors are announced as alerts.
     const words = { done: `Answer: ${answer.text}`, stopped: `Stopped. ${answer.text}`, failed: "" };
     announce(words[answer.state]);
   }
@@ -111,7 +111,7 @@ export class Conversation {
   }
 }
 
-/** Have screen readers say something once they are free. */
+/** Announce a text to screen readers. */
 function announce(text) {
   byId("announcer").textContent = text;
 }

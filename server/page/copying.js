@@ -1,11 +1,11 @@
-// A copy button's answer to being pressed.
+// Feedback of copy buttons.
 
 import { copyText } from "./clipboard.js";
 import { byId } from "./dom.js";
 
 const SHOWN_MS = 1600;
 
-/** Copy a text and say on the button whether it worked. */
+/** Copy a text and show on the button whether it worked. */
 export async function copyWithWord(text, pressed) {
   const word = (await copyText(text)) ? "Copied" : "Could not copy";
   const label = pressed.querySelector("span");

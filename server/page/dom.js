@@ -1,11 +1,11 @@
-// Builds elements. Text only ever becomes text nodes, so that nothing in it is markup.
+// Builds elements. Text always becomes text nodes, so that it is never parsed as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Return the page's element of this id. */
+/** Return the element with an id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Move the focus to a field, but open no keyboard on a screen that is touched. */
+/** Focus a field, except on touch screens, where a keyboard would open. */
 export function offerFocus(field) {
   if (matchMedia("(pointer: fine)").matches) field.focus();
 }

@@ -1,8 +1,8 @@
-// Pictures dropped anywhere on the page, or pasted.
+// Images that are dropped anywhere on the page, or pasted.
 
 import { byId } from "./dom.js";
 
-/** Hand over what is dropped or pasted: files, or the address of a picture of another page. */
+/** Handle drops and pastes: files, or the URL of another page's image. */
 export function acceptDropsAndPastes({ onFiles, onAddress }) {
   const veil = byId("drop");
   const holdsPictures = ({ types }) => types.includes("Files") || types.includes("text/uri-list");

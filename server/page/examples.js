@@ -1,10 +1,10 @@
-// The start of the page: pictures that come with the model, each with a question to try.
+// The examples: images that come with the model, each with a question.
 
 import { listExamples } from "./api.js";
 import { byId, element } from "./dom.js";
 
 const QUESTIONS = ["Describe the image.", "Describe the image in detail.", "How many shapes are there?"];
-// What a newcomer has to know of the model that comes with the server.
+// A description of the embedded model.
 const ABOUT = {
   "llava-tiny": "llava-tiny, the small model that comes with the server, knows drawings of a few"
     + " coloured shapes, digits and short words. Of photographs it knows nothing.",
@@ -20,7 +20,7 @@ export async function showExamples(onChosen) {
   byId("examples").hidden = cards.length === 0;
 }
 
-/** Say what there is to say of a model. */
+/** Show the description of a model, if any. */
 export function showAbout(model) {
   byId("about-model").textContent = ABOUT[model] ?? "";
   byId("about-model").hidden = !ABOUT[model];

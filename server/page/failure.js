@@ -1,6 +1,6 @@
-// What went wrong with a request, as the server or the browser said it.
+// Errors of requests, from the server or the browser.
 
-/** An error with what the API tells of it; `status` is missing where no response came. */
+/** An error with the API's details; without a response it has no `status`. */
 export class Failure extends Error {
   constructor(message, details = {}) {
     super(message);
@@ -9,7 +9,7 @@ export class Failure extends Error {
   }
 }
 
-/** Return the failure that a response with an error status tells. */
+/** Build the failure of a response with an error status. */
 export async function failureOf(response) {
   const text = await response.text().catch(() => "");
   const details = {
@@ -23,12 +23,12 @@ export async function failureOf(response) {
   return new Failure(`The server answered with status ${response.status}: ${said}`, details);
 }
 
-/** Return the failure of an OpenAI-shaped `error` object. */
+/** Build the failure of an OpenAI `error` object. */
 export function fromError({ message, type, param, code }, details = {}) {
   return new Failure(String(message), { ...details, type, param, code });
 }
 
-/** Return the failure of a request that got no response. */
+/** Build the failure of a request without a response. */
 export function unreachable(error) {
   return new Failure(`The server could not be reached (${error.message}).`, { type: "network" });
 }

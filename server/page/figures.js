@@ -1,8 +1,8 @@
-// What an answer took: tokens and times.
+// Tokens and times of an answer.
 
 import { element } from "./dom.js";
 
-// Shorter answers come in a piece or two: their speed would be chance.
+// Shorter answers arrive in one or two chunks, whose rate means little.
 const MEASURABLE_S = 0.02;
 
 /** Return the figures of an answer as a list. */
@@ -26,7 +26,7 @@ function promptTokens(usage) {
   return `${usage.prompt_tokens} tokens${images ? `, ${images} for images` : ""}`;
 }
 
-/** Of the tokens behind the first, which waits for the prompt. */
+/** The decode rate: the tokens after the first, which includes the prefill. */
 function speed(usage, firstToken, total) {
   const count = (usage?.completion_tokens ?? 0) - 1;
   const seconds = (total - firstToken) / 1000;

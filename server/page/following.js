@@ -1,16 +1,16 @@
-// Keeps the end of the conversation in view while it grows, unless the reader scrolls away.
+// Scrolls with the conversation while it grows, unless the user scrolls away.
 
 const NEAR = 80;
 const page = document.scrollingElement;
 let following = true;
 
-/** Go to the end and stay there. */
+/** Scroll to the end and stay there. */
 export function follow() {
   following = true;
   page.scrollTop = page.scrollHeight;
 }
 
-/** Follow the growth of these elements, pictures that load late included. */
+/** Follow the growth of these elements, also when images load late. */
 export function followGrowthOf(...elements) {
   const observer = new ResizeObserver(() => following && follow());
   elements.forEach((each) => observer.observe(each));

@@ -1,9 +1,9 @@
-// Which picture a file holds, told by its first bytes as the server does.
+// Image formats by signature, as the server detects them.
 
 const ascii = (bytes, from, to) => String.fromCharCode(...bytes.subarray(from, to));
 const HEIC_BRANDS = ["heic", "heix", "hevc", "heim", "heis", "hevm", "hevs", "mif1", "msf1"];
 
-/** Return the MIME type of a picture's first 16 bytes, or null. The server reads all but HEIC. */
+/** Return the MIME type of an image's first 16 bytes, or null. The server reads all but HEIC. */
 export function sniff(bytes) {
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return "image/jpeg";
   if (ascii(bytes, 0, 8) === "\x89PNG\r\n\x1a\n") return "image/png";

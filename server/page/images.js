@@ -1,4 +1,4 @@
-// Pictures to send: files as the user gave them, scaled down only where they are very large.
+// Images to send: original files, scaled down only if they are very large.
 
 import { sniff } from "./formats.js";
 
@@ -10,7 +10,7 @@ const HEIC = "image/heic";
 /** A file that cannot be sent, and why. */
 export class Unusable extends Error {}
 
-/** Return a picture from an http(s) address, which the server will fetch. */
+/** Return an image with an http(s) URL, which the server will fetch. */
 export function pictureAt(address) {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (!url || !["http:", "https:"].includes(url.protocol)) {
@@ -19,7 +19,7 @@ export function pictureAt(address) {
   return { name: url.href, url: url.href, preview: null, note: null };
 }
 
-/** Return a picture from a file. Throws `Unusable`. */
+/** Return an image from a file. Throws `Unusable`. */
 export async function pictureIn(file) {
   const name = file.name || "pasted picture";
   const type = sniff(new Uint8Array(await file.slice(0, 16).arrayBuffer()));
@@ -50,7 +50,7 @@ const isLarge = (file, { width, height }) => {
   return width * height > MAX_PIXELS || file.size > MAX_BYTES;
 };
 
-/** Return the pixels, upright, or null where the browser cannot read them. */
+/** Return the upright pixels, or null if the browser cannot decode them. */
 async function decoded(file) {
   try {
     return await createImageBitmap(file, { imageOrientation: "from-image" });
@@ -75,7 +75,7 @@ async function scaledDown(file, name, bitmap) {
   throw new Unusable(`“${name}” cannot be made small enough.`);
 }
 
-/** White lies behind what is transparent, as on the server by default. */
+/** Transparent pixels get a white background, as on the server by default. */
 async function jpeg(bitmap, width, height) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];

@@ -21,7 +21,7 @@ const TOKEN = new RegExp(
   "gs",
 );
 
-/** Return the nodes of a piece of text. */
+/** Return the nodes of a text. */
 export function inline(text, depth = 0) {
   if (depth > MAX_DEPTH) return [text];
   const nodes = [];
@@ -48,7 +48,7 @@ function node(match, depth) {
   return within("em", found.emphasis ?? found.emphasis2);
 }
 
-/** Return a link where it leads to http(s), else what was written. */
+/** Return a link for an http(s) URL, or else the source text. */
 function link(target, label, written) {
   if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return written;
   const attributes = { href: target, rel: "noopener noreferrer nofollow", target: "_blank" };

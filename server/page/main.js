@@ -34,7 +34,7 @@ function onLocked({ message }) {
   settings.askForKey(message);
 }
 
-/** Ask for a key, or look whether the server is still there. */
+/** Ask for a key, or poll the server. */
 function failed(failure) {
   if (failure.details.status === 401) settings.askForKey(failure.message);
   else if (!failure.details.status || failure.details.status >= 500) connection.check();
@@ -65,7 +65,7 @@ byId("new-chat").addEventListener("click", () => {
 
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
-  // A click on the backdrop is one on the dialog itself, beside its content.
+  // A click on the backdrop targets the dialog itself.
   dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
 }
 

@@ -1,4 +1,4 @@
-// Markdown as DOM nodes. Every text of it becomes a text node: nothing is ever parsed as HTML.
+// Markdown as DOM nodes. All text becomes text nodes: nothing is parsed as HTML.
 
 import { element } from "./dom.js";
 import { inline } from "./inline.js";
@@ -27,7 +27,7 @@ function blocks(lines, depth) {
   return nodes;
 }
 
-/** Return the block that begins at a line, and the line behind it. */
+/** Return the block that starts at a line, and the line after it. */
 function block(lines, at, depth) {
   const line = lines[at];
   if (!line.trim()) return [null, at + 1];
@@ -46,11 +46,11 @@ function code(lines, at) {
   let end = at + 1;
   while (end < lines.length && !closing(lines[end])) end += 1;
   const text = lines.slice(at + 1, end).join("\n");
-  // Wide code is scrolled; with a keyboard, too.
+  // Focusable, so that the keyboard can scroll wide code.
   return [element("pre", { tabindex: "0" }, element("code", {}, text)), end + 1];
 }
 
-/** Below the page's own headings. */
+/** Heading levels start below the page's own headings. */
 function heading(line) {
   const [, marks, text] = HEADING.exec(line);
   return element(`h${Math.min(6, marks.length + 2)}`, {}, ...inline(text));
@@ -79,7 +79,7 @@ function list(lines, at, depth) {
   return [node, at];
 }
 
-/** Return the line behind an item: what is indented deeper belongs to it. */
+/** Return the line after an item, which includes all lines with deeper indentation. */
 function itemEnd(lines, at, indent) {
   let end = at + 1;
   const deeper = (line) => line !== undefined && line.search(/\S/) > indent + 1;

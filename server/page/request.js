@@ -1,6 +1,6 @@
 // The body of a chat request, from the turns of a conversation and the settings.
 
-/** Return the body that asks for the last turn's answer. */
+/** Build the request for the last turn's answer. */
 export function requestBody(turns, { model, system, detail, sampling }) {
   const messages = system.trim() ? [{ role: "system", content: system }] : [];
   const last = turns.at(-1);
@@ -12,7 +12,7 @@ export function requestBody(turns, { model, system, detail, sampling }) {
   return { model, messages, ...sampling, ...streaming };
 }
 
-/** Tell whether a turn is sent again with later ones: one without an answer is not. */
+/** Whether a turn is part of later requests: it needs an answer. */
 export const isHistory = (turn) => turn.answer.text !== "";
 
 function content({ text, pictures }, detail) {

@@ -1,4 +1,4 @@
-// What the user sets. It lasts as long as the tab; the key is stored apart from all else.
+// The user's settings. They last as long as the tab; the key is stored separately.
 
 import { byId } from "./dom.js";
 
@@ -13,7 +13,7 @@ export class Settings {
   #model = byId("model");
   #notice = byId("key-notice");
 
-  /** `onKey` is called when another key was entered. */
+  /** `onKey` is called when the key changes. */
   constructor(onKey) {
     this.#restore();
     this.#dialog.addEventListener("input", () => this.#store());
@@ -35,14 +35,14 @@ export class Settings {
     return this.#model.value;
   }
 
-  /** What of it goes into a request. */
+  /** The settings that are part of a request. */
   get values() {
     const filled = NUMBERS.filter((name) => byId(name).value !== "");
     const sampling = Object.fromEntries(filled.map((name) => [name, byId(name).valueAsNumber]));
     return { model: this.model, system: byId("system").value, detail: byId("detail").value, sampling };
   }
 
-  /** Offer these models. */
+  /** List these models. */
   set models(names) {
     const chosen = this.#model.value;
     this.#model.replaceChildren(...names.map((name) => new Option(name, name)));
@@ -50,7 +50,7 @@ export class Settings {
     this.#model.disabled = false;
   }
 
-  /** Show the key's field, and why it is asked for. */
+  /** Show the key's field and the reason. */
   askForKey(reason) {
     this.#notice.textContent = reason;
     this.#notice.hidden = false;
@@ -58,7 +58,7 @@ export class Settings {
     byId("key").focus();
   }
 
-  /** The key was taken. */
+  /** The server accepted the key. */
   keyAccepted() {
     this.#notice.hidden = true;
   }

@@ -4,7 +4,7 @@ import { copyWithWord } from "./copying.js";
 import { byId, button, element } from "./dom.js";
 import { curl, python, shortened } from "./snippets.js";
 
-/** Show a request; pictures are cut short on the screen and whole in the copy. */
+/** Show a request; data URLs are shortened on the screen and complete in the copy. */
 export function showSnippets({ body, hasKey }, url, baseUrl) {
   const short = shortened(body);
   byId("snippet-list").replaceChildren(

@@ -1,8 +1,8 @@
-// A request as a curl command and as Python. The key is named by its variable, never written.
+// A request as a curl command and as Python. The key is an environment variable, never a literal.
 
 const SHOWN = 40;
 
-/** Return the body with its data URLs cut short, for showing. */
+/** Return the body with shortened data URLs, for display. */
 export function shortened(body) {
   return JSON.parse(JSON.stringify(body, (name, value) => {
     const long = name === "url" && value.startsWith("data:") && value.length > 3 * SHOWN;
@@ -10,7 +10,7 @@ export function shortened(body) {
   }));
 }
 
-/** Return a command for any POSIX shell. The body is its input: arguments have a limit. */
+/** Build a command for any POSIX shell. The body is stdin, since arguments have a limit. */
 export function curl(body, url, hasKey) {
   const key = hasKey ? ` \\\n  -H "Authorization: Bearer $LLAVA_API_KEY"` : "";
   const json = JSON.stringify(body, null, 2);
@@ -18,7 +18,7 @@ export function curl(body, url, hasKey) {
     + `  --data-binary @- <<'REQUEST'\n${json}\nREQUEST\n`;
 }
 
-/** Return a program that uses OpenAI's client. */
+/** Build a program that uses OpenAI's client. */
 export function python(body, baseUrl) {
   const fields = Object.entries(body).map(([name, value]) => `    ${name}=${literal(value, 4)},`);
   return `import os
@@ -40,7 +40,7 @@ for chunk in stream:
 `;
 }
 
-/** Return a JSON value as Python writes it; JSON's strings are Python's. */
+/** Format a JSON value as a Python literal; JSON strings are valid in Python. */
 function literal(value, indent) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";

@@ -1,4 +1,4 @@
-// Server-sent events, read from the body of a response.
+// Server-sent events of a response body.
 
 /** Yield the data of each event. https://html.spec.whatwg.org/multipage/server-sent-events.html */
 export async function* eventData(body) {

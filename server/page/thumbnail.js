@@ -1,8 +1,8 @@
-// A small view of a picture. One at an address is not loaded: only the server fetches it.
+// The thumbnail of an image. A URL is not loaded here: only the server fetches it.
 
 import { element, icon } from "./dom.js";
 
-/** Return an image, or a tile that names what cannot be shown. */
+/** Return an image, or a tile with its name if it cannot be shown. */
 export function thumbnail({ name, url, preview }) {
   if (preview) return element("img", { class: "thumbnail", src: preview, alt: name, title: name });
   const isAddress = !url.startsWith("data:");

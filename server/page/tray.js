@@ -1,10 +1,10 @@
-// The pictures that go with the next question.
+// The images of the next question.
 
 import { byId, element, icon } from "./dom.js";
 import { Unusable, pictureAt, pictureIn } from "./images.js";
 import { thumbnail } from "./thumbnail.js";
 
-/** The list of pictures above the question, and the ways to add to it. */
+/** The list of images above the question, and the ways to add to it. */
 export class Tray {
   #pictures = [];
   #list = byId("tray");
@@ -40,7 +40,7 @@ export class Tray {
     this.#show();
   }
 
-  /** Add files, in their order; say why one cannot be used. */
+  /** Add files in order; show a problem for each unusable one. */
   async addFiles(files) {
     this.#problems.replaceChildren();
     this.#pending += 1;
@@ -53,7 +53,7 @@ export class Tray {
     this.#show();
   }
 
-  /** Add a picture by its address; tell whether it is one. */
+  /** Add an image by its URL; return whether it is one. */
   addAddress(address) {
     this.#problems.replaceChildren();
     try {

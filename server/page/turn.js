@@ -1,4 +1,4 @@
-// One turn as the page shows it: the question, and its answer as it comes.
+// The view of a turn: the question and its streamed answer.
 
 import { button, element, icon } from "./dom.js";
 import { figures } from "./figures.js";
@@ -27,12 +27,12 @@ export class TurnView {
     this.node = element("li", { class: "turn" }, question(turn.question), article);
   }
 
-  /** Show the answer's text, at most once a frame. */
+  /** Show the answer's text, at most once per frame. */
   textChanged() {
     this.#frame ||= requestAnimationFrame(() => this.#showText());
   }
 
-  /** Show everything anew; only the last turn can be asked again or edited. */
+  /** Render everything again; only the last turn can be retried or edited. */
   show(isLast) {
     const { answer } = this.#turn;
     this.#showText();
@@ -92,7 +92,7 @@ function placeholder({ state }) {
   return [element("p", { class: "thinking" }, "Looking…")];
 }
 
-/** Return an error with all that was told of it. */
+/** Build the box of an error with all its details. */
 function failureBox({ message, details }) {
   const told = MEMBERS.filter((name) => details[name] != null && details[name] !== "");
   const rows = told.map((name) => {

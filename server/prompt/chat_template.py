@@ -1,7 +1,7 @@
-"""A checkpoint's own chat template: Jinja in a sandbox, fed with marks instead of anyone's words.
+"""A checkpoint's own chat template: Jinja in a sandbox, rendered with markers for untrusted text.
 
-The template sees a mark where a message's words are, and these are put in after it has rendered.
-So whatever a client writes is never taken for a special token or an image by anyone.
+The template gets a marker in place of each text, which is restored after rendering. So a client's
+text is never parsed as a special token or an image.
 """
 
 import json
@@ -24,22 +24,22 @@ log = get_logger(__name__)
 
 Messages = list[dict[str, Any]]
 
-# Text that cannot spell a special token, whatever the tokenizer.
-HARMLESS: Final = re.compile(r"[\w.,:;/ -]*")
+# Text that cannot contain a special token of any tokenizer.
+SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
 
-# What a template is tried with: a conversation, or if it cannot render one, its first turn.
-PROBE: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
-# How much of a template's own complaint a client gets to see.
-MAX_COMPLAINT: Final = 200
+# A template is probed with this conversation, or if it cannot render it, with the first turn.
+PROBE_TURNS: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
+# Characters of a template's own error message in an error response.
+MAX_REFUSAL_LENGTH: Final = 200
 
 
 class ChatTemplate:
-    """Renders conversations by a checkpoint's template, as transformers would."""
+    """Renders conversations with a checkpoint's template, as transformers does."""
 
     def __init__(self, source: str, special_tokens: Mapping[str, str], image_token: str) -> None:
-        """Compile and try the template. Raises `CheckpointError`.
+        """Compile and probe the template. Raises `CheckpointError`.
 
-        `special_tokens` are what the template knows by name: `{"bos_token": "<s>", …}`.
+        `special_tokens` are variables of the template: `{"bos_token": "<s>", …}`.
         """
         try:
             self._template = compile_template(source)
@@ -48,9 +48,9 @@ class ChatTemplate:
         self.source = source
         self._special_tokens = special_tokens
         self._image_token = image_token
-        self._marks = re.compile(f"({Marks.PATTERN}|{re.escape(image_token)})")
-        self._takes_parts = self._find_shape()
-        self.takes_tools = "tools" in find_undeclared_names(source)
+        self._marker_pattern = re.compile(f"({TextMarkers.PATTERN}|{re.escape(image_token)})")
+        self._accepts_parts = self._detect_content_format()
+        self.supports_tools = "tools" in find_undeclared_names(source)
 
     def render(
         self,
@@ -58,32 +58,37 @@ class ChatTemplate:
         tools: Sequence[Tool] = (),
         options: Mapping[str, Any] | None = None,
     ) -> list[Segment]:
-        """Render a conversation up to where the answer begins.
+        """Render a conversation up to the start of the answer.
 
-        `options` are passed to the template by name, but for those that it gets anyhow.
-        Raises `InvalidValue` where the template refuses it or does not place each image.
+        `options` become variables of the template, except those that are always set.
+        Raises `InvalidValue` if the template refuses it or does not place each image.
         """
         system, turns = conversation.system, conversation.turns
-        marks = Marks(self._image_token)
+        markers = TextMarkers(self._image_token)
         messages = [] if system is None else [Turn("system", system, 0)]
-        rendered = self._run(
-            [_message(turn, marks, as_parts=self._takes_parts) for turn in [*messages, *turns]],
-            [marks.guarded(tool.model_dump(exclude_none=True)) for tool in tools],
+        rendered = self._render_or_refuse(
+            [
+                _build_message(turn, markers, as_parts=self._accepts_parts)
+                for turn in [*messages, *turns]
+            ],
+            [markers.mark_json(tool.model_dump(exclude_none=True)) for tool in tools],
             options or {},
         )
-        segments = list(marks.segments(rendered, self._marks))
+        segments = list(markers.restore(rendered, self._marker_pattern))
         _check_images(segments, sum(turn.num_images for turn in turns))
         return segments
 
-    def _run(self, messages: Messages, tools: list[Any], options: Mapping[str, Any]) -> str:
+    def _render_or_refuse(
+        self, messages: Messages, tools: list[Any], options: Mapping[str, Any]
+    ) -> str:
         try:
             return self._render(messages, tools, options)
         except TemplateRefusal as refusal:
-            complaint = " ".join(str(refusal).split())[:MAX_COMPLAINT]
+            reason = " ".join(str(refusal).split())[:MAX_REFUSAL_LENGTH]
             raise InvalidValue(
-                f"The model's chat template refuses the messages: {complaint}", "messages"
+                f"The model's chat template refuses the messages: {reason}", "messages"
             ) from None
-        except Exception as error:  # a template may do anything wrong that Python can
+        except Exception as error:  # a template may fail in any way that Python can
             log.warning("the chat template failed", reason=f"{type(error).__name__}: {error}")
             raise InvalidValue(
                 "The model's chat template cannot render these messages.", "messages"
@@ -92,29 +97,30 @@ class ChatTemplate:
     def _render(
         self, messages: Messages, tools: list[Any] | None, options: Mapping[str, Any]
     ) -> str:
-        own = {
+        variables = {
             "messages": messages,
             "tools": tools or None,
             "documents": None,
             "add_generation_prompt": True,
             **self._special_tokens,
         }
-        return self._template.render({**options, **own})
+        return self._template.render({**options, **variables})
 
-    def _find_shape(self) -> bool:
-        """Return whether the template takes parts. Raises `CheckpointError`."""
-        for turns in (PROBE, PROBE[:1]):
+    def _detect_content_format(self) -> bool:
+        """Return whether the template accepts content parts. Raises `CheckpointError`."""
+        for turns in (PROBE_TURNS, PROBE_TURNS[:1]):
             for as_parts in (True, False):
-                if self._shows(turns, as_parts=as_parts):
+                if self._renders_text(turns, as_parts=as_parts):
                     return as_parts
         raise CheckpointError("the chat template does not show what a user says")
 
-    def _shows(self, turns: Sequence[Turn], *, as_parts: bool) -> bool:
-        """Try messages of this shape; on parts, one for strings fails or prints the lists."""
-        marks = Marks(self._image_token)
-        messages = [_message(turn, marks, as_parts=as_parts) for turn in turns]
+    def _renders_text(self, turns: Sequence[Turn], *, as_parts: bool) -> bool:
+        """Whether all texts are rendered; a template for strings fails on parts or prints lists."""
+        markers = TextMarkers(self._image_token)
+        messages = [_build_message(turn, markers, as_parts=as_parts) for turn in turns]
         try:
-            segments = list(marks.segments(self._render(messages, None, {}), self._marks))
+            rendered = self._render(messages, None, {})
+            segments = list(markers.restore(rendered, self._marker_pattern))
         except Exception:  # as above
             return False
         prints_lists = any(
@@ -123,73 +129,74 @@ class ChatTemplate:
         return all(UntrustedText(turn.text) in segments for turn in turns) and not prints_lists
 
 
-class Marks:
-    """Stands for the words of one conversation, in marks that nobody can guess."""
+class TextMarkers:
+    """Unguessable markers for the texts and images of one conversation."""
 
     PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
 
     def __init__(self, image_token: str) -> None:
         self._nonce = secrets.token_hex(16)
-        self.image = self._mark(0)
+        self.image = self._format_marker(0)
         self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
 
-    def words(self, text: str) -> str:
-        """Return a mark for `text`, between its own white space, which templates like to trim."""
+    def mark_text(self, text: str) -> str:
+        """Return a marker between the text's own white space, which templates often trim."""
         core = text.strip()
-        if not core:
-            return text
-        mark = self._mark(len(self._segments))
-        self._segments[mark] = UntrustedText(core)
-        return text.replace(core, mark, 1)
+        return text.replace(core, self._add_marker(core), 1) if core else text
 
-    def guarded(self, value: Any) -> Any:
-        """Return JSON with marks in place of its strings, where these could spell anything."""
+    def mark_json(self, value: Any) -> Any:
+        """Return JSON with markers for its strings, except for safe ones."""
         if isinstance(value, str):
-            return value if HARMLESS.fullmatch(value) else self._json_text(value)
+            # The template will write it within a JSON string.
+            return value if SAFE_TEXT.fullmatch(value) else self._add_marker(_escape_json(value))
         if isinstance(value, dict):
-            return {self.guarded(key): self.guarded(each) for key, each in value.items()}
-        return [self.guarded(each) for each in value] if isinstance(value, list) else value
+            return {self.mark_json(key): self.mark_json(each) for key, each in value.items()}
+        return [self.mark_json(each) for each in value] if isinstance(value, list) else value
 
-    def _json_text(self, text: str) -> str:
-        """Return a mark for text within a JSON string, as which the template will write it."""
-        mark = self._mark(len(self._segments))
-        self._segments[mark] = UntrustedText(json.dumps(text, ensure_ascii=False)[1:-1])
-        return mark
-
-    def segments(self, rendered: str, marks: re.Pattern[str]) -> Iterator[Segment]:
-        """Put words and image slots where their marks, or the template's image tokens, are."""
-        for part in marks.split(rendered):
+    def restore(self, rendered: str, pattern: re.Pattern[str]) -> Iterator[Segment]:
+        """Yield segments: texts and image slots for their markers or image tokens, and the rest."""
+        for part in pattern.split(rendered):
             yield self._segments.get(part) or TemplateText(part)
 
-    def _mark(self, index: int) -> str:
+    def _add_marker(self, text: str) -> str:
+        marker = self._format_marker(len(self._segments))
+        self._segments[marker] = UntrustedText(text)
+        return marker
+
+    def _format_marker(self, index: int) -> str:
         return f"{self._nonce}:{index};"
 
 
-def _message(turn: Turn, marks: Marks, *, as_parts: bool) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": _content(turn, marks, as_parts)}
+def _escape_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[str, Any]:
+    content = _build_content(turn, markers, as_parts)
+    message: dict[str, Any] = {"role": turn.role, "content": content}
     if turn.calls:
-        message["tool_calls"] = [_call(call, marks) for call in turn.calls]
+        message["tool_calls"] = [_build_call(call, markers) for call in turn.calls]
     if turn.call_id is not None:
-        message |= {"tool_call_id": marks.guarded(turn.call_id), "name": turn.name}
+        message |= {"tool_call_id": markers.mark_json(turn.call_id), "name": turn.name}
     return message
 
 
-def _content(turn: Turn, marks: Marks, as_parts: bool) -> Any:
-    words = marks.words(turn.text)
+def _build_content(turn: Turn, markers: TextMarkers, as_parts: bool) -> Any:
+    text = markers.mark_text(turn.text)
     if not as_parts:
-        return f"{marks.image}\n" * turn.num_images + words
+        return f"{markers.image}\n" * turn.num_images + text
     images = [{"type": "image"} for _ in range(turn.num_images)]
-    return [*images, {"type": "text", "text": words}]
+    return [*images, {"type": "text", "text": text}]
 
 
-def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:
-    """Return a call with its arguments parsed, as templates expect it."""
+def _build_call(call: ToolCall, markers: TextMarkers) -> dict[str, Any]:
+    """Return a call with parsed arguments, as templates expect it."""
     try:
-        arguments = marks.guarded(json.loads(call.function.arguments))
+        arguments = markers.mark_json(json.loads(call.function.arguments))
     except (ValueError, RecursionError):
-        arguments = marks.guarded(call.function.arguments)
-    function = {"name": marks.guarded(call.function.name), "arguments": arguments}
-    return {"id": marks.guarded(call.id), "type": "function", "function": function}
+        arguments = markers.mark_json(call.function.arguments)
+    function = {"name": markers.mark_json(call.function.name), "arguments": arguments}
+    return {"id": markers.mark_json(call.id), "type": "function", "function": function}
 
 
 def _check_images(segments: Sequence[Segment], expected: int) -> None:

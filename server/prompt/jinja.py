@@ -1,4 +1,4 @@
-"""Jinja as chat templates expect it: what transformers offers them, in a sandbox."""
+"""Jinja for chat templates: transformers' filters, globals and extensions, in a sandbox."""
 
 import json
 from datetime import datetime
@@ -13,11 +13,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class TemplateRefusal(TemplateRuntimeError):
-    """The template called `raise_exception`; the message is its author's."""
+    """The template called `raise_exception`, with this message."""
 
 
 class GenerationBlock(Extension):
-    """`{% generation %} … {% endgeneration %}`: a mark for training, here just its content."""
+    """`{% generation %} … {% endgeneration %}`: renders its content; the tag is for training."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -29,7 +29,7 @@ class GenerationBlock(Extension):
 
 def compile_template(source: str) -> Template:
     """Compile a chat template. Raises `jinja2.TemplateError`."""
-    environment = _environment()
+    environment = _build_environment()
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
@@ -37,18 +37,18 @@ def compile_template(source: str) -> Template:
 
 
 def find_undeclared_names(source: str) -> set[str]:
-    """Return what a template expects to be given. Raises `jinja2.TemplateError`."""
-    return find_undeclared_variables(_environment().parse(source))
+    """Return the names of a template's variables. Raises `jinja2.TemplateError`."""
+    return find_undeclared_variables(_build_environment().parse(source))
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+def _build_environment() -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
     )
 
 
 def _tojson(value: Any, **options: Any) -> str:
-    """Return plain JSON: Jinja's own filter would escape it for HTML."""
+    """Return JSON without HTML escapes, which Jinja's own filter adds."""
     return json.dumps(value, **{"ensure_ascii": False, **options})
 
 
@@ -56,5 +56,5 @@ def _raise_exception(message: object) -> NoReturn:
     raise TemplateRefusal(str(message))
 
 
-def _strftime_now(form: str) -> str:
-    return datetime.now().strftime(form)
+def _strftime_now(format_string: str) -> str:
+    return datetime.now().strftime(format_string)

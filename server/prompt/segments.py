@@ -1,25 +1,25 @@
-"""What a rendered conversation is made of, before it is tokenised."""
+"""Segments of a rendered conversation: template text, untrusted text and image slots."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateText:
-    """The template's own text, in which a special token's name stands for the token."""
+    """Text of the template: names of special tokens in it are parsed as the tokens."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class UntrustedText:
-    """Somebody's words: text and nothing else, whatever they spell."""
+    """Text of a client or a model: names of special tokens in it are not parsed."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSlot:
-    """Where the next image's embeddings go."""
+    """The place of the next image's embeddings."""
 
 
 Segment = TemplateText | UntrustedText | ImageSlot

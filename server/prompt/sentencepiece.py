@@ -1,9 +1,9 @@
-"""Where SentencePiece puts a space that nobody wrote, and how a tokenizer.json says so."""
+"""SentencePiece's prefix space, and how a tokenizer.json declares it."""
 
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-# In front of each stretch of text, of the first in what is tokenised at once, or of none.
+# A space before each span of text between special tokens, before a chunk's first only, or none.
 PrefixSpace = Literal["each", "first", "none"]
 
 SPACE: Final = "▁"
@@ -11,26 +11,26 @@ SCHEMES: Final[dict[str, PrefixSpace]] = {"always": "each", "first": "first", "n
 
 
 def remove_prefix_space(tokenizer: dict[str, Any]) -> PrefixSpace:
-    """Take the prefix space out of a tokenizer.json's content; return where it would have been.
+    """Remove the prefix space from a tokenizer.json's content; return where it was added.
 
-    Whoever tokenises adds `SPACE` himself: the library's Metaspace leaves it out in front of a
-    space, where SentencePiece does not, and knows no chunks.
+    The caller has to add `SPACE` itself. The library's Metaspace omits it before a space, where
+    SentencePiece does not, and cannot tell where a chunk starts.
     """
-    found: PrefixSpace = "none"
-    for normalizer in _steps(tokenizer.get("normalizer"), "normalizers"):
+    prefix_space: PrefixSpace = "none"
+    for normalizer in _iterate_steps(tokenizer.get("normalizer"), "normalizers"):
         if normalizer["type"] == "Prepend" and normalizer["prepend"] == SPACE:
             normalizer["prepend"] = ""
-            found = "each"
-    for pre_tokenizer in _steps(tokenizer.get("pre_tokenizer"), "pretokenizers"):
+            prefix_space = "each"
+    for pre_tokenizer in _iterate_steps(tokenizer.get("pre_tokenizer"), "pretokenizers"):
         if pre_tokenizer["type"] == "Metaspace":
-            found = SCHEMES[pre_tokenizer["prepend_scheme"]]
+            prefix_space = SCHEMES[pre_tokenizer["prepend_scheme"]]
             pre_tokenizer["prepend_scheme"] = "never"
-    return found
+    return prefix_space
 
 
-def _steps(component: dict[str, Any] | None, within: str) -> Iterator[dict[str, Any]]:
+def _iterate_steps(component: dict[str, Any] | None, key: str) -> Iterator[dict[str, Any]]:
     if component is not None and component["type"] == "Sequence":
-        for step in component[within]:
-            yield from _steps(step, within)
+        for step in component[key]:
+            yield from _iterate_steps(step, key)
     elif component is not None:
         yield component

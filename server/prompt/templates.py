@@ -1,7 +1,7 @@
 """LLaVA's conversation templates, as the released code's `conv_templates` and `get_prompt`.
 
-A request's system text replaces the template's; an empty one leaves none. Images come at the front
-of their turn, each followed by a newline.
+A request's system text replaces the template's; an empty one removes it. Images come first in
+their turn, each followed by a newline.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,10 +34,10 @@ MPT_SYSTEM: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """How turns become a prompt, and what ends an answer where the tokenizer's own end does not.
+class ConversationTemplate:
+    """Renders turns as a prompt; `stop` ends an answer where the tokenizer's EOS does not.
 
-    `system` is what a conversation without a system text of its own begins with.
+    `system` is the default system text.
     """
 
     render: Render
@@ -45,10 +45,10 @@ class Template:
     system: str = ""
 
 
-def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> Template:
-    """Return a template of `TEMPLATES`, its images within `<im_start>` and `<im_end>` if so asked.
+def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> ConversationTemplate:
+    """Return a template of `TEMPLATES`. Raises `KeyError`.
 
-    Raises `KeyError`.
+    With `image_start_end`, each image is between `<im_start>` and `<im_end>`.
     """
     template = TEMPLATES[conv_mode]
     if not image_start_end:
@@ -59,7 +59,7 @@ def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> Tem
 
 
 def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Do what `mm_use_im_start_end` asks for."""
+    """Put `<im_start>` and `<im_end>` around images, as `mm_use_im_start_end` does."""
     for segment in segments:
         if isinstance(segment, ImageSlot):
             yield TemplateText("<im_start>")
@@ -69,47 +69,47 @@ def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
             yield segment
 
 
-def _words(turn: Turn) -> Iterator[Segment]:
+def _render_content(turn: Turn) -> Iterator[Segment]:
     for _ in range(turn.num_images):
         yield ImageSlot()
         yield TemplateText("\n")
     yield UntrustedText(turn.text)
 
 
-def _two(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+def _render_two(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{system} USER: {q} ASSISTANT: {a}</s>USER: …` (SeparatorStyle.TWO)."""
     system = default if system is None else system
     if system:
         yield from (UntrustedText(system), TemplateText(" "))
     for turn in turns:
-        asks = turn.role == "user"
-        yield TemplateText("USER: " if asks else "ASSISTANT: ")
-        yield from _words(turn)
-        yield TemplateText(" " if asks else "</s>")
+        is_user = turn.role == "user"
+        yield TemplateText("USER: " if is_user else "ASSISTANT: ")
+        yield from _render_content(turn)
+        yield TemplateText(" " if is_user else "</s>")
     yield TemplateText("ASSISTANT:")
 
 
-def _single(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+def _render_single(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{system}###Human: {q}###Assistant: {a}###` (SeparatorStyle.SINGLE)."""
     yield from (UntrustedText(default if system is None else system), TemplateText("###"))
     for turn in turns:
         yield TemplateText("Human: " if turn.role == "user" else "Assistant: ")
-        yield from _words(turn)
+        yield from _render_content(turn)
         yield TemplateText("###")
     yield TemplateText("Assistant:")
 
 
-def _llama_2(
+def _render_llama_2(
     default: str, separator: str, system: str | None, turns: Sequence[Turn]
 ) -> Iterator[Segment]:
     """Render `[INST] <<SYS>>\\n{system}\\n<</SYS>>\\n\\n{q} [/INST] {a} </s>` (LLAMA_2).
 
-    `separator` begins every user turn but the prompt's first, which the tokenizer's BOS begins.
+    `separator` starts every user turn but the first, which starts with the tokenizer's BOS.
     """
     system = default if system is None else system
     for index, turn in enumerate(turns):
         if turn.role != "user":
-            yield from (TemplateText(" "), *_words(turn), TemplateText(" </s>"))
+            yield from (TemplateText(" "), *_render_content(turn), TemplateText(" </s>"))
             continue
         yield TemplateText(f"{separator}[INST] " if index else "[INST] ")
         if system:
@@ -119,11 +119,11 @@ def _llama_2(
                 TemplateText("\n<</SYS>>\n\n"),
             )
             system = ""
-        yield from (*_words(turn), TemplateText(" [/INST]"))
+        yield from (*_render_content(turn), TemplateText(" [/INST]"))
 
 
-def _chatml(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
-    """Render `<|im_start|>{role}\\n{words}<|im_end|>` without newlines between (MPT)."""
+def _render_chatml(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render `<|im_start|>{role}\\n{text}<|im_end|>` without newlines between (MPT)."""
     system = default if system is None else system
     if system:
         yield from (
@@ -133,30 +133,30 @@ def _chatml(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator
         )
     for turn in turns:
         yield TemplateText(f"<|im_start|>{turn.role}\n")
-        yield from (*_words(turn), TemplateText("<|im_end|>"))
+        yield from (*_render_content(turn), TemplateText("<|im_end|>"))
     yield TemplateText("<|im_start|>assistant\n")
 
 
-def _plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
-    """Render images and words, each turn a line, as in stage 1 of the training (PLAIN)."""
+def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render images and text, one line per turn, as in stage 1 of the training (PLAIN)."""
     yield UntrustedText(system or "")
     for turn in turns:
-        yield from (*_words(turn), TemplateText("\n"))
+        yield from (*_render_content(turn), TemplateText("\n"))
 
 
-def _template(
+def _build_template(
     render: Callable[..., Iterable[Segment]], system: str, stop: str, *details: str
-) -> Template:
-    return Template(partial(render, system, *details), stop, system)
+) -> ConversationTemplate:
+    return ConversationTemplate(partial(render, system, *details), stop, system)
 
 
-TEMPLATES: Final[dict[str, Template]] = {
-    "vicuna_v1": _template(_two, USER_SYSTEM, "</s>"),
-    "llava_v1": _template(_two, HUMAN_SYSTEM, "</s>"),
-    "llava_v0": _template(_single, HUMAN_SYSTEM, "###"),
-    "llava_llama_2": _template(_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
-    "mistral_instruct": _template(_llama_2, "", "</s>", ""),
-    "chatml_direct": _template(_chatml, "Answer the questions.", "<|im_end|>"),
-    "mpt": _template(_chatml, MPT_SYSTEM, "<|im_end|>"),
-    "plain": Template(_plain, "\n"),
+TEMPLATES: Final[dict[str, ConversationTemplate]] = {
+    "vicuna_v1": _build_template(_render_two, USER_SYSTEM, "</s>"),
+    "llava_v1": _build_template(_render_two, HUMAN_SYSTEM, "</s>"),
+    "llava_v0": _build_template(_render_single, HUMAN_SYSTEM, "###"),
+    "llava_llama_2": _build_template(_render_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
+    "mistral_instruct": _build_template(_render_llama_2, "", "</s>", ""),
+    "chatml_direct": _build_template(_render_chatml, "Answer the questions.", "<|im_end|>"),
+    "mpt": _build_template(_render_chatml, MPT_SYSTEM, "<|im_end|>"),
+    "plain": ConversationTemplate(_render_plain, "\n"),
 }

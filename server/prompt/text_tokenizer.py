@@ -1,72 +1,82 @@
-"""Raw text to token ids and back: what text completions and /tokenize have in common."""
+"""Tokenises text without a template, for text completions and `/tokenize`; and detokenises."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from server.checkpoint.vocabulary import Vocabulary
+from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
 from server.prompt.token_ids import check_prompt_token_ids
 from server.protocol.completions.request import CompletionRequest
 from server.telemetry.metrics import Metrics
 
-T = TypeVar("T")
-
-# Below so many characters or ids, the work takes less time than handing it to a thread.
+# Shorter texts, and fewer ids, are tokenised on the event loop.
 INLINE_CHARACTERS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class TextPrompt:
-    """A prompt's ids, its text, and how many characters the ids spell in front of that."""
+    """A prompt's token ids and its text.
+
+    `prefix_length` counts the characters that the ids decode to before the text: SentencePiece puts
+    a space there.
+    """
 
     token_ids: list[int]
     text: str
-    hidden: int = 0
+    prefix_length: int = 0
 
 
 class TextTokenizer:
-    """Tokenises text that no conversation template is put around."""
+    """Tokenises text that is not rendered by a conversation template."""
 
     def __init__(self, prompt: PromptBuilder, vocabulary: Vocabulary, metrics: Metrics) -> None:
         self._prompt = prompt
         self._vocabulary = vocabulary
         self._metrics = metrics
 
-    async def prompts(self, request: CompletionRequest) -> list[TextPrompt]:
-        """Return a request's prompts, ids as they are and text tokenised.
+    async def tokenize_prompts(self, request: CompletionRequest) -> list[TextPrompt]:
+        """Return a request's prompts, the text ones tokenised.
 
         Raises `InvalidValue` or `ContextLengthExceeded`.
         """
         prompts = request.prompts
         size = sum(len(prompt) for prompt, _ in prompts)
         with self._metrics.stage("prompt"):
-            return await _run(
-                size, lambda: [self._text_prompt(prompt, param) for prompt, param in prompts]
+            return await run_in_thread_if_large(
+                size,
+                INLINE_CHARACTERS,
+                lambda: [self._build_text_prompt(prompt, param) for prompt, param in prompts],
             )
 
     async def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        """Return the ids of a text; special tokens that it spells are text."""
+        """Return the ids of a text; names of special tokens in it are not parsed."""
         with self._metrics.stage("prompt"):
-            return await _run(
-                len(text), lambda: self._prompt.tokenize(text, special_tokens=special_tokens)
+            return await run_in_thread_if_large(
+                len(text),
+                INLINE_CHARACTERS,
+                lambda: self._prompt.tokenize(text, special_tokens=special_tokens),
             )
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of ids. Raises `InvalidValue`."""
-        return await _run(len(token_ids), lambda: self._detokenized(token_ids))
+        return await run_in_thread_if_large(
+            len(token_ids), INLINE_CHARACTERS, lambda: self._check_and_detokenize(token_ids)
+        )
 
-    async def token_strings(self, token_ids: Sequence[int]) -> list[str]:
-        """Return the vocabulary's own spelling of each id."""
-        return await _run(len(token_ids), lambda: self._prompt.token_strings(token_ids))
+    async def convert_ids_to_tokens(self, token_ids: Sequence[int]) -> list[str]:
+        """Return each id's token as the vocabulary has it, as transformers' method does."""
+        return await run_in_thread_if_large(
+            len(token_ids), INLINE_CHARACTERS, lambda: self._prompt.convert_ids_to_tokens(token_ids)
+        )
 
-    def _detokenized(self, token_ids: Sequence[int]) -> str:
+    def _check_and_detokenize(self, token_ids: Sequence[int]) -> str:
         check_prompt_token_ids(token_ids, self._vocabulary.size, "tokens")
         return self._prompt.detokenize(token_ids)
 
-    def _text_prompt(self, prompt: str | list[int], param: str) -> TextPrompt:
+    def _build_text_prompt(self, prompt: str | list[int], param: str) -> TextPrompt:
         if isinstance(prompt, str):
             token_ids = self._prompt.tokenize(prompt)
         else:
@@ -76,15 +86,15 @@ class TextTokenizer:
         if not token_ids:
             raise InvalidValue("The prompt has no tokens.", param)
         self._prompt.check_length(len(token_ids), param)
-        spelt = self._spelt(token_ids)
+        text = self._decode_without_special_tokens(token_ids)
         if isinstance(prompt, str):
-            return TextPrompt(token_ids, prompt, max(len(spelt) - len(prompt), 0))
-        return TextPrompt(token_ids, spelt)
+            return TextPrompt(token_ids, prompt, max(len(text) - len(prompt), 0))
+        return TextPrompt(token_ids, text)
 
-    def _spelt(self, token_ids: Sequence[int]) -> str:
+    def _decode_without_special_tokens(self, token_ids: Sequence[int]) -> str:
         vocabulary = self._vocabulary
-        spelt = (vocabulary.token_bytes(id_) for id_ in token_ids if not vocabulary.is_special(id_))
-        return b"".join(spelt).decode(errors="replace")
+        visible = (each for each in token_ids if not vocabulary.is_special(each))
+        return b"".join(map(vocabulary.token_bytes, visible)).decode(errors="replace")
 
     def _check_no_image(self, token_ids: Sequence[int], param: str) -> None:
         if self._prompt.image_token_id in token_ids:
@@ -92,7 +102,3 @@ class TextTokenizer:
             raise InvalidValue(
                 "This is the image token, and a text completion has no images.", f"{param}[{index}]"
             )
-
-
-async def _run(size: int, work: Callable[[], T]) -> T:
-    return work() if size <= INLINE_CHARACTERS else await asyncio.to_thread(work)

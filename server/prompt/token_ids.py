@@ -1,4 +1,4 @@
-"""Token ids that clients send, checked against the model's vocabulary."""
+"""Checks token ids of requests against the model's vocabulary."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ def check_sampling_token_ids(request: SamplingFields, vocabulary_size: int) -> N
         ("stop_token_ids", request.stop_token_ids or ()),
     ):
         if any(token_id >= vocabulary_size for token_id in token_ids):
-            raise _out_of_range(vocabulary_size, param)
+            raise _build_out_of_range_error(vocabulary_size, param)
 
 
 def check_prompt_token_ids(token_ids: Sequence[int], vocabulary_size: int, param: str) -> None:
-    """Raise `InvalidValue`, naming the place, where a token id is out of range."""
+    """Raise `InvalidValue`, naming the element of `param`, where a token id is out of range."""
     largest = max(token_ids, default=0)
     if largest >= vocabulary_size:
-        raise _out_of_range(vocabulary_size, f"{param}[{token_ids.index(largest)}]")
+        raise _build_out_of_range_error(vocabulary_size, f"{param}[{token_ids.index(largest)}]")
 
 
-def _out_of_range(vocabulary_size: int, param: str) -> InvalidValue:
+def _build_out_of_range_error(vocabulary_size: int, param: str) -> InvalidValue:
     return InvalidValue(f"The model has tokens from 0 to {vocabulary_size - 1} only.", param)

@@ -1,12 +1,12 @@
-"""Which of vLLM's tool parsers reads what a checkpoint's own chat template teaches."""
+"""Chooses vLLM's tool parser for a checkpoint's native tool-call format."""
 
 from typing import Final
 
 from server.prompt.chat_template import ChatTemplate
-from server.prompt.templates import Template
+from server.prompt.templates import ConversationTemplate
 
-# What a template that knows of tools writes around calls, and vLLM's name for who reads it.
-MARKS: Final = {
+# Markers that templates write around calls, and the names of vLLM's parsers for them.
+PARSER_BY_MARKER: Final = {
     "<tool_call>": "hermes",
     "[TOOL_CALLS]": "mistral",
     "<|python_tag|>": "llama3_json",
@@ -15,10 +15,12 @@ AUTO: Final = "auto"
 NONE: Final = "none"
 
 
-def choose_tool_parser(setting: str, template: Template | ChatTemplate) -> str | None:
-    """Return the parser that was asked for, or for `auto` the template's; None if there is none."""
+def choose_tool_parser(setting: str, template: ConversationTemplate | ChatTemplate) -> str | None:
+    """Return the name of the configured parser, for `auto` of the template's; None without one."""
     if setting != AUTO:
         return None if setting == NONE else setting
-    if not isinstance(template, ChatTemplate) or not template.takes_tools:
+    if not isinstance(template, ChatTemplate) or not template.supports_tools:
         return None
-    return next((name for mark, name in MARKS.items() if mark in template.source), None)
+    return next(
+        (name for marker, name in PARSER_BY_MARKER.items() if marker in template.source), None
+    )

@@ -1,4 +1,4 @@
-"""Tools in the words of a template that knows of none."""
+"""Tools as text, for templates that do not support tools."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from server.tools.format import format_tool_call, format_tool_result
 
 @dataclass(frozen=True, slots=True)
 class PromptTools:
-    """Tools that the model may call: as they are, and described in words."""
+    """Tools that the model may call, and their description as text."""
 
     tools: Sequence[Tool]
     description: str
@@ -21,17 +21,17 @@ def render_tools_as_text(
 ) -> Conversation:
     """Return the conversation with tools, calls and results as text.
 
-    The description follows the system text. What tools return is the user's to say.
+    The description follows the system text. Results become user turns.
     """
     system = conversation.system
     if description is not None:
         system = default_system if system is None else system
         system = f"{system}\n\n{description}" if system else description
-    turns = join_turns(_spelt(turn) for turn in conversation.turns)
+    turns = join_turns(_render_turn_as_text(turn) for turn in conversation.turns)
     return Conversation(system, turns)
 
 
-def _spelt(turn: Turn) -> Turn:
+def _render_turn_as_text(turn: Turn) -> Turn:
     if turn.role == "tool":
         return Turn("user", format_tool_result(turn.name or "", turn.text), 0)
     if not turn.calls:

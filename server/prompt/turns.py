@@ -1,4 +1,4 @@
-"""From messages to turns: the system's text, then one speaker after the other."""
+"""Splits messages into the system text and the turns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from server.protocol.tools import ToolCall
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One speaker's words, after neighbouring messages of one role have been joined.
+    """Consecutive messages of one role, joined.
 
-    An assistant's may hold calls of tools; a turn of the role `tool` holds what the tool `name`
-    returned, and belongs to the call `call_id`.
+    An assistant's turn may have tool calls. A turn of the role `tool` is the result of the function
+    `name` for the call `call_id`.
     """
 
     role: str
@@ -26,23 +26,23 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A system text (None if there is none) and the turns."""
+    """The system text, None without one, and the turns."""
 
     system: str | None
     turns: Sequence[Turn]
 
     @property
     def num_characters(self) -> int:
-        """How much there is to tokenise, about."""
+        """The approximate number of characters to tokenise."""
         return len(self.system or "") + sum(len(turn.text) for turn in self.turns)
 
 
 def split_turns(messages: Sequence[Message]) -> Conversation:
     """Separate the system text from the turns.
 
-    Neighbouring messages of one role become one turn, unless they are of tools or call some.
-    Raises `InvalidValue` where the conversation ends with the assistant, an image comes without
-    words, or a tool answers without having been called.
+    Consecutive messages of one role become one turn, except tool results and messages with calls.
+    Raises `InvalidValue` if the conversation ends with the assistant, a turn has images but no
+    text, or a tool result has no matching call.
     """
     system: list[str] = []
     turns: list[Turn] = []
@@ -52,7 +52,7 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
         if message.role in ("system", "developer"):
             system.append(message.text)
             continue
-        turn = _turn(message, names, index)
+        turn = _build_turn(message, names, index)
         names.update({call.id: call.function.name for call in turn.calls})
         if turns and turns[-1].role != turn.role:
             _check_has_text(turns[-1], last_index)
@@ -66,17 +66,17 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
 
 
 def join_turns(turns: Iterable[Turn]) -> list[Turn]:
-    """Join neighbours of one role, but for those that belong to tools."""
+    """Join consecutive turns of one role, except tool results and turns with calls."""
     result: list[Turn] = []
     for turn in turns:
-        if result and _alike(result[-1], turn):
-            result[-1] = _join(result[-1], turn)
+        if result and _can_join(result[-1], turn):
+            result[-1] = _join_pair(result[-1], turn)
         else:
             result.append(turn)
     return result
 
 
-def _turn(message: Message, names: dict[str, str], index: int) -> Turn:
+def _build_turn(message: Message, names: dict[str, str], index: int) -> Turn:
     name = None
     if message.role == "tool":
         name = names.get(message.tool_call_id or "")
@@ -95,11 +95,11 @@ def _turn(message: Message, names: dict[str, str], index: int) -> Turn:
     )
 
 
-def _alike(first: Turn, second: Turn) -> bool:
+def _can_join(first: Turn, second: Turn) -> bool:
     return first.role == second.role != "tool" and not first.calls and not second.calls
 
 
-def _join(first: Turn, second: Turn) -> Turn:
+def _join_pair(first: Turn, second: Turn) -> Turn:
     text = "\n".join(text for text in (first.text, second.text) if text)
     return Turn(first.role, text, first.num_images + second.num_images)
 

@@ -1,1 +1,1 @@
-"""OpenAI's wire types: what clients send and what they get back."""
+"""OpenAI's wire types: request bodies, response bodies and events."""

@@ -8,7 +8,7 @@ from server.errors import ApiError
 
 
 class ErrorBody(BaseModel):
-    """What went wrong, where, and a stable code for programs."""
+    """An error's message, type and field, and a stable code for programs."""
 
     message: str
     type: str
@@ -17,7 +17,7 @@ class ErrorBody(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """Every error of every path."""
+    """The body of every error response."""
 
     error: ErrorBody
 

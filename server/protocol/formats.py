@@ -1,4 +1,4 @@
-"""What an answer must look like: OpenAI's `response_format`, vLLM's `structured_outputs`."""
+"""Structured outputs: OpenAI's `response_format` and vLLM's `structured_outputs`."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +11,7 @@ JsonSchemaObject = dict[str, Any]
 
 
 class TextFormat(WireModel):
-    """`{"type": "text"}`: anything."""
+    """`{"type": "text"}`: no constraint."""
 
     type: Literal["text"]
 
@@ -23,7 +23,7 @@ class JsonObjectFormat(WireModel):
 
 
 class JsonSchema(WireModel):
-    """A named schema; it holds whether `strict` or not."""
+    """A named schema, which is enforced whether `strict` or not."""
 
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
@@ -39,7 +39,7 @@ class JsonSchemaFormat(WireModel):
 
 
 def select_format_branch(value: Any) -> str | None:
-    """Return the name of the branch of a format, here or in the Responses API."""
+    """Return the union branch of a format, of this API or the Responses API."""
     kind = get_type(value)
     return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
 
@@ -57,7 +57,7 @@ ResponseFormat = Annotated[
 
 
 class StructuredOutputs(WireModel):
-    """Exactly one of the ways to constrain an answer, as vLLM names them."""
+    """Exactly one constraint of the answer, by vLLM's name for it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,9 +68,9 @@ class StructuredOutputs(WireModel):
     grammar: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        given = [self.json_, self.regex, self.choice, self.grammar, self.json_object or None]
-        if sum(each is not None for each in given) != 1:
+    def _check_exactly_one(self) -> Self:
+        constraints = [self.json_, self.regex, self.choice, self.grammar, self.json_object or None]
+        if sum(each is not None for each in constraints) != 1:
             raise PydanticCustomError(
                 "structured_outputs",
                 "Must hold one of 'json', 'json_object', 'regex', 'choice' and 'grammar'",

@@ -1,4 +1,4 @@
-"""Fields of a body that chat and text completions share beside those of sampling."""
+"""Fields that chat and text completion requests share besides sampling."""
 
 from pydantic import Field
 
@@ -9,14 +9,14 @@ from server.protocol.wire import WireModel
 
 
 class StreamOptions(WireModel):
-    """`stream_options`; other keys are ignored. `continuous_usage_stats` is vLLM's."""
+    """`stream_options`; unknown keys are ignored. `continuous_usage_stats` is vLLM's."""
 
     include_usage: bool | None = None
     continuous_usage_stats: bool | None = None
 
 
 class GenerationFields(SamplingFields):
-    """How an answer is delivered, and what it must look like."""
+    """Fields of streaming and of structured outputs, and the model."""
 
     model: str = Field(min_length=1)
     stream: bool | None = None
@@ -28,23 +28,23 @@ class GenerationFields(SamplingFields):
 
     @property
     def num_images(self) -> int:
-        """How many images the request holds."""
+        """The number of images in the request."""
         return 0
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream ends with a chunk that holds the usage."""
+        """Whether a stream's last chunk has the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
     @property
     def continuous_usage(self) -> bool:
-        """Whether every chunk of a stream holds the usage so far."""
+        """Whether every chunk of a stream has the usage so far."""
         options = self.stream_options
         return bool(options and options.include_usage and options.continuous_usage_stats)
 
 
 def check_generation_fields(request: GenerationFields, token_limit: int | None) -> None:
-    """Refuse fields that contradict each other. Raises `InvalidValue`."""
+    """Raise `InvalidValue` if fields contradict each other."""
     if request.stream_options is not None and not request.stream:
         raise InvalidValue(
             "'stream_options' is only allowed when 'stream' is true.", "stream_options"

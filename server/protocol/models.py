@@ -1,4 +1,4 @@
-"""What `GET /v1/models` and `GET /version` answer."""
+"""Response bodies of `GET /v1/models` and `GET /version`."""
 
 from typing import Annotated, Literal
 
@@ -6,26 +6,26 @@ from pydantic import BaseModel, Field
 
 
 class Model(BaseModel):
-    """A model this server serves."""
+    """A served model or LoRA adapter."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "llava-server"
     max_model_len: int
-    # Of a LoRA adapter: the model that it adapts.
+    # The base model of a LoRA adapter.
     parent: Annotated[str | None, Field(exclude_if=lambda name: name is None)] = None
 
 
 class ModelList(BaseModel):
-    """The answer of `GET /v1/models`."""
+    """The body of `GET /v1/models`."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
 class Version(BaseModel):
-    """The answer of `GET /version`; `engine` is a package and its version."""
+    """The body of `GET /version`; `engine` is a package and its version."""
 
     version: str
     engine: str

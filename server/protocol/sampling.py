@@ -1,4 +1,4 @@
-"""Fields of a body that say how tokens are drawn and when to stop: OpenAI's and vLLM's."""
+"""Sampling and stop fields of a request body: OpenAI's and vLLM's."""
 
 from typing import Annotated
 
@@ -19,16 +19,16 @@ TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
-# Beyond it OpenAI refuses, too.
-MAX_ANSWERS = 128
+# OpenAI's limit too.
+MAX_CHOICES = 128
 
 
 class SamplingFields(RequestBody):
-    """What chat and text completions have in common."""
+    """Sampling and stop fields that all APIs share."""
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    n: int | None = Field(None, ge=1, le=MAX_ANSWERS)
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     stop: StopStrings | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     presence_penalty: Penalty | None = None

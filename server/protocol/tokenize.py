@@ -1,16 +1,16 @@
-"""Bodies and answers of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes."""
+"""Request and response bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes."""
 
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from server.protocol.chat.messages import Message
-from server.protocol.chat.request import ChatCompletionRequest, check_combinations
+from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
 from server.protocol.sampling import TokenId
 from server.protocol.tools import Tool
-from server.protocol.wire import RequestBody, check_extra, first_error, parse_body
+from server.protocol.wire import RequestBody, build_validation_error, check_extra_fields, parse_body
 
-# As `server.protocol.wire.IGNORED_VALUES`, for conversations that are tokenised.
+# Like `server.protocol.wire.IGNORED_VALUES`, for `messages`.
 IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "add_generation_prompt": (True,),
     "add_special_tokens": (False,),
@@ -19,7 +19,7 @@ IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
 
 
 class TokenizeTextRequest(RequestBody):
-    """Text, as a text completion would take it."""
+    """A `prompt`, tokenised as in a text completion."""
 
     model: str | None = None
     prompt: str
@@ -28,7 +28,7 @@ class TokenizeTextRequest(RequestBody):
 
 
 class TokenizeChatRequest(RequestBody):
-    """A conversation, as a chat completion would take it, its images included."""
+    """`messages` with their images, tokenised as in a chat completion."""
 
     model: str | None = None
     messages: list[Message] = Field(min_length=1)
@@ -36,27 +36,27 @@ class TokenizeChatRequest(RequestBody):
     chat_template_kwargs: dict[str, Any] | None = None
     return_token_strs: bool | None = None
 
-    def chat(self, default_model: str) -> ChatCompletionRequest:
-        """Return the chat request whose prompt is asked for. Raises `InvalidValue`."""
+    def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
+        """Return the chat request with these messages. Raises `InvalidValue`."""
         request = ChatCompletionRequest(
             model=self.model or default_model,
             messages=self.messages,
             tools=self.tools,
             chat_template_kwargs=self.chat_template_kwargs,
         )
-        check_combinations(request)
+        check_field_combinations(request)
         return request
 
 
 class DetokenizeRequest(RequestBody):
-    """Token ids to turn into text."""
+    """Token ids to detokenise."""
 
     model: str | None = None
     tokens: list[TokenId]
 
 
 class TokenizeResponse(BaseModel):
-    """A prompt's token ids, an image's placeholders among them; `token_strs` if asked for."""
+    """A prompt's token ids, image tokens included; `token_strs` with `return_token_strs`."""
 
     count: int
     max_model_len: int
@@ -65,12 +65,12 @@ class TokenizeResponse(BaseModel):
 
 
 class DetokenizeResponse(BaseModel):
-    """The text of token ids, special tokens by their names."""
+    """The text of token ids, with the names of special tokens."""
 
     prompt: str
 
 
-def _branch(value: Any) -> str:
+def _select_branch(value: Any) -> str:
     return "#chat" if isinstance(value, dict) and "messages" in value else "#text"
 
 
@@ -78,21 +78,23 @@ TokenizeRequest = TokenizeTextRequest | TokenizeChatRequest
 TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
     Annotated[
         Annotated[TokenizeTextRequest, Tag("#text")] | Annotated[TokenizeChatRequest, Tag("#chat")],
-        Discriminator(_branch),
+        Discriminator(_select_branch),
     ]
 )
 
 
 def parse_tokenize_request(body: bytes | bytearray) -> TokenizeRequest:
-    """Parse a body that holds a `prompt` or `messages`. Raises as `parse_body` does."""
+    """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
     try:
         request = TOKENIZE.validate_json(body)
     except ValidationError as error:
-        raise first_error(error) from None
-    check_extra(request, IGNORED_CHAT_VALUES if isinstance(request, TokenizeChatRequest) else {})
+        raise build_validation_error(error) from None
+    check_extra_fields(
+        request, IGNORED_CHAT_VALUES if isinstance(request, TokenizeChatRequest) else {}
+    )
     return request
 
 
 def parse_detokenize_request(body: bytes | bytearray) -> DetokenizeRequest:
-    """Parse a body that holds `tokens`. Raises as `parse_body` does."""
+    """Parse a body with `tokens`. Raises the errors of `parse_body`."""
     return parse_body(DetokenizeRequest, body, {})

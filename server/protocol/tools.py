@@ -1,4 +1,4 @@
-"""Tools: what a client offers, what the model may call, and the calls themselves."""
+"""Tools, tool choices and tool calls of a chat request."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
 class Function(WireModel):
-    """A function: `parameters` is the JSON schema of its one argument, an object."""
+    """A function; `parameters` is the JSON schema of its arguments object."""
 
     name: ToolName
     description: str | None = None
@@ -26,20 +26,20 @@ class Tool(WireModel):
 
 
 class NamedFunction(WireModel):
-    """A function by its name."""
+    """The name of a function."""
 
     name: ToolName
 
 
 class NamedTool(WireModel):
-    """`{"type": "function", "function": {"name": …}}`: this one must be called."""
+    """`{"type": "function", "function": {"name": …}}`: the model must call this function."""
 
     type: Literal["function"]
     function: NamedFunction
 
 
 class AllowedToolsList(WireModel):
-    """Which of the tools may (`auto`) or must (`required`) be called."""
+    """The subset of tools that the model may (`auto`) or must (`required`) call."""
 
     mode: Literal["auto", "required"]
     tools: list[NamedTool] = Field(min_length=1)
@@ -56,7 +56,7 @@ ToolMode = Literal["none", "auto", "required"]
 
 
 def select_tool_choice_branch(value: Any) -> str | None:
-    """Return the name of the branch of a tool choice, here or in the Responses API."""
+    """Return the union branch of a tool choice, of this API or the Responses API."""
     if isinstance(value, str):
         return "#mode" if value in ("none", "auto", "required") else None
     kind = get_type(value)
@@ -83,7 +83,7 @@ class CalledFunction(WireModel):
 
 
 class ToolCall(WireModel):
-    """A call that the model made in an earlier turn."""
+    """A call by the model in an earlier turn."""
 
     id: str
     type: Literal["function"] = "function"

@@ -1,10 +1,10 @@
-"""What a request cost, in OpenAI's shape."""
+"""Token usage of a request, in OpenAI's shape."""
 
 from pydantic import BaseModel
 
 
 class PromptTokensDetails(BaseModel):
-    """Which of the prompt's tokens were cheap, and which stand for images."""
+    """Numbers of prompt tokens from the prefix cache, and of image tokens."""
 
     cached_tokens: int
     image_tokens: int
@@ -12,7 +12,7 @@ class PromptTokensDetails(BaseModel):
 
 
 class CompletionTokensDetails(BaseModel):
-    """OpenAI's kinds of tokens that LLaVA models have none of."""
+    """Kinds of tokens that LLaVA models do not generate."""
 
     reasoning_tokens: int = 0
     audio_tokens: int = 0
@@ -21,7 +21,7 @@ class CompletionTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens of the prompt (image tokens included) and of the answers (end tokens included)."""
+    """Tokens of the prompt, image tokens included, and of the choices, EOS tokens included."""
 
     prompt_tokens: int
     completion_tokens: int

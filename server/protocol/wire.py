@@ -1,4 +1,4 @@
-"""What all request bodies share: how they are parsed and how a fault in one is told."""
+"""Base models of request bodies, and how validation errors become API errors."""
 
 from typing import Any, Final, TypeVar
 
@@ -6,43 +6,42 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
 
-# In a table of harmless values: every value is.
-ANY: Final = (...,)
+# In a table of ignored values: every value is ignored.
+ANY_VALUE: Final = (...,)
 
-# Fields of any endpoint that clients send by habit. With these values they change nothing, so they
-# are accepted; with any other value they ask for something this server would not do, which is an
-# error.
+# Unsupported fields that clients send by default, for all endpoints. These values change nothing,
+# so they are accepted and ignored. Any other value asks for something unsupported: an error.
 IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "metadata": ANY,
-    "prompt_cache_key": ANY,
-    "prompt_cache_retention": ANY,
-    "safety_identifier": ANY,
-    "service_tier": ANY,
-    "user": ANY,
+    "metadata": ANY_VALUE,
+    "prompt_cache_key": ANY_VALUE,
+    "prompt_cache_retention": ANY_VALUE,
+    "safety_identifier": ANY_VALUE,
+    "service_tier": ANY_VALUE,
+    "user": ANY_VALUE,
 }
 
 Body = TypeVar("Body", bound="RequestBody")
 
 
 class WireModel(BaseModel):
-    """Base of request types: JSON types are taken literally, keys unknown to us are ignored."""
+    """Base of request types: JSON types are not coerced, unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
 class RequestBody(WireModel):
-    """Base of whole bodies: a field unknown to us is an error, unless its value is harmless."""
+    """Base of request bodies: an unknown field is an error, unless its value is ignored."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
 def get_type(value: Any) -> Any:
-    """Return the `type` of a JSON object, or of a model made of one; None where there is none."""
+    """Return the `type` of a JSON object or of a model; None without one."""
     return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
 
 
 def parse_body(
-    kind: type[Body], body: bytes | bytearray, harmless: dict[str, tuple[Any, ...]]
+    kind: type[Body], body: bytes | bytearray, ignored_values: dict[str, tuple[Any, ...]]
 ) -> Body:
     """Parse and check a request body.
 
@@ -51,35 +50,35 @@ def parse_body(
     try:
         request = kind.model_validate_json(body)
     except ValidationError as error:
-        raise first_error(error) from None
-    check_extra(request, harmless)
+        raise build_validation_error(error) from None
+    check_extra_fields(request, ignored_values)
     return request
 
 
-def check_extra(request: RequestBody, harmless: dict[str, tuple[Any, ...]]) -> None:
-    """Raise `UnsupportedParameter` where a field unknown to us asks for something."""
-    allowed = IGNORED_VALUES | harmless
+def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any, ...]]) -> None:
+    """Raise `UnsupportedParameter` for an unknown field whose value is not ignored."""
+    all_ignored = IGNORED_VALUES | ignored_values
     for name, value in (request.model_extra or {}).items():
-        _check_harmless(name, value, allowed)
+        _check_ignored_value(name, value, all_ignored)
 
 
-def first_error(error: ValidationError) -> InvalidJson | InvalidValue:
-    """Return the first fault that pydantic found, naming its field."""
+def build_validation_error(error: ValidationError) -> InvalidJson | InvalidValue:
+    """Return the first of pydantic's errors as an API error that names its field."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return InvalidJson("The body is not valid JSON.")
-    param = field_path(first["loc"])
+    param = format_field_path(first["loc"])
     reason = first["msg"]
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
 
 
-def field_path(location: tuple[int | str, ...]) -> str | None:
-    """Write pydantic's error location as a path, e.g. `messages[0].content[1].type`.
+def format_field_path(location: tuple[int | str, ...]) -> str | None:
+    """Format pydantic's error location as a path, e.g. `messages[0].content[1].type`.
 
-    Names of union branches begin with "#", which tells them from field names.
+    Names of union branches start with "#", to distinguish them from field names.
     """
     path = ""
-    if location[-1:] == ("[key]",):  # a dictionary's key, which the client made up
+    if location[-1:] == ("[key]",):  # a dictionary's key, which is not a field's name
         location = location[:-2]
     for step in location:
         if isinstance(step, int):
@@ -89,14 +88,16 @@ def field_path(location: tuple[int | str, ...]) -> str | None:
     return path or None
 
 
-def _check_harmless(name: str, value: Any, harmless: dict[str, tuple[Any, ...]]) -> None:
-    allowed = harmless.get(name)
-    if allowed is None:
+def _check_ignored_value(name: str, value: Any, ignored_values: dict[str, tuple[Any, ...]]) -> None:
+    ignored = ignored_values.get(name)
+    if ignored is None:
         raise UnsupportedParameter(f"Unknown or unsupported parameter: '{name}'.", name)
-    if value is not None and allowed != ANY and not any(_same(value, a) for a in allowed):
+    if value is None or ignored == ANY_VALUE:
+        return
+    if not any(_is_same_json(value, each) for each in ignored):
         raise UnsupportedParameter(f"This value of '{name}' is not supported.", name)
 
 
-def _same(value: Any, allowed: Any) -> bool:
-    """Compare as JSON does: there, true is not 1."""
-    return bool(value == allowed) and isinstance(value, bool) == isinstance(allowed, bool)
+def _is_same_json(value: Any, other: Any) -> bool:
+    """Whether two JSON values are equal; in JSON, true is not 1."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)

@@ -1,1 +1,1 @@
-"""The Responses API: its request as a chat's, an answer's deltas as its items and events."""
+"""The Responses dialect: requests translated into chat requests, deltas into items and events."""

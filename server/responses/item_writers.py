@@ -1,9 +1,10 @@
-"""Output items, each written piece by piece."""
+"""Writers of output items: a message or a function call, as events and as the complete item."""
 
 import secrets
 from collections.abc import Iterator, Sequence
 
-from server.protocol.chat.response import ChatTokenLogprob
+from server.generation.choice_delta import DecodedToken
+from server.protocol.chat.response import ChatTokenLogprob, TopLogprob
 from server.protocol.responses.events import (
     AnyEvent,
     ArgumentsDelta,
@@ -14,16 +15,16 @@ from server.protocol.responses.events import (
     TextDone,
 )
 from server.protocol.responses.response import (
+    ItemStatus,
     OutputFunctionCall,
     OutputMessage,
     OutputText,
-    Status,
 )
 from server.tools.content import ToolCallStart
 
 
 class MessageWriter:
-    """Writes a message of one text; `index` is its place in the output."""
+    """Writes a message with one text part; `index` is its index in the output."""
 
     def __init__(self, index: int) -> None:
         self._index = index
@@ -31,8 +32,8 @@ class MessageWriter:
         self._text = ""
         self._logprobs: list[ChatTokenLogprob] = []
 
-    def begin(self) -> Iterator[AnyEvent]:
-        """Yield what announces the message and its text."""
+    def write_start(self) -> Iterator[AnyEvent]:
+        """Yield the events that add the message and its text part."""
         item = OutputMessage(id=self._id, status="in_progress", content=[])
         yield ItemEvent(type="response.output_item.added", output_index=self._index, item=item)
         yield PartEvent(
@@ -42,17 +43,16 @@ class MessageWriter:
             part=OutputText(text=""),
         )
 
-    def add(self, text: str, logprobs: Sequence[ChatTokenLogprob]) -> TextDelta:
-        """Append text, and the log probabilities of tokens."""
+    def write_text(self, text: str, tokens: Sequence[DecodedToken]) -> TextDelta:
+        """Append text and the log probabilities of its tokens; return the event."""
+        logprobs = [_build_token_logprob(token) for token in tokens]
         self._text += text
         self._logprobs += logprobs
-        return TextDelta(
-            item_id=self._id, output_index=self._index, delta=text, logprobs=list(logprobs)
-        )
+        return TextDelta(item_id=self._id, output_index=self._index, delta=text, logprobs=logprobs)
 
-    def end(self, status: Status) -> Iterator[AnyEvent]:
-        """Yield what closes the text and the message."""
-        item = self.item(status)
+    def write_end(self, status: ItemStatus) -> Iterator[AnyEvent]:
+        """Yield the events that end the text part and the message."""
+        item = self.build_item(status)
         yield TextDone(
             item_id=self._id, output_index=self._index, text=self._text, logprobs=self._logprobs
         )
@@ -64,14 +64,14 @@ class MessageWriter:
         )
         yield ItemEvent(type="response.output_item.done", output_index=self._index, item=item)
 
-    def item(self, status: Status) -> OutputMessage:
-        """Return the message as far as it has come."""
+    def build_item(self, status: ItemStatus) -> OutputMessage:
+        """Return the message so far."""
         text = OutputText(text=self._text, logprobs=self._logprobs)
         return OutputMessage(id=self._id, status=status, content=[text])
 
 
-class CallWriter:
-    """Writes the call of a function."""
+class FunctionCallWriter:
+    """Writes a function call; `index` is its index in the output."""
 
     def __init__(self, index: int, call: ToolCallStart) -> None:
         self._index = index
@@ -79,24 +79,24 @@ class CallWriter:
         self._call = call
         self._arguments = ""
 
-    def begin(self) -> Iterator[AnyEvent]:
-        """Yield what announces the call."""
-        item = self.item("in_progress")
+    def write_start(self) -> Iterator[AnyEvent]:
+        """Yield the event that adds the call."""
+        item = self.build_item("in_progress")
         yield ItemEvent(type="response.output_item.added", output_index=self._index, item=item)
 
-    def add(self, arguments: str) -> ArgumentsDelta:
-        """Append JSON text."""
+    def write_arguments(self, arguments: str) -> ArgumentsDelta:
+        """Append JSON text; return the event."""
         self._arguments += arguments
         return ArgumentsDelta(item_id=self._id, output_index=self._index, delta=arguments)
 
-    def end(self, status: Status) -> Iterator[AnyEvent]:
-        """Yield what closes the call."""
+    def write_end(self, status: ItemStatus) -> Iterator[AnyEvent]:
+        """Yield the events that end the arguments and the call."""
         yield ArgumentsDone(item_id=self._id, output_index=self._index, arguments=self._arguments)
-        item = self.item(status)
+        item = self.build_item(status)
         yield ItemEvent(type="response.output_item.done", output_index=self._index, item=item)
 
-    def item(self, status: Status) -> OutputFunctionCall:
-        """Return the call as far as it has come."""
+    def build_item(self, status: ItemStatus) -> OutputFunctionCall:
+        """Return the call so far."""
         return OutputFunctionCall(
             id=self._id,
             status=status,
@@ -104,3 +104,15 @@ class CallWriter:
             name=self._call.name,
             arguments=self._arguments,
         )
+
+
+def _build_token_logprob(token: DecodedToken) -> ChatTokenLogprob:
+    return ChatTokenLogprob(
+        token=token.token,
+        logprob=token.logprob,
+        bytes=list(token.bytes),
+        top_logprobs=[
+            TopLogprob(token=each.token, logprob=each.logprob, bytes=list(each.bytes))
+            for each in token.top
+        ],
+    )

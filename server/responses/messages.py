@@ -1,4 +1,4 @@
-"""From input items to a chat's messages."""
+"""Translates input items into chat messages."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from server.protocol.tools import CalledFunction, ToolCall
 
 @dataclass(frozen=True, slots=True)
 class TranslatedMessages:
-    """A chat's messages, and for each the path of what it comes from."""
+    """Chat messages, and for each the path of the field that it comes from."""
 
     messages: list[Message] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class TranslatedMessages:
         self.origins.append(origin)
 
     def add_call(self, call: ToolCall, origin: str) -> None:
-        """Append a call to the assistant's message that ends with it, or as a new one."""
+        """Append a call to the last message if it is the assistant's, else as a new message."""
         if self.messages and self.messages[-1].role == "assistant":
             calls = [*(self.messages[-1].tool_calls or ()), call]
             self.messages[-1] = self.messages[-1].model_copy(update={"tool_calls": calls})
@@ -39,7 +39,7 @@ class TranslatedMessages:
 
 
 def translate_input(request: ResponsesRequest) -> TranslatedMessages:
-    """Translate the instructions and the input; reasoning is left out."""
+    """Translate the instructions and the input; reasoning items are dropped."""
     result = TranslatedMessages()
     if request.instructions is not None:
         result.add(Message(role="system", content=request.instructions), "instructions")
@@ -49,26 +49,26 @@ def translate_input(request: ResponsesRequest) -> TranslatedMessages:
     for index, item in enumerate(request.input):
         origin = f"input[{index}]"
         if isinstance(item, InputMessage):
-            result.add(Message(role=item.role, content=_content(item.content)), origin)
+            result.add(Message(role=item.role, content=_translate_content(item.content)), origin)
         elif isinstance(item, InputFunctionCall):
-            result.add_call(_call(item), origin)
+            result.add_call(_translate_call(item), origin)
         elif isinstance(item, FunctionCallOutput):
-            content = _content(item.output)
+            content = _translate_content(item.output)
             result.add(Message(role="tool", content=content, tool_call_id=item.call_id), origin)
     return result
 
 
-def _call(item: InputFunctionCall) -> ToolCall:
+def _translate_call(item: InputFunctionCall) -> ToolCall:
     function = CalledFunction(name=item.name, arguments=item.arguments)
     return ToolCall(id=item.call_id, function=function)
 
 
-def _content(content: str | Sequence[InputPart]) -> str | list[ContentPart]:
-    return content if isinstance(content, str) else list(_parts(content))
+def _translate_content(content: str | Sequence[InputPart]) -> str | list[ContentPart]:
+    return content if isinstance(content, str) else list(_translate_parts(content))
 
 
-def _parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
-    """Yield a part for each, so that their places stay the same."""
+def _translate_parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
+    """Yield one part for each, to keep their indices, which error paths contain."""
     for part in parts:
         if isinstance(part, InputText):
             yield TextPart(type="text", text=part.text)

@@ -1,4 +1,4 @@
-"""The response object around its output: what was asked, how it stands, what it cost."""
+"""Builds response objects: the request's fields, status, output and usage."""
 
 import time
 from typing import Any
@@ -16,20 +16,20 @@ from server.protocol.responses.response import (
     ResponseUsage,
 )
 from server.protocol.responses.text import ResponseTextConfig
-from server.responses.output_reader import OutputReader
+from server.responses.output_writer import OutputWriter
 from server.telemetry.request_record import RequestRecord
 
 
 class ResponseBuilder:
-    """Makes the response object of one request at each point of its life."""
+    """Builds the response object of one request for each status."""
 
     def __init__(
         self, request: ResponsesRequest, record: RequestRecord, defaults: SamplingDefaults
     ) -> None:
-        """`defaults` hold where the request wishes nothing."""
+        """`defaults` replace sampling parameters that the request leaves out."""
         self._record = record
         text = request.text or ResponseTextConfig()
-        self._begun = ResponseObject(
+        self._in_progress = ResponseObject(
             id=record.request_id,
             created_at=int(time.time()),
             status="in_progress",
@@ -52,29 +52,29 @@ class ResponseBuilder:
             metadata=request.metadata or {},
         )
 
-    def begun(self) -> ResponseObject:
-        """Return the response without any output."""
-        return self._begun
+    def build_in_progress(self) -> ResponseObject:
+        """Return the response without output."""
+        return self._in_progress
 
-    def ended(self, output: OutputReader) -> ResponseObject:
-        """Return the response with all of its output."""
+    def build_finished(self, output: OutputWriter) -> ResponseObject:
+        """Return the response with its complete output and usage."""
         fields: dict[str, Any] = {"status": "completed", "completed_at": int(time.time())}
         if output.finish_reason == "length":
             details = IncompleteDetails(reason="max_output_tokens")
             fields = {"status": "incomplete", "incomplete_details": details}
-        return self._begun.model_copy(
-            update={**fields, "output": output.items, "usage": _usage(self._record)}
+        return self._in_progress.model_copy(
+            update={**fields, "output": output.items, "usage": _build_usage(self._record)}
         )
 
-    def failed(self, output: OutputReader, error: ApiError) -> ResponseObject:
-        """Return the response with those items that were whole before an error."""
+    def build_failed(self, output: OutputWriter, error: ApiError) -> ResponseObject:
+        """Return the response with the error and the items that ended before it."""
         failure = ResponseFailure(code="server_error", message=error.message)
-        return self._begun.model_copy(
+        return self._in_progress.model_copy(
             update={"status": "failed", "error": failure, "output": output.items}
         )
 
 
-def _usage(record: RequestRecord) -> ResponseUsage:
+def _build_usage(record: RequestRecord) -> ResponseUsage:
     return ResponseUsage(
         input_tokens=record.prompt_tokens,
         input_tokens_details=InputTokensDetails(

@@ -1,4 +1,4 @@
-"""Responses as clients get them: one object, or server-sent events."""
+"""A generation as one response object, or as a stream of its events."""
 
 from collections.abc import AsyncIterator
 from itertools import count
@@ -8,7 +8,7 @@ from server.generation.event_stream import end_stream, format_event
 from server.generation.generation import Generation
 from server.protocol.responses.events import Event, ResponseEvent
 from server.protocol.responses.response import ResponseObject
-from server.responses.output_reader import OutputReader
+from server.responses.output_writer import OutputWriter
 from server.responses.response_builder import ResponseBuilder
 from server.telemetry.request_record import RequestRecord
 
@@ -16,48 +16,48 @@ from server.telemetry.request_record import RequestRecord
 async def collect_response(
     generation: Generation, builder: ResponseBuilder, record: RequestRecord
 ) -> ResponseObject:
-    """Collect the whole response."""
-    output = OutputReader()
+    """Read the generation to its end and return the response."""
+    output = OutputWriter()
     async for delta in generation:
-        for _ in output.read(delta):
-            pass  # the events are for streams
-    record.complete()
-    return builder.ended(output)
+        for _ in output.write(delta):
+            pass  # only streams send the events
+    record.mark_complete()
+    return builder.build_finished(output)
 
 
 async def stream_response(
     generation: Generation, builder: ResponseBuilder, record: RequestRecord
 ) -> AsyncIterator[bytes]:
-    """Yield the response as server-sent events; the last one holds it whole.
+    """Yield the response as server-sent events; the last one has the complete response.
 
-    After an error, that is `response.failed` with what was whole before.
+    After an error, that is `response.failed` with the items that ended before it.
     """
-    output = OutputReader()
+    output = OutputWriter()
 
-    def complete() -> ResponseEvent:
-        is_cut = output.finish_reason == "length"
+    def build_end() -> ResponseEvent:
+        is_incomplete = output.finish_reason == "length"
         return ResponseEvent(
-            type="response.incomplete" if is_cut else "response.completed",
-            response=builder.ended(output),
+            type="response.incomplete" if is_incomplete else "response.completed",
+            response=builder.build_finished(output),
         )
 
-    def fail(error: ApiError) -> ResponseEvent:
-        return ResponseEvent(type="response.failed", response=builder.failed(output, error))
+    def build_error(error: ApiError) -> ResponseEvent:
+        return ResponseEvent(type="response.failed", response=builder.build_failed(output, error))
 
-    events = _events(generation, builder, output)
+    events = _write_events(generation, builder, output)
     numbers = count()
-    async for event in end_stream(events, record, complete=complete, fail=fail):
+    async for event in end_stream(events, record, build_end=build_end, build_error=build_error):
         event.sequence_number = next(numbers)
-        # Escaped to ASCII, since some clients take U+2028 for the end of a line.
+        # Escaped to ASCII, since some clients treat U+2028 as a line break.
         data = event.model_dump_json(by_alias=True, ensure_ascii=True)
         yield format_event(data, event.type)
 
 
-async def _events(
-    generation: Generation, builder: ResponseBuilder, output: OutputReader
+async def _write_events(
+    generation: Generation, builder: ResponseBuilder, output: OutputWriter
 ) -> AsyncIterator[Event]:
-    yield ResponseEvent(type="response.created", response=builder.begun())
-    yield ResponseEvent(type="response.in_progress", response=builder.begun())
+    yield ResponseEvent(type="response.created", response=builder.build_in_progress())
+    yield ResponseEvent(type="response.in_progress", response=builder.build_in_progress())
     async for delta in generation:
-        for event in output.read(delta):
+        for event in output.write(delta):
             yield event

@@ -1,14 +1,14 @@
-"""From a request for a response to a chat request, and back for the fields that errors name."""
+"""Translates a Responses request into a chat request, and the `param` of errors back."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.errors import ApiError
-from server.protocol.chat.request import ChatCompletionRequest, check_combinations
+from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
 from server.protocol.formats import JsonSchema, JsonSchemaFormat, ResponseFormat
 from server.protocol.responses.request import ResponsesRequest, parse_responses_request
-from server.protocol.responses.text import FlatJsonSchema, ResponseTextConfig
+from server.protocol.responses.text import ResponseJsonSchema, ResponseTextConfig
 from server.protocol.responses.tools import AllowedFunctions, FlatToolChoice, FunctionChoice
 from server.protocol.sampling import SamplingFields
 from server.protocol.tools import (
@@ -25,21 +25,21 @@ from server.responses.messages import translate_input
 
 @dataclass(frozen=True, slots=True)
 class TranslatedRequest:
-    """A request, the chat request that asks for the same, and where its messages come from."""
+    """A request, its chat request, and the path that each chat message comes from."""
 
     request: ResponsesRequest
     chat: ChatCompletionRequest
     origins: Sequence[str]
 
-    def explain(self, error: ApiError) -> ApiError:
-        """Return an error about the chat request as one about the request."""
-        return error if error.param is None else error.at(self._named(error.param))
+    def translate_error(self, error: ApiError) -> ApiError:
+        """Return an error of the chat request with the `param` of the Responses request."""
+        return error if error.param is None else error.at(self._translate_param(error.param))
 
-    def _named(self, param: str) -> str:
+    def _translate_param(self, param: str) -> str:
         if message := re.fullmatch(r"messages\[(\d+)\](.*)", param):
-            origin, within = self.origins[int(message[1])], message[2]
-            # Of a bare string there is nothing smaller to name.
-            return origin + _within_item(within) if origin.endswith("]") else origin
+            origin, path = self.origins[int(message[1])], message[2]
+            # The input is a bare string, which has no smaller parts.
+            return origin + _translate_item_path(path) if origin.endswith("]") else origin
         if param == "messages":
             return "input"
         param = re.sub(r"^response_format(\.json_schema)?", "text.format", param)
@@ -50,14 +50,14 @@ def parse_and_translate(body: bytes | bytearray) -> TranslatedRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
     translated = translate(parse_responses_request(body))
     try:
-        check_combinations(translated.chat)
+        check_field_combinations(translated.chat)
     except ApiError as error:
-        raise translated.explain(error) from None
+        raise translated.translate_error(error) from None
     return translated
 
 
 def translate(request: ResponsesRequest) -> TranslatedRequest:
-    """Return what the pipeline is to be asked."""
+    """Return the request with its chat request."""
     messages = translate_input(request)
     sampling = {name: getattr(request, name) for name in SamplingFields.model_fields}
     chat = ChatCompletionRequest(
@@ -66,34 +66,34 @@ def translate(request: ResponsesRequest) -> TranslatedRequest:
         messages=messages.messages,
         max_completion_tokens=request.max_output_tokens,
         stream=request.stream,
-        logprobs=request.wants_logprobs,
-        top_logprobs=request.top_logprobs if request.wants_logprobs else None,
-        response_format=_format(request.text),
-        tools=_tools(request),
-        tool_choice=_tool_choice(request.tool_choice),
+        logprobs=request.include_logprobs,
+        top_logprobs=request.top_logprobs if request.include_logprobs else None,
+        response_format=_translate_format(request.text),
+        tools=_translate_tools(request),
+        tool_choice=_translate_tool_choice(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls,
     )
     return TranslatedRequest(request, chat, messages.origins)
 
 
-def _within_item(path: str) -> str:
+def _translate_item_path(path: str) -> str:
     return path.removesuffix(".url").replace(".tool_call_id", ".call_id")
 
 
-def _format(text: ResponseTextConfig | None) -> ResponseFormat | None:
-    wanted = text.format if text is not None else None
-    if not isinstance(wanted, FlatJsonSchema):
-        return wanted
+def _translate_format(text: ResponseTextConfig | None) -> ResponseFormat | None:
+    text_format = text.format if text is not None else None
+    if not isinstance(text_format, ResponseJsonSchema):
+        return text_format
     schema = JsonSchema(
-        name=wanted.name,
-        description=wanted.description,
-        schema=wanted.schema_,
-        strict=wanted.strict,
+        name=text_format.name,
+        description=text_format.description,
+        schema=text_format.schema_,
+        strict=text_format.strict,
     )
     return JsonSchemaFormat(type="json_schema", json_schema=schema)
 
 
-def _tools(request: ResponsesRequest) -> list[Tool] | None:
+def _translate_tools(request: ResponsesRequest) -> list[Tool] | None:
     if request.tools is None:
         return None
     return [
@@ -110,14 +110,16 @@ def _tools(request: ResponsesRequest) -> list[Tool] | None:
     ]
 
 
-def _tool_choice(choice: FlatToolChoice | None) -> ToolChoice | None:
+def _translate_tool_choice(choice: FlatToolChoice | None) -> ToolChoice | None:
     if isinstance(choice, FunctionChoice):
-        return _named(choice)
+        return _build_named_tool(choice)
     if isinstance(choice, AllowedFunctions):
-        tools = AllowedToolsList(mode=choice.mode, tools=[_named(tool) for tool in choice.tools])
+        tools = AllowedToolsList(
+            mode=choice.mode, tools=[_build_named_tool(tool) for tool in choice.tools]
+        )
         return AllowedTools(type="allowed_tools", allowed_tools=tools)
     return choice
 
 
-def _named(choice: FunctionChoice) -> NamedTool:
+def _build_named_tool(choice: FunctionChoice) -> NamedTool:
     return NamedTool(type="function", function=NamedFunction(name=choice.name))

@@ -18,7 +18,7 @@ CANCELLED: Final = "cancelled"
 class RequestRecord:
     """Collects a request's figures while it runs; leaving the context reports them.
 
-    The outcome is `cancelled` until the answer is complete (`complete()`) or fails.
+    The outcome is `cancelled` until `mark_complete` or `mark_failed` sets it.
     """
 
     def __init__(self, request_id: str, metrics: Metrics) -> None:
@@ -37,22 +37,22 @@ class RequestRecord:
         self._last_output: dict[int, float] = {}  # of each answer
         self._outcome = CANCELLED
 
-    def submitted(self, prompt_tokens: int, image_tokens: int) -> None:
-        """Note the prompt as it goes to the engine."""
+    def record_submission(self, prompt_tokens: int, image_tokens: int) -> None:
+        """Record the prompt on its submission to the engine."""
         self._submitted = time.perf_counter()
         self.prompt_tokens = prompt_tokens
         self.image_tokens = image_tokens
 
-    def first_token(self, engine_s: float) -> None:
-        """Note a prompt's first token, `engine_s` seconds after the engine got the prompt."""
+    def record_first_token(self, engine_s: float) -> None:
+        """Record a prompt's first token, `engine_s` seconds after its submission."""
         self._metrics.observe_stage("first_token", engine_s)
         if self._first_token_s is not None:
             return
         self._first_token_s = self._submitted - self._started + engine_s
         self._metrics.waiting.dec()
 
-    def generated(self, num_tokens: int, answer: int = 0) -> None:
-        """Note tokens of one output; between outputs of a streamed answer they are also timed."""
+    def record_tokens(self, num_tokens: int, answer: int = 0) -> None:
+        """Record the tokens of one output, and if the answer is streamed their latency."""
         now = time.perf_counter()
         last = self._last_output.get(answer)
         if self.stream and last is not None and num_tokens:
@@ -62,12 +62,12 @@ class RequestRecord:
         self._last_output[answer] = now
         self.completion_tokens += num_tokens
 
-    def complete(self) -> None:
-        """Note that the client has been given the whole answer."""
+    def mark_complete(self) -> None:
+        """Mark the request as completely answered."""
         self._outcome = OK
 
-    def failed(self, error: ApiError) -> None:
-        """Note an error that was told to the client."""
+    def mark_failed(self, error: ApiError) -> None:
+        """Mark the request as failed with an error that the client gets."""
         self._outcome = error.code
 
     def __enter__(self) -> Self:
@@ -83,7 +83,7 @@ class RequestRecord:
     ) -> None:
         """Report the figures."""
         if isinstance(error, ApiError):
-            self.failed(error)
+            self.mark_failed(error)
         elif error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             self._outcome = ApiError.code
         if self._first_token_s is None:

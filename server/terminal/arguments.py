@@ -1,16 +1,16 @@
-"""What the command line asks: which arguments are images, and which is the question."""
+"""The positional arguments: images and a question."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.terminal.errors import UsageFault
-from server.terminal.picture import (
+from server.terminal.errors import UsageError
+from server.terminal.image import (
     AttachedImage,
+    has_image_suffix,
     is_file,
     is_url,
-    names_an_image,
     open_image,
     read_image,
 )
@@ -19,46 +19,46 @@ STDIN: Final = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
-    """The images in their order, and the question, if there is one."""
+class ChatArguments:
+    """The images in order, and the question, if any."""
 
     images: tuple[str, ...] = ()
     question: str | None = None
 
 
-def sort_arguments(words: Sequence[str]) -> Arguments:
-    """Tell images from the question. Raises `UsageFault`."""
+def classify_arguments(arguments: Sequence[str]) -> ChatArguments:
+    """Separate the images from the question. Raises `UsageError`."""
     images: list[str] = []
     others: list[str] = []
-    for word in words:
+    for word in arguments:
         (images if word == STDIN or is_url(word) or is_file(word) else others).append(word)
     for word in others:
-        if names_an_image(word) and not any(map(str.isspace, word)):
-            raise UsageFault(f"there is no file {word}")
+        if has_image_suffix(word) and not any(map(str.isspace, word)):
+            raise UsageError(f"there is no file {word}")
     if len(others) > 1:
         listed = ", ".join(map(repr, others))
-        raise UsageFault(f"one question at a time, in quotes; neither a file nor a URL: {listed}")
+        raise UsageError(f"one question at a time, in quotes; neither a file nor a URL: {listed}")
     if images.count(STDIN) > 1:
-        raise UsageFault("stdin holds one image: - may be there once")
-    return Arguments(tuple(images), others[0] if others else None)
+        raise UsageError("stdin holds one image: - may be there once")
+    return ChatArguments(tuple(images), others[0] if others else None)
 
 
-def open_images(arguments: Arguments) -> list[AttachedImage]:
-    """Read the images, `-` from stdin. Raises `UsageFault`."""
-    return [_stdin_image() if w == STDIN else open_image(w) for w in arguments.images]
+def open_images(arguments: ChatArguments) -> list[AttachedImage]:
+    """Read the images, `-` from stdin. Raises `UsageError`."""
+    return [_read_stdin_image() if w == STDIN else open_image(w) for w in arguments.images]
 
 
-def _stdin_image() -> AttachedImage:
+def _read_stdin_image() -> AttachedImage:
     if sys.stdin.isatty():
-        raise UsageFault("- stands for an image on stdin, which is a terminal")
+        raise UsageError("- stands for an image on stdin, which is a terminal")
     return read_image("stdin", sys.stdin.buffer)
 
 
-def question_on_stdin(arguments: Arguments) -> str:
-    """Read the question where the arguments have none. Raises `UsageFault`."""
+def read_question_from_stdin(arguments: ChatArguments) -> str:
+    """Read the question from stdin. Raises `UsageError`."""
     if STDIN in arguments.images:
-        raise UsageFault("stdin holds the image: give the question as an argument")
+        raise UsageError("stdin holds the image: give the question as an argument")
     question = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
     if not question:
-        raise UsageFault("no question: give one as an argument or on stdin")
+        raise UsageError("no question: give one as an argument or on stdin")
     return question

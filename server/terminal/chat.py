@@ -1,99 +1,102 @@
-"""A conversation with a model: asks, prints, keeps what was answered."""
+"""A conversation: sends questions, prints answers and keeps the history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.terminal.answer import StreamedAnswer
-from server.terminal.client import Client
-from server.terminal.conversation import ChatHistory, ChatTurn, Message, PendingQuestion
-from server.terminal.errors import UsageFault
-from server.terminal.notes import Notes
-from server.terminal.printed import AnswerPrinter
+from server.terminal.client import ChatClient
+from server.terminal.errors import UsageError
+from server.terminal.history import ChatHistory, ChatTurn, Message, UserMessage
+from server.terminal.output import AnswerPrinter
+from server.terminal.stderr_console import StderrConsole
+from server.terminal.streamed_answer import StreamedAnswer
 
 
 @dataclass(slots=True)
 class Chat:
-    """A conversation, whom it is held with, and where answers and notes go.
+    """A conversation with one model of one server.
 
-    `fields` go into every request. `failed` is the last question, if it got no answer.
+    `fields` are added to every request. `failed_question` is the last question if it got no answer.
     """
 
-    client: Client
+    client: ChatClient
     model: str
-    conversation: ChatHistory
+    history: ChatHistory
     fields: dict[str, Any]
-    printed: AnswerPrinter
-    notes: Notes
-    failed: str | None = None
+    printer: AnswerPrinter
+    console: StderrConsole
+    failed_question: str | None = None
 
     def ask(self, text: str) -> bool:
-        """Ask with the images that wait; tell whether the answer came to its end.
+        """Ask with the attached images; return whether the answer is complete.
 
-        Of an answer that Ctrl-C stops, the part that is there is kept. Raises `ChatError`; the
-        images then wait still.
+        Ctrl-C stops an answer and keeps its text so far. On `ChatError` the images stay attached.
         """
-        self.failed = text
-        asked = PendingQuestion(text, tuple(self.conversation.waiting))
-        answer = self._answered(asked, self.conversation.turns)
-        if self.failed is None:
-            self.conversation.waiting.clear()
+        self.failed_question = text
+        question = UserMessage(text, tuple(self.history.attached_images))
+        answer = self._request_answer(question, self.history.turns)
+        if self.failed_question is None:
+            self.history.attached_images.clear()
         return answer.finish_reason is not None
 
     def retry(self) -> bool:
-        """Ask the question that failed, else the last one for another answer.
+        """Ask the failed question again, or else the last one.
 
-        Raises `ChatError`; the answer that was there is then kept.
+        Raises `ChatError`; the previous answer is then kept.
         """
-        if self.failed is not None:
-            return self.ask(self.failed)
-        if not self.conversation.turns:
-            raise UsageFault("there is nothing to ask again")
-        *before, last = self.conversation.turns
-        return self._answered(last.asked, before).finish_reason is not None
+        if self.failed_question is not None:
+            return self.ask(self.failed_question)
+        if not self.history.turns:
+            raise UsageError("there is nothing to ask again")
+        *earlier_turns, last = self.history.turns
+        return self._request_answer(last.question, earlier_turns).finish_reason is not None
 
     def clear(self) -> None:
-        """Begin a new conversation."""
-        self.conversation.clear()
-        self.failed = None
+        """Start a new conversation."""
+        self.history.clear()
+        self.failed_question = None
 
-    def _answered(self, asked: PendingQuestion, before: Sequence[ChatTurn]) -> StreamedAnswer:
+    def _request_answer(
+        self, question: UserMessage, earlier_turns: Sequence[ChatTurn]
+    ) -> StreamedAnswer:
         answer = StreamedAnswer(self.model)
         try:
-            self._receive(answer, self.conversation.messages(before, asked))
+            self._receive(answer, self.history.build_messages(earlier_turns, question))
         except KeyboardInterrupt:
             answer.finish_reason = None
         if answer.text or answer.finish_reason is not None:
-            self.conversation.turns = [*before, ChatTurn(asked, answer.text)]
-            self.failed = None
-        self._sum_up(answer)
+            self.history.turns = [*earlier_turns, ChatTurn(question, answer.text)]
+            self.failed_question = None
+        self._print_summary(answer)
         return answer
 
     def _receive(self, answer: StreamedAnswer, messages: list[Message]) -> None:
         body = {"model": self.model, "messages": messages, **self.fields}
         try:
-            for piece in self.client.answer(body):
-                if text := answer.add(piece):
-                    self.printed.more(text)
+            for chunk in self.client.stream_chunks(body):
+                if text := answer.add_chunk(chunk):
+                    self.printer.write_text(text)
         finally:
             if answer.text or answer.finish_reason is not None:
-                self.printed.end(answer)
+                self.printer.finish(answer)
 
-    def _sum_up(self, answer: StreamedAnswer) -> None:
-        """Say how the answer ended, what it cost and how long it took, if a person reads it."""
+    def _print_summary(self, answer: StreamedAnswer) -> None:
+        """Print how the answer ended; in an interactive console also tokens and times."""
         if answer.finish_reason is None:
-            self.notes.say("stopped")
+            self.console.print("stopped")
             return
         if answer.finish_reason not in ("stop", None):
-            self.notes.say(f"ended by {answer.finish_reason}")
-        if self.notes.on_terminal:
-            self.notes.say(summary(answer))
+            self.console.print(f"ended by {answer.finish_reason}")
+        if self.console.is_interactive:
+            self.console.print(format_summary(answer))
 
 
-def summary(answer: StreamedAnswer) -> str:
-    """Put tokens and times of an answer on a line."""
+def format_summary(answer: StreamedAnswer) -> str:
+    """Format the tokens and times of an answer as one line."""
     counts = (("prompt", "in"), ("completion", "out"))
-    parts = [f"{n} tokens {way}" for kind, way in counts if (n := answer.tokens(kind)) is not None]
+    parts = [
+        f"{n} tokens {way}" for kind, way in counts if (n := answer.count_tokens(kind)) is not None
+    ]
     if answer.ttft_s is not None:
         parts.append(f"first token after {answer.ttft_s:.2f} s")
     if answer.tokens_per_s is not None:

@@ -1,4 +1,4 @@
-"""Tab: commands, and the paths that follow them or begin a line."""
+"""Tab completion of commands and paths."""
 
 import re
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 
 from server.terminal.commands import COMMANDS
-from server.terminal.words import escaped, last_word
+from server.terminal.shell_words import escape_word, parse_last_word
 
-_WITH_PATHS: Final = ("/image", "/save")
+_COMMANDS_WITH_PATHS: Final = ("/image", "/save")
 _PATH: Final = re.compile(r"(\.{0,2}|~)/")
 
 
@@ -23,18 +23,18 @@ class ChatCompleter(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
-        """Yield what the word may become."""
+        """Yield the completions of the word."""
         line = document.text_before_cursor
         command, space, argument = line.partition(" ")
-        if command in _WITH_PATHS and space:
-            yield from self._completed_path(argument, complete_event)
+        if command in _COMMANDS_WITH_PATHS and space:
+            yield from self._complete_path(argument, complete_event)
         elif _PATH.match(line) and line.find("/", 1) > 0:
-            yield from self._completed_path(line, complete_event)
-        elif line.startswith("/"):  # folders of the root are no choice beside the commands
+            yield from self._complete_path(line, complete_event)
+        elif line.startswith("/"):  # commands only, no folders of the root
             names = (name for name in COMMANDS if name.startswith(line))
             yield from (Completion(name, start_position=-len(line)) for name in names)
 
-    def _completed_path(self, text: str, event: CompleteEvent) -> Iterable[Completion]:
-        word = last_word(text)
+    def _complete_path(self, text: str, event: CompleteEvent) -> Iterable[Completion]:
+        word = parse_last_word(text)
         for found in self._paths.get_completions(Document(word), event):
-            yield Completion(escaped(found.text), display=found.display)
+            yield Completion(escape_word(found.text), display=found.display)

@@ -1,46 +1,46 @@
-"""What ends a question or the program, and with which exit code.
+"""Errors of the chat, with their exit codes.
 
-ChatError          the message is written for whoever asked
-├─ UsageFault      2: an argument or a file that cannot be used
-├─ AnswerError     1: the server answered with an error, or broke off
-└─ NoServer        3: nothing answers at the URL
+ChatError                base of the errors below; the message is for the user
+├─ UsageError         2  an argument, a file or a key is unusable
+├─ APIError           1  the server returned an error, or its response broke off
+└─ ServerUnreachable  3  no server answers at the URL
 """
 
 from typing import Any, ClassVar
 
 
 class ChatError(Exception):
-    """Base of all errors that end with a message instead of a traceback."""
+    """Base of the errors that are printed without a traceback."""
 
     exit_code: ClassVar[int] = 1
 
     @property
-    def shown(self) -> str:
-        """The message for people."""
+    def display_text(self) -> str:
+        """The message as text."""
         return str(self)
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """The message for programs."""
+    def json_fields(self) -> dict[str, Any]:
+        """The message as the fields of a JSON object."""
         return {"message": str(self), "exit_code": self.exit_code}
 
 
-class UsageFault(ChatError):
-    """An argument, a file or a key that cannot be used."""
+class UsageError(ChatError):
+    """An argument, a file or a key is unusable."""
 
     exit_code = 2
 
 
-class NoServer(ChatError):
-    """Nothing answers at the URL."""
+class ServerUnreachable(ChatError):
+    """No server answers at the URL."""
 
     exit_code = 3
 
 
-class AnswerError(ChatError):
-    """The server answered with an error, or its answer broke off.
+class APIError(ChatError):
+    """The server returned an error, or its response broke off.
 
-    `code`, `param` and `kind` are OpenAI's `code`, `param` and `type`, where the server gave them.
+    `code`, `param` and `kind` are OpenAI's `code`, `param` and `type`, if present.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class AnswerError(ChatError):
         self.status, self.code, self.param, self.kind = status, code, param, kind
 
     @property
-    def shown(self) -> str:
-        """The message, then what the server calls it and the field at fault."""
-        known = ", ".join(part for part in (self.code, self.param) if part)
-        return f"{self} ({known})" if known else str(self)
+    def display_text(self) -> str:
+        """The message with the error code and the parameter."""
+        details = ", ".join(part for part in (self.code, self.param) if part)
+        return f"{self} ({details})" if details else str(self)
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """OpenAI's error object with the status and the exit code."""
-        said = {"type": self.kind, "param": self.param, "code": self.code, "status": self.status}
-        return super().fields | said
+    def json_fields(self) -> dict[str, Any]:
+        """OpenAI's error object with status and exit code."""
+        details = {"type": self.kind, "param": self.param, "code": self.code, "status": self.status}
+        return super().json_fields | details

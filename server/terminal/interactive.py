@@ -1,4 +1,4 @@
-"""The conversation at a terminal: prompt, commands, Ctrl-C and Ctrl-D."""
+"""The interactive chat: prompt, commands, Ctrl-C and Ctrl-D."""
 
 import sys
 from typing import Final
@@ -10,83 +10,83 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from server.terminal.chat import Chat
-from server.terminal.commands import COMMANDS, Quit, attach, waiting
+from server.terminal.commands import COMMANDS, Quit, attach_images, format_attached_images
 from server.terminal.completion import ChatCompleter
-from server.terminal.errors import ChatError, UsageFault
+from server.terminal.errors import ChatError, UsageError
+from server.terminal.input_line import CommandInput, QuestionInput, parse_line
 from server.terminal.text import replace_surrogates
-from server.terminal.typed import Command, UserQuestion, read_line
 
 PROMPT: Final = "> "
 
 
-def converse(chat: Chat) -> None:
-    """Ask what is typed until it is over; errors are shown, and the chat goes on."""
-    session = _session()
+def run_interactive(chat: Chat) -> None:
+    """Run the prompt until /quit or Ctrl-D; errors are printed and the chat goes on."""
+    session = _build_session()
     while True:
         try:
-            line = session.prompt(_prompt(chat))
+            line = session.prompt(_build_prompt(chat))
         except KeyboardInterrupt:
             continue
         except EOFError:
             return
         try:
-            _follow(chat, line)
+            _execute(chat, line)
         except Quit:
             return
         except KeyboardInterrupt:  # between two questions
             continue
         except ChatError as error:
-            _explain(chat, error)
+            _report_error(chat, error)
 
 
-def _explain(chat: Chat, error: ChatError) -> None:
-    chat.notes.say(f"error: {error.shown}", dim=False)
-    if chat.failed is not None and not isinstance(error, UsageFault):
-        images = "; its images wait, /drop N detaches one" if chat.conversation.waiting else ""
-        chat.notes.say(f"the question was taken back: /retry asks it again{images}")
+def _report_error(chat: Chat, error: ChatError) -> None:
+    chat.console.print(f"error: {error.display_text}", dim=False)
+    if chat.failed_question is not None and not isinstance(error, UsageError):
+        images = "; its images wait, /drop N detaches one" if chat.history.attached_images else ""
+        chat.console.print(f"the question was taken back: /retry asks it again{images}")
 
 
-def _follow(chat: Chat, line: str) -> None:
-    match read_line(replace_surrogates(line), COMMANDS):
-        case Command(name, argument) if name in COMMANDS:
+def _execute(chat: Chat, line: str) -> None:
+    match parse_line(replace_surrogates(line), COMMANDS):
+        case CommandInput(name, argument) if name in COMMANDS:
             COMMANDS[name].run(chat, argument)
-        case Command(name):
-            raise UsageFault(f"there is no command or image {name}; /help lists the commands")
-        case UserQuestion(images, text):
-            attach(chat, list(images))
+        case CommandInput(name):
+            raise UsageError(f"there is no command or image {name}; /help lists the commands")
+        case QuestionInput(images, text):
+            attach_images(chat, list(images))
             if text:
                 chat.ask(text)
 
 
-def _session() -> PromptSession[str]:
+def _build_session() -> PromptSession[str]:
     return PromptSession(
         # stdout is for answers.
         output=create_output(stdout=sys.stderr),
         completer=ChatCompleter(),
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
-        key_bindings=_keys(),
+        key_bindings=_build_key_bindings(),
         multiline=True,
         prompt_continuation=" " * len(PROMPT),
     )
 
 
-def _keys() -> KeyBindings:
-    """Enter sends, Alt-Enter begins a new line."""
-    keys = KeyBindings()
+def _build_key_bindings() -> KeyBindings:
+    """Bind Enter to send and Alt-Enter to insert a newline."""
+    bindings = KeyBindings()
 
-    @keys.add("enter")
+    @bindings.add("enter")
     def _send(event: KeyPressEvent) -> None:
         event.current_buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
+    @bindings.add("escape", "enter")
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    return keys
+    return bindings
 
 
-def _prompt(chat: Chat) -> StyleAndTextTuples:
-    images = waiting(chat)
+def _build_prompt(chat: Chat) -> StyleAndTextTuples:
+    images = format_attached_images(chat)
     above: StyleAndTextTuples = [("dim", f"[{images}]\n")] if images else []
     return [("", "\n"), *above, ("bold", PROMPT)]

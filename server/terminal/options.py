@@ -1,13 +1,30 @@
 """The options of `python -m server chat`."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import typer
 
 from server import __version__
 
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+
 _SERVER: Final = "Server"
 _ANSWER: Final = "Answer"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """The server and the model; with `start` the chat starts its own server.
+
+    With `model` None the chat uses the server's first model.
+    """
+
+    url: str
+    api_key: str | None
+    model: str | None
+    timeout_s: float
+    start: bool
 
 
 def _show_version(wanted: bool) -> None:
@@ -16,7 +33,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Words = Annotated[
+Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="IMAGE|QUESTION",

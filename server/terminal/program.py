@@ -10,10 +10,10 @@ from typing import Any, Final
 import typer
 
 from server.terminal import options
-from server.terminal.target import DEFAULT_URL, Target
+from server.terminal.options import DEFAULT_URL, ConnectionOptions
 
 NAME: Final = "python -m server chat"
-# The installed script: shells complete programs by one word.
+# The installed script; shell completion needs a program name of one word.
 SCRIPT: Final = "llava-chat"
 
 HELP: Final = """
@@ -38,7 +38,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 @app.command(help=HELP)
 def chat(
     context: typer.Context,
-    words: options.Words = None,
+    arguments: options.Arguments = None,
     url: options.Url = DEFAULT_URL,
     api_key: options.ApiKey = None,
     model: options.Model = None,
@@ -54,8 +54,8 @@ def chat(
     no_stream: options.NoStream = False,
     _version: options.Version = False,
 ) -> None:
-    """Turn the options into what a chat needs, and hold it."""
-    if start and _given(context, "url"):
+    """Parse the options and run the chat."""
+    if start and _is_on_command_line(context, "url"):
         raise typer.BadParameter("--start and --url: a server of one's own, or another's")
     sampling = {
         "temperature": temperature,
@@ -63,13 +63,13 @@ def chat(
         "max_tokens": max_tokens,
         "seed": seed,
     }
-    # Imported here, so that --help and wrong options are answered at once.
-    from server.terminal.run import run
+    # Imported here, so that --help and usage errors are fast.
+    from server.terminal.run import run_chat
 
-    run(
-        words or [],
-        Target(url, api_key, model, timeout, start),
-        _fields(sampling, stream=not no_stream),
+    run_chat(
+        arguments or [],
+        ConnectionOptions(url, api_key, model, timeout, start),
+        _build_fields(sampling, stream=not no_stream),
         system or "",
         detail,
         as_json=as_json,
@@ -82,37 +82,37 @@ def main(arguments: Sequence[str] | None = None, name: str = SCRIPT) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _leave)
+            signal.signal(number, _exit_on_signal)
     arguments = sys.argv[1:] if arguments is None else arguments
     if any("-completion" in argument for argument in arguments):
         name = SCRIPT
     try:
         app(args=arguments, prog_name=name)
     except SystemExit as end:
-        return _flushed(end.code if isinstance(end.code, int) else 0)
+        return _flush_stdout(end.code if isinstance(end.code, int) else 0)
     return 0
 
 
-def _fields(sampling: dict[str, Any], *, stream: bool) -> dict[str, Any]:
-    """Return what goes into every request beside the messages."""
+def _build_fields(sampling: dict[str, Any], *, stream: bool) -> dict[str, Any]:
+    """Return the request's fields besides model and messages."""
     streaming = {"stream_options": {"include_usage": True}} if stream else {}
-    given = {name: value for name, value in sampling.items() if value is not None}
-    return {"stream": stream, **streaming, **given}
+    set_fields = {name: value for name, value in sampling.items() if value is not None}
+    return {"stream": stream, **streaming, **set_fields}
 
 
-def _given(context: typer.Context, name: str) -> bool:
-    """Tell whether an option stands on the command line."""
+def _is_on_command_line(context: typer.Context, name: str) -> bool:
+    """Whether an option is set on the command line."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
-    """Leave by way of every `with` and `finally`."""
+def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
+    """Exit through every `with` and `finally`."""
     raise SystemExit(128 + number)
 
 
-def _flushed(code: int) -> int:
-    """Write out what is left; nobody may read it any more."""
+def _flush_stdout(code: int) -> int:
+    """Flush stdout, whose reader may be gone; return the exit code."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""A chat from its arguments to its exit code."""
+"""Runs a chat from its arguments to its exit code."""
 
 import json
 import sys
@@ -8,72 +8,72 @@ from typing import Any, Final
 
 import typer
 
-from server.terminal.arguments import open_images, question_on_stdin, sort_arguments
+from server.terminal.arguments import classify_arguments, open_images, read_question_from_stdin
 from server.terminal.chat import Chat
-from server.terminal.connecting import Connection, connect
-from server.terminal.conversation import ChatHistory
+from server.terminal.connection import Connection, connect
 from server.terminal.errors import ChatError
-from server.terminal.notes import Notes
-from server.terminal.printed import JsonPrinter, TextPrinter
-from server.terminal.target import Target
+from server.terminal.history import ChatHistory
+from server.terminal.options import ConnectionOptions
+from server.terminal.output import JsonPrinter, TextPrinter
+from server.terminal.stderr_console import StderrConsole
 from server.terminal.text import replace_surrogates
 
-INTERRUPTED: Final = 130
+EXIT_INTERRUPTED: Final = 130
 
 
-def run(
-    words: Sequence[str],
-    target: Target,
+def run_chat(
+    arguments: Sequence[str],
+    connection_options: ConnectionOptions,
     fields: Mapping[str, Any],
     system: str,
     detail: str | None,
     *,
     as_json: bool,
 ) -> None:
-    """Ask the question among the words, or hold a conversation. Raises `typer.Exit` on errors.
+    """Ask one question, or start an interactive chat. Raises `typer.Exit` on errors.
 
-    `fields` go into every request beside model and messages.
+    `fields` are added to every request.
     """
-    notes = Notes(quiet=as_json)
-    with _reported(notes, as_json=as_json):
-        arguments = sort_arguments(words)
-        conversation = ChatHistory(
-            replace_surrogates(system), detail, waiting=open_images(arguments)
+    console = StderrConsole(quiet=as_json)
+    with _report_errors(console, as_json=as_json):
+        parsed = classify_arguments(arguments)
+        history = ChatHistory(
+            replace_surrogates(system), detail, attached_images=open_images(parsed)
         )
-        question = arguments.question
+        question = parsed.question
         if question is None and not sys.stdin.isatty():
-            question = question_on_stdin(arguments)
-        with connect(target, notes) as connection:
-            printed = JsonPrinter() if as_json else TextPrinter()
+            question = read_question_from_stdin(parsed)
+        with connect(connection_options, console) as connection:
+            printer = JsonPrinter() if as_json else TextPrinter()
             chat = Chat(
-                connection.client, connection.model, conversation, dict(fields), printed, notes
+                connection.client, connection.model, history, dict(fields), printer, console
             )
-            _hold(chat, connection, question)
+            _start_chat(chat, connection, question)
 
 
-def _hold(chat: Chat, connection: Connection, question: str | None) -> None:
+def _start_chat(chat: Chat, connection: Connection, question: str | None) -> None:
     if question is not None:
         if not chat.ask(replace_surrogates(question)):
             raise KeyboardInterrupt
         return
-    # Only a conversation needs it, and one question should start fast.
-    from server.terminal.interactive import converse
+    # Imported here, so that a single question starts fast.
+    from server.terminal.interactive import run_interactive
 
-    chat.notes.quiet = False  # a person types, whatever the answers look like
-    chat.notes.say(f"{connection.model} at {connection.url} · /help lists the commands")
-    converse(chat)
+    chat.console.quiet = False  # interactive, even with --json
+    chat.console.print(f"{connection.model} at {connection.url} · /help lists the commands")
+    run_interactive(chat)
 
 
 @contextmanager
-def _reported(notes: Notes, *, as_json: bool) -> Iterator[None]:
-    """Turn known errors into a message and an exit code."""
+def _report_errors(console: StderrConsole, *, as_json: bool) -> Iterator[None]:
+    """Turn a `ChatError` into a message and an exit code."""
     try:
         yield
     except ChatError as error:
         if as_json:
-            print(json.dumps({"error": error.fields}), file=sys.stderr)
+            print(json.dumps({"error": error.json_fields}), file=sys.stderr)
         else:
-            notes.say(f"error: {error.shown}", dim=False)
+            console.print(f"error: {error.display_text}", dim=False)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: the part of their wire format that a chat reads."""
+"""The part of OpenAI's chat completions wire format that the chat reads."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn
@@ -6,25 +6,25 @@ from typing import Any, Final, NoReturn
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from server.terminal.errors import AnswerError
+from server.terminal.errors import APIError
 
-_EXCERPT: Final = 300
+_EXCERPT_CHARS: Final = 300
 _DONE: Final = b"[DONE]"
 
 
-class _Said(BaseModel):
+class _Message(BaseModel):
     content: str | None = None
     refusal: str | None = None
 
 
 class _Choice(BaseModel):
-    delta: _Said | None = None
-    message: _Said | None = None
+    delta: _Message | None = None
+    message: _Message | None = None
     finish_reason: str | None = None
 
 
-class Piece(BaseModel):
-    """A chunk of a streamed answer, or a whole answer."""
+class CompletionChunk(BaseModel):
+    """A chunk of a streamed completion, or a complete one."""
 
     model: str = ""
     choices: list[_Choice] = []
@@ -32,13 +32,13 @@ class Piece(BaseModel):
 
     @property
     def text(self) -> str:
-        """What it adds to the answer."""
-        said = [choice.delta or choice.message or _Said() for choice in self.choices[:1]]
-        return "".join(part.content or part.refusal or "" for part in said)
+        """The text of the first choice: its content or its refusal."""
+        messages = [choice.delta or choice.message or _Message() for choice in self.choices[:1]]
+        return "".join(message.content or message.refusal or "" for message in messages)
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the answer ended, once it has."""
+        """OpenAI's `finish_reason` of the first choice, or None."""
         return self.choices[0].finish_reason if self.choices else None
 
 
@@ -61,32 +61,32 @@ class _ErrorBody(BaseModel):
     error: _Error | str
 
 
-def model_names(body: bytes) -> list[str]:
-    """Read an answer to `GET /v1/models`. Raises `AnswerError`."""
+def parse_model_names(body: bytes) -> list[str]:
+    """Parse the response to `GET /v1/models`. Raises `APIError`."""
     try:
         return [model.id for model in _ModelList.model_validate_json(body).data]
     except ValidationError:
-        _malformed(body)
+        _raise_malformed(body)
 
 
-def read_piece(body: bytes) -> Piece:
-    """Read an answer or a chunk of one. Raises `AnswerError`, also one that the server sent."""
-    _raise_error(body)
+def parse_chunk(body: bytes) -> CompletionChunk:
+    """Parse a completion or a chunk. Raises `APIError`, also for an error object."""
+    _raise_if_error(body)
     try:
-        return Piece.model_validate_json(body)
+        return CompletionChunk.model_validate_json(body)
     except ValidationError:
-        _malformed(body)
+        _raise_malformed(body)
 
 
-def events(stream: Iterable[bytes]) -> Iterator[bytes]:
+def parse_sse_data(stream: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the data of server-sent events up to `[DONE]`.
 
-    Each is one line of JSON. Lines are split as bytes: as text they would be split at characters,
-    too, that JSON may hold unescaped.
+    Each event is one line of JSON. Lines are split as bytes, since `str.splitlines` would also
+    split at characters that JSON may hold unescaped.
     """
     rest = b""
-    for received in stream:
-        *lines, rest = (rest + received).split(b"\n")
+    for data_received in stream:
+        *lines, rest = (rest + data_received).split(b"\n")
         for line in lines:
             data = line.removeprefix(b"data:").strip()
             if data == _DONE:
@@ -95,27 +95,27 @@ def events(stream: Iterable[bytes]) -> Iterator[bytes]:
                 yield data
 
 
-def refusal(response: httpx.Response) -> AnswerError:
-    """Return what a response that is no success says, in OpenAI's shape or another."""
+def parse_error_response(response: httpx.Response) -> APIError:
+    """Parse an unsuccessful response, in OpenAI's shape or any other."""
     try:
-        _raise_error(response.content, response.status_code)
-    except AnswerError as error:
+        _raise_if_error(response.content, response.status_code)
+    except APIError as error:
         return error
-    text = response.text.strip()[:_EXCERPT] or response.reason_phrase
-    return AnswerError(f"status {response.status_code}: {text}", status=response.status_code)
+    text = response.text.strip()[:_EXCERPT_CHARS] or response.reason_phrase
+    return APIError(f"status {response.status_code}: {text}", status=response.status_code)
 
 
-def _raise_error(body: bytes, status: int | None = None) -> None:
+def _raise_if_error(body: bytes, status: int | None = None) -> None:
     try:
         error = _ErrorBody.model_validate_json(body).error
     except ValidationError:
         return
     if isinstance(error, str):
-        raise AnswerError(error, status=status)
+        raise APIError(error, status=status)
     code = None if error.code is None else str(error.code)
-    raise AnswerError(error.message, status=status, code=code, param=error.param, kind=error.type)
+    raise APIError(error.message, status=status, code=code, param=error.param, kind=error.type)
 
 
-def _malformed(body: bytes) -> NoReturn:
-    excerpt = body[:_EXCERPT].decode("utf-8", "replace")
-    raise AnswerError(f"the answer is none of OpenAI's chat completions: {excerpt}") from None
+def _raise_malformed(body: bytes) -> NoReturn:
+    excerpt = body[:_EXCERPT_CHARS].decode("utf-8", "replace")
+    raise APIError(f"the answer is none of OpenAI's chat completions: {excerpt}") from None

@@ -34,7 +34,7 @@ ContentDelta = str | ToolCallStart | ToolCallArguments
 class ContentParser(Protocol):
     """Splits the generated text of one choice into deltas, incrementally."""
 
-    def read(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
+    def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
         """Yield the deltas that are certain by now; with `ended`, all that remain.
 
         `token_ids` are those that `text` was decoded from, special tokens included.

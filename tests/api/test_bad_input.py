@@ -21,7 +21,7 @@ from tests.api.pictures import (
     user,
 )
 from tests.api.running import RunningServer
-from tests.web import QuietHandler, serving
+from tests.web import QuietHandler, serve_http
 
 PICTURE = encoded(circle_and_square())
 URL = "messages[0].content[0].image_url.url"
@@ -244,7 +244,7 @@ class Pictures(QuietHandler):
 
 @pytest.fixture(scope="module")
 def website() -> Iterator[str]:
-    with serving(Pictures) as url:
+    with serve_http(Pictures) as url:
         yield url
 
 

@@ -11,7 +11,7 @@ from tests.api import bombs
 from tests.api.limits import FETCH_TIMEOUT_S, MAX_MEGAPIXELS
 from tests.api.pictures import body, image_part, text_part, user
 from tests.api.running import RunningServer, metric
-from tests.web import serving
+from tests.web import serve_http
 
 URL = "messages[0].content[0].image_url.url"
 # What a loaded machine may add to a limit of the server's own.
@@ -31,7 +31,7 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def trap() -> Iterator[str]:
-    with serving(bombs.Trap) as url:
+    with serve_http(bombs.Trap) as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""Text completions through OpenAI's client: right answers, shapes, streams, scoring, refusals."""
+"""Text completions through OpenAI's client: answers, shapes, streams, refusals."""
 
 import asyncio
 import json
@@ -7,76 +7,25 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from openai.types import Completion
 
-from server.protocol.completions.response import TextCompletion, TextCompletionChunk
 from server.protocol.errors import ErrorResponse
 from tests.api.pictures import body as chat_body
 from tests.api.pictures import user
 from tests.api.running import RunningServer, metric, wait_for_metric
-
-PROMPT = "USER: Hello ASSISTANT:"
-OTHER = "USER: What color is the circle? ASSISTANT:"
-IMAGE_TOKEN = 4
-# Log probabilities of one token in different batches and kernels.
-CLOSE = 0.02
-
-
-def body(prompt: Any = PROMPT, **options: Any) -> dict[str, Any]:
-    return {"model": "llava-tiny", "prompt": prompt, "temperature": 0, **options}
-
-
-def complete(http: httpx.Client, prompt: Any = PROMPT, **options: Any) -> dict[str, Any]:
-    """Return an answer that is OpenAI's and ours in shape."""
-    response = http.post("/v1/completions", json=body(prompt, **options))
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    TextCompletion.model_validate(answer)
-    if not options.get("echo"):  # OpenAI's types know nothing of a first token without a number
-        Completion.model_validate(answer)
-    return answer
+from tests.api.text_completions import (
+    IMAGE_TOKEN,
+    OTHER,
+    PROMPT,
+    assert_near,
+    body,
+    complete,
+    join_chunks,
+    stream,
+    tokenize,
+)
 
 
-def stream(http: httpx.Client, prompt: Any = PROMPT, **options: Any) -> list[dict[str, Any]]:
-    """Return the chunks of a whole stream."""
-    response = http.post("/v1/completions", json=body(prompt, stream=True, **options))
-    assert response.headers["content-type"].startswith("text/event-stream"), response.text
-    *events, done, rest = response.text.split("\n\n")
-    assert (done, rest) == ("data: [DONE]", "")
-    chunks = [json.loads(event.removeprefix("data: ")) for event in events]
-    for chunk in chunks:
-        TextCompletionChunk.model_validate(chunk)
-    return chunks
-
-
-def joined(chunks: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Put the chunks of each answer together."""
-    answers: dict[int, dict[str, Any]] = {}
-    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
-        answer = answers.setdefault(choice["index"], {"text": "", "logprobs": None})
-        assert "finish_reason" not in answer, "a chunk after the last one"
-        answer["text"] += choice["text"]
-        if choice["finish_reason"]:
-            answer["finish_reason"] = choice["finish_reason"]
-        for name, values in (choice["logprobs"] or {}).items():
-            answer["logprobs"] = answer["logprobs"] or {}
-            answer["logprobs"].setdefault(name, []).extend(values)
-    return answers
-
-
-def token_ids(http: httpx.Client, prompt: str, **options: Any) -> list[int]:
-    ids: list[int] = http.post("/tokenize", json={"prompt": prompt, **options}).json()["tokens"]
-    return ids
-
-
-def assert_near(first: list[float | None], second: list[float | None]) -> None:
-    assert len(first) == len(second)
-    for one, other in zip(first, second, strict=True):
-        assert (one is None) == (other is None)
-        assert one is None or other is None or abs(one - other) < CLOSE
-
-
-def test_continues_a_prompt(client: openai.OpenAI) -> None:
+def test_completes_a_prompt(client: openai.OpenAI) -> None:
     answer = client.completions.create(**body(max_tokens=40))
     [choice] = answer.choices
     assert choice.text.startswith(" Hello! Send me")
@@ -90,7 +39,7 @@ def test_continues_a_prompt(client: openai.OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
-def test_no_template_is_put_around_a_prompt(http: httpx.Client) -> None:
+def test_prompts_have_no_template(http: httpx.Client) -> None:
     question = user("Hello")
     chat = http.post("/v1/chat/completions", json=chat_body(question, max_tokens=30)).json()
     ids = http.post("/tokenize", json={"messages": [question]}).json()["tokens"]
@@ -99,35 +48,33 @@ def test_no_template_is_put_around_a_prompt(http: httpx.Client) -> None:
     assert answer["choices"][0]["text"] == f" {content}"
     assert answer["usage"]["prompt_tokens"] == chat["usage"]["prompt_tokens"] == len(ids)
     bare = complete(http, "Hello")["usage"]["prompt_tokens"]
-    assert bare == len(token_ids(http, "Hello")) < len(ids)
+    assert bare == len(tokenize(http, "Hello")) < len(ids)
 
 
-def test_sixteen_tokens_unless_asked(http: httpx.Client) -> None:
+def test_max_tokens_defaults_to_16(http: httpx.Client) -> None:
     answer = complete(http, ignore_eos=True)
     assert answer["usage"]["completion_tokens"] == 16
     assert answer["choices"][0]["finish_reason"] == "length"
 
 
-def test_more_tokens_than_fit_are_cut_to_what_fits(http: httpx.Client) -> None:
-    ids = [token_ids(http, "red")[1]] * 2040
+def test_max_tokens_are_clamped_to_the_remaining_context(http: httpx.Client) -> None:
+    ids = [tokenize(http, "red")[1]] * 2040
     answer = complete(http, ids, max_tokens=50, ignore_eos=True)
     assert answer["usage"]["total_tokens"] == 2048
 
 
 @pytest.mark.parametrize("form", ["texts", "ids", "id lists"])
-def test_a_prompt_in_any_form(http: httpx.Client, form: str) -> None:
-    ids = token_ids(http, PROMPT)
+def test_prompts_as_lists_and_token_ids(http: httpx.Client, form: str) -> None:
+    ids = tokenize(http, PROMPT)
     prompt = {"texts": [PROMPT], "ids": ids, "id lists": [ids]}[form]
     assert complete(http, prompt)["choices"] == complete(http)["choices"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_several_prompts_and_answers_are_numbered_prompt_by_prompt(
-    http: httpx.Client, streamed: bool
-) -> None:
+def test_choices_are_numbered_prompt_by_prompt(http: httpx.Client, streamed: bool) -> None:
     options: dict[str, Any] = {"n": 2, "max_tokens": 5, "echo": True}
     if streamed:
-        answers = joined(stream(http, [PROMPT, OTHER], **options))
+        answers = join_chunks(stream(http, [PROMPT, OTHER], **options))
     else:
         answer = complete(http, [PROMPT, OTHER], **options)
         answers = {choice["index"]: choice for choice in answer["choices"]}
@@ -149,7 +96,7 @@ def test_usage_is_the_sum_over_all_prompts(http: httpx.Client) -> None:
     assert both["completion_tokens_details"]["reasoning_tokens"] == 0
 
 
-def test_answers_of_a_higher_temperature_differ(http: httpx.Client) -> None:
+def test_choices_differ_at_high_temperature(http: httpx.Client) -> None:
     answer = complete(http, n=4, best_of=4, temperature=2, seed=1, max_tokens=40, ignore_eos=True)
     texts = {choice["text"] for choice in answer["choices"]}
     assert len(texts) > 1
@@ -169,13 +116,13 @@ def test_answers_of_a_higher_temperature_differ(http: httpx.Client) -> None:
         {"prompt": [PROMPT, OTHER], "n": 3, "logprobs": 1},
     ],
 )
-def test_streams_what_it_answers_at_once(http: httpx.Client, options: dict[str, Any]) -> None:
+def test_streams_equal_complete_responses(http: httpx.Client, options: dict[str, Any]) -> None:
     options = {"max_tokens": 24, **options}
-    whole = complete(http, **options)
+    complete_response = complete(http, **options)
     chunks = stream(http, stream_options={"include_usage": True}, **options)
-    answers = joined(chunks)
-    assert len(answers) == len(whole["choices"])
-    for choice in whole["choices"]:
+    answers = join_chunks(chunks)
+    assert len(answers) == len(complete_response["choices"])
+    for choice in complete_response["choices"]:
         answer = answers[choice["index"]]
         assert answer["text"] == choice["text"]
         assert answer["finish_reason"] == choice["finish_reason"]
@@ -190,10 +137,10 @@ def test_streams_what_it_answers_at_once(http: httpx.Client, options: dict[str, 
     assert chunks[-1]["choices"] == []
     assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        assert chunks[-1]["usage"][name] == whole["usage"][name]
+        assert chunks[-1]["usage"][name] == complete_response["usage"][name]
 
 
-def test_usage_on_every_chunk_grows(http: httpx.Client) -> None:
+def test_continuous_usage_grows(http: httpx.Client) -> None:
     options = {"include_usage": True, "continuous_usage_stats": True}
     chunks = stream(http, stream_options=options, max_tokens=12, ignore_eos=True)
     counts = [chunk["usage"]["completion_tokens"] for chunk in chunks]
@@ -201,16 +148,16 @@ def test_usage_on_every_chunk_grows(http: httpx.Client) -> None:
     assert counts[-1] == 12
 
 
-def test_a_stream_has_no_usage_unasked(http: httpx.Client) -> None:
+def test_a_stream_has_no_usage_by_default(http: httpx.Client) -> None:
     assert not any("usage" in chunk for chunk in stream(http, max_tokens=3))
 
 
 def test_openais_client_reads_a_stream(client: openai.OpenAI) -> None:
-    whole = client.completions.create(**body(max_tokens=20))
+    complete_response = client.completions.create(**body(max_tokens=20))
     chunks = list(client.completions.create(**body(max_tokens=20, stream=True)))
-    assert "".join(chunk.choices[0].text for chunk in chunks) == whole.choices[0].text
+    assert "".join(chunk.choices[0].text for chunk in chunks) == complete_response.choices[0].text
     assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
-    assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+    assert chunks[-1].choices[0].finish_reason == complete_response.choices[0].finish_reason
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -219,101 +166,15 @@ def test_a_stop_string_over_several_tokens(http: httpx.Client, streamed: bool) -
     stop = text[8:15]
     options: dict[str, Any] = {"max_tokens": 24, "stop": stop}
     answer = (
-        joined(stream(http, **options))[0] if streamed else complete(http, **options)["choices"][0]
+        join_chunks(stream(http, **options))[0]
+        if streamed
+        else complete(http, **options)["choices"][0]
     )
     assert answer["text"] == text[: text.index(stop)]
     assert answer["finish_reason"] == "stop"
 
 
-def test_log_probabilities_are_of_every_token(http: httpx.Client) -> None:
-    answer = complete(http, max_tokens=40, logprobs=3)
-    [choice] = answer["choices"]
-    told = choice["logprobs"]
-    *shown, end = told["tokens"]
-    assert end == "</s>"
-    assert "".join(shown) == choice["text"]
-    assert {len(values) for values in told.values()} == {answer["usage"]["completion_tokens"]}
-    for token, offset in zip(shown, told["text_offset"], strict=False):
-        assert choice["text"][offset:].startswith(token)
-    assert told["text_offset"][-1] == len(choice["text"])
-    for token, logprob, top in zip(
-        told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True
-    ):
-        assert len(top) == 3
-        assert top[token] == logprob == max(top.values())  # greedy
-
-
-def test_log_probabilities_are_those_of_chat(http: httpx.Client) -> None:
-    question = user("Hello")
-    request = chat_body(question, max_tokens=10, temperature=0, logprobs=True, top_logprobs=2)
-    chat = http.post("/v1/chat/completions", json=request).json()["choices"][0]
-    ids = http.post("/tokenize", json={"messages": [question]}).json()["tokens"]
-    told = complete(http, ids, max_tokens=10, logprobs=2)["choices"][0]["logprobs"]
-    of_chat = chat["logprobs"]["content"]
-    # Chat shows no space at the begin, and no end.
-    assert told["tokens"][: len(of_chat)][1:] == [token["token"] for token in of_chat][1:]
-    assert told["tokens"][0] == " " + of_chat[0]["token"]
-    expected = [token["logprob"] for token in of_chat]
-    assert_near(told["token_logprobs"][: len(of_chat)], expected)
-
-
-def test_an_echo_is_the_prompt_and_the_answer(http: httpx.Client) -> None:
-    told = complete(http, echo=True)["choices"][0]
-    assert told["text"] == PROMPT + complete(http)["choices"][0]["text"]
-    assert told["logprobs"] is None
-
-
-def test_a_score_is_what_generating_gives(http: httpx.Client) -> None:
-    generated = complete(http, max_tokens=8, logprobs=1)["choices"][0]
-    text = PROMPT + generated["text"]
-    ids = token_ids(http, PROMPT) + token_ids(http, generated["text"], add_special_tokens=False)
-    scored = complete(http, ids, max_tokens=0, echo=True, logprobs=1)
-    [choice] = scored["choices"]
-    told = choice["logprobs"]
-    assert choice["text"] == text
-    assert choice["finish_reason"] == "length"
-    assert scored["usage"]["completion_tokens"] == 0
-    assert told["tokens"][-8:] == generated["logprobs"]["tokens"]
-    assert_near(told["token_logprobs"][-8:], generated["logprobs"]["token_logprobs"])
-    assert told["token_logprobs"][0] is told["top_logprobs"][0] is None
-    assert None not in told["token_logprobs"][1:]
-    assert (told["tokens"][0], told["text_offset"][:2]) == ("<s>", [0, 0])
-    assert "".join(told["tokens"][1:]) == text
-
-
-def test_a_scoring_harness_finds_its_continuation(http: httpx.Client) -> None:
-    """lm-eval asks for one token and takes what lies between the context and the last entry."""
-    contexts = ["A red", "A red circle and a blue"]
-    encoded = [token_ids(http, context) for context in contexts]
-    ends = [token_ids(http, " square", add_special_tokens=False)] * 2
-    prompts = [context + end for context, end in zip(encoded, ends, strict=True)]
-    answer = complete(http, prompts, max_tokens=1, echo=True, logprobs=1, seed=1234)
-    for context, choice in zip(encoded, answer["choices"], strict=True):
-        told = choice["logprobs"]
-        assert "".join(told["tokens"][len(context) : -1]) == " square"
-        assert all(max(top.values()) <= 0 for top in told["top_logprobs"][len(context) : -1])
-
-
-def test_parts_of_a_character_are_told_by_their_bytes(http: httpx.Client) -> None:
-    text = "é 日😀!"
-    choice = complete(http, text, max_tokens=0, echo=True, logprobs=0)["choices"][0]
-    told = choice["logprobs"]
-    assert choice["text"] == text
-    parts = [token for token in told["tokens"] if token.startswith("bytes:")]
-    assert "bytes:\\xf0" in parts
-    assert told["tokens"][-1] == "!"
-    assert told["text_offset"][-1] == text.index("!")
-    assert told["text_offset"] == sorted(told["text_offset"])
-
-
-def test_spelt_special_tokens_are_text(http: httpx.Client) -> None:
-    spelt = "a </s> <image> b"
-    answer = complete(http, spelt, max_tokens=0, echo=True, logprobs=0)["choices"][0]
-    assert answer["text"] == spelt
-    assert not {"</s>", "<image>"} & set(answer["logprobs"]["tokens"])
-
-
-def test_an_answer_has_to_match(http: httpx.Client) -> None:
+def test_structured_outputs(http: httpx.Client) -> None:
     options = {"structured_outputs": {"choice": ["seven apples", "nine pears"]}}
     answer = complete(http, [PROMPT, OTHER], max_tokens=30, **options)
     assert {choice["text"] for choice in answer["choices"]} <= {"seven apples", "nine pears"}
@@ -322,7 +183,7 @@ def test_an_answer_has_to_match(http: httpx.Client) -> None:
 
 
 def test_biases_and_penalties_reach_the_engine(http: httpx.Client) -> None:
-    [banned] = token_ids(http, " Hello", add_special_tokens=False)
+    [banned] = tokenize(http, " Hello", add_special_tokens=False)
     assert complete(http)["choices"][0]["text"].startswith(" Hello")
     biased = complete(http, logit_bias={str(banned): -100})
     assert not biased["choices"][0]["text"].startswith(" Hello")
@@ -381,7 +242,7 @@ BAD: dict[str, tuple[Any, int, str, str | None]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_requests_are_named(http: httpx.Client, case: str) -> None:
+def test_errors_name_code_and_field(http: httpx.Client, case: str) -> None:
     request, status, code, param = BAD[case]
     content = request if isinstance(request, bytes) else json.dumps(request)
     response = http.post("/v1/completions", content=content)
@@ -392,13 +253,13 @@ def test_bad_requests_are_named(http: httpx.Client, case: str) -> None:
     assert error["message"]
 
 
-def test_harmless_fields_are_accepted(http: httpx.Client) -> None:
+def test_ignored_fields_are_accepted(http: httpx.Client) -> None:
     plain = complete(http)["choices"]
     assert complete(http, suffix="", user="me", best_of=1, n=1, echo=False)["choices"] == plain
     assert complete(http, suffix=None, logprobs=None, stop=None)["choices"] == plain
 
 
-async def test_a_client_that_leaves_aborts_all_its_prompts(
+async def test_a_disconnect_while_streaming_aborts_all_prompts(
     server: RunningServer, http_async: httpx.AsyncClient
 ) -> None:
     cancelled = metric(server.url, "llava:requests_total")
@@ -413,7 +274,7 @@ async def test_a_client_that_leaves_aborts_all_its_prompts(
     assert metric(server.url, 'llava:requests_total{outcome="cancelled"}') >= 1
 
 
-async def test_a_client_that_does_not_wait_aborts_all_its_prompts(
+async def test_a_disconnect_before_the_response_aborts_all_prompts(
     server: RunningServer, http_async: httpx.AsyncClient
 ) -> None:
     request = body([PROMPT, OTHER], max_tokens=2000, ignore_eos=True)
@@ -424,7 +285,7 @@ async def test_a_client_that_does_not_wait_aborts_all_its_prompts(
     await asyncio.to_thread(wait_for_metric, server.url, "llava:num_requests_running", 0.0, 10.0)
 
 
-def test_figures_and_log_are_kept(server: RunningServer, http: httpx.Client) -> None:
+def test_metrics_and_the_request_log(server: RunningServer, http: httpx.Client) -> None:
     done = metric(server.url, 'llava:requests_total{outcome="ok"}')
     tokens = metric(server.url, "llava:generation_tokens_total")
     headers = {"x-request-id": "text.1"}

@@ -12,7 +12,7 @@ import httpx
 
 from tests.api.pictures import body, circle_and_square, image_part, text_part, user
 from tests.api.running import RunningServer, metric
-from tests.mutation import mutants
+from tests.mutation import generate_mutants
 
 FUZZ_S = float(os.environ.get("FUZZ_S", "15"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -26,7 +26,7 @@ REFUSALS = {"image_format_unsupported", "image_corrupt", "image_too_large"}
 async def test_no_image_breaks_more_than_itself(
     server: RunningServer, http_async: httpx.AsyncClient
 ) -> None:
-    images = mutants(SEED)
+    images = generate_mutants(SEED)
     outcomes: Counter[str] = Counter()
     workers = metric(server.url, "llava:decode_workers ")
     memory = server.memory_mib()

@@ -22,17 +22,18 @@ from server.protocol.chat.messages import Message
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.model_store.convert import reference
-from tests.model_store.released import Released, Version, write_released
-from tests.server.images.decode.test_image_processor import square
-from tests.server.images.vision.test_tower import normalised
-from tests.server.pictures import photo
-from tests.server.released import anyres_views, best_resolution, merged_rows
+from tests.model_store.released import WrittenRelease, write_released
+from tests.model_store.released_config import Version
+from tests.server.images.decode.test_image_processor import pad_to_square
+from tests.server.images.vision.test_tower import normalize
+from tests.server.pictures import make_photo
+from tests.server.released import anyres_views, best_resolution, merge_image_tokens
 
 NUM_TOKENS = 12
 QUESTION = "What color is it?"
 
 
-def converted(released: Released, out: Path) -> Path:
+def converted(released: WrittenRelease, out: Path) -> Path:
     """Run the command as an operator would, in float32 so that no rounding hides a difference."""
     command = [sys.executable, "-m", "model_store", "convert", str(released.path)]
     options = ["--vision-tower", str(released.tower), "--out", str(out), "--dtype", "float32"]
@@ -41,20 +42,20 @@ def converted(released: Released, out: Path) -> Path:
     return out
 
 
-def views_of(picture: Image.Image, released: Released, size: int) -> Tensor:
+def views_of(picture: Image.Image, released: WrittenRelease, size: int) -> Tensor:
     """Return what the released preprocessing makes of a picture, normalised."""
     aspect_ratio = released.config.get("image_aspect_ratio", "square")
     if aspect_ratio == "anyres":
         pixels = anyres_views(picture, size, released.config["image_grid_pinpoints"])
     else:
         if aspect_ratio == "pad":
-            picture = Image.fromarray(square(np.asarray(picture)))
+            picture = Image.fromarray(pad_to_square(np.asarray(picture)))
         assert picture.width == picture.height
         pixels = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))[None]
-    return normalised(torch.from_numpy(pixels.copy()))
+    return normalize(torch.from_numpy(pixels.copy()))
 
 
-def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
+def rows_of(picture: Image.Image, released: WrittenRelease, size: int) -> Tensor:
     """Return the image's rows in the prompt, from the release's own tensors."""
     inside = {
         name.removeprefix("model.vision_tower.vision_tower."): tensor
@@ -70,11 +71,11 @@ def rows_of(picture: Image.Image, released: Released, size: int) -> Tensor:
     newline = released.own_tensors["model.image_newline"].double().numpy()
     base, *tiles = projected.double().numpy()
     side = round(len(base) ** 0.5)
-    rows = merged_rows(base, np.stack(tiles), newline, picture.size, across // size, side)
+    rows = merge_image_tokens(base, np.stack(tiles), newline, picture.size, across // size, side)
     return torch.from_numpy(np.stack(rows)).float()
 
 
-def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> str:
+def greedy(released: WrittenRelease, checkpoint: Checkpoint, picture: Image.Image) -> str:
     """Return the answer that the released tensors give."""
     rows = rows_of(picture, released, checkpoint.image.size)
     tokenizer = read_tokenizer(checkpoint.path)
@@ -98,9 +99,9 @@ def greedy(released: Released, checkpoint: Checkpoint, picture: Image.Image) -> 
 @pytest.mark.parametrize(
     ("version", "pictures"),
     [
-        ("v1", [photo(100, 100, 1), photo(90, 90, 2)]),
-        ("v1.5", [photo(100, 60, 1), photo(30, 80, 2)]),
-        ("v1.6-vicuna", [photo(100, 60, 1), photo(30, 80, 2)]),
+        ("v1", [make_photo(100, 100, 1), make_photo(90, 90, 2)]),
+        ("v1.5", [make_photo(100, 60, 1), make_photo(30, 80, 2)]),
+        ("v1.6-vicuna", [make_photo(100, 60, 1), make_photo(30, 80, 2)]),
     ],
 )
 def test_a_converted_release_answers_as_its_own_tensors_do(

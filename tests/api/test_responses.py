@@ -1,4 +1,4 @@
-"""Responses through OpenAI's client and as raw HTTP: answers, events, tools, formats, refusals."""
+"""Responses through OpenAI's client and as raw HTTP: answers, events, tools, formats."""
 
 import json
 from typing import Any, Literal
@@ -6,28 +6,30 @@ from typing import Any, Literal
 import httpx
 import openai
 import pytest
-from openai.types.responses import Response
-from PIL import Image
 from pydantic import BaseModel
 
-from server.protocol.errors import ErrorResponse
-from server.protocol.responses.response import ResponseObject
-from tests.api.limits import MAX_IMAGES
-from tests.api.pictures import circle_and_square, data_url, encoded, green_triangle
+from tests.api.pictures import green_triangle
+from tests.api.responses import (
+    COLOR,
+    DESCRIBE,
+    PATH,
+    body,
+    create_response,
+    image,
+    image_request,
+    stream_response,
+    text,
+    user,
+)
 from tests.api.running import RunningServer, metric, wait_for_metric
 from tests.server.responses.reading import (
     BEGIN,
     MESSAGE_BEGIN,
     MESSAGE_END,
-    kinds,
-    read_events,
-    rebuilt,
+    list_event_types,
+    rebuild_output,
 )
 
-PATH = "/v1/responses"
-PICTURE = encoded(circle_and_square())
-COLOR = "What color is the circle?"
-DESCRIBE = "Describe the image."
 WEATHER = {
     "type": "function",
     "name": "get_weather",
@@ -42,54 +44,8 @@ WEATHER = {
 }
 
 
-def image(picture: Image.Image | bytes | str = PICTURE) -> dict[str, Any]:
-    """Return an image part."""
-    if isinstance(picture, Image.Image):
-        picture = encoded(picture)
-    url = picture if isinstance(picture, str) else data_url(picture)
-    return {"type": "input_image", "image_url": url, "detail": "auto"}
-
-
-def text(words: str) -> dict[str, Any]:
-    """Return a text part."""
-    return {"type": "input_text", "text": words}
-
-
-def user(*parts: dict[str, Any]) -> dict[str, Any]:
-    """Return a user's message."""
-    return {"role": "user", "content": list(parts)}
-
-
-def body(body_input: Any, **more: Any) -> dict[str, Any]:
-    """Return a request body for the embedded model."""
-    return {"model": "llava-tiny", "input": body_input, **more}
-
-
-def about_the_picture(words: str, **more: Any) -> dict[str, Any]:
-    """Return a request about the circle and the square."""
-    return body([user(image(), text(words))], **more)
-
-
-def answered(http: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
-    """Return a response, valid for OpenAI and for ourselves."""
-    response = http.post(PATH, json=request)
-    assert response.status_code == 200, response.text
-    parsed: dict[str, Any] = response.json()
-    ResponseObject.model_validate(parsed, extra="forbid")
-    Response.model_validate(parsed)
-    return parsed
-
-
-def streamed(http: httpx.Client, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the events of a streamed response."""
-    response = http.post(PATH, json=request | {"stream": True})
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"].startswith("text/event-stream")
-    return read_events(response.text)
-
-
 def test_answers_about_an_image(client: openai.OpenAI) -> None:
-    response = client.responses.create(**about_the_picture(COLOR))
+    response = client.responses.create(**image_request(COLOR))
     assert response.output_text == "red"
     assert response.status == "completed"
     assert response.error is None
@@ -97,7 +53,7 @@ def test_answers_about_an_image(client: openai.OpenAI) -> None:
     assert response.usage.total_tokens == response.usage.input_tokens + 2
 
 
-def test_a_string_and_instructions_are_the_chats(client: openai.OpenAI, http: httpx.Client) -> None:
+def test_a_string_and_instructions_equal_a_chat(client: openai.OpenAI, http: httpx.Client) -> None:
     chat = client.chat.completions.create(
         model="llava-tiny",
         messages=[
@@ -107,7 +63,7 @@ def test_a_string_and_instructions_are_the_chats(client: openai.OpenAI, http: ht
         max_tokens=20,
     )
     request = body("Hello", instructions="Be kind.", max_output_tokens=20)
-    response = answered(http, request)
+    response = create_response(http, request)
     assert response["output"][0]["content"][0]["text"] == chat.choices[0].message.content
     assert chat.usage is not None
     assert response["usage"]["input_tokens"] == chat.usage.prompt_tokens
@@ -115,12 +71,12 @@ def test_a_string_and_instructions_are_the_chats(client: openai.OpenAI, http: ht
 
 
 def test_usage_counts_image_tokens(http: httpx.Client) -> None:
-    usage = answered(http, about_the_picture(COLOR))["usage"]
+    usage = create_response(http, image_request(COLOR))["usage"]
     assert usage["input_tokens_details"]["image_tokens"] == 64
     assert usage["output_tokens_details"] == {"reasoning_tokens": 0}
 
 
-def test_ids_are_the_requests(http: httpx.Client) -> None:
+def test_response_ids_contain_the_request_id(http: httpx.Client) -> None:
     response = http.post(PATH, json=body("Hello"), headers={"x-request-id": "my-id.2"})
     assert response.headers["x-request-id"] == "my-id.2"
     assert response.json()["id"] == "resp_my-id.2"
@@ -130,17 +86,17 @@ def test_several_turns_and_images(client: openai.OpenAI) -> None:
     turns: list[Any] = [user(image(), image(green_triangle()), text(COLOR))]
     first = client.responses.create(**body(turns))
     assert first.output_text == "red"
-    # As OpenAI's guide has it: the output goes back as it came.
+    # As in OpenAI's guide: the output is sent back unchanged.
     turns += [item.model_dump() for item in first.output]
     turns.append(user(text("What color is the triangle?")))
     assert client.responses.create(**body(turns)).output_text == "green"
 
 
-def test_streams_what_it_answers_at_once(http: httpx.Client) -> None:
-    request = about_the_picture(DESCRIBE, metadata={"a": "b"}, instructions="Look closely.")
-    whole = answered(http, request)
-    events = streamed(http, request)
-    assert kinds(events) == [
+def test_streams_equal_complete_responses(http: httpx.Client) -> None:
+    request = image_request(DESCRIBE, metadata={"a": "b"}, instructions="Look closely.")
+    complete_response = create_response(http, request)
+    events = stream_response(http, request)
+    assert list_event_types(events) == [
         *BEGIN,
         *MESSAGE_BEGIN,
         "response.output_text.delta",
@@ -148,56 +104,56 @@ def test_streams_what_it_answers_at_once(http: httpx.Client) -> None:
         "response.completed",
     ]
     last = events[-1]["response"]
-    assert rebuilt(events) == last["output"]
+    assert rebuild_output(events) == last["output"]
     assert len({event["response"]["id"] for event in events if "response" in event}) == 1
-    for response in (whole, last):
+    for response in (complete_response, last):
         for moment in ("id", "created_at", "completed_at"):
             assert response.pop(moment)
         assert response["output"][0].pop("id")
-        response["usage"].pop("input_tokens_details")  # the second finds more in the cache
-    assert last == whole
+        response["usage"].pop("input_tokens_details")  # the second request has more cached tokens
+    assert last == complete_response
 
 
-def test_the_sdks_stream_puts_the_response_together(client: openai.OpenAI) -> None:
-    request = about_the_picture(DESCRIBE)
-    whole = client.responses.create(**request)
+def test_the_sdk_accumulates_a_stream(client: openai.OpenAI) -> None:
+    request = image_request(DESCRIBE)
+    complete_response = client.responses.create(**request)
     with client.responses.stream(**request) as stream:
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
         final = stream.get_final_response()
     assert len(deltas) > 1
-    assert "".join(deltas) == final.output_text == whole.output_text
+    assert "".join(deltas) == final.output_text == complete_response.output_text
 
 
 class Scene(BaseModel):
-    """A schema that the model is held to."""
+    """A response schema."""
 
     shape: Literal["circle", "star"]
     sure: bool
 
 
-def test_parses_what_a_schema_holds_it_to(client: openai.OpenAI) -> None:
-    response = client.responses.parse(**about_the_picture(DESCRIBE), text_format=Scene)
+def test_the_sdk_parses_structured_outputs(client: openai.OpenAI) -> None:
+    response = client.responses.parse(**image_request(DESCRIBE), text_format=Scene)
     assert isinstance(response.output_parsed, Scene)
     assert response.text is not None
     assert response.text.format is not None
     assert response.text.format.type == "json_schema"
 
 
-def test_the_sdks_stream_parses_too(client: openai.OpenAI) -> None:
-    with client.responses.stream(**about_the_picture(DESCRIBE), text_format=Scene) as stream:
+def test_the_sdk_parses_a_stream(client: openai.OpenAI) -> None:
+    with client.responses.stream(**image_request(DESCRIBE), text_format=Scene) as stream:
         assert isinstance(stream.get_final_response().output_parsed, Scene)
 
 
 def test_json_objects(http: httpx.Client) -> None:
-    request = about_the_picture(
+    request = image_request(
         DESCRIBE, text={"format": {"type": "json_object"}}, max_output_tokens=400
     )
-    response = answered(http, request)
+    response = create_response(http, request)
     assert response["status"] == "completed"
     assert isinstance(json.loads(response["output"][0]["content"][0]["text"]), dict)
 
 
-def test_a_round_of_tools(client: openai.OpenAI) -> None:
+def test_a_tool_call_and_its_result(client: openai.OpenAI) -> None:
     items: list[Any] = [user(image(), text(COLOR))]
     asked = {"tools": [WEATHER], "tool_choice": "required"}
     first = client.responses.create(**body(items, parallel_tool_calls=False, **asked))
@@ -226,11 +182,11 @@ def test_a_round_of_tools(client: openai.OpenAI) -> None:
     ],
     ids=["named", "allowed"],
 )
-def test_streamed_calls(http: httpx.Client, choice: dict[str, Any]) -> None:
+def test_tool_choices_in_streams(http: httpx.Client, choice: dict[str, Any]) -> None:
     other = WEATHER | {"name": "get_time"}
     request = body("Hello", tools=[other, WEATHER], tool_choice=choice, parallel_tool_calls=False)
-    events = streamed(http, request)
-    assert kinds(events) == [
+    events = stream_response(http, request)
+    assert list_event_types(events) == [
         *BEGIN,
         "response.output_item.added",
         "response.function_call_arguments.delta",
@@ -239,7 +195,7 @@ def test_streamed_calls(http: httpx.Client, choice: dict[str, Any]) -> None:
         "response.completed",
     ]
     last = events[-1]["response"]
-    assert rebuilt(events) == last["output"]
+    assert rebuild_output(events) == last["output"]
     [call] = last["output"]
     assert call["name"] == "get_weather"
     done = next(event for event in events if event["type"].endswith("arguments.done"))
@@ -248,157 +204,39 @@ def test_streamed_calls(http: httpx.Client, choice: dict[str, Any]) -> None:
     assert last["tools"] == [other, WEATHER]
 
 
-def test_log_probabilities_spell_the_text(http: httpx.Client) -> None:
-    request = about_the_picture(DESCRIBE, include=["message.output_text.logprobs"], top_logprobs=2)
-    [part] = answered(http, request)["output"][0]["content"]
-    spelt = b"".join(bytes(token["bytes"]) for token in part["logprobs"])
-    assert spelt.decode() == part["text"]
+def test_log_probabilities_cover_the_text(http: httpx.Client) -> None:
+    request = image_request(DESCRIBE, include=["message.output_text.logprobs"], top_logprobs=2)
+    [part] = create_response(http, request)["output"][0]["content"]
+    token_bytes = b"".join(bytes(token["bytes"]) for token in part["logprobs"])
+    assert token_bytes.decode() == part["text"]
     assert all(len(token["top_logprobs"]) == 2 for token in part["logprobs"])
-    events = streamed(http, request)
-    told = [token["token"] for e in events if "delta" in e for token in e["logprobs"]]
-    assert told == [token["token"] for token in part["logprobs"]]
+    events = stream_response(http, request)
+    tokens = [token["token"] for e in events if "delta" in e for token in e["logprobs"]]
+    assert tokens == [token["token"] for token in part["logprobs"]]
 
 
-def test_an_answer_cut_short_is_incomplete(http: httpx.Client) -> None:
-    request = about_the_picture(DESCRIBE, max_output_tokens=3)
-    whole = answered(http, request)
-    last = streamed(http, request)[-1]
+def test_an_answer_at_the_token_limit_is_incomplete(http: httpx.Client) -> None:
+    request = image_request(DESCRIBE, max_output_tokens=3)
+    complete_response = create_response(http, request)
+    last = stream_response(http, request)[-1]
     assert last["type"] == "response.incomplete"
-    for response in (whole, last["response"]):
+    for response in (complete_response, last["response"]):
         assert response["status"] == "incomplete"
         assert response["incomplete_details"] == {"reason": "max_output_tokens"}
         assert response["output"][0]["status"] == "incomplete"
         assert response["usage"]["output_tokens"] == 3
 
 
-def test_vllms_sampling_fields_are_honoured(http: httpx.Client) -> None:
-    whole = answered(http, about_the_picture(DESCRIBE))["output"][0]["content"][0]["text"]
-    stop = whole[len(whole) // 2 :][:4]
-    cut = answered(http, about_the_picture(DESCRIBE, stop=stop, top_k=1, seed=1))
-    assert cut["output"][0]["content"][0]["text"] == whole[: whole.index(stop)]
+def test_vllms_sampling_fields(http: httpx.Client) -> None:
+    complete_text = create_response(http, image_request(DESCRIBE))["output"][0]["content"][0][
+        "text"
+    ]
+    stop = complete_text[len(complete_text) // 2 :][:4]
+    cut = create_response(http, image_request(DESCRIBE, stop=stop, top_k=1, seed=1))
+    assert cut["output"][0]["content"][0]["text"] == complete_text[: complete_text.index(stop)]
 
 
-CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
-RESULT = {"type": "function_call_output", "call_id": "c9", "output": "rain"}
-FORMAT = {"type": "json_schema", "name": "x", "schema": {"type": "nothing"}}
-
-BAD: dict[str, tuple[Any, int, str, str | None]] = {
-    "malformed JSON": (b'{"model": ', 400, "invalid_json", None),
-    "no input": ({"model": "llava-tiny"}, 400, "invalid_value", "input"),
-    "unknown model": (body("Hi") | {"model": "gpt-4o"}, 404, "model_not_found", "model"),
-    "a chat's body": (
-        {"model": "llava-tiny", "messages": [{"role": "user", "content": "Hi"}]},
-        400,
-        "invalid_value",
-        "input",
-    ),
-    "an unknown field": (body("Hi", temprature=1), 400, "unsupported_parameter", "temprature"),
-    "state": (
-        body("Hi", previous_response_id="resp_1"),
-        400,
-        "unsupported_parameter",
-        "previous_response_id",
-    ),
-    "a tool of OpenAI's": (
-        body("Hi", tools=[{"type": "web_search"}]),
-        400,
-        "invalid_value",
-        "tools[0].type",
-    ),
-    "no image": (
-        body([user(text("a")), user(text("What?"), image(b"Hello"))]),
-        400,
-        "image_format_unsupported",
-        "input[1].content[1].image_url",
-    ),
-    "a forbidden URL": (
-        body([user(image("file:///etc/passwd"), text("What?"))], instructions="Be kind."),
-        400,
-        "image_url_forbidden",
-        "input[0].content[0].image_url",
-    ),
-    "too many images": (
-        body([user(*[image()] * (MAX_IMAGES + 1), text("What?"))]),
-        400,
-        "too_many_images",
-        f"input[0].content[{MAX_IMAGES}].image_url",
-    ),
-    "an image without words": (
-        body([user(image())]),
-        400,
-        "invalid_value",
-        "input[0].content",
-    ),
-    "the assistant last": (
-        body([user(text("Hi")), {"role": "assistant", "content": "Hello"}]),
-        400,
-        "invalid_value",
-        "input",
-    ),
-    "a result of no call": (
-        body([user(text("Hi")), CALL, RESULT]),
-        400,
-        "invalid_value",
-        "input[2].call_id",
-    ),
-    "a schema of nothing": (
-        body("Hi", text={"format": FORMAT}),
-        400,
-        "invalid_value",
-        "text.format.schema",
-    ),
-    "a token beyond the vocabulary": (
-        body("Hi", stop_token_ids=[10**6]),
-        400,
-        "invalid_value",
-        "stop_token_ids",
-    ),
-    "a prompt beyond the context": (
-        body("circle " * 4000),
-        400,
-        "context_length_exceeded",
-        "input",
-    ),
-}
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("case", BAD)
-def test_bad_requests_are_named(http: httpx.Client, case: str, stream: bool) -> None:
-    request, status, code, param = BAD[case]
-    content = request if isinstance(request, bytes) else json.dumps(request | {"stream": stream})
-    response = http.post(PATH, content=content)
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/json"
-    ErrorResponse.model_validate(response.json())
-    error = response.json()["error"]
-    assert (error["code"], error["param"]) == (code, param)
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")],
-)
-def test_nothing_is_stored(http: httpx.Client, method: str, path: str) -> None:
-    made = answered(http, body("Hello", max_output_tokens=2, store=True))
-    assert made["store"] is False
-    response = http.request(method, f"{PATH}/{made['id']}{path}")
-    assert response.status_code == 404
-    error = ErrorResponse.model_validate(response.json()).error
-    assert error.code == "not_found"
-    assert "stores none" in error.message
-
-
-def test_the_sdk_raises_openais_error(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(**body("Hi", previous_response_id="resp_1"))
-    assert caught.value.param == "previous_response_id"
-    assert "keeps no state" in caught.value.message
-
-
-def test_a_client_that_leaves_gives_its_permit_back(
-    server: RunningServer, http: httpx.Client
-) -> None:
+def test_a_disconnect_releases_the_permit(server: RunningServer, http: httpx.Client) -> None:
     running = "llava:num_requests_running"
     assert metric(server.url, running) == 0
     request = body("Hello", stream=True, ignore_eos=True)
@@ -410,13 +248,13 @@ def test_a_client_that_leaves_gives_its_permit_back(
     assert metric(server.url, 'llava:requests_total{outcome="cancelled"}') >= 1
 
 
-def test_the_api_describes_requests_responses_and_events(http: httpx.Client) -> None:
+def test_openapi_describes_requests_responses_and_events(http: httpx.Client) -> None:
     description = http.get("/openapi.json").json()
     schemas = description["components"]["schemas"]
     operation = description["paths"][PATH]["post"]
-    wanted = operation["requestBody"]["content"]["application/json"]
-    assert wanted["schema"] == {"$ref": "#/components/schemas/ResponsesRequest"}
-    example = wanted["examples"]["a picture"]["value"]
+    request_body = operation["requestBody"]["content"]["application/json"]
+    assert request_body["schema"] == {"$ref": "#/components/schemas/ResponsesRequest"}
+    example = request_body["examples"]["a picture"]["value"]
     assert example["input"][0]["content"][0]["type"] == "input_image"
     answer = operation["responses"]["200"]["content"]
     assert answer["application/json"]["schema"]["$ref"].endswith("/ResponseObject")

@@ -8,12 +8,12 @@ import httpx
 
 from tests.api.pictures import body, encoded, image_part, text_part, user
 from training.data.drawing import draw
-from training.data.questions import ask_kind
+from training.data.question_kinds import sample_question
 from training.data.sampling import sample_scenes
 from training.data.scenes import Scene
 
 NUM_SCENES = 500
-# No training or evaluation of the recipe uses this seed.
+# Neither training nor its evaluation uses this seed.
 SEED = 20_260_401
 PHOTO_SIZE = 1600
 KINDS = ("color", "where", "count", "exists", "describe")
@@ -27,7 +27,7 @@ def questions(scenes: list[Scene]) -> list[tuple[Scene, str, str, str]]:
     asked = []
     for number, scene in enumerate(scenes):
         kinds = KINDS[number % len(KINDS) :] + KINDS
-        question = next(q for kind in kinds if (q := ask_kind(rng, scene, kind)))
+        question = next(q for kind in kinds if (q := sample_question(rng, scene, kind)))
         asked.append((scene, question.kind, question.text, question.answer))
     return asked
 

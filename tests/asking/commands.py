@@ -1,4 +1,4 @@
-"""The commands of a command line, as their documentation should have them."""
+"""The commands and options of a command line, for comparison with its documentation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,26 +7,26 @@ import typer
 import typer.core
 
 
-def all_commands(app: typer.Typer) -> dict[str, Any]:
-    """All commands by full name."""
-    return dict(_below(typer.main.get_command(app)))
+def collect_commands(app: typer.Typer) -> dict[str, Any]:
+    """Collect all commands by full name."""
+    return dict(_walk(typer.main.get_command(app)))
 
 
-def options_of(commands: dict[str, Any]) -> set[str]:
-    """All that the commands' options are called."""
+def collect_options(commands: dict[str, Any]) -> set[str]:
+    """Collect the names of all options."""
     return {
         option for command in commands.values() for each in command.params for option in each.opts
     }
 
 
-def variables_of(commands: dict[str, Any]) -> set[str]:
-    """The environment variables that options may be set with."""
+def collect_variables(commands: dict[str, Any]) -> set[str]:
+    """Collect the environment variables of all options."""
     return {str(each.envvar) for c in commands.values() for each in c.params if each.envvar}
 
 
-def _below(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _walk(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(command, typer.core.TyperGroup):
         for word, below in command.commands.items():
-            yield from _below(below, f"{name} {word}".strip())
+            yield from _walk(below, f"{name} {word}".strip())
     else:
         yield name, command

@@ -1,4 +1,4 @@
-"""A command line of ours, as a process of its own."""
+"""Runs command lines as processes."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedProcess:
     code: int
     stdout: str
     stderr: str
 
 
-async def start(module: str, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
-    """Start `python -m module` with these environment variables; no others of ours leak in."""
+async def start_module(module: str, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
+    """Start `python -m module` with these settings only; inherited ones are removed."""
     ours = ("EVALUATION_", "INSTRUCTION_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return await asyncio.create_subprocess_exec(
@@ -32,11 +32,11 @@ async def start(module: str, *arguments: str, **settings: str) -> asyncio.subpro
     )
 
 
-async def finished(process: asyncio.subprocess.Process) -> Finished:
-    """Wait for a process to end."""
+async def wait_for(process: asyncio.subprocess.Process) -> FinishedProcess:
+    """Wait for a process to exit."""
     stdout, stderr = await process.communicate()
     assert process.returncode is not None
-    return Finished(process.returncode, stdout.decode(), stderr.decode())
+    return FinishedProcess(process.returncode, stdout.decode(), stderr.decode())
 
 
 def write_lines(path: Path, *records: dict[str, Any]) -> Path:

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on a free port of the loopback that answers as a test wants."""
+"""A scripted OpenAI-compatible endpoint on a free loopback port."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole HTTP answer; `body` is sent as it is."""
+    """An HTTP response; `body` is sent unchanged."""
 
     status: int = 200
     body: str = ""
@@ -20,7 +20,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """A chat request as it came in, `at` seconds of the monotonic clock."""
+    """A received chat request; `at` is its time in seconds of the monotonic clock."""
 
     path: str
     headers: str
@@ -39,8 +39,8 @@ class Request:
 
 
 @dataclass
-class Scripted:
-    """Where the endpoint is, what it was asked, and how many were asked of it at a time."""
+class ScriptedEndpoint:
+    """The endpoint's URL, its requests and their concurrency."""
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
@@ -48,24 +48,26 @@ class Scripted:
     most_in_flight: int = 0
 
 
-def said(text: str) -> Reply:
-    """A completion with this text."""
+def completion_reply(text: str) -> Reply:
+    """Build a completion with a text."""
     message = {"role": "assistant", "content": text}
     return Reply(body=json.dumps({"choices": [{"index": 0, "message": message}]}))
 
 
-def failed(status: int, message: str, *headers: str) -> Reply:
-    """An error in OpenAI's shape."""
+def error_reply(status: int, message: str, *headers: str) -> Reply:
+    """Build an error in OpenAI's shape."""
     return Reply(status, json.dumps({"error": {"message": message}}), headers)
 
 
-Answer = Callable[[Request], Reply | asyncio.Future[Reply]]
+AnswerFunction = Callable[[Request], Reply | asyncio.Future[Reply]]
 
 
 @asynccontextmanager
-async def scripted(answer: Answer, models: tuple[str, ...] = ("m",)) -> AsyncIterator[Scripted]:
-    """Serve until the block ends; `answer` may give a future that never comes."""
-    state = Scripted()
+async def serve_script(
+    answer: AnswerFunction, models: tuple[str, ...] = ("m",)
+) -> AsyncIterator[ScriptedEndpoint]:
+    """Serve until the block ends; `answer` may return a future that never completes."""
+    state = ScriptedEndpoint()
     running: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,6 +93,8 @@ async def scripted(answer: Answer, models: tuple[str, ...] = ("m",)) -> AsyncIte
         task = asyncio.create_task(handle(reader, writer))
         running.add(task)
         task.add_done_callback(running.discard)
+        # A task that is cancelled before it starts never reaches its `finally`.
+        task.add_done_callback(lambda _: writer.close())
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=2**22)
     state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -1,4 +1,4 @@
-"""The file from which a killed run goes on."""
+"""The journal, from which an interrupted run resumes."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server of a test's own that answers with exactly these bytes, write by write."""
+"""A test server that answers with a script's exact bytes, write by write."""
 
 import asyncio
 import json
@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-# What to write in answer to a request's body; raises `ConnectionError` to hang up.
+# Yields the writes of a response to a body; raises `ConnectionError` to hang up.
 Script = Callable[[bytes], AsyncIterator[bytes]]
 
 
 @dataclass
-class Asked:
-    """What a server was asked."""
+class ReceivedRequests:
+    """The requests that the server received."""
 
     url: str
     heads: list[bytes] = field(default_factory=list)
@@ -22,17 +22,17 @@ class Asked:
 
 
 @asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[Asked]:
+async def serve_script(script: Script) -> AsyncIterator[ReceivedRequests]:
     """Serve on a free port until the block ends."""
-    asked = Asked("")
+    received = ReceivedRequests("")
     tasks: set[asyncio.Task[Any]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.connections += 1
+        received.connections += 1
         tasks.add(asyncio.current_task())  # type: ignore[arg-type]  # it runs in one
         try:
             while True:
-                async for part in script(await _read_request(reader, asked)):
+                async for part in script(await _read_request(reader, received)):
                     writer.write(part)
                     await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -44,9 +44,9 @@ async def scripted(script: Script) -> AsyncIterator[Asked]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    asked.url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    received.url = f"http://127.0.0.1:{port}/v1/chat/completions"
     try:
-        yield asked
+        yield received
     finally:
         server.close()
         for task in tasks:
@@ -54,7 +54,7 @@ async def scripted(script: Script) -> AsyncIterator[Asked]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read_request(reader: asyncio.StreamReader, asked: Asked) -> bytes:
+async def _read_request(reader: asyncio.StreamReader, received: ReceivedRequests) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(
         int(line.partition(b":")[2])
@@ -62,13 +62,13 @@ async def _read_request(reader: asyncio.StreamReader, asked: Asked) -> bytes:
         if line.lower().startswith(b"content-length:")
     )
     body = await reader.readexactly(length)
-    asked.heads.append(head)
-    asked.bodies.append(body)
+    received.heads.append(head)
+    received.bodies.append(body)
     return body
 
 
-def whole(text: str, tokens: int) -> bytes:
-    """An answer that is not streamed, with head."""
+def build_response(text: str, tokens: int) -> bytes:
+    """Build a non-streamed response, with its head."""
     return response(
         {
             "choices": [{"message": {"role": "assistant", "content": text}}],
@@ -78,7 +78,7 @@ def whole(text: str, tokens: int) -> bytes:
 
 
 def response(content: Any, status: str = "200 OK") -> bytes:
-    """Any JSON, with head."""
+    """Build a JSON response, with its head."""
     body = json.dumps(content).encode()
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
@@ -92,12 +92,12 @@ DONE = b"data: [DONE]\n\n"
 
 
 def chunk(data: bytes) -> bytes:
-    """A chunk of a body of unknown length."""
+    """Encode a chunk of a chunked body."""
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
 def event(content: str | None, *, spaced: bool = False) -> bytes:
-    """A streamed piece of text, spelled as ours (spaced) or as most encoders do."""
+    """Build a chat completion event, with spaces as ours or compact as most encoders."""
     delta = {"delta": {} if content is None else {"content": content}, "index": 0}
     separators = (", ", ": ") if spaced else (",", ":")
     written = json.dumps({"id": "1", "choices": [delta]}, separators=separators)
@@ -105,6 +105,6 @@ def event(content: str | None, *, spaced: bool = False) -> bytes:
 
 
 def usage(tokens: int) -> bytes:
-    """The event with the usage, after all text."""
+    """Build the last event, with the usage."""
     written = json.dumps({"choices": [], "usage": {"completion_tokens": tokens}})
     return f"data: {written}\n\n".encode()

@@ -1,4 +1,4 @@
-"""The load's client, against a server that answers in awkward pieces."""
+"""The load's HTTP client, against a server that splits its writes."""
 
 import asyncio
 import time
@@ -7,25 +7,25 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.client import Answer, Connection, connect
+from benchmarks.client import Connection, TimedResponse, connect
 from tests.benchmarks.scripted import (
     DONE,
     STREAM_END,
     STREAM_HEAD,
     Script,
+    build_response,
     chunk,
     event,
     response,
-    scripted,
+    serve_script,
     usage,
-    whole,
 )
 
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"index":0}]}\n\n'
 
 
 class Noting(Connection):
-    """A connection that tells how much it has read."""
+    """A connection that counts the bytes read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,20 +33,20 @@ class Noting(Connection):
         self._more = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        """Note that something came."""
+        """Count the data."""
         super().data_received(data)
         self._read += len(data)
         self._more.set()
 
     async def has_read(self, size: int) -> None:
-        """Wait until it has read this many bytes in all."""
+        """Wait until this many bytes are read."""
         while self._read < size:
             self._more.clear()
             await self._more.wait()
 
 
 def saying(*parts: bytes) -> Script:
-    """Answer every request so."""
+    """Return a script that answers every request with these parts."""
 
     async def script(_: bytes) -> AsyncIterator[bytes]:
         for part in parts:
@@ -55,9 +55,9 @@ def saying(*parts: bytes) -> Script:
     return script
 
 
-async def answer_to(*parts: bytes) -> Answer:
-    """What a client makes of an answer in as many writes."""
-    async with scripted(saying(*parts)) as asked:
+async def answer_to(*parts: bytes) -> TimedResponse:
+    """Return a client's response to these writes."""
+    async with serve_script(saying(*parts)) as asked:
         connection = await connect(asked.url)
         try:
             return await connection.post(asked.url, b"{}")
@@ -67,8 +67,8 @@ async def answer_to(*parts: bytes) -> Answer:
 
 async def answers_read_apart(
     answers: Sequence[Sequence[bytes]],
-) -> tuple[list[Answer], list[float]]:
-    """Answers to as many requests, each part read before the next is sent; and when it was read."""
+) -> tuple[list[TimedResponse], list[float]]:
+    """Return responses whose parts are each read before the next is sent, and the read times."""
     loop, connected = asyncio.get_running_loop(), asyncio.Event()
     clients: list[Noting] = []
     read_at: list[float] = []
@@ -84,7 +84,7 @@ async def answers_read_apart(
             await clients[0].has_read(written)
             read_at.append(time.perf_counter())
 
-    async with scripted(script) as asked:
+    async with serve_script(script) as asked:
         parts = urlsplit(asked.url)
         assert parts.hostname
         assert parts.port
@@ -97,28 +97,28 @@ async def answers_read_apart(
             client.close()
 
 
-async def read_apart(*parts: bytes) -> tuple[Answer, list[float]]:
-    """One such answer."""
+async def read_apart(*parts: bytes) -> tuple[TimedResponse, list[float]]:
+    """Return one such response."""
     answers, read_at = await answers_read_apart([parts])
     return answers[0], read_at
 
 
 def stream(*events: bytes) -> bytes:
-    """A whole streamed answer, each event a chunk."""
+    """Build a streamed response, one event per chunk."""
     return STREAM_HEAD + b"".join(map(chunk, (*events, DONE))) + STREAM_END
 
 
 async def test_a_whole_answer() -> None:
     begun = time.perf_counter()
-    answer = await answer_to(whole('A "red" star,\n\ndata: x', 7))
+    answer = await answer_to(build_response('A "red" star,\n\ndata: x', 7))
     assert (answer.status, answer.text) == (200, 'A "red" star,\n\ndata: x')
     assert answer.completion_tokens == 7
     assert answer.text_times == []
-    assert begun <= answer.sent <= answer.ended <= time.perf_counter()
+    assert begun <= answer.sent_at <= answer.ended_at <= time.perf_counter()
 
 
 async def test_a_whole_answer_in_pieces() -> None:
-    data = whole("A red star.", 7)
+    data = build_response("A red star.", 7)
     answer, _ = await read_apart(*(data[start : start + 10] for start in range(0, len(data), 10)))
     assert (answer.text, answer.completion_tokens) == ("A red star.", 7)
 
@@ -135,8 +135,8 @@ async def test_a_stream_has_a_time_for_each_event_with_text(spaced: bool) -> Non
     assert answer.status == 200
     assert len(answer.text_times) == 5
     assert answer.text_times == sorted(answer.text_times)
-    assert answer.sent < answer.text_times[0]
-    assert answer.text_times[-1] <= answer.ended
+    assert answer.sent_at < answer.text_times[0]
+    assert answer.text_times[-1] <= answer.ended_at
     assert answer.completion_tokens == 5
 
 
@@ -209,12 +209,14 @@ async def test_a_stream_without_usage_is_an_error() -> None:
 
 
 async def test_one_connection_serves_request_after_request() -> None:
-    replies = iter([stream(event("A"), usage(1)), whole("B", 2), stream(event("C"), usage(3))])
+    replies = iter(
+        [stream(event("A"), usage(1)), build_response("B", 2), stream(event("C"), usage(3))]
+    )
 
     async def script(_: bytes) -> AsyncIterator[bytes]:
         yield next(replies)
 
-    async with scripted(script) as asked:
+    async with serve_script(script) as asked:
         connection = await connect(asked.url)
         answers = [await connection.post(asked.url, body) for body in (b"1", b"2", b"3")]
         connection.close()
@@ -223,12 +225,12 @@ async def test_one_connection_serves_request_after_request() -> None:
     assert [each.completion_tokens for each in answers] == [1, 2, 3]
     assert [len(each.text_times) for each in answers] == [1, 0, 1]
     assert answers[1].text == "B"
-    assert answers[0].ended <= answers[1].sent
+    assert answers[0].ended_at <= answers[1].sent_at
 
 
 async def test_a_large_body_arrives_whole_with_its_head() -> None:
     body = b"[" + b"0123456789" * 200_000 + b"]"
-    async with scripted(saying(whole("", 0))) as asked:
+    async with serve_script(saying(build_response("", 0))) as asked:
         connection = await connect(asked.url)
         await connection.post(asked.url, body)
         connection.close()
@@ -241,7 +243,7 @@ async def test_a_large_body_arrives_whole_with_its_head() -> None:
 
 @pytest.mark.parametrize(
     "begun",
-    [b"", STREAM_HEAD, STREAM_HEAD + chunk(event("A")), whole("A red star.", 7)[:-5]],
+    [b"", STREAM_HEAD, STREAM_HEAD + chunk(event("A")), build_response("A red star.", 7)[:-5]],
     ids=["at once", "after the head", "after an event", "within the body"],
 )
 async def test_a_hang_up_is_an_error(begun: bytes) -> None:
@@ -249,7 +251,7 @@ async def test_a_hang_up_is_an_error(begun: bytes) -> None:
         yield begun
         raise ConnectionAbortedError
 
-    async with scripted(script) as asked:
+    async with serve_script(script) as asked:
         connection = await connect(asked.url)
         with pytest.raises(ConnectionError, match="hung up"):
             await connection.post(asked.url, b"{}")
@@ -263,7 +265,7 @@ async def test_what_is_no_http_is_an_error() -> None:
 
 
 async def test_a_closed_connection_sends_nothing() -> None:
-    async with scripted(saying(whole("", 0))) as asked:
+    async with serve_script(saying(build_response("", 0))) as asked:
         connection = await connect(asked.url)
         connection.close()
         with pytest.raises(ConnectionError, match="closed"):
@@ -272,7 +274,7 @@ async def test_a_closed_connection_sends_nothing() -> None:
 
 
 async def test_nobody_listens() -> None:
-    async with scripted(saying()) as asked:
+    async with serve_script(saying()) as asked:
         url = asked.url
     with pytest.raises(ConnectionRefusedError):
         await connect(url)

@@ -1,4 +1,4 @@
-"""The command: what it plans, and that a run measures each thing once."""
+"""The command: its plan, and runs that measure everything once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,42 +11,42 @@ from tqdm import tqdm
 from typer.testing import CliRunner
 
 import benchmarks.__main__ as command
-from benchmarks.__main__ import QUICK, Plan, Run, _chosen
+from benchmarks.__main__ import QUICK, Plan, Run, _select_workloads
 from benchmarks.journal import Measurement
-from benchmarks.measuring import _cpu_per_request
-from benchmarks.systems import Running, System
+from benchmarks.measure import _compute_cpu_per_request
+from benchmarks.systems import RunningServer, System
 
 PLAN = Plan(
     rounds=2,
     timing=QUICK,
     workloads=("W1", "W4"),
     eager=True,
-    crosschecked=False,
+    with_vllm_bench=False,
     peer_arguments=("--block-size", "32"),
 )
 
 
-class Stage:
-    """Stands in for servers and loads, and notes what was asked for, in order."""
+class FakeMeasurements:
+    """Replaces servers and loads, and records the calls in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[str] = []
         self.fails_at = ""
         self.peer_options: tuple[str, ...] = ()
-        monkeypatch.setattr(command, "running", self._running)
-        monkeypatch.setattr(command, "memory_mib", lambda _: 100.0)
+        monkeypatch.setattr(command, "run_system", self._running)
+        monkeypatch.setattr(command, "measure_memory_mib", lambda _: 100.0)
         monkeypatch.setattr(command, "measure_load", self._measure_load)
         monkeypatch.setattr(command, "measure_engine", self._measure_engine)
         self._system = ""
 
     @contextmanager
-    def _running(self, system: System, _: Path, **__: Any) -> Iterator[Running]:
+    def _running(self, system: System, _: Path, **__: Any) -> Iterator[RunningServer]:
         self._system = system.name
         if system.name == "peer":
             self.peer_options = system.options
-        yield Running("http://x", 1, 2.5)
+        yield RunningServer("http://x", 1, 2.5)
 
-    def _measure_load(self, _: Running, work: Any, *__: Any) -> dict[str, float]:
+    def _measure_load(self, _: RunningServer, work: Any, *__: Any) -> dict[str, float]:
         return self._note(f"{self._system} {work.name}")
 
     def _measure_engine(
@@ -63,29 +63,29 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Nothing real is started."""
-    return Stage(monkeypatch)
+def stage(monkeypatch: pytest.MonkeyPatch) -> FakeMeasurements:
+    """Replace servers and loads."""
+    return FakeMeasurements(monkeypatch)
 
 
 def run(folder: Path) -> list[Measurement]:
     with tqdm(disable=True) as progress:
         this = Run(PLAN, folder, progress)
-        this.all()
+        this.measure_all()
     return this.journal.measurements
 
 
-def test_the_systems_take_turns(stage: Stage, tmp_path: Path) -> None:
+def test_the_systems_take_turns(stage: FakeMeasurements, tmp_path: Path) -> None:
     measured = run(tmp_path)
     once = ["ours W1", "ours W4", "peer W1", "peer W4", "engine W1"]
     assert stage.seen == once * 2
-    assert len(measured) == PLAN.steps == 14
+    assert len(measured) == PLAN.num_measurements == 14
     start_up = next(each for each in measured if each.workload == "W10")
     assert start_up.figures == {"ready_s": 2.5, "rest_mib": 100, "after_mib": 100}
     assert stage.peer_options == ("--block-size", "32")
 
 
-def test_a_run_that_was_cut_off_goes_on(stage: Stage, tmp_path: Path) -> None:
+def test_a_run_that_was_cut_off_goes_on(stage: FakeMeasurements, tmp_path: Path) -> None:
     stage.fails_at = "peer W4"
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
@@ -95,11 +95,13 @@ def test_a_run_that_was_cut_off_goes_on(stage: Stage, tmp_path: Path) -> None:
     assert stage.seen[:2] == ["peer W4", "engine W1"]
     assert stage.seen[2:5] == ["ours W1", "ours W4", "peer W1"]
     stage.seen.clear()
-    assert len(run(tmp_path)) == PLAN.steps
+    assert len(run(tmp_path)) == PLAN.num_measurements
     assert stage.seen == []
 
 
-def test_the_command_prints_and_writes_what_was_measured(stage: Stage, tmp_path: Path) -> None:
+def test_the_command_prints_and_writes_what_was_measured(
+    stage: FakeMeasurements, tmp_path: Path
+) -> None:
     app = typer.Typer()
     app.command()(command.main)
     done = CliRunner().invoke(app, ["--out", str(tmp_path), "--quick", "--only", "W1"])
@@ -112,22 +114,24 @@ def test_the_command_prints_and_writes_what_was_measured(stage: Stage, tmp_path:
 
 
 def test_the_quick_run_leaves_out_the_streamed_repeats() -> None:
-    assert "W3 streamed" in _chosen("", quick=False)
-    assert "W3 streamed" not in _chosen("", quick=True)
-    assert "W9 photo" in _chosen("", quick=True)
+    assert "W3 streamed" in _select_workloads("", quick=False)
+    assert "W3 streamed" not in _select_workloads("", quick=True)
+    assert "W9 photo" in _select_workloads("", quick=True)
 
 
 def test_named_workloads_come_in_their_own_order() -> None:
-    assert _chosen("W5, W1", quick=True) == ("W1", "W5")
+    assert _select_workloads("W5, W1", quick=True) == ("W1", "W5")
 
 
 def test_an_unknown_workload_is_named() -> None:
     with pytest.raises(typer.BadParameter, match="W99"):
-        _chosen("W1,W99", quick=False)
+        _select_workloads("W1,W99", quick=False)
 
 
 def test_cpu_time_is_told_by_role_and_never_below_nothing() -> None:
-    told = _cpu_per_request({"server": 1.0, "decode": 3.0}, {"server": 1.5, "decode": 2.0}, 10)
+    told = _compute_cpu_per_request(
+        {"server": 1.0, "decode": 3.0}, {"server": 1.5, "decode": 2.0}, 10
+    )
     assert told == {
         "cpu_ms_per_request": pytest.approx(50),
         "cpu_ms_per_request:server": pytest.approx(50),

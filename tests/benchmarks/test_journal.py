@@ -1,4 +1,4 @@
-"""A run that was cut off goes on from what it had measured."""
+"""The journal, from which an interrupted run resumes."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SECOND = Measurement(0, "peer", "W1", {"requests_per_s": 10.0})
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name a journal in a folder that is not there yet."""
+    """Return a journal's path in a folder that does not exist."""
     return tmp_path / "run" / "journal.jsonl"
 
 

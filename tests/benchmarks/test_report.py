@@ -1,4 +1,4 @@
-"""What a run leaves: tables, Markdown, JSON and a chart."""
+"""Reports of a run: tables, Markdown, JSON and a chart."""
 
 import io
 import json
@@ -8,21 +8,29 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from benchmarks.cells import number, times
-from benchmarks.chart import bars, title
+from benchmarks.chart import build_bars, build_title
+from benchmarks.formatting import format_number, format_ratio
 from benchmarks.journal import Measurement
 from benchmarks.report import print_report, render_markdown, write_results
 from benchmarks.summary import Summary, summarise
-from benchmarks.tables import beside_images, costs, grids, latencies, rates, start_up, targets
+from benchmarks.tables import (
+    build_costs,
+    build_latencies,
+    build_rates,
+    build_start_up,
+    build_tables,
+    build_targets,
+    build_text_beside_images,
+)
 from benchmarks.workloads import WORKLOADS
-from tests.benchmarks.measured import compared, rounds, summary_of
+from tests.benchmarks.measurements import build_comparison, build_rounds, summarise_all
 
 RATE = "requests_per_s"
 ENVIRONMENT = {"cores": "2", "vLLM": "0.32.0 $a_b$", "llava-server": "1.0"}
 
 
 def everything() -> list[Measurement]:
-    """Each figure of each workload, as long as they get."""
+    """Build all figures of all workloads, with the widest values."""
     percentiles = ("latency_ms", "ttft_ms", "inter_token_ms")
     figures = {f"{name}_{p}": 123456.7 for name in percentiles for p in ("p50", "p99")}
     figures |= {RATE: 12345.6, "images_per_s": 1234.5, "peak_mib": 123456.0}
@@ -40,7 +48,7 @@ def everything() -> list[Measurement]:
 
 
 def printed(summary: Summary) -> str:
-    """Return what is printed."""
+    """Return the printed report."""
     file = io.StringIO()
     print_report(summary, file)
     return file.getvalue()
@@ -51,7 +59,7 @@ def printed(summary: Summary) -> str:
     [(None, "-"), (0.0, "0.00"), (1.234, "1.23"), (12.34, "12.3"), (12345.6, "12,346")],
 )
 def test_numbers(value: float | None, text: str) -> None:
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -68,35 +76,39 @@ def test_numbers(value: float | None, text: str) -> None:
 def test_a_ratio_is_not_rounded_into_its_target(
     ratio: float | None, figure: str, text: str
 ) -> None:
-    assert times(ratio, figure) == text
+    assert format_ratio(ratio, figure) == text
 
 
 def test_rates() -> None:
-    summary = summary_of(
-        compared("W1", RATE, 130, 100),
-        rounds("engine", "W1", RATE, 200),
-        compared("W4", RATE, 1, 2),
+    summary = summarise_all(
+        build_comparison("W1", RATE, 130, 100),
+        build_rounds("engine", "W1", RATE, 200),
+        build_comparison("W4", RATE, 1, 2),
     )
-    assert rates(summary).rows == [
+    assert build_rates(summary).rows == [
         ("W1", "130.0", "100.0", "1.30", "1.25", "yes", "200.0", "0.65", "0.92", "NO"),
         ("W4", "1.00", "2.00", "0.50", "1.60", "NO", "-", "-", "-", "-"),
     ]
 
 
 def test_rates_with_one_system_only() -> None:
-    summary = summary_of(rounds("peer", "W1", RATE, 5), rounds("ours", "W10", "ready_s", 5))
-    assert rates(summary).rows == [("W1", "-", "5.00", "-", "1.25", "-", "-", "-", "0.92", "-")]
+    summary = summarise_all(
+        build_rounds("peer", "W1", RATE, 5), build_rounds("ours", "W10", "ready_s", 5)
+    )
+    assert build_rates(summary).rows == [
+        ("W1", "-", "5.00", "-", "1.25", "-", "-", "-", "0.92", "-")
+    ]
 
 
 def test_latencies_are_of_tokens_where_streamed_and_of_answers_elsewhere() -> None:
-    summary = summary_of(
-        compared("W1", "latency_ms_p50", 10, 20),
-        compared("W2", "latency_ms_p50", 10, 20),
-        compared("W2", "ttft_ms_p50", 3, 4),
-        compared("W2", "inter_token_ms_p99", 5, 4),
+    summary = summarise_all(
+        build_comparison("W1", "latency_ms_p50", 10, 20),
+        build_comparison("W2", "latency_ms_p50", 10, 20),
+        build_comparison("W2", "ttft_ms_p50", 3, 4),
+        build_comparison("W2", "inter_token_ms_p99", 5, 4),
     )
     missing = ("-", "-", "-")
-    assert latencies(summary).rows == [
+    assert build_latencies(summary).rows == [
         ("W1", "whole answer", "10.0", "20.0", "0.50", *missing),
         ("W2", "first token", "3.00", "4.00", "0.75", *missing),
         ("W2", "between tokens", *missing, "5.00", "4.00", "1.25"),
@@ -104,14 +116,14 @@ def test_latencies_are_of_tokens_where_streamed_and_of_answers_elsewhere() -> No
 
 
 def test_costs_have_a_column_for_each_role() -> None:
-    grid = costs(
-        summary_of(
-            rounds("ours", "W1", "cpu_ms_per_request", 6),
-            rounds("ours", "W1", "cpu_ms_per_request:other", 1),
-            rounds("ours", "W1", "cpu_ms_per_request:server", 2),
-            rounds("ours", "W1", "cpu_ms_per_request:network", 3),
-            rounds("peer", "W1", "peak_mib", 2000),
-            rounds("engine", "W1", "cpu_ms_per_request:alone", 3),
+    grid = build_costs(
+        summarise_all(
+            build_rounds("ours", "W1", "cpu_ms_per_request", 6),
+            build_rounds("ours", "W1", "cpu_ms_per_request:other", 1),
+            build_rounds("ours", "W1", "cpu_ms_per_request:server", 2),
+            build_rounds("ours", "W1", "cpu_ms_per_request:network", 3),
+            build_rounds("peer", "W1", "peak_mib", 2000),
+            build_rounds("engine", "W1", "cpu_ms_per_request:alone", 3),
         )
     )
     roles = ("server", "network", "other")
@@ -123,20 +135,22 @@ def test_costs_have_a_column_for_each_role() -> None:
 
 
 def test_text_beside_images() -> None:
-    summary = summary_of(
-        compared("W8 alone", "ttft_ms_p50", 5, 10),
-        compared("W8 mixed", "ttft_ms_p50", 6, 60),
-        compared("W8 mixed", "images_per_s", 3, 2),
+    summary = summarise_all(
+        build_comparison("W8 alone", "ttft_ms_p50", 5, 10),
+        build_comparison("W8 mixed", "ttft_ms_p50", 6, 60),
+        build_comparison("W8 mixed", "images_per_s", 3, 2),
     )
-    rows = {label: cells for label, *cells in beside_images(summary).rows}
+    rows = {label: cells for label, *cells in build_text_beside_images(summary).rows}
     assert rows["first token, p50, ms"] == ["5.00", "10.0", "0.50", "6.00", "60.0", "0.10"]
     assert rows["images per second"] == ["-", "-", "-", "3.00", "2.00", "1.50"]
     assert set(rows["between tokens, p99, ms"]) == {"-"}
 
 
 def test_start_up() -> None:
-    summary = summary_of(compared("W10", "ready_s", 5, 10), rounds("ours", "W10", "rest_mib", 1500))
-    assert start_up(summary).rows == [
+    summary = summarise_all(
+        build_comparison("W10", "ready_s", 5, 10), build_rounds("ours", "W10", "rest_mib", 1500)
+    )
+    assert build_start_up(summary).rows == [
         ("seconds until ready", "5.00", "10.0", "0.50"),
         ("MiB at rest", "1,500", "-", "-"),
         ("MiB after load", "-", "-", "-"),
@@ -144,8 +158,13 @@ def test_start_up() -> None:
 
 
 def test_list_of_targets() -> None:
-    ours, peer = rounds("ours", "W1", RATE, 100, 140), rounds("peer", "W1", RATE, 100, 100)
-    rows = targets(summary_of(ours, peer, compared("W9 photo", "ttft_ms_p50", 4, 10))).rows
+    ours, peer = (
+        build_rounds("ours", "W1", RATE, 100, 140),
+        build_rounds("peer", "W1", RATE, 100, 100),
+    )
+    rows = build_targets(
+        summarise_all(ours, peer, build_comparison("W9 photo", "ttft_ms_p50", 4, 10))
+    ).rows
     assert rows[0] == ("W1", RATE, "vLLM", "at least 1.25", "1.20", "1.00 to 1.40", "NO")
     assert ("W9 photo", "ttft_ms_p50", "vLLM", "at most 0.30", "0.40", "0.40 to 0.40", "NO") in rows
     assert rows[-1] == ("W6", RATE, "engine", "at least 0.85", "-", "-", "-")
@@ -157,7 +176,9 @@ def test_printed_tables_fit_into_100_columns() -> None:
     assert max(map(len, lines)) <= 100
     assert not [line for line in lines if "…" in line]
     words = [line.split() for line in lines]
-    assert all(" ".join(row).split() in words for grid in grids(summary) for row in grid.rows)
+    assert all(
+        " ".join(row).split() in words for grid in build_tables(summary) for row in grid.rows
+    )
 
 
 def test_a_report_of_nothing() -> None:
@@ -165,7 +186,7 @@ def test_a_report_of_nothing() -> None:
 
 
 def test_markdown_has_rates_and_targets() -> None:
-    lines = render_markdown(summary_of(compared("W1", RATE, 130, 100))).splitlines()
+    lines = render_markdown(summarise_all(build_comparison("W1", RATE, 130, 100))).splitlines()
     assert lines[0].startswith("| workload | what | ours | vLLM | ratio |")
     assert lines[1] == "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
     described = "| W1 | text, 16 clients | 130.0 | 100.0 | 1.30 | 1.25 | yes "
@@ -176,9 +197,9 @@ def test_markdown_has_rates_and_targets() -> None:
 
 def test_results_as_json(tmp_path: Path) -> None:
     measurements = [
-        *rounds("ours", "W1", RATE, 100, 140),
-        *rounds("peer", "W1", RATE, 100, 100),
-        *compared("W8 mixed", "ttft_ms_p99", 1, 4),
+        *build_rounds("ours", "W1", RATE, 100, 140),
+        *build_rounds("peer", "W1", RATE, 100, 100),
+        *build_comparison("W8 mixed", "ttft_ms_p99", 1, 4),
     ]
     folder = tmp_path / "made" / "where needed"
     write_results(folder, summarise(measurements), measurements, ENVIRONMENT)
@@ -202,17 +223,19 @@ def test_results_as_json(tmp_path: Path) -> None:
 
 
 def test_bars_are_of_positive_ratios() -> None:
-    summary = summary_of(
-        compared("W1", RATE, 9, 10), compared("W2", RATE, 0, 10), compared("W8 alone", RATE, 2, 1)
+    summary = summarise_all(
+        build_comparison("W1", RATE, 9, 10),
+        build_comparison("W2", RATE, 0, 10),
+        build_comparison("W8 alone", RATE, 2, 1),
     )
-    shown = [(bar.workload, bar.ratio.value, bar.reached) for bar in bars(summary, "peer")]
+    shown = [(bar.workload, bar.ratio.value, bar.is_reached) for bar in build_bars(summary, "peer")]
     assert shown == [("W1", 0.9, False), ("W8 alone", 2.0, None)]
-    assert bars(summary, "engine") == []
+    assert build_bars(summary, "engine") == []
 
 
 def test_the_title_names_the_environment() -> None:
-    summary = summary_of(rounds("ours", "W1", RATE, 1, 2))
-    assert title(summary, ENVIRONMENT).splitlines() == [
+    summary = summarise_all(build_rounds("ours", "W1", RATE, 1, 2))
+    assert build_title(summary, ENVIRONMENT).splitlines() == [
         "Requests per second, medians (rounds: 2)",
         "cores 2 · vLLM 0.32.0 $a_b$ · llava-server 1.0",
     ]
@@ -223,7 +246,10 @@ def test_the_title_names_the_environment() -> None:
     [
         everything(),
         # On a logarithmic axis the range of this one has no lower end.
-        [*rounds("ours", "W1", RATE, 0, 90, 100), *rounds("peer", "W1", RATE, 1, 100, 100)],
+        [
+            *build_rounds("ours", "W1", RATE, 0, 90, 100),
+            *build_rounds("peer", "W1", RATE, 1, 100, 100),
+        ],
         [],
     ],
     ids=["everything", "one with a round of nothing", "nothing"],

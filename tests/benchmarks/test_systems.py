@@ -1,4 +1,4 @@
-"""The servers under measurement: their commands, and that they are started, awaited and ended."""
+"""The servers under test: their commands, start, readiness and end."""
 
 import os
 import sys
@@ -13,18 +13,18 @@ import psutil
 import pytest
 
 from benchmarks import systems
-from benchmarks.systems import MODEL, OURS, PEER, SYSTEMS, System, running
+from benchmarks.systems import MODEL, OURS, PEER, SYSTEMS, System, run_system
 from server.settings import Settings
 
 
-def stand_in(*options: str) -> System:
-    """A system that is none."""
-    module = "tests.benchmarks.standin"
+def fake_system(*options: str) -> System:
+    """Return a system that starts the fake server."""
+    module = "tests.benchmarks.fake_server"
     return System("stand-in", module, "/ready", options, eager="--slow", compiled="--fast")
 
 
 def flags(command: list[str]) -> dict[str, str]:
-    """The options of a command that have a value."""
+    """Return the options of a command that have a value."""
     return {
         name: value
         for name, value in pairwise(command)
@@ -33,13 +33,13 @@ def flags(command: list[str]) -> dict[str, str]:
 
 
 def about(url: str) -> dict[str, Any]:
-    """What a stand-in says of itself."""
+    """Return the fake server's description of itself."""
     found: dict[str, Any] = httpx.get(f"{url}/about").json()
     return found
 
 
 def has_ended(pid: int, within_s: float = 0.0) -> bool:
-    """Tell whether a process is over, waiting for it for a while."""
+    """Whether a process ends within a time."""
     deadline = time.monotonic() + within_s
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
@@ -54,7 +54,7 @@ def test_names_differ() -> None:
 
 @pytest.mark.parametrize("eager", [True, False])
 def test_our_command_is_one_that_our_server_reads(eager: bool) -> None:
-    command = OURS.command(4321, eager=eager)
+    command = OURS.build_command(4321, eager=eager)
     assert command[:3] == [sys.executable, "-m", "server"]
     settings = Settings(_cli_parse_args=command[3:])
     assert (settings.host, settings.port) == ("127.0.0.1", 4321)
@@ -64,15 +64,15 @@ def test_our_command_is_one_that_our_server_reads(eager: bool) -> None:
 
 
 def test_their_command() -> None:
-    command = PEER.command(4321, eager=True)
+    command = PEER.build_command(4321, eager=True)
     assert command[:3] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     assert flags(command)["--port"] == "4321"
     assert command[-1] == "--enforce-eager"
-    assert PEER.command(4321, eager=False) == [*command[:-1], "--no-enforce-eager"]
+    assert PEER.build_command(4321, eager=False) == [*command[:-1], "--no-enforce-eager"]
 
 
 def test_both_have_equal_settings_of_the_engine() -> None:
-    ours, peer = (flags(system.command(1, eager=True)) for system in SYSTEMS)
+    ours, peer = (flags(system.build_command(1, eager=True)) for system in SYSTEMS)
     assert peer.items() <= ours.items()
     assert {"--model", "--max-model-len", "--max-num-seqs", "--max-num-batched-tokens"} <= set(peer)
     # vLLM's own takes it from the environment.
@@ -85,7 +85,7 @@ def test_the_model_is_there() -> None:
 
 def test_it_runs_with_its_command_and_environment_and_is_ended(tmp_path: Path) -> None:
     begun = time.perf_counter()
-    with running(stand_in("--own"), tmp_path / "log", eager=False) as server:
+    with run_system(fake_system("--own"), tmp_path / "log", eager=False) as server:
         assert 0 < server.ready_s <= time.perf_counter() - begun
         assert server.chat_url == f"{server.url}/v1/chat/completions"
         found = about(server.url)
@@ -93,31 +93,31 @@ def test_it_runs_with_its_command_and_environment_and_is_ended(tmp_path: Path) -
     assert has_ended(server.pid)
     port = urlsplit(server.url).port
     assert port
-    assert found["arguments"] == stand_in("--own").command(port, eager=False)[3:]
+    assert found["arguments"] == fake_system("--own").build_command(port, eager=False)[3:]
     assert found["arguments"][-2:] == ["--own", "--fast"]
     assert found["session"] == os.getsid(0)
     assert found["group"] == server.pid
 
 
 def test_its_environment_is_ours_and_what_the_engine_needs(tmp_path: Path) -> None:
-    with running(stand_in(), tmp_path / "log", eager=True) as server:
+    with run_system(fake_system(), tmp_path / "log", eager=True) as server:
         environment = about(server.url)["environment"]
     assert environment["PATH"] == os.environ["PATH"]
     assert environment["HF_HUB_OFFLINE"] == "1"
-    ours = flags(OURS.command(1, eager=True))
+    ours = flags(OURS.build_command(1, eager=True))
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == ours["--cpu-kv-cache-gib"]
 
 
 def test_what_it_prints_is_added_to_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
-    with running(stand_in(), log, eager=True):
+    with run_system(fake_system(), log, eager=True):
         pass
     assert log.read_text().splitlines()[:2] == ["before", "standing in"]
 
 
 def test_it_is_awaited_until_it_is_ready(tmp_path: Path) -> None:
-    with running(stand_in("--refuses", "3"), tmp_path / "log", eager=True) as server:
+    with run_system(fake_system("--refuses", "3"), tmp_path / "log", eager=True) as server:
         assert httpx.get(f"{server.url}/ready").status_code == 200
         assert server.ready_s >= 3 * systems.POLL_S
 
@@ -127,7 +127,7 @@ def test_one_that_dies_says_so(code: int, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
         pytest.raises(SystemExit, match=f"ended with {code}; see .*log"),
-        running(stand_in("--dies", str(code)), log, eager=True),
+        run_system(fake_system("--dies", str(code)), log, eager=True),
     ):
         pytest.fail("it is not ready")
     assert log.read_text() == "standing in\n"
@@ -140,7 +140,7 @@ def test_one_that_is_never_ready_says_so_and_is_ended(
     before = psutil.Process().children()
     with (
         pytest.raises(SystemExit, match=r"not ready in 0\.5 s"),
-        running(stand_in("--refuses", "1000000"), tmp_path / "log", eager=True),
+        run_system(fake_system("--refuses", "1000000"), tmp_path / "log", eager=True),
     ):
         pytest.fail("it is not ready")
     assert set(psutil.Process().children()) <= set(before)
@@ -150,7 +150,7 @@ def test_it_is_ended_where_the_measurement_fails(tmp_path: Path) -> None:
     pids = []
 
     def measure() -> None:
-        with running(stand_in(), tmp_path / "log", eager=True) as server:
+        with run_system(fake_system(), tmp_path / "log", eager=True) as server:
             pids.append(server.pid)
             raise ZeroDivisionError
 
@@ -163,8 +163,8 @@ def test_one_that_does_not_listen_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systems, "STOP_LIMIT_S", 0.1)
-    system = stand_in("--ignores-sigterm", "--has-child")
-    with running(system, tmp_path / "log", eager=True) as server:
+    system = fake_system("--ignores-sigterm", "--has-child")
+    with run_system(system, tmp_path / "log", eager=True) as server:
         child = about(server.url)["child"]
         assert not has_ended(child)
     assert has_ended(server.pid)
@@ -172,7 +172,7 @@ def test_one_that_does_not_listen_is_killed_with_its_children(
 
 
 def test_what_it_leaves_behind_is_ended_too(tmp_path: Path) -> None:
-    with running(stand_in("--has-child"), tmp_path / "log", eager=True) as server:
+    with run_system(fake_system("--has-child"), tmp_path / "log", eager=True) as server:
         child = about(server.url)["child"]
     try:
         assert has_ended(child, within_s=1)
@@ -186,5 +186,5 @@ def test_no_proxy_is_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with running(stand_in(), tmp_path / "log", eager=True) as server:
+    with run_system(fake_system(), tmp_path / "log", eager=True) as server:
         assert server.ready_s > 0

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks import usage
-from benchmarks.usage import PeakMemory, cpu_seconds, memory_mib
+from benchmarks.usage import PeakMemory, measure_cpu_seconds, measure_memory_mib
 
-BURNT_S = 0.1
-# What Python itself takes, of either, at the most.
+CPU_S = 0.1
+# Upper bounds of Python's own start-up time and memory.
 START_S, PYTHON_MIB = 1.5, 40
 FORK = """
 import os, sys
@@ -25,9 +25,16 @@ sys.stdin.read()
 
 
 @contextmanager
-def family(*names: str, held_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
-    """A process with children of these names, all of which have burnt their CPU time."""
-    command = [sys.executable, "-m", "tests.benchmarks.family", str(held_mib), str(BURNT_S), *names]
+def run_process_tree(*names: str, allocated_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
+    """Run a process with children of these names, all of which have spent their CPU time."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.process_tree",
+        str(allocated_mib),
+        str(CPU_S),
+        *names,
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
@@ -39,41 +46,41 @@ def family(*names: str, held_mib: int = 0) -> Iterator["subprocess.Popen[str]"]:
 
 def test_cpu_time_by_role() -> None:
     names = ("VLLM::EngineCore", "VLLM::Worker_TP0", "spawn_main(1)", "spawn_main(2)", "tracker")
-    with family(*names) as parent:
-        spent = cpu_seconds(parent.pid)
+    with run_process_tree(*names) as parent:
+        spent = measure_cpu_seconds(parent.pid)
     assert set(spent) == {"server", "engine", "worker", "decode", "other"}
     for role, seconds in spent.items():
         processes = 2 if role == "decode" else 1
         # Of the kernel's clock, with which it is counted, a tick may be missing.
-        assert processes * (BURNT_S - 0.02) <= seconds <= processes * (BURNT_S + START_S)
+        assert processes * (CPU_S - 0.02) <= seconds <= processes * (CPU_S + START_S)
 
 
 def test_a_server_without_children_is_all_there_is() -> None:
-    with family() as parent:
-        assert set(cpu_seconds(parent.pid)) == {"server"}
+    with run_process_tree() as parent:
+        assert set(measure_cpu_seconds(parent.pid)) == {"server"}
 
 
 def test_cpu_time_is_a_sum_that_grows() -> None:
-    before = cpu_seconds(os.getpid())["server"]
-    until = time.process_time() + BURNT_S
+    before = measure_cpu_seconds(os.getpid())["server"]
+    until = time.process_time() + CPU_S
     while time.process_time() < until:
         pass
-    assert cpu_seconds(os.getpid())["server"] - before >= BURNT_S - 0.02
+    assert measure_cpu_seconds(os.getpid())["server"] - before >= CPU_S - 0.02
 
 
 def test_who_has_ended_takes_nothing() -> None:
-    with family() as parent:
+    with run_process_tree() as parent:
         pass
-    assert not cpu_seconds(parent.pid)
-    assert memory_mib(parent.pid) == 0
+    assert not measure_cpu_seconds(parent.pid)
+    assert measure_memory_mib(parent.pid) == 0
 
 
 def test_memory_is_that_of_all_processes() -> None:
-    with family(held_mib=64) as parent:
-        alone = memory_mib(parent.pid)
+    with run_process_tree(allocated_mib=64) as parent:
+        alone = measure_memory_mib(parent.pid)
         assert 64 < alone < 64 + PYTHON_MIB
-    with family("one", "two", held_mib=64) as parent:
-        assert alone < memory_mib(parent.pid) < 64 + 3 * PYTHON_MIB
+    with run_process_tree("one", "two", allocated_mib=64) as parent:
+        assert alone < measure_memory_mib(parent.pid) < 64 + 3 * PYTHON_MIB
 
 
 def test_shared_memory_counts_once() -> None:
@@ -82,13 +89,13 @@ def test_shared_memory_counts_once() -> None:
     ) as parent:
         assert parent.stdout
         assert [parent.stdout.readline() for _ in range(2)] == [b"forked\n"] * 2
-        assert 64 < memory_mib(parent.pid) < 64 + PYTHON_MIB
+        assert 64 < measure_memory_mib(parent.pid) < 64 + PYTHON_MIB
         parent.communicate()
 
 
 def test_the_peak_outlasts_what_was_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "SAMPLE_S", 0.01)
-    with family(held_mib=64) as parent:
+    with run_process_tree(allocated_mib=64) as parent:
         with PeakMemory(parent.pid) as peak:
             while peak.mib == 0:
                 time.sleep(0.01)
@@ -96,7 +103,7 @@ def test_the_peak_outlasts_what_was_freed(monkeypatch: pytest.MonkeyPatch) -> No
             assert parent.stdout
             print(file=parent.stdin, flush=True)
             assert parent.stdout.readline() == "freed\n"
-        assert memory_mib(parent.pid) < PYTHON_MIB
+        assert measure_memory_mib(parent.pid) < PYTHON_MIB
         assert 64 < peak.mib < 64 + PYTHON_MIB
 
 

@@ -1,11 +1,11 @@
-"""What is measured: names, and what small workloads ask."""
+"""Workloads: their names, and the requests of small ones."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.requests import Numbers, Options
-from benchmarks.workloads import WORKLOADS, workload
+from benchmarks.requests import RequestOptions, UniqueNumbers
+from benchmarks.workloads import WORKLOADS, find_workload
 from server.protocol.chat.request import parse_chat_request
 
 
@@ -15,14 +15,14 @@ def test_names_and_titles_are_unique() -> None:
 
 
 def test_each_is_found_by_its_name() -> None:
-    assert [workload(each.name) for each in WORKLOADS] == list(WORKLOADS)
-    assert workload("W8 mixed").title.startswith("text stream beside")
+    assert [find_workload(each.name) for each in WORKLOADS] == list(WORKLOADS)
+    assert find_workload("W8 mixed").title.startswith("text stream beside")
 
 
 @pytest.mark.parametrize("name", ["W0", "w1", "", "W8"])
 def test_other_names_are_unknown(name: str) -> None:
     with pytest.raises(KeyError):
-        workload(name)
+        find_workload(name)
 
 
 def test_each_lasts_and_has_clients_that_ask_for_tokens() -> None:
@@ -43,9 +43,9 @@ def test_titles_tell_the_number_of_clients_and_whether_they_stream() -> None:
 
 @pytest.mark.parametrize(("name", "images"), [("W1", 0), ("W2", 0), ("W3", 1), ("W9 small", 1)])
 def test_small_ones_ask_what_the_server_understands(name: str, images: int, tmp_path: Path) -> None:
-    group = workload(name).groups[0]
-    options = Options("llava-tiny", group.max_tokens, group.stream)
-    conversation = group.conversation(options, Numbers(0), tmp_path)
-    request = parse_chat_request(conversation.next_body())
+    group = find_workload(name).groups[0]
+    options = RequestOptions("llava-tiny", group.max_tokens, group.stream)
+    conversation = group.conversation(options, UniqueNumbers(0), tmp_path)
+    request = parse_chat_request(conversation.build_next_body())
     assert len(request.images) == images
     assert (request.token_limit, request.stream) == (group.max_tokens, group.stream)

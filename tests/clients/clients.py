@@ -1,14 +1,14 @@
-"""Which program runs which clients, and which scenarios each of them has."""
+"""The client programs and their scenarios."""
 
 from typing import Final
 
-SAID = "plain several_turns"
-SHOWN = "image image_streamed streamed system"
-SAMPLED = "length seed stop"
-CALLED = "tool_auto tool_named tool_required tool_streamed tool_two"
-FAILED = "bad_parameter broken_image model_not_found"
+TEXT = "plain several_turns"
+IMAGES = "image image_streamed streamed system"
+SAMPLING = "length seed stop"
+TOOLS = "tool_auto tool_named tool_required tool_streamed tool_two"
+ERRORS = "bad_parameter broken_image model_not_found"
 OPENAI_CHAT = (
-    f"{SAID} {SHOWN} {SAMPLED} {CALLED} {FAILED} aborted json_object logprobs model models "
+    f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} {ERRORS} aborted json_object logprobs model models "
     "no_such_model retried several stream_helper structured structured_image structured_streamed "
     "system_parts tool_round_trip tool_stream_helper"
 )
@@ -17,11 +17,11 @@ RESPONSES = (
     "response_streamed response_structured response_tool response_tool_streamed"
 )
 AI_SDK = (
-    f"{SAID} {SHOWN} {CALLED} {FAILED} length retried structured structured_by_output "
+    f"{TEXT} {IMAGES} {TOOLS} {ERRORS} length retried structured structured_by_output "
     "structured_image structured_streamed tool_loop"
 )
 
-# By program; the docstring or first comment of each says which client it is.
+# By program; its docstring or first comment names the client.
 SCENARIOS: Final[dict[str, frozenset[str]]] = {
     program: frozenset(scenarios.split())
     for program, scenarios in {
@@ -37,16 +37,16 @@ SCENARIOS: Final[dict[str, frozenset[str]]] = {
             "structured"
         ),
         "langchain_openai.py": (
-            f"{SAID} {SHOWN} {SAMPLED} {CALLED} {FAILED} asynchronous image_of_its_own json_object "
-            "logprobs response retried several structured structured_by_tool structured_streamed "
-            "structured_strict tool_loop tool_round_trip"
+            f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} {ERRORS} asynchronous image_of_its_own "
+            "json_object logprobs response retried several structured structured_by_tool "
+            "structured_streamed structured_strict tool_loop tool_round_trip"
         ),
         "llama_index_openai_like.py": (
-            f"{SAID} {SHOWN} {SAMPLED} {CALLED} asynchronous bad_parameter completion "
+            f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} asynchronous bad_parameter completion "
             "model_not_found retried structured structured_by_tool tool_loop"
         ),
         "litellm_sdk.py": (
-            f"{SAID} {SHOWN} {SAMPLED} {CALLED} {FAILED} asynchronous completion json_object "
+            f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} {ERRORS} asynchronous completion json_object "
             "logprobs response retried several structured system_parts tool_round_trip"
         ),
         "instructor_modes.py": (
@@ -54,11 +54,11 @@ SCENARIOS: Final[dict[str, frozenset[str]]] = {
             "structured_image structured_list structured_streamed structured_strict"
         ),
         "pydantic_ai_agent.py": (
-            f"{SAID} {SHOWN} {SAMPLED} bad_parameter model_not_found response retried structured "
+            f"{TEXT} {IMAGES} {SAMPLING} bad_parameter model_not_found response retried structured "
             "structured_by_tool structured_image structured_streamed tool_loop tool_two"
         ),
         "llm_cli.py": (
-            f"{SAID} {SHOWN} {SAMPLED} command_image json_object model_not_found "
+            f"{TEXT} {IMAGES} {SAMPLING} command_image json_object model_not_found "
             "structured tool_auto"
         ),
         "openai_node.mjs": f"{OPENAI_CHAT} tool_loop",

@@ -1,4 +1,4 @@
-"""What the clients got, and what the same requests get without any client."""
+"""Results of the client programs, and of the same requests without a client."""
 
 import subprocess
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 
 from tests.api.pictures import data_url
 from tests.api.running import RunningServer
-from tests.clients.asked import ASKED
-from tests.clients.running import IMAGE, finished, printed, require_clients
+from tests.clients.running import IMAGE, parse_results, require_clients, run_program
+from tests.clients.scenarios import PROMPTS
 
 Run = Callable[[str], dict[str, Any]]
 Answer = dict[str, Any]
@@ -19,19 +19,19 @@ Answer = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest) -> Run:
-    """Run a program, once."""
+    """Return a function that runs each program once."""
 
     @cache
     def run(program: str) -> subprocess.CompletedProcess[str]:
         server: RunningServer = request.getfixturevalue("server")
-        return finished(program, server.url)
+        return run_program(program, server.url)
 
-    return lambda program: printed(run(program))
+    return lambda program: parse_results(run(program))
 
 
 @pytest.fixture
 def result(request: pytest.FixtureRequest, run: Run) -> Any:
-    """Return what a scenario returned."""
+    """Return a scenario's result."""
     require_clients()
     program, scenario = request.param
     outcome = run(program)[scenario]
@@ -41,15 +41,15 @@ def result(request: pytest.FixtureRequest, run: Run) -> Any:
 
 @pytest.fixture
 def chat(request: pytest.FixtureRequest) -> Callable[..., Answer]:
-    """Ask the server as curl would; returns the answer as programs print it."""
+    """Return a function that asks the server directly and answers in the programs' format."""
 
     def chat(*messages: dict[str, Any], **options: Any) -> Answer:
-        # Not before it is needed, so that skipped tests start no server.
+        # Requested here, so that skipped tests start no server.
         server: RunningServer = request.getfixturevalue("server")
-        wishes = {"model": ASKED["model"], "temperature": 0, "max_tokens": ASKED["max_tokens"]}
+        fields = {"model": PROMPTS["model"], "temperature": 0, "max_tokens": PROMPTS["max_tokens"]}
         answer = httpx.post(
             f"{server.url}/v1/chat/completions",
-            json=wishes | {"messages": messages} | options,
+            json=fields | {"messages": messages} | options,
             timeout=60,
         ).raise_for_status()
         body = answer.json()
@@ -65,5 +65,5 @@ def chat(request: pytest.FixtureRequest) -> Callable[..., Answer]:
 
 @pytest.fixture(scope="session")
 def image_url() -> str:
-    """The picture that programs show."""
+    """Return the URL of the programs' image."""
     return data_url(IMAGE.read_bytes())

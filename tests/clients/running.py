@@ -1,4 +1,4 @@
-"""Runs a client's program against the server and reads what it printed."""
+"""Runs a client program against the server and parses its output."""
 
 import json
 import os
@@ -13,22 +13,21 @@ import pytest
 
 from server.api.error_response import build_error_response
 from server.errors import TooManyRequests
-from tests.web import QuietHandler, serving
+from tests.web import QuietHandler, serve_http
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".clients"
 IMAGE = ROOT / "model_store" / "llava-tiny" / "examples" / "scene-1.png"
 PROGRAM_LIMIT_S = 120
 
-# What a program may see of the environment. LiteLLM looks for prices on the network unless told
-# not to.
+# The environment of a program. Without the setting LiteLLM fetches prices from the network.
 INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
 SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1"}
 
 
 @contextmanager
-def refusing_once(url: str) -> Iterator[str]:
-    """Pass requests on to the server, except the first, which gets what a full server answers."""
+def serve_refusing_once(url: str) -> Iterator[str]:
+    """Relay requests to the server; the first one gets the response of a full server."""
     refusal = build_error_response(TooManyRequests("The server is at its limit.", retry_after=1))
     tries: list[str] = []
 
@@ -50,15 +49,15 @@ def refusing_once(url: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-    with serving(Handler) as proxy:
+    with serve_http(Handler) as proxy:
         yield proxy
     assert len(tries) in (0, 2), tries
 
 
 def command(program: str) -> list[str]:
-    """Return what runs a program with the clients that `make clients` installed."""
+    """Return the command of a program, with the clients of `make clients`."""
     if program.endswith(".mjs"):
-        # Node looks for modules beside the link to the programs, not beside the programs.
+        # Node resolves modules beside the link to the programs, not beside its target.
         options = ["--preserve-symlinks", "--preserve-symlinks-main"]
         return ["node", *options, str(HOME / "node" / "programs" / program)]
     module = f"tests.clients.programs.{program.removesuffix('.py')}"
@@ -66,7 +65,7 @@ def command(program: str) -> list[str]:
 
 
 def require_clients() -> None:
-    """Skip the test where the clients are not installed; fail it in CI."""
+    """Skip the test if the clients are not installed; fail it in CI."""
     if (HOME / ".setup").exists():
         return
     if os.environ.get("CI"):
@@ -74,9 +73,9 @@ def require_clients() -> None:
     pytest.skip("make clients")
 
 
-def finished(program: str, url: str) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end against the server at a URL."""
-    with refusing_once(url) as retry_url:
+def run_program(program: str, url: str) -> subprocess.CompletedProcess[str]:
+    """Run a program against the server at a URL."""
+    with serve_refusing_once(url) as retry_url:
         environment = {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
             **SETTINGS,
@@ -94,8 +93,8 @@ def finished(program: str, url: str) -> subprocess.CompletedProcess[str]:
         )
 
 
-def printed(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """Return what each scenario returned or raised. Fails with what the program wrote."""
+def parse_results(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Parse each scenario's result or error. Fails with the program's stderr."""
     assert run.returncode == 0, run.stderr
     results: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return results

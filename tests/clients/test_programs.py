@@ -1,4 +1,4 @@
-"""Each program runs the scenarios that it is said to have, and tests look at all of them."""
+"""Each program runs its listed scenarios, and tests check all of them."""
 
 import ast
 from pathlib import Path
@@ -10,15 +10,15 @@ from tests.clients.conftest import Run
 from tests.clients.running import require_clients
 
 
-def checked_scenarios() -> set[str]:
-    """Return the scenarios that tests of this folder are parametrised with."""
+def collect_checked_scenarios() -> set[str]:
+    """Return the scenarios of this folder's parametrised tests."""
     calls = [
         node
         for file in Path(__file__).parent.glob("test_*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]
-    arguments = [call.args for call in calls if call.func.id == "asked"]  # type: ignore[attr-defined]
+    arguments = [call.args for call in calls if call.func.id == "parametrize_scenarios"]  # type: ignore[attr-defined]
     return {a.value for args in arguments for a in args if isinstance(a, ast.Constant)}  # type: ignore[misc]
 
 
@@ -29,4 +29,4 @@ def test_runs_its_scenarios(program: str, run: Run) -> None:
 
 
 def test_every_scenario_is_checked() -> None:
-    assert checked_scenarios() == frozenset().union(*SCENARIOS.values())
+    assert collect_checked_scenarios() == frozenset().union(*SCENARIOS.values())

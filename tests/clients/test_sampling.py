@@ -1,4 +1,4 @@
-"""What clients may ask of sampling: limits, stop strings, seeds, several answers, logprobs."""
+"""Sampling options: limits, stop strings, seeds, several answers, logprobs."""
 
 import json
 import math
@@ -6,35 +6,35 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.api.pictures import user
-from tests.clients.answers import same
-from tests.clients.asked import ASKED, asked
+from tests.clients.assertions import assert_same_answer
+from tests.clients.scenarios import PROMPTS, parametrize_scenarios
 
 Chat = Callable[..., dict[str, Any]]
-HELLO = user(ASKED["hello"])
+HELLO = user(PROMPTS["hello"])
 
 
-@asked("stop")
+@parametrize_scenarios("stop")
 def test_stops_at_a_word(result: Any, chat: Chat) -> None:
-    whole = chat(HELLO)
-    same(result, chat(HELLO, stop=ASKED["stop"]))
-    assert result["text"] == whole["text"].partition(ASKED["stop"])[0] != whole["text"]
+    complete = chat(HELLO)
+    assert_same_answer(result, chat(HELLO, stop=PROMPTS["stop"]))
+    assert result["text"] == complete["text"].partition(PROMPTS["stop"])[0] != complete["text"]
     assert result.get("finish", "stop") == "stop"
 
 
-@asked("length", "length_in_completion_tokens")
+@parametrize_scenarios("length", "length_in_completion_tokens")
 def test_says_that_the_limit_was_reached(result: Any) -> None:
     assert result.get("finish", "length") == "length"
     assert result["completion_tokens"] in (3, 16)
     assert result["text"]
 
 
-@asked("seed")
+@parametrize_scenarios("seed")
 def test_a_seed_repeats(result: Any) -> None:
     first, same_seed, other_seed = result
     assert first == same_seed != other_seed
 
 
-@asked("several")
+@parametrize_scenarios("several")
 def test_gives_several_answers(result: Any, chat: Chat) -> None:
     expected = chat(HELLO)
     assert result["texts"] == [expected["text"]] * 2
@@ -43,15 +43,15 @@ def test_gives_several_answers(result: Any, chat: Chat) -> None:
     assert result["completion_tokens"] == 2 * expected["completion_tokens"]
 
 
-@asked("several_streamed")
+@parametrize_scenarios("several_streamed")
 def test_streams_several_answers(result: Any, chat: Chat) -> None:
     assert result == {"texts": [chat(HELLO)["text"]] * 2, "indices": [0, 1]}
 
 
-@asked("logprobs")
-def test_tells_logprobs(result: Any, chat: Chat) -> None:
+@parametrize_scenarios("logprobs")
+def test_returns_logprobs(result: Any, chat: Chat) -> None:
     expected = chat(HELLO)
-    same(result, expected)
+    assert_same_answer(result, expected)
     assert "".join(result["tokens"]) == expected["text"]
     assert b"".join(map(bytes, result["bytes"])).decode() == expected["text"]
     assert all(-0.7 < logprob <= 0 for logprob in result["logprobs"])
@@ -64,10 +64,10 @@ def test_tells_logprobs(result: Any, chat: Chat) -> None:
         assert [value for _, value in top] == sorted((value for _, value in top), reverse=True)
 
 
-@asked("json_object")
+@parametrize_scenarios("json_object")
 def test_writes_an_object(result: Any) -> None:
-    """The model has no idea of JSON: only the grammar makes it begin one, and it may not end."""
+    """The model was not trained on JSON: the grammar starts the object, and it may not end."""
     assert result["text"].lstrip().startswith("{")
-    if result.get("finish") == "length" or result["completion_tokens"] == ASKED["max_tokens"]:
+    if result.get("finish") == "length" or result["completion_tokens"] == PROMPTS["max_tokens"]:
         return
     assert isinstance(json.loads(result["text"]), dict)

@@ -1,12 +1,12 @@
-"""Structured output, as the clients' own types accept it."""
+"""Structured output, validated by the clients' own types."""
 
 from typing import Any
 
-from tests.clients.answers import is_shape
-from tests.clients.asked import asked
+from tests.clients.assertions import assert_shape
+from tests.clients.scenarios import parametrize_scenarios
 
 
-@asked(
+@parametrize_scenarios(
     "structured",
     "structured_by_output",
     "structured_by_tool",
@@ -16,10 +16,10 @@ from tests.clients.asked import asked
     "response_structured",
 )
 def test_fits_the_schema(result: Any) -> None:
-    is_shape(result)
+    assert_shape(result)
 
 
-@asked("structured_list")
+@parametrize_scenarios("structured_list")
 def test_fits_the_schema_many_times(result: Any) -> None:
     for shape in result:
-        is_shape(shape)
+        assert_shape(shape)

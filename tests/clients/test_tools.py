@@ -1,59 +1,59 @@
-"""Tools: calls that clients can parse, whole or streamed, and what follows them."""
+"""Tool calls that clients can parse, streamed or not, and the turns after them."""
 
 from typing import Any
 
 import pytest
 
-from tests.clients.answers import is_shape
-from tests.clients.asked import ASKED, asked
+from tests.clients.assertions import assert_shape
 from tests.clients.clients import SCENARIOS
 from tests.clients.conftest import Run
 from tests.clients.running import require_clients
+from tests.clients.scenarios import PROMPTS, parametrize_scenarios
 
-# What a complete call ends with: the AI SDK has words of its own, and OpenAI's API says `stop`
-# after a call that was asked for by name.
+# Finish reasons of a complete call. The AI SDK has its own names, and OpenAI's API returns `stop`
+# after a named tool choice.
 ENDS = {"tool_calls", "tool-calls", "stop"}
 
 
-def check_call(result: Any, *names: str) -> None:
+def assert_call(result: Any, *names: str) -> None:
     [call] = result["calls"]
     assert call["name"] in names
-    is_shape(call["arguments"])
+    assert_shape(call["arguments"])
     assert result.get("finish", "tool_calls") in ENDS
     if "ids" in result:
         [name] = result["ids"]
         assert name
 
 
-@asked("tool_required")
+@parametrize_scenarios("tool_required")
 def test_calls_the_tool(result: Any) -> None:
-    check_call(result, "report_shape")
+    assert_call(result, "report_shape")
     assert result.get("finish", "tool_calls") in {"tool_calls", "tool-calls"}
 
 
-@asked("tool_named", "tool_streamed", "tool_stream_helper")
+@parametrize_scenarios("tool_named", "tool_streamed", "tool_stream_helper")
 def test_calls_the_named_tool(result: Any) -> None:
-    check_call(result, "report_shape")
+    assert_call(result, "report_shape")
 
 
-@asked("tool_two")
+@parametrize_scenarios("tool_two")
 def test_calls_one_of_two_tools(result: Any) -> None:
-    check_call(result, *ASKED["tools"])
+    assert_call(result, *PROMPTS["tools"])
 
 
-@asked("tool_auto", "tool_round_trip")
+@parametrize_scenarios("tool_auto", "tool_round_trip")
 def test_answers_in_text(result: Any) -> None:
     assert result["text"]
     assert result.get("finish", "stop") == "stop"
     assert result["completion_tokens"] > 0
 
 
-@asked("tool_loop")
+@parametrize_scenarios("tool_loop")
 def test_runs_the_loop(result: Any) -> None:
     calls = [call.get("arguments", call) for call in result["calls"]]
     assert calls
     for call in calls:
-        is_shape(call)
+        assert_shape(call)
     assert result["results"] == [f"{call['count']} {call['shape']}" for call in calls]
     assert "text" not in result or result["text"]
 
@@ -62,6 +62,6 @@ def test_runs_the_loop(result: Any) -> None:
 def test_streams_the_same_call(program: str, run: Run) -> None:
     require_clients()
     outcomes = run(program)
-    [whole] = outcomes["tool_named"]["returned"]["calls"]
+    [complete] = outcomes["tool_named"]["returned"]["calls"]
     [streamed] = outcomes["tool_streamed"]["returned"]["calls"]
-    assert streamed == whole
+    assert streamed == complete

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from evaluation.__main__ import app
-from tests.asking.commands import all_commands, options_of, variables_of
+from tests.asking.commands import collect_commands, collect_options, collect_variables
 
 DOCS = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
-COMMANDS = all_commands(app)
+COMMANDS = collect_commands(app)
 
 
 def test_every_command_is_described() -> None:
@@ -16,8 +16,8 @@ def test_every_command_is_described() -> None:
 
 
 def test_every_option_is_described_and_no_other() -> None:
-    assert set(re.findall(r"--[a-z][a-z-]+", DOCS)) == options_of(COMMANDS)
+    assert set(re.findall(r"--[a-z][a-z-]+", DOCS)) == collect_options(COMMANDS)
 
 
 def test_every_environment_variable_is_described() -> None:
-    assert set(re.findall(r"EVALUATION_[A-Z_]+", DOCS)) == variables_of(COMMANDS)
+    assert set(re.findall(r"EVALUATION_[A-Z_]+", DOCS)) == collect_variables(COMMANDS)

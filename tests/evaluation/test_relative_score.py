@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from asking.errors import InputError
-from evaluation.relative_score.inputs import Case, Context, Question, read_answers, read_cases
-from evaluation.relative_score.prompts import judge_prompt, reference_prompt
-from evaluation.relative_score.review import Grades, read_grades
-from evaluation.relative_score.score import score
+from evaluation.relative_score.inputs import Case, Context, QuestionRecord, read_answers, read_cases
+from evaluation.relative_score.prompts import build_judge_prompt, build_reference_prompt
+from evaluation.relative_score.review import GradePair, parse_grades
+from evaluation.relative_score.score import score_reviews
 from tests.asking.process import read_lines, write_lines
-from tests.asking.scripted import Reply, Request, said, scripted
-from tests.evaluation.process import evaluation
+from tests.asking.scripted import Reply, Request, completion_reply, serve_script
+from tests.evaluation.process import run_evaluation
 
 KINDS = ("conv", "detail", "complex")
 
@@ -44,7 +44,7 @@ KINDS = ("conv", "detail", "complex")
     ],
 )
 def test_grades(review: str, grades: tuple[float, float] | None) -> None:
-    assert read_grades(review) == (Grades(*grades) if grades else None)
+    assert parse_grades(review) == (GradePair(*grades) if grades else None)
 
 
 def question(number: int, kind: str, image: str = "1.png") -> dict[str, Any]:
@@ -54,26 +54,26 @@ def question(number: int, kind: str, image: str = "1.png") -> dict[str, Any]:
 def cases(count: int) -> list[Case]:
     context = Context(image="1.png", captions=["A cat."])
     return [
-        Case(Question.model_validate(question(number, KINDS[number % 3])), context)
+        Case(QuestionRecord.model_validate(question(number, KINDS[number % 3])), context)
         for number in range(count)
     ]
 
 
 def test_the_score_by_hand() -> None:
     reviews = {"0": "8 4", "1": "10 9", "2": "5 6", "3": "8 8\nfine", "4": "10/10 9/10"}
-    result = score(cases(6), reviews)
+    result = score_reviews(cases(6), reviews)
     # conversation: (4 + 8) / (8 + 8); detail: 9 / 10; complex: 6 / 5; all: 27 / 31
     assert result.kinds["conversation"].score == pytest.approx(75.0)
     assert result.kinds["detail"].score == pytest.approx(90.0)
     assert result.kinds["complex"].score == pytest.approx(120.0)
     assert result.overall.score == pytest.approx(100 * 27 / 31)
-    assert result.overall.as_json()["count"] == 4
+    assert result.overall.to_json()["count"] == 4
     assert result.set_aside == {"4": "10/10 9/10"}
     assert result.missing == ("5",)
 
 
 def test_nothing_to_score() -> None:
-    assert score(cases(3), {}).overall.score is None
+    assert score_reviews(cases(3), {}).overall.score is None
 
 
 def test_prompts_hold_what_they_should_in_order() -> None:
@@ -81,11 +81,11 @@ def test_prompts_hold_what_they_should_in_order() -> None:
     context = Context.model_validate(
         {"image": "1.png", "captions": ["A cat.", "It sleeps."], "instances": boxes}
     )
-    case = Case(Question.model_validate(question(0, "conv")), context)
+    case = Case(QuestionRecord.model_validate(question(0, "conv")), context)
     parts = ("A cat.\nIt sleeps.", "cat: [0.1, 0.2, 0.3, 0.4]", "Question 0?")
     for part in parts:
-        assert part in reference_prompt(case)
-    judging = judge_prompt(case, "THE REFERENCE", "THE CANDIDATE")
+        assert part in build_reference_prompt(case)
+    judging = build_judge_prompt(case, "THE REFERENCE", "THE CANDIDATE")
     places = [judging.index(part) for part in (*parts, "THE REFERENCE", "THE CANDIDATE")]
     assert places == sorted(places)
 
@@ -116,7 +116,7 @@ def test_malformed_answers(tmp_path: Path) -> None:
 
 
 def files(folder: Path) -> tuple[str, ...]:
-    """Six questions about one image, as options."""
+    """Write six questions about one image; return their options."""
     asked = [question(number, KINDS[number % 3]) for number in range(6)]
     questions = write_lines(folder / "q.jsonl", *asked)
     boxes = [{"category": "cat", "bbox": [0, 0, 1, 1]}]
@@ -135,17 +135,17 @@ async def test_the_whole_protocol(tmp_path: Path) -> None:
         if request.body["model"] == "judge":
             assert f"reference {number}" in request.prompt
             assert f"candidate {number}" in request.prompt
-            return said(f"{grades[number]}\nExplanation.")
-        return said(f"{request.body['model']} {number}")
+            return completion_reply(f"{grades[number]}\nExplanation.")
+        return completion_reply(f"{request.body['model']} {number}")
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         options = [*files(tmp_path), "--out", str(tmp_path), "--images", str(tmp_path / "images")]
         for role, name in (("", "candidate"), ("judge-", "judge"), ("reference-", "reference")):
             options += [f"--{role}base-url", there.url, f"--{role}model", name]
-        finished = await evaluation("relative-score", *options, "--json")
+        finished = await run_evaluation("relative-score", *options, "--json")
         assert finished.code == 0, finished.stderr
         assert len(there.requests) == 18
-        again = await evaluation("relative-score", *options)
+        again = await run_evaluation("relative-score", *options)
         assert len(there.requests) == 18
     with_image = {request.body["model"] for request in there.requests if request.image}
     assert with_image == {"candidate"}
@@ -169,13 +169,13 @@ async def test_the_whole_protocol(tmp_path: Path) -> None:
 async def test_given_answers_may_not_lack_one_unseen(tmp_path: Path) -> None:
     given = write_lines(tmp_path / "a.jsonl", {"question_id": 0, "text": "x"})
     answers = ("--reference-answers", str(given), "--candidate-answers", str(given))
-    async with scripted(lambda _: said("8 4")) as there:
+    async with serve_script(lambda _: completion_reply("8 4")) as there:
         options = (*files(tmp_path), *answers, "--out", str(tmp_path / "out"))
         command = ("relative-score", *options, "--judge-base-url", there.url)
-        finished = await evaluation(*command)
+        finished = await run_evaluation(*command)
         assert finished.code == 1
         problem = f"error: {given}: no answer to question 1, 5 missing in all; "
         assert finished.stderr.startswith(problem)
-        finished = await evaluation(*command, "--allow-failures", "--json")
+        finished = await run_evaluation(*command, "--allow-failures", "--json")
     assert json.loads(finished.stdout)["score"] == pytest.approx(50.0)
     assert "5 questions have no review" in finished.stderr

@@ -1,4 +1,4 @@
-"""`scenes`, as the real process, killed and resumed."""
+"""`scenes` as a process that is killed and resumed."""
 
 import asyncio
 import json
@@ -8,10 +8,10 @@ import pytest
 
 from asking.errors import RunError
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
-from evaluation.scenes.score import score
+from evaluation.scenes.score import score_answers
 from tests.asking.process import read_lines
-from tests.asking.scripted import Reply, Request, failed, said, scripted
-from tests.evaluation.process import evaluation, start
+from tests.asking.scripted import Reply, Request, completion_reply, error_reply, serve_script
+from tests.evaluation.process import run_evaluation, start_evaluation
 
 COUNT, SEED, LONGEST = 24, 11, 128
 QUESTIONS = draw_questions(SEED, COUNT, LONGEST)
@@ -20,8 +20,8 @@ OPTIONS = ("--count", str(COUNT), "--seed", str(SEED), "--longest", str(LONGEST)
 
 def right_answers() -> dict[tuple[str, str], str]:
     """The right answer by question and picture."""
-    asks = {question.question_id: question.ask() for question in QUESTIONS}
-    pictures = {key: ask.picture.data_url() for key, ask in asks.items() if ask.picture}
+    asks = {question.question_id: question.build_chat_question() for question in QUESTIONS}
+    pictures = {key: ask.image.to_data_url() for key, ask in asks.items() if ask.image}
     return {
         (question.question.text, pictures[question.question_id]): question.question.answer
         for question in QUESTIONS
@@ -58,7 +58,7 @@ def test_exact_match_by_kind() -> None:
     texts[first.question_id] = "wrong"
     texts[second.question_id] = f"  {second.question.answer}\n"
     del texts[QUESTIONS[2].question_id]
-    result = score(QUESTIONS, texts)
+    result = score_answers(QUESTIONS, texts)
     assert (result.overall.correct, result.overall.count) == (COUNT - 2, COUNT - 1)
     assert result.missing == 1
     assert sum(tally.count for tally in result.kinds.values()) == COUNT - 1
@@ -79,14 +79,14 @@ async def test_killed_and_resumed_without_a_duplicate_or_a_gap(tmp_path: Path) -
             return stalled
         answered.append(request)
         if len(answered) % 5 == 2:
-            return failed(503, "full", "Retry-After: 0")
-        return said(RIGHT[request.prompt, request.image or ""])
+            return error_reply(503, "full", "Retry-After: 0")
+        return completion_reply(RIGHT[request.prompt, request.image or ""])
 
     out = tmp_path / "out"
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         options = ("--out", str(out), "--base-url", there.url, "--backoff-s", "0.001")
         command = ("scenes", *options, *OPTIONS, "--concurrency", "4")
-        process = await start(*command)
+        process = await start_evaluation(*command)
         await asyncio.wait_for(quiet.wait(), 30)
         process.kill()
         await process.communicate()
@@ -96,7 +96,7 @@ async def test_killed_and_resumed_without_a_duplicate_or_a_gap(tmp_path: Path) -
         path.write_bytes(before[:-20])
         kept = len(before[:-20].splitlines()) - 1
         asked_before = len(there.requests)
-        finished = await evaluation(*command)
+        finished = await run_evaluation(*command)
     assert finished.code == 0, finished.stderr
     assert sorted(int(r["question_id"]) for r in read_lines(path)) == list(range(COUNT))
     glitches = sum(number % 5 == 2 for number in range(stop_after + 1, len(answered) + 1))
@@ -109,8 +109,8 @@ async def test_killed_and_resumed_without_a_duplicate_or_a_gap(tmp_path: Path) -
 
 
 async def test_a_wrong_key_ends_with_a_message(tmp_path: Path) -> None:
-    async with scripted(lambda _: failed(401, "unknown key")) as there:
-        finished = await evaluation("scenes", "--out", str(tmp_path), "--base-url", there.url)
+    async with serve_script(lambda _: error_reply(401, "unknown key")) as there:
+        finished = await run_evaluation("scenes", "--out", str(tmp_path), "--base-url", there.url)
     assert finished.code == 1
     assert "status 401: unknown key" in finished.stderr
     assert "Traceback" not in finished.stderr
@@ -120,16 +120,16 @@ async def test_a_wrong_key_ends_with_a_message(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [("--kind", "nonsense"), ("--request", "[1]")])
 async def test_bad_options(tmp_path: Path, option: tuple[str, str]) -> None:
     url = ("--base-url", "http://127.0.0.1:9/v1")
-    finished = await evaluation("scenes", "--out", str(tmp_path), *url, *option)
+    finished = await run_evaluation("scenes", "--out", str(tmp_path), *url, *option)
     assert finished.code == 2
     assert option[0] in finished.stderr
 
 
 async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    async with scripted(lambda _: said("")) as there:
+    async with serve_script(lambda _: completion_reply("")) as there:
         options = ("--out", str(tmp_path / "file"), "--base-url", there.url, "--count", "1")
-        finished = await evaluation("scenes", *options)
+        finished = await run_evaluation("scenes", *options)
     assert finished.code == 1
     assert finished.stderr.startswith("error: ")
 
@@ -137,15 +137,19 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 async def test_gaps_are_reported(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
         broken = (request.prompt, request.image) == next(iter(RIGHT))
-        return failed(400, "no") if broken else said(RIGHT[request.prompt, request.image or ""])
+        return (
+            error_reply(400, "no")
+            if broken
+            else completion_reply(RIGHT[request.prompt, request.image or ""])
+        )
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = ("scenes", "--out", str(tmp_path), "--base-url", there.url, *OPTIONS)
-        finished = await evaluation(*command)
+        finished = await run_evaluation(*command)
         assert finished.code == 1
         assert f"1 of {COUNT} questions have no answer" in finished.stderr
         assert not (tmp_path / "results.json").exists()
-        finished = await evaluation(*command, "--allow-failures", "--json")
+        finished = await run_evaluation(*command, "--allow-failures", "--json")
     assert finished.code == 0
     assert json.loads(finished.stdout)["missing"] == 1
     assert "WARNING: 1 questions have no answer" in finished.stderr

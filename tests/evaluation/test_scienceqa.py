@@ -10,15 +10,15 @@ from typer.testing import CliRunner
 
 from asking.errors import InputError
 from evaluation.__main__ import app
-from evaluation.scienceqa.accuracy import measure
-from evaluation.scienceqa.ensemble import Pair
-from evaluation.scienceqa.parsing import read_choice
+from evaluation.scienceqa.accuracy import measure_accuracy
+from evaluation.scienceqa.ensemble import PredictionPair
+from evaluation.scienceqa.parsing import parse_choice
 from evaluation.scienceqa.problems import Problem, ProblemSet, read_predictions, read_problems
 from evaluation.scienceqa.prompts import Order, build_prompt
 from tests.asking.process import read_lines, write_lines
-from tests.asking.scripted import Reply, Request, said, scripted
-from tests.evaluation.process import evaluation
-from tests.evaluation.science import PROBLEMS, SPLITS, problem, write_data
+from tests.asking.scripted import Reply, Request, completion_reply, serve_script
+from tests.evaluation.process import run_evaluation
+from tests.evaluation.scienceqa_data import PROBLEMS, SPLITS, problem, write_data
 
 TEST = ProblemSet("test", {key: Problem.model_validate(PROBLEMS[key]) for key in SPLITS["test"]})
 PREDICTIONS = {
@@ -64,7 +64,7 @@ PREDICTIONS = {
     ],
 )
 def test_parsing_with_three_choices(text: str, choice: int) -> None:
-    assert read_choice(text, 3) == choice
+    assert parse_choice(text, 3) == choice
 
 
 def test_prompts() -> None:
@@ -81,7 +81,7 @@ def test_prompts() -> None:
 
 
 def test_accuracy_by_hand() -> None:
-    result = measure(TEST, PREDICTIONS)
+    result = measure_accuracy(TEST, PREDICTIONS)
     assert result.parsed == {"1": 0, "2": 1, "3": 1, "4": -1, "5": -1}
     tallies = {
         name: {group: (tally.correct, tally.count) for group, tally in groups.items()}
@@ -98,12 +98,12 @@ def test_accuracy_by_hand() -> None:
     }
     assert result.overall.accuracy == pytest.approx(40.0)
     assert result.predicted.accuracy == pytest.approx(50.0)
-    assert (result.missing, result.unread, result.strangers) == (("5",), 1, 1)
+    assert (result.missing, result.unparsed, result.not_in_split) == (("5",), 1, 1)
 
 
 def test_complement() -> None:
     second = {"1": "I cannot tell.", "3": "The answer is C.", "4": "B", "5": "No idea."}
-    joint = Pair(TEST, PREDICTIONS, second).complement()
+    joint = PredictionPair(TEST, PREDICTIONS, second).complement()
     # 1 and 2 from the first; 3 and 4 from the second, both right; 5 has only the second's failure
     assert joint == {
         "1": "A",
@@ -112,14 +112,14 @@ def test_complement() -> None:
         "4": "B",
         "5": "No idea.",
     }
-    assert measure(TEST, joint).overall.accuracy == pytest.approx(80.0)
+    assert measure_accuracy(TEST, joint).overall.accuracy == pytest.approx(80.0)
 
 
 def test_disputes() -> None:
     second = {"1": "The answer is A.", "2": "A", "4": "I cannot tell."}
-    pair = Pair(TEST, PREDICTIONS, second)
-    assert pair.agreed() == {"1": "A", "4": "C"}
-    asks = {ask.question_id: ask.prompt for ask in pair.disputes()}
+    pair = PredictionPair(TEST, PREDICTIONS, second)
+    assert pair.select_agreed() == {"1": "A", "4": "C"}
+    asks = {ask.question_id: ask.prompt for ask in pair.build_judge_questions()}
     assert asks.keys() == {"2", "3"}
     assert "Context: Read this." in asks["2"]
     assert asks["2"].index("The answer is B.") < asks["2"].index("<student-2>\nA\n")
@@ -209,8 +209,8 @@ async def test_run_with_images(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / "images" / folder / "image.png")
     (tmp_path / "captions.json").write_text('{"captions": {"3": "A map."}}')
     out = tmp_path / "p.jsonl"
-    async with scripted(lambda _: said("B")) as there:
-        finished = await evaluation(
+    async with serve_script(lambda _: completion_reply("B")) as there:
+        finished = await run_evaluation(
             *("scienceqa", "run", *write_data(tmp_path), "--predictions", str(out)),
             *("--images", str(tmp_path / "images"), "--captions", str(tmp_path / "captions.json")),
             *("--base-url", there.url, "--request", '{"seed": 1, "temperature": null}'),
@@ -230,7 +230,9 @@ async def test_run_with_images(tmp_path: Path) -> None:
 
 async def test_judge(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
-        return said("Hm. The answer is A." if "Read this." in request.prompt else "Neither.")
+        return completion_reply(
+            "Hm. The answer is A." if "Read this." in request.prompt else "Neither."
+        )
 
     first = [{"question_id": key, "text": text} for key, text in PREDICTIONS.items()]
     second = [{"question_id": key, "text": "A"} for key in TEST.problems]
@@ -239,8 +241,8 @@ async def test_judge(tmp_path: Path) -> None:
         *("--second", str(write_lines(tmp_path / "2.jsonl", *second))),
     ]
     out, reviews = tmp_path / "joint.jsonl", tmp_path / "reviews.jsonl"
-    async with scripted(answer) as there:
-        finished = await evaluation(
+    async with serve_script(answer) as there:
+        finished = await run_evaluation(
             *("scienceqa", "judge", *write_data(tmp_path), *given, "--out", str(out)),
             *("--reviews", str(reviews), "--judge-base-url", there.url, "--json"),
         )

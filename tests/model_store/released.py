@@ -1,43 +1,43 @@
 """Small checkpoints exactly as LLaVA's releases are: names, configs, files, relations of shapes.
 
-    release = write_released(folder, "v1.5")
-    release.path, release.tower, release.base
-
-The weights are random but large enough that a changed one changes the output. Head sizes are ones
-that vLLM's CPU attention takes.
+release = write_released(folder, "v1.5")
+release.path, release.tower, release.base
 """
 
 import json
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
+from tests.model_store.released_config import (
+    GENERATION,
+    HIDDEN,
+    LORA_RANK,
+    PATCH,
+    V1_ADDED,
+    VISION_HIDDEN,
+    VISION_LAYERS,
+    VOCAB,
+    Json,
+    Version,
+    adapter_config,
+    base_config,
+    release_config,
+)
+from tests.model_store.released_tensors import (
+    Tensors,
+    language_tensors,
+    projector_tensors,
+    random_weight,
+    vision_tensors,
+)
 from tests.model_store.sentencepiece_training import train_sentencepiece
 
-Version = Literal["v1", "v1.5", "v1.6-vicuna", "v1.6-mistral", "v1.6-34b"]
 Layout = Literal["whole", "delta", "projector", "lora"]
 Format = Literal["bin", "safetensors"]
-Tensors = dict[str, Tensor]
-Json = dict[str, Any]
-
-HIDDEN: Final = 128
-INTERMEDIATE: Final = 192
-LAYERS: Final = 2
-HEADS: Final = 4
-VISION_HIDDEN: Final = 64
-VISION_LAYERS: Final = 3
-PATCH: Final = 14
-VOCAB: Final = 480
-BYTES: Final = slice(3, 259)  # the tokens of single bytes
-LORA_RANK, LORA_ALPHA = 4, 8
-
 NAMES: Final[dict[Version, str]] = {
     "v1": "llava-7b-v1",
     "v1.5": "llava-v1.5-7b",
@@ -51,13 +51,11 @@ LAYOUT_NAMES: Final[dict[Layout, str]] = {
     "projector": "{}-pretrain",
     "lora": "{}-lora",
 }
-# <im_patch>, <im_start> and <im_end>, which v1 was trained with.
-V1_ADDED: Final = ("<im_patch>", "<im_start>", "<im_end>")
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
-    """Where a release was written, and its tensors by released name, the base model's merged in."""
+class WrittenRelease:
+    """A written release: its folders, its configuration, and tensors by released name."""
 
     path: Path
     tower: Path
@@ -65,7 +63,7 @@ class Released:
     config: Json
     tower_tensors: Tensors
     base_tensors: Tensors  # the language model's, as stored
-    own_tensors: Tensors  # what the release itself holds
+    own_tensors: Tensors  # the release's own
 
 
 def write_released(
@@ -79,7 +77,7 @@ def write_released(
     tower_inside: bool | None = None,
     shards: int = 2,
     overrides: Json | None = None,
-) -> Released:
+) -> WrittenRelease:
     """Write a release of `version` under `folder`, with its tower, and its base if it needs one.
 
     `weights` and `tower_inside` default to what that version was released as; `overrides` are
@@ -108,7 +106,7 @@ def write_released(
         _write_tokenizer(path, version)
         if version == "v1.5":
             torch.save(own, path / "mm_projector.bin")  # the release holds it a second time
-        return Released(path, tower, None, config, tower_tensors, language, own)
+        return WrittenRelease(path, tower, None, config, tower_tensors, language, own)
     base = folder / "vicuna-7b-v1.5"
     if layout == "delta":
         language = language_tensors(generator, config | {"vocab_size": VOCAB})
@@ -119,244 +117,10 @@ def write_released(
         torch.save(own, path / "mm_projector.bin")
     else:
         own = _write_lora(path, config, own, generator)
-    _write_json(base / "config.json", _base_config(config))
+    _write_json(base / "config.json", base_config(config))
     write_weights(base, language, weights, shards)
     _write_tokenizer(base, "v1.5" if layout == "delta" else version)
-    return Released(path, tower, base, config, tower_tensors, language, own)
-
-
-GENERATION: Final[Json] = {
-    "_from_model_config": True,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "max_length": 4096,
-    "pad_token_id": 0,
-    "temperature": 0.9,
-    "top_p": 0.6,
-    "transformers_version": "4.31.0",
-}
-
-
-def release_config(version: Version, image_size: int) -> Json:
-    """Return config.json with the keys of that release, sizes aside."""
-    match version:
-        case "v1":
-            own = _v1_config()
-        case "v1.5":
-            own = _v15_config()
-        case _:
-            own = _v16_config(version, image_size)
-    return {
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "hidden_act": "silu",
-        "hidden_size": HIDDEN,
-        "initializer_range": 0.02,
-        "intermediate_size": INTERMEDIATE,
-        "mm_hidden_size": VISION_HIDDEN,
-        "mm_use_im_patch_token": False,
-        "mm_use_im_start_end": False,
-        "mm_vision_select_layer": -2,
-        "mm_vision_tower": "openai/clip-vit-large-patch14-336",
-        "num_attention_heads": HEADS,
-        "num_hidden_layers": LAYERS,
-        "pad_token_id": 0,
-        "tie_word_embeddings": False,
-        "tune_mm_mlp_adapter": False,
-        "use_cache": True,
-        "use_mm_proj": True,
-        "vocab_size": VOCAB,
-        **own,
-    }
-
-
-def _v1_config() -> Json:
-    """The paper's: no mm_projector_type, no image_aspect_ratio, its own image tokens."""
-    return {
-        "_name_or_path": "./checkpoints/llava-7b-v1",
-        "architectures": ["LlavaLlamaForCausalLM"],
-        "freeze_mm_mlp_adapter": False,
-        "max_sequence_length": 2048,
-        "mm_use_im_patch_token": True,
-        "mm_use_im_start_end": True,
-        "mm_vision_tower": "openai/clip-vit-large-patch14",
-        "model_type": "llava",
-        "rms_norm_eps": 1e-06,
-        "sep_image_conv_front": False,
-        "torch_dtype": "float16",
-        "transformers_version": "4.28.0.dev0",
-        "vocab_size": VOCAB + len(V1_ADDED),
-    }
-
-
-def _v15_config() -> Json:
-    return {
-        "_name_or_path": "llava-v1.5-7b",
-        "architectures": ["LlavaLlamaForCausalLM"],
-        "freeze_mm_mlp_adapter": False,
-        "freeze_mm_vision_resampler": False,
-        "image_aspect_ratio": "pad",
-        "max_length": 4096,
-        "max_position_embeddings": 4096,
-        "mm_projector_type": "mlp2x_gelu",
-        "mm_resampler_type": None,
-        "mm_vision_select_feature": "patch",
-        "model_type": "llava",
-        "num_key_value_heads": HEADS,
-        "pretraining_tp": 1,
-        "rms_norm_eps": 1e-05,
-        "rope_scaling": None,
-        "torch_dtype": "float16",
-        "transformers_version": "4.31.0",
-        "tune_mm_vision_resampler": False,
-        "unfreeze_mm_vision_tower": False,
-    }
-
-
-def _v16_config(version: Version, size: int) -> Json:
-    config = _v15_config() | {
-        "_name_or_path": "lmsys/vicuna-7b-v1.5",
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        "image_aspect_ratio": "anyres",
-        "image_crop_resolution": 224,
-        # As released, (width, height) each; the last one only to tell the two apart.
-        "image_grid_pinpoints": [
-            [size, 2 * size],
-            [2 * size, size],
-            [2 * size, 2 * size],
-            [3 * size, size],
-            [size, 3 * size],
-            [4 * size, size],
-        ],
-        "image_split_resolution": 224,
-        "mm_patch_merge_type": "spatial_unpad",
-        "mm_projector_lr": None,
-        "mm_vision_tower_lr": 2e-06,
-        "rope_theta": 10000.0,
-        "tokenizer_model_max_length": 4096,
-        "tokenizer_padding_side": "right",
-        "torch_dtype": "bfloat16",
-        "transformers_version": "4.36.2",
-        "unfreeze_mm_vision_tower": True,
-    }
-    if version == "v1.6-mistral":
-        return config | {
-            "_name_or_path": "mistralai/Mistral-7B-Instruct-v0.2",
-            "architectures": ["LlavaMistralForCausalLM"],
-            "max_position_embeddings": 32768,
-            "model_type": "llava_mistral",
-            "num_key_value_heads": HEADS // 2,
-            "rope_theta": 1000000.0,
-            "sliding_window": None,
-        }
-    if version == "v1.6-34b":
-        return config | {
-            "_name_or_path": "NousResearch/Nous-Hermes-2-Yi-34B",
-            "eos_token_id": 7,
-            "num_key_value_heads": HEADS // 2,
-            "rope_theta": 5000000.0,
-        }
-    return config
-
-
-def _base_config(config: Json) -> Json:
-    own = ("mm_", "image_", "tune_", "freeze_", "unfreeze_", "use_mm_proj", "tokenizer_")
-    kept = {key: value for key, value in config.items() if not key.startswith(own)}
-    return kept | {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
-
-
-def _random(generator: torch.Generator, *shape: int) -> Tensor:
-    """Draw a weight that keeps its input's size."""
-    return torch.randn(shape, generator=generator) / math.sqrt(math.prod(shape[1:]) or 1)
-
-
-def _norm(generator: torch.Generator, size: int) -> Tensor:
-    return 1 + 0.1 * torch.randn(size, generator=generator)
-
-
-def language_tensors(generator: torch.Generator, config: Json) -> Tensors:
-    """Return a language model's tensors, with the buffers that old releases carried."""
-    draw = partial(_random, generator)
-    hidden, inner, rows = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    heads = config["num_attention_heads"]
-    keys = config.get("num_key_value_heads", heads) * (hidden // heads)
-    tensors = {"model.embed_tokens.weight": torch.randn(rows, hidden, generator=generator)}
-    for index in range(config["num_hidden_layers"]):
-        layer = f"model.layers.{index}"
-        tensors |= {
-            f"{layer}.self_attn.q_proj.weight": draw(hidden, hidden),
-            f"{layer}.self_attn.k_proj.weight": draw(keys, hidden),
-            f"{layer}.self_attn.v_proj.weight": draw(keys, hidden),
-            f"{layer}.self_attn.o_proj.weight": draw(hidden, hidden),
-            f"{layer}.mlp.gate_proj.weight": draw(inner, hidden),
-            f"{layer}.mlp.up_proj.weight": draw(inner, hidden),
-            f"{layer}.mlp.down_proj.weight": draw(hidden, inner),
-            f"{layer}.input_layernorm.weight": _norm(generator, hidden),
-            f"{layer}.post_attention_layernorm.weight": _norm(generator, hidden),
-            f"{layer}.self_attn.rotary_emb.inv_freq": torch.ones(hidden // heads // 2),
-        }
-    tensors["model.norm.weight"] = _norm(generator, hidden)
-    # Random weights would say byte upon byte, of which each detokenizer makes something else.
-    loudness = torch.full((rows, 1), 3.0)
-    loudness[BYTES] = 0.3
-    tensors["lm_head.weight"] = loudness * draw(rows, hidden)
-    return stored(tensors, config)
-
-
-def projector_tensors(generator: torch.Generator, config: Json) -> Tensors:
-    """Return `model.mm_projector.*` of the config's `mm_projector_type`."""
-    kind = config.get("mm_projector_type", "linear")
-    inputs = [config["mm_hidden_size"], config["hidden_size"]]
-    match kind:
-        case "identity":
-            names = []
-        case "linear":
-            names = ["model.mm_projector"]
-        case _:
-            depth = int(kind.removeprefix("mlp").removesuffix("x_gelu"))
-            names = [f"model.mm_projector.{2 * layer}" for layer in range(depth)]
-    tensors: Tensors = {}
-    for layer, name in enumerate(names):
-        tensors[f"{name}.weight"] = _random(generator, config["hidden_size"], inputs[min(layer, 1)])
-        tensors[f"{name}.bias"] = 0.1 * torch.randn(config["hidden_size"], generator=generator)
-    return stored(tensors, config)
-
-
-def vision_tensors(generator: torch.Generator, image_size: int) -> Tensors:
-    """Return a CLIP vision tower's tensors, `vision_model.*`."""
-    draw, inner = partial(_random, generator), 2 * VISION_HIDDEN
-    tensors = {
-        "embeddings.class_embedding": torch.randn(VISION_HIDDEN, generator=generator),
-        "embeddings.patch_embedding.weight": draw(VISION_HIDDEN, 3, PATCH, PATCH),
-        "embeddings.position_embedding.weight": torch.randn(
-            (image_size // PATCH) ** 2 + 1, VISION_HIDDEN, generator=generator
-        ),
-    }
-    norms = ["pre_layrnorm", "post_layernorm"]
-    for index in range(VISION_LAYERS):
-        layer = f"encoder.layers.{index}"
-        norms += [f"{layer}.layer_norm1", f"{layer}.layer_norm2"]
-        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            tensors |= _linear(
-                draw, f"{layer}.self_attn.{projection}", VISION_HIDDEN, VISION_HIDDEN
-            )
-        tensors |= _linear(draw, f"{layer}.mlp.fc1", inner, VISION_HIDDEN)
-        tensors |= _linear(draw, f"{layer}.mlp.fc2", VISION_HIDDEN, inner)
-    for norm in norms:
-        tensors[f"{norm}.weight"] = _norm(generator, VISION_HIDDEN)
-        tensors[f"{norm}.bias"] = 0.1 * torch.randn(VISION_HIDDEN, generator=generator)
-    return {f"vision_model.{name}": tensor.half() for name, tensor in tensors.items()}
-
-
-def _linear(draw: Callable[..., Tensor], name: str, outputs: int, inputs: int) -> Tensors:
-    return {f"{name}.weight": draw(outputs, inputs), f"{name}.bias": 0.1 * draw(1, outputs)[0]}
-
-
-def stored(tensors: Tensors, config: Json) -> Tensors:
-    """Return tensors in the release's dtype."""
-    dtype = getattr(torch, config["torch_dtype"])
-    return {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    return WrittenRelease(path, tower, base, config, tower_tensors, language, own)
 
 
 def write_weights(folder: Path, tensors: Tensors, form: Format, shards: int) -> None:
@@ -390,33 +154,13 @@ def _write_lora(path: Path, config: Json, own: Tensors, generator: torch.Generat
         for module in ("self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj"):
             name = f"base_model.model.model.layers.{index}.{module}"
             inputs = config["intermediate_size"] if "down" in module else config["hidden_size"]
-            adapter[f"{name}.lora_A.weight"] = _random(generator, LORA_RANK, inputs)
-            adapter[f"{name}.lora_B.weight"] = _random(generator, config["hidden_size"], LORA_RANK)
+            adapter[f"{name}.lora_A.weight"] = random_weight(generator, LORA_RANK, inputs)
+            adapter[f"{name}.lora_B.weight"] = random_weight(
+                generator, config["hidden_size"], LORA_RANK
+            )
     torch.save(adapter, path / "adapter_model.bin")
     _write_json(path / "adapter_config.json", adapter_config())
     return wrapped | adapter
-
-
-def adapter_config() -> Json:
-    """Return adapter_config.json as peft 0.4 wrote it for llava-v1.5-7b-lora."""
-    return {
-        "auto_mapping": None,
-        "base_model_name_or_path": "lmsys/vicuna-7b-v1.5",
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "inference_mode": True,
-        "init_lora_weights": True,
-        "layers_pattern": None,
-        "layers_to_transform": None,
-        "lora_alpha": LORA_ALPHA,
-        "lora_dropout": 0.05,
-        "modules_to_save": None,
-        "peft_type": "LORA",
-        "r": LORA_RANK,
-        "revision": None,
-        "target_modules": ["q_proj", "o_proj", "down_proj"],
-        "task_type": "CAUSAL_LM",
-    }
 
 
 def _write_tower(folder: Path, tensors: Tensors, image_size: int) -> None:

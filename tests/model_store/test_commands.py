@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from model_store.store import PACKAGED
-from tests.model_store.playing_hub import PlayedHub, Repo
+from model_store.store import PACKAGED_STORE
+from tests.model_store.local_hub import LocalHub, Repo
 
 SHARD = "model.safetensors"
 RELEASED = {"architectures": ["LlavaLlamaForCausalLM"], "model_type": "llava"}
@@ -47,10 +47,10 @@ def run_json(*arguments: str) -> Any:
 
 
 @pytest.fixture
-def flipped(store: Path) -> Path:
+def damaged_model(store: Path) -> Path:
     """Return the embedded model's copy in the user's store, with a bit of its weights flipped."""
     folder = store / "tiny"
-    shutil.copytree(PACKAGED / "llava-tiny", folder)
+    shutil.copytree(PACKAGED_STORE / "llava-tiny", folder)
     with (folder / SHARD).open("r+b") as file:
         file.seek(-1000, os.SEEK_END)
         (byte,) = file.read(1)
@@ -59,7 +59,7 @@ def flipped(store: Path) -> Path:
     return folder
 
 
-def test_a_flipped_bit(flipped: Path, store: Path) -> None:
+def test_a_flipped_bit(damaged_model: Path, store: Path) -> None:
     (store / "bare").mkdir()
     (store / "bare" / "config.json").write_text("{}")
     out, err = run("verify", "tiny", code=1)
@@ -69,15 +69,17 @@ def test_a_flipped_bit(flipped: Path, store: Path) -> None:
     assert states == {"tiny": "damaged", "llava-tiny": "verified", "bare": "no manifest"}
     states = {entry["name"]: entry["state"] for entry in run_json("list")}
     assert states == {"tiny": "not checked", "llava-tiny": "not checked", "bare": "no manifest"}
-    assert run("verify", str(flipped), code=1)[1].startswith(f"{flipped}: {SHARD}: SHA-256 is ")
+    assert run("verify", str(damaged_model), code=1)[1].startswith(
+        f"{damaged_model}: {SHARD}: SHA-256 is "
+    )
 
 
 @pytest.mark.usefixtures("store")
 def test_the_embedded_model() -> None:
-    manifest = json.loads((PACKAGED / "llava-tiny" / "manifest.json").read_text())
+    manifest = json.loads((PACKAGED_STORE / "llava-tiny" / "manifest.json").read_text())
     assert "files (" in run("verify", "llava-tiny")[0]
     shown = run_json("show", "llava-tiny")
-    assert shown == {"folder": str(PACKAGED / "llava-tiny"), **manifest}
+    assert shown == {"folder": str(PACKAGED_STORE / "llava-tiny"), **manifest}
     text = run("show", "llava-tiny")[0]
     assert all(file["sha256"] in text and file["path"] in text for file in manifest["files"])
     assert "2048 tokens" in text
@@ -85,7 +87,7 @@ def test_the_embedded_model() -> None:
     assert all(word in table for word in ("llava-tiny", "vicuna_v1", "pad", "not checked", "MB"))
 
 
-def test_what_has_no_manifest(store: Path) -> None:
+def test_a_model_without_a_manifest(store: Path) -> None:
     (store / "bare").mkdir(parents=True)
     (store / "bare" / "config.json").write_text("{}")
     for command in ("show", "verify"):
@@ -103,13 +105,13 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert "Usage: " in run(*arguments, code=2)[1]
 
 
-def test_pulling_a_released_model(played: PlayedHub, store: Path) -> None:
-    repo = played.repos["org/released"] = Repo()
+def test_pulling_a_released_model(hub_server: LocalHub, store: Path) -> None:
+    repo = hub_server.repos["org/released"] = Repo()
     files = {"config.json": json.dumps(RELEASED).encode(), "pytorch_model.bin": b"\x80\x04N."}
     commit = repo.commit("main", files)
-    refused = run("pull", "org/released", code=1, HF_ENDPOINT=played.url)[1]
+    refused = run("pull", "org/released", code=1, HF_ENDPOINT=hub_server.url)[1]
     assert refused.startswith("error: org/released has its weights as pickles only")
-    out, _ = run("pull", "org/released", "--allow-pickle", HF_ENDPOINT=played.url)
+    out, _ = run("pull", "org/released", "--allow-pickle", HF_ENDPOINT=hub_server.url)
     folder = store / "org" / "released"
     assert f"org/released at {commit}: pulled; " in out
     assert f"\n  python -m model_store convert {folder}\n" in out
@@ -120,29 +122,29 @@ def test_pulling_a_released_model(played: PlayedHub, store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "code", "said"),
+    ("ending", "code", "message"),
     [
         (signal.SIGINT, 130, "interrupted; pull again to go on from here\n"),
         (signal.SIGKILL, -signal.SIGKILL, ""),
     ],
 )
 def test_an_interrupted_pull_goes_on_later(
-    ending: signal.Signals, code: int, said: str, played: PlayedHub, store: Path
+    ending: signal.Signals, code: int, message: str, hub_server: LocalHub, store: Path
 ) -> None:
-    repo = played.repos["org/small"] = Repo()
+    repo = hub_server.repos["org/small"] = Repo()
     weights = os.urandom(25_000_000)
     repo.commit("main", {"config.json": b"{}", SHARD: weights})
-    played.stall = SHARD
-    process = start("pull", "org/small", HF_HUB_DOWNLOAD_TIMEOUT="300", HF_ENDPOINT=played.url)
-    assert played.stalled.wait(60)
+    hub_server.stall = SHARD
+    process = start("pull", "org/small", HF_HUB_DOWNLOAD_TIMEOUT="300", HF_ENDPOINT=hub_server.url)
+    assert hub_server.stalled.wait(60)
     process.send_signal(ending)
-    assert process.communicate(timeout=60)[1] == said
+    assert process.communicate(timeout=60)[1] == message
     assert process.returncode == code
     assert not (store / "org" / "small").exists()
-    played.stall = None
-    played.files.clear()
-    run("pull", "org/small", HF_ENDPOINT=played.url)
+    hub_server.stall = None
+    hub_server.files.clear()
+    run("pull", "org/small", HF_ENDPOINT=hub_server.url)
     assert (store / "org" / "small" / SHARD).read_bytes() == weights
-    starts = [int((a.range or "bytes=0-")[6:-1]) for a in played.files if a.path == SHARD]
+    starts = [int((a.range or "bytes=0-")[6:-1]) for a in hub_server.files if a.path == SHARD]
     assert len(starts) == 1
     assert starts[0] > 0

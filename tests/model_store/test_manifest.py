@@ -11,8 +11,8 @@ import pytest
 
 from model_store.errors import InvalidManifest, NoManifest
 from model_store.manifest import MANIFEST, read_manifest, write_manifest
-from model_store.store import PACKAGED
-from model_store.verification import Fault, verify, verify_quickly
+from model_store.store import PACKAGED_STORE
+from model_store.verification import Fault, verify, verify_sizes
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 100, "sub/a.txt": b""}
 
@@ -26,9 +26,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "small"
 
 
-def test_the_embedded_model_is_what_its_manifest_says() -> None:
+def test_the_embedded_model_matches_its_manifest() -> None:
     """If this fails after a change to the folder: its manifest has to be written again."""
-    folder = PACKAGED / "llava-tiny"
+    folder = PACKAGED_STORE / "llava-tiny"
     assert verify(folder) == []
     manifest = read_manifest(folder)
     assert manifest.name == "llava-tiny"
@@ -64,10 +64,16 @@ def test_a_manifest_lists_every_file(folder: Path) -> None:
         ([], (None, None, None)),
     ],
 )
-def test_what_config_json_says(config: Any, expected: tuple[Any, ...], folder: Path) -> None:
+def test_the_manifest_repeats_config_json(
+    config: Any, expected: tuple[Any, ...], folder: Path
+) -> None:
     (folder / "config.json").write_text(json.dumps(config))
-    said = write_manifest(folder, source="test")
-    assert (said.conv_mode, said.image_aspect_ratio, said.max_position_embeddings) == expected
+    manifest = write_manifest(folder, source="test")
+    assert (
+        manifest.conv_mode,
+        manifest.image_aspect_ratio,
+        manifest.max_position_embeddings,
+    ) == expected
 
 
 def test_hashing_counts_every_byte(folder: Path) -> None:
@@ -82,7 +88,7 @@ def test_a_flipped_bit_is_found(folder: Path) -> None:
     content = bytearray(FILES["model.safetensors"])
     content[350] ^= 1
     (folder / "model.safetensors").write_bytes(content)
-    assert verify_quickly(folder, read_manifest(folder)) == []
+    assert verify_sizes(folder, read_manifest(folder)) == []
     expected = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
     found = hashlib.sha256(content).hexdigest()
     assert verify(folder) == [Fault("model.safetensors", f"SHA-256 is {found}, not {expected}")]
@@ -104,7 +110,7 @@ def test_other_faults(folder: Path) -> None:
         Fault("sub/evil.pt", unlisted),
     ]
     assert verify(folder) == faults
-    assert sorted(map(str, verify_quickly(folder, read_manifest(folder)))) == [*map(str, faults)]
+    assert sorted(map(str, verify_sizes(folder, read_manifest(folder)))) == [*map(str, faults)]
 
 
 def test_a_dangling_link_is_missing(folder: Path) -> None:
@@ -119,7 +125,7 @@ def test_a_model_without_manifest(folder: Path) -> None:
         verify(folder)
 
 
-def changed(folder: Path, **changes: Any) -> None:
+def write_changed_manifest(folder: Path, **changes: Any) -> None:
     """Write a manifest and change some of its keys (`...`: left out)."""
     write_manifest(folder, source="test")
     content = json.loads((folder / MANIFEST).read_text()) | changes
@@ -131,7 +137,7 @@ HASH = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"manifest_version": 2}, "manifest_version: Input should be 1"),
         ({"source": ...}, "source: Field required"),
@@ -147,15 +153,15 @@ HASH = "0" * 64
         ),
     ],
 )
-def test_invalid_manifests_are_told(changes: dict[str, Any], said: str, folder: Path) -> None:
-    changed(folder, **changes)
-    with pytest.raises(InvalidManifest, match=rf"small/manifest\.json: .*{said}") as caught:
+def test_invalid_manifests_are_refused(changes: dict[str, Any], message: str, folder: Path) -> None:
+    write_changed_manifest(folder, **changes)
+    with pytest.raises(InvalidManifest, match=rf"small/manifest\.json: .*{message}") as caught:
         verify(folder)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"files": 1}', "\xff"])
-def test_what_is_no_manifest_at_all(content: str, folder: Path) -> None:
+def test_a_file_that_is_no_manifest(content: str, folder: Path) -> None:
     (folder / MANIFEST).write_text(content, encoding="latin-1")
     with pytest.raises(InvalidManifest, match=r"manifest\.json: "):
         read_manifest(folder)

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import UnknownModel
-from model_store.store import PACKAGED, find_model, is_name, stored_models, user_store
+from model_store.store import (
+    PACKAGED_STORE,
+    find_model,
+    is_name,
+    list_stored_models,
+    locate_user_store,
+)
 
 
 def put(folder: Path) -> Path:
@@ -19,7 +25,7 @@ def test_the_order_of_the_search(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert find_model("llava-tiny") == PACKAGED / "llava-tiny"
+    assert find_model("llava-tiny") == PACKAGED_STORE / "llava-tiny"
     here = put(tmp_path / "org" / "model")
     assert find_model("org/model") == here
     assert find_model(str(here)) == here
@@ -37,7 +43,7 @@ def test_names_do_not_leave_the_store(name: str, store: Path, tmp_path: Path) ->
     assert not is_name(name)
     with pytest.raises(UnknownModel) as unknown:
         find_model(name)
-    assert all(part in str(unknown.value) for part in (name, str(store), str(PACKAGED)))
+    assert all(part in str(unknown.value) for part in (name, str(store), str(PACKAGED_STORE)))
 
 
 @pytest.mark.parametrize(
@@ -64,9 +70,9 @@ def test_all_models(store: Path) -> None:
     put(store / "a")
     put(store / "org" / ".b.0123.partial")
     (store / "org" / "empty").mkdir()
-    assert [(model.name, model.folder) for model in stored_models()] == [
+    assert [(model.name, model.folder) for model in list_stored_models()] == [
         ("a", store / "a"),
-        ("llava-tiny", PACKAGED / "llava-tiny"),
+        ("llava-tiny", PACKAGED_STORE / "llava-tiny"),
         ("org/b", store / "org" / "b"),
     ]
 
@@ -75,8 +81,8 @@ def test_where_the_users_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("LLAVA_STORE", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    assert user_store() == tmp_path / ".local/share/llava-server/models"
+    assert locate_user_store() == tmp_path / ".local/share/llava-server/models"
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert user_store() == Path("/data/llava-server/models")
+    assert locate_user_store() == Path("/data/llava-server/models")
     monkeypatch.setenv("LLAVA_STORE", "~/models")
-    assert user_store() == tmp_path / "models"
+    assert locate_user_store() == tmp_path / "models"

@@ -1,4 +1,4 @@
-"""An engine that does as it is told, to inject faults; everything else in these tests is real."""
+"""A scripted engine, to inject faults; everything else in these tests is real."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -10,7 +10,7 @@ from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolP
 
 @dataclass(frozen=True)
 class Call:
-    """What the engine was given."""
+    """The arguments of one call of `generate`."""
 
     request_id: str
     token_ids: list[int]
@@ -22,7 +22,7 @@ class Call:
 
 @dataclass
 class FakeEngine:
-    """Hands out `script`: outputs, exceptions to raise, and events to wait for."""
+    """Replays `script`: outputs to yield, exceptions to raise, and events to wait for."""
 
     script: Sequence[EngineOutput | Exception | asyncio.Event] = ()
     max_model_len: int = 2048
@@ -40,7 +40,7 @@ class FakeEngine:
         stream: bool,
         adapter: str | None = None,
     ) -> AsyncGenerator[EngineOutput, None]:
-        """Play the script."""
+        """Replay the script."""
         self.calls.append(Call(request_id, token_ids, images, sampling, stream, adapter))
         self.begun.set()
         try:
@@ -54,15 +54,15 @@ class FakeEngine:
         finally:
             self.closed.set()
 
-    def tool_parser(self, name: str) -> ToolParser:
-        """Have none."""
+    def load_tool_parser(self, name: str) -> ToolParser:
+        """Raise `CheckpointError`: there is no parser."""
         raise CheckpointError(name)
 
     async def load_adapters(self) -> None:
-        """Have none."""
+        """Do nothing: there are no adapters."""
 
-    async def died(self) -> None:
-        """Never."""
+    async def wait_until_dead(self) -> None:
+        """Wait forever."""
         await asyncio.Event().wait()
 
     def close(self) -> None:

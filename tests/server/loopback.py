@@ -1,4 +1,4 @@
-"""Options of a fetcher that may reach the origins of tests."""
+"""Options of a fetcher that may reach origin servers on the loopback."""
 
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -7,8 +7,8 @@ from typing import Any
 from server.images.fetch.options import FetchOptions
 
 
-def local_options(*, max_bytes: int, timeout_s: float, **others: Any) -> FetchOptions:
-    """Allow the loopback and any port; `others` wins."""
+def build_loopback_options(*, max_bytes: int, timeout_s: float, **overrides: Any) -> FetchOptions:
+    """Allow the loopback and any port; `overrides` take precedence."""
     options = FetchOptions(
         max_bytes,
         timeout_s,
@@ -16,4 +16,4 @@ def local_options(*, max_bytes: int, timeout_s: float, **others: Any) -> FetchOp
         allow_networks=(IPv4Network("127.0.0.0/8"),),
         allow_ports=None,
     )
-    return replace(options, **others)
+    return replace(options, **overrides)

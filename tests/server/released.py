@@ -1,4 +1,4 @@
-"""What the released LLaVA code computes for images, restated step by step on PIL and NumPy."""
+"""The released LLaVA code's image arithmetic, restated step by step on PIL and NumPy."""
 
 from collections.abc import Sequence
 from math import ceil, inf
@@ -21,7 +21,7 @@ def pinpoints(size: int) -> tuple[Size, ...]:
 
 
 def best_resolution(image_size: Size, resolutions: Sequence[Size]) -> Size:
-    """Go through the resolutions in order and keep the better one."""
+    """Return the best resolution, by comparing all of them in order."""
     width, height = image_size
     best, most, least_waste = (0, 0), -1, inf
     for resolution in resolutions:
@@ -34,7 +34,7 @@ def best_resolution(image_size: Size, resolutions: Sequence[Size]) -> Size:
 
 
 def anyres_views(image: Image.Image, size: int, resolutions: Sequence[Size]) -> Pixels:
-    """Return the squeezed image, then the tiles of the image fitted into its best resolution."""
+    """Return the image resized to a square, then the tiles of its best resolution."""
     across, down = best_resolution(image.size, resolutions)
     scale_w, scale_h = across / image.width, down / image.height
     if scale_w < scale_h:
@@ -50,10 +50,10 @@ def anyres_views(image: Image.Image, size: int, resolutions: Sequence[Size]) -> 
     return np.stack(views)
 
 
-def merged_rows(
+def merge_image_tokens(
     base: Array, tiles: Array, newline: Array, image_size: Size, columns: int, side: int
 ) -> list[Array]:
-    """Walk over the grid of all tiles' patches, skipping what pads the image.
+    """Walk over the grid of all tiles' patches, skipping the padding.
 
     `base` is (side², hidden), `tiles` (tiles, side², hidden), `newline` (hidden).
     """
@@ -64,10 +64,10 @@ def merged_rows(
         top = (down - int(height * (across / width))) // 2
     else:
         left = (across - int(width * (down / height))) // 2
-    rows = list(base)
+    image_tokens = list(base)
     for y in range(top, down - top):
         for x in range(left, across - left):
             tile = y // side * columns + x // side
-            rows.append(tiles[tile, y % side * side + x % side])
-        rows.append(newline)
-    return rows
+            image_tokens.append(tiles[tile, y % side * side + x % side])
+        image_tokens.append(newline)
+    return image_tokens

@@ -1,8 +1,8 @@
-"""The released code's way from a prompt's text to token ids, restated over SentencePiece itself.
+"""The released code's tokenising of prompts, restated over SentencePiece itself.
 
-`tokenizer_image_token` calls transformers' slow LlamaTokenizer on each chunk between images. That
-one splits at special tokens, then gives each stretch to SentencePiece: with its dummy prefix
-(`legacy`), or without, after putting a space in front of the chunk.
+`tokenizer_image_token` calls transformers' slow LlamaTokenizer on each chunk between images. The
+tokenizer splits at special tokens and encodes each part with SentencePiece: with its dummy prefix
+(`legacy`), or without it, after a space in front of the chunk.
 """
 
 import io
@@ -61,14 +61,14 @@ class SentencePieceModel:
 
     def _chunk(self, chunk: str, legacy: bool) -> Iterator[int]:
         names = "|".join(re.escape(token) for token in self.specials)
-        stretches = [stretch for stretch in re.split(f"({names})", chunk) if stretch]
-        for index, stretch in enumerate(stretches):
-            if stretch in self.specials:
-                yield self.specials[stretch]
+        parts = [part for part in re.split(f"({names})", chunk) if part]
+        for index, part in enumerate(parts):
+            if part in self.specials:
+                yield self.specials[part]
             elif legacy:
-                yield from self.with_prefix.encode(stretch)
+                yield from self.with_prefix.encode(part)
             else:
-                yield from self.without_prefix.encode(stretch if index else f" {stretch}")
+                yield from self.without_prefix.encode(part if index else f" {part}")
 
 
 def train(*added: str) -> SentencePieceModel:
@@ -92,7 +92,7 @@ def train(*added: str) -> SentencePieceModel:
 
 
 def convert(model: SentencePieceModel, scheme: str) -> Tokenizer:
-    """Return the model as a tokenizer.json, in one of the ways that transformers has written them.
+    """Return the model as a `tokenizers` tokenizer, in one of transformers' schemes.
 
     `prepend` is a normalizer's; `always` and `first` are Metaspace's.
     """
@@ -117,7 +117,7 @@ def convert(model: SentencePieceModel, scheme: str) -> Tokenizer:
 def _merges(
     sp: sentencepiece.SentencePieceProcessor, vocab: dict[str, int]
 ) -> list[tuple[str, str]]:
-    """Return every way to put a piece together, best pieces first, as transformers does."""
+    """Return every pair that merges into a piece, best pieces first, as transformers does."""
     pieces = sorted(vocab, key=lambda piece: (-sp.get_score(vocab[piece]), vocab[piece]))
     return [
         (piece[:cut], piece[cut:])

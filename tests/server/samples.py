@@ -1,4 +1,4 @@
-"""Reads single figures out of metrics."""
+"""Reads single values from the metrics."""
 
 from server.telemetry.metrics import Metrics, Stage
 
@@ -9,5 +9,5 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 def stage_count(metrics: Metrics, stage: Stage) -> int:
-    """Return how often a stage was timed."""
+    """Return the number of timings of a stage."""
     return int(sample(metrics, "stage_seconds_count", stage=stage))

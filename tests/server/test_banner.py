@@ -10,7 +10,7 @@ import pytest
 
 from server.banner import EXAMPLE_IMAGE, format_ready_banner, parse_ready_url
 from server.protocol.chat.request import parse_chat_request
-from tests.server.pictures import encoded, noise
+from tests.server.pictures import encode_image, make_noise
 
 FAKE_CURL = """\
 #!/bin/sh
@@ -36,7 +36,7 @@ def test_the_line_is_valid_shell() -> None:
 def test_curl_gets_a_request_that_the_server_understands(
     shell: str, model: str, tmp_path: Path
 ) -> None:
-    image = encoded(noise(60, 50))  # long enough for base64 to break its lines
+    image = encode_image(make_noise(60, 50))  # long enough for base64 to break its lines
     (tmp_path / EXAMPLE_IMAGE).parent.mkdir(parents=True)
     (tmp_path / EXAMPLE_IMAGE).write_bytes(image)
     curl = tmp_path / "bin" / "curl"

@@ -16,7 +16,7 @@ import pytest
 
 from model_store.store import find_model
 from server.settings import Settings
-from tests.model_store.playing_hub import Repo, playing_hub
+from tests.model_store.local_hub import Repo, run_hub
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.upper().startswith("LLAVA_")}
 
@@ -99,7 +99,7 @@ def refused(
     taken: socket.socket, damaged: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Ended]:
     """Start all that must end by itself but imports much first, side by side."""
-    with playing_hub() as hub:
+    with run_hub() as hub:
         config = json.dumps({"model_type": "llava_llama"}).encode()
         (released := Repo()).commit("main", {"config.json": config})
         hub.repos["org/released"] = released
@@ -161,7 +161,7 @@ def test_a_damaged_model_is_not_loaded(damaged: Path, refused: dict[str, Ended])
 
 
 def test_a_server_that_pulls_can_be_told_to_stop(tmp_path: Path) -> None:
-    with playing_hub() as hub:
+    with run_hub() as hub:
         (repo := Repo()).commit("main", {"config.json": b"{}", "a.safetensors": bytes(1000)})
         hub.repos["org/slow"], hub.stall = repo, "a.safetensors"
         online = {

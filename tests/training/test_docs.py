@@ -1,16 +1,16 @@
-"""docs/training.md names every option of the recipe, and no other."""
+"""docs/training.md names every option of `python -m training`, and no other."""
 
 import re
 from pathlib import Path
 
-from training.__main__ import _parser
+from training.__main__ import _build_parser
 from training.loop.plan import STAGES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
 
 
 def test_every_option_is_described_and_no_other() -> None:
-    options = {name for action in _parser()._actions for name in action.option_strings}
+    options = {name for action in _build_parser()._actions for name in action.option_strings}
     named = set(re.findall(r"--[a-z][a-z-]+", PAGE)) - {"--nproc-per-node"}
     assert named == {name for name in options if name.startswith("--")} - {"--help"}
 

@@ -1,4 +1,4 @@
-"""LLaVA's `vicuna_v1` conversation, in the pieces that are tokenised each by itself."""
+"""LLaVA's `vicuna_v1` and `plain` conversation templates, in segments tokenised one by one."""
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
@@ -6,26 +6,25 @@ SYSTEM = (
 )
 USER, ASSISTANT = "USER:", "ASSISTANT:"
 
-
-# What ends a caption in LLaVA's `plain` conversation, which has neither system message nor roles.
+# Ends a caption in LLaVA's `plain` template, which has neither system message nor roles.
 PLAIN_END = "\n"
 
 
-def opening(system: str, images: int) -> list[str]:
-    """The text in front of each of the first turn's images, or all that precedes the question."""
+def build_prefix_segments(system: str, num_images: int) -> list[str]:
+    """The text in front of each image of the first turn, or before the question without images."""
     start = f"{system} {USER}" if system else USER
-    return [f"{start} ", *["\n"] * (images - 1)] if images else [start]
+    return [f"{start} ", *["\n"] * (num_images - 1)] if num_images else [start]
 
 
-def prompt(question: str, images: int) -> str:
-    """The first turn's text after its last image, up to where the answer begins."""
-    return f"\n{question} {ASSISTANT}" if images else f" {question} {ASSISTANT}"
+def build_first_prompt(question: str, num_images: int) -> str:
+    """The first turn's text between its last image and the answer."""
+    return f"\n{question} {ASSISTANT}" if num_images else f" {question} {ASSISTANT}"
 
 
-def follow_up(question: str) -> str:
-    """A later turn's text, after the `</s>` of the answer before."""
+def build_follow_up_prompt(question: str) -> str:
+    """A later turn's text, after the `</s>` of the previous answer."""
     return f"{USER} {question} {ASSISTANT}"
 
 
-def answer(text: str) -> str:
+def build_answer(text: str) -> str:
     return f" {text}"

@@ -1,12 +1,18 @@
-"""What the tokenizer is trained on: conversations about random scenes."""
+"""The tokenizer's training corpus: conversations about random scenes."""
 
 import random
 from collections.abc import Iterator
 
-from training.data.conversation import SYSTEM, answer, follow_up, opening, prompt
-from training.data.questions import ask
+from training.data.conversation import (
+    SYSTEM,
+    build_answer,
+    build_first_prompt,
+    build_follow_up_prompt,
+    build_prefix_segments,
+)
+from training.data.question_kinds import sample_questions
 from training.data.sampling import sample_scene
-from training.data.smalltalk import chat
+from training.data.text_only_turns import sample_text_only_turn
 
 _GENERAL = (
     "You are a helpful assistant. You are a helpful language and vision assistant. "
@@ -15,14 +21,17 @@ _GENERAL = (
 )
 
 
-def conversations(seed: int, count: int) -> Iterator[str]:
-    """Texts in the proportion in which prompts hold them: the system message in every one."""
+def sample_corpus(seed: int, count: int) -> Iterator[str]:
+    """Yield the texts of `count` conversations, in the proportion in which prompts hold them.
+
+    Every conversation has the system message.
+    """
     rng = random.Random(seed)
     for _ in range(count):
         scene = sample_scene(rng)
-        yield from (*opening(SYSTEM, 1), _GENERAL)
-        for question in ask(rng, scene, 10):
-            yield from (prompt(question.text, 1), answer(question.answer))
-            yield follow_up(question.text)
-        small = chat(rng)
-        yield from (prompt(small.text, 0), answer(small.answer))
+        yield from (*build_prefix_segments(SYSTEM, 1), _GENERAL)
+        for question in sample_questions(rng, scene, 10):
+            yield from (build_first_prompt(question.text, 1), build_answer(question.answer))
+            yield build_follow_up_prompt(question.text)
+        turn = sample_text_only_turn(rng)
+        yield from (build_first_prompt(turn.text, 0), build_answer(turn.answer))

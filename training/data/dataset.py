@@ -1,4 +1,4 @@
-"""Drawn scenes on disk: pixels and labels, made once and mapped into memory afterwards."""
+"""The rendered scenes as memory-mapped arrays: pixels and labels, computed on first use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,50 +7,55 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.data.rendering import Bytes, render
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from training.data.rendering import UInt8Array, render_scenes
 from training.data.sampling import sample_scenes
 from training.data.scenes import Scene
 
 # CLIP's normalisation.
-_MEAN = torch.tensor((0.48145466, 0.4578275, 0.40821073))
-_STD = torch.tensor((0.26862954, 0.26130258, 0.27577711))
+_MEAN = torch.tensor(CLIP_MEAN)
+_STD = torch.tensor(CLIP_STD)
 
 
 @dataclass(frozen=True, slots=True)
-class SceneSet:
-    """Scenes with `pixels` (count, 96, 96, 3), `patches` (count, 64, 3), `summary` (count, 9, 4).
+class SceneDataset:
+    """Scenes with their rendered pixels and labels.
 
-    The arrays are uint8.
+    `pixels` (count, 96, 96, 3), `patch_labels` (count, 64, 3) and `summary_labels` (count, 9, 4)
+    are uint8.
     """
 
     scenes: tuple[Scene, ...]
-    pixels: Bytes
-    patches: Bytes
-    summary: Bytes
+    pixels: UInt8Array
+    patch_labels: UInt8Array
+    summary_labels: UInt8Array
 
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def summary_of(self, indices: Sequence[int]) -> torch.Tensor:
-        """What each place holds. (n, 9, 4)"""
-        return torch.from_numpy(self.summary[list(indices)]).long()
+    def select_summary_labels(self, indices: Sequence[int]) -> torch.Tensor:
+        """The labels of the nine summary patches of each scene. (n, 9, 4)"""
+        return torch.from_numpy(self.summary_labels[list(indices)]).long()
 
 
-def load_scenes(folder: Path, seed: int, count: int, longest: int = 512) -> SceneSet:
-    """The scenes of this seed, drawn on first use and kept in `folder`."""
-    scenes = tuple(sample_scenes(seed, count, longest))
-    stem = f"scenes-{seed}-{count}-{longest}"
+def load_dataset(folder: Path, seed: int, count: int, max_side: int = 512) -> SceneDataset:
+    """Load the scenes of this seed; the first call renders them into `folder`.
+
+    `max_side` limits the pixels of an image's longer side.
+    """
+    scenes = tuple(sample_scenes(seed, count, max_side))
+    stem = f"scenes-{seed}-{count}-{max_side}"
     files = [folder / f"{stem}-{part}.npy" for part in ("pixels", "patches", "summary")]
     if not all(file.exists() for file in files):
         folder.mkdir(parents=True, exist_ok=True)
-        for file, array in zip(files, render(scenes, stem), strict=True):
+        for file, array in zip(files, render_scenes(scenes, stem), strict=True):
             np.save(file, array)
-    pixels, patches, summary = (np.load(file, mmap_mode="r") for file in files)
-    return SceneSet(scenes, pixels, patches, summary)
+    pixels, patch_labels, summary_labels = (np.load(file, mmap_mode="r") for file in files)
+    return SceneDataset(scenes, pixels, patch_labels, summary_labels)
 
 
-def normalise(pixels: Bytes, device: torch.device | None = None) -> torch.Tensor:
-    """CLIP's `pixel_values` (n, 3, 96, 96) of uint8 pixels (n, 96, 96, 3)."""
+def normalise(pixels: UInt8Array, device: torch.device | None = None) -> torch.Tensor:
+    """Convert uint8 pixels (n, 96, 96, 3) to CLIP's `pixel_values` (n, 3, 96, 96)."""
     values = torch.from_numpy(np.array(pixels)).to(device).float() / 255
     mean, std = _MEAN.to(device), _STD.to(device)
     return ((values - mean) / std).permute(0, 3, 1, 2).contiguous()

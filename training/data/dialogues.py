@@ -1,18 +1,18 @@
-"""What is said about one or two scenes, or about none: independent blocks of one or more turns."""
+"""Dialogues about zero, one or two images: independent blocks of one or more turns."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from training.data.captions import build_caption, build_detailed_caption
 from training.data.conversation import SYSTEM
-from training.data.descriptions import caption, detail
-from training.data.question import Part, Question
-from training.data.questions import KINDS, Kinds, ask
+from training.data.question import AnswerPart, Question
+from training.data.question_kinds import KINDS, QuestionKinds, sample_questions
 from training.data.scenes import Scene
-from training.data.smalltalk import chat
+from training.data.text_only_turns import sample_text_only_turn
 
-_OTHER_SYSTEMS: Final = (
+_OTHER_SYSTEM_MESSAGES: Final = (
     "",
     "You are a helpful assistant.",
     "You are a helpful language and vision assistant.",
@@ -20,14 +20,16 @@ _OTHER_SYSTEMS: Final = (
     "Look at the image and answer briefly.",
 )
 _ORDINALS: Final = ("first", "second")
-_BLOCKS: Final = 24
+_NUM_BLOCKS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """`images` are numbers of scenes; each of `blocks` starts anew right after the images.
+    """Blocks of turns that share a system message and images.
 
-    A `plain` one has neither system message nor questions: captions follow the image at once.
+    `images` are indices of scenes. Each of `blocks` starts right after the images, independent of
+    the others. A `plain` dialogue has neither system message nor questions: its captions follow
+    the image directly.
     """
 
     system: str
@@ -36,56 +38,68 @@ class Dialogue:
     plain: bool = False
 
 
-def captioned(scenes: Sequence[Scene], index: int) -> Dialogue:
-    """An image and its captions, as in the paper's first stage."""
-    captions = (caption(scenes[index]), detail(scenes[index]))
+def build_caption_dialogue(scenes: Sequence[Scene], index: int) -> Dialogue:
+    """Build an image-caption pair for each caption, as in the paper's first stage."""
+    captions = (build_caption(scenes[index]), build_detailed_caption(scenes[index]))
     blocks = tuple((Question("caption", "", parts),) for parts in captions)
     return Dialogue("", (index,), blocks, plain=True)
 
 
-def single_image(
-    rng: random.Random, scenes: Sequence[Scene], index: int, kinds: Kinds = KINDS
+def sample_single_image_dialogue(
+    rng: random.Random, scenes: Sequence[Scene], index: int, kinds: QuestionKinds = KINDS
 ) -> Dialogue:
-    """Blocks about one scene, one in five of them with follow-up questions."""
+    """Sample blocks about one scene; one block in five has follow-up questions."""
     blocks = [
-        tuple(ask(rng, scenes[index], rng.choice((1, 1, 1, 1, 1, 1, 1, 1, 2, 3)), kinds))
-        for _ in range(_BLOCKS)
+        tuple(
+            sample_questions(rng, scenes[index], rng.choice((1, 1, 1, 1, 1, 1, 1, 1, 2, 3)), kinds)
+        )
+        for _ in range(_NUM_BLOCKS)
     ]
-    return Dialogue(_system(rng), (index,), tuple(blocks))
+    return Dialogue(_sample_system_message(rng), (index,), tuple(blocks))
 
 
-def two_images(rng: random.Random, scenes: Sequence[Scene], indices: tuple[int, int]) -> Dialogue:
-    """Blocks that name the image they ask about."""
+def sample_two_image_dialogue(
+    rng: random.Random, scenes: Sequence[Scene], indices: tuple[int, int]
+) -> Dialogue:
+    """Sample blocks whose questions name the image they are about."""
     pair = scenes[indices[0]], scenes[indices[1]]
-    return Dialogue(_system(rng), indices, tuple((_ask_pair(rng, pair),) for _ in range(_BLOCKS)))
+    system = _sample_system_message(rng)
+    blocks = tuple((_sample_pair_question(rng, pair),) for _ in range(_NUM_BLOCKS))
+    return Dialogue(system, indices, blocks)
 
 
-def no_image(rng: random.Random) -> Dialogue:
-    blocks = [tuple(chat(rng) for _ in range(rng.choice((1, 1, 1, 2)))) for _ in range(_BLOCKS)]
-    return Dialogue(_system(rng), (), tuple(blocks))
+def sample_text_only_dialogue(rng: random.Random) -> Dialogue:
+    blocks = [
+        tuple(sample_text_only_turn(rng) for _ in range(rng.choice((1, 1, 1, 2))))
+        for _ in range(_NUM_BLOCKS)
+    ]
+    return Dialogue(_sample_system_message(rng), (), tuple(blocks))
 
 
-def _system(rng: random.Random) -> str:
-    return SYSTEM if rng.random() < 0.9 else rng.choice(_OTHER_SYSTEMS)
+def _sample_system_message(rng: random.Random) -> str:
+    return SYSTEM if rng.random() < 0.9 else rng.choice(_OTHER_SYSTEM_MESSAGES)
 
 
-def _ask_pair(rng: random.Random, pair: tuple[Scene, Scene]) -> Question:
+def _sample_pair_question(rng: random.Random, pair: tuple[Scene, Scene]) -> Question:
     if rng.random() < 0.05:
-        first, second = (_in_image(which, caption(scene)) for which, scene in enumerate(pair))
-        return Question("two images", "Describe the images.", (*first, Part(" "), *second))
-    which = rng.randrange(2)
+        first, second = (
+            _set_image(build_caption(scene), index) for index, scene in enumerate(pair)
+        )
+        parts = (*first, AnswerPart(" "), *second)
+        return Question("two images", "Describe the images.", parts)
+    index = rng.randrange(2)
     while True:
-        question = ask(rng, pair[which], 1)[0]
-        if text := _pointed(rng, question.text, _ORDINALS[which]):
-            return Question("two images", text, _in_image(which, question.parts))
+        question = sample_questions(rng, pair[index], 1)[0]
+        if text := _name_image(rng, question.text, _ORDINALS[index]):
+            return Question("two images", text, _set_image(question.parts, index))
 
 
-def _in_image(which: int, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    return tuple(replace(part, image=which) for part in parts)
+def _set_image(parts: tuple[AnswerPart, ...], index: int) -> tuple[AnswerPart, ...]:
+    return tuple(replace(part, image=index) for part in parts)
 
 
-def _pointed(rng: random.Random, text: str, ordinal: str) -> str | None:
-    """The question about the ordinal image, where it can be put so."""
+def _name_image(rng: random.Random, text: str, ordinal: str) -> str | None:
+    """Rewrite the question to name the image; None where its wording does not allow that."""
     for noun in ("image", "picture"):
         if f"the {noun}" in text:
             return text.replace(f"the {noun}", f"the {ordinal} {noun}")

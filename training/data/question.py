@@ -1,13 +1,13 @@
-"""A question about a scene, with the one answer that counts as right."""
+"""A question about a scene and its one correct answer."""
 
 from dataclasses import dataclass
 
-NO_IMAGE = "I see no image."
+NO_IMAGE_ANSWER = "I see no image."
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Words of an answer, and the places in one image that one has to look at to say them."""
+class AnswerPart:
+    """Text of an answer and the places in image number `image` that the text depends on."""
 
     text: str
     places: tuple[str, ...] = ()
@@ -16,17 +16,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`kind` groups questions in evaluations; the answer is said part by part."""
+    """A question with its answer in parts. Evaluations group questions by `kind`."""
 
     kind: str
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[AnswerPart, ...]
 
     @property
     def answer(self) -> str:
         return "".join(part.text for part in self.parts)
 
 
-def question(kind: str, text: str, answer: str, *places: str) -> Question:
-    """One whose answer is of one part."""
-    return Question(kind, text, (Part(answer, places),))
+def build_question(kind: str, text: str, answer: str, *places: str) -> Question:
+    """Build a question whose answer has a single part."""
+    return Question(kind, text, (AnswerPart(answer, places),))

@@ -1,4 +1,4 @@
-"""Scenes: what a picture shows, as symbols and geometry, before it is drawn."""
+"""Scenes: the content of an image as symbols and geometry, before it is drawn."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,12 +8,20 @@ RGB = tuple[int, int, int]
 SHAPES: Final = ("circle", "square", "triangle", "star", "cross")
 DIGITS: Final = tuple("0123456789")
 WORDS: Final = ("box", "cat", "dog", "jet", "key", "map", "pig", "sun")
-# What a thing can be: a shape, or something printed.
+# The nouns of things: shapes and printed text.
 NOUNS: Final = (*SHAPES, *(f"number {d}" for d in DIGITS), *(f"word {word}" for word in WORDS))
 
 COLORS: Final = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SIZES: Final = ("small", "medium", "large")
-GROUNDS: Final = ("gray", "white", "black", "light blue", "light green", "light yellow", "pink")
+BACKGROUND_COLORS: Final = (
+    "gray",
+    "white",
+    "black",
+    "light blue",
+    "light green",
+    "light yellow",
+    "pink",
+)
 PLACES: Final = (
     "top left",
     "top",
@@ -29,10 +37,11 @@ PLACES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One shape or printed text, which third of the picture holds its centre, and its geometry.
+    """One shape or printed text, with its place and geometry.
 
-    `x`, `y` and `radius` are pixels, `rotation` is degrees, `waist` is a star's inner radius or
-    a cross's half arm width, as a share of the radius. `font` numbers the typefaces.
+    `place` names the third of the image, in both directions, that holds the centre. `x`, `y` and
+    `radius` are pixels, `rotation` is degrees. `waist` is a star's inner radius or half the width
+    of a cross's arm, as a share of the radius. `font` is the index of a typeface.
     """
 
     noun: str
@@ -50,19 +59,24 @@ class Thing:
     capital: bool = False
 
     @property
+    def name(self) -> str:
+        """Colour and noun."""
+        return f"{self.color} {self.noun}"
+
+    @property
     def is_shape(self) -> bool:
         return self.noun in SHAPES
 
     @property
-    def printed(self) -> str:
-        """The text that a digit or word shows."""
+    def printed_text(self) -> str:
+        """The text as it is printed."""
         text = self.noun.split(" ")[1]
         return text.upper() if self.capital else text
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """A ground of one named colour: plain, or between two tints of it.
+    """A background of one named colour: plain, or a pattern of two tints of that colour.
 
     `pattern` is `plain`, `gradient`, `stripes` or `checks`; `period` is pixels, `angle` degrees.
     """
@@ -77,9 +91,10 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture of one to five things in reading order, no two in one place, and how it is drawn.
+    """One to five things in reading order, no two in one place, and the drawing options.
 
-    `noise` is the standard deviation in 8-bit steps, `jpeg` a quality, `seed` fixes the noise.
+    `smooth` turns antialiasing on. `noise` is a standard deviation in 8-bit steps, `jpeg` a
+    quality or None, `seed` the seed of the noise. Evaluation runs identify a scene by its `repr`.
     """
 
     width: int
@@ -93,15 +108,16 @@ class Scene:
 
     @property
     def shapes(self) -> tuple[Thing, ...]:
-        """The things that are not printed text."""
+        """All things except printed text."""
         return tuple(thing for thing in self.things if thing.is_shape)
 
-    def having(self, color: str | None = None, noun: str | None = None) -> tuple[Thing, ...]:
+    def find(self, color: str | None = None, noun: str | None = None) -> tuple[Thing, ...]:
+        """The things of this colour and this noun; None matches all."""
         return tuple(
             thing
             for thing in self.things
             if color in (None, thing.color) and noun in (None, thing.noun)
         )
 
-    def at(self, place: str) -> Thing | None:
+    def thing_at(self, place: str) -> Thing | None:
         return next((thing for thing in self.things if thing.place == place), None)

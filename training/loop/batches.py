@@ -1,62 +1,81 @@
-"""Batches of packed dialogues: which conversations a step learns from."""
+"""Samples a step's batch of packed dialogues."""
 
 import random
 from collections.abc import Callable, Sequence
 
 from training.data.dialogues import (
     Dialogue,
-    captioned,
-    no_image,
-    single_image,
-    two_images,
+    build_caption_dialogue,
+    sample_single_image_dialogue,
+    sample_text_only_dialogue,
+    sample_two_image_dialogue,
 )
-from training.data.questions import INSTRUCTIONS, KINDS, Kinds
+from training.data.question_kinds import INSTRUCTION_KINDS, KINDS, QuestionKinds
 from training.data.scenes import Scene
-from training.loop.parallel import own_seed, share
-from training.model.sequences import Batch, PieceEncoder, collate, pack
+from training.loop.distributed import get_local_batch_size, get_seed_offset
+from training.model.batch import Batch, collate
+from training.model.packing import pack
+from training.model.tokenizer import CachedTokenizer
 
-# The batch of a step of `size` sequences.
-BatchSampler = Callable[[PieceEncoder, Sequence[Scene], int, int], Batch]
+# (encode, scenes, batch size over all ranks, seed) -> this rank's batch.
+BatchSampler = Callable[[CachedTokenizer, Sequence[Scene], int, int], Batch]
 
 
-def captions(encode: PieceEncoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
-    """Images with their captions: stage 1."""
-    rng = random.Random(seed + own_seed())
-    dialogues = [captioned(scenes, rng.randrange(len(scenes))) for _ in range(share(size))]
+def sample_caption_batch(
+    encode: CachedTokenizer, scenes: Sequence[Scene], batch_size: int, seed: int
+) -> Batch:
+    """Image-caption pairs: the paper's stage 1."""
+    rng = random.Random(seed + get_seed_offset())
+    dialogues = [
+        build_caption_dialogue(scenes, _sample_index(rng, scenes))
+        for _ in range(get_local_batch_size(batch_size))
+    ]
     return collate([pack(encode, dialogue) for dialogue in dialogues])
 
 
-def instructions(encode: PieceEncoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
-    """Conversations, mostly about one image, now and then about two or none: stage 2."""
-    return _conversations(encode, scenes, size, seed, INSTRUCTIONS)
-
-
-def language(encode: PieceEncoder, scenes: Sequence[Scene], size: int, seed: int) -> Batch:
-    """What the decoder knows before it sees: conversations, and captions now and then."""
-    if seed % 8 == 0:
-        return captions(encode, scenes, size, seed)
-    return _conversations(encode, scenes, size, seed, KINDS)
-
-
-def _conversations(
-    encode: PieceEncoder, scenes: Sequence[Scene], size: int, seed: int, kinds: Kinds
+def sample_instruction_batch(
+    encode: CachedTokenizer, scenes: Sequence[Scene], batch_size: int, seed: int
 ) -> Batch:
-    rng = random.Random(seed + own_seed())
-    make = _make_dialogue(rng, scenes, kinds)
-    return collate([pack(encode, make()) for _ in range(share(size))])
+    """Conversations, mostly about one image, sometimes about two or none: the paper's stage 2."""
+    return _sample_conversations(encode, scenes, batch_size, seed, INSTRUCTION_KINDS)
 
 
-def _make_dialogue(
-    rng: random.Random, scenes: Sequence[Scene], kinds: Kinds
+def sample_language_batch(
+    encode: CachedTokenizer, scenes: Sequence[Scene], batch_size: int, seed: int
+) -> Batch:
+    """Conversations, and captions in one step of eight: the decoder's pretraining."""
+    if seed % 8 == 0:
+        return sample_caption_batch(encode, scenes, batch_size, seed)
+    return _sample_conversations(encode, scenes, batch_size, seed, KINDS)
+
+
+def _sample_conversations(
+    encode: CachedTokenizer,
+    scenes: Sequence[Scene],
+    batch_size: int,
+    seed: int,
+    kinds: QuestionKinds,
+) -> Batch:
+    rng = random.Random(seed + get_seed_offset())
+    sample_dialogue = _choose_dialogue_sampler(rng, scenes, kinds)
+    return collate(
+        [pack(encode, sample_dialogue()) for _ in range(get_local_batch_size(batch_size))]
+    )
+
+
+def _choose_dialogue_sampler(
+    rng: random.Random, scenes: Sequence[Scene], kinds: QuestionKinds
 ) -> Callable[[], Dialogue]:
-    """All of a batch show as many images: their sequences are as long as each other."""
+    """Choose the number of images, which all sequences of a batch share: it sets their length."""
     draw = rng.random()
     if draw < 0.05:
-        return lambda: no_image(rng)
+        return lambda: sample_text_only_dialogue(rng)
     if draw < 0.17:
-        return lambda: two_images(rng, scenes, (_some(rng, scenes), _some(rng, scenes)))
-    return lambda: single_image(rng, scenes, _some(rng, scenes), kinds)
+        return lambda: sample_two_image_dialogue(
+            rng, scenes, (_sample_index(rng, scenes), _sample_index(rng, scenes))
+        )
+    return lambda: sample_single_image_dialogue(rng, scenes, _sample_index(rng, scenes), kinds)
 
 
-def _some(rng: random.Random, scenes: Sequence[Scene]) -> int:
+def _sample_index(rng: random.Random, scenes: Sequence[Scene]) -> int:
     return rng.randrange(len(scenes))

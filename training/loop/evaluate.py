@@ -1,88 +1,103 @@
-"""How many answers a decoder gets right, word for word, by kind of question."""
+"""Exact-match accuracy of greedy answers, by kind of question."""
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from training.data.dialogues import no_image, single_image, two_images
-from training.data.questions import RESPONSES
+from training.data.dialogues import (
+    sample_single_image_dialogue,
+    sample_text_only_dialogue,
+    sample_two_image_dialogue,
+)
+from training.data.question_kinds import RESPONSE_TYPES
 from training.data.scenes import Scene
-from training.data.simple import SIMPLE
-from training.loop.device import mixed_precision
-from training.model.packed_decoder import Embed, PackedDecoder
-from training.model.sequences import Batch, PieceEncoder, collate, pack
+from training.data.simple_questions import SIMPLE_KINDS
+from training.loop.compute import autocast
+from training.model.batch import Batch, collate
+from training.model.packed_decoder import EmbedImages, PackedDecoder
+from training.model.packing import pack
+from training.model.tokenizer import CachedTokenizer
 
-_BATCH = 16
+_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """Answers asked for and answers right, by kind."""
+class EvalResult:
+    """The numbers of answers and of correct answers, by kind of question."""
 
-    asked: Counter[str]
-    right: Counter[str]
+    total: Counter[str]
+    correct: Counter[str]
 
     @property
-    def exact(self) -> float:
-        """The share of the simple kinds' answers that is right."""
-        return self.share(SIMPLE)
+    def simple_accuracy(self) -> float:
+        """The accuracy on the simple kinds."""
+        return self.compute_accuracy(SIMPLE_KINDS)
 
-    def share(self, kinds: Iterable[str]) -> float:
-        """Of the answers of these kinds, the share that is right."""
-        asked = sum(self.asked[kind] for kind in kinds)
-        return sum(self.right[kind] for kind in kinds) / asked if asked else 0.0
+    def compute_accuracy(self, kinds: Collection[str]) -> float:
+        """The share of these kinds' answers that is correct; 0 without answers."""
+        total = sum(self.total[kind] for kind in kinds)
+        return sum(self.correct[kind] for kind in kinds) / total if total else 0.0
 
     def as_json(self) -> dict[str, object]:
-        """Percentages by the paper's kinds of responses and by kind of question."""
-        kinds = {kind: 100 * self.right[kind] / self.asked[kind] for kind in sorted(self.asked)}
-        responses = {name: 100 * self.share(kinds) for name, kinds in RESPONSES.items()}
-        return {"responses": responses, "kinds": kinds, "answers": sum(self.asked.values())}
+        """Percentages by the paper's response types and by kind of question."""
+        kinds = {kind: 100 * self.correct[kind] / self.total[kind] for kind in sorted(self.total)}
+        responses = {
+            name: 100 * self.compute_accuracy(kinds) for name, kinds in RESPONSE_TYPES.items()
+        }
+        return {"responses": responses, "kinds": kinds, "answers": sum(self.total.values())}
 
     def __str__(self) -> str:
-        shares = [
-            f"{kind} {self.right[kind] / self.asked[kind]:.3f}" for kind in sorted(self.asked)
+        by_kind = [
+            f"{kind} {self.correct[kind] / self.total[kind]:.3f}" for kind in sorted(self.total)
         ]
-        groups = [f"{name} {self.share(kinds):.4f}" for name, kinds in RESPONSES.items()]
-        return f"{', '.join(groups)} of {sum(self.asked.values())} ({', '.join(shares)})"
+        by_type = [
+            f"{name} {self.compute_accuracy(kinds):.4f}" for name, kinds in RESPONSE_TYPES.items()
+        ]
+        return f"{', '.join(by_type)} of {sum(self.total.values())} ({', '.join(by_kind)})"
 
 
-def sample_exam(
-    encode: PieceEncoder, scenes: Sequence[Scene], count: int, seed: int
+def build_eval_batches(
+    encode: CachedTokenizer, scenes: Sequence[Scene], count: int, seed: int
 ) -> list[Batch]:
-    """Questions on each of the first `count` scenes, some on pairs of them, some without any."""
+    """Sample questions on each of the first `count` scenes, on some pairs, and without an image."""
     rng = random.Random(seed)
-    alone = [single_image(rng, scenes, index) for index in range(count)]
-    pairs = [two_images(rng, scenes, (index, index + 1)) for index in range(0, count - 1, 8)]
-    none = [no_image(rng) for _ in range(max(count // 32, 1))]
+    single = [sample_single_image_dialogue(rng, scenes, index) for index in range(count)]
+    pairs = [
+        sample_two_image_dialogue(rng, scenes, (index, index + 1))
+        for index in range(0, count - 1, 8)
+    ]
+    text_only = [sample_text_only_dialogue(rng) for _ in range(max(count // 32, 1))]
     return [
-        collate([pack(encode, dialogue) for dialogue in dialogues[start : start + _BATCH]])
-        for dialogues in (alone, pairs, none)
-        for start in range(0, len(dialogues), _BATCH)
+        collate([pack(encode, dialogue) for dialogue in dialogues[start : start + _BATCH_SIZE]])
+        for dialogues in (single, pairs, text_only)
+        for start in range(0, len(dialogues), _BATCH_SIZE)
     ]
 
 
 @torch.no_grad()
-def measure(
-    speaker: PackedDecoder,
-    embed: Embed,
+def evaluate(
+    decoder: PackedDecoder,
+    embed: EmbedImages,
     batches: Sequence[Batch],
     device: torch.device | None = None,
-) -> Score:
-    """Answer every question; an answer is right if greedy decoding would give exactly it.
+) -> EvalResult:
+    """Answer every question and count the exact matches.
 
-    With a `device` in mixed precision there, else in the weights' own.
+    Runs in mixed precision on `device` if given, else in the weights' own precision.
     """
-    score = Score(Counter(), Counter())
+    result = EvalResult(Counter(), Counter())
     for batch in batches:
         if device is None:
-            answered = speaker(batch, embed(batch.images))
+            scores = decoder(batch, embed(batch.images))
         else:
-            with mixed_precision(device):
-                answered = speaker(batch.to(device), embed(batch.images))
-        score.asked.update(batch.kinds)
-        right = answered.right.tolist()
-        score.right.update(kind for kind, good in zip(batch.kinds, right, strict=True) if good)
-    return score
+            with autocast(device):
+                scores = decoder(batch.to(device), embed(batch.images))
+        result.total.update(batch.kinds)
+        is_correct = scores.is_correct.tolist()
+        result.correct.update(
+            kind for kind, correct in zip(batch.kinds, is_correct, strict=True) if correct
+        )
+    return result

@@ -1,9 +1,9 @@
-"""How much of everything: scenes to draw and each stage's schedule."""
+"""The training plan: numbers of scenes, seeds, and each stage's hyperparameters."""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from training.loop.fitting import Schedule
+from training.loop.stage_config import StageConfig
 
 MODEL_NAME: Final = "llava-tiny"
 MODEL_SEED: Final = 0
@@ -12,52 +12,74 @@ TRAIN_SEED: Final = 1
 HELD_OUT_SEED: Final = 2
 UNSEEN_SEED: Final = 3
 
-# Stages in their order: what comes before the paper's two, and these.
+# The stages in order: two of pretraining, then the paper's two.
 STAGES: Final = ("tower", "language", "alignment", "instruction")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """`corpus` is conversations for the tokenizer, `stages` are in the order of `STAGES`."""
+class TrainingPlan:
+    """Sizes of the data sets and a config for each of `STAGES`.
 
-    corpus: int
+    `corpus_size` is the number of conversations that the tokenizer is trained on.
+    """
+
+    corpus_size: int
     train_scenes: int
     held_out_scenes: int
     unseen_scenes: int
-    tower: Schedule
-    language: Schedule
-    alignment: Schedule
-    instruction: Schedule
+    tower: StageConfig
+    language: StageConfig
+    alignment: StageConfig
+    instruction: StageConfig
 
-    def schedule(self, stage: str) -> Schedule:
-        schedule: Schedule = getattr(self, stage)
-        return schedule
+    def get_stage_config(self, stage: str) -> StageConfig:
+        config: StageConfig = getattr(self, stage)
+        return config
 
-    def scaled(self, factor: float) -> "Plan":
-        """A plan with this share of the scenes to learn from and of every stage's steps."""
+    def scale(self, factor: float) -> "TrainingPlan":
+        """The plan with this share of the training scenes and of every stage's steps."""
         return replace(
             self,
             train_scenes=max(round(self.train_scenes * factor), 100),
-            tower=self.tower.scaled(factor),
-            language=self.language.scaled(factor),
-            alignment=self.alignment.scaled(factor),
-            instruction=self.instruction.scaled(factor),
+            tower=self.tower.scale(factor),
+            language=self.language.scale(factor),
+            alignment=self.alignment.scale(factor),
+            instruction=self.instruction.scale(factor),
         )
 
 
-FULL: Final = Plan(
-    corpus=3000,
+FULL: Final = TrainingPlan(
+    corpus_size=3000,
     train_scenes=80_000,
     held_out_scenes=1000,
     unseen_scenes=1000,
-    tower=Schedule(steps=6000, batch=64, rate=1e-3, warm_up=60, report_every=250),
-    language=Schedule(steps=4000, batch=8, rate=1e-3, warm_up=60, report_every=250, seed=2_000_000),
-    alignment=Schedule(
-        steps=400, batch=32, rate=1e-3, warm_up=20, report_every=100, seed=3_000_000
+    tower=StageConfig(
+        steps=6000, batch_size=64, learning_rate=1e-3, warmup_steps=60, report_every=250
     ),
-    instruction=Schedule(
-        steps=3000, batch=16, rate=8e-4, warm_up=60, report_every=250, seed=4_000_000
+    language=StageConfig(
+        steps=4000,
+        batch_size=8,
+        learning_rate=1e-3,
+        warmup_steps=60,
+        report_every=250,
+        seed=2_000_000,
+    ),
+    alignment=StageConfig(
+        steps=400,
+        batch_size=32,
+        learning_rate=1e-3,
+        warmup_steps=20,
+        report_every=100,
+        seed=3_000_000,
+    ),
+    instruction=StageConfig(
+        steps=3000,
+        batch_size=16,
+        learning_rate=8e-4,
+        warmup_steps=60,
+        report_every=250,
+        seed=4_000_000,
     ),
 )
-_FEW = Schedule(steps=3, batch=2, rate=1e-3, warm_up=1)
-QUICK: Final = Plan(60, 40, 100, 20, _FEW, _FEW, _FEW, _FEW)
+_QUICK_STAGE = StageConfig(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1)
+QUICK: Final = TrainingPlan(60, 40, 100, 20, _QUICK_STAGE, _QUICK_STAGE, _QUICK_STAGE, _QUICK_STAGE)

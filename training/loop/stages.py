@@ -1,132 +1,135 @@
-"""The decoder's pretraining and the paper's two stages, all with one loss on what is said."""
+"""The decoder's pretraining and the paper's two stages, all with a loss on the answers alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
-from training.data.dataset import SceneSet, normalise
-from training.loop.batches import BatchSampler, captions, instructions, language
-from training.loop.device import mixed_precision
-from training.loop.evaluate import measure, sample_exam
-from training.loop.fitting import Loss, Schedule, fit
-from training.model.architecture import HIDDEN
+from training.data.dataset import SceneDataset, normalise
+from training.loop.batches import (
+    BatchSampler,
+    sample_caption_batch,
+    sample_instruction_batch,
+    sample_language_batch,
+)
+from training.loop.compute import autocast
+from training.loop.context import TrainContext
+from training.loop.evaluate import build_eval_batches, evaluate
+from training.loop.stage_config import StageConfig
+from training.loop.training_loop import ComputeLoss, run_training_loop
+from training.model.architecture import HIDDEN_SIZE
 from training.model.oracle_features import OracleFeatures
-from training.model.packed_decoder import Embed, PackedDecoder
-from training.model.sequences import PieceEncoder
-from training.model.tower import patch_features
+from training.model.packed_decoder import PackedDecoder
+from training.model.scene_classifier import extract_patch_features
 
-_EXAMINED = 96
-# The image embeddings of some scenes of a set.
-EmbedSet = Callable[[SceneSet, Sequence[int]], torch.Tensor]
-# The weight of telling attention where to look.
-_GUIDANCE = 0.2
+_NUM_EVAL_SCENES = 96
+_EVAL_SEED = 20
+_GUIDANCE_WEIGHT = 0.2
+
+# (data set, scene indices) -> image embeddings. (n, 64, 256)
+EmbedScenes = Callable[[SceneDataset, Sequence[int]], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainContext:
-    """What every stage needs: the model, which is on `device`, its tokenizer, and scenes.
+class _Stage:
+    """A stage that trains the `trainable` modules with the decoder's loss."""
 
-    Those of `train` are learnt from, those of `held_out` asked about on the way.
+    name: str
+    config: StageConfig
+    sample_batch: BatchSampler
+    decoder: PackedDecoder
+    embed: EmbedScenes
+    trainable: nn.Module
+
+
+def train_language(context: TrainContext, config: StageConfig) -> None:
+    """Train the decoder without a vision tower, in place of the paper's Vicuna.
+
+    `OracleFeatures` stand in for the image embeddings.
     """
-
-    model: LlavaForConditionalGeneration
-    encode: PieceEncoder
-    train: SceneSet
-    held_out: SceneSet
-    work: Path
-    device: torch.device
+    oracle = OracleFeatures(context.model, context.encode)
+    decoder = PackedDecoder(context.model, config.should_compile)
+    stage = _Stage("language", config, sample_language_batch, decoder, oracle.embed, decoder)
+    _run_stage(context, stage)
 
 
-def train_language(school: TrainContext, schedule: Schedule) -> None:
-    """What Vicuna brings in the paper: the decoder learns to talk, without eyes.
-
-    Where the images go stand the words for what the scenes hold (`OracleFeatures`).
-    """
-    oracle = OracleFeatures(school.model, school.encode)
-    speaker = PackedDecoder(school.model, schedule)
-    _teach("language", school, schedule, language, speaker, oracle.embed, speaker)
-
-
-def align(school: TrainContext, schedule: Schedule) -> None:
-    """Stage 1, feature alignment: the projector alone learns, from images and their captions."""
-    projector = school.model.model.multi_modal_projector
-    school.model.model.vision_tower.requires_grad_(False)
-    frozen = [school.model.model.language_model, school.model.lm_head]
+def train_alignment(context: TrainContext, config: StageConfig) -> None:
+    """Stage 1, feature alignment: train the projector alone, on image-caption pairs."""
+    model = context.model
+    model.model.vision_tower.requires_grad_(False)
+    frozen = [model.model.language_model, model.lm_head]
     for module in frozen:
         module.requires_grad_(False)
-    _teach_from_images("alignment", school, schedule, captions, projector)
+    projector = model.model.multi_modal_projector
+    _run_image_stage(context, "alignment", config, sample_caption_batch, projector)
     for module in frozen:
         module.requires_grad_(True)
 
 
-def instruct(school: TrainContext, schedule: Schedule) -> None:
-    """Stage 2, end to end: projector and decoder learn from instructions, the tower is frozen."""
-    model = school.model
+def train_instruction(context: TrainContext, config: StageConfig) -> None:
+    """Stage 2, end to end: train projector and decoder on instructions; the tower is frozen."""
+    model = context.model
     model.model.vision_tower.requires_grad_(False)
-    learner = nn.ModuleList(
+    trainable = nn.ModuleList(
         [model.model.language_model, model.lm_head, model.model.multi_modal_projector]
     )
-    _teach_from_images("instruction", school, schedule, instructions, learner)
+    _run_image_stage(context, "instruction", config, sample_instruction_batch, trainable)
 
 
-def project(
-    model: LlavaForConditionalGeneration, scenes: SceneSet, indices: Sequence[int]
+def encode_images(
+    model: LlavaForConditionalGeneration, dataset: SceneDataset, indices: Sequence[int]
 ) -> torch.Tensor:
-    """Image embeddings by the frozen tower and the projector. (n, 64, 256)"""
+    """Image embeddings by the frozen vision tower and the projector. (n, 64, 256)"""
     if not indices:
-        return torch.empty(0, HIDDEN, device=model.device)
+        return torch.empty(0, HIDDEN_SIZE, device=model.device)
     with torch.no_grad():
-        pixel_values = normalise(scenes.pixels[list(indices)], model.device).to(model.dtype)
-        features = patch_features(model.model.vision_tower, pixel_values)
+        pixel_values = normalise(dataset.pixels[list(indices)], model.device).to(model.dtype)
+        features = extract_patch_features(model.model.vision_tower, pixel_values)
     embeds: torch.Tensor = model.model.multi_modal_projector(features)
     return embeds
 
 
-def _teach_from_images(
-    name: str, school: TrainContext, schedule: Schedule, lesson: BatchSampler, learner: nn.Module
-) -> None:
-    speaker = PackedDecoder(school.model, schedule)
-
-    def embed(scenes: SceneSet, chosen: Sequence[int]) -> torch.Tensor:
-        return project(school.model, scenes, chosen)
-
-    _teach(name, school, schedule, lesson, speaker, embed, learner)
-
-
-def _teach(
+def _run_image_stage(
+    context: TrainContext,
     name: str,
-    school: TrainContext,
-    schedule: Schedule,
-    lesson: BatchSampler,
-    speaker: PackedDecoder,
-    embed: EmbedSet,
-    learner: nn.Module,
+    config: StageConfig,
+    sample_batch: BatchSampler,
+    trainable: nn.Module,
 ) -> None:
-    exam = sample_exam(school.encode, school.held_out.scenes, _EXAMINED, seed=20)
+    decoder = PackedDecoder(context.model, config.should_compile)
+    embed = partial(encode_images, context.model)
+    _run_stage(context, _Stage(name, config, sample_batch, decoder, embed, trainable))
+
+
+def _run_stage(context: TrainContext, stage: _Stage) -> None:
+    held_out = context.held_out_set
+    batches = build_eval_batches(context.encode, held_out.scenes, _NUM_EVAL_SCENES, _EVAL_SEED)
 
     def report() -> str:
-        see: Embed = partial(embed, school.held_out)
-        return str(measure(PackedDecoder(school.model), see, exam, school.device))
+        embed = partial(stage.embed, held_out)
+        return str(evaluate(PackedDecoder(context.model), embed, batches, context.device))
 
-    loss_at = _loss(school, schedule, lesson, speaker, partial(embed, school.train))
-    fit(name, learner, loss_at, schedule, school.work, report)
+    run_training_loop(
+        stage.name,
+        stage.trainable,
+        _build_loss_function(context, stage),
+        stage.config,
+        context.work_dir,
+        report,
+    )
 
 
-def _loss(
-    school: TrainContext,
-    schedule: Schedule,
-    lesson: BatchSampler,
-    speaker: PackedDecoder,
-    embed: Embed,
-) -> Loss:
-    def loss_at(step: int) -> torch.Tensor:
-        batch = lesson(school.encode, school.train.scenes, schedule.batch, schedule.seed + step)
-        with mixed_precision(school.device):
-            return speaker.loss(batch.to(school.device), embed(batch.images), _GUIDANCE)
+def _build_loss_function(context: TrainContext, stage: _Stage) -> ComputeLoss:
+    config, dataset = stage.config, context.train_set
 
-    return loss_at
+    def compute_loss(step: int) -> torch.Tensor:
+        seed = config.seed + step
+        batch = stage.sample_batch(context.encode, dataset.scenes, config.batch_size, seed)
+        with autocast(context.device):
+            embeds = stage.embed(dataset, batch.images)
+            return stage.decoder.compute_loss(batch.to(context.device), embeds, _GUIDANCE_WEIGHT)
+
+    return compute_loss

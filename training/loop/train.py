@@ -1,4 +1,4 @@
-"""The whole recipe: tokenizer, tower, language, the paper's two stages, export, final scores."""
+"""All of training: tokenizer, the four stages, export and evaluation."""
 
 from pathlib import Path
 
@@ -7,11 +7,14 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from model_store.manifest import write_manifest
-from training.data.corpus import conversations
-from training.data.dataset import load_scenes
-from training.data.examples import write_examples
-from training.loop.evaluate import Score, measure, sample_exam
-from training.loop.parallel import first_process_first, rank
+from training.data.corpus import sample_corpus
+from training.data.dataset import load_dataset
+from training.data.examples import write_example_images
+from training.loop.context import TrainContext
+from training.loop.distributed import get_rank, rank_zero_first
+from training.loop.evaluate import EvalResult, build_eval_batches, evaluate
+from training.loop.loss_log import plot_losses
+from training.loop.model_card import write_model_card
 from training.loop.plan import (
     CORPUS_SEED,
     HELD_OUT_SEED,
@@ -20,89 +23,91 @@ from training.loop.plan import (
     STAGES,
     TRAIN_SEED,
     UNSEEN_SEED,
-    Plan,
+    TrainingPlan,
 )
-from training.loop.plot import plot_losses
-from training.loop.stages import TrainContext, align, instruct, project, train_language
+from training.loop.stages import encode_images, train_alignment, train_instruction, train_language
+from training.loop.tower_stage import train_tower
 from training.model.architecture import build_model
-from training.model.card import write_card
-from training.model.export import export, load_model
+from training.model.export import export_model, load_model
 from training.model.packed_decoder import PackedDecoder
-from training.model.sequences import PieceEncoder
-from training.model.tokenizer import load_tokenizer, train_tokenizer
-from training.model.tower import train_tower
+from training.model.tokenizer import CachedTokenizer, load_tokenizer, train_tokenizer
 
-_PHOTO_SIZE = 1600
+_MAX_UNSEEN_SIDE = 1600
 
 
-def train(plan: Plan, work: Path, out: Path, device: torch.device) -> None:
-    """Run every stage that `work` does not hold the end of yet, then write the model to `out`."""
-    tokenizer = make_tokenizer(plan, work)
-    school = _open_school(plan, work, tokenizer, device)
-    _train_tower(school, plan)
-    train_language(school, plan.language)
-    align(school, plan.alignment)
-    instruct(school, plan.instruction)
-    if rank() == 0:
-        _finish(plan, school, tokenizer, out)
+def train(plan: TrainingPlan, work_dir: Path, out_dir: Path, device: torch.device) -> None:
+    """Run every stage that is not complete in `work_dir`, then write the model to `out_dir`."""
+    tokenizer = load_or_train_tokenizer(plan, work_dir)
+    context = _build_context(plan, work_dir, tokenizer, device)
+    train_tower(context, plan.tower)
+    train_language(context, plan.language)
+    train_alignment(context, plan.alignment)
+    train_instruction(context, plan.instruction)
+    if get_rank() == 0:
+        _write_outputs(plan, context, tokenizer, out_dir)
 
 
-def train_alone(stage: str, plan: Plan, work: Path, device: torch.device) -> None:
-    """Run one of the first two stages only: neither needs the other, so they may run side by side.
+def train_single_stage(
+    stage: str, plan: TrainingPlan, work_dir: Path, device: torch.device
+) -> None:
+    """Run only `tower` or `language`. They are independent, so they can run in parallel.
 
-    `train` then goes on from what they leave in `work`.
+    `train` then continues from their checkpoints in `work_dir`.
     """
-    school = _open_school(plan, work, make_tokenizer(plan, work), device)
+    tokenizer = load_or_train_tokenizer(plan, work_dir)
+    context = _build_context(plan, work_dir, tokenizer, device)
     if stage == "tower":
-        _train_tower(school, plan)
+        train_tower(context, plan.tower)
     else:
-        train_language(school, plan.language)
+        train_language(context, plan.language)
 
 
-def _train_tower(school: TrainContext, plan: Plan) -> None:
-    sets = school.train, school.held_out
-    train_tower(school.model.model.vision_tower, sets, plan.tower, school.work, school.device)
-
-
-def make_tokenizer(plan: Plan, work: Path) -> Tokenizer:
-    """The one in `work`, or else a new one: a model is tied to its tokenizer."""
-    path = work / "tokenizer.json"
-    with first_process_first():
+def load_or_train_tokenizer(plan: TrainingPlan, work_dir: Path) -> Tokenizer:
+    """Load the tokenizer in `work_dir`, or train one: a model is tied to its tokenizer."""
+    path = work_dir / "tokenizer.json"
+    with rank_zero_first():
         if not path.exists():
-            work.mkdir(parents=True, exist_ok=True)
-            train_tokenizer(conversations(CORPUS_SEED, plan.corpus)).save(str(path))
-        return load_tokenizer(work)
+            work_dir.mkdir(parents=True, exist_ok=True)
+            train_tokenizer(sample_corpus(CORPUS_SEED, plan.corpus_size)).save(str(path))
+        return load_tokenizer(work_dir)
 
 
-def examine_export(plan: Plan, encode: PieceEncoder, work: Path, out: Path) -> Score:
-    """Greedy answers in bfloat16 on scenes up to photo size that no stage has seen."""
-    scenes = load_scenes(work, UNSEEN_SEED, plan.unseen_scenes, _PHOTO_SIZE)
-    model = load_model(out)
-    exam = sample_exam(encode, scenes.scenes, plan.unseen_scenes, seed=UNSEEN_SEED)
-    return measure(PackedDecoder(model), lambda chosen: project(model, scenes, chosen), exam)
+def evaluate_export(
+    plan: TrainingPlan, encode: CachedTokenizer, work_dir: Path, out_dir: Path
+) -> EvalResult:
+    """Evaluate the bfloat16 weights on unseen scenes of up to the size of photos."""
+    dataset = load_dataset(work_dir, UNSEEN_SEED, plan.unseen_scenes, _MAX_UNSEEN_SIDE)
+    model = load_model(out_dir)
+    batches = build_eval_batches(encode, dataset.scenes, plan.unseen_scenes, seed=UNSEEN_SEED)
+    return evaluate(
+        PackedDecoder(model), lambda indices: encode_images(model, dataset, indices), batches
+    )
 
 
-def _open_school(
-    plan: Plan, work: Path, tokenizer: Tokenizer, device: torch.device
+def _build_context(
+    plan: TrainingPlan, work_dir: Path, tokenizer: Tokenizer, device: torch.device
 ) -> TrainContext:
-    with first_process_first():
-        train_set = load_scenes(work, TRAIN_SEED, plan.train_scenes)
-        held_out = load_scenes(work, HELD_OUT_SEED, plan.held_out_scenes)
+    with rank_zero_first():
+        train_set = load_dataset(work_dir, TRAIN_SEED, plan.train_scenes)
+        held_out_set = load_dataset(work_dir, HELD_OUT_SEED, plan.held_out_scenes)
     return TrainContext(
         build_model(MODEL_SEED).to(device),
-        PieceEncoder(tokenizer),
+        CachedTokenizer(tokenizer),
         train_set,
-        held_out,
-        work,
+        held_out_set,
+        work_dir,
         device,
     )
 
 
-def _finish(plan: Plan, school: TrainContext, tokenizer: Tokenizer, out: Path) -> None:
-    export(school.model, tokenizer, out)
-    write_examples(out / "examples")
-    plot_losses(school.work, STAGES, out / "losses.png")
-    score = examine_export(plan, school.encode, school.work, out)
-    tqdm.write(f"unseen scenes, exported weights: {score}")
-    write_card(plan, score, school.work, out)
-    write_manifest(out, source="recipe", name=MODEL_NAME)
+def _write_outputs(
+    plan: TrainingPlan, context: TrainContext, tokenizer: Tokenizer, out_dir: Path
+) -> None:
+    """Write the checkpoint, examples, loss plot, model card with scores, and manifest."""
+    export_model(context.model, tokenizer, out_dir)
+    write_example_images(out_dir / "examples")
+    plot_losses(context.work_dir, STAGES, out_dir / "losses.png")
+    result = evaluate_export(plan, context.encode, context.work_dir, out_dir)
+    tqdm.write(f"unseen scenes, exported weights: {result}")
+    write_model_card(plan, result, context.work_dir, out_dir)
+    write_manifest(out_dir, source="recipe", name=MODEL_NAME)

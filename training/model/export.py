@@ -1,4 +1,4 @@
-"""Write a trained model as a Hugging Face checkpoint that vLLM and transformers can load."""
+"""Exports a trained model as a Hugging Face checkpoint for vLLM and transformers."""
 
 import json
 import os
@@ -12,14 +12,15 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import LlavaForConditionalGeneration
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from training.data.drawing import IMAGE_SIZE, PATCH_SIZE
-from training.model.architecture import FEATURE_LAYER, build_config, build_model
+from training.model.architecture import VISION_FEATURE_LAYER, build_config, build_model
 from training.model.tokenizer import BOS_ID, EOS_ID, IMAGE_TOKEN, PAD_ID, SPECIAL_TOKENS
 
 Json = dict[str, Any]
 
 WEIGHTS_FILE = "model.safetensors"
-# transformers 5's names in memory on the left, those of the published layout on the right.
+# Prefixes of weight names: transformers 5's in memory, and the published layout's.
 _PUBLISHED_NAMES = (
     ("model.vision_tower.", "vision_tower.vision_model."),
     ("model.multi_modal_projector.", "multi_modal_projector."),
@@ -28,14 +29,17 @@ _PUBLISHED_NAMES = (
 )
 
 
-def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write every file beside `folder`, then move each into place: nobody reads half a file."""
+def export_model(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write all files of the checkpoint into `folder`.
+
+    Each file moves into place once it is complete, so that nobody reads a partial file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
         staging = Path(name)
         _write_weights(model, staging / WEIGHTS_FILE)
         tokenizer.save(str(staging / "tokenizer.json"))
-        for file, content in _settings().items():
+        for file, content in _build_config_files().items():
             _write_json(staging / file, content)
         shutil.copy(Path(__file__).with_name("chat_template.jinja"), staging)
         for file_path in sorted(staging.iterdir()):
@@ -43,23 +47,23 @@ def export(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, folder: P
 
 
 def load_model(folder: Path) -> LlavaForConditionalGeneration:
-    """The exported model in bfloat16, its weights under the names that transformers 5 uses."""
+    """Load an exported model in bfloat16, under transformers 5's weight names."""
     weights = load_file(folder / WEIGHTS_FILE)
     model = build_model(seed=0).to(torch.bfloat16)
-    model.load_state_dict({_rename(name, reverse=True): w for name, w in weights.items()})
+    model.load_state_dict({_rename_weight(name, reverse=True): w for name, w in weights.items()})
     return model.eval()
 
 
 def _write_weights(model: LlavaForConditionalGeneration, path: Path) -> None:
     weights = {
-        _rename(name): weight.detach().to(torch.bfloat16).contiguous()
+        _rename_weight(name): weight.detach().to(torch.bfloat16).contiguous()
         for name, weight in model.state_dict().items()
     }
     save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)
 
 
-def _rename(name: str, reverse: bool = False) -> str:
+def _rename_weight(name: str, reverse: bool = False) -> str:
     for old, new in _PUBLISHED_NAMES:
         if reverse:
             old, new = new, old
@@ -68,17 +72,17 @@ def _rename(name: str, reverse: bool = False) -> str:
     raise KeyError(name)
 
 
-def _settings() -> dict[str, Json]:
+def _build_config_files() -> dict[str, Json]:
     return {
-        "config.json": _model_config(),
+        "config.json": _build_model_config(),
         "generation_config.json": {
             "bos_token_id": BOS_ID,
             "eos_token_id": EOS_ID,
             "pad_token_id": PAD_ID,
             "do_sample": False,
         },
-        "tokenizer_config.json": _tokenizer_config(),
-        "preprocessor_config.json": _preprocessor_config(),
+        "tokenizer_config.json": _build_tokenizer_config(),
+        "preprocessor_config.json": _build_preprocessor_config(),
         "processor_config.json": {
             "processor_class": "LlavaProcessor",
             "patch_size": PATCH_SIZE,
@@ -89,17 +93,17 @@ def _settings() -> dict[str, Json]:
     }
 
 
-def _model_config() -> Json:
+def _build_model_config() -> Json:
     config: Json = build_config().to_dict()
     return config | {
         "architectures": ["LlavaForConditionalGeneration"],
         "dtype": "bfloat16",
-        "vision_feature_layer": FEATURE_LAYER,
+        "vision_feature_layer": VISION_FEATURE_LAYER,
     }
 
 
-def _tokenizer_config() -> Json:
-    """BOS comes from tokenizer.json's post-processor alone; the chat template writes none."""
+def _build_tokenizer_config() -> Json:
+    """Only tokenizer.json's post-processor adds BOS; the chat template does not."""
     bos, eos, unk, pad, image = SPECIAL_TOKENS
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -118,8 +122,8 @@ def _tokenizer_config() -> Json:
     }
 
 
-def _preprocessor_config() -> Json:
-    """CLIP's, preceded by LLaVA-1.5's padding to a square."""
+def _build_preprocessor_config() -> Json:
+    """CLIP's preprocessing, after LLaVA-1.5's padding to a square."""
     return {
         "image_processor_type": "LlavaImageProcessor",
         "processor_class": "LlavaProcessor",
@@ -133,8 +137,8 @@ def _preprocessor_config() -> Json:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        "image_mean": list(CLIP_MEAN),
+        "image_std": list(CLIP_STD),
     }
 
 

@@ -1,4 +1,4 @@
-"""A byte-level BPE trained on what the recipe's conversations say."""
+"""A byte-level BPE tokenizer, trained on the conversations of training."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +14,9 @@ EOS_TOKEN = SPECIAL_TOKENS[EOS_ID]
 
 
 def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
-    """Train on `texts`; every byte has a token, so any text can be encoded.
+    """Train on `texts`. Every byte has a token, so any text can be encoded.
 
-    `encode(text)` puts one BOS in front, as Llama's tokenizer does.
+    `encode(text)` prepends one BOS, as Llama's tokenizer does.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -38,6 +38,19 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
-def encode_piece(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Encode a part of a prompt: no BOS is added."""
+def encode_segment(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Encode a segment of a prompt, without BOS."""
     return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+class CachedTokenizer:
+    """Encodes segments of prompts, without BOS. The same few segments recur all the time."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._cache: dict[str, list[int]] = {}
+
+    def __call__(self, segment: str) -> list[int]:
+        if segment not in self._cache:
+            self._cache[segment] = encode_segment(self._tokenizer, segment)
+        return self._cache[segment]

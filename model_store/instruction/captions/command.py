@@ -9,21 +9,21 @@ import typer
 
 from asking import options
 from asking.endpoint import EndpointConfig, open_endpoint
-from asking.errors import Unfinished
-from asking.lock import sole_run
-from asking.report import show_json, show_table, warn
+from asking.errors import IncompleteError
+from asking.lock import lock_folder
+from asking.report import print_json, print_table, print_warning
 from model_store.instruction.captions import flags
 from model_store.instruction.captions.context import Context, read_contexts
-from model_store.instruction.captions.counts import Counts, count
+from model_store.instruction.captions.counts import Counts, count_results
 from model_store.instruction.captions.folder import (
     JOURNAL_FILE,
     SET_ASIDE_FILE,
-    clear,
-    write_out,
+    delete_outputs,
+    write_outputs,
 )
-from model_store.instruction.captions.plan import keep_plan, make_plan
-from model_store.instruction.captions.teaching import Taught, teach
-from model_store.instruction.captions.wanted import all_wanted
+from model_store.instruction.captions.plan import build_plan, write_or_check_plan
+from model_store.instruction.captions.record_request import list_record_requests
+from model_store.instruction.captions.teaching import TeachingResult, teach
 from model_store.instruction.records import KINDS, Kind
 
 
@@ -61,38 +61,38 @@ def captions(
 
     Run again with the same options to go on where a run was stopped.
     """
-    asking = options.Asking(concurrency, timeout_s, attempts, backoff_s)
+    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = asking.endpoint("", base_url, api_key, model, request, fields)
-    run = _Run(source, out, _known(kinds), seed, tries, restart)
+    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
+    run = _Run(source, out, _parse_kinds(kinds), seed, tries, restart)
     contexts = read_contexts(source)
-    with sole_run(out):
-        taught = asyncio.run(_teach(run, contexts, config))
-        counts = count(taught)
-        write_out(out, run.kinds, taught, counts)
+    with lock_folder(out):
+        result = asyncio.run(_teach(run, contexts, config))
+        counts = count_results(result)
+        write_outputs(out, run.kinds, result, counts)
     _report(run, counts, as_json)
     if not allow_failures:
-        _demand_all(run, taught)
+        _check_complete(run, result)
 
 
-async def _teach(run: _Run, contexts: Sequence[Context], config: EndpointConfig) -> Taught:
+async def _teach(run: _Run, contexts: Sequence[Context], config: EndpointConfig) -> TeachingResult:
     async with open_endpoint(config) as teacher:
         if run.restart:
-            clear(run.out)
-        plan = make_plan(run.source, teacher.model, run.kinds, run.seed, teacher.fields)
-        keep_plan(run.out, plan)
-        wanted = all_wanted(contexts, run.kinds)
-        return await teach(teacher, wanted, run.out / JOURNAL_FILE, run.seed, run.tries)
+            delete_outputs(run.out)
+        plan = build_plan(run.source, teacher.model, run.kinds, run.seed, teacher.fields)
+        write_or_check_plan(run.out, plan)
+        requests = list_record_requests(contexts, run.kinds)
+        return await teach(teacher, requests, run.out / JOURNAL_FILE, run.seed, run.tries)
 
 
-def _known(text: str) -> tuple[Kind, ...]:
-    """The kinds named, in the order of `KINDS`."""
+def _parse_kinds(text: str) -> tuple[Kind, ...]:
+    """Return the listed kinds in the order of `KINDS`."""
     named = [name.strip() for name in text.split(",") if name.strip()]
-    _demand_known(named)
+    _check_kinds(named)
     return tuple(kind for kind in KINDS if kind in named)
 
 
-def _demand_known(named: Sequence[str]) -> None:
+def _check_kinds(named: Sequence[str]) -> None:
     unknown = [name for name in named if name not in KINDS]
     if unknown or not named:
         wrong = repr(unknown[0]) if unknown else "nothing"
@@ -101,23 +101,23 @@ def _demand_known(named: Sequence[str]) -> None:
 
 def _report(run: _Run, counts: Counts, as_json: bool) -> None:
     if as_json:
-        show_json(counts.as_json())
+        print_json(counts.as_json())
     else:
         columns = ("kind", "wanted", "records", "set aside", "no answer")
-        show_table(f"Instruction data in {run.out}", columns, counts.rows())
+        print_table(f"Instruction data in {run.out}", columns, counts.rows())
         if counts.reasons:
             reasons = ((reason, str(number)) for reason, number in counts.reasons.items())
-            show_table("Malformed answers", ("reason", "answers"), reasons)
-    if counts.overall.set_aside:
+            print_table("Malformed answers", ("reason", "answers"), reasons)
+    if counts.overall.rejected:
         path = run.out / SET_ASIDE_FILE
-        warn(f"{counts.overall.set_aside} malformed answers are set aside in {path}")
+        print_warning(f"{counts.overall.rejected} malformed answers are set aside in {path}")
 
 
-def _demand_all(run: _Run, taught: Taught) -> None:
-    if taught.failures:
-        wanted, reason = next(iter(taught.failures.values()))
-        raise Unfinished(
-            f"{len(taught.failures)} of {len(taught.wanted)} records have no answer in "
-            f"{run.out / JOURNAL_FILE}; {wanted.kind} of {wanted.context.id}: {reason}. "
+def _check_complete(run: _Run, result: TeachingResult) -> None:
+    if result.failures:
+        request, reason = next(iter(result.failures.values()))
+        raise IncompleteError(
+            f"{len(result.failures)} of {len(result.requests)} records have no answer in "
+            f"{run.out / JOURNAL_FILE}; {request.kind} of {request.context.id}: {reason}. "
             "Run again to ask for them again."
         )

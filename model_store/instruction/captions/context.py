@@ -1,4 +1,4 @@
-"""What a text-only teacher knows of an image: captions, and objects with their boxes."""
+"""A text-only teacher's knowledge of an image: captions, and objects with their boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,19 +8,19 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from asking.errors import InputError, RunError
-from asking.files import FileModel, explain, numbered_lines
+from asking.files import FileModel, describe_validation_error, read_numbered_lines
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 Box = tuple[_Number, _Number, _Number, _Number]
 
-# Rounding may carry an edge beyond the image: by this share of it, or by one pixel.
+# Rounding may move an edge out of the image: by this share of its side, or by one pixel.
 _TOLERANCE: Final = 0.005
 _PIXEL: Final = 1.0
-_SHOWN: Final = 10
+_MAX_PROBLEMS: Final = 10
 
 
 class Instance(FileModel):
-    """An object and its box `(x1, y1, x2, y2)`, as shares of the image or in pixels."""
+    """An object and its box `(x1, y1, x2, y2)`, as shares of the image's sides or in pixels."""
 
     category: str = Field(min_length=1)
     bbox: Box
@@ -36,7 +36,7 @@ class Instance(FileModel):
 
 
 class Context(FileModel):
-    """A line of the input. Boxes beyond 1 are in pixels, and need the image's size."""
+    """A line of the input. Boxes with values above 1 are in pixels, and need the image's size."""
 
     id: str = Field(min_length=1)
     image: str = Field(min_length=1)
@@ -53,18 +53,18 @@ class Context(FileModel):
         return self
 
     def boxes(self) -> list[tuple[float, float, float, float]]:
-        """The objects' boxes as shares of the image, 0 to 1."""
+        """Return the objects' boxes as shares of the image's sides, 0 to 1."""
         edges = [edge for instance in self.instances for edge in instance.bbox]
         if not edges or max(edges) <= 1 + _TOLERANCE:
-            return [self._scaled(instance, 1, 1, _TOLERANCE) for instance in self.instances]
+            return [self._scale(instance, 1, 1, _TOLERANCE) for instance in self.instances]
         if self.width is None or self.height is None:
             raise PydanticCustomError(
                 "box", "boxes are in pixels (beyond 1): width and height of the image are needed"
             )
-        return [self._scaled(each, self.width, self.height, _PIXEL) for each in self.instances]
+        return [self._scale(each, self.width, self.height, _PIXEL) for each in self.instances]
 
     def as_text(self) -> str:
-        """Captions, then `category: [x1, y1, x2, y2]`, a line each; nothing else of the image."""
+        """Return captions, then `category: [x1, y1, x2, y2]`, a line each, and nothing else."""
         captions = [_one_line(caption) for caption in self.captions]
         objects = [
             f"{_one_line(instance.category)}: [{', '.join(f'{edge:.3f}' for edge in box)}]"
@@ -73,7 +73,7 @@ class Context(FileModel):
         return "\n".join([*filter(None, captions), *([""] if objects else []), *objects])
 
     @staticmethod
-    def _scaled(
+    def _scale(
         instance: Instance, width: float, height: float, slack: float
     ) -> tuple[float, float, float, float]:
         x1, y1, x2, y2 = instance.bbox
@@ -87,36 +87,36 @@ class Context(FileModel):
 
 
 def read_contexts(path: Path) -> list[Context]:
-    """All lines of a JSON Lines file. Raises `InputError`, which names what is wrong by line."""
+    """Read all lines of a JSON Lines file. Raises `RunError` with each problem and its line."""
     contexts: list[Context] = []
     problems: list[InputError] = []
     lines_of: dict[str, int] = {}
-    for number, line in numbered_lines(path):
+    for number, line in read_numbered_lines(path):
         try:
             context = Context.model_validate_json(line)
         except ValidationError as error:
-            problems.append(InputError(path, explain(error), number))
+            problems.append(InputError(path, describe_validation_error(error), number))
             continue
         first = lines_of.setdefault(context.id, number)
         if first != number:
             problem = f"the id {context.id} is already that of line {first}"
             problems.append(InputError(path, problem, number))
         contexts.append(context)
-    _demand_none(problems)
+    _raise_problems(problems)
     if not contexts:
         raise InputError(path, "holds no record")
     return contexts
 
 
-def _demand_none(problems: Sequence[InputError]) -> None:
+def _raise_problems(problems: Sequence[InputError]) -> None:
     if problems:
-        shown = [str(problem) for problem in problems[:_SHOWN]]
+        shown = [str(problem) for problem in problems[:_MAX_PROBLEMS]]
         more = len(problems) - len(shown)
         raise RunError("\n".join([*shown, *([f"and {more} lines more"] if more else [])]))
 
 
-def _share(edge: float, whole: float) -> float:
-    return min(max(edge / whole, 0.0), 1.0)
+def _share(edge: float, length: float) -> float:
+    return min(max(edge / length, 0.0), 1.0)
 
 
 def _one_line(text: str) -> str:

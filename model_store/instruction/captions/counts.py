@@ -1,37 +1,37 @@
-"""How many records there are of how many, and why the others are not."""
+"""Counts of records, malformed answers and failures, by kind and by reason."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from model_store.instruction.captions.teaching import Taught
+from model_store.instruction.captions.teaching import TeachingResult
 from model_store.instruction.records import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class KindCount:
-    """Numbers of one kind; malformed answers count once for every try."""
+    """The counts of one kind; `rejected` counts malformed answers, once for every attempt."""
 
-    wanted: int
+    requested: int
     records: int
-    set_aside: int
+    rejected: int
     failed: int
 
     def as_json(self) -> dict[str, int]:
         return {
-            "wanted": self.wanted,
+            "wanted": self.requested,
             "records": self.records,
-            "set_aside": self.set_aside,
+            "set_aside": self.rejected,
             "failed": self.failed,
         }
 
     def cells(self) -> tuple[str, str, str, str]:
-        return str(self.wanted), str(self.records), str(self.set_aside), str(self.failed)
+        return str(self.requested), str(self.records), str(self.rejected), str(self.failed)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers by kind and over all, and the malformed answers by reason."""
+    """The counts by kind and over all kinds, and the malformed answers by reason."""
 
     kinds: dict[Kind, KindCount]
     overall: KindCount
@@ -42,20 +42,20 @@ class Counts:
         return {**self.overall.as_json(), "kinds": kinds, "reasons": self.reasons}
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        everything = [*self.kinds.items(), ("all", self.overall)]
-        return [(kind, *count.cells()) for kind, count in everything]
+        kinds_and_all = [*self.kinds.items(), ("all", self.overall)]
+        return [(kind, *count.cells()) for kind, count in kinds_and_all]
 
 
-def count(taught: Taught) -> Counts:
-    """Count what came of all that was wanted."""
-    wanted = Counter(each.kind for each in taught.wanted)
-    records = Counter(kind for kind, _ in taught.made())
-    set_aside = Counter(each.wanted.kind for each in taught.set_aside)
-    failed = Counter(each.kind for each, _ in taught.failures.values())
-    reasons = Counter(each.reason for each in taught.set_aside)
-    columns = (wanted, records, set_aside, failed)
+def count_results(result: TeachingResult) -> Counts:
+    """Count the results of all requests."""
+    requested = Counter(request.kind for request in result.requests)
+    records = Counter(kind for kind, _ in result.list_records())
+    rejected = Counter(answer.request.kind for answer in result.rejected)
+    failed = Counter(request.kind for request, _ in result.failures.values())
+    reasons = Counter(answer.reason for answer in result.rejected)
+    columns = (requested, records, rejected, failed)
     return Counts(
-        kinds={kind: KindCount(*(column[kind] for column in columns)) for kind in wanted},
+        kinds={kind: KindCount(*(column[kind] for column in columns)) for kind in requested},
         overall=KindCount(*(column.total() for column in columns)),
         reasons=dict(reasons.most_common()),
     )

@@ -1,4 +1,4 @@
-"""What decides how the records come out; a folder keeps it, so that no run mixes two of them."""
+"""The inputs that decide a run's records. A folder stores them, so that no run mixes two plans."""
 
 import hashlib
 import json
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from asking.errors import RunError
-from asking.files import read_json, write_whole
+from asking.files import read_json, write_atomically
 from model_store.instruction.captions.prompts.detail import REQUESTS
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import Kind
 
 PLAN_FILE: Final = "run.json"
@@ -31,44 +31,44 @@ class Plan:
         return {**asdict(self), "kinds": list(self.kinds)}
 
 
-def make_plan(
+def build_plan(
     source: Path, model: str, kinds: Sequence[Kind], seed: int, fields: Mapping[str, Any]
 ) -> Plan:
-    """The plan of a run on this input."""
+    """Return the plan of a run on this input."""
     return Plan(
         hashlib.sha256(source.read_bytes()).hexdigest(),
         model,
         tuple(kinds),
         seed,
         dict(fields),
-        _prompts_digest(),
+        _hash_prompts(),
     )
 
 
-def keep_plan(folder: Path, plan: Plan) -> None:
-    """Write the plan, or check that it is the folder's own. Raises `RunError` where it is not."""
+def write_or_check_plan(folder: Path, plan: Plan) -> None:
+    """Write the plan, or check that the folder's plan equals it. Raises `RunError` if not."""
     path = folder / PLAN_FILE
     if not path.exists():
-        write_whole(path, [json.dumps(plan.as_json(), ensure_ascii=False, indent=2), "\n"])
+        write_atomically(path, [json.dumps(plan.as_json(), ensure_ascii=False, indent=2), "\n"])
         return
-    kept = read_json(path)
-    ours = plan.as_json()
-    known = kept if isinstance(kept, dict) else {}
-    changed = [name for name in ours if known.get(name) != ours[name]]
+    content = read_json(path)
+    new = plan.as_json()
+    old = content if isinstance(content, dict) else {}
+    changed = [name for name in new if old.get(name) != new[name]]
     if changed:
-        told = "; ".join(_change(name, known.get(name), ours[name]) for name in changed)
+        changes = "; ".join(_describe_change(name, old.get(name), new[name]) for name in changed)
         raise RunError(
-            f"{path}: the records there were begun with something else: {told}. Take another "
+            f"{path}: the records there were begun with something else: {changes}. Take another "
             "--out, or --restart to throw them away and begin anew."
         )
 
 
-def _change(name: str, old: Any, new: Any) -> str:
+def _describe_change(name: str, old: Any, new: Any) -> str:
     if name in ("input", "prompts"):
         return f"the {'--input file' if name == 'input' else 'teacher prompts'} changed"
     return f"{name} was {json.dumps(old)} and is {json.dumps(new)}"
 
 
-def _prompts_digest() -> str:
+def _hash_prompts() -> str:
     prompts = {kind: (prompt.system, prompt.examples) for kind, prompt in PROMPTS.items()}
     return hashlib.sha256(json.dumps([prompts, REQUESTS]).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""Instruction data from drawn scenes, whose symbols play the role of captions and boxes."""
+"""Instruction data from drawn scenes, whose symbols serve as captions and boxes."""

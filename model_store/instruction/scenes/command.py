@@ -1,4 +1,4 @@
-"""`scenes`: draw pictures and write down what can be said about them."""
+"""`scenes`: draw images, and write records and annotations about them."""
 
 import json
 import random
@@ -8,15 +8,15 @@ from typing import Annotated, Final
 import typer
 from tqdm import tqdm
 
-from asking.files import write_whole
+from asking.files import write_atomically
 from model_store.instruction.records import KINDS, Kind, Record, write_records
-from model_store.instruction.scenes.conversations import records_of
-from model_store.instruction.scenes.symbols import symbols_of
+from model_store.instruction.scenes.annotations import build_annotation
+from model_store.instruction.scenes.conversations import sample_records
 from training.data.drawing import draw
 from training.data.sampling import sample_scene
 
 IMAGES_FOLDER: Final = "images"
-SYMBOLS_FILE: Final = "captions.jsonl"
+ANNOTATIONS_FILE: Final = "captions.jsonl"
 
 
 def scenes(
@@ -25,17 +25,17 @@ def scenes(
     seed: Annotated[int, typer.Option(help="what everything that is drawn depends on")] = 0,
     longest: Annotated[int, typer.Option(min=64, help="pixels of a picture's longer side")] = 512,
 ) -> None:
-    """Records of the three kinds about freshly drawn scenes, and the scenes' captions and boxes."""
+    """Records of the three kinds about newly drawn scenes, and the scenes' captions and boxes."""
     (out / IMAGES_FOLDER).mkdir(parents=True, exist_ok=True)
     records: list[tuple[Kind, Record]] = []
-    symbols: list[str] = []
+    annotations: list[str] = []
     for number in tqdm(range(count), "scenes", mininterval=1):
-        # Each scene has a seed of its own: a larger count draws the same ones and more.
+        # Each scene has its own seed: a larger count draws the same scenes first.
         rng = random.Random(f"{seed} {number}")
-        scene, scene_id = sample_scene(rng, longest=longest), f"scene-{seed}-{number:06}"
+        scene, scene_id = sample_scene(rng, max_side=longest), f"scene-{seed}-{number:06}"
         image = f"{scene_id}.png"
         draw(scene).save(out / IMAGES_FOLDER / image)
-        records += records_of(scene, scene_id, image, rng)
-        symbols.append(json.dumps(symbols_of(scene, scene_id, image)) + "\n")
+        records += sample_records(scene, scene_id, image, rng)
+        annotations.append(json.dumps(build_annotation(scene, scene_id, image)) + "\n")
     write_records(out, KINDS, records)
-    write_whole(out / SYMBOLS_FILE, symbols)
+    write_atomically(out / ANNOTATIONS_FILE, annotations)

@@ -1,4 +1,4 @@
-"""The paper's three kinds of responses about one scene, as LLaVA's records."""
+"""The paper's three response types about one scene, as LLaVA's records."""
 
 import random
 from collections.abc import Iterator
@@ -6,35 +6,36 @@ from typing import Final
 
 from model_store.instruction.records import Kind, Pair, Record, build_record
 from training.data.question import Question
-from training.data.questions import RESPONSES, ask_of
+from training.data.question_kinds import RESPONSE_TYPES, sample_answerable_questions
 from training.data.scenes import Scene
 
-_RESPONSES: Final[dict[Kind, str]] = {
+_RESPONSE_TYPE_BY_KIND: Final[dict[Kind, str]] = {
     "conversation": "conversation",
     "detail": "detail",
     "complex": "complex reasoning",
 }
-# How many questions a record holds: at least, at most.
-_TURNS: Final[dict[Kind, tuple[int, int]]] = {
+# The least and the most turns of a record.
+_NUM_TURNS: Final[dict[Kind, tuple[int, int]]] = {
     "conversation": (3, 6),
     "detail": (1, 1),
     "complex": (1, 1),
 }
 
 
-def records_of(
+def sample_records(
     scene: Scene, scene_id: str, image: str, rng: random.Random
 ) -> Iterator[tuple[Kind, Record]]:
-    """One record of each kind that the scene has sure answers for."""
-    for kind, response in _RESPONSES.items():
-        pairs = _pairs(rng, scene, response, rng.randint(*_TURNS[kind]))
+    """Yield one record of each kind for which the scene has unambiguous answers."""
+    for kind, response_type in _RESPONSE_TYPE_BY_KIND.items():
+        pairs = _sample_pairs(rng, scene, response_type, rng.randint(*_NUM_TURNS[kind]))
         if pairs:
             yield kind, build_record(f"{scene_id}-{kind}", image, pairs, rng)
 
 
-def _pairs(rng: random.Random, scene: Scene, response: str, count: int) -> list[Pair]:
-    """Questions and answers, no two alike."""
-    asked: dict[str, Question] = {}
-    for question in ask_of(rng, scene, RESPONSES[response], 4 * count):
-        asked.setdefault(question.text, question)
-    return [(text, question.answer) for text, question in list(asked.items())[:count]]
+def _sample_pairs(rng: random.Random, scene: Scene, response_type: str, count: int) -> list[Pair]:
+    """Sample at most `count` pairs of question and answer, with distinct questions."""
+    questions: dict[str, Question] = {}
+    kinds = RESPONSE_TYPES[response_type]
+    for question in sample_answerable_questions(rng, scene, 4 * count, kinds):
+        questions.setdefault(question.text, question)
+    return [(text, question.answer) for text, question in list(questions.items())[:count]]

@@ -77,7 +77,7 @@ class _ResponsesRequest:
         try:
             generation = await pipeline.generate(self.request, record, tenant)
         except ApiError as error:
-            raise self.translated.explain(error) from None
+            raise self.translated.translate_error(error) from None
         builder = ResponseBuilder(self.translated.request, record, pipeline.sampling_defaults)
         return _ResponsesResponse(generation, builder, record)
 

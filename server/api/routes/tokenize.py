@@ -70,14 +70,14 @@ async def _tokenize(runtime: Runtime, body: TokenizeRequest, tenant_id: str) -> 
     pipeline = runtime.require_pipeline()
     tokenizer = pipeline.text_tokenizer
     if isinstance(body, TokenizeChatRequest):
-        prompt = await pipeline.build_prompt(body.chat(runtime.model_name), tenant_id)
+        prompt = await pipeline.build_prompt(body.to_chat_request(runtime.model_name), tenant_id)
         token_ids = prompt.token_ids
     else:
         pipeline.check_model(body.model or runtime.model_name)
         token_ids = await tokenizer.tokenize(body.prompt, special_tokens=body.add_special_tokens)
     token_strs = None
     if body.return_token_strs:
-        token_strs = await tokenizer.token_strings(token_ids)
+        token_strs = await tokenizer.convert_ids_to_tokens(token_ids)
     return TokenizeResponse(
         count=len(token_ids),
         max_model_len=runtime.max_model_len,

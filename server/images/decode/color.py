@@ -1,53 +1,56 @@
-"""Whatever Pillow loads, as RGB: alpha on a colour, profiles applied, deep greys scaled."""
+"""Every mode that Pillow loads, converted to RGB: alpha, ICC profiles and deep grey levels."""
 
 from typing import Final
 
 from PIL import Image, ImageChops
 
-from server.images.decode import ranges
+from server.images.decode.grey_levels import convert_to_8_bits, extract_mask, has_deep_grey
+from server.images.decode.icc_profile import convert_to_srgb
 from server.images.decode.image_processor import Color
-from server.images.decode.profile import to_srgb
 
 WHITE: Final = (255, 255, 255)
 
-# Modes that a colour profile may be for.
-PROFILED: Final = ("L", "RGB", "CMYK", "LAB")
+# Modes that an ICC profile can apply to.
+PROFILE_MODES: Final = ("L", "RGB", "CMYK", "LAB")
 
 # Modes without colour, with and without alpha.
-GREY: Final = ("1", "L", "LA", "La")
+GREY_MODES: Final = ("1", "L", "LA", "La")
 
 
-def to_rgb(image: Image.Image, alpha_color: Color = WHITE) -> Image.Image:
-    """Turn a loaded image into RGB. May work on the image's own pixels."""
+def convert_to_rgb(image: Image.Image, alpha_color: Color = WHITE) -> Image.Image:
+    """Convert a loaded image to RGB, on a background of `alpha_color`.
+
+    May change the image's own pixels.
+    """
     color, alpha = _split(image)
-    rgb = to_srgb(color, image.info.get("icc_profile"))
+    rgb = convert_to_srgb(color, image.info.get("icc_profile"))
     if rgb.mode != "RGB":
         rgb = rgb.convert("RGB")
     if alpha is not None:
-        # Pastes the background into the picture, which needs no canvas beside it.
+        # Pasting the background into the image needs no second canvas.
         rgb.paste(alpha_color, mask=ImageChops.invert(alpha))
     return rgb
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the colours, in a mode a profile may be for, and alpha where there is some."""
-    if ranges.is_deep(image):
-        return _split_deep(image)
+    """Return the colours, in one of `PROFILE_MODES`, and alpha if there is any."""
+    if has_deep_grey(image):
+        return _split_deep_grey(image)
     if image.has_transparency_data:
         return _split_transparent(image)
-    if image.mode in PROFILED:
+    if image.mode in PROFILE_MODES:
         return image, None
-    return image.convert("L" if image.mode in GREY else "RGB"), None
+    return image.convert("L" if image.mode in GREY_MODES else "RGB"), None
 
 
-def _split_deep(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_deep_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     key = image.info.get("transparency")
-    alpha = ranges.extract_mask(image, key) if isinstance(key, int) else None
-    return ranges.to_eight_bits(image), alpha
+    alpha = extract_mask(image, key) if isinstance(key, int) else None
+    return convert_to_8_bits(image), alpha
 
 
 def _split_transparent(image: Image.Image) -> tuple[Image.Image, Image.Image]:
-    if image.mode not in GREY:
+    if image.mode not in GREY_MODES:
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         return rgba.convert("RGB"), rgba.getchannel("A")
     if image.mode in ("LA", "La"):

@@ -1,4 +1,7 @@
-"""From encoded bytes to views, in a decode worker: Pillow's codecs stay out of the server."""
+"""Decodes and preprocesses one image.
+
+Runs in decode workers, so that Pillow's codecs stay out of the server's process.
+"""
 
 import time
 import warnings
@@ -9,13 +12,17 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from llava_spec.anyres import Size
-from server.checkpoint.vision import AspectRatio
-from server.images.decode.color import WHITE, to_rgb
-from server.images.decode.completeness import is_complete
-from server.images.decode.draft import draft_scale
-from server.images.decode.formats import open_image, sniff
-from server.images.decode.frames import ANIMATED, count_frames
-from server.images.decode.header import has_huge_tiles, webp_size
+from llava_spec.image_settings import AspectRatio
+from server.images.decode.color import WHITE, convert_to_rgb
+from server.images.decode.containers import (
+    ANIMATED_FORMATS,
+    count_frames,
+    has_huge_tiles,
+    is_complete,
+    read_webp_size,
+)
+from server.images.decode.draft import choose_draft_scale
+from server.images.decode.formats import detect_format, open_image
 from server.images.decode.image_processor import (
     PAD_COLOR,
     Color,
@@ -23,7 +30,7 @@ from server.images.decode.image_processor import (
     preprocess,
     preprocess_anyres,
 )
-from server.images.decode.orientation import LYING, find_transpose
+from server.images.decode.orientation import SWAPS_SIDES, find_transpose
 
 
 class DecodeFault(StrEnum):
@@ -40,9 +47,9 @@ class DecodeFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """What a worker needs to know of the checkpoint and of the limits.
+    """The checkpoint's preprocessing and the limits of a decode.
 
-    `anyres` without `grid_pinpoints` is the base view only.
+    `anyres` without `grid_pinpoints` yields the base view only.
     """
 
     size: int
@@ -58,10 +65,10 @@ class DecodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """Views of one image, uint8 (num_views, size, size, 3), and what they took in seconds.
+    """Views of one image, uint8 (num_views, size, size, 3), and the seconds that each stage took.
 
-    `image_size` is that of the upright image, `frames` counts what the file holds, though only the
-    first is shown.
+    `image_size` is the upright image's (width, height). `frames` counts the file's frames; only the
+    first is decoded.
     """
 
     views: Pixels
@@ -73,13 +80,13 @@ class DecodedImage:
 
     @property
     def pixels(self) -> int:
-        """Pixels of the picture."""
+        """Pixels of the image."""
         return self.image_size[0] * self.image_size[1]
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeFailure:
-    """Why there are no views, and the image's size in pixels where its header told."""
+    """Why an image was refused, and its size in pixels if the header was readable."""
 
     fault: DecodeFault
     width: int = 0
@@ -87,38 +94,45 @@ class DecodeFailure:
 
 
 def decode(data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
-    """Decode and preprocess one image. Never raises for bad data: the verdict is the result."""
-    started = time.perf_counter()
-    image_format = sniff(data)
+    """Decode and preprocess one image. Never raises for bad data: returns a `DecodeFailure`."""
+    started_at = time.perf_counter()
+    image_format = detect_format(data)
     if image_format is None:
         return DecodeFailure(DecodeFault.FORMAT)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, about metadata; the verdict is ours
-        size = webp_size(data) if image_format == "WEBP" else (0, 0)
-        if size[0] * size[1] > options.max_pixels:  # libwebp allocates when it opens
+        warnings.simplefilter("ignore")  # Pillow's, about metadata
+        size = read_webp_size(data) if image_format == "WEBP" else (0, 0)
+        if size[0] * size[1] > options.max_pixels:  # libwebp allocates when it opens a file
             return DecodeFailure(DecodeFault.PIXELS, *size)
         try:
             image = open_image(data, image_format)
             size = image.size
             frames = count_frames(data, image, image_format, options.max_frames)
-            fault = _header_fault(image, image_format, frames, options)
+            fault = _find_header_fault(image, image_format, frames, options)
             if fault is None and not (frames and is_complete(data, image_format)):
                 fault = DecodeFault.CORRUPT
             if fault is not None:
                 return DecodeFailure(fault, *size)
             image_size, rgb = _load(image, image_format, options)
-            decoded = time.perf_counter()
-            views = _views(rgb, image_size, options)
-        except Exception as error:  # codecs raise whatever they like on damaged data
-            return DecodeFailure(_fault(error), *size)
-    done = time.perf_counter()
-    return DecodedImage(views, image_size, decoded - started, done - decoded, image_format, frames)
+            decoded_at = time.perf_counter()
+            views = _preprocess(rgb, image_size, options)
+        except Exception as error:  # codecs raise many kinds of exception on damaged data
+            return DecodeFailure(_classify(error), *size)
+    finished_at = time.perf_counter()
+    return DecodedImage(
+        views,
+        image_size,
+        decode_s=decoded_at - started_at,
+        preprocess_s=finished_at - decoded_at,
+        format=image_format,
+        frames=frames,
+    )
 
 
-def _header_fault(
+def _find_header_fault(
     image: ImageFile.ImageFile, image_format: str, frames: int, options: DecodeOptions
 ) -> DecodeFault | None:
-    """Return what refuses an image before any pixel is decoded."""
+    """Return why an image is refused before a pixel is decoded, None if it is not."""
     width, height = image.size
     if not (width and height):
         return DecodeFault.CORRUPT
@@ -128,18 +142,18 @@ def _header_fault(
         return DecodeFault.SHAPE
     if frames > options.max_frames:
         return DecodeFault.FRAMES
-    if frames > 1 and image_format in ANIMATED and options.animated_images == "refuse":
+    if frames > 1 and image_format in ANIMATED_FORMATS and options.animated_images == "refuse":
         return DecodeFault.ANIMATED
     return None
 
 
-def _fault(error: Exception) -> DecodeFault:
+def _classify(error: Exception) -> DecodeFault:
     out_of_memory = isinstance(error, MemoryError) or "out of memory" in str(error)
     return DecodeFault.MEMORY if out_of_memory else DecodeFault.CORRUPT
 
 
 def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
-    """Tell whether resizing keeps the picture within the pixel limit."""
+    """Whether the resized image stays within the pixel limit."""
     if options.aspect_ratio != "square":
         return True  # no side grows beyond its target
     shorter, longer = min(width, height), max(width, height)
@@ -149,34 +163,37 @@ def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
 def _load(
     image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
 ) -> tuple[Size, Image.Image]:
-    """Decode the (first) frame, upright, as RGB; a JPEG perhaps scaled down.
+    """Decode the first frame, upright, as RGB. A JPEG may be scaled down.
 
-    Returns the size of the full upright image with it.
+    Returns the full upright image's (width, height), and the image.
     """
     full_size = image.size
     if image_format == "JPEG" and options.fast_jpeg:
-        _scale_down(image, _turned(full_size, find_transpose(image, image_format)), options)
-    scaled = image.size != full_size
+        upright_size = _transpose_size(full_size, find_transpose(image, image_format))
+        _set_draft_scale(image, upright_size, options)
+    is_scaled = image.size != full_size
     image.load()
     transpose = find_transpose(image, image_format)
-    rgb = to_rgb(image, options.alpha_color)
+    rgb = convert_to_rgb(image, options.alpha_color)
     if transpose is not None:
         rgb = rgb.transpose(transpose)
-    return _turned(full_size, transpose) if scaled else rgb.size, rgb
+    return _transpose_size(full_size, transpose) if is_scaled else rgb.size, rgb
 
 
-def _scale_down(image: ImageFile.ImageFile, image_size: Size, options: DecodeOptions) -> None:
-    """Have a JPEG decoded at the scale that its view allows."""
-    scale = draft_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)
+def _set_draft_scale(image: ImageFile.ImageFile, image_size: Size, options: DecodeOptions) -> None:
+    """Make Pillow decode a JPEG at the smallest size that its views allow."""
+    scale = choose_draft_scale(
+        image_size, options.size, options.aspect_ratio, options.grid_pinpoints
+    )
     if scale > 1:
         image.draft("RGB", (image.width // scale, image.height // scale))
 
 
-def _turned(size: Size, transpose: Image.Transpose | None) -> Size:
-    return (size[1], size[0]) if transpose in LYING else size
+def _transpose_size(size: Size, transpose: Image.Transpose | None) -> Size:
+    return (size[1], size[0]) if transpose in SWAPS_SIDES else size
 
 
-def _views(image: Image.Image, image_size: Size, options: DecodeOptions) -> Pixels:
+def _preprocess(image: Image.Image, image_size: Size, options: DecodeOptions) -> Pixels:
     if options.aspect_ratio == "anyres":
         return preprocess_anyres(image, options.size, options.grid_pinpoints, image_size)
     return preprocess(image, options.size, options.aspect_ratio, options.pad_color)

@@ -1,7 +1,7 @@
-"""Preprocessing as the checkpoint was trained: pad, crop or tile, resize, to uint8 views.
+"""Preprocesses images as in training: pad, crop or tile, then resize, to uint8 views.
 
 Runs in decode workers, so it imports no torch. Rescaling and normalising happen on the tower's
-device: uint8 is a quarter of the bytes to move.
+device: uint8 views are a quarter of the bytes to move.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from llava_spec.anyres import Size, fit_within, select_best_resolution
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig
+from llava_spec.image_settings import CLIP_MEAN, compute_pad_color
 from server.images.decode.padding import paste_centred, resize_padded
 
 Pixels = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 # The released code pads with the mean of CLIP's training images, cut to integers.
-PAD_COLOR: Final = ImageConfig(1, "pad", CLIP_MEAN, CLIP_STD).pad_color
+PAD_COLOR: Final = compute_pad_color(CLIP_MEAN)
 
 
 def preprocess(
@@ -28,10 +28,10 @@ def preprocess(
     aspect_ratio: Literal["square", "pad"],
     pad_color: Color = PAD_COLOR,
 ) -> Pixels:
-    """Turn an RGB image into the tower's one view.
+    """Turn an RGB image into one view.
 
-    Follows `process_images` of the released LLaVA code and CLIP's preprocessing up to the rescale:
-    `pad` pastes the image centred on a square, `square` crops the long sides away.
+    Follows `process_images` of the released LLaVA code and CLIP's preprocessing up to the rescale.
+    `pad` pastes the image centred on a square; `square` crops the longer side.
 
     Returns uint8 of shape (1, size, size, 3).
     """
@@ -48,9 +48,9 @@ def preprocess_anyres(
     """Turn an RGB image into its base view and the tiles of its grid, row by row.
 
     Follows `process_anyres_image` of the released code: the base view is the image squeezed into a
-    square, the tiles are cut from the image resized (bicubic, ratio kept) and padded black.
-    `image_size` is the image's own where a scaled-down decode is given. Without pinpoints there is
-    the base view only.
+    square; the tiles are cut from the image resized (bicubic, aspect ratio kept) and padded black.
+    `image_size` is the full (width, height), also for a scaled-down `image`. Without pinpoints,
+    only the base view is returned.
 
     Returns uint8 of shape (1 + tiles, size, size, 3).
     """
@@ -80,6 +80,6 @@ def resize_shortest_edge(image: Image.Image, size: int) -> Image.Image:
 
 
 def center_crop(image: Image.Image, size: int) -> Image.Image:
-    """Cut a centred square out of an image that is at least that large."""
+    """Crop a centred square of `size` from an image that is at least that large."""
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return image.crop((left, top, left + size, top + size))

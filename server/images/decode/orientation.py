@@ -1,4 +1,4 @@
-"""EXIF orientation: which way is up."""
+"""EXIF orientation: the transpose that makes an image upright."""
 
 from typing import Final
 
@@ -7,7 +7,8 @@ from PIL import Image
 ORIENTATION: Final = 0x0112
 Transpose = Image.Transpose
 
-TURNS: Final = {
+# The transpose that undoes each EXIF orientation.
+TRANSPOSES: Final = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
     4: Transpose.FLIP_TOP_BOTTOM,
@@ -16,19 +17,20 @@ TURNS: Final = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-LYING: Final = frozenset({Transpose.TRANSPOSE, Transpose.ROTATE_270}) | frozenset(
+# Those that swap width and height.
+SWAPS_SIDES: Final = frozenset({Transpose.TRANSPOSE, Transpose.ROTATE_270}) | frozenset(
     {Transpose.TRANSVERSE, Transpose.ROTATE_90}
 )
 
 
 def find_transpose(image: Image.Image, image_format: str) -> Transpose | None:
-    """Return what makes the pixels as loaded upright. A broken EXIF block says nothing.
+    """Return the transpose that makes the loaded pixels upright. A broken EXIF block is ignored.
 
-    Before a PNG is loaded its EXIF block may be unread. Pillow turns a TIFF when it loads it.
+    A PNG's EXIF block may be unread before the image is loaded. Pillow transposes a TIFF itself.
     """
     if image_format == "TIFF":
         return None
     try:
-        return TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # Pillow's EXIF reader raises whatever it likes
+        return TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # Pillow's EXIF reader raises many kinds of exception
         return None

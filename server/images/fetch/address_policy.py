@@ -1,15 +1,17 @@
-"""Which IP addresses may be connected to: those of the public internet, and those allowed."""
+"""The IP addresses that fetches may connect to: the public internet's, and allowed networks."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from server.errors import ImageUrlForbidden
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Listed here, since the standard library's tables differ between its patch releases.
-# IANA's registries of special-purpose addresses (RFC 6890), with what came before them.
-REFUSED_IPV4: Final = (
+# IANA's registries of special-purpose addresses (RFC 6890), and older reserved ranges. Listed here,
+# because the standard library's tables differ between its patch releases.
+RESERVED_IPV4: Final = (
     IPv4Network("0.0.0.0/8"),  # this network, unspecified: RFC 791
     IPv4Network("10.0.0.0/8"),  # private: RFC 1918
     IPv4Network("100.64.0.0/10"),  # shared, behind a carrier's NAT: RFC 6598
@@ -29,7 +31,7 @@ REFUSED_IPV4: Final = (
     IPv4Network("224.0.0.0/4"),  # multicast: RFC 5771
     IPv4Network("240.0.0.0/4"),  # reserved, and the broadcast address: RFC 1112, RFC 919
 )
-REFUSED_IPV6: Final = (
+RESERVED_IPV6: Final = (
     # All but 2000::/3 is reserved or special (RFC 4291): unspecified, loopback, IPv4-compatible,
     # IPv4-translated, discard-only, unique local, link-local, site-local, multicast.
     IPv6Network("::/3"),
@@ -41,24 +43,25 @@ REFUSED_IPV6: Final = (
     IPv6Network("3fff::/20"),  # documentation: RFC 9637
     IPv6Network("3ffe::/16"),  # the 6bone, given back: RFC 3701
 )
-# What these reach is the IPv4 address inside, which is judged.
+# Packets to these reach the embedded IPv4 address, so only that one is checked.
 IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # RFC 4291
 NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
-TRANSPARENT: Final = (IPV4_MAPPED, NAT64)
+TRANSPARENT_IPV6: Final = (IPV4_MAPPED, NAT64)
 
-LAST_32_BITS: Final = (
-    *TRANSPARENT,
+IPV4_IN_LAST_32_BITS: Final = (
+    *TRANSPARENT_IPV6,
     IPv6Network("::/96"),  # IPv4-compatible: RFC 4291
     IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated: RFC 2765
-    IPv6Network("64:ff9b:1::/48"),  # NAT64 of a site: RFC 8215
+    IPv6Network("64:ff9b:1::/48"),  # NAT64 for local use: RFC 8215
 )
-NAT64_OF_A_SITE: Final = IPv6Network("64:ff9b:1::/48")
+LOCAL_USE_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 SIX_TO_FOUR: Final = IPv6Network("2002::/16")  # RFC 3056
 TEREDO: Final = IPv6Network("2001::/32")  # RFC 4380
 ISATAP: Final = (0x00005EFE, 0x02005EFE)  # RFC 5214, the middle of the interface's id
 
-# They hand out a machine's credentials. A network that merely holds one does not allow it.
-METADATA: Final = frozenset(
+# Cloud metadata services, which hand out a machine's credentials. An allowed network that merely
+# contains one of them does not allow it.
+METADATA_ADDRESSES: Final = frozenset(
     map(
         ip_address,
         (
@@ -79,51 +82,67 @@ METADATA: Final = frozenset(
 )
 
 
+def parse_literal_address(host: str) -> Address | None:
+    """Return the IP address that a URL's host is, None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def build_forbidden_host_error() -> ImageUrlForbidden:
+    """Return the error of a forbidden host; its text hides whether the name or an address is."""
+    return ImageUrlForbidden("Images may not be fetched from this host.")
+
+
 class AddressPolicy:
-    """Permits what is globally reachable, and what `allowed` networks hold."""
+    """Allows globally reachable addresses, and those in `allow_networks`."""
 
-    def __init__(self, allowed: Iterable[Network] = ()) -> None:
-        self._allowed = tuple(allowed)
+    def __init__(self, allow_networks: Iterable[Network] = ()) -> None:
+        self._allow_networks = tuple(allow_networks)
 
-    def permits(self, address: Address) -> bool:
-        """Whether the address, and each IPv4 address inside it, may be connected to."""
+    def is_allowed(self, address: Address) -> bool:
+        """Whether fetches may connect to the address and to each IPv4 address embedded in it."""
         if isinstance(address, IPv4Address):
-            return self._permits_one(address)
-        # A zone names an interface of this machine, which public addresses do without.
-        plain = IPv6Address(int(address))
-        inside = all(map(self._permits_one, extract_embedded_ipv4(plain)))
-        return inside and (_is_transparent(plain) or self._permits_one(plain))
+            return self._is_one_allowed(address)
+        # A zone names an interface of this machine; public addresses need none.
+        without_zone = IPv6Address(int(address))
+        if not all(map(self._is_one_allowed, extract_embedded_ipv4(without_zone))):
+            return False
+        return _is_transparent(without_zone) or self._is_one_allowed(without_zone)
 
-    def _permits_one(self, address: Address) -> bool:
-        if address in METADATA:
-            return ip_network(address) in self._allowed
-        return not _is_refused(address) or any(address in network for network in self._allowed)
+    def _is_one_allowed(self, address: Address) -> bool:
+        if address in METADATA_ADDRESSES:
+            return ip_network(address) in self._allow_networks
+        return not _is_reserved(address) or any(
+            address in network for network in self._allow_networks
+        )
 
 
 def extract_embedded_ipv4(address: IPv6Address) -> Iterator[IPv4Address]:
-    """Yield the IPv4 addresses that packets to this address may end at."""
+    """Yield the IPv4 addresses that packets to this address may reach."""
     bits = int(address)
-    if any(address in network for network in LAST_32_BITS):
-        yield _ipv4(bits)
-    if address in NAT64_OF_A_SITE:
-        yield _ipv4(bits >> 64 << 16 | bits >> 40 & 0xFFFF)  # RFC 6052: around bits 64 to 71
+    if any(address in network for network in IPV4_IN_LAST_32_BITS):
+        yield _build_ipv4(bits)
+    if address in LOCAL_USE_NAT64:
+        yield _build_ipv4(bits >> 64 << 16 | bits >> 40 & 0xFFFF)  # RFC 6052: around bits 64 to 71
     if address in SIX_TO_FOUR:
-        yield _ipv4(bits >> 80)
+        yield _build_ipv4(bits >> 80)
     if address in TEREDO:
-        yield _ipv4(bits >> 64)
-        yield _ipv4(~bits)
+        yield _build_ipv4(bits >> 64)
+        yield _build_ipv4(~bits)
     if bits >> 32 & 0xFFFFFFFF in ISATAP:
-        yield _ipv4(bits)
+        yield _build_ipv4(bits)
 
 
-def _ipv4(bits: int) -> IPv4Address:
+def _build_ipv4(bits: int) -> IPv4Address:
     return IPv4Address(bits & 0xFFFFFFFF)
 
 
 def _is_transparent(address: IPv6Address) -> bool:
-    return any(address in network for network in TRANSPARENT)
+    return any(address in network for network in TRANSPARENT_IPV6)
 
 
-def _is_refused(address: Address) -> bool:
-    refused = REFUSED_IPV4 if address.version == 4 else REFUSED_IPV6
-    return any(address in network for network in refused)
+def _is_reserved(address: Address) -> bool:
+    networks = RESERVED_IPV4 if address.version == 4 else RESERVED_IPV6
+    return any(address in network for network in networks)

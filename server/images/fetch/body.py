@@ -1,4 +1,4 @@
-"""A response's body under a limit of bytes, counted as they arrive and again as they unpack."""
+"""Reads a response's body within a byte limit, checked on arrival and on decompression."""
 
 import asyncio
 import zlib
@@ -6,70 +6,72 @@ from typing import Final
 
 import httpx
 
-from server.errors import ImageFetchFailed
-from server.images.fetch.refusals import refuse_too_many_bytes
+from server.errors import ImageFetchFailed, ImageTooLarge
 
-# For zlib: find out whether it is gzip's or zlib's header, or that there is none.
-ANY_HEADER: Final = zlib.MAX_WBITS | 32
-NO_HEADER: Final = -zlib.MAX_WBITS
-PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+# zlib detects whether the header is gzip's or zlib's.
+GZIP_OR_ZLIB_WBITS: Final = zlib.MAX_WBITS | 32
+RAW_DEFLATE_WBITS: Final = -zlib.MAX_WBITS
+SUPPORTED_ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+def check_num_bytes(num_bytes: int, max_bytes: int) -> None:
+    """Raise `ImageTooLarge` for an image of more than `max_bytes`."""
+    if num_bytes > max_bytes:
+        raise ImageTooLarge(f"The image exceeds the limit of {max_bytes} bytes.")
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """Return at most `max_bytes`. Raises `ImageTooLarge`, `ImageFetchFailed` or httpx's errors."""
-    encoding = _encoding(response)
-    if _announced(response) > max_bytes:
-        raise refuse_too_many_bytes(max_bytes)
-    data = await _read(response, max_bytes)
+    encoding = _read_content_encoding(response)
+    check_num_bytes(_read_content_length(response), max_bytes)
+    data = await _read_raw(response, max_bytes)
     if not encoding:
         return data
-    return await asyncio.to_thread(_unpack, data, encoding, max_bytes)
+    return await asyncio.to_thread(_decompress, data, encoding, max_bytes)
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+async def _read_raw(response: httpx.Response, max_bytes: int) -> bytes:
     data = bytearray()
     async for chunk in response.aiter_raw():
         data += chunk
-        if len(data) > max_bytes:
-            raise refuse_too_many_bytes(max_bytes)
+        check_num_bytes(len(data), max_bytes)
     return bytes(data)
 
 
-def _announced(response: httpx.Response) -> int:
+def _read_content_length(response: httpx.Response) -> int:
     text = response.headers.get("content-length", "")
-    # What is no number the HTTP library has refused; one of very many digits is not for int().
+    # The HTTP library has refused invalid numbers. int() is slow for very many digits.
     return int(text[:20]) if text.isascii() and text.isdigit() else 0
 
 
-def _encoding(response: httpx.Response) -> str:
-    """Return how the body is packed although nobody asked for it, "" where it is not."""
+def _read_content_encoding(response: httpx.Response) -> str:
+    """Return the content encoding, "" for none. Servers may compress although we ask for none."""
     header = response.headers.get("content-encoding", "").lower()
     names: list[str] = [name.strip() for name in header.split(",")]
-    packings = [name for name in names if name not in ("", "identity")]
-    if not packings:
+    encodings = [name for name in names if name not in ("", "identity")]
+    if not encodings:
         return ""
-    if len(packings) > 1 or packings[0] not in PACKED:
+    if len(encodings) > 1 or encodings[0] not in SUPPORTED_ENCODINGS:
         raise ImageFetchFailed("The image's server sent a content encoding nobody asked for.")
-    return packings[0]
+    return encodings[0]
 
 
-def _unpack(data: bytes, encoding: str, max_bytes: int) -> bytes:
-    bare = encoding == "deflate" and not _has_zlib_header(data)
-    unpacking = zlib.decompressobj(NO_HEADER if bare else ANY_HEADER)
+def _decompress(data: bytes, encoding: str, max_bytes: int) -> bytes:
+    is_raw = encoding == "deflate" and not _has_zlib_header(data)
+    decompressor = zlib.decompressobj(RAW_DEFLATE_WBITS if is_raw else GZIP_OR_ZLIB_WBITS)
     try:
-        unpacked = unpacking.decompress(data, max_bytes + 1)
+        decompressed = decompressor.decompress(data, max_bytes + 1)
     except zlib.error:
-        raise _broken() from None
-    if len(unpacked) > max_bytes:
-        raise refuse_too_many_bytes(max_bytes)
-    if not unpacking.eof:
-        raise _broken()
-    return unpacked
+        raise _build_encoding_error() from None
+    check_num_bytes(len(decompressed), max_bytes)
+    if not decompressor.eof:
+        raise _build_encoding_error()
+    return decompressed
 
 
 def _has_zlib_header(data: bytes) -> bool:
     return len(data) > 1 and data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0  # RFC 1950
 
 
-def _broken() -> ImageFetchFailed:
+def _build_encoding_error() -> ImageFetchFailed:
     return ImageFetchFailed("The image's server sent a broken content encoding.")

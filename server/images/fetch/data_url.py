@@ -1,27 +1,26 @@
 """Base64 `data:` URLs."""
 
-import asyncio
 from typing import Final
 
 import pybase64
 
+from server.concurrency import run_in_thread_if_large
 from server.errors import ImageUrlInvalid
-from server.images.fetch.refusals import refuse_too_many_bytes
+from server.images.fetch.body import check_num_bytes
 
-# Below this, decoding takes less time than handing it to a thread.
-INLINE_BASE64: Final = 1024 * 1024
+# Shorter payloads are decoded on the event loop.
+MAX_INLINE_BASE64_CHARACTERS: Final = 1024 * 1024
 
 
 async def read_data_url(url: str, max_bytes: int) -> bytes:
-    """Return the bytes. Raises `ImageUrlInvalid`, or `ImageTooLarge` before any is decoded."""
+    """Return the bytes. Raises `ImageUrlInvalid`, or `ImageTooLarge` before decoding any."""
     header, comma, payload = url.partition(",")
     if not comma or not header.lower().endswith(";base64"):
         raise ImageUrlInvalid("A data URL must have the form 'data:image/…;base64,…'.")
-    if len(payload) * 3 // 4 - payload.count("=", -2) > max_bytes:
-        raise refuse_too_many_bytes(max_bytes)
-    if len(payload) <= INLINE_BASE64:
-        return _decode(payload)
-    return await asyncio.to_thread(_decode, payload)
+    check_num_bytes(len(payload) * 3 // 4 - payload.count("=", -2), max_bytes)
+    return await run_in_thread_if_large(
+        len(payload), MAX_INLINE_BASE64_CHARACTERS, lambda: _decode(payload)
+    )
 
 
 def _decode(payload: str) -> bytes:

@@ -1,4 +1,4 @@
-"""From a URL to bytes: `data:` in memory, `file:` from allowed folders, http(s) under limits."""
+"""Fetches an image URL: `data:` in memory, `file:` from allowed folders, http(s) within limits."""
 
 import asyncio
 import re
@@ -13,26 +13,27 @@ from server.images.fetch.address_policy import AddressPolicy
 from server.images.fetch.body import read_body
 from server.images.fetch.data_url import read_data_url
 from server.images.fetch.http_cache import wrap_with_cache
-from server.images.fetch.local_file import LocalFiles
+from server.images.fetch.local_file import LocalFileReader
 from server.images.fetch.network import GuardedNetwork
 from server.images.fetch.options import FetchOptions
 from server.images.fetch.proxies import ProxyTransport
 from server.images.fetch.resolver import Resolver, SystemResolver
 from server.images.fetch.transport import GuardedTransport, PerHostLimitTransport
-from server.images.fetch.url_policy import UrlPolicy, refuse_odd_characters
+from server.images.fetch.url_policy import UrlPolicy, check_characters
 
 MAX_REDIRECTS: Final = 3
 HEADERS: Final = {
     "user-agent": "llava-server",
     "accept": "image/*",
-    # A compressed answer could grow beyond the limit; what comes so all the same is watched.
+    # A compressed response could exceed the limit when decompressed. Those that come all the same
+    # are decompressed within it.
     "accept-encoding": "identity",
 }
-_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_ABSOLUTE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Fetcher:
-    """Gets the bytes of images; `resolver` and `transport` replace the network in tests."""
+    """Fetches the bytes of images. Tests replace the network by `resolver` and `transport`."""
 
     def __init__(
         self,
@@ -43,18 +44,21 @@ class Fetcher:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._options = options
-        self._own_resolver = SystemResolver()
-        self._urls = UrlPolicy(
-            ports=options.allow_ports,
+        self._system_resolver = SystemResolver()
+        self._url_policy = UrlPolicy(
+            allow_ports=options.allow_ports,
             allow_domains=options.allow_domains,
             deny_domains=options.deny_domains,
-            userinfo=options.allow_userinfo,
+            allow_userinfo=options.allow_userinfo,
         )
-        self._files = LocalFiles(options.image_folders, options.max_bytes)
-        network = transport or _network(options, resolver or self._own_resolver, ssl_context)
+        self._file_reader = LocalFileReader(options.image_folders, options.max_bytes)
+        network_transport = transport or _build_transport(
+            options, resolver or self._system_resolver, ssl_context
+        )
         self._client = httpx.AsyncClient(
             transport=wrap_with_cache(
-                PerHostLimitTransport(network, options.connections_per_host), options.cache_bytes
+                PerHostLimitTransport(network_transport, options.connections_per_host),
+                options.cache_bytes,
             ),
             timeout=httpx.Timeout(
                 options.timeout_s,
@@ -62,7 +66,7 @@ class Fetcher:
                 read=options.read_timeout_s,
             ),
             trust_env=False,
-            # What one client's image brings along must not travel with another's.
+            # A cookie set by one client's image must not be sent with another client's.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers=HEADERS,
         )
@@ -76,67 +80,67 @@ class Fetcher:
         if scheme == "data:":
             return await read_data_url(url, self._options.max_bytes)
         if scheme == "file:":
-            return await self._files.read(url)
-        return await self._download(self._urls.check(url))
+            return await self._file_reader.read(url)
+        return await self._download(self._url_policy.check(url))
 
     async def close(self) -> None:
         """Close idle connections."""
         await self._client.aclose()
-        await self._own_resolver.close()
+        await self._system_resolver.close()
 
     async def _download(self, url: httpx.URL) -> bytes:
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                return await self._follow(url)
+                return await self._follow_redirects(url)
         except TimeoutError:
-            raise _too_slow("fetched", self._options.timeout_s) from None
+            raise _build_timeout_error("fetched", self._options.timeout_s) from None
         except httpx.ConnectTimeout:
-            raise _too_slow("reached", self._options.connect_timeout_s) from None
+            raise _build_timeout_error("reached", self._options.connect_timeout_s) from None
         except httpx.ReadTimeout:
-            limit = self._options.read_timeout_s
-            raise ImageFetchFailed(f"The image's server paused for {limit:g} seconds.") from None
+            limit_s = self._options.read_timeout_s
+            raise ImageFetchFailed(f"The image's server paused for {limit_s:g} seconds.") from None
         except (httpx.HTTPError, httpx.InvalidURL):
             raise ImageFetchFailed("The image could not be fetched.") from None
 
-    async def _follow(self, url: httpx.URL) -> bytes:
+    async def _follow_redirects(self, url: httpx.URL) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
             async with self._client.stream("GET", url, follow_redirects=False) as response:
                 if not response.has_redirect_location:
-                    return await self._read(response)
-                url = self._redirected(url, response.headers["location"])
+                    return await self._read_body(response)
+                url = self._check_redirect(url, response.headers["location"])
         raise ImageFetchFailed(f"The image's server redirects more than {MAX_REDIRECTS} times.")
 
-    def _redirected(self, url: httpx.URL, location: str) -> httpx.URL:
-        """Judge where a server sends us as if a client had. Raises `ImageUrlForbidden`."""
-        refuse_odd_characters(location)
+    def _check_redirect(self, url: httpx.URL, location: str) -> httpx.URL:
+        """Check a redirect's target like a client's URL. Raises `ImageUrlForbidden`."""
+        check_characters(location)
         try:
-            return self._urls.check(_absolute(url, location))
+            return self._url_policy.check(_resolve_location(url, location))
         except (httpx.InvalidURL, ImageUrlInvalid):
             raise ImageFetchFailed("The image's server redirects to what is no URL.") from None
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read_body(self, response: httpx.Response) -> bytes:
         if not response.is_success:
             raise ImageFetchFailed(f"The image's server answered {response.status_code}.")
         return await read_body(response, self._options.max_bytes)
 
 
-def _absolute(url: httpx.URL, location: str) -> str:
-    """Complete a `Location`; what names a host stays as it was written, to be judged so."""
-    if _ABSOLUTE.match(location):
+def _resolve_location(url: httpx.URL, location: str) -> str:
+    """Resolve a `Location`. A host stays as the server wrote it, for the check."""
+    if _ABSOLUTE_URL.match(location):
         return location
     if location.startswith("//"):
         return f"{url.scheme}:{location}"
     return str(url.copy_with(userinfo=b"").join(location))
 
 
-def _too_slow(done: str, limit: float) -> ImageFetchFailed:
-    return ImageFetchFailed(f"The image could not be {done} within {limit:g} seconds.")
+def _build_timeout_error(step: str, limit_s: float) -> ImageFetchFailed:
+    return ImageFetchFailed(f"The image could not be {step} within {limit_s:g} seconds.")
 
 
-def _network(
+def _build_transport(
     options: FetchOptions, resolver: Resolver, ssl_context: ssl.SSLContext | None
 ) -> httpx.AsyncBaseTransport:
-    addresses = AddressPolicy(options.allow_networks)
+    address_policy = AddressPolicy(options.allow_networks)
     context = ssl_context or httpx.create_ssl_context(trust_env=False)
-    guarded = GuardedTransport(GuardedNetwork(resolver, addresses), context)
-    return ProxyTransport(guarded, addresses, context) if options.proxy_env else guarded
+    guarded = GuardedTransport(GuardedNetwork(resolver, address_policy), context)
+    return ProxyTransport(guarded, address_policy, context) if options.proxy_env else guarded

@@ -1,4 +1,4 @@
-"""What servers allow to be kept, by HTTP's rules (RFC 9111), in memory and bounded in bytes."""
+"""A cache of HTTP responses by the rules of RFC 9111, in memory, within a byte limit."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -11,23 +11,23 @@ from cachetools import LRUCache
 from hishel import AsyncBaseStorage, Entry, Headers, Request, Response
 from hishel.httpx import AsyncCacheTransport
 
-# What an entry's objects take besides their text, roughly.
-OVERHEAD_BYTES: Final = 2048
-# One image must not push out all others.
-LARGEST_SHARE: Final = 4
+# Roughly the memory of an entry's objects besides their text.
+ENTRY_OVERHEAD_BYTES: Final = 2048
+# No entry takes more than a quarter: one image must not evict all others.
+MIN_ENTRIES: Final = 4
 
 
 def wrap_with_cache(
     transport: httpx.AsyncBaseTransport, max_bytes: int
 ) -> httpx.AsyncBaseTransport:
-    """Put a cache of `max_bytes` above a transport; none where that is 0."""
+    """Return the transport behind a cache of `max_bytes`, or itself if that is 0."""
     if not max_bytes:
         return transport
     return AsyncCacheTransport(transport, MemoryStorage(max_bytes), rfc=True)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class _Kept:
+class _CacheEntry:
     id: UUID
     key: str
     request: Request
@@ -38,22 +38,24 @@ class _Kept:
     @property
     def size(self) -> int:
         texts = (self.key, self.request.url, *self.headers.items(), *self.request.headers.items())
-        return OVERHEAD_BYTES + len(self.body) + sum(len("".join(text)) for text in texts)
+        return ENTRY_OVERHEAD_BYTES + len(self.body) + sum(len("".join(text)) for text in texts)
 
 
 class MemoryStorage(AsyncBaseStorage):
-    """hishel's storage: the entries used last, one for each key, whole bodies only."""
+    """hishel's storage as an LRU cache: one entry per key, complete bodies only."""
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(max_stream_size=max_bytes // LARGEST_SHARE)
-        self._largest = max_bytes // LARGEST_SHARE
-        self._kept: LRUCache[str, _Kept] = LRUCache(max_bytes, getsizeof=lambda kept: kept.size)
-        self._by_id: WeakValueDictionary[UUID, _Kept] = WeakValueDictionary()
+        super().__init__(max_stream_size=max_bytes // MIN_ENTRIES)
+        self._max_entry_bytes = max_bytes // MIN_ENTRIES
+        self._entries: LRUCache[str, _CacheEntry] = LRUCache(
+            max_bytes, getsizeof=lambda entry: entry.size
+        )
+        self._by_id: WeakValueDictionary[UUID, _CacheEntry] = WeakValueDictionary()
 
     @property
     def size(self) -> int:
-        """Bytes kept."""
-        return int(self._kept.currsize)
+        """Bytes in the cache."""
+        return int(self._entries.currsize)
 
     async def create_entry(
         self,
@@ -61,55 +63,57 @@ class MemoryStorage(AsyncBaseStorage):
         response: Response,
         key: str,
         *,
-        ttl: float | None = None,  # noqa: ARG002 - HTTP's own rules say how long
+        ttl: float | None = None,  # noqa: ARG002 - RFC 9111 decides
         tti: float | None = None,  # noqa: ARG002
     ) -> Entry:
-        """Return an entry whose body is kept once it has been read to its end."""
-        kept = _Kept(uuid4(), key, request, response.status_code, response.headers, b"")
+        """Return an entry whose body is stored once it has been read to its end."""
+        entry = _CacheEntry(uuid4(), key, request, response.status_code, response.headers, b"")
         stream = response.stream
         assert isinstance(stream, AsyncIterator)  # noqa: S101
-        saving = replace(response, stream=self._saving(stream, kept))
-        return Entry(id=kept.id, request=request, response=saving)
+        storing = replace(response, stream=self._store_when_read(stream, entry))
+        return Entry(id=entry.id, request=request, response=storing)
 
     async def get_entries(self, key: str) -> list[Entry]:
-        """Return what is kept under the key."""
-        kept = self._kept.get(key)
-        if kept is None:
+        """Return the key's entry, if there is one."""
+        entry = self._entries.get(key)
+        if entry is None:
             return []
-        response = Response(kept.status, Headers(dict(kept.headers.items())), _parts(kept.body))
-        return [Entry(id=kept.id, request=kept.request, response=response)]
+        response = Response(entry.status, Headers(dict(entry.headers.items())), _stream(entry.body))
+        return [Entry(id=entry.id, request=entry.request, response=response)]
 
     async def update_headers(self, id: UUID, headers: Headers) -> None:
         """Replace an entry's headers, if it is still there."""
-        kept = self._by_id.get(id)
-        if kept is not None and self._kept.get(kept.key) is kept:
-            self._keep(replace(kept, headers=headers))
+        entry = self._by_id.get(id)
+        if entry is not None and self._entries.get(entry.key) is entry:
+            self._store(replace(entry, headers=headers))
 
     async def remove_entry(self, id: UUID) -> None:
-        """Forget an entry, if it is still there."""
-        kept = self._by_id.get(id)
-        if kept is not None and self._kept.get(kept.key) is kept:
-            del self._kept[kept.key]
+        """Remove an entry, if it is still there."""
+        entry = self._by_id.get(id)
+        if entry is not None and self._entries.get(entry.key) is entry:
+            del self._entries[entry.key]
 
-    async def _saving(self, stream: AsyncIterator[bytes], kept: _Kept) -> AsyncIterator[bytes]:
-        parts: list[bytes] = []
-        read = 0
-        async for part in stream:
-            read += len(part)
-            if read <= self._largest:
-                parts.append(part)
-            else:  # too long to keep, and perhaps endless
-                parts.clear()
-            yield part
-        if read <= self._largest:
-            self._keep(replace(kept, body=b"".join(parts)))
+    async def _store_when_read(
+        self, stream: AsyncIterator[bytes], entry: _CacheEntry
+    ) -> AsyncIterator[bytes]:
+        chunks: list[bytes] = []
+        num_bytes = 0
+        async for chunk in stream:
+            num_bytes += len(chunk)
+            if num_bytes <= self._max_entry_bytes:
+                chunks.append(chunk)
+            else:  # too large to store, and perhaps endless
+                chunks.clear()
+            yield chunk
+        if num_bytes <= self._max_entry_bytes:
+            self._store(replace(entry, body=b"".join(chunks)))
 
-    def _keep(self, kept: _Kept) -> None:
-        self._kept.pop(kept.key, None)
-        if kept.size <= self._largest:
-            self._kept[kept.key] = kept
-            self._by_id[kept.id] = kept
+    def _store(self, entry: _CacheEntry) -> None:
+        self._entries.pop(entry.key, None)
+        if entry.size <= self._max_entry_bytes:
+            self._entries[entry.key] = entry
+            self._by_id[entry.id] = entry
 
 
-async def _parts(body: bytes) -> AsyncIterator[bytes]:
+async def _stream(body: bytes) -> AsyncIterator[bytes]:
     yield body

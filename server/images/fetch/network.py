@@ -1,4 +1,4 @@
-"""Connections to checked addresses only: a name is looked up once, and what was judged is used."""
+"""Connects to checked addresses only. A name is resolved once, and the checked address is used."""
 
 import asyncio
 from collections.abc import Iterable
@@ -7,23 +7,26 @@ from typing import Final
 import httpcore
 
 from server.errors import ImageFetchFailed
-from server.images.fetch.address_policy import Address, AddressPolicy
-from server.images.fetch.literal import parse_literal_address
-from server.images.fetch.refusals import refuse_forbidden_host
+from server.images.fetch.address_policy import (
+    Address,
+    AddressPolicy,
+    build_forbidden_host_error,
+    parse_literal_address,
+)
 from server.images.fetch.resolver import Resolver, UnknownHost
 
 SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
-NO_TIMEOUT_S: Final = 60.0
+DEFAULT_TIMEOUT_S: Final = 60.0
 
 
 class GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects for httpcore, which speaks TLS to the name over what it gets here."""
+    """httpcore's network backend. httpcore itself speaks TLS over the connection, to the name."""
 
-    def __init__(self, resolver: Resolver, addresses: AddressPolicy) -> None:
+    def __init__(self, resolver: Resolver, address_policy: AddressPolicy) -> None:
         self._resolver = resolver
-        self._addresses = addresses
+        self._address_policy = address_policy
         self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -36,24 +39,24 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first of a host's addresses that answers.
 
-        Raises `ImageUrlForbidden` where one of them is refused, `ImageFetchFailed` where there is
-        none, both of which httpcore passes on and does not repeat; else httpcore's errors.
+        Raises `ImageUrlForbidden` if one of them is forbidden and `ImageFetchFailed` if there is
+        none; httpcore passes both on without a retry. Raises httpcore's errors otherwise.
         """
         try:
-            async with asyncio.timeout(timeout or NO_TIMEOUT_S) as limit:
-                addresses = await self._checked(host, port)
-                for at, address in enumerate(addresses, start=1):
+            async with asyncio.timeout(timeout or DEFAULT_TIMEOUT_S) as timeout_scope:
+                addresses = await self._find_addresses(host, port)
+                for number, address in enumerate(addresses, start=1):
                     try:
                         return await self._network.connect_tcp(
                             str(address),
                             port,
-                            # One that does not answer leaves time for those behind it.
-                            timeout=_left(limit) / (len(addresses) - at + 1),
+                            # An address that does not answer leaves time for the next ones.
+                            timeout=_remaining_s(timeout_scope) / (len(addresses) - number + 1),
                             local_address=local_address,
                             socket_options=socket_options,
                         )
                     except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                        if at == len(addresses):
+                        if number == len(addresses):
                             raise
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
@@ -65,19 +68,19 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ARG002, ASYNC109
         socket_options: Iterable[SocketOption] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        """Refuse: nothing that images come from is behind one."""
-        raise refuse_forbidden_host()
+        """Refuse: no image comes from a Unix socket."""
+        raise build_forbidden_host_error()
 
     async def sleep(self, seconds: float) -> None:
         """Wait between two attempts."""
         await asyncio.sleep(seconds)
 
-    async def _checked(self, host: str, port: int) -> list[Address]:
+    async def _find_addresses(self, host: str, port: int) -> list[Address]:
         literal = parse_literal_address(host)
         addresses = [literal] if literal else await self._resolve(host, port)
-        # All of them: which one is used is then no matter of chance.
-        if not all(map(self._addresses.permits, addresses)):
-            raise refuse_forbidden_host()
+        # All must be allowed: which one is used must not be a matter of chance.
+        if not all(map(self._address_policy.is_allowed, addresses)):
+            raise build_forbidden_host_error()
         return addresses
 
     async def _resolve(self, host: str, port: int) -> list[Address]:
@@ -87,6 +90,6 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
             return []
 
 
-def _left(limit: asyncio.Timeout) -> float:
-    end = limit.when() or 0.0
-    return max(0.001, end - asyncio.get_running_loop().time())
+def _remaining_s(timeout_scope: asyncio.Timeout) -> float:
+    deadline = timeout_scope.when() or 0.0
+    return max(0.001, deadline - asyncio.get_running_loop().time())

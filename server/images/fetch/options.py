@@ -1,4 +1,4 @@
-"""What an operator may choose about fetching images."""
+"""The operator's options for fetching images."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -10,9 +10,9 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """Limits of a fetch and what it may reach; the defaults reach the public internet only.
+    """Limits of a fetch, and the hosts it may reach: by default the public internet only.
 
-    `allow_ports`: None is any. `allow_domains`: where empty, any that is not denied.
+    `allow_ports`: None allows any port. `allow_domains`: if empty, any domain that is not denied.
     """
 
     max_bytes: int

@@ -1,4 +1,4 @@
-"""httpx's transport over the guarded network, and the limit of connections to one host."""
+"""httpx's transport over the guarded network, and a limit on requests per host."""
 
 import asyncio
 import ssl
@@ -13,68 +13,71 @@ from server.images.fetch.network import GuardedNetwork
 
 MAX_CONNECTIONS: Final = 100
 MAX_IDLE_CONNECTIONS: Final = 20
-IDLE_S: Final = 5.0
-# Of a connection that could not be made; a refused address is no such failure.
+KEEPALIVE_S: Final = 5.0
+# Of a failed connection attempt; a forbidden address is not retried.
 RETRIES: Final = 1
 LIMITS: Final = httpx.Limits(
     max_connections=MAX_CONNECTIONS,
     max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-    keepalive_expiry=IDLE_S,
+    keepalive_expiry=KEEPALIVE_S,
 )
 
 
 class GuardedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport, whose connections the guarded network makes."""
+    """httpx's own transport over connections of the guarded network."""
 
     def __init__(self, network: GuardedNetwork, ssl_context: ssl.SSLContext) -> None:
         super().__init__(verify=ssl_context, trust_env=False)
-        # httpx has no parameter for it.
+        # httpx has no parameter for the network backend.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context,
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=IDLE_S,
+            keepalive_expiry=KEEPALIVE_S,
             retries=RETRIES,
             network_backend=network,
         )
 
 
 class PerHostLimitTransport(httpx.AsyncBaseTransport):
-    """Asks one host so many things at a time, and once more where it hung up on a kept connection.
+    """Sends at most `max_per_host` requests to one host at a time.
 
-    So one slow host cannot take all connections.
+    So one slow host cannot take all connections. A request is retried once if the host had closed
+    the kept-alive connection.
     """
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, per_host: int) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, max_per_host: int) -> None:
         self._transport = transport
-        self._per_host = per_host
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._max_per_host = max_per_host
+        self._semaphores: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; its host's turn ends when the response is closed."""
-        turn = self._turns.setdefault(request.url.host, asyncio.Semaphore(self._per_host))
-        await turn.acquire()
+        """Send a request. It counts against its host's limit until the response is closed."""
+        semaphore = self._semaphores.setdefault(
+            request.url.host, asyncio.Semaphore(self._max_per_host)
+        )
+        await semaphore.acquire()
         try:
             response = await self._send(request)
         except BaseException:
-            turn.release()
+            semaphore.release()
             raise
-        response.stream = _Turn(response.stream, turn)
+        response.stream = _ReleasingStream(response.stream, semaphore)
         return response
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        connected = False
+        has_connected = False
 
         async def trace(event: str, _: dict[str, Any]) -> None:
-            nonlocal connected
-            connected |= event == "connection.connect_tcp.started"
+            nonlocal has_connected
+            has_connected |= event == "connection.connect_tcp.started"
 
         request.extensions = {**request.extensions, "trace": trace}
         try:
             return await self._transport.handle_async_request(request)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            # On a fresh connection this is the server's answer; a kept one may just have ended.
-            if connected:
+            # On a new connection this is the server's answer; a kept-alive one may be closed.
+            if has_connected:
                 raise
             return await self._transport.handle_async_request(request)
 
@@ -83,22 +86,22 @@ class PerHostLimitTransport(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
-class _Turn(httpx.AsyncByteStream):
-    """A body whose end, or whose reader's, ends a turn."""
+class _ReleasingStream(httpx.AsyncByteStream):
+    """A response body that releases a semaphore when it is closed."""
 
-    def __init__(self, stream: object, turn: asyncio.Semaphore) -> None:
+    def __init__(self, stream: object, semaphore: asyncio.Semaphore) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101
         self._stream = stream
-        self._turn: asyncio.Semaphore | None = turn
+        self._semaphore: asyncio.Semaphore | None = semaphore
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
+        async for chunk in self._stream:
+            yield chunk
 
     async def aclose(self) -> None:
-        turn, self._turn = self._turn, None
+        semaphore, self._semaphore = self._semaphore, None
         try:
             await self._stream.aclose()
         finally:
-            if turn is not None:
-                turn.release()
+            if semaphore is not None:
+                semaphore.release()

@@ -1,4 +1,4 @@
-"""Runs the vision model over whatever images wait together, in one thread."""
+"""Batches images over requests, and runs the vision model in one thread."""
 
 import asyncio
 from collections import deque
@@ -6,72 +6,70 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from llava_spec.anyres import Size
+from server.images.decode.image_processor import Pixels
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
 from server.images.vision.tower import VisionModel
 from server.telemetry.metrics import Metrics
 
-Pixels = npt.NDArray[np.uint8]
-
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _QueuedImage:
     views: Pixels
     image_size: Size
     image_embeds: asyncio.Future[Tensor]
 
 
 class VisionBatcher:
-    """Encodes images in batches: while one batch is computed, the next one gathers.
+    """Encodes images in batches. While one batch is computed, the next one queues.
 
-    No timer: an image that finds the tower idle starts at once.
+    There is no timer: an image that finds the tower idle starts at once.
     """
 
     def __init__(self, model: VisionModel, *, max_views: int, metrics: Metrics) -> None:
         self._model = model
         self._max_views = max_views
         self._metrics = metrics
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_QueuedImage] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision")
-        self._running: asyncio.Task[None] | None = None
+        self._run_task: asyncio.Task[None] | None = None
 
     async def encode(self, views: Pixels, image_size: Size) -> Tensor:
-        """Return image_embeds (rows, hidden) of one image's uint8 views.
+        """Return image_embeds (num_image_tokens, hidden) of one image's uint8 views.
 
-        `views` is (num_views, size, size, 3), `image_size` the (width, height) of the image itself.
-        The result is on the CPU, in the model's dtype.
+        `views` is (num_views, size, size, 3), `image_size` the full image's (width, height). The
+        result is on the CPU, in the model's dtype.
         """
-        waiting = _Waiting(views, image_size, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        queued = _QueuedImage(views, image_size, asyncio.get_running_loop().create_future())
+        self._queue.append(queued)
+        if self._run_task is None:
+            self._run_task = asyncio.create_task(self._run())
         with self._metrics.stage("encode"):
-            return await waiting.image_embeds
+            return await queued.image_embeds
 
     @property
-    def rows_depend_on_size(self) -> bool:
-        """Whether larger images take more rows of the prompt."""
+    def tokens_depend_on_size(self) -> bool:
+        """Whether an image's number of image tokens depends on its size."""
         return self._model.image.aspect_ratio == "anyres"
 
-    def num_rows(self, image_size: Size | None = None) -> int:
-        """Return the rows that `encode` makes of an image; without a size, of its base view."""
+    def count_image_tokens(self, image_size: Size | None = None) -> int:
+        """Return an image's number of image tokens; without a size, a base view's."""
         if image_size is None:
             return count_base_view_tokens(self._model.vision)
         return count_image_tokens(image_size, self._model.vision, self._model.image)
 
     def close(self) -> None:
-        """Let the running batch finish and end the thread."""
+        """Wait for the running batch and end the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             while batch := self._next_batch():
-                self._metrics.vision_batch_size.observe(sum(len(each.views) for each in batch))
+                self._metrics.vision_batch_size.observe(sum(len(queued.views) for queued in batch))
                 try:
                     results = await loop.run_in_executor(self._thread, self._encode, batch)
                 except Exception as error:
@@ -79,40 +77,42 @@ class VisionBatcher:
                 else:
                     _deliver(batch, results)
         finally:
-            self._running = None
+            self._run_task = None
 
-    def _next_batch(self) -> list[_Waiting]:
-        """Take images up to the view limit (at least one), leaving out those nobody awaits."""
-        batch: list[_Waiting] = []
+    def _next_batch(self) -> list[_QueuedImage]:
+        """Take images off the queue up to the view limit, at least one. Skips cancelled ones."""
+        batch: list[_QueuedImage] = []
         num_views = 0
         while self._queue:
-            waiting = self._queue[0]
-            if batch and num_views + len(waiting.views) > self._max_views:
+            queued = self._queue[0]
+            if batch and num_views + len(queued.views) > self._max_views:
                 break
             self._queue.popleft()
-            if not waiting.image_embeds.done():
-                batch.append(waiting)
-                num_views += len(waiting.views)
+            if not queued.image_embeds.done():
+                batch.append(queued)
+                num_views += len(queued.views)
         return batch
 
-    def _encode(self, batch: list[_Waiting]) -> list[Tensor]:
-        views = torch.from_numpy(np.concatenate([waiting.views for waiting in batch]))
-        encoded = self._model(views.to(self._model.device))  # (views, num_image_tokens, hidden)
-        parts = encoded.split([len(waiting.views) for waiting in batch])
-        # Copied, since a slice would keep the whole batch alive in the cache.
+    def _encode(self, batch: list[_QueuedImage]) -> list[Tensor]:
+        views = torch.from_numpy(np.concatenate([queued.views for queued in batch]))
+        image_embeds = self._model(
+            views.to(self._model.device)
+        )  # (views, num_image_tokens, hidden)
+        parts = image_embeds.split([len(queued.views) for queued in batch])
+        # Copied: a slice in the cache would keep the whole batch alive.
         return [
-            self._model.merge(part, waiting.image_size).to("cpu", copy=True)
-            for part, waiting in zip(parts, batch, strict=True)
+            self._model.merge(part, queued.image_size).to("cpu", copy=True)
+            for part, queued in zip(parts, batch, strict=True)
         ]
 
 
-def _deliver(batch: list[_Waiting], results: list[Tensor]) -> None:
-    for waiting, image_embeds in zip(batch, results, strict=True):
-        if not waiting.image_embeds.done():
-            waiting.image_embeds.set_result(image_embeds)
+def _deliver(batch: list[_QueuedImage], results: list[Tensor]) -> None:
+    for queued, image_embeds in zip(batch, results, strict=True):
+        if not queued.image_embeds.done():
+            queued.image_embeds.set_result(image_embeds)
 
 
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.image_embeds.done():
-            waiting.image_embeds.set_exception(error)
+def _fail(batch: list[_QueuedImage], error: Exception) -> None:
+    for queued in batch:
+        if not queued.image_embeds.done():
+            queued.image_embeds.set_exception(error)

@@ -1,4 +1,4 @@
-"""Finished image embeddings, kept by content key under a byte limit."""
+"""A cache of image embeddings by content key, within a byte limit."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from llava_spec.anyres import Size
-from server.images.single_flight import SingleFlight
+from server.concurrency import SingleFlight
 from server.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image's image_embeds (num_image_tokens, hidden), and what the picture was.
+    """An image's image_embeds (num_image_tokens, hidden), and the facts that its budget needs.
 
-    `image_size` is (width, height) of the upright picture, `frames` how many the file holds.
+    `image_size` is the upright image's (width, height), `frames` the number of frames in the file.
     """
 
     image_embeds: Tensor
@@ -25,49 +25,49 @@ class EncodedImage:
 
     @property
     def pixels(self) -> int:
-        """Pixels of the picture."""
+        """Pixels of the full image."""
         return self.image_size[0] * self.image_size[1]
 
     @property
     def nbytes(self) -> int:
-        """Memory that keeping it takes."""
+        """Bytes of the image_embeds."""
         return self.image_embeds.nbytes
 
 
 class HasNbytes(Protocol):
-    """What knows the memory that keeping it takes."""
+    """A value whose memory is known."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes."""
+        """Bytes of memory."""
 
 
 T = TypeVar("T", bound=HasNbytes)
 
 
 class ImageEmbedsCache(Generic[T]):
-    """A least-recently-used cache under a byte limit that computes each missing key once."""
+    """An LRU cache within a byte limit. Concurrent misses of one key share a computation."""
 
     def __init__(self, max_bytes: int, metrics: Metrics) -> None:
-        self._entries: LRUCache[str, T] = LRUCache(max_bytes, getsizeof=lambda image: image.nbytes)
+        self._entries: LRUCache[str, T] = LRUCache(max_bytes, getsizeof=lambda value: value.nbytes)
         self._flights: SingleFlight[T] = SingleFlight()
         self._metrics = metrics
 
     async def get_or_compute(self, key: str, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the image of `key`, from the cache or from `compute()`."""
+        """Return the value of `key`, from the cache or from `compute()`."""
         self._metrics.image_cache_queries.inc()
-        image = self._entries.get(key)
-        if image is not None:
+        value = self._entries.get(key)
+        if value is not None:
             self._metrics.image_cache_hits.inc()
-            return image
+            return value
         self._metrics.image_cache_misses.inc()
-        image = await self._flights.run(key, compute)
-        self._keep(key, image)
-        return image
+        value = await self._flights.run(key, compute)
+        self._store(key, value)
+        return value
 
-    def _keep(self, key: str, image: T) -> None:
-        if key not in self._entries and image.nbytes <= self._entries.maxsize:
-            before = len(self._entries)
-            self._entries[key] = image
-            self._metrics.image_cache_evictions.inc(before + 1 - len(self._entries))
+    def _store(self, key: str, value: T) -> None:
+        if key not in self._entries and value.nbytes <= self._entries.maxsize:
+            num_before = len(self._entries)
+            self._entries[key] = value
+            self._metrics.image_cache_evictions.inc(num_before + 1 - len(self._entries))
         self._metrics.image_cache_bytes.set(self._entries.currsize)

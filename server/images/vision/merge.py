@@ -1,4 +1,4 @@
-"""From the views of an image to its rows in the prompt (`mm_patch_merge_type`)."""
+"""Merges the views of an image into its image tokens (`mm_patch_merge_type`)."""
 
 import torch
 from torch import Tensor
@@ -14,12 +14,12 @@ def merge_views(
     image: ImageConfig,
     image_newline: Tensor | None,
 ) -> Tensor:
-    """Return one image's rows (rows, hidden) of its views' image_embeds (views, tokens, hidden).
+    """Merge image_embeds (views, tokens, hidden) into one image's (num_image_tokens, hidden).
 
-    Follows `prepare_inputs_labels_for_multimodal` of the released code. `flat`: the views' rows one
-    after another. `spatial`: the base view's, then the tiles' as one grid, row by row.
-    `spatial_unpad`: of that grid only what shows the image of `image_size` (width, height), with
-    `image_newline` after each row; a base view alone is followed by one `image_newline`.
+    Follows `prepare_inputs_labels_for_multimodal` of the released code. `flat` concatenates the
+    views' tokens. `spatial` concatenates the base view's tokens and those of the tiles, laid out as
+    one grid, row by row. `spatial_unpad` crops that grid to the image of `image_size` (width,
+    height) and appends `image_newline` to each row; a base view alone gets one `image_newline`.
     """
     if vision.patch_merge == "flat":
         return image_embeds.flatten(0, 1)
@@ -27,24 +27,24 @@ def merge_views(
     if len(tiles) == 0:
         return base if image_newline is None else torch.cat([base, image_newline[None]])
     resolution = select_best_resolution(image_size, image.grid_pinpoints)
-    grid = _lay_out(tiles, resolution[0] // image.size, vision.patches_per_side)
+    grid = _build_grid(tiles, resolution[0] // image.size, vision.patches_per_side)
     if image_newline is not None:
         grid = _append_newlines(_unpad(grid, image_size), image_newline)
     return torch.cat([base, grid.flatten(0, 1)])
 
 
-def _lay_out(tiles: Tensor, columns: int, side: int) -> Tensor:
-    """Put tiles (tiles, side * side, hidden) side by side, as (height, width, hidden)."""
-    grid = tiles.unflatten(0, (-1, columns)).unflatten(2, (side, side))
-    laid_out: Tensor = grid.transpose(1, 2).flatten(2, 3).flatten(0, 1)
-    return laid_out
+def _build_grid(tiles: Tensor, columns: int, side: int) -> Tensor:
+    """Lay out tiles (tiles, side * side, hidden) as one grid (height, width, hidden)."""
+    tile_rows = tiles.unflatten(0, (-1, columns)).unflatten(2, (side, side))
+    grid: Tensor = tile_rows.transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    return grid
 
 
 def _unpad(grid: Tensor, image_size: Size) -> Tensor:
-    """Cut the padding off a grid (height, width, hidden)."""
+    """Crop the padding off a grid (height, width, hidden)."""
     height, width, _ = grid.shape
-    columns, rows = unpad_margins(image_size, (width, height))
-    return grid[rows : height - rows, columns : width - columns]
+    left, top = unpad_margins(image_size, (width, height))
+    return grid[top : height - top, left : width - left]
 
 
 def _append_newlines(grid: Tensor, image_newline: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""CLIP's vision tower and LLaVA's projector, as one module from uint8 views to image_embeds."""
+"""CLIP's vision tower and LLaVA's projector: one module from uint8 views to image_embeds."""
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ def build_activation(name: str) -> nn.Module:
 
 
 class Embeddings(nn.Module):
-    """Patches as linear projections, a class token in front, learned positions added."""
+    """Patch embeddings behind a class token, plus learned position embeddings."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class Attention(nn.Module):
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         attended = scaled_dot_product_attention(query, key, value)
-        merged: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
-        return merged
+        output: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return output
 
     def _split_heads(self, hidden: Tensor) -> Tensor:
         heads: Tensor = hidden.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -106,7 +106,7 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """The stack of layers, up to the one whose output LLaVA reads."""
+    """The stack of layers, up to the feature layer."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class TransformerEncoder(nn.Module):
 
 
 class VisionTower(nn.Module):
-    """CLIP's vision transformer cut off after the feature layer; its names are transformers'."""
+    """CLIP's vision transformer up to the feature layer, with transformers' weight names."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class VisionTower(nn.Module):
 
 
 class MultiModalProjector(nn.Module):
-    """From the tower's space into the language model's: `linear`, `mlpNx_gelu` or `identity`.
+    """Projects image_features to image_embeds: `linear`, `mlpNx_gelu` or `identity`.
 
     The layers are `linear_1` to `linear_N`, as transformers names the two of LLaVA-1.5.
     """
@@ -148,7 +148,7 @@ class MultiModalProjector(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.names = [f"linear_{number + 1}" for number in range(config.projector_depth)]
+        self.names = [f"linear_{number + 1}" for number in range(config.projector.num_layers)]
         for name in self.names:
             linear = nn.Linear(width, config.text_hidden_size, bias=config.projector_bias)
             self.add_module(name, linear)
@@ -164,7 +164,7 @@ class MultiModalProjector(nn.Module):
 
 
 class VisionModel(nn.Module):
-    """Normalisation, tower and projector: all that lies between pixels and the prompt."""
+    """Normalisation, vision tower and projector."""
 
     mean: Tensor
     std: Tensor
@@ -183,7 +183,7 @@ class VisionModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.mean.device
 
     @torch.inference_mode()
@@ -200,8 +200,8 @@ class VisionModel(nn.Module):
 
     @torch.inference_mode()
     def merge(self, image_embeds: Tensor, image_size: Size) -> Tensor:
-        """Turn one image's image_embeds (views, tokens, text hidden) into its rows of the prompt.
+        """Merge the views of one image, image_embeds (views, tokens, text hidden).
 
-        `image_size` is the (width, height) of the image. Returns (rows, text hidden).
+        `image_size` is the (width, height) of the image. Returns (num_image_tokens, text hidden).
         """
         return merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from server.protocol.tools import ToolCall
 from server.protocol.wire import WireModel, get_type
 
-# Names of union branches. The "#" tells them from field names when an error's path is written.
+# Names of union branches: see `server.protocol.wire.format_field_path`.
 STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
 PART_BRANCHES: Final = {"text": TEXT, "image_url": IMAGE, "refusal": REFUSAL}
 
@@ -21,7 +21,7 @@ class TextPart(WireModel):
 
 
 class ImageUrl(WireModel):
-    """Where an image is: an http(s) URL or a base64 `data:` URL."""
+    """An http(s) URL or a base64 `data:` URL."""
 
     url: str = Field(min_length=1)
     detail: Literal["auto", "low", "high"] | None = None
@@ -35,18 +35,18 @@ class ImagePart(WireModel):
 
 
 class RefusalPart(WireModel):
-    """`{"type": "refusal", "refusal": …}`: what an assistant may have said."""
+    """`{"type": "refusal", "refusal": …}`: an assistant's refusal in an earlier turn."""
 
     type: Literal["refusal"]
     refusal: str
 
 
-def _part_branch(value: Any) -> str | None:
+def _select_part_branch(value: Any) -> str | None:
     kind = get_type(value)
     return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
 
 
-def _content_branch(value: Any) -> str | None:
+def _select_content_branch(value: Any) -> str | None:
     return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
 
 
@@ -55,7 +55,7 @@ ContentPart = Annotated[
     | Annotated[ImagePart, Tag(IMAGE)]
     | Annotated[RefusalPart, Tag(REFUSAL)],
     Discriminator(
-        _part_branch,
+        _select_part_branch,
         custom_error_type="content_part",
         custom_error_message="A content part must be an object of type 'text' or 'image_url'",
     ),
@@ -63,7 +63,7 @@ ContentPart = Annotated[
 Content = Annotated[
     Annotated[str, Tag(STRING)] | Annotated[list[ContentPart], Field(min_length=1), Tag(PARTS)],
     Discriminator(
-        _content_branch,
+        _select_content_branch,
         custom_error_type="content",
         custom_error_message="Content must be a string or a list of content parts",
     ),
@@ -71,7 +71,7 @@ Content = Annotated[
 
 
 class Message(WireModel):
-    """One turn. `developer` is OpenAI's newer word for `system`."""
+    """One message. `developer` is OpenAI's newer name of the role `system`."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
@@ -80,7 +80,7 @@ class Message(WireModel):
 
     @property
     def text(self) -> str:
-        """The text of the turn, its parts joined by newlines."""
+        """The text of the message, its parts joined by newlines."""
         if isinstance(self.content, str):
             return self.content
         parts = self.content or ()
@@ -92,7 +92,7 @@ class Message(WireModel):
 
     @property
     def images(self) -> list[tuple[int, ImageUrl]]:
-        """The images of the turn, each with the index of its part."""
+        """The images of the message, each with the index of its part."""
         if self.content is None or isinstance(self.content, str):
             return []
         return [
@@ -102,7 +102,7 @@ class Message(WireModel):
         ]
 
     @model_validator(mode="after")
-    def _role_allows_content(self) -> Self:
+    def _check_content_of_role(self) -> Self:
         if self.tool_calls and self.role != "assistant":
             raise PydanticCustomError("tool_calls", "Only assistant messages may hold tool calls")
         if self.role == "tool" and self.tool_call_id is None:

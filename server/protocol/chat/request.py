@@ -1,4 +1,4 @@
-"""The body of `POST /v1/chat/completions`, parsed from bytes and checked."""
+"""The request body of `POST /v1/chat/completions`."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,9 +9,9 @@ from server.errors import InvalidValue
 from server.protocol.chat.messages import ImageUrl, Message
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
 from server.protocol.tools import AllowedTools, NamedTool, Tool, ToolChoice
-from server.protocol.wire import ANY, field_path, parse_body
+from server.protocol.wire import ANY_VALUE, format_field_path, parse_body
 
-# As `server.protocol.wire.IGNORED_VALUES`, for chats alone.
+# Like `server.protocol.wire.IGNORED_VALUES`, for chat completions.
 IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "add_generation_prompt": (True,),
     "continue_final_message": (False,),
@@ -19,13 +19,13 @@ IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "function_call": ("none", "auto"),
     "functions": ([],),
     "modalities": (["text"],),
-    "store": ANY,
+    "store": ANY_VALUE,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """An image of a request, the path of the field that names it, and whether little will do."""
+    """An image's URL, the path of its field, and whether `detail` is `low`."""
 
     url: str
     param: str
@@ -33,7 +33,7 @@ class ImageReference:
 
 
 class ChatCompletionRequest(GenerationFields):
-    """A chat completion request as OpenAI's API reference describes it, with vLLM's additions.
+    """A chat completion request as in OpenAI's API reference, with vLLM's additions.
 
     https://platform.openai.com/docs/api-reference/chat/create
     """
@@ -52,22 +52,22 @@ class ChatCompletionRequest(GenerationFields):
 
     @property
     def token_limit(self) -> int | None:
-        """Most tokens to generate; the newer field wins."""
+        """The maximum number of tokens to generate; the newer field takes precedence."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
     def num_logprobs(self) -> int | None:
-        """Alternatives to report in each token's place; None reports no token either."""
+        """The number of top tokens to report per token; None to report no log probabilities."""
         return self.top_logprobs or 0 if self.logprobs else None
 
     @property
     def num_images(self) -> int:
-        """How many images the messages hold."""
+        """The number of images in the messages."""
         return len(self.images)
 
     @property
     def images(self) -> list[ImageReference]:
-        """All images in the order of the messages."""
+        """All images, in the order of the messages."""
         return [
             ImageReference(image.url, format_image_param(turn, part), image.detail == "low")
             for turn, message in enumerate(self.messages)
@@ -86,12 +86,12 @@ def parse_chat_request(body: bytes | bytearray) -> ChatCompletionRequest:
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
     request = parse_body(ChatCompletionRequest, body, IGNORED_VALUES)
-    check_combinations(request)
+    check_field_combinations(request)
     return request
 
 
-def check_combinations(request: ChatCompletionRequest) -> None:
-    """Refuse fields that contradict each other. Raises `InvalidValue`."""
+def check_field_combinations(request: ChatCompletionRequest) -> None:
+    """Raise `InvalidValue` if fields contradict each other."""
     check_generation_fields(request, request.token_limit)
     if request.top_logprobs and not request.logprobs:
         raise InvalidValue("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs")
@@ -99,7 +99,7 @@ def check_combinations(request: ChatCompletionRequest) -> None:
 
 
 def _check_tools(request: ChatCompletionRequest) -> None:
-    """Check that the choice names tools there are."""
+    """Check that names of tools are unique and that `tool_choice` names existing tools."""
     choice = request.tool_choice
     names = [tool.function.name for tool in request.tools or ()]
     if len(set(names)) < len(names):
@@ -109,10 +109,10 @@ def _check_tools(request: ChatCompletionRequest) -> None:
     if not names:
         raise InvalidValue("'tool_choice' is only allowed with 'tools'.", "tool_choice")
     if isinstance(choice, NamedTool):
-        wanted = [choice]
+        named_tools = [choice]
     else:
-        wanted = choice.allowed_tools.tools if isinstance(choice, AllowedTools) else []
-    for tool in wanted:
+        named_tools = choice.allowed_tools.tools if isinstance(choice, AllowedTools) else []
+    for tool in named_tools:
         if tool.function.name not in names:
             raise InvalidValue(
                 f"'tool_choice' names '{tool.function.name}', which is none of 'tools'.",
@@ -125,6 +125,6 @@ __all__ = [
     "ImageReference",
     "ImageUrl",
     "Message",
-    "field_path",
+    "format_field_path",
     "parse_chat_request",
 ]

@@ -1,4 +1,4 @@
-"""What `POST /v1/chat/completions` answers: one completion, or chunks of a stream."""
+"""Response bodies of `POST /v1/chat/completions`: one completion, or the chunks of a stream."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ class AssistantFunctionCall(BaseModel):
 
 
 class AssistantToolCall(BaseModel):
-    """A call that the client is to make."""
+    """A tool call for the client to execute."""
 
     id: str
     type: Literal["function"] = "function"
@@ -25,7 +25,7 @@ class AssistantToolCall(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    """The answer. Its content is null where it only calls tools."""
+    """The answer; `content` is null if it only has tool calls."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
@@ -36,7 +36,7 @@ class AssistantMessage(BaseModel):
 
 
 class TopLogprob(BaseModel):
-    """A token that might have stood in a place; `bytes` are its share of the text's UTF-8."""
+    """One of the likeliest tokens at a position; `bytes` are its part of the text's UTF-8."""
 
     token: str
     logprob: float
@@ -44,7 +44,7 @@ class TopLogprob(BaseModel):
 
 
 class ChatTokenLogprob(TopLogprob):
-    """A token of the answer, and the likeliest ones in its place."""
+    """A token of the answer, and the likeliest tokens at its position."""
 
     top_logprobs: list[TopLogprob]
 
@@ -57,7 +57,7 @@ class ChoiceLogprobs(BaseModel):
 
 
 class ChatChoice(BaseModel):
-    """One answer of a completion."""
+    """One choice of a completion."""
 
     index: int
     message: AssistantMessage
@@ -66,7 +66,7 @@ class ChatChoice(BaseModel):
 
 
 class ChatCompletion(BaseModel):
-    """The whole answer at once."""
+    """A complete chat completion."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -77,14 +77,14 @@ class ChatCompletion(BaseModel):
 
 
 class FunctionDelta(BaseModel):
-    """The name comes first and alone, then the arguments piece by piece."""
+    """The first delta of a call has the name, the following ones append to the arguments."""
 
     name: str | None = None
     arguments: str
 
 
 class ToolCallDelta(BaseModel):
-    """What a chunk adds to a call; `id` and `type` come with its first piece only."""
+    """A delta of a tool call; only its first one has `id` and `type`."""
 
     index: int
     id: str | None = None
@@ -93,7 +93,7 @@ class ToolCallDelta(BaseModel):
 
 
 class MessageDelta(BaseModel):
-    """What a chunk adds to the answer."""
+    """A delta of a message."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -101,7 +101,7 @@ class MessageDelta(BaseModel):
 
 
 class ChunkChoice(BaseModel):
-    """What a chunk adds to one of the answers."""
+    """A delta of one choice."""
 
     index: int
     delta: MessageDelta
@@ -112,8 +112,8 @@ class ChunkChoice(BaseModel):
 class ChatCompletionChunk(BaseModel):
     """One event of a stream.
 
-    `usage` is only there if it was asked for, and null but on the last chunk, whose `choices` are
-    empty; with `continuous_usage_stats` it is on every chunk.
+    With `include_usage`, the last chunk has `usage` and empty `choices`; in the others it is null.
+    With `continuous_usage_stats`, every chunk has the usage so far.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The body of `POST /v1/completions`, parsed from bytes and checked."""
+"""The request body of `POST /v1/completions`."""
 
 from typing import Annotated, Any, Final, cast
 
@@ -6,10 +6,10 @@ from pydantic import Discriminator, Field, Tag
 
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
-from server.protocol.sampling import MAX_ANSWERS, TokenId
+from server.protocol.sampling import MAX_CHOICES, TokenId
 from server.protocol.wire import parse_body
 
-# As `server.protocol.wire.IGNORED_VALUES`, for text completions alone.
+# Like `server.protocol.wire.IGNORED_VALUES`, for text completions.
 IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "add_special_tokens": (True,),
     "include_stop_str_in_output": (False,),
@@ -23,7 +23,7 @@ MAX_TOKENS: Final = 16
 TokenIds = Annotated[list[TokenId], Field(min_length=1)]
 
 
-def _branch(value: Any) -> str | None:
+def _select_prompt_branch(value: Any) -> str | None:
     if isinstance(value, str):
         return "#text"
     first = value[0] if isinstance(value, list) and value else None
@@ -35,13 +35,13 @@ def _branch(value: Any) -> str | None:
 
 Prompt = Annotated[
     Annotated[str, Tag("#text")]
-    | Annotated[list[str], Field(min_length=1, max_length=MAX_ANSWERS), Tag("#texts")]
+    | Annotated[list[str], Field(min_length=1, max_length=MAX_CHOICES), Tag("#texts")]
     | Annotated[TokenIds, Tag("#token_ids")]
     | Annotated[
-        list[TokenIds], Field(min_length=1, max_length=MAX_ANSWERS), Tag("#token_id_lists")
+        list[TokenIds], Field(min_length=1, max_length=MAX_CHOICES), Tag("#token_id_lists")
     ],
     Discriminator(
-        _branch,
+        _select_prompt_branch,
         custom_error_type="prompt",
         custom_error_message="Must be a string, token ids, or a list of either, and not empty",
     ),
@@ -49,7 +49,7 @@ Prompt = Annotated[
 
 
 class CompletionRequest(GenerationFields):
-    """A text completion request as OpenAI's API reference describes it, with vLLM's additions.
+    """A text completion request as in OpenAI's API reference, with vLLM's additions.
 
     https://platform.openai.com/docs/api-reference/completions/create
     """
@@ -58,7 +58,7 @@ class CompletionRequest(GenerationFields):
     max_tokens: int | None = Field(
         None, ge=0, description=f"default: {MAX_TOKENS}; 0 only with 'echo', to score the prompt"
     )
-    best_of: int | None = Field(None, ge=1, le=MAX_ANSWERS, description="only the value of 'n'")
+    best_of: int | None = Field(None, ge=1, le=MAX_CHOICES, description="only the value of 'n'")
     echo: bool | None = Field(None, description="begin each answer with its prompt")
     logprobs: int | None = Field(
         None, ge=0, le=20, description="OpenAI's limit is 5; so many alternatives to each token"
@@ -66,22 +66,22 @@ class CompletionRequest(GenerationFields):
 
     @property
     def prompts(self) -> list[tuple[str | list[int], str]]:
-        """The prompts as text or token ids, each with the path of its field."""
+        """Each prompt as text or token ids, with the path of its field."""
         if isinstance(self.prompt, str):
             return [(self.prompt, "prompt")]
         if isinstance(self.prompt[0], int):
             return [(self.prompt, "prompt")]
-        several = cast(list[str | list[int]], self.prompt)
-        return [(each, f"prompt[{index}]") for index, each in enumerate(several)]
+        prompts = cast(list[str | list[int]], self.prompt)
+        return [(each, f"prompt[{index}]") for index, each in enumerate(prompts)]
 
     @property
     def token_limit(self) -> int:
-        """Most tokens to generate for each answer."""
+        """The maximum number of tokens to generate for each choice."""
         return MAX_TOKENS if self.max_tokens is None else self.max_tokens
 
     @property
-    def scores_only(self) -> bool:
-        """Whether nothing but the prompt itself is asked for."""
+    def is_scoring_only(self) -> bool:
+        """Whether to score the prompt and generate nothing."""
         return self.token_limit == 0
 
 
@@ -95,11 +95,11 @@ def parse_completion_request(body: bytes | bytearray) -> CompletionRequest:
     n = request.n or 1
     if request.best_of not in (None, n):
         raise UnsupportedParameter("'best_of' must equal 'n': all answers are returned.", "best_of")
-    if request.scores_only and not request.echo:
+    if request.is_scoring_only and not request.echo:
         raise InvalidValue("'max_tokens' may only be 0 with 'echo'.", "max_tokens")
-    answers = n * len(request.prompts)
-    if answers > MAX_ANSWERS:
+    num_choices = n * len(request.prompts)
+    if num_choices > MAX_CHOICES:
         raise InvalidValue(
-            f"'n' answers to each prompt are {answers} in all; the limit is {MAX_ANSWERS}.", "n"
+            f"'n' answers to each prompt are {num_choices} in all; the limit is {MAX_CHOICES}.", "n"
         )
     return request

@@ -1,4 +1,4 @@
-"""What `POST /v1/completions` answers: one completion, or chunks of a stream."""
+"""Response bodies of `POST /v1/completions`: one completion, or the chunks of a stream."""
 
 from typing import Literal
 
@@ -8,11 +8,10 @@ from server.protocol.usage import Usage
 
 
 class CompletionLogprobs(BaseModel):
-    """Lists with an entry for each token; a prompt's first token has no log probability.
+    """Lists with one entry per token; a prompt's first token has no log probability.
 
     `top_logprobs` maps the likeliest tokens, and the token itself, to their log probabilities.
-    `text_offset` counts characters of the choice's text. Tokens that are not shown, such as the
-    one that ends an answer, take no room in it.
+    `text_offset` counts characters of the choice's text, in which special tokens have no length.
     """
 
     tokens: list[str]
@@ -22,7 +21,7 @@ class CompletionLogprobs(BaseModel):
 
 
 class CompletionChoice(BaseModel):
-    """One answer to one of the prompts: `index` counts the answers prompt by prompt."""
+    """One choice of one prompt; `index` counts the choices prompt by prompt."""
 
     index: int
     text: str
@@ -31,7 +30,7 @@ class CompletionChoice(BaseModel):
 
 
 class TextCompletion(BaseModel):
-    """The whole answers at once; `usage` is the sum over all prompts."""
+    """All choices; `usage` is the sum over all prompts."""
 
     id: str
     object: Literal["text_completion"] = "text_completion"
@@ -42,7 +41,7 @@ class TextCompletion(BaseModel):
 
 
 class CompletionChunkChoice(BaseModel):
-    """What a chunk adds to one of the answers."""
+    """Text that a chunk appends to one choice."""
 
     index: int
     text: str
@@ -51,7 +50,7 @@ class CompletionChunkChoice(BaseModel):
 
 
 class TextCompletionChunk(BaseModel):
-    """One event of a stream; `usage` is there as in a stream of chat."""
+    """One event of a stream; `usage` is as in `ChatCompletionChunk`."""
 
     id: str
     object: Literal["text_completion"] = "text_completion"

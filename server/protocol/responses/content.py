@@ -1,4 +1,4 @@
-"""Parts of an input message: text, images, and what an assistant has said."""
+"""Content parts of an input message: text, images and refusals."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from server.protocol.wire import WireModel, get_type
 
-# Names of union branches: see `server.protocol.wire.field_path`.
+# Names of union branches: see `server.protocol.wire.format_field_path`.
 STRING, PARTS = "#string", "#parts"
 PART_TYPES: Final = ("input_text", "output_text", "input_image", "refusal")
 
@@ -20,7 +20,7 @@ class InputText(WireModel):
 
 
 class InputRefusal(WireModel):
-    """`{"type": "refusal", "refusal": …}`: what an assistant may have said."""
+    """`{"type": "refusal", "refusal": …}`: an assistant's refusal in an earlier turn."""
 
     type: Literal["refusal"]
     refusal: str
@@ -36,18 +36,18 @@ class InputImage(WireModel):
 
     @field_validator("file_id", mode="before")
     @classmethod
-    def _no_files(cls, value: Any) -> None:
+    def _reject_file_id(cls, value: Any) -> None:
         if value is not None:
             raise PydanticCustomError("file_id", "This server keeps no files: send an image_url")
 
 
-def _part_branch(value: Any) -> str | None:
+def _select_part_branch(value: Any) -> str | None:
     kind = get_type(value)
     return f"#{kind}" if kind in PART_TYPES else None
 
 
 def select_content_branch(value: Any) -> str | None:
-    """Tell a string from a list."""
+    """Return the union branch of content: a string or a list of parts."""
     return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
 
 
@@ -57,7 +57,7 @@ InputPart = Annotated[
     | Annotated[InputImage, Tag("#input_image")]
     | Annotated[InputRefusal, Tag("#refusal")],
     Discriminator(
-        _part_branch,
+        _select_part_branch,
         custom_error_type="content_part",
         custom_error_message=(
             "A content part must be an object of type 'input_text', 'input_image' or 'output_text'"

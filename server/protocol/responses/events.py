@@ -9,14 +9,14 @@ from server.protocol.responses.response import OutputItem, OutputText, ResponseO
 
 
 class Event(BaseModel):
-    """What all events have; the number is set when the event is written."""
+    """Base of events; `sequence_number` is set when the event is sent."""
 
     type: str
     sequence_number: int = 0
 
 
 class ResponseEvent(Event):
-    """The response begins or ends."""
+    """The response starts or ends."""
 
     type: Literal[
         "response.created",
@@ -29,7 +29,7 @@ class ResponseEvent(Event):
 
 
 class ItemEvent(Event):
-    """An output item begins, or is whole."""
+    """An output item starts or ends."""
 
     type: Literal["response.output_item.added", "response.output_item.done"]
     output_index: int
@@ -37,7 +37,7 @@ class ItemEvent(Event):
 
 
 class PartEvent(Event):
-    """The text of a message begins, or is whole."""
+    """The text part of a message starts or ends."""
 
     type: Literal["response.content_part.added", "response.content_part.done"]
     item_id: str
@@ -58,7 +58,7 @@ class TextDelta(Event):
 
 
 class TextDone(Event):
-    """The whole text."""
+    """The complete text."""
 
     type: Literal["response.output_text.done"] = "response.output_text.done"
     item_id: str
@@ -80,7 +80,7 @@ class ArgumentsDelta(Event):
 
 
 class ArgumentsDone(Event):
-    """The whole arguments."""
+    """The complete arguments."""
 
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
     item_id: str
@@ -94,4 +94,4 @@ AnyEvent = (
 
 
 class ResponseStreamEvent(RootModel[AnyEvent]):
-    """Any event of a stream, told by its `type`."""
+    """Any event of a stream, distinguished by `type`."""

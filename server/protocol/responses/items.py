@@ -1,4 +1,4 @@
-"""Items of a request's `input`: messages, calls of functions and what these returned."""
+"""Items of a request's `input`: messages, function calls and their outputs."""
 
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -28,7 +28,7 @@ class InputMessage(WireModel):
     content: InputContent
 
     @model_validator(mode="after")
-    def _role_allows_content(self) -> Self:
+    def _check_content_of_role(self) -> Self:
         has_images = not isinstance(self.content, str) and any(
             isinstance(part, InputImage) for part in self.content
         )
@@ -38,7 +38,7 @@ class InputMessage(WireModel):
 
 
 class InputFunctionCall(WireModel):
-    """A call that the model made in an earlier response; `arguments` is JSON text."""
+    """A call by the model in an earlier response; `arguments` is JSON text."""
 
     type: Literal["function_call"]
     call_id: str
@@ -47,7 +47,7 @@ class InputFunctionCall(WireModel):
 
 
 class FunctionCallOutput(WireModel):
-    """What a function returned to the call of that id."""
+    """The output of a function for the call `call_id`."""
 
     type: Literal["function_call_output"]
     call_id: str
@@ -62,25 +62,25 @@ class FunctionCallOutput(WireModel):
 
 
 class InputReasoning(WireModel):
-    """Reasoning of another model, which clients send back; it is left out."""
+    """Reasoning of another model, which clients send back; it is dropped."""
 
     type: Literal["reasoning"]
 
 
 class ItemReference(WireModel):
-    """An item by its id: always an error."""
+    """A reference to a stored item: always an error."""
 
     type: Literal["item_reference"] = "item_reference"
 
     @model_validator(mode="after")
-    def _nothing_is_kept(self) -> Self:
+    def _reject_reference(self) -> Self:
         raise PydanticCustomError(
             "item_reference",
             "This server keeps no items: send the item itself, as clients do with store: false",
         )
 
 
-def _item_branch(value: Any) -> str | None:
+def _select_item_branch(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
     kind = value.get("type")
@@ -96,7 +96,7 @@ InputItem = Annotated[
     | Annotated[InputReasoning, Tag("#reasoning")]
     | Annotated[ItemReference, Tag("#item_reference")],
     Discriminator(
-        _item_branch,
+        _select_item_branch,
         custom_error_type="input_item",
         custom_error_message=(
             "An item must be a message, or of type 'function_call' or 'function_call_output'"

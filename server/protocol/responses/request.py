@@ -1,4 +1,4 @@
-"""The body of `POST /v1/responses`, parsed from bytes and checked."""
+"""The request body of `POST /v1/responses`."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -9,36 +9,36 @@ from server.protocol.responses.items import Input
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 from server.protocol.sampling import SamplingFields
-from server.protocol.wire import ANY, WireModel, parse_body
+from server.protocol.wire import ANY_VALUE, WireModel, parse_body
 
 LOGPROBS: Final = "message.output_text.logprobs"
 
-# What only a server that stores responses can honour.
-STATE: Final = ("background", "conversation", "previous_response_id", "prompt")
-# As `server.protocol.wire.IGNORED_VALUES`, for responses alone.
+# Fields that only a server with stored responses can support.
+STATEFUL_FIELDS: Final = ("background", "conversation", "previous_response_id", "prompt")
+# Like `server.protocol.wire.IGNORED_VALUES`, for responses.
 IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    **dict.fromkeys(STATE, ANY),  # refused with words of their own
+    **dict.fromkeys(STATEFUL_FIELDS, ANY_VALUE),  # refused with a message of their own
     "max_tool_calls": (),
-    "store": ANY,
+    "store": ANY_VALUE,
     "truncation": ("disabled",),
 }
 
 
 class ResponseStreamOptions(WireModel):
-    """`stream_options`: nothing is obfuscated, whatever is wished."""
+    """`stream_options`; streams are never obfuscated."""
 
     include_obfuscation: bool | None = None
 
 
 class ReasoningOptions(WireModel):
-    """`reasoning`: LLaVA models do none."""
+    """`reasoning`, which LLaVA models do not support."""
 
     effort: Literal["none"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class ResponsesRequest(SamplingFields):
-    """A request for a response as OpenAI's API reference describes it, with vLLM's additions.
+    """A Responses request as in OpenAI's API reference, with vLLM's additions.
 
     https://platform.openai.com/docs/api-reference/responses/create
     """
@@ -77,8 +77,8 @@ class ResponsesRequest(SamplingFields):
     n: Literal[1] | None = Field(None, description="a request has one response")
 
     @property
-    def wants_logprobs(self) -> bool:
-        """Whether each token's log probability is to be told."""
+    def include_logprobs(self) -> bool:
+        """Whether to report log probabilities."""
         return LOGPROBS in (self.include or ())
 
 
@@ -88,7 +88,7 @@ def parse_responses_request(body: bytes | bytearray) -> ResponsesRequest:
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
     request = parse_body(ResponsesRequest, body, IGNORED_VALUES)
-    for name in STATE:
+    for name in STATEFUL_FIELDS:
         if (request.model_extra or {}).get(name) not in (None, False):
             raise UnsupportedParameter(
                 f"'{name}' is not supported: this server keeps no state, so send all of the "
@@ -99,6 +99,6 @@ def parse_responses_request(body: bytes | bytearray) -> ResponsesRequest:
         raise InvalidValue(
             "'stream_options' is only allowed when 'stream' is true.", "stream_options"
         )
-    if request.top_logprobs and not request.wants_logprobs:
+    if request.top_logprobs and not request.include_logprobs:
         raise InvalidValue(f"'top_logprobs' needs 'include' to hold '{LOGPROBS}'.", "top_logprobs")
     return request

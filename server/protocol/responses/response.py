@@ -1,4 +1,4 @@
-"""What `POST /v1/responses` answers: the response object and its output items."""
+"""The response body of `POST /v1/responses` and its output items."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -8,14 +8,14 @@ from server.protocol.chat.response import ChatTokenLogprob
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 
-Status = Literal["in_progress", "completed", "incomplete"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
-# OpenAI's document lets these fields be absent, but not null.
+# OpenAI's schema allows these fields to be absent, but not null.
 NOT_NULL: Final = Field(exclude_if=lambda value: value is None)
 
 
 class OutputText(BaseModel):
-    """The text of a message; it never has annotations."""
+    """The text of a message, always without annotations."""
 
     type: Literal["output_text"] = "output_text"
     text: str
@@ -24,21 +24,21 @@ class OutputText(BaseModel):
 
 
 class OutputMessage(BaseModel):
-    """What the model says."""
+    """A message of the model."""
 
     id: str
     type: Literal["message"] = "message"
-    status: Status
+    status: ItemStatus
     role: Literal["assistant"] = "assistant"
     content: list[OutputText]
 
 
 class OutputFunctionCall(BaseModel):
-    """A call that the client is to make; `arguments` is JSON text."""
+    """A function call for the client to execute; `arguments` is JSON text."""
 
     id: str
     type: Literal["function_call"] = "function_call"
-    status: Status
+    status: ItemStatus
     call_id: str
     name: str
     arguments: str
@@ -48,7 +48,7 @@ OutputItem = Annotated[OutputMessage | OutputFunctionCall, Field(discriminator="
 
 
 class InputTokensDetails(BaseModel):
-    """Which of the input's tokens were cheap, and which stand for images."""
+    """Numbers of input tokens from the prefix cache, and of image tokens."""
 
     cached_tokens: int
     cache_write_tokens: int = 0
@@ -56,13 +56,13 @@ class InputTokensDetails(BaseModel):
 
 
 class OutputTokensDetails(BaseModel):
-    """OpenAI's kinds of tokens that LLaVA models have none of."""
+    """Kinds of tokens that LLaVA models do not generate."""
 
     reasoning_tokens: int = 0
 
 
 class ResponseUsage(BaseModel):
-    """Tokens of the input (image tokens included) and of the output (end tokens included)."""
+    """Tokens of the input, image tokens included, and of the output, EOS tokens included."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -78,21 +78,21 @@ class IncompleteDetails(BaseModel):
 
 
 class ResponseFailure(BaseModel):
-    """Why a response failed in mid-stream."""
+    """The error of a response that failed while it streamed."""
 
     code: Literal["server_error"]
     message: str
 
 
 class Reasoning(BaseModel):
-    """LLaVA models do none."""
+    """Always empty: LLaVA models do not reason."""
 
     effort: None = None
     summary: None = None
 
 
 class ResponseObject(BaseModel):
-    """A response, whole or as far as it has come."""
+    """A response, complete or in progress."""
 
     id: str
     object: Literal["response"] = "response"

@@ -1,4 +1,4 @@
-"""What the text of a response must look like, in the flat shape of the Responses API."""
+"""Structured outputs in the flat shape of the Responses API."""
 
 from typing import Annotated, Literal
 
@@ -13,8 +13,8 @@ from server.protocol.formats import (
 from server.protocol.wire import WireModel
 
 
-class FlatJsonSchema(WireModel):
-    """A named schema; it holds whether `strict` or not."""
+class ResponseJsonSchema(WireModel):
+    """A named schema, which is enforced whether `strict` or not."""
 
     type: Literal["json_schema"]
     name: str = Field(min_length=1, max_length=64)
@@ -26,7 +26,7 @@ class FlatJsonSchema(WireModel):
 OutputFormat = Annotated[
     Annotated[TextFormat, Tag("#text")]
     | Annotated[JsonObjectFormat, Tag("#json_object")]
-    | Annotated[FlatJsonSchema, Tag("#json_schema")],
+    | Annotated[ResponseJsonSchema, Tag("#json_schema")],
     Discriminator(
         select_format_branch,
         custom_error_type="text_format",
@@ -36,7 +36,7 @@ OutputFormat = Annotated[
 
 
 class ResponseTextConfig(WireModel):
-    """`text`: the format, and a verbosity that these models know in one degree only."""
+    """`text`: the format, and the verbosity, of which only `medium` is supported."""
 
     format: OutputFormat | None = None
     verbosity: Literal["medium"] | None = None

@@ -1,4 +1,4 @@
-"""Functions that a response may call, in the flat shape of the Responses API."""
+"""Tools and tool choices in the flat shape of the Responses API."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from server.protocol.wire import WireModel
 
 
 class FunctionTool(WireModel):
-    """A function: `parameters` is the JSON schema of its one argument, an object."""
+    """A function; `parameters` is the JSON schema of its arguments object."""
 
     type: Literal["function"]
     name: ToolName
@@ -20,7 +20,7 @@ class FunctionTool(WireModel):
 
     @field_validator("type", mode="before")
     @classmethod
-    def _is_function(cls, value: Any) -> Any:
+    def _check_type(cls, value: Any) -> Any:
         if value != "function":
             raise PydanticCustomError(
                 "tool_type", "This server has no tools of its own, only 'function' is supported"
@@ -29,14 +29,14 @@ class FunctionTool(WireModel):
 
 
 class FunctionChoice(WireModel):
-    """`{"type": "function", "name": …}`: this one must be called."""
+    """`{"type": "function", "name": …}`: the model must call this function."""
 
     type: Literal["function"]
     name: ToolName
 
 
 class AllowedFunctions(WireModel):
-    """Which of the tools may (`auto`) or must (`required`) be called."""
+    """The subset of tools that the model may (`auto`) or must (`required`) call."""
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]

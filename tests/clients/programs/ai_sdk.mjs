@@ -3,36 +3,36 @@
 import {
   Output, generateObject, generateText, stepCountIs, streamObject, streamText, tool,
 } from "ai";
-import { ASKED, IMAGE, MAX_TOKENS, MODEL, Shape, failure } from "./harness.mjs";
+import { PROMPTS, IMAGE, MAX_TOKENS, MODEL, Shape, failure } from "./harness.mjs";
 
 const SHOWN = [{
   role: "user",
   content: [
     { type: "image", image: IMAGE, mediaType: "image/png" },
-    { type: "text", text: ASKED.describe },
+    { type: "text", text: PROMPTS.describe },
   ],
 }];
 const DETAIL = [
-  { role: "user", content: [SHOWN[0].content[0], { type: "text", text: ASKED.detail }] },
+  { role: "user", content: [SHOWN[0].content[0], { type: "text", text: PROMPTS.detail }] },
 ];
 const BROKEN = [{
   role: "user",
   content: [
     { type: "image", image: Buffer.from([0, 0, 0]), mediaType: "image/png" },
-    { type: "text", text: ASKED.describe },
+    { type: "text", text: PROMPTS.describe },
   ],
 }];
 const TURNS = [
-  { role: "user", content: [SHOWN[0].content[0], { type: "text", text: ASKED.circle }] },
-  { role: "assistant", content: ASKED.red },
-  { role: "user", content: ASKED.star },
+  { role: "user", content: [SHOWN[0].content[0], { type: "text", text: PROMPTS.circle }] },
+  { role: "assistant", content: PROMPTS.red },
+  { role: "user", content: PROMPTS.star },
 ];
 // Each provider reads its own options and none else.
 const ONE_CALL = { openai: { parallelToolCalls: false }, llava: { parallel_tool_calls: false } };
 const NAMED = { type: "tool", toolName: "report_shape" };
 
 const described = (name, execute) =>
-  tool({ description: ASKED.tools[name], inputSchema: Shape, execute });
+  tool({ description: PROMPTS.tools[name], inputSchema: Shape, execute });
 const REPORT = { report_shape: described("report_shape") };
 const BOTH = { ...REPORT, paint_shape: described("paint_shape") };
 
@@ -68,25 +68,25 @@ export function scenarios(chosen, retrying) {
     return told(text, await stream.finishReason, await stream.usage);
   };
   const call = async (options) => {
-    const result = await generateText(wishes({ prompt: ASKED.report, ...options }));
+    const result = await generateText(wishes({ prompt: PROMPTS.report, ...options }));
     return called(result.toolCalls, result.finishReason);
   };
   return {
-    plain: () => ask({ prompt: ASKED.hello }),
-    streamed: () => streamed({ prompt: ASKED.hello }),
+    plain: () => ask({ prompt: PROMPTS.hello }),
+    streamed: () => streamed({ prompt: PROMPTS.hello }),
     image: () => ask({ messages: SHOWN }),
     image_streamed: () => streamed({ messages: SHOWN }),
     several_turns: () => ask({ messages: TURNS }),
-    system: () => ask({ system: ASKED.system, prompt: ASKED.hello }),
+    system: () => ask({ system: PROMPTS.system, prompt: PROMPTS.hello }),
     tool_required: () => call({ tools: REPORT, toolChoice: "required" }),
     tool_named: () => call({ tools: BOTH, toolChoice: NAMED }),
     tool_streamed: async () => {
-      const options = { prompt: ASKED.report, tools: BOTH, toolChoice: NAMED };
+      const options = { prompt: PROMPTS.report, tools: BOTH, toolChoice: NAMED };
       const stream = streamText(wishes(options));
       return called(await stream.toolCalls, await stream.finishReason);
     },
     tool_two: () => call({ tools: BOTH, toolChoice: "required" }),
-    tool_auto: () => ask({ prompt: ASKED.hello, tools: REPORT }),
+    tool_auto: () => ask({ prompt: PROMPTS.hello, tools: REPORT }),
     tool_loop: async () => {
       const calls = [];
       const execute = (shape) => {
@@ -94,7 +94,7 @@ export function scenarios(chosen, retrying) {
         return `${shape.count} ${shape.shape}`;
       };
       const { steps, text, finishReason, usage } = await generateText(wishes({
-        prompt: ASKED.report,
+        prompt: PROMPTS.report,
         tools: { report_shape: described("report_shape", execute) },
         prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber ? "none" : "required" }),
         stopWhen: stepCountIs(2),
@@ -103,13 +103,13 @@ export function scenarios(chosen, retrying) {
       return { calls, results, ...told(text, finishReason, usage) };
     },
     structured: async () =>
-      (await generateObject(wishes({ prompt: ASKED.report, schema: Shape }))).object,
+      (await generateObject(wishes({ prompt: PROMPTS.report, schema: Shape }))).object,
     structured_by_output: async () => {
       const output = Output.object({ schema: Shape });
-      return (await generateText(wishes({ prompt: ASKED.report, output }))).output;
+      return (await generateText(wishes({ prompt: PROMPTS.report, output }))).output;
     },
     structured_streamed: async () => {
-      const stream = streamObject(wishes({ prompt: ASKED.report, schema: Shape }));
+      const stream = streamObject(wishes({ prompt: PROMPTS.report, schema: Shape }));
       let last;
       for await (const partial of stream.partialObjectStream) last = partial;
       const object = await stream.object;
@@ -119,9 +119,9 @@ export function scenarios(chosen, retrying) {
     structured_image: async () =>
       (await generateObject(wishes({ messages: SHOWN, schema: Shape }))).object,
     length: () => ask({ messages: DETAIL, maxOutputTokens: 16 }),
-    model_not_found: () => failure(() => ask({ model: chosen("nothing"), prompt: ASKED.hello })),
-    bad_parameter: () => failure(() => ask({ prompt: ASKED.hello, temperature: 9 })),
+    model_not_found: () => failure(() => ask({ model: chosen("nothing"), prompt: PROMPTS.hello })),
+    bad_parameter: () => failure(() => ask({ prompt: PROMPTS.hello, temperature: 9 })),
     broken_image: () => failure(() => ask({ messages: BROKEN })),
-    retried: () => ask({ model: retrying, prompt: ASKED.hello, maxRetries: 2 }),
+    retried: () => ask({ model: retrying, prompt: PROMPTS.hello, maxRetries: 2 }),
   };
 }

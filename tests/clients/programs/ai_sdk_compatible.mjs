@@ -3,7 +3,7 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, streamText } from "ai";
 import {
-  ASKED, MAX_TOKENS, MODEL, RETRY_URL, URL_, cancelled, cancelledMoreThan, main,
+  PROMPTS, MAX_TOKENS, MODEL, RETRY_URL, URL_, cancelled, cancelledMoreThan, main,
 } from "./harness.mjs";
 import { scenarios } from "./ai_sdk.mjs";
 
@@ -15,13 +15,13 @@ const local = provider(URL_);
 
 const ask = async (options) => {
   const wishes = { model: local(MODEL), maxOutputTokens: MAX_TOKENS, maxRetries: 0 };
-  return generateText({ ...wishes, prompt: ASKED.hello, ...options });
+  return generateText({ ...wishes, prompt: PROMPTS.hello, ...options });
 };
 
 await main({
   ...scenarios(local, provider(RETRY_URL)(MODEL)),
   stop: async () => {
-    const { text, finishReason, usage } = await ask({ temperature: 0, stopSequences: [ASKED.stop] });
+    const { text, finishReason, usage } = await ask({ temperature: 0, stopSequences: [PROMPTS.stop] });
     return {
       text,
       finish: finishReason,
@@ -39,7 +39,7 @@ await main({
     const abort = new AbortController();
     const stream = streamText({
       model: local(MODEL),
-      prompt: ASKED.hello,
+      prompt: PROMPTS.hello,
       maxOutputTokens: 1500,
       providerOptions: { llava: { ignore_eos: true } },
       abortSignal: abort.signal,

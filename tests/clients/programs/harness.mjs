@@ -8,9 +8,9 @@ export const RETRY_URL = process.env.RETRY_URL; // answers its first request wit
 export const IMAGE = readFileSync(process.env.IMAGE);
 export const IMAGE_URL = `data:image/png;base64,${IMAGE.toString("base64")}`;
 export const BROKEN_URL = "data:image/png;base64,AAAA";
-export const ASKED = JSON.parse(readFileSync(new URL("asked.json", import.meta.url), "utf8"));
-export const MODEL = ASKED.model;
-export const MAX_TOKENS = ASKED.max_tokens;
+export const PROMPTS = JSON.parse(readFileSync(new URL("prompts.json", import.meta.url), "utf8"));
+export const MODEL = PROMPTS.model;
+export const MAX_TOKENS = PROMPTS.max_tokens;
 
 export const Shape = z.strictObject({
   shape: z.enum(["circle", "square", "triangle", "star"]),
@@ -24,13 +24,13 @@ export function user(text, imageUrl) {
 }
 
 export function turns() {
-  const answered = { role: "assistant", content: ASKED.red };
-  return [user(ASKED.circle, IMAGE_URL), answered, user(ASKED.star)];
+  const answered = { role: "assistant", content: PROMPTS.red };
+  return [user(PROMPTS.circle, IMAGE_URL), answered, user(PROMPTS.star)];
 }
 
 export function tool(name) {
-  const description = ASKED.tools[name];
-  return { type: "function", function: { name, description, parameters: ASKED.schema } };
+  const description = PROMPTS.tools[name];
+  return { type: "function", function: { name, description, parameters: PROMPTS.schema } };
 }
 
 export async function failure(ask) {

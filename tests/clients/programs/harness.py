@@ -1,4 +1,4 @@
-"""What the programs share: what they ask, and how they print what came back as one JSON object."""
+"""Shared by the programs: their requests, and printing of the results as one JSON object."""
 
 import asyncio
 import base64
@@ -20,9 +20,9 @@ RETRY_URL = os.environ["RETRY_URL"]  # answers its first request with a 429, the
 IMAGE = Path(os.environ["IMAGE"])
 IMAGE_URL = f"data:image/png;base64,{base64.b64encode(IMAGE.read_bytes()).decode()}"
 BROKEN_URL = "data:image/png;base64,AAAA"
-ASKED = json.loads(Path(__file__).with_name("asked.json").read_text())
-MODEL: str = ASKED["model"]
-MAX_TOKENS: int = ASKED["max_tokens"]
+PROMPTS = json.loads(Path(__file__).with_name("prompts.json").read_text())
+MODEL: str = PROMPTS["model"]
+MAX_TOKENS: int = PROMPTS["max_tokens"]
 ABORT_LIMIT_S = 10
 
 Scenario = Callable[[], Any]
@@ -30,7 +30,7 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 class Shape(BaseModel):
-    """What tools and structured outputs are asked for."""
+    """The schema of tools and structured outputs."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,7 +39,7 @@ class Shape(BaseModel):
 
 
 def scenario(function: Scenario) -> Scenario:
-    """Have a function run under its own name."""
+    """Register a function as the scenario of its name."""
     SCENARIOS[function.__name__] = function
     return function
 
@@ -53,18 +53,22 @@ def user(text: str, image_url: str | None = None) -> dict[str, Any]:
 
 
 def turns() -> list[dict[str, Any]]:
-    """Return a conversation with an image, whose last question is open."""
-    answered = {"role": "assistant", "content": ASKED["red"]}
-    return [user(ASKED["circle"], IMAGE_URL), answered, user(ASKED["star"])]
+    """Return a conversation with an image that ends with a question."""
+    answered = {"role": "assistant", "content": PROMPTS["red"]}
+    return [user(PROMPTS["circle"], IMAGE_URL), answered, user(PROMPTS["star"])]
 
 
 def tool(name: str) -> dict[str, Any]:
     """Return a tool of OpenAI's chat completions."""
-    function = {"name": name, "description": ASKED["tools"][name], "parameters": ASKED["schema"]}
+    function = {
+        "name": name,
+        "description": PROMPTS["tools"][name],
+        "parameters": PROMPTS["schema"],
+    }
     return {"type": "function", "function": function}
 
 
-REPORT, PAINT = (tool(name) for name in ASKED["tools"])
+REPORT, PAINT = (tool(name) for name in PROMPTS["tools"])
 NAMED = {"type": "function", "function": {"name": "report_shape"}}
 
 
@@ -73,9 +77,9 @@ def after_a_call() -> list[dict[str, Any]]:
     function = {"name": "report_shape", "arguments": '{"shape": "star", "count": 1}'}
     call = {"id": "call_1", "type": "function", "function": function}
     return [
-        user(ASKED["report"]),
+        user(PROMPTS["report"]),
         {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_1", "content": ASKED["said"]},
+        {"role": "tool", "tool_call_id": "call_1", "content": PROMPTS["said"]},
     ]
 
 

@@ -9,10 +9,10 @@ import openai
 from instructor.core import IncompleteOutputException, InstructorRetryException
 
 from tests.clients.programs.harness import (
-    ASKED,
     IMAGE_URL,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     RETRY_URL,
     URL,
     Shape,
@@ -22,8 +22,8 @@ from tests.clients.programs.harness import (
     user,
 )
 
-REQUEST: list[Any] = [user(ASKED["report"])]
-WISHES: dict[str, Any] = {
+REQUEST: list[Any] = [user(PROMPTS["report"])]
+REQUEST_OPTIONS: dict[str, Any] = {
     "model": MODEL,
     "temperature": 0,
     "max_tokens": MAX_TOKENS,
@@ -37,7 +37,7 @@ def client(mode: instructor.Mode, url: str = URL, retries: int = 0) -> instructo
 
 
 def structured_in(mode: instructor.Mode, messages: list[Any] = REQUEST) -> dict[str, Any]:
-    shape = client(mode).create(response_model=Shape, messages=messages, **WISHES)
+    shape = client(mode).create(response_model=Shape, messages=messages, **REQUEST_OPTIONS)
     assert isinstance(shape, Shape)
     return shape.model_dump(include={"shape", "count"})
 
@@ -59,13 +59,13 @@ def structured_strict() -> Any:
 
 @scenario
 def structured_image() -> Any:
-    return structured_in(instructor.Mode.JSON_SCHEMA, [user(ASKED["describe"], IMAGE_URL)])
+    return structured_in(instructor.Mode.JSON_SCHEMA, [user(PROMPTS["describe"], IMAGE_URL)])
 
 
 @scenario
 def structured_streamed() -> Any:
     partial = client(instructor.Mode.JSON_SCHEMA).create_partial(
-        response_model=Shape, messages=REQUEST, **WISHES
+        response_model=Shape, messages=REQUEST, **REQUEST_OPTIONS
     )
     *_, last = partial
     return Shape.model_validate(last.model_dump(include={"shape", "count"})).model_dump()
@@ -74,7 +74,7 @@ def structured_streamed() -> Any:
 @scenario
 def structured_list() -> Any:
     shapes: Iterable[Shape] = client(instructor.Mode.TOOLS).create_iterable(
-        response_model=Shape, messages=[user(ASKED["describe"], IMAGE_URL)], **WISHES
+        response_model=Shape, messages=[user(PROMPTS["describe"], IMAGE_URL)], **REQUEST_OPTIONS
     )
     return [shape.model_dump() for shape in shapes]
 
@@ -85,9 +85,9 @@ def json_object() -> Any:
     raw: list[Any] = []
     asked = client(instructor.Mode.JSON)
     asked.on("completion:response", raw.append)
-    messages = [{"role": "system", "content": ASKED["system"]}, *REQUEST]
+    messages = [{"role": "system", "content": PROMPTS["system"]}, *REQUEST]
     with suppress(IncompleteOutputException, InstructorRetryException):
-        asked.create(response_model=Shape, messages=messages, **WISHES)
+        asked.create(response_model=Shape, messages=messages, **REQUEST_OPTIONS)
     return told(raw[0])
 
 
@@ -101,7 +101,7 @@ def told(answer: Any) -> dict[str, Any]:
 
 
 def said(asked: instructor.Instructor) -> dict[str, Any]:
-    answer = asked.create(response_model=None, messages=[user(ASKED["hello"])], **WISHES)
+    answer = asked.create(response_model=None, messages=[user(PROMPTS["hello"])], **REQUEST_OPTIONS)
     return told(answer)
 
 
@@ -113,7 +113,7 @@ def plain() -> Any:
 @scenario
 def model_not_found() -> Any:
     asked = client(instructor.Mode.JSON_SCHEMA)
-    wishes = WISHES | {"model": "nothing"}
+    wishes = REQUEST_OPTIONS | {"model": "nothing"}
     return failure(lambda: asked.create(response_model=Shape, messages=REQUEST, **wishes))
 
 

@@ -9,11 +9,11 @@ from openai import LengthFinishReasonError
 from openai.types.chat import ChatCompletion
 
 from tests.clients.programs.harness import (
-    ASKED,
     BROKEN_URL,
     IMAGE_URL,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     RETRY_URL,
     URL,
     Shape,
@@ -40,16 +40,16 @@ def model(**options: Any) -> ChatOpenAI:
 
 
 MODEL_CLIENT = model(stream_usage=True)
-HELLO = [user(ASKED["hello"])]
-REQUEST = [user(ASKED["report"])]
+HELLO = [user(PROMPTS["hello"])]
+REQUEST = [user(PROMPTS["report"])]
 
 
-@tool("report_shape", args_schema=Shape, description=ASKED["tools"]["report_shape"])
+@tool("report_shape", args_schema=Shape, description=PROMPTS["tools"]["report_shape"])
 def report_shape(shape: str, count: int) -> str:
     return f"{count} {shape}"
 
 
-@tool("paint_shape", args_schema=Shape, description=ASKED["tools"]["paint_shape"])
+@tool("paint_shape", args_schema=Shape, description=PROMPTS["tools"]["paint_shape"])
 def paint_shape(shape: str, count: int) -> str:
     return f"{count} {shape}"
 
@@ -93,19 +93,19 @@ def streamed() -> Any:
 
 @scenario
 def image() -> Any:
-    return told(MODEL_CLIENT.invoke([user(ASKED["describe"], IMAGE_URL)]))
+    return told(MODEL_CLIENT.invoke([user(PROMPTS["describe"], IMAGE_URL)]))
 
 
 @scenario
 def image_streamed() -> Any:
-    return told(joined(MODEL_CLIENT, [user(ASKED["describe"], IMAGE_URL)]))
+    return told(joined(MODEL_CLIENT, [user(PROMPTS["describe"], IMAGE_URL)]))
 
 
 @scenario
 def image_of_its_own() -> Any:
     base64 = IMAGE_URL.partition(",")[2]
     image = {"type": "image", "base64": base64, "mime_type": "image/png"}
-    text = {"type": "text", "text": ASKED["describe"]}
+    text = {"type": "text", "text": PROMPTS["describe"]}
     return told(MODEL_CLIENT.invoke([HumanMessage(content=[image, text])]))
 
 
@@ -121,7 +121,7 @@ def several_turns() -> Any:
 
 @scenario
 def system() -> Any:
-    return told(MODEL_CLIENT.invoke([("system", ASKED["system"]), ("user", ASKED["hello"])]))
+    return told(MODEL_CLIENT.invoke([("system", PROMPTS["system"]), ("user", PROMPTS["hello"])]))
 
 
 @scenario
@@ -164,7 +164,7 @@ def tool_round_trip() -> Any:
 
 @scenario
 def tool_loop() -> Any:
-    messages: list[Any] = [HumanMessage(ASKED["report"])]
+    messages: list[Any] = [HumanMessage(PROMPTS["report"])]
     call = MODEL_CLIENT.bind_tools(
         [report_shape], tool_choice="required", parallel_tool_calls=False
     ).invoke(messages)
@@ -242,7 +242,7 @@ def logprobs() -> Any:
 
 @scenario
 def several() -> Any:
-    result = model(n=2).generate([[HumanMessage(ASKED["hello"])]])
+    result = model(n=2).generate([[HumanMessage(PROMPTS["hello"])]])
     assert result.llm_output
     usage = result.llm_output["token_usage"]
     return {
@@ -254,7 +254,7 @@ def several() -> Any:
 
 @scenario
 def stop() -> Any:
-    return told(MODEL_CLIENT.invoke(HELLO, stop=[ASKED["stop"]]))
+    return told(MODEL_CLIENT.invoke(HELLO, stop=[PROMPTS["stop"]]))
 
 
 @scenario
@@ -279,7 +279,7 @@ def bad_parameter() -> Any:
 
 @scenario
 def broken_image() -> Any:
-    return failure(lambda: MODEL_CLIENT.invoke([user(ASKED["describe"], BROKEN_URL)]))
+    return failure(lambda: MODEL_CLIENT.invoke([user(PROMPTS["describe"], BROKEN_URL)]))
 
 
 @scenario

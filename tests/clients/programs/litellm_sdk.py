@@ -6,13 +6,13 @@ from typing import Any
 import litellm
 
 from tests.clients.programs.harness import (
-    ASKED,
     BROKEN_URL,
     IMAGE_URL,
     MAX_TOKENS,
     MODEL,
     NAMED,
     PAINT,
+    PROMPTS,
     REPORT,
     RETRY_URL,
     URL,
@@ -26,9 +26,9 @@ from tests.clients.programs.harness import (
 )
 
 litellm.suppress_debug_info = True
-HELLO = [user(ASKED["hello"])]
-REQUEST = [user(ASKED["report"])]
-WISHES: dict[str, Any] = {
+HELLO = [user(PROMPTS["hello"])]
+REQUEST = [user(PROMPTS["report"])]
+REQUEST_OPTIONS: dict[str, Any] = {
     "model": f"openai/{MODEL}",
     "api_base": URL,
     "api_key": "none",
@@ -39,7 +39,7 @@ WISHES: dict[str, Any] = {
 
 
 def create(messages: list[Any], **options: Any) -> Any:
-    return litellm.completion(messages=messages, **(WISHES | options))
+    return litellm.completion(messages=messages, **(REQUEST_OPTIONS | options))
 
 
 def told(answer: Any) -> dict[str, Any]:
@@ -93,17 +93,17 @@ def streamed() -> Any:
 
 @scenario
 async def asynchronous() -> Any:
-    return told(await litellm.acompletion(messages=HELLO, **WISHES))
+    return told(await litellm.acompletion(messages=HELLO, **REQUEST_OPTIONS))
 
 
 @scenario
 def image() -> Any:
-    return told(create([user(ASKED["describe"], IMAGE_URL)]))
+    return told(create([user(PROMPTS["describe"], IMAGE_URL)]))
 
 
 @scenario
 def image_streamed() -> Any:
-    return streamed_answer([user(ASKED["describe"], IMAGE_URL)])
+    return streamed_answer([user(PROMPTS["describe"], IMAGE_URL)])
 
 
 @scenario
@@ -113,12 +113,12 @@ def several_turns() -> Any:
 
 @scenario
 def system() -> Any:
-    return told(create([{"role": "system", "content": ASKED["system"]}, *HELLO]))
+    return told(create([{"role": "system", "content": PROMPTS["system"]}, *HELLO]))
 
 
 @scenario
 def system_parts() -> Any:
-    parts = [{"type": "text", "text": ASKED["system"]}]
+    parts = [{"type": "text", "text": PROMPTS["system"]}]
     return told(create([{"role": "system", "content": parts}, *HELLO]))
 
 
@@ -192,7 +192,7 @@ def several() -> Any:
 
 @scenario
 def stop() -> Any:
-    return told(create(HELLO, stop=[ASKED["stop"]]))
+    return told(create(HELLO, stop=[PROMPTS["stop"]]))
 
 
 @scenario
@@ -217,7 +217,7 @@ def bad_parameter() -> Any:
 
 @scenario
 def broken_image() -> Any:
-    return failure(lambda: create([user(ASKED["describe"], BROKEN_URL)]))
+    return failure(lambda: create([user(PROMPTS["describe"], BROKEN_URL)]))
 
 
 @scenario
@@ -227,8 +227,8 @@ def retried() -> Any:
 
 @scenario
 def response() -> Any:
-    wishes = {key: value for key, value in WISHES.items() if key != "max_tokens"}
-    answer = litellm.responses(input=ASKED["hello"], max_output_tokens=MAX_TOKENS, **wishes)
+    wishes = {key: value for key, value in REQUEST_OPTIONS.items() if key != "max_tokens"}
+    answer = litellm.responses(input=PROMPTS["hello"], max_output_tokens=MAX_TOKENS, **wishes)
     return {
         "text": answer.output_text,
         "status": answer.status,
@@ -239,8 +239,8 @@ def response() -> Any:
 
 @scenario
 def completion() -> Any:
-    wishes = WISHES | {"model": f"text-completion-openai/{MODEL}", "max_tokens": 8}
-    answer = litellm.text_completion(prompt=ASKED["hello"], **wishes)
+    wishes = REQUEST_OPTIONS | {"model": f"text-completion-openai/{MODEL}", "max_tokens": 8}
+    answer = litellm.text_completion(prompt=PROMPTS["hello"], **wishes)
     return {
         "text": answer.choices[0].text,
         "finish": answer.choices[0].finish_reason,

@@ -14,10 +14,10 @@ from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
 
 from tests.clients.programs.harness import (
-    ASKED,
     IMAGE,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     RETRY_URL,
     URL,
     Shape,
@@ -56,7 +56,7 @@ def shown(text: str) -> ChatMessage:
     return ChatMessage(role=MessageRole.USER, blocks=blocks)
 
 
-HELLO = [said(ASKED["hello"])]
+HELLO = [said(PROMPTS["hello"])]
 
 
 def told(response: ChatResponse) -> dict[str, Any]:
@@ -80,13 +80,13 @@ def report_shape(shape: str, count: int) -> str:
 
 
 def a_tool(name: str) -> FunctionTool:
-    description = ASKED["tools"][name]
+    description = PROMPTS["tools"][name]
     return FunctionTool.from_defaults(
         report_shape, name=name, description=description, fn_schema=Shape
     )
 
 
-REPORT, PAINT = (a_tool(name) for name in ASKED["tools"])
+REPORT, PAINT = (a_tool(name) for name in PROMPTS["tools"])
 
 
 def called(response: ChatResponse) -> dict[str, Any]:
@@ -114,58 +114,58 @@ async def asynchronous() -> Any:
 
 @scenario
 def image() -> Any:
-    return told(CLIENT.chat([shown(ASKED["describe"])]))
+    return told(CLIENT.chat([shown(PROMPTS["describe"])]))
 
 
 @scenario
 def image_streamed() -> Any:
-    return streamed_answer([shown(ASKED["describe"])])
+    return streamed_answer([shown(PROMPTS["describe"])])
 
 
 @scenario
 def several_turns() -> Any:
-    answered = said(ASKED["red"], MessageRole.ASSISTANT)
-    return told(CLIENT.chat([shown(ASKED["circle"]), answered, said(ASKED["star"])]))
+    answered = said(PROMPTS["red"], MessageRole.ASSISTANT)
+    return told(CLIENT.chat([shown(PROMPTS["circle"]), answered, said(PROMPTS["star"])]))
 
 
 @scenario
 def system() -> Any:
-    return told(CLIENT.chat([said(ASKED["system"], MessageRole.SYSTEM), *HELLO]))
+    return told(CLIENT.chat([said(PROMPTS["system"], MessageRole.SYSTEM), *HELLO]))
 
 
 @scenario
 def tool_required() -> Any:
-    return called(CLIENT.chat_with_tools([REPORT], ASKED["report"], tool_required=True))
+    return called(CLIENT.chat_with_tools([REPORT], PROMPTS["report"], tool_required=True))
 
 
 @scenario
 def tool_named() -> Any:
     return called(
-        CLIENT.chat_with_tools([REPORT, PAINT], ASKED["report"], tool_choice="report_shape")
+        CLIENT.chat_with_tools([REPORT, PAINT], PROMPTS["report"], tool_choice="report_shape")
     )
 
 
 @scenario
 def tool_streamed() -> Any:
     *_, last = CLIENT.stream_chat_with_tools(
-        [REPORT, PAINT], ASKED["report"], tool_choice="report_shape"
+        [REPORT, PAINT], PROMPTS["report"], tool_choice="report_shape"
     )
     return called(last)
 
 
 @scenario
 def tool_two() -> Any:
-    return called(CLIENT.chat_with_tools([REPORT, PAINT], ASKED["report"], tool_required=True))
+    return called(CLIENT.chat_with_tools([REPORT, PAINT], PROMPTS["report"], tool_required=True))
 
 
 @scenario
 def tool_auto() -> Any:
-    return told(CLIENT.chat_with_tools([REPORT], ASKED["hello"]))
+    return told(CLIENT.chat_with_tools([REPORT], PROMPTS["hello"]))
 
 
 @scenario
 def tool_loop() -> Any:
-    response = CLIENT.chat_with_tools([REPORT], ASKED["report"], tool_required=True)
+    response = CLIENT.chat_with_tools([REPORT], PROMPTS["report"], tool_required=True)
     [call] = CLIENT.get_tool_calls_from_response(response)
     output = REPORT.call(**call.tool_kwargs)
     answer = ChatMessage(
@@ -173,13 +173,13 @@ def tool_loop() -> Any:
         content=str(output),
         additional_kwargs={"tool_call_id": call.tool_id},
     )
-    final = CLIENT.chat([said(ASKED["report"]), response.message, answer])
+    final = CLIENT.chat([said(PROMPTS["report"]), response.message, answer])
     return {**called(response), "results": [str(output)], **told(final)}
 
 
 @scenario
 def structured() -> Any:
-    shape = CLIENT.structured_predict(Shape, PromptTemplate(ASKED["report"]))
+    shape = CLIENT.structured_predict(Shape, PromptTemplate(PROMPTS["report"]))
     assert isinstance(shape, Shape)
     return shape.model_dump()
 
@@ -188,7 +188,7 @@ def structured() -> Any:
 def structured_by_tool() -> Any:
     client = model(should_use_structured_outputs=False)
     shape = client.structured_predict(
-        Shape, PromptTemplate(ASKED["report"]), llm_kwargs={"tool_required": True}
+        Shape, PromptTemplate(PROMPTS["report"]), llm_kwargs={"tool_required": True}
     )
     assert isinstance(shape, Shape)
     return shape.model_dump()
@@ -196,7 +196,7 @@ def structured_by_tool() -> Any:
 
 @scenario
 def stop() -> Any:
-    return told(CLIENT.chat(HELLO, stop=[ASKED["stop"]]))
+    return told(CLIENT.chat(HELLO, stop=[PROMPTS["stop"]]))
 
 
 @scenario
@@ -230,7 +230,7 @@ def retried() -> Any:
 @scenario
 def completion() -> Any:
     client = model(is_chat_model=False, max_tokens=8)
-    response = client.complete(ASKED["hello"])
+    response = client.complete(PROMPTS["hello"])
     usage = response.raw.usage
     return {
         "text": response.text,

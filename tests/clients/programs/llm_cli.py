@@ -14,10 +14,10 @@ os.environ["LLM_USER_PATH"] = str(HOME)
 import llm  # noqa: E402
 
 from tests.clients.programs.harness import (  # noqa: E402
-    ASKED,
     IMAGE,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     URL,
     Shape,
     failure,
@@ -36,7 +36,7 @@ from tests.clients.programs.harness import (  # noqa: E402
   model_name: nothing
   api_base: {URL}
 """)
-WISHES: dict[str, Any] = {"temperature": 0, "max_tokens": MAX_TOKENS}
+REQUEST_OPTIONS: dict[str, Any] = {"temperature": 0, "max_tokens": MAX_TOKENS}
 
 
 def told(response: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def told(response: Any) -> dict[str, Any]:
 
 
 def ask(text: str, **options: Any) -> Any:
-    return llm.get_model("tiny").prompt(text, key="none", **(WISHES | options))
+    return llm.get_model("tiny").prompt(text, key="none", **(REQUEST_OPTIONS | options))
 
 
 def shown() -> list[Any]:
@@ -62,51 +62,53 @@ def by_command(*arguments: str) -> dict[str, Any]:
 
 @scenario
 def plain() -> Any:
-    return told(ask(ASKED["hello"], stream=False))
+    return told(ask(PROMPTS["hello"], stream=False))
 
 
 @scenario
 def streamed() -> Any:
-    return told(ask(ASKED["hello"], stream=True))
+    return told(ask(PROMPTS["hello"], stream=True))
 
 
 @scenario
 def command_image() -> Any:
-    return by_command(ASKED["describe"], "-a", str(IMAGE), "--no-stream")
+    return by_command(PROMPTS["describe"], "-a", str(IMAGE), "--no-stream")
 
 
 @scenario
 def image() -> Any:
-    return told(ask(ASKED["describe"], attachments=shown(), stream=False))
+    return told(ask(PROMPTS["describe"], attachments=shown(), stream=False))
 
 
 @scenario
 def image_streamed() -> Any:
-    return told(ask(ASKED["describe"], attachments=shown(), stream=True))
+    return told(ask(PROMPTS["describe"], attachments=shown(), stream=True))
 
 
 @scenario
 def system() -> Any:
-    return told(ask(ASKED["hello"], system=ASKED["system"], stream=False))
+    return told(ask(PROMPTS["hello"], system=PROMPTS["system"], stream=False))
 
 
 @scenario
 def several_turns() -> Any:
     conversation = llm.get_model("tiny").conversation()
-    first = conversation.prompt(ASKED["circle"], attachments=shown(), key="none", **WISHES)
-    assert first.text() == ASKED["red"]
-    return told(conversation.prompt(ASKED["star"], key="none", **WISHES))
+    first = conversation.prompt(
+        PROMPTS["circle"], attachments=shown(), key="none", **REQUEST_OPTIONS
+    )
+    assert first.text() == PROMPTS["red"]
+    return told(conversation.prompt(PROMPTS["star"], key="none", **REQUEST_OPTIONS))
 
 
 @scenario
 def structured() -> Any:
-    response = ask(ASKED["report"], schema=Shape, stream=False)
+    response = ask(PROMPTS["report"], schema=Shape, stream=False)
     return Shape.model_validate_json(response.text()).model_dump()
 
 
 @scenario
 def json_object() -> Any:
-    return told(ask(ASKED["report"], json_object=True, stream=False))
+    return told(ask(PROMPTS["report"], json_object=True, stream=False))
 
 
 @scenario
@@ -114,30 +116,30 @@ def tool_auto() -> Any:
     def report_shape(count: int) -> str:
         """Report how many shapes there are."""
         assert count >= 0
-        return str(ASKED["said"])
+        return str(PROMPTS["said"])
 
-    return told(ask(ASKED["hello"], tools=[report_shape], stream=False))
+    return told(ask(PROMPTS["hello"], tools=[report_shape], stream=False))
 
 
 @scenario
 def stop() -> Any:
-    return told(ask(ASKED["hello"], stop=ASKED["stop"], stream=False))
+    return told(ask(PROMPTS["hello"], stop=PROMPTS["stop"], stream=False))
 
 
 @scenario
 def seed() -> Any:
-    return [ask(ASKED["hello"], temperature=2, seed=seed).text() for seed in (1, 1, 2)]
+    return [ask(PROMPTS["hello"], temperature=2, seed=seed).text() for seed in (1, 1, 2)]
 
 
 @scenario
 def length() -> Any:
-    return told(ask(ASKED["hello"], max_tokens=3, stream=False))
+    return told(ask(PROMPTS["hello"], max_tokens=3, stream=False))
 
 
 @scenario
 def model_not_found() -> Any:
     return failure(
-        lambda: llm.get_model("nothing").prompt(ASKED["hello"], key="none", stream=False).text()
+        lambda: llm.get_model("nothing").prompt(PROMPTS["hello"], key="none", stream=False).text()
     )
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import openai
 
 from tests.clients.programs.harness import (
-    ASKED,
     IMAGE_URL,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     RETRY_URL,
     URL,
     Shape,
@@ -21,8 +21,8 @@ from tests.clients.programs.harness import (
 )
 
 CLIENT = openai.AsyncOpenAI(base_url=URL, api_key="none", max_retries=0, timeout=60)
-HELLO: list[Any] = [user(ASKED["hello"])]
-IMAGE: list[Any] = [user(ASKED["describe"], IMAGE_URL)]
+HELLO: list[Any] = [user(PROMPTS["hello"])]
+IMAGE: list[Any] = [user(PROMPTS["describe"], IMAGE_URL)]
 
 
 async def answer(messages: list[Any], client: openai.AsyncOpenAI = CLIENT) -> dict[str, Any]:
@@ -92,7 +92,7 @@ async def at_once() -> Any:
 async def structured() -> Any:
     answer = await CLIENT.chat.completions.parse(
         model=MODEL,
-        messages=[user(ASKED["report"])],
+        messages=[user(PROMPTS["report"])],
         temperature=0,
         max_tokens=MAX_TOKENS,
         response_format=Shape,
@@ -105,7 +105,7 @@ async def structured() -> Any:
 @scenario
 async def response_streamed() -> Any:
     async with CLIENT.responses.stream(
-        model=MODEL, input=ASKED["hello"], temperature=0, max_output_tokens=MAX_TOKENS
+        model=MODEL, input=PROMPTS["hello"], temperature=0, max_output_tokens=MAX_TOKENS
     ) as stream:
         events = [event async for event in stream]
         final = await stream.get_final_response()

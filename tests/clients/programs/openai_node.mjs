@@ -3,13 +3,13 @@
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import {
-  ASKED, BROKEN_URL, IMAGE_URL, MAX_TOKENS, MODEL, RETRY_URL, Shape, URL_,
+  PROMPTS, BROKEN_URL, IMAGE_URL, MAX_TOKENS, MODEL, RETRY_URL, Shape, URL_,
   cancelled, cancelledMoreThan, failure, main, tool, turns, user,
 } from "./harness.mjs";
 
 const client = new OpenAI({ baseURL: URL_, apiKey: "none", maxRetries: 0, timeout: 60_000 });
-const HELLO = [user(ASKED.hello)];
-const REQUEST = [user(ASKED.report)];
+const HELLO = [user(PROMPTS.hello)];
+const REQUEST = [user(PROMPTS.report)];
 const REPORT = tool("report_shape");
 const PAINT = tool("paint_shape");
 const NAMED = { type: "function", function: { name: "report_shape" } };
@@ -73,12 +73,12 @@ await main({
   plain: async () => told(await create(HELLO)),
   streamed: () => streamedAnswer(HELLO),
   stream_helper: async () => told(await withHelper(HELLO)),
-  image: async () => told(await create([user(ASKED.describe, IMAGE_URL)])),
-  image_streamed: () => streamedAnswer([user(ASKED.describe, IMAGE_URL)]),
+  image: async () => told(await create([user(PROMPTS.describe, IMAGE_URL)])),
+  image_streamed: () => streamedAnswer([user(PROMPTS.describe, IMAGE_URL)]),
   several_turns: async () => told(await create(turns())),
-  system: async () => told(await create([{ role: "system", content: ASKED.system }, ...HELLO])),
+  system: async () => told(await create([{ role: "system", content: PROMPTS.system }, ...HELLO])),
   system_parts: async () => {
-    const content = [{ type: "text", text: ASKED.system }];
+    const content = [{ type: "text", text: PROMPTS.system }];
     return told(await create([{ role: "system", content }, ...HELLO]));
   },
   tool_required: async () =>
@@ -111,7 +111,7 @@ await main({
     const messages = [
       ...REQUEST,
       { role: "assistant", content: null, tool_calls: [call] },
-      { role: "tool", tool_call_id: "call_1", content: ASKED.said },
+      { role: "tool", tool_call_id: "call_1", content: PROMPTS.said },
     ];
     return told(await create(messages, { tools: [REPORT] }));
   },
@@ -119,7 +119,7 @@ await main({
     const calls = [];
     const report = zodFunction({
       name: "report_shape",
-      description: ASKED.tools.report_shape,
+      description: PROMPTS.tools.report_shape,
       parameters: Shape,
       function: (shape) => {
         calls.push({ name: "report_shape", arguments: shape });
@@ -143,7 +143,7 @@ await main({
   },
   structured_image: async () => {
     const response_format = zodResponseFormat(Shape, "shape");
-    const messages = [user(ASKED.describe, IMAGE_URL)];
+    const messages = [user(PROMPTS.describe, IMAGE_URL)];
     const answer = await client.chat.completions.parse(wishes(messages, { response_format }));
     return Shape.parse(answer.choices[0].message.parsed);
   },
@@ -169,7 +169,7 @@ await main({
       completion_tokens: usage.completion_tokens,
     };
   },
-  stop: async () => told(await create(HELLO, { stop: [ASKED.stop] })),
+  stop: async () => told(await create(HELLO, { stop: [PROMPTS.stop] })),
   seed: async () => {
     const texts = [];
     for (const seed of [1, 1, 2]) texts.push(told(await create(HELLO, { temperature: 2, seed })).text);
@@ -178,7 +178,7 @@ await main({
   length: async () => told(await create(HELLO, { max_tokens: 3 })),
   model_not_found: () => failsWith({ model: "nothing" }),
   bad_parameter: () => failsWith({ temperature: 9 }),
-  broken_image: () => failsWith({}, [user(ASKED.describe, BROKEN_URL)]),
+  broken_image: () => failsWith({}, [user(PROMPTS.describe, BROKEN_URL)]),
   retried: async () => {
     const retrying = new OpenAI({ baseURL: RETRY_URL, apiKey: "none", timeout: 60_000 });
     return told(await retrying.chat.completions.create(wishes(HELLO)));

@@ -3,15 +3,15 @@
 import OpenAI from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import {
-  ASKED, BROKEN_URL, IMAGE_URL, MAX_TOKENS, MODEL, Shape, URL_, failure, main,
+  PROMPTS, BROKEN_URL, IMAGE_URL, MAX_TOKENS, MODEL, Shape, URL_, failure, main,
 } from "./harness.mjs";
 
 const client = new OpenAI({ baseURL: URL_, apiKey: "none", maxRetries: 0, timeout: 60_000 });
 const TOOL = {
   type: "function",
   name: "report_shape",
-  description: ASKED.tools.report_shape,
-  parameters: ASKED.schema,
+  description: PROMPTS.tools.report_shape,
+  parameters: PROMPTS.schema,
   strict: true,
 };
 
@@ -57,36 +57,36 @@ const joined = (events, type) =>
 
 const complete = (options) =>
   client.completions.create({
-    model: MODEL, prompt: ASKED.hello, temperature: 0, max_tokens: 8, ...options,
+    model: MODEL, prompt: PROMPTS.hello, temperature: 0, max_tokens: 8, ...options,
   });
 
 await main({
-  response: async () => told(await respond(ASKED.hello)),
+  response: async () => told(await respond(PROMPTS.hello)),
   response_streamed: async () => {
-    const { events, final } = await withHelper(ASKED.hello);
+    const { events, final } = await withHelper(PROMPTS.hello);
     return { ...told(final), text: joined(events, "response.output_text.delta") };
   },
-  response_image: async () => told(await respond(withImage(ASKED.describe))),
+  response_image: async () => told(await respond(withImage(PROMPTS.describe))),
   response_instructions: async () =>
-    told(await respond(ASKED.hello, { instructions: ASKED.system })),
+    told(await respond(PROMPTS.hello, { instructions: PROMPTS.system })),
   response_tool: async () =>
-    called(await respond(ASKED.report, {
+    called(await respond(PROMPTS.report, {
       tools: [TOOL], tool_choice: "required", parallel_tool_calls: false,
     })),
   response_tool_streamed: async () => {
     const options = { tools: [TOOL], tool_choice: { type: "function", name: "report_shape" } };
-    const { events, final } = await withHelper(ASKED.report, options);
+    const { events, final } = await withHelper(PROMPTS.report, options);
     const deltas = JSON.parse(joined(events, "response.function_call_arguments.delta"));
     const result = called(final);
     return { ...result, calls: result.calls.map(({ name }) => ({ name, arguments: deltas })) };
   },
   response_structured: async () => {
     const text = { format: zodTextFormat(Shape, "shape") };
-    const answer = await client.responses.parse(wishes(ASKED.report, { text }));
+    const answer = await client.responses.parse(wishes(PROMPTS.report, { text }));
     return Shape.parse(answer.output_parsed);
   },
-  response_model_not_found: () => failure(() => respond(ASKED.hello, { model: "nothing" })),
-  response_broken_image: () => failure(() => respond(withImage(ASKED.describe, BROKEN_URL))),
+  response_model_not_found: () => failure(() => respond(PROMPTS.hello, { model: "nothing" })),
+  response_broken_image: () => failure(() => respond(withImage(PROMPTS.describe, BROKEN_URL))),
   completion: async () => {
     const { choices: [choice], usage } = await complete();
     const { prompt_tokens, completion_tokens } = usage;

@@ -7,13 +7,13 @@ import openai
 from openai.types.chat import ChatCompletion, ChatCompletionMessageFunctionToolCall
 
 from tests.clients.programs.harness import (
-    ASKED,
     BROKEN_URL,
     IMAGE_URL,
     MAX_TOKENS,
     MODEL,
     NAMED,
     PAINT,
+    PROMPTS,
     REPORT,
     RETRY_URL,
     URL,
@@ -29,8 +29,8 @@ from tests.clients.programs.harness import (
 )
 
 CLIENT = openai.OpenAI(base_url=URL, api_key="none", max_retries=0, timeout=60)
-HELLO = [user(ASKED["hello"])]
-REQUEST = [user(ASKED["report"])]
+HELLO = [user(PROMPTS["hello"])]
+REQUEST = [user(PROMPTS["report"])]
 
 
 def create(messages: list[Any], client: openai.OpenAI = CLIENT, **options: Any) -> ChatCompletion:
@@ -117,12 +117,12 @@ def stream_helper() -> Any:
 
 @scenario
 def image() -> Any:
-    return told(create([user(ASKED["describe"], IMAGE_URL)]))
+    return told(create([user(PROMPTS["describe"], IMAGE_URL)]))
 
 
 @scenario
 def image_streamed() -> Any:
-    return streamed_answer([user(ASKED["describe"], IMAGE_URL)])
+    return streamed_answer([user(PROMPTS["describe"], IMAGE_URL)])
 
 
 @scenario
@@ -132,18 +132,18 @@ def several_turns() -> Any:
 
 @scenario
 def system() -> Any:
-    return told(create([{"role": "system", "content": ASKED["system"]}, *HELLO]))
+    return told(create([{"role": "system", "content": PROMPTS["system"]}, *HELLO]))
 
 
 @scenario
 def system_parts() -> Any:
-    parts = [{"type": "text", "text": ASKED["system"]}]
+    parts = [{"type": "text", "text": PROMPTS["system"]}]
     return told(create([{"role": "system", "content": parts}, *HELLO]))
 
 
 @scenario
 def developer() -> Any:
-    return told(create([{"role": "developer", "content": ASKED["system"]}, *HELLO]))
+    return told(create([{"role": "developer", "content": PROMPTS["system"]}, *HELLO]))
 
 
 @scenario
@@ -234,7 +234,7 @@ def structured_streamed() -> Any:
 def structured_image() -> Any:
     answer = CLIENT.chat.completions.parse(
         model=MODEL,
-        messages=[user(ASKED["describe"], IMAGE_URL)],
+        messages=[user(PROMPTS["describe"], IMAGE_URL)],
         temperature=0,
         max_tokens=MAX_TOKENS,
         response_format=Shape,
@@ -290,7 +290,7 @@ def several_streamed() -> Any:
 
 @scenario
 def stop() -> Any:
-    return told(create(HELLO, stop=ASKED["stop"]))
+    return told(create(HELLO, stop=PROMPTS["stop"]))
 
 
 @scenario
@@ -320,7 +320,7 @@ def bad_parameter() -> Any:
 
 @scenario
 def broken_image() -> Any:
-    return failure(lambda: create([user(ASKED["describe"], BROKEN_URL)]))
+    return failure(lambda: create([user(PROMPTS["describe"], BROKEN_URL)]))
 
 
 @scenario

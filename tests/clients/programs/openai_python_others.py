@@ -8,11 +8,11 @@ from openai.types import Completion
 from openai.types.responses import Response
 
 from tests.clients.programs.harness import (
-    ASKED,
     BROKEN_URL,
     IMAGE_URL,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     URL,
     Shape,
     failure,
@@ -21,18 +21,22 @@ from tests.clients.programs.harness import (
 )
 
 CLIENT = openai.OpenAI(base_url=URL, api_key="none", max_retries=0, timeout=60)
-WISHES: dict[str, Any] = {"model": MODEL, "temperature": 0, "max_output_tokens": MAX_TOKENS}
+REQUEST_OPTIONS: dict[str, Any] = {
+    "model": MODEL,
+    "temperature": 0,
+    "max_output_tokens": MAX_TOKENS,
+}
 TOOL = {
     "type": "function",
     "name": "report_shape",
-    "description": ASKED["tools"]["report_shape"],
-    "parameters": ASKED["schema"],
+    "description": PROMPTS["tools"]["report_shape"],
+    "parameters": PROMPTS["schema"],
     "strict": True,
 }
 
 
 def respond(asked: Any, **options: Any) -> Response:
-    answer: Response = CLIENT.responses.create(input=asked, **(WISHES | options))
+    answer: Response = CLIENT.responses.create(input=asked, **(REQUEST_OPTIONS | options))
     return answer
 
 
@@ -64,12 +68,12 @@ def with_image(text: str, image_url: str = IMAGE_URL) -> list[Any]:
 
 @scenario
 def response() -> Any:
-    return told(respond(ASKED["hello"]))
+    return told(respond(PROMPTS["hello"]))
 
 
 @scenario
 def response_streamed() -> Any:
-    with CLIENT.responses.stream(input=ASKED["hello"], **WISHES) as stream:
+    with CLIENT.responses.stream(input=PROMPTS["hello"], **REQUEST_OPTIONS) as stream:
         events = list(stream)
         final = stream.get_final_response()
     said = "".join(e.delta for e in events if e.type == "response.output_text.delta")
@@ -81,32 +85,32 @@ def response_streamed() -> Any:
 
 @scenario
 def response_events() -> Any:
-    events = list(CLIENT.responses.create(input=ASKED["hello"], stream=True, **WISHES))
+    events = list(CLIENT.responses.create(input=PROMPTS["hello"], stream=True, **REQUEST_OPTIONS))
     kinds = [event.type for event in events]
     return [kind for at, kind in enumerate(kinds) if kinds[at - 1 : at] != [kind]]
 
 
 @scenario
 def response_image() -> Any:
-    return told(respond(with_image(ASKED["describe"])))
+    return told(respond(with_image(PROMPTS["describe"])))
 
 
 @scenario
 def response_instructions() -> Any:
-    return told(respond(ASKED["hello"], instructions=ASKED["system"]))
+    return told(respond(PROMPTS["hello"], instructions=PROMPTS["system"]))
 
 
 @scenario
 def response_turns() -> Any:
-    first = respond(with_image(ASKED["circle"]))
-    history = [*with_image(ASKED["circle"]), *[item.model_dump() for item in first.output]]
-    return told(respond([*history, {"role": "user", "content": ASKED["star"]}]))
+    first = respond(with_image(PROMPTS["circle"]))
+    history = [*with_image(PROMPTS["circle"]), *[item.model_dump() for item in first.output]]
+    return told(respond([*history, {"role": "user", "content": PROMPTS["star"]}]))
 
 
 @scenario
 def response_tool() -> Any:
     return called(
-        respond(ASKED["report"], tools=[TOOL], tool_choice="required", parallel_tool_calls=False)
+        respond(PROMPTS["report"], tools=[TOOL], tool_choice="required", parallel_tool_calls=False)
     )
 
 
@@ -114,10 +118,10 @@ def response_tool() -> Any:
 def response_tool_streamed() -> Any:
     named = {"type": "function", "name": "report_shape"}
     with CLIENT.responses.stream(
-        input=ASKED["report"],
+        input=PROMPTS["report"],
         tools=[TOOL],
         tool_choice=named,
-        **WISHES,
+        **REQUEST_OPTIONS,
     ) as stream:
         events = list(stream)
         final = stream.get_final_response()
@@ -130,45 +134,45 @@ def response_tool_streamed() -> Any:
 @scenario
 def response_round_trip() -> Any:
     asked = [
-        {"role": "user", "content": ASKED["report"]},
+        {"role": "user", "content": PROMPTS["report"]},
         {
             "type": "function_call",
             "call_id": "call_1",
             "name": "report_shape",
             "arguments": '{"shape": "star", "count": 1}',
         },
-        {"type": "function_call_output", "call_id": "call_1", "output": ASKED["said"]},
+        {"type": "function_call_output", "call_id": "call_1", "output": PROMPTS["said"]},
     ]
     return told(respond(asked, tools=[TOOL]))
 
 
 @scenario
 def response_structured() -> Any:
-    answer = CLIENT.responses.parse(input=ASKED["report"], text_format=Shape, **WISHES)
+    answer = CLIENT.responses.parse(input=PROMPTS["report"], text_format=Shape, **REQUEST_OPTIONS)
     assert isinstance(answer.output_parsed, Shape)
     return answer.output_parsed.model_dump()
 
 
 @scenario
 def response_length() -> Any:
-    answer = respond(with_image(ASKED["detail"]), max_output_tokens=16)
+    answer = respond(with_image(PROMPTS["detail"]), max_output_tokens=16)
     assert answer.incomplete_details
     return {**told(answer), "reason": answer.incomplete_details.reason}
 
 
 @scenario
 def response_model_not_found() -> Any:
-    return failure(lambda: respond(ASKED["hello"], model="nothing"))
+    return failure(lambda: respond(PROMPTS["hello"], model="nothing"))
 
 
 @scenario
 def response_broken_image() -> Any:
-    return failure(lambda: respond(with_image(ASKED["describe"], BROKEN_URL)))
+    return failure(lambda: respond(with_image(PROMPTS["describe"], BROKEN_URL)))
 
 
 def complete(**options: Any) -> Completion:
     wishes = {"model": MODEL, "temperature": 0, "max_tokens": 8, **options}
-    answer: Completion = CLIENT.completions.create(prompt=ASKED["hello"], **wishes)
+    answer: Completion = CLIENT.completions.create(prompt=PROMPTS["hello"], **wishes)
     return answer
 
 
@@ -193,7 +197,7 @@ def completion_streamed() -> Any:
     chunks = list(
         CLIENT.completions.create(
             model=MODEL,
-            prompt=ASKED["hello"],
+            prompt=PROMPTS["hello"],
             temperature=0,
             max_tokens=8,
             stream=True,

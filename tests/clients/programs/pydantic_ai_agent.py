@@ -10,10 +10,10 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.clients.programs.harness import (
-    ASKED,
     IMAGE,
     MAX_TOKENS,
     MODEL,
+    PROMPTS,
     RETRY_URL,
     URL,
     Shape,
@@ -61,17 +61,17 @@ async def streamed_answer(asked: Any) -> dict[str, Any]:
         return counted(text, used(result))
 
 
-SHOWN = [ASKED["describe"], BinaryContent(IMAGE.read_bytes(), media_type="image/png")]
+SHOWN = [PROMPTS["describe"], BinaryContent(IMAGE.read_bytes(), media_type="image/png")]
 
 
 @scenario
 async def plain() -> Any:
-    return await told(ASKED["hello"])
+    return await told(PROMPTS["hello"])
 
 
 @scenario
 async def streamed() -> Any:
-    return await streamed_answer(ASKED["hello"])
+    return await streamed_answer(PROMPTS["hello"])
 
 
 @scenario
@@ -86,14 +86,14 @@ async def image_streamed() -> Any:
 
 @scenario
 async def several_turns() -> Any:
-    first = await agent().run([ASKED["circle"], SHOWN[1]])
-    result = await agent().run(ASKED["star"], message_history=first.all_messages())
+    first = await agent().run([PROMPTS["circle"], SHOWN[1]])
+    result = await agent().run(PROMPTS["star"], message_history=first.all_messages())
     return counted(result.output, used(result))
 
 
 @scenario
 async def system() -> Any:
-    return await told(ASKED["hello"], agent(instructions=ASKED["system"]))
+    return await told(PROMPTS["hello"], agent(instructions=PROMPTS["system"]))
 
 
 class CallFirst(AbstractCapability[None]):
@@ -116,7 +116,7 @@ async def tool_loop() -> Any:
         return f"{shape.count} {shape.shape}"
 
     chosen = agent(tools=[report_shape], capabilities=[CallFirst()])
-    result = await chosen.run(ASKED["report"])
+    result = await chosen.run(PROMPTS["report"])
     results = [
         part.content
         for message in result.all_messages()
@@ -128,7 +128,7 @@ async def tool_loop() -> Any:
 
 @scenario
 async def structured_by_tool() -> Any:
-    result = await agent(output_type=ToolOutput(Shape, name="report_shape")).run(ASKED["report"])
+    result = await agent(output_type=ToolOutput(Shape, name="report_shape")).run(PROMPTS["report"])
     assert isinstance(result.output, Shape)
     return result.output.model_dump()
 
@@ -136,9 +136,9 @@ async def structured_by_tool() -> Any:
 @scenario
 async def tool_two() -> Any:
     outputs = [
-        ToolOutput(Shape, name=name, description=said) for name, said in ASKED["tools"].items()
+        ToolOutput(Shape, name=name, description=said) for name, said in PROMPTS["tools"].items()
     ]
-    result = await agent(output_type=outputs).run(ASKED["report"])
+    result = await agent(output_type=outputs).run(PROMPTS["report"])
     [call] = [
         call
         for message in result.all_messages()
@@ -153,7 +153,7 @@ async def tool_two() -> Any:
 
 @scenario
 async def structured() -> Any:
-    result = await agent(output_type=NativeOutput(Shape)).run(ASKED["report"])
+    result = await agent(output_type=NativeOutput(Shape)).run(PROMPTS["report"])
     assert isinstance(result.output, Shape)
     return result.output.model_dump()
 
@@ -161,7 +161,7 @@ async def structured() -> Any:
 @scenario
 async def structured_streamed() -> Any:
     chosen = agent(output_type=NativeOutput(Shape))
-    async with chosen.run_stream(ASKED["report"]) as result:
+    async with chosen.run_stream(PROMPTS["report"]) as result:
         outputs = [output async for output in result.stream_output()]
     assert isinstance(outputs[-1], Shape)
     return outputs[-1].model_dump()
@@ -176,13 +176,13 @@ async def structured_image() -> Any:
 
 @scenario
 async def stop() -> Any:
-    return await told(ASKED["hello"], agent(settings={"stop_sequences": [ASKED["stop"]]}))
+    return await told(PROMPTS["hello"], agent(settings={"stop_sequences": [PROMPTS["stop"]]}))
 
 
 @scenario
 async def seed() -> Any:
     answers = [
-        await agent(settings={"temperature": 2, "seed": seed}).run(ASKED["hello"])
+        await agent(settings={"temperature": 2, "seed": seed}).run(PROMPTS["hello"])
         for seed in (1, 1, 2)
     ]
     return [answer.output for answer in answers]
@@ -190,27 +190,27 @@ async def seed() -> Any:
 
 @scenario
 async def length() -> Any:
-    return await told(ASKED["hello"], agent(settings={"max_tokens": 3}))
+    return await told(PROMPTS["hello"], agent(settings={"max_tokens": 3}))
 
 
 @scenario
 def model_not_found() -> Any:
-    return failure(lambda: agent(model("nothing")).run_sync(ASKED["hello"]))
+    return failure(lambda: agent(model("nothing")).run_sync(PROMPTS["hello"]))
 
 
 @scenario
 def bad_parameter() -> Any:
-    return failure(lambda: agent(settings={"temperature": 9}).run_sync(ASKED["hello"]))
+    return failure(lambda: agent(settings={"temperature": 9}).run_sync(PROMPTS["hello"]))
 
 
 @scenario
 async def retried() -> Any:
-    return await told(ASKED["hello"], agent(model(url=RETRY_URL, retries=2)))
+    return await told(PROMPTS["hello"], agent(model(url=RETRY_URL, retries=2)))
 
 
 @scenario
 async def response() -> Any:
-    result = await agent(OpenAIResponsesModel(MODEL, provider=provider())).run(ASKED["hello"])
+    result = await agent(OpenAIResponsesModel(MODEL, provider=provider())).run(PROMPTS["hello"])
     return {**counted(result.output, used(result)), "status": "completed"}
 
 

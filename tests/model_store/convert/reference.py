@@ -12,7 +12,8 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from tests.model_store.released import (
+from tests.model_store.released import WrittenRelease
+from tests.model_store.released_config import (
     HEADS,
     HIDDEN,
     INTERMEDIATE,
@@ -20,12 +21,11 @@ from tests.model_store.released import (
     PATCH,
     VISION_HIDDEN,
     VISION_LAYERS,
-    Released,
-    Tensors,
 )
+from tests.model_store.released_tensors import Tensors
 
 
-def image_features(released: Released, pixel_values: Tensor, tower: Tensors) -> Tensor:
+def image_features(released: WrittenRelease, pixel_values: Tensor, tower: Tensors) -> Tensor:
     """The tower's last but one layer without the class token: (views, patches, hidden)."""
     config = CLIPVisionConfig(
         hidden_size=VISION_HIDDEN,
@@ -68,7 +68,9 @@ def project(features: Tensor, own: Tensors) -> Tensor:
     return features
 
 
-def language_model(released: Released, tensors: Tensors) -> LlamaForCausalLM | MistralForCausalLM:
+def language_model(
+    released: WrittenRelease, tensors: Tensors
+) -> LlamaForCausalLM | MistralForCausalLM:
     """The language model with the released tensors, in float32."""
     config = released.config
     sizes = {
@@ -95,12 +97,16 @@ def language_model(released: Released, tensors: Tensors) -> LlamaForCausalLM | M
 
 
 def logits(
-    released: Released, language: Tensors, before: list[int], rows: Tensor, after: list[int]
+    released: WrittenRelease,
+    language: Tensors,
+    before: list[int],
+    image_embeds: Tensor,
+    after: list[int],
 ) -> Tensor:
-    """Next-token logits of text, image rows (rows, hidden) spliced in, and text."""
+    """Return the next-token logits of text, image_embeds (tokens, hidden) and text."""
     model = language_model(released, language)
     embed = model.get_input_embeddings()
     with torch.inference_mode():
-        spliced = torch.cat([embed(torch.tensor(before)), rows, embed(torch.tensor(after))])
+        spliced = torch.cat([embed(torch.tensor(before)), image_embeds, embed(torch.tensor(after))])
         output: Tensor = model(inputs_embeds=spliced[None]).logits[0]
     return output

@@ -10,14 +10,13 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from model_store.convert.command import convert
-from model_store.convert.conversion import DTYPES, plan
-from model_store.convert.errors import ConversionError
+from model_store.convert.conversion import DTYPES, plan_conversion
 from model_store.convert.writer import write_weights
-from model_store.errors import UnknownModel
+from model_store.errors import ConversionError, UnknownModel
 from model_store.manifest import read_manifest
 from model_store.store import find_model
 from model_store.verification import verify
-from tests.model_store.convert.converting import read_converted
+from tests.model_store.convert.conversion import read_converted
 from tests.model_store.released import write_released
 
 
@@ -28,7 +27,7 @@ def app() -> typer.Typer:
     return app
 
 
-def test_it_says_what_it_chose_and_writes(tmp_path: Path, app: typer.Typer) -> None:
+def test_it_prints_its_choices_and_writes(tmp_path: Path, app: typer.Typer) -> None:
     released = write_released(tmp_path / "r", "v1.5", "lora")
     out = tmp_path / "models" / "llava"
     arguments = [released.path, "--vision-tower", released.tower, "--base", released.base]
@@ -86,7 +85,7 @@ def test_a_release_that_is_not_there_is_named(tmp_path: Path, app: typer.Typer) 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r")
-    weights = plan(released.path, released.tower, None, None, None).weights
+    weights = plan_conversion(released.path, released.tower, None, None, None).weights
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(ConversionError, match=r"model\.safetensors cannot be written"):
         write_weights(weights, tmp_path, DTYPES["float16"])
@@ -94,7 +93,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_large_models_are_written_in_shards(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r")
-    weights = plan(released.path, released.tower, None, None, None).weights
+    weights = plan_conversion(released.path, released.tower, None, None, None).weights
     limit = 200_000
     write_weights(weights, tmp_path, DTYPES["float16"], shard_bytes=limit)
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())

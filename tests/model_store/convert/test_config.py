@@ -1,4 +1,4 @@
-"""What the converted configuration says, by version."""
+"""The converted configuration, by version."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,10 @@ import pytest
 from transformers import AutoConfig, AutoProcessor
 from transformers.models.llava_next.modeling_llava_next import select_best_resolution
 
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
-from tests.model_store.released import PATCH, Released, Version, write_released
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
+from tests.model_store.released import WrittenRelease, write_released
+from tests.model_store.released_config import PATCH, Version
 
 
 def test_v1(tmp_path: Path) -> None:
@@ -105,8 +106,10 @@ def test_the_class_token_may_be_kept(tmp_path: Path) -> None:
     assert config["image_seq_length"] == (28 // PATCH) ** 2 + 1
 
 
-@pytest.mark.parametrize(("kind", "layers"), [("mlp3x_gelu", 3), ("mlp1x_gelu", 1)])
-def test_deeper_projectors(tmp_path: Path, kind: str, layers: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "layers"), [("mlp3x_gelu", 3), ("mlp1x_gelu", 1), ("mlp0x_gelu", 1)]
+)
+def test_mlp_projectors(tmp_path: Path, kind: str, layers: int) -> None:
     released = write_released(tmp_path / "r", overrides={"mm_projector_type": kind})
     converted = convert(released, tmp_path / "out")
     assert converted.config["mm_projector_type"] == kind
@@ -169,17 +172,17 @@ def test_transformers_loads_the_processor(
         ({"num_key_value_heads": "4"}, "num_key_value_heads is '4', not a positive"),
     ],
 )
-def test_what_cannot_be_converted_is_refused(
+def test_unsupported_configurations_are_refused(
     tmp_path: Path, overrides: dict[str, object], reason: str
 ) -> None:
-    released = written_then(tmp_path, overrides)
+    released = write_with_changed_config(tmp_path, overrides)
     with pytest.raises(ConversionError) as error:
         convert(released, tmp_path / "out")
     assert reason in str(error.value)
 
 
-def written_then(tmp_path: Path, overrides: dict[str, object]) -> Released:
-    """A good release whose config is then changed, since no tensors go with such a config."""
+def write_with_changed_config(tmp_path: Path, overrides: dict[str, object]) -> WrittenRelease:
+    """Write a release, then change its config: no tensors fit such a config."""
     released = write_released(tmp_path / "r")
     file = released.path / "config.json"
     file.write_text(json.dumps(released.config | overrides))

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from model_store.convert.conversation import choose_conv_mode
-from model_store.convert.errors import ConversionError
 from model_store.convert.release import Layout, Release
+from model_store.errors import ConversionError
 
 
-def chosen(name: str, *, has_token: bool = False, **config: str) -> str:
-    release = Release(Path("/models") / name, None, config, Layout.WHOLE, "llama")
+def choose(name: str, *, has_token: bool = False, **config: str) -> str:
+    release = Release(Path("/models") / name, None, config, Layout.FULL, "llama")
     return choose_conv_mode(release, None, lambda _: has_token).name
 
 
@@ -29,28 +29,28 @@ def chosen(name: str, *, has_token: bool = False, **config: str) -> str:
     ],
 )
 def test_by_name(name: str, conv_mode: str) -> None:
-    assert chosen(name) == conv_mode
+    assert choose(name) == conv_mode
 
 
-def test_a_renamed_release_is_known_by_what_its_config_recalls() -> None:
-    assert chosen("my-model", _name_or_path="./checkpoints/llava-v1.5-7b") == "vicuna_v1"
-    assert chosen("my-model", mm_projector_type="mlp2x_gelu") == "vicuna_v1"
-    assert chosen("my-model") == "llava_v0"
+def test_a_renamed_release_is_recognised_by_its_config() -> None:
+    assert choose("my-model", _name_or_path="./checkpoints/llava-v1.5-7b") == "vicuna_v1"
+    assert choose("my-model", mm_projector_type="mlp2x_gelu") == "vicuna_v1"
+    assert choose("my-model") == "llava_v0"
 
 
 def test_chatml_tokens_tell_more_than_a_name() -> None:
-    assert chosen("llava-v1.6-yi", has_token=True) == "chatml_direct"
+    assert choose("llava-v1.6-yi", has_token=True) == "chatml_direct"
 
 
 def test_mistral_is_mistral_whatever_its_name() -> None:
-    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.WHOLE, "mistral")
+    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "mistral")
     mode = choose_conv_mode(release, None, lambda _: False)
     assert mode.name == "mistral_instruct"
     assert "Mistral" in mode.reason
 
 
-def test_what_is_asked_for_is_taken_if_it_exists() -> None:
-    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.WHOLE, "llama")
+def test_a_requested_template_is_used_if_it_exists() -> None:
+    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
     assert choose_conv_mode(release, "plain", lambda _: False).name == "plain"
     with pytest.raises(ConversionError, match="no conversation template 'vicuna_v9'; there is"):
         choose_conv_mode(release, "vicuna_v9", lambda _: False)

@@ -9,15 +9,9 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, LlavaNextForConditionalGeneration
 
 from tests.model_store.convert import reference
-from tests.model_store.convert.converting import Converted, convert
-from tests.model_store.released import (
-    LORA_ALPHA,
-    LORA_RANK,
-    Layout,
-    Released,
-    Version,
-    write_released,
-)
+from tests.model_store.convert.conversion import Converted, convert
+from tests.model_store.released import Layout, WrittenRelease, write_released
+from tests.model_store.released_config import LORA_ALPHA, LORA_RANK, Version
 
 BEFORE, AFTER = [1, 300, 301, 302], [303, 304, 305]
 
@@ -37,7 +31,7 @@ def pixels(views: int, size: int) -> Tensor:
     return torch.randn(views, 3, size, size, generator=torch.Generator().manual_seed(9))
 
 
-def rows_in_transformers(
+def embed_in_transformers(
     converted: Converted, model: Any, pixel_values: Tensor, sizes: Tensor
 ) -> Tensor:
     if converted.config["model_type"] == "llava":
@@ -45,17 +39,17 @@ def rows_in_transformers(
     else:
         features = model.model.get_image_features(pixel_values, sizes)
     features = getattr(features, "pooler_output", features)
-    rows: Tensor = features[0] if features[0].dim() == 2 else features[0][0]
-    return rows
+    image_embeds: Tensor = features[0] if features[0].dim() == 2 else features[0][0]
+    return image_embeds
 
 
 def assert_same_logits(
-    released: Released, language: dict[str, Tensor], rows: Tensor, model: Any
+    released: WrittenRelease, language: dict[str, Tensor], image_embeds: Tensor, model: Any
 ) -> None:
-    expected = reference.logits(released, language, BEFORE, rows, AFTER)
+    expected = reference.logits(released, language, BEFORE, image_embeds, AFTER)
     embed = model.get_input_embeddings()
     with torch.inference_mode():
-        spliced = torch.cat([embed(torch.tensor(BEFORE)), rows, embed(torch.tensor(AFTER))])
+        spliced = torch.cat([embed(torch.tensor(BEFORE)), image_embeds, embed(torch.tensor(AFTER))])
         found = model.lm_head(model.model.language_model(inputs_embeds=spliced[None])[0])[0]
     assert expected.std() > 0.5  # logits that say something
     torch.testing.assert_close(found[:, : expected.shape[1]], expected, atol=2e-4, rtol=1e-4)
@@ -72,14 +66,14 @@ def test_v15_gives_the_same_features_and_logits(
     language = lora_merged(released) if layout == "lora" else released.base_tensors
     model = load(LlavaForConditionalGeneration, converted.path)
     pixel_values = pixels(1, 28)
-    rows = reference.project(
+    image_embeds = reference.project(
         reference.image_features(released, pixel_values, released.tower_tensors),
         released.own_tensors,
     )[0]
     with torch.inference_mode():
-        found = rows_in_transformers(converted, model, pixel_values, torch.tensor([[28, 28]]))
-    torch.testing.assert_close(found, rows, atol=1e-4, rtol=1e-4)
-    assert_same_logits(released, language, rows, model)
+        found = embed_in_transformers(converted, model, pixel_values, torch.tensor([[28, 28]]))
+    torch.testing.assert_close(found, image_embeds, atol=1e-4, rtol=1e-4)
+    assert_same_logits(released, language, image_embeds, model)
 
 
 @pytest.mark.parametrize("version", ["v1.6-vicuna", "v1.6-mistral", "v1.6-34b"])
@@ -99,11 +93,13 @@ def test_v16_gives_the_same_features_and_logits(tmp_path: Path, version: Version
     ).unflatten(1, (2, 2))  # (views, rows, columns, hidden)
     newline = released.own_tensors["model.image_newline"].float()
     grid = torch.cat([left, right, newline.expand(2, 1, -1)], dim=1)
-    rows = torch.cat([whole.flatten(0, 1), grid.flatten(0, 1)])
+    image_embeds = torch.cat([whole.flatten(0, 1), grid.flatten(0, 1)])
     with torch.inference_mode():
-        found = rows_in_transformers(converted, model, pixel_values[None], torch.tensor([[28, 56]]))
-    torch.testing.assert_close(found, rows, atol=1e-4, rtol=1e-4)
-    assert_same_logits(released, released.base_tensors, rows, model)
+        found = embed_in_transformers(
+            converted, model, pixel_values[None], torch.tensor([[28, 56]])
+        )
+    torch.testing.assert_close(found, image_embeds, atol=1e-4, rtol=1e-4)
+    assert_same_logits(released, released.base_tensors, image_embeds, model)
 
 
 def test_the_linear_projector_of_v1_is_kept_as_one_layer(tmp_path: Path) -> None:
@@ -127,10 +123,10 @@ def test_the_linear_projector_of_v1_is_kept_as_one_layer(tmp_path: Path) -> None
         projector["multi_modal_projector.linear_1.bias"],
     )
     torch.testing.assert_close(found, reference.project(features, released.own_tensors))
-    rows = converted.config["text_config"]["vocab_size"]
+    image_embeds = converted.config["text_config"]["vocab_size"]
     language = {
         name.removeprefix("language_model."): tensor[: released.config["vocab_size"]]
-        if tensor.shape[0] == rows
+        if tensor.shape[0] == image_embeds
         else tensor
         for name, tensor in converted.tensors.items()
         if name.startswith("language_model.")
@@ -141,7 +137,7 @@ def test_the_linear_projector_of_v1_is_kept_as_one_layer(tmp_path: Path) -> None
     )
 
 
-def lora_merged(released: Released) -> dict[str, Tensor]:
+def lora_merged(released: WrittenRelease) -> dict[str, Tensor]:
     """peft's formula on the adapted modules: W + alpha / r * B @ A."""
     merged = dict(released.base_tensors)
     for name, a in released.own_tensors.items():

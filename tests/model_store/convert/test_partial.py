@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.convert.conversion import plan
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
-from tests.model_store.released import HIDDEN, VOCAB, write_released
+from model_store.convert.conversion import plan_conversion
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
+from tests.model_store.released import write_released
+from tests.model_store.released_config import HIDDEN, VOCAB
 
 EMBEDDING = "model.embed_tokens.weight"
 
@@ -70,13 +71,13 @@ def test_a_delta_is_added_to_its_base(tmp_path: Path) -> None:
 def test_without_its_base_it_is_refused(tmp_path: Path, layout: str, message: str) -> None:
     released = write_released(tmp_path / "r", "v1.5", layout)  # type: ignore[arg-type]
     with pytest.raises(ConversionError, match=message):
-        plan(released.path, released.tower, None, None, None)
+        plan_conversion(released.path, released.tower, None, None, None)
 
 
 def test_a_whole_model_takes_no_base(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r")
     with pytest.raises(ConversionError, match="is a whole model: it takes no --base"):
-        plan(released.path, released.tower, released.tower, None, None)
+        plan_conversion(released.path, released.tower, released.tower, None, None)
 
 
 def test_a_delta_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from model_store.convert.errors import ConversionError
 from model_store.convert.sentencepiece_model import build_tokenizer, read_sentencepiece
 from model_store.convert.tokenizer import read_tokenizer
-from tests.model_store.convert.converting import convert
-from tests.model_store.released import V1_ADDED, VOCAB, Version, write_released
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
+from tests.model_store.released import write_released
+from tests.model_store.released_config import V1_ADDED, VOCAB, Version
 from tests.model_store.sentencepiece_training import train_sentencepiece
 
 TEXTS = [
@@ -81,7 +82,7 @@ def test_pieces_of_any_text_are_sentencepieces(
 
 
 @given(text=ANY_TEXT)
-def test_what_was_tokenised_is_decoded_again(
+def test_tokenised_text_is_decoded_again(
     reference: sentencepiece.SentencePieceProcessor, legacy: Tokenizer, text: str
 ) -> None:
     assert legacy.decode(ids(legacy, text)) == reference.decode(reference.encode(text))
@@ -99,7 +100,7 @@ def test_without_a_dummy_prefix_text_starts_as_it_is(text: str) -> None:
 def slow_ids(
     processor: sentencepiece.SentencePieceProcessor, text: str, *, legacy: bool
 ) -> list[int]:
-    """What `LlamaTokenizer(use_fast=False)` of transformers 4.37 does with specials in a text.
+    """Restates how `LlamaTokenizer(use_fast=False)` of transformers 4.37 splits special tokens.
 
     It cuts the text at special tokens and hands the rest to SentencePiece: each part alone where
     it is legacy, otherwise with a leading space for the first part only.
@@ -223,24 +224,26 @@ def test_a_fast_tokenizer_alone_is_kept(tmp_path: Path) -> None:
     assert ids(kept.tokenizer, TEXTS[0]) == ids(bare, TEXTS[0])
 
 
-def refused(folder: Path) -> str:
+def read_error(folder: Path) -> str:
     with pytest.raises(ConversionError) as error:
         read_tokenizer(folder, {})
     return str(error.value)
 
 
 def test_a_tokenizer_that_is_none_is_refused(tmp_path: Path) -> None:
-    assert "no tokenizer.model and no tokenizer.json" in refused(tmp_path)
+    assert "no tokenizer.model and no tokenizer.json" in read_error(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json is not a tokenizer" in refused(tmp_path)
+    assert "tokenizer.json is not a tokenizer" in read_error(tmp_path)
     (tmp_path / "tokenizer.model").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    assert "tokenizer.model is not a SentencePiece model" in refused(tmp_path)
+    assert "tokenizer.model is not a SentencePiece model" in read_error(tmp_path)
 
 
 def test_added_tokens_must_have_the_ids_that_training_gave_them(tmp_path: Path) -> None:
     model_file(tmp_path)
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<im_patch>": VOCAB + 5}))
-    assert f"gives '<im_patch>' the id {VOCAB}, its settings say {VOCAB + 5}" in refused(tmp_path)
+    assert f"gives '<im_patch>' the id {VOCAB}, its settings say {VOCAB + 5}" in read_error(
+        tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,4 +257,4 @@ def test_other_sentencepiece_models_are_refused(
     spec = proto.trainer_spec if field == "model_type" else proto.normalizer_spec
     setattr(spec, field, value)
     (tmp_path / "tokenizer.model").write_bytes(proto.SerializeToString())
-    assert reason in refused(tmp_path)
+    assert reason in read_error(tmp_path)

@@ -7,24 +7,24 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model_store.convert.conversion import plan
-from model_store.convert.errors import ConversionError
-from tests.model_store.convert.converting import convert
-from tests.model_store.released import Released, write_released
+from model_store.convert.conversion import plan_conversion
+from model_store.errors import ConversionError
+from tests.model_store.convert.conversion import convert
+from tests.model_store.released import WrittenRelease, write_released
 
 PATCHES = "vision_model.embeddings.patch_embedding.weight"
 
 
-def tower_of(released: Released) -> dict[str, torch.Tensor]:
+def rename_tower(released: WrittenRelease) -> dict[str, torch.Tensor]:
     return {f"vision_tower.{name}": tensor for name, tensor in released.tower_tensors.items()}
 
 
-def converted_tower(released: Released, out: Path) -> dict[str, torch.Tensor]:
+def converted_tower(released: WrittenRelease, out: Path) -> dict[str, torch.Tensor]:
     tensors = convert(released, out).tensors
     return {name: tensor for name, tensor in tensors.items() if name.startswith("vision_tower.")}
 
 
-def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+def are_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
     return found.keys() == expected.keys() and all(
         found[name].equal(tensor.to(found[name].dtype)) for name, tensor in expected.items()
     )
@@ -33,7 +33,7 @@ def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> b
 def test_a_full_clip_beside(tmp_path: Path) -> None:
     """Its text tower, projections and buffers stay behind."""
     released = write_released(tmp_path / "r")
-    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
 
 
 @pytest.mark.parametrize("prefix", ["vision_model.", ""])
@@ -47,7 +47,7 @@ def test_a_lone_vision_tower_beside(tmp_path: Path, prefix: str) -> None:
     )
     file = released.tower / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text())["vision_config"]))
-    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
 
 
 def test_a_tower_inside_comes_first(tmp_path: Path) -> None:
@@ -55,17 +55,17 @@ def test_a_tower_inside_comes_first(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r", "v1.6-vicuna")
     beside = {name: torch.zeros_like(tensor) for name, tensor in released.tower_tensors.items()}
     torch.save(beside, released.tower / "pytorch_model.bin")
-    conversion = plan(released.path, released.tower, None, None, None)
+    conversion = plan_conversion(released.path, released.tower, None, None, None)
     assert conversion.vision_tower == "in the release"
-    assert same(converted_tower(released, tmp_path / "out"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
     (released.tower / "pytorch_model.bin").unlink()
-    assert same(converted_tower(released, tmp_path / "again"), tower_of(released))
+    assert are_equal(converted_tower(released, tmp_path / "again"), rename_tower(released))
 
 
 def test_a_missing_tower_is_named_with_the_option(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r")
     with pytest.raises(ConversionError) as error:
-        plan(released.path, None, None, None, None)
+        plan_conversion(released.path, None, None, None, None)
     assert "openai/clip-vit-large-patch14-336" in str(error.value)
     assert "--vision-tower" in str(error.value)
 
@@ -74,11 +74,11 @@ def test_openais_towers_need_no_folder_for_their_configuration(tmp_path: Path) -
     """Here the release is too small for what is known of the tower: the shapes say so."""
     released = write_released(tmp_path / "r", "v1.6-vicuna")
     with pytest.raises(ConversionError, match=r"class_embedding is \(64,\).*wants \(1024,\)"):
-        plan(released.path, None, None, None, None)
+        plan_conversion(released.path, None, None, None, None)
     overrides = {"mm_vision_tower": "someone/else"}
     unknown = write_released(tmp_path / "u", "v1.6-vicuna", overrides=overrides)
     with pytest.raises(ConversionError, match=r"someone/else.*--vision-tower"):
-        plan(unknown.path, None, None, None, None)
+        plan_conversion(unknown.path, None, None, None, None)
 
 
 def test_the_normalisation_is_the_towers(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_another_tower_is_refused(
     path = released.tower / file
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(ConversionError, match=reason):
-        plan(released.path, released.tower, None, None, None)
+        plan_conversion(released.path, released.tower, None, None, None)
 
 
 def test_a_tower_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -114,4 +114,4 @@ def test_a_tower_of_another_size_is_refused(tmp_path: Path) -> None:
     tensors = released.tower_tensors | {PATCHES: torch.zeros(64, 3, 16, 16)}
     torch.save(tensors, released.tower / "pytorch_model.bin")
     with pytest.raises(ConversionError, match=r"patch_embedding.*\(64, 3, 16, 16\)"):
-        plan(released.path, released.tower, None, None, None)
+        plan_conversion(released.path, released.tower, None, None, None)

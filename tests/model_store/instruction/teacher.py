@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import Kind
 from tests.asking.scripted import Request
 
 KIND_OF: dict[str, Kind] = {PROMPTS[kind].system: kind for kind in PROMPTS}
 
 
-def line(number: int, **changes: Any) -> dict[str, Any]:
-    """A line of input as in LLaVA's `caps_boxes_coco2014_val_80.jsonl`."""
+def build_line(number: int, **changes: Any) -> dict[str, Any]:
+    """Return a line of input as in LLaVA's `caps_boxes_coco2014_val_80.jsonl`."""
     return {
         "id": f"{number:012}",
         "image": f"COCO_val2014_{number:012}.jpg",
@@ -23,26 +23,28 @@ def line(number: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def kind_of(request: Request) -> Kind:
-    """Which kind a request wants."""
+def find_kind(request: Request) -> Kind:
+    """Return the kind that a request asks for."""
     return KIND_OF[request.body["messages"][0]["content"]]
 
 
-def about(request: Request) -> int:
-    """The number of the image that a request is about."""
+def find_id(request: Request) -> int:
+    """Return the number of the image that a request is about."""
     return int(request.prompt.split()[1])
 
 
-def pairs_text(*pairs: tuple[str, str]) -> str:
+def format_pairs(*pairs: tuple[str, str]) -> str:
     """Questions and answers in the form that is asked for."""
     return "\n".join(f"Question:\n{q}\n===\nAnswer:\n{a}\n===" for q, a in pairs)
 
 
-def well_formed(request: Request) -> str:
-    """What a good teacher writes; it says which image it is about."""
-    number = about(request)
-    if kind_of(request) == "detail":
+def write_answer(request: Request) -> str:
+    """Return a well-formed answer that names its image."""
+    number = find_id(request)
+    if find_kind(request) == "detail":
         return f"Donut {number} lies on a plate."
     first = (f"What is number {number}?", "It is a donut.")
     second = ("Where is it?", "It lies on a plate.")
-    return pairs_text(first, second) if kind_of(request) == "conversation" else pairs_text(first)
+    return (
+        format_pairs(first, second) if find_kind(request) == "conversation" else format_pairs(first)
+    )

@@ -1,12 +1,12 @@
-"""What the teacher wrote: read where it has the form, named where it has not."""
+"""The teacher's answers: well-formed ones are parsed, malformed ones rejected with a reason."""
 
 import pytest
 
 from asking.wire import Answer
-from model_store.instruction.captions.answers import Malformed, read_pairs
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.answers import MalformedAnswer, parse_pairs
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import KINDS, Kind
-from tests.model_store.instruction.teacher import pairs_text
+from tests.model_store.instruction.teacher import format_pairs
 
 SEEN = ("What is on the plate?", "A donut.")
 WHERE = ("Where is the plate?", "It stands on the table.\n\nIt is to the left of the cup.")
@@ -15,7 +15,7 @@ WHERE = ("Where is the plate?", "It stands on the table.\n\nIt is to the left of
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
     for given, written in PROMPTS[kind].examples:
-        pairs = read_pairs(kind, Answer(written, "stop"))
+        pairs = parse_pairs(kind, Answer(written, "stop"))
         assert len(pairs) == (5 if kind == "conversation" else 1)
         assert not any(text in written for text in given.split("\n") if text)
 
@@ -23,21 +23,21 @@ def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pairs_text(SEEN, WHERE),
-        pairs_text(SEEN, WHERE).removesuffix("==="),
-        pairs_text(SEEN, WHERE).replace("===", "====") + "\n\n",
-        pairs_text(SEEN, WHERE).replace("===\n", ""),
-        pairs_text(SEEN, WHERE).replace("Question:\n", "**Question 1:** ").replace("\n", "\r\n"),
-        "===\n" + pairs_text(SEEN, WHERE).replace("Answer:\n", "answer: "),
+        format_pairs(SEEN, WHERE),
+        format_pairs(SEEN, WHERE).removesuffix("==="),
+        format_pairs(SEEN, WHERE).replace("===", "====") + "\n\n",
+        format_pairs(SEEN, WHERE).replace("===\n", ""),
+        format_pairs(SEEN, WHERE).replace("Question:\n", "**Question 1:** ").replace("\n", "\r\n"),
+        "===\n" + format_pairs(SEEN, WHERE).replace("Answer:\n", "answer: "),
     ],
 )
 def test_questions_and_answers(text: str) -> None:
-    assert read_pairs("conversation", Answer(text)) == (SEEN, WHERE)
+    assert parse_pairs("conversation", Answer(text)) == (SEEN, WHERE)
 
 
 def test_a_description() -> None:
     text = "A donut.\n\nIt lies on a plate.\n"
-    assert read_pairs("detail", Answer(text)) == (("", text.strip()),)
+    assert parse_pairs("detail", Answer(text)) == (("", text.strip()),)
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_a_description() -> None:
         ("detail", " \n", "empty"),
         ("conversation", "A donut.", "no question and answer"),
         ("complex", "Why?\n===\nBecause.", "no question and answer"),
-        ("conversation", pairs_text(SEEN), "a conversation of a single turn"),
-        ("complex", pairs_text(SEEN, WHERE), "more than one question"),
-        ("complex", "Sure!\n" + pairs_text(SEEN), "text outside of questions and answers"),
-        ("complex", pairs_text(SEEN) + "\nGlad to.", "text outside of questions and answers"),
-        ("conversation", pairs_text(SEEN, ("Where?", "")), "an empty question or answer"),
-        ("conversation", pairs_text(SEEN, ("", "There.")), "an empty question or answer"),
+        ("conversation", format_pairs(SEEN), "a conversation of a single turn"),
+        ("complex", format_pairs(SEEN, WHERE), "more than one question"),
+        ("complex", "Sure!\n" + format_pairs(SEEN), "text outside of questions and answers"),
+        ("complex", format_pairs(SEEN) + "\nGlad to.", "text outside of questions and answers"),
+        ("conversation", format_pairs(SEEN, ("Where?", "")), "an empty question or answer"),
+        ("conversation", format_pairs(SEEN, ("", "There.")), "an empty question or answer"),
         ("complex", "Question:\nWhy?\n===", "questions and answers do not take turns"),
         ("complex", "Answer:\nSo.\n===", "questions and answers do not take turns"),
         (
@@ -60,13 +60,13 @@ def test_a_description() -> None:
             "Question:\nWhy?\n===\nQuestion:\nHow?\n===\nAnswer:\nSo.\n===\nAnswer:\nSo.",
             "questions and answers do not take turns",
         ),
-        ("detail", pairs_text(SEEN), "not a description alone"),
+        ("detail", format_pairs(SEEN), "not a description alone"),
         ("detail", "A donut.\n===", "not a description alone"),
     ],
 )
 def test_malformed(kind: Kind, text: str, reason: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        read_pairs(kind, Answer(text, "stop"))
+    with pytest.raises(MalformedAnswer) as raised:
+        parse_pairs(kind, Answer(text, "stop"))
     assert str(raised.value) == reason
 
 
@@ -96,22 +96,22 @@ def test_malformed(kind: Kind, text: str, reason: str) -> None:
 def test_flaws(kind: Kind, text: str, reason: str) -> None:
     written = {
         "detail": text,
-        "complex": pairs_text(("What is it?", text)),
-        "conversation": pairs_text(SEEN, ("What is it?", text)),
+        "complex": format_pairs(("What is it?", text)),
+        "conversation": format_pairs(SEEN, ("What is it?", text)),
     }[kind]
-    with pytest.raises(Malformed) as raised:
-        read_pairs(kind, Answer(written))
+    with pytest.raises(MalformedAnswer) as raised:
+        parse_pairs(kind, Answer(written))
     assert str(raised.value) == reason
 
 
 def test_a_question_may_have_flaws_too() -> None:
-    with pytest.raises(Malformed, match="speaks of captions"):
-        read_pairs("complex", Answer(pairs_text(("What does the caption say?", "A donut."))))
+    with pytest.raises(MalformedAnswer, match="speaks of captions"):
+        parse_pairs("complex", Answer(format_pairs(("What does the caption say?", "A donut."))))
 
 
 def test_a_refusal_without_the_form_is_one() -> None:
-    with pytest.raises(Malformed, match="refuses"):
-        read_pairs("conversation", Answer("I'm sorry, but I cannot help with that."))
+    with pytest.raises(MalformedAnswer, match="refuses"):
+        parse_pairs("conversation", Answer("I'm sorry, but I cannot help with that."))
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_a_refusal_without_the_form_is_one() -> None:
         "The dog waits. What it sees cannot be determined by anyone.",
     ],
 )
-def test_what_only_looks_like_a_flaw(text: str) -> None:
-    assert read_pairs("detail", Answer(text)) == (("", text),)
+def test_harmless_texts_are_accepted(text: str) -> None:
+    assert parse_pairs("detail", Answer(text)) == (("", text),)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_what_only_looks_like_a_flaw(text: str) -> None:
     ],
 )
 def test_why_an_answer_ended(end: str, reason: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        read_pairs("detail", Answer("A donut.", end))
+    with pytest.raises(MalformedAnswer) as raised:
+        parse_pairs("detail", Answer("A donut.", end))
     assert str(raised.value) == reason

@@ -11,12 +11,18 @@ import pytest
 
 from model_store.instruction.captions.context import Context
 from model_store.instruction.captions.prompts.detail import REQUESTS
-from model_store.instruction.captions.wanted import PROMPTS
+from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import FILES, KINDS, Kind
 from tests.asking import process
-from tests.asking.process import Finished, read_lines, write_lines
-from tests.asking.scripted import Reply, Request, failed, said, scripted
-from tests.model_store.instruction.teacher import about, kind_of, line, pairs_text, well_formed
+from tests.asking.process import FinishedProcess, read_lines, write_lines
+from tests.asking.scripted import Reply, Request, completion_reply, error_reply, serve_script
+from tests.model_store.instruction.teacher import (
+    build_line,
+    find_id,
+    find_kind,
+    format_pairs,
+    write_answer,
+)
 
 COUNT = 12
 WANTED = [(f"{number:012}", kind) for number in range(COUNT) for kind in KINDS]
@@ -25,29 +31,29 @@ WANTED = [(f"{number:012}", kind) for number in range(COUNT) for kind in KINDS]
 async def start(*arguments: str) -> asyncio.subprocess.Process:
     """Start the command; it gets the teacher's key from the environment."""
     module = "model_store.instruction"
-    return await process.start(module, "captions", *arguments, INSTRUCTION_API_KEY="a-key")
+    return await process.start_module(module, "captions", *arguments, INSTRUCTION_API_KEY="a-key")
 
 
-async def captions(*arguments: str) -> Finished:
+async def captions(*arguments: str) -> FinishedProcess:
     """Run the command to its end."""
-    return await process.finished(await start(*arguments))
+    return await process.wait_for(await start(*arguments))
 
 
 def options(folder: Path, url: str, count: int = COUNT) -> tuple[str, ...]:
     """Write `count` lines of input; the options to read them, quick to ask again."""
-    source = write_lines(folder / "in.jsonl", *(line(number) for number in range(count)))
+    source = write_lines(folder / "in.jsonl", *(build_line(number) for number in range(count)))
     paths = ("--input", str(source), "--out", str(folder / "out"))
     return (*paths, "--base-url", url, "--backoff-s", "0.001", "--concurrency", "4")
 
 
-def written(folder: Path, name: str) -> list[dict[str, Any]]:
+def read_output(folder: Path, name: str) -> list[dict[str, Any]]:
     records = json.loads((folder / "out" / name).read_text())
     assert isinstance(records, list)
     return records
 
 
-def good(request: Request) -> Reply:
-    return said(well_formed(request))
+def answer_well(request: Request) -> Reply:
+    return completion_reply(write_answer(request))
 
 
 class Stalling:
@@ -72,15 +78,15 @@ class Stalling:
             return asyncio.get_running_loop().create_future()
         self.left -= 1
         if self.left % 5 == 2:
-            return failed(503 if self.left % 2 else 429, "full", "Retry-After: 0")
-        self.answered[f"{about(request):012}", kind_of(request)] += 1
-        return good(request)
+            return error_reply(503 if self.left % 2 else 429, "full", "Retry-After: 0")
+        self.answered[f"{find_id(request):012}", find_kind(request)] += 1
+        return answer_well(request)
 
 
 async def test_killed_twice_and_resumed_without_a_duplicate_or_a_gap(tmp_path: Path) -> None:
     teacher = Stalling()
     journal = tmp_path / "out" / "answers.jsonl"
-    async with scripted(teacher.answer) as there:
+    async with serve_script(teacher.answer) as there:
         command = options(tmp_path, there.url)
         for answers in (8, 11):
             teacher.go_on(answers)
@@ -99,20 +105,22 @@ async def test_killed_twice_and_resumed_without_a_duplicate_or_a_gap(tmp_path: P
     twice = {pair for pair, times in teacher.answered.items() if times > 1}
     assert twice == {(torn["id"], torn["kind"])}
     assert sorted((r["id"], r["kind"]) for r in read_lines(journal)) == sorted(WANTED)
-    every = [(record["id"], kind) for kind in KINDS for record in written(tmp_path, FILES[kind])]
+    every = [
+        (record["id"], kind) for kind in KINDS for record in read_output(tmp_path, FILES[kind])
+    ]
     assert sorted(every) == sorted(WANTED)
-    assert len(written(tmp_path, "instruct.json")) == len(WANTED)
+    assert len(read_output(tmp_path, "instruct.json")) == len(WANTED)
     assert re.search(r"│ all +│ +36 │ +36 │ +0 │ +0 │", finished.stdout)
     assert "teacher" in finished.stderr
 
 
 async def test_the_records(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(answer_well) as there:
         finished = await captions(*options(tmp_path, there.url), "--json")
     assert finished.code == 0, finished.stderr
-    everything = written(tmp_path, "instruct.json")
+    everything = read_output(tmp_path, "instruct.json")
     assert [record["id"] for record in everything] == [record_id for record_id, _ in WANTED]
-    assert everything[1::3] == written(tmp_path, "detail.json")
+    assert everything[1::3] == read_output(tmp_path, "detail.json")
     places: Counter[bool] = Counter()
     for (record_id, kind), record in zip(WANTED, everything, strict=True):
         assert record.keys() == {"id", "image", "conversations"}
@@ -134,21 +142,21 @@ async def test_the_records(tmp_path: Path) -> None:
 
 
 async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(answer_well) as there:
         finished = await captions(*options(tmp_path, there.url, 3), "--request", '{"top_p": 0.5}')
     assert finished.code == 0, finished.stderr
     assert len(there.requests) == 9
     for request in there.requests:
         body = json.dumps(request.body)
-        for shown in ("COCO_val2014", ".jpg", f"{about(request):012}", "image_url", "data:"):
+        for shown in ("COCO_val2014", ".jpg", f"{find_id(request):012}", "image_url", "data:"):
             assert shown not in body
         messages = request.body["messages"]
         assert all(isinstance(message["content"], str) for message in messages)
         roles = ["system", "user", "assistant", "user", "assistant", "user"]
         assert [message["role"] for message in messages] == roles
-        examples = PROMPTS[kind_of(request)].examples
+        examples = PROMPTS[find_kind(request)].examples
         assert [m["content"] for m in messages[1:5]] == [text for pair in examples for text in pair]
-        assert request.prompt == Context.model_validate(line(about(request))).as_text()
+        assert request.prompt == Context.model_validate(build_line(find_id(request))).as_text()
         sent = {"model": "m", "temperature": 0.7, "max_tokens": 2048, "top_p": 0.5}
         assert request.body == {**sent, "messages": messages}
         assert "authorization: bearer a-key" in request.headers.lower()
@@ -156,7 +164,7 @@ async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
 
 async def test_the_same_seed_makes_the_same_records(tmp_path: Path) -> None:
     files: list[bytes] = []
-    async with scripted(good) as there:
+    async with serve_script(answer_well) as there:
         for number, seed in enumerate(("5", "5", "6")):
             (tmp_path / str(number)).mkdir()
             command = options(tmp_path / str(number), there.url, 6)
@@ -167,16 +175,18 @@ async def test_the_same_seed_makes_the_same_records(tmp_path: Path) -> None:
 
 async def test_malformed_answers_are_counted_and_set_aside(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply:
-        if kind_of(request) == "complex" and about(request) < 2:
-            return said("I'm sorry, but I can't help with that.")
-        if kind_of(request) == "detail" and about(request) == 1:
+        if find_kind(request) == "complex" and find_id(request) < 2:
+            return completion_reply("I'm sorry, but I can't help with that.")
+        if find_kind(request) == "detail" and find_id(request) == 1:
             choice = {"message": {"content": "A donut on a"}, "finish_reason": "length"}
             return Reply(body=json.dumps({"choices": [choice]}))
-        if kind_of(request) == "conversation" and about(request) == 0:
-            return said(pairs_text(("<image>\nWhat is it?", "A donut."), ("Where?", "There.")))
-        return good(request)
+        if find_kind(request) == "conversation" and find_id(request) == 0:
+            return completion_reply(
+                format_pairs(("<image>\nWhat is it?", "A donut."), ("Where?", "There."))
+            )
+        return answer_well(request)
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = options(tmp_path, there.url, 3)
         first = await captions(*command)
         asked = len(there.requests)
@@ -196,7 +206,7 @@ async def test_malformed_answers_are_counted_and_set_aside(tmp_path: Path) -> No
         (1, "complex", "refuses"),
     ]
     assert aside[2]["text"] == "A donut on a"
-    assert [record["id"][-1] for record in written(tmp_path, "complex_reasoning.json")] == ["2"]
+    assert [record["id"][-1] for record in read_output(tmp_path, "complex_reasoning.json")] == ["2"]
     assert "refuses" in first.stdout
 
 
@@ -204,11 +214,11 @@ async def test_malformed_answers_may_be_asked_for_anew(tmp_path: Path) -> None:
     seen: Counter[tuple[int, Kind]] = Counter()
 
     def answer(request: Request) -> Reply:
-        seen[about(request), kind_of(request)] += 1
-        enough = seen[about(request), kind_of(request)] > about(request)
-        return good(request) if enough else said("?")
+        seen[find_id(request), find_kind(request)] += 1
+        enough = seen[find_id(request), find_kind(request)] > find_id(request)
+        return answer_well(request) if enough else completion_reply("?")
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = (*options(tmp_path, there.url, 4), "--kinds", "complex")
         first = await captions(*command, "--json")
         assert json.loads(first.stdout)["records"] == 1
@@ -219,7 +229,11 @@ async def test_malformed_answers_may_be_asked_for_anew(tmp_path: Path) -> None:
     assert len(there.requests) == 9
     tries = [(int(r["id"]), r["try"]) for r in read_lines(tmp_path / "out" / "set_aside.jsonl")]
     assert tries == [(1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (3, 3)]
-    assert [record["id"][-1] for record in written(tmp_path, "instruct.json")] == ["0", "1", "2"]
+    assert [record["id"][-1] for record in read_output(tmp_path, "instruct.json")] == [
+        "0",
+        "1",
+        "2",
+    ]
     assert not (tmp_path / "out" / "detail.json").exists()
 
 
@@ -227,30 +241,30 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
     broken = {1}
 
     def answer(request: Request) -> Reply:
-        return failed(400, "too long") if about(request) in broken else good(request)
+        return error_reply(400, "too long") if find_id(request) in broken else answer_well(request)
 
-    async with scripted(answer) as there:
+    async with serve_script(answer) as there:
         command = (*options(tmp_path, there.url, 3), "--kinds", "detail,conversation")
         first = await captions(*command)
         assert first.code == 1
         assert "2 of 6 records have no answer" in first.stderr
         assert "conversation of 000000000001: " in first.stderr
         assert "too long" in first.stderr
-        assert len(written(tmp_path, "instruct.json")) == 4
+        assert len(read_output(tmp_path, "instruct.json")) == 4
         assert (await captions(*command, "--allow-failures")).code == 0
         broken.clear()
         finished = await captions(*command)
     assert finished.code == 0, finished.stderr
-    kept = [record["id"][-1] for record in written(tmp_path, "instruct.json")]
+    kept = [record["id"][-1] for record in read_output(tmp_path, "instruct.json")]
     assert kept == ["0", "0", "1", "1", "2", "2"]
 
 
 async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(answer_well) as there:
         command = options(tmp_path, there.url, 3)
         assert (await captions(*command)).code == 0
         before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-        for changed, told in (
+        for changed, message in (
             (("--seed", "1"), "seed was 0 and is 1"),
             (("--model", "other"), 'model was "m" and is "other"'),
             (("--kinds", "detail"), "kinds was "),
@@ -258,9 +272,9 @@ async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Pat
         ):
             refused = await captions(*command, *changed)
             assert refused.code == 1
-            assert told in refused.stderr
+            assert message in refused.stderr
             assert "--restart" in refused.stderr
-        write_lines(tmp_path / "in.jsonl", *(line(number) for number in range(2)))
+        write_lines(tmp_path / "in.jsonl", *(build_line(number) for number in range(2)))
         refused = await captions(*command)
         assert "the --input file changed" in refused.stderr
         after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -268,13 +282,13 @@ async def test_other_input_or_options_are_refused_unless_restarted(tmp_path: Pat
         restarted = await captions(*command, "--kinds", "detail", "--restart")
     assert restarted.code == 0, restarted.stderr
     assert len(there.requests) == 11
-    assert len(written(tmp_path, "instruct.json")) == 2
+    assert len(read_output(tmp_path, "instruct.json")) == 2
     assert not (tmp_path / "out" / "conversation.json").exists()
 
 
 async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
     teacher = Stalling()
-    async with scripted(teacher.answer) as there:
+    async with serve_script(teacher.answer) as there:
         command = options(tmp_path, there.url, 2)
         running = await start(*command)
         await asyncio.wait_for(teacher.silent.wait(), 60)
@@ -286,7 +300,7 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "code", "told"),
+    ("changed", "code", "message"),
     [
         (("--kinds", "detail,poem"), 2, "'poem' is none of conversation, detail, complex"),
         (("--kinds", ","), 2, "nothing is none of"),
@@ -295,17 +309,19 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
         (("--base-url", "ftp://x/v1", "--model", "m"), 1, "begins with http:// or https://"),
     ],
 )
-async def test_bad_options(tmp_path: Path, changed: tuple[str, ...], code: int, told: str) -> None:
+async def test_bad_options(
+    tmp_path: Path, changed: tuple[str, ...], code: int, message: str
+) -> None:
     finished = await captions(*options(tmp_path, "http://127.0.0.1:9/v1", 1), *changed)
     assert finished.code == code
-    assert told in finished.stderr
+    assert message in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
 async def test_malformed_input_is_named_before_anything_is_asked(tmp_path: Path) -> None:
-    async with scripted(good) as there:
+    async with serve_script(answer_well) as there:
         command = options(tmp_path, there.url, 1)
-        write_lines(tmp_path / "in.jsonl", line(1), line(2, captions=[]))
+        write_lines(tmp_path / "in.jsonl", build_line(1), build_line(2, captions=[]))
         finished = await captions(*command)
     assert finished.code == 1
     assert "in.jsonl:2: captions: " in finished.stderr

@@ -9,30 +9,30 @@ import pytest
 from asking.errors import RunError
 from model_store.instruction.captions.context import Context, read_contexts
 from tests.asking.process import write_lines
-from tests.model_store.instruction.teacher import line
+from tests.model_store.instruction.teacher import build_line
 
 
 def with_box(*box: float, **size: float) -> dict[str, Any]:
-    return line(1, instances=[{"category": "cat", "bbox": box}], **size)
+    return build_line(1, instances=[{"category": "cat", "bbox": box}], **size)
 
 
 def test_captions_then_boxes() -> None:
-    context = Context.model_validate(line(7))
+    context = Context.model_validate(build_line(7))
     assert context.as_text() == (
         "Donut 7 on a plate.\nA plate with a donut.\n\n"
         "donut: [0.250, 0.125, 0.500, 0.500]\ndining table: [0.000, 0.100, 1.000, 1.000]"
     )
-    assert Context.model_validate(line(7, instances=[])).as_text().endswith("a donut.")
+    assert Context.model_validate(build_line(7, instances=[])).as_text().endswith("a donut.")
 
 
 def test_neither_the_name_nor_the_id_of_the_image_is_in_the_text() -> None:
-    text = Context.model_validate(line(7, id="an-id", image="http://x/y.jpg")).as_text()
+    text = Context.model_validate(build_line(7, id="an-id", image="http://x/y.jpg")).as_text()
     assert "an-id" not in text
     assert "y.jpg" not in text
 
 
 def test_a_caption_cannot_pass_for_a_box() -> None:
-    context = Context.model_validate(line(7, captions=["A cat.\n\ndog: [0, 0, 1, 1]", " "]))
+    context = Context.model_validate(build_line(7, captions=["A cat.\n\ndog: [0, 0, 1, 1]", " "]))
     assert context.as_text().split("\n\n")[0] == "A cat. dog: [0, 0, 1, 1]"
 
 
@@ -59,26 +59,28 @@ def test_boxes_as_shares_or_in_pixels(record: dict[str, Any], boxes: tuple[float
         (with_box(-0.2, 0, 1, 1), "not inside of the image"),
         (with_box(0.5, 0, 0.2, 1), r"instances\.0: the box \[0.5, 0.0, 0.2, 1.0\] is no \[x1"),
         (with_box(0.5, 0, 0.2), r"instances\.0\.bbox\.3: Field required"),
-        (line(1, captions=[]), "captions: "),
-        (line(1, captions=["", " \n"]), "captions: all of them are empty"),
-        (line(1, image=""), "image: "),
+        (build_line(1, captions=[]), "captions: "),
+        (build_line(1, captions=["", " \n"]), "captions: all of them are empty"),
+        (build_line(1, image=""), "image: "),
         ({"id": "1", "image": "x"}, "captions: Field required"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, record: dict[str, Any], problem: str) -> None:
-    path = write_lines(tmp_path / "in.jsonl", line(5), record)
+    path = write_lines(tmp_path / "in.jsonl", build_line(5), record)
     with pytest.raises(RunError, match=rf"in\.jsonl:2: .*{problem}"):
         read_contexts(path)
 
 
 def test_all_malformed_lines_are_named_up_to_ten(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "in.jsonl", line(1), line(2), line(1), *[{}] * 12)
+    path = write_lines(
+        tmp_path / "in.jsonl", build_line(1), build_line(2), build_line(1), *[{}] * 12
+    )
     with pytest.raises(RunError) as raised:
         read_contexts(path)
-    told = str(raised.value).split("\n")
-    assert told[0].endswith("in.jsonl:3: the id 000000000001 is already that of line 1")
-    assert told[1].endswith("in.jsonl:4: id: Field required")
-    assert (len(told), told[-1]) == (11, "and 3 lines more")
+    messages = str(raised.value).split("\n")
+    assert messages[0].endswith("in.jsonl:3: the id 000000000001 is already that of line 1")
+    assert messages[1].endswith("in.jsonl:4: id: Field required")
+    assert (len(messages), messages[-1]) == (11, "and 3 lines more")
 
 
 @pytest.mark.parametrize(
@@ -99,5 +101,5 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, problem: str
 
 def test_numbers_may_be_ids_and_other_keys_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
-    path.write_text("\ufeff" + json.dumps(line(1, id=12, license=3)) + "\n\n")
+    path.write_text("\ufeff" + json.dumps(build_line(1, id=12, license=3)) + "\n\n")
     assert [context.id for context in read_contexts(path)] == ["12"]

@@ -24,7 +24,7 @@ def run(out: Path, *options: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("scenes")
     run(out, "--count", str(COUNT), "--seed", "5", "--longest", "256")
     return out
@@ -35,49 +35,52 @@ def records(folder: Path, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_kind_has_its_records(written: Path) -> None:
-    assert len(records(written, "conversation.json")) == COUNT
-    assert len(records(written, "detail.json")) == COUNT
-    assert len(records(written, "complex_reasoning.json")) > COUNT / 2
-    everything = [record for name in FILES.values() for record in records(written, name)]
-    assert len(records(written, "instruct.json")) == len(everything)
+def test_every_kind_has_its_records(scenes_folder: Path) -> None:
+    assert len(records(scenes_folder, "conversation.json")) == COUNT
+    assert len(records(scenes_folder, "detail.json")) == COUNT
+    assert len(records(scenes_folder, "complex_reasoning.json")) > COUNT / 2
+    everything = [record for name in FILES.values() for record in records(scenes_folder, name)]
+    assert len(records(scenes_folder, "instruct.json")) == len(everything)
     assert len({record["id"] for record in everything}) == len(everything)
 
 
-def test_records_are_llava_s(written: Path) -> None:
-    for record in records(written, "instruct.json"):
+def test_records_are_llava_s(scenes_folder: Path) -> None:
+    for record in records(scenes_folder, "instruct.json"):
         turns = record["conversations"]
         assert [turn["from"] for turn in turns] == ["human", "gpt"] * (len(turns) // 2)
         assert "<image>" in turns[0]["value"]
         assert sum("<image>" in turn["value"] for turn in turns) == 1
-        with Image.open(written / "images" / record["image"]) as image:
+        with Image.open(scenes_folder / "images" / record["image"]) as image:
             assert max(image.size) <= 256
 
 
-def test_conversations_have_several_turns_and_ask_nothing_twice(written: Path) -> None:
+def test_conversations_have_several_turns_and_ask_nothing_twice(scenes_folder: Path) -> None:
     lengths = set()
-    for record in records(written, "conversation.json"):
+    for record in records(scenes_folder, "conversation.json"):
         asked = [turn["value"] for turn in record["conversations"][::2]]
         assert len(set(asked)) == len(asked)
         lengths.add(len(asked))
     assert max(lengths) >= 4
 
 
-def test_symbols_can_be_put_to_a_teacher(written: Path) -> None:
-    contexts = read_contexts(written / "captions.jsonl")
+def test_symbols_can_be_put_to_a_teacher(scenes_folder: Path) -> None:
+    contexts = read_contexts(scenes_folder / "captions.jsonl")
     assert len(contexts) == COUNT
-    lines = [json.loads(line) for line in (written / "captions.jsonl").read_text().splitlines()]
-    for line in lines:
-        for instance in line["instances"]:
+    lines = [
+        json.loads(build_line)
+        for build_line in (scenes_folder / "captions.jsonl").read_text().splitlines()
+    ]
+    for build_line in lines:
+        for instance in build_line["instances"]:
             left, top, right, bottom = instance["bbox"]
             assert 0 <= left < right <= 1
             assert 0 <= top < bottom <= 1
-            assert instance["category"] in line["captions"][0].lower()
+            assert instance["category"] in build_line["captions"][0].lower()
 
 
-def test_a_larger_count_draws_the_same_and_more(written: Path, tmp_path: Path) -> None:
+def test_a_larger_count_draws_the_same_and_more(scenes_folder: Path, tmp_path: Path) -> None:
     run(tmp_path, "--count", "6", "--seed", "5", "--longest", "256")
-    few, many = (records(folder, "detail.json") for folder in (tmp_path, written))
+    few, many = (records(folder, "detail.json") for folder in (tmp_path, scenes_folder))
     assert few == many[: len(few)]
     picture = f"images/{few[5]['image']}"
-    assert (tmp_path / picture).read_bytes() == (written / picture).read_bytes()
+    assert (tmp_path / picture).read_bytes() == (scenes_folder / picture).read_bytes()

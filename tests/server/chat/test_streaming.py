@@ -1,4 +1,4 @@
-"""Outputs as one completion or as events, read back with OpenAI's own types."""
+"""Chat completions and chunks, parsed with OpenAI's own types."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -31,13 +31,15 @@ ODD_TEXTS = [
 ]
 
 
-def output(text: str, finish_reason: FinishReason | None = None, tokens: int = 1) -> EngineOutput:
-    """Return what an engine hands over."""
+def build_output(
+    text: str, finish_reason: FinishReason | None = None, tokens: int = 1
+) -> EngineOutput:
+    """Return an engine output."""
     return EngineOutput(text, tokens, finish_reason, 0.0, 0)
 
 
-async def outputs(*items: EngineOutput | Exception) -> AsyncGenerator[EngineOutput, None]:
-    """Hand over outputs as an engine does; an exception is raised in its place."""
+async def play_outputs(*items: EngineOutput | Exception) -> AsyncGenerator[EngineOutput, None]:
+    """Yield outputs as an engine does; exceptions are raised."""
     for item in items:
         if isinstance(item, Exception):
             raise item
@@ -48,29 +50,31 @@ async def outputs(*items: EngineOutput | Exception) -> AsyncGenerator[EngineOutp
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request with a prompt of 100 tokens."""
     record = RequestRecord("chatcmpl-1", metrics)
-    record.submitted(prompt_tokens=100, image_tokens=64)
+    record.record_submission(prompt_tokens=100, image_tokens=64)
     record.cached_tokens = 16
     return record
 
 
-def given(record: RequestRecord, *items: EngineOutput | Exception) -> Generation:
+def build_generation(record: RequestRecord, *items: EngineOutput | Exception) -> Generation:
     """Return a generation of these outputs."""
-    return Generation(outputs(*items), record)
+    return Generation(play_outputs(*items), record)
 
 
-async def stream(
+async def stream_events(
     record: RequestRecord, *items: EngineOutput | Exception, include_usage: bool = False
 ) -> list[bytes]:
     """Return all events of a stream."""
-    feed = given(record, *items)
+    generation = build_generation(record, *items)
     return [
         event
-        async for event in stream_chat_completion(feed, "m", record, include_usage=include_usage)
+        async for event in stream_chat_completion(
+            generation, "m", record, include_usage=include_usage
+        )
     ]
 
 
-def payload(event: bytes) -> Any:
-    """Return an event's JSON. It must be one line, as server-sent events want it."""
+def parse_payload(event: bytes) -> Any:
+    """Return an event's JSON. It must be one line, as server-sent events require."""
     assert event.startswith(b"data: ")
     assert event.endswith(b"\n\n")
     assert b"\n" not in event[:-2]
@@ -78,18 +82,24 @@ def payload(event: bytes) -> Any:
     return json.loads(event[6:])
 
 
-def chunks(written: list[bytes]) -> list[ChatCompletionChunk]:
-    """Return the chunks of a complete stream, each valid for OpenAI and for ourselves."""
-    assert written[-1] == DONE == b"data: [DONE]\n\n"
+def parse_chunks(events: list[bytes]) -> list[ChatCompletionChunk]:
+    """Return the chunks of a complete stream, each valid for OpenAI's schema and ours."""
+    assert events[-1] == DONE == b"data: [DONE]\n\n"
     parsed = []
-    for event in written[:-1]:
-        response.ChatCompletionChunk.model_validate(payload(event), extra="forbid")
-        parsed.append(ChatCompletionChunk.model_validate(payload(event)))
+    for event in events[:-1]:
+        response.ChatCompletionChunk.model_validate(parse_payload(event), extra="forbid")
+        parsed.append(ChatCompletionChunk.model_validate(parse_payload(event)))
     return parsed
 
 
-async def test_stream_begins_with_the_role_and_ends_with_the_reason(record: RequestRecord) -> None:
-    parsed = chunks(await stream(record, output("It "), output("is"), output(" red.", "stop")))
+async def test_a_stream_starts_with_the_role_and_ends_with_the_finish_reason(
+    record: RequestRecord,
+) -> None:
+    parsed = parse_chunks(
+        await stream_events(
+            record, build_output("It "), build_output("is"), build_output(" red.", "stop")
+        )
+    )
     deltas = [chunk.choices[0].delta for chunk in parsed]
     assert [delta.role for delta in deltas] == ["assistant", None, None, None, None]
     assert [delta.content for delta in deltas] == ["", "It ", "is", " red.", None]
@@ -101,9 +111,9 @@ async def test_stream_begins_with_the_role_and_ends_with_the_reason(record: Requ
         assert [choice.index for choice in chunk.choices] == [0]
 
 
-async def test_what_a_chunk_leaves_out_and_what_it_spells_out(record: RequestRecord) -> None:
-    written = await stream(record, output("a"), output("", "length"))
-    first, text, last = (payload(event) for event in written[:-1])
+async def test_fields_of_chunks(record: RequestRecord) -> None:
+    events = await stream_events(record, build_output("a"), build_output("", "length"))
+    first, text, last = (parse_payload(event) for event in events[:-1])
     assert first["choices"] == [
         {
             "index": 0,
@@ -119,33 +129,36 @@ async def test_what_a_chunk_leaves_out_and_what_it_spells_out(record: RequestRec
         assert set(chunk) == {"id", "object", "created", "model", "choices"}
 
 
-async def test_outputs_without_text_are_no_events(record: RequestRecord) -> None:
-    written = await stream(record, output(""), output("a"), output(""), output("", "stop"))
-    assert [chunk.choices[0].delta.content for chunk in chunks(written)] == ["", "a", None]
+async def test_outputs_without_text_have_no_chunk(record: RequestRecord) -> None:
+    events = await stream_events(
+        record, build_output(""), build_output("a"), build_output(""), build_output("", "stop")
+    )
+    assert [chunk.choices[0].delta.content for chunk in parse_chunks(events)] == ["", "a", None]
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
-async def test_any_text_survives(text: str, record: RequestRecord) -> None:
-    written = await stream(record, output(text), output(text, "stop"))
-    contents = [chunk.choices[0].delta.content for chunk in chunks(written)]
+async def test_any_text_is_escaped(text: str, record: RequestRecord) -> None:
+    events = await stream_events(record, build_output(text), build_output(text, "stop"))
+    contents = [chunk.choices[0].delta.content for chunk in parse_chunks(events)]
     assert contents == ["", text, text, None]
 
 
 @pytest.mark.parametrize("name", ['a"b', "models/llava\n", "模型"])
-async def test_any_name_survives(name: str, record: RequestRecord) -> None:
+async def test_any_name_is_escaped(name: str, record: RequestRecord) -> None:
     record.request_id = name
-    feed = given(record, output("a", "stop"))
-    written = [
-        event async for event in stream_chat_completion(feed, name, record, include_usage=True)
+    generation = build_generation(record, build_output("a", "stop"))
+    events = [
+        event
+        async for event in stream_chat_completion(generation, name, record, include_usage=True)
     ]
-    assert {(chunk.model, chunk.id) for chunk in chunks(written)} == {(name, name)}
+    assert {(chunk.model, chunk.id) for chunk in parse_chunks(events)} == {(name, name)}
 
 
-async def test_usage_comes_last_in_a_chunk_of_its_own(record: RequestRecord) -> None:
-    written = await stream(
-        record, output("a", tokens=2), output("b", "stop", tokens=3), include_usage=True
+async def test_the_last_chunk_has_the_usage_and_no_choices(record: RequestRecord) -> None:
+    events = await stream_events(
+        record, build_output("a", tokens=2), build_output("b", "stop", tokens=3), include_usage=True
     )
-    *others, last = chunks(written)
+    *others, last = parse_chunks(events)
     assert last.choices == []
     assert last.usage is not None
     assert last.usage.model_dump(exclude_none=True) == {
@@ -161,68 +174,75 @@ async def test_usage_comes_last_in_a_chunk_of_its_own(record: RequestRecord) -> 
         },
     }
     assert [chunk.usage for chunk in others] == [None] * len(others)
-    # OpenAI spells the null out where usage was asked for, and only there.
-    assert all("usage" in payload(event) for event in written[:-1])
+    # OpenAI sends the null only if usage is requested.
+    assert all("usage" in parse_payload(event) for event in events[:-1])
     assert not any(
-        "usage" in payload(event) for event in (await stream(record, output("a", "stop")))[:-1]
+        "usage" in parse_payload(event)
+        for event in (await stream_events(record, build_output("a", "stop")))[:-1]
     )
 
 
-async def test_an_error_in_mid_stream_is_the_last_event(
+async def test_an_error_while_streaming_is_the_last_event(
     record: RequestRecord, metrics: Metrics
 ) -> None:
     error = EngineUnavailable("The engine failed while it worked on the request.")
     with record:
-        written = await stream(record, output("a"), error, include_usage=True)
-    assert payload(written[-1]) == build_error_body(error)
-    assert payload(written[-1])["error"] == {
+        events = await stream_events(record, build_output("a"), error, include_usage=True)
+    assert parse_payload(events[-1]) == build_error_body(error)
+    assert parse_payload(events[-1])["error"] == {
         "message": "The engine failed while it worked on the request.",
         "type": "service_unavailable_error",
         "param": None,
         "code": "engine_unavailable",
     }
-    assert [payload(event)["choices"][0]["finish_reason"] for event in written[:-1]] == [None] * 2
+    assert [parse_payload(event)["choices"][0]["finish_reason"] for event in events[:-1]] == [
+        None
+    ] * 2
     assert sample(metrics, "requests_total", outcome="engine_unavailable") == 1
 
 
-async def test_an_engine_that_stops_without_a_reason(record: RequestRecord) -> None:
+async def test_an_engine_that_ends_without_a_finish_reason(record: RequestRecord) -> None:
     with record:
-        written = await stream(record, output("a"))
-    assert payload(written[-1])["error"]["code"] == "engine_unavailable"
+        events = await stream_events(record, build_output("a"))
+    assert parse_payload(events[-1])["error"]["code"] == "engine_unavailable"
 
 
-async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
+async def test_a_complete_stream_counts_as_ok_and_an_abandoned_one_as_cancelled(
     metrics: Metrics,
 ) -> None:
-    with RequestRecord("1", metrics) as whole:
-        await stream(whole, output("a", "stop"))
+    with RequestRecord("1", metrics) as complete:
+        await stream_events(complete, build_output("a", "stop"))
     assert sample(metrics, "requests_total", outcome="ok") == 1
-    with RequestRecord("2", metrics) as broken:
-        feed = given(broken, output("a"), output("b", "stop"))
-        begun = stream_chat_completion(feed, "m", broken, include_usage=False)
-        assert payload(await anext(begun))
-        assert payload(await anext(begun))
+    with RequestRecord("2", metrics) as abandoned:
+        generation = build_generation(abandoned, build_output("a"), build_output("b", "stop"))
+        stream = stream_chat_completion(generation, "m", abandoned, include_usage=False)
+        assert parse_payload(await anext(stream))
+        assert parse_payload(await anext(stream))
     assert sample(metrics, "requests_total", outcome="cancelled") == 1
-    await feed.aclose()
+    await generation.aclose()
 
 
-async def test_the_answer_is_complete_before_its_last_event(metrics: Metrics) -> None:
-    """Whoever has read `[DONE]` may leave at once."""
+async def test_the_record_is_complete_before_the_last_event(metrics: Metrics) -> None:
+    """A client may disconnect as soon as it has read `[DONE]`."""
     with RequestRecord("1", metrics) as record:
-        whole = stream_chat_completion(
-            given(record, output("a", "stop")), "m", record, include_usage=False
+        stream = stream_chat_completion(
+            build_generation(record, build_output("a", "stop")), "m", record, include_usage=False
         )
-        while await anext(whole) != DONE:
+        while await anext(stream) != DONE:
             pass
     assert sample(metrics, "requests_total", outcome="ok") == 1
 
 
 async def test_a_completion(record: RequestRecord, metrics: Metrics) -> None:
     with record:
-        whole = await collect_chat_completion(
-            given(record, output("It ", tokens=2), output("is red.", "stop", 3)), "m", record
+        completion = await collect_chat_completion(
+            build_generation(
+                record, build_output("It ", tokens=2), build_output("is red.", "stop", 3)
+            ),
+            "m",
+            record,
         )
-    parsed = ChatCompletion.model_validate(json.loads(whole.model_dump_json()))
+    parsed = ChatCompletion.model_validate(json.loads(completion.model_dump_json()))
     assert (parsed.id, parsed.object, parsed.model) == ("chatcmpl-1", "chat.completion", "m")
     (choice,) = parsed.choices
     assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "stop", None)
@@ -235,13 +255,17 @@ async def test_a_completion(record: RequestRecord, metrics: Metrics) -> None:
     assert sample(metrics, "requests_total", outcome="ok") == 1
 
 
-async def test_a_completion_spells_out_what_openais_schema_requires(record: RequestRecord) -> None:
-    whole = json.loads(
+async def test_a_completion_has_the_fields_that_openais_schema_requires(
+    record: RequestRecord,
+) -> None:
+    completion = json.loads(
         (
-            await collect_chat_completion(given(record, output("a", "length")), "m", record)
+            await collect_chat_completion(
+                build_generation(record, build_output("a", "length")), "m", record
+            )
         ).model_dump_json()
     )
-    assert whole["choices"] == [
+    assert completion["choices"] == [
         {
             "index": 0,
             "message": {"role": "assistant", "content": "a", "refusal": None},
@@ -249,37 +273,39 @@ async def test_a_completion_spells_out_what_openais_schema_requires(record: Requ
             "finish_reason": "length",
         }
     ]
-    assert set(whole) == {"id", "object", "created", "model", "choices", "usage"}
+    assert set(completion) == {"id", "object", "created", "model", "choices", "usage"}
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
 async def test_a_completion_keeps_any_text(text: str, record: RequestRecord) -> None:
-    whole = await collect_chat_completion(given(record, output(text, "stop")), "m", record)
-    assert json.loads(whole.model_dump_json())["choices"][0]["message"]["content"] == text
+    completion = await collect_chat_completion(
+        build_generation(record, build_output(text, "stop")), "m", record
+    )
+    assert json.loads(completion.model_dump_json())["choices"][0]["message"]["content"] == text
 
 
-async def test_a_completion_without_an_end_is_an_error(
+async def test_a_completion_without_a_finish_reason_is_an_error(
     record: RequestRecord, metrics: Metrics
 ) -> None:
     with pytest.raises(EngineUnavailable), record:
-        await collect_chat_completion(given(record, output("a")), "m", record)
+        await collect_chat_completion(build_generation(record, build_output("a")), "m", record)
     assert sample(metrics, "requests_total", outcome="engine_unavailable") == 1
 
 
-async def test_a_completion_passes_the_engines_error_on(record: RequestRecord) -> None:
+async def test_a_completion_raises_the_engines_error(record: RequestRecord) -> None:
     with pytest.raises(EngineUnavailable, match="gone"):
         await collect_chat_completion(
-            given(record, output("a"), EngineUnavailable("gone")), "m", record
+            build_generation(record, build_output("a"), EngineUnavailable("gone")), "m", record
         )
 
 
-async def test_an_unknown_error_in_mid_stream_is_an_event() -> None:
+async def test_an_unknown_error_while_streaming_is_the_last_event() -> None:
     async def broken() -> AsyncGenerator[EngineOutput, None]:
         yield EngineOutput("a", 1, None, 0.1, 0)
         raise ValueError("internal detail")
 
     record = RequestRecord("1", Metrics())
-    feed = Generation(broken(), record)
-    written = [e async for e in stream_chat_completion(feed, "m", record, include_usage=False)]
-    assert b'"internal_error"' in written[-1]
-    assert b"internal detail" not in b"".join(written)
+    generation = Generation(broken(), record)
+    events = [e async for e in stream_chat_completion(generation, "m", record, include_usage=False)]
+    assert b'"internal_error"' in events[-1]
+    assert b"internal detail" not in b"".join(events)

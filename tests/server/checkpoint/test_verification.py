@@ -31,9 +31,9 @@ def test_each_wrong_file_is_named(model: Path) -> None:
     (model / "c.safetensors").touch()
     with pytest.raises(CheckpointError) as caught:
         verify_files(model)
-    said = str(caught.value)
-    assert f"{model} is not as its manifest says: a.safetensors: SHA-256 is " in said
-    assert "; b.safetensors: missing; c.safetensors: weights that manifest.json does not" in said
+    message = str(caught.value)
+    assert f"{model} is not as its manifest says: a.safetensors: SHA-256 is " in message
+    assert "; b.safetensors: missing; c.safetensors: weights that manifest.json does not" in message
 
 
 def test_a_model_without_manifest_is_let_pass_and_logged(model: Path) -> None:

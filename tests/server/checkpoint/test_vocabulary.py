@@ -1,4 +1,4 @@
-"""What the tokens of the embedded model spell."""
+"""The bytes of the embedded model's tokens."""
 
 import pytest
 from tokenizers import Tokenizer
@@ -26,10 +26,10 @@ def test_it_is_the_tokenizers(vocabulary: Vocabulary, tokenizer: Tokenizer) -> N
     assert vocabulary.size == tokenizer.get_vocab_size()
     special = {id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     assert special
-    told = {each for each in range(vocabulary.size) if vocabulary.is_special(each)}
+    special_ids = {each for each in range(vocabulary.size) if vocabulary.is_special(each)}
     # The byte 0xFF is held for a mark of special tokens; no text in UTF-8 has it.
-    assert all(vocabulary.token_bytes(each) == b"" for each in told - special)
-    assert special <= told
+    assert all(vocabulary.token_bytes(each) == b"" for each in special_ids - special)
+    assert special <= special_ids
 
 
 def test_rows_of_the_model_without_a_token_are_never_shown(vocabulary: Vocabulary) -> None:

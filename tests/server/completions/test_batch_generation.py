@@ -1,4 +1,4 @@
-"""Several generations as one: all deltas of all, and an end for all."""
+"""The generations of several prompts, merged into one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -16,12 +16,12 @@ from server.telemetry.request_record import RequestRecord
 Item = EngineOutput | Exception | asyncio.Event
 
 
-class Prompt:
-    """One prompt in the engine: hands out a script, and notes how far it got."""
+class ScriptedPrompt:
+    """One prompt in the engine: plays a script and records its progress."""
 
     def __init__(self, *script: Item) -> None:
         self.script = script
-        self.handed_out = 0
+        self.num_outputs = 0
         self.working = asyncio.Event()
         self.begun = False
         self.ended = False
@@ -36,22 +36,22 @@ class Prompt:
                 if isinstance(item, asyncio.Event):
                     await item.wait()
                 else:
-                    self.handed_out += 1
+                    self.num_outputs += 1
                     self.working.set()
                     yield item
         finally:
             self.ended = True
 
 
-def output(text: str, *, last: bool = False, index: int = 0) -> EngineOutput:
-    """Return what an engine hands over."""
+def build_output(text: str, *, last: bool = False, index: int = 0) -> EngineOutput:
+    """Return an engine output."""
     return EngineOutput(text, 1, "stop" if last else None, 0.25, 3, index)
 
 
-def batch_of(
-    prompts: Sequence[Prompt], n: int = 1, record: RequestRecord | None = None
+def build_batch(
+    prompts: Sequence[ScriptedPrompt], n: int = 1, record: RequestRecord | None = None
 ) -> BatchGeneration:
-    """Return the prompts' answers as one."""
+    """Return the prompts' generations as a batch."""
     record = record or RequestRecord("cmpl-1", Metrics())
     return BatchGeneration(
         [
@@ -61,34 +61,40 @@ def batch_of(
     )
 
 
-async def texts(batch: BatchGeneration) -> dict[int, str]:
-    """Return the text of each answer."""
+async def collect_texts(batch: BatchGeneration) -> dict[int, str]:
+    """Return the text of each choice."""
     answers: dict[int, str] = {}
     async for delta in batch:
-        answers[delta.index] = answers.get(delta.index, "") + "".join(map(str, delta.pieces))
+        answers[delta.index] = answers.get(delta.index, "") + "".join(map(str, delta.content))
     return answers
 
 
-async def test_all_answers_of_all_prompts_come_out() -> None:
+async def test_a_batch_yields_all_choices_of_all_prompts() -> None:
     prompts = [
-        Prompt(output("a"), output("b", last=True), output("c", index=1, last=True)),
-        Prompt(output("d", index=1), output("e", last=True), output("f", last=True, index=1)),
+        ScriptedPrompt(
+            build_output("a"), build_output("b", last=True), build_output("c", index=1, last=True)
+        ),
+        ScriptedPrompt(
+            build_output("d", index=1),
+            build_output("e", last=True),
+            build_output("f", last=True, index=1),
+        ),
     ]
-    batch = batch_of(prompts, n=2)
+    batch = build_batch(prompts, n=2)
     await batch.await_first()
-    assert batch.size == 4
-    assert await texts(batch) == {0: "ab", 1: "c", 2: "e", 3: "df"}
+    assert batch.num_choices == 4
+    assert await collect_texts(batch) == {0: "ab", 1: "c", 2: "e", 3: "df"}
     await batch.aclose()
     assert all(prompt.ended for prompt in prompts)
 
 
-async def test_a_slow_prompt_holds_up_no_other() -> None:
+async def test_a_slow_prompt_does_not_delay_others() -> None:
     gate = asyncio.Event()
     prompts = [
-        Prompt(output("a"), gate, output("b", last=True)),
-        Prompt(output("c"), output("d", last=True)),
+        ScriptedPrompt(build_output("a"), gate, build_output("b", last=True)),
+        ScriptedPrompt(build_output("c"), build_output("d", last=True)),
     ]
-    batch = batch_of(prompts)
+    batch = build_batch(prompts)
     await batch.await_first()
     seen: list[ChoiceDelta] = []
     async for delta in batch:
@@ -99,56 +105,56 @@ async def test_a_slow_prompt_holds_up_no_other() -> None:
     await batch.aclose()
 
 
-async def test_prompts_run_at_the_same_time() -> None:
+async def test_prompts_run_concurrently() -> None:
     second = asyncio.Event()
-    waiting = Prompt(second, output("a", last=True))
-    opening = Prompt(output("b", last=True))
-    batch = batch_of([waiting, opening])
+    waiting = ScriptedPrompt(second, build_output("a", last=True))
+    opening = ScriptedPrompt(build_output("b", last=True))
+    batch = build_batch([waiting, opening])
     first = asyncio.create_task(batch.await_first())
     await opening.working.wait()
     assert waiting.begun
     second.set()
     await first
-    assert await texts(batch) == {0: "a", 1: "b"}
+    assert await collect_texts(batch) == {0: "a", 1: "b"}
     await batch.aclose()
 
 
-async def test_a_failure_before_the_first_output_ends_all() -> None:
+async def test_a_failure_before_the_first_output_cancels_the_others() -> None:
     never = asyncio.Event()
     prompts = [
-        Prompt(output("a"), output("b", last=True)),
-        Prompt(never),
-        Prompt(EngineUnavailable("gone")),
+        ScriptedPrompt(build_output("a"), build_output("b", last=True)),
+        ScriptedPrompt(never),
+        ScriptedPrompt(EngineUnavailable("gone")),
     ]
-    batch = batch_of(prompts)
+    batch = build_batch(prompts)
     with pytest.raises(EngineUnavailable, match="gone"):
         await batch.await_first()
     assert prompts[1].ended
-    assert not prompts[0].ended  # it has handed out its first output already
+    assert not prompts[0].ended  # it has yielded its first output already
     await batch.aclose()
     assert all(prompt.ended for prompt in prompts)
 
 
-async def test_a_later_failure_is_raised_once_and_closing_ends_the_others() -> None:
+async def test_a_later_failure_is_raised_and_closing_aborts_the_others() -> None:
     never = asyncio.Event()
     prompts = [
-        Prompt(output("a"), never),
-        Prompt(output("b"), EngineUnavailable("gone")),
+        ScriptedPrompt(build_output("a"), never),
+        ScriptedPrompt(build_output("b"), EngineUnavailable("gone")),
     ]
-    batch = batch_of(prompts)
+    batch = build_batch(prompts)
     await batch.await_first()
     with pytest.raises(EngineUnavailable, match="gone"):
-        await texts(batch)
+        await collect_texts(batch)
     assert not prompts[0].ended
     await batch.aclose()
     assert prompts[0].ended
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_closing_ends_all_whether_it_was_begun_or_not(begun: bool) -> None:
+async def test_closing_aborts_all_with_or_without_iteration(begun: bool) -> None:
     never = asyncio.Event()
-    prompts = [Prompt(output("a"), never) for _ in range(3)]
-    batch = batch_of(prompts)
+    prompts = [ScriptedPrompt(build_output("a"), never) for _ in range(3)]
+    batch = build_batch(prompts)
     await batch.await_first()
     if begun:
         async for _ in batch:
@@ -156,36 +162,40 @@ async def test_closing_ends_all_whether_it_was_begun_or_not(begun: bool) -> None
     before = asyncio.all_tasks()
     await batch.aclose()
     assert all(prompt.ended for prompt in prompts)
-    assert asyncio.all_tasks() <= before - set(batch._readers)
+    assert asyncio.all_tasks() <= before - set(batch._tasks)
 
 
-async def test_nothing_is_taken_from_the_engine_that_nobody_reads() -> None:
-    prompt = Prompt(*[output("a")] * 50, output("b", last=True))
-    batch = batch_of([prompt, Prompt(output("c", last=True))])
+async def test_generations_do_not_run_ahead_of_the_reader() -> None:
+    prompt = ScriptedPrompt(*[build_output("a")] * 50, build_output("b", last=True))
+    batch = build_batch([prompt, ScriptedPrompt(build_output("c", last=True))])
     await batch.await_first()
     async for _ in batch:
         break
     for _ in range(100):
         await asyncio.sleep(0)
-    assert prompt.handed_out < 8
+    assert prompt.num_outputs < 8
     await batch.aclose()
 
 
-async def test_an_answer_that_ends_early_is_an_error() -> None:
-    batch = batch_of([Prompt(output("a", last=True)), Prompt(output("b"))])
+async def test_a_choice_without_a_finish_reason_is_an_error() -> None:
+    batch = build_batch(
+        [ScriptedPrompt(build_output("a", last=True)), ScriptedPrompt(build_output("b"))]
+    )
     await batch.await_first()
     with pytest.raises(EngineUnavailable):
-        await texts(batch)
+        await collect_texts(batch)
     await batch.aclose()
 
 
-async def test_a_record_counts_all_prompts_but_one_request() -> None:
+async def test_the_record_counts_all_prompts_as_one_request() -> None:
     metrics = Metrics()
     with RequestRecord("cmpl-1", metrics) as record:
-        batch = batch_of([Prompt(output("a", last=True)) for _ in range(3)], record=record)
+        batch = build_batch(
+            [ScriptedPrompt(build_output("a", last=True)) for _ in range(3)], record=record
+        )
         await batch.await_first()
-        await texts(batch)
-        record.complete()
+        await collect_texts(batch)
+        record.mark_complete()
     assert (record.cached_tokens, record.completion_tokens) == (9, 3)
     value = metrics.registry.get_sample_value
     assert value("llava:num_requests_waiting") == 0

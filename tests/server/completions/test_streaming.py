@@ -1,4 +1,4 @@
-"""Text completions as one answer or as events, from an engine that does as it is told."""
+"""Text completions and chunks of scripted engine outputs."""
 
 import json
 from collections.abc import AsyncGenerator, Sequence
@@ -36,51 +36,55 @@ def vocabulary(checkpoint: Checkpoint) -> Vocabulary:
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request."""
     record = RequestRecord("cmpl-1", metrics)
-    record.submitted(10, 0)
+    record.record_submission(10, 0)
     return record
 
 
-def wanted(**fields: Any) -> CompletionRequest:
+def build_request(**fields: Any) -> CompletionRequest:
     """Return a request."""
     return CompletionRequest(model="m", prompt="a", **fields)
 
 
-def output(
+def build_output(
     text: str, *, last: bool = False, tokens: Sequence[TokenLogprob] = (), index: int = 0
 ) -> EngineOutput:
-    """Return what an engine hands over."""
+    """Return an engine output."""
     reason = "stop" if last else None
     return EngineOutput(text, len(tokens) or 1, reason, 0.0, 0, index, logprobs=tokens)  # type: ignore[arg-type]
 
 
-async def played(items: Sequence[EngineOutput | Exception]) -> AsyncGenerator[EngineOutput, None]:
-    """Hand over outputs; an exception is raised in its place."""
+async def play_outputs(
+    items: Sequence[EngineOutput | Exception],
+) -> AsyncGenerator[EngineOutput, None]:
+    """Yield outputs; exceptions are raised."""
     for item in items:
         if isinstance(item, Exception):
             raise item
         yield item
 
 
-def batch_of(
+def build_batch(
     vocabulary: Vocabulary,
     record: RequestRecord,
     *scripts: Sequence[EngineOutput | Exception],
     n: int = 1,
 ) -> BatchGeneration:
-    """Return the answers to several prompts, with the log probabilities of their tokens."""
+    """Return a batch with log probabilities, one script per prompt."""
 
-    def new_choice(index: int) -> ChoiceReader:
-        return ChoiceReader(index, TextOnlyParser(), AllTokensReader(vocabulary, 2), verbatim=True)
+    def build_reader(index: int) -> ChoiceReader:
+        return ChoiceReader(
+            index, TextOnlyParser(), AllTokensReader(vocabulary, 2), keep_leading_space=True
+        )
 
     return BatchGeneration(
         [
-            Generation(played(script), record, new_choice, n, first_index=number * n)
+            Generation(play_outputs(script), record, build_reader, n, first_index=number * n)
             for number, script in enumerate(scripts)
         ]
     )
 
 
-async def streamed(
+async def stream_chunks(
     batch: BatchGeneration, request: CompletionRequest, record: RequestRecord
 ) -> tuple[list[dict[str, Any]], bytes]:
     """Return the chunks of a stream and its last event."""
@@ -90,49 +94,53 @@ async def streamed(
 
 
 async def test_white_space_is_kept(vocabulary: Vocabulary, record: RequestRecord) -> None:
-    batch = batch_of(vocabulary, record, [output("  \n red "), output("\n", last=True)])
-    answer = await collect_completion(batch, wanted(), record)
+    batch = build_batch(
+        vocabulary, record, [build_output("  \n red "), build_output("\n", last=True)]
+    )
+    answer = await collect_completion(batch, build_request(), record)
     assert answer.choices[0].text == "  \n red \n"
 
 
-async def test_a_token_without_text_is_told_and_takes_no_room(
+async def test_a_token_without_text_is_reported_with_its_offset(
     vocabulary: Vocabulary, record: RequestRecord
 ) -> None:
     tokens = [
         TokenLogprob(421, -0.5, [(421, -0.5), (5, -2.0)]),
         TokenLogprob(1, -0.25, [(1, -0.25)]),
     ]
-    batch = batch_of(vocabulary, record, [output(RED, last=True, tokens=tokens)])
-    answer = await collect_completion(batch, wanted(logprobs=1), record)
-    told = answer.choices[0].logprobs
-    assert told is not None
-    assert told.tokens == [RED, END]
-    assert told.token_logprobs == [-0.5, -0.25]
-    assert told.top_logprobs == [{RED: -0.5, "!": -2.0}, {END: -0.25}]
-    assert told.text_offset == [0, 4]
+    batch = build_batch(vocabulary, record, [build_output(RED, last=True, tokens=tokens)])
+    answer = await collect_completion(batch, build_request(logprobs=1), record)
+    logprobs = answer.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.tokens == [RED, END]
+    assert logprobs.token_logprobs == [-0.5, -0.25]
+    assert logprobs.top_logprobs == [{RED: -0.5, "!": -2.0}, {END: -0.25}]
+    assert logprobs.text_offset == [0, 4]
 
 
-async def test_a_token_that_is_impossible_is_still_json(
+async def test_a_log_probability_of_minus_infinity_is_valid_json(
     vocabulary: Vocabulary, record: RequestRecord
 ) -> None:
     tokens = [TokenLogprob(421, float("-inf"), [(5, -0.1), (421, float("-inf"))])]
-    batch = batch_of(vocabulary, record, [output(RED, last=True, tokens=tokens)])
-    chunks, _ = await streamed(batch, wanted(logprobs=1, stream=True), record)
+    batch = build_batch(vocabulary, record, [build_output(RED, last=True, tokens=tokens)])
+    chunks, _ = await stream_chunks(batch, build_request(logprobs=1, stream=True), record)
     assert chunks[0]["choices"][0]["logprobs"]["token_logprobs"] == [-9999.0]
 
 
-async def test_offsets_go_on_from_chunk_to_chunk_behind_the_echo(
+async def test_offsets_continue_over_chunks_after_the_echo(
     vocabulary: Vocabulary, record: RequestRecord
 ) -> None:
     red = [TokenLogprob(421, -0.5, [(421, -0.5)])]
-    batch = batch_of(
-        vocabulary, record, [output(RED, tokens=red), output(RED, last=True, tokens=red)]
+    batch = build_batch(
+        vocabulary,
+        record,
+        [build_output(RED, tokens=red), build_output(RED, last=True, tokens=red)],
     )
     batch.echoes = [
         PromptEcho("ab", [DecodedToken("<s>", None, b""), DecodedToken(" ab", -1.0, b" ab")], 1)
     ]
-    request = wanted(logprobs=0, echo=True, stream=True)
-    chunks, last = await streamed(batch, request, record)
+    request = build_request(logprobs=0, echo=True, stream=True)
+    chunks, last = await stream_chunks(batch, request, record)
     choices = [chunk["choices"][0] for chunk in chunks]
     assert "".join(choice["text"] for choice in choices) == "ab red red"
     offsets = [offset for choice in choices for offset in choice["logprobs"]["text_offset"]]
@@ -141,49 +149,53 @@ async def test_offsets_go_on_from_chunk_to_chunk_behind_the_echo(
     assert last == b"data: [DONE]\n\n"
 
 
-async def test_each_answer_begins_with_its_own_prompt(
+async def test_each_choice_starts_with_its_own_prompt(
     vocabulary: Vocabulary, record: RequestRecord
 ) -> None:
     scripts = [
-        [output(f" {number}", last=True, index=each) for each in (0, 1)] for number in (7, 8)
+        [build_output(f" {number}", last=True, index=each) for each in (0, 1)] for number in (7, 8)
     ]
-    batch = batch_of(vocabulary, record, *scripts, n=2)
+    batch = build_batch(vocabulary, record, *scripts, n=2)
     batch.echoes = [PromptEcho("a"), PromptEcho("b")]
-    answer = await collect_completion(batch, wanted(n=2, echo=True), record)
+    answer = await collect_completion(batch, build_request(n=2, echo=True), record)
     assert [choice.text for choice in answer.choices] == ["a 7", "a 7", "b 8", "b 8"]
 
 
 @pytest.mark.parametrize("error", [EngineUnavailable("gone"), ZeroDivisionError("secret")])
-async def test_an_error_ends_a_stream(
+async def test_an_error_is_the_last_event(
     vocabulary: Vocabulary, metrics: Metrics, error: Exception
 ) -> None:
     with RequestRecord("cmpl-1", metrics) as record:
-        batch = batch_of(vocabulary, record, [output("a"), error], [output("b", last=True)])
-        _, last = await streamed(batch, wanted(stream=True), record)
+        batch = build_batch(
+            vocabulary, record, [build_output("a"), error], [build_output("b", last=True)]
+        )
+        _, last = await stream_chunks(batch, build_request(stream=True), record)
         await batch.aclose()
-    told = json.loads(last.removeprefix(b"data: "))["error"]
-    assert "secret" not in told["message"]
+    error_body = json.loads(last.removeprefix(b"data: "))["error"]
+    assert "secret" not in error_body["message"]
     code = error.code if isinstance(error, EngineUnavailable) else "internal_error"
-    assert told["code"] == code
+    assert error_body["code"] == code
     assert sample(metrics, "requests_total", outcome=code) == 1
 
 
-async def test_an_error_is_raised_where_nothing_was_sent(
+async def test_an_error_is_raised_without_a_stream(
     vocabulary: Vocabulary, record: RequestRecord
 ) -> None:
-    batch = batch_of(vocabulary, record, [output("a"), EngineUnavailable("gone")])
+    batch = build_batch(vocabulary, record, [build_output("a"), EngineUnavailable("gone")])
     with pytest.raises(EngineUnavailable):
-        await collect_completion(batch, wanted(), record)
+        await collect_completion(batch, build_request(), record)
     await batch.aclose()
 
 
-async def test_outputs_that_show_nothing_are_not_sent(
+async def test_outputs_without_text_have_no_chunk(
     vocabulary: Vocabulary, record: RequestRecord
 ) -> None:
-    batch = batch_of(vocabulary, record, [output("a"), output(""), output("", last=True)])
+    batch = build_batch(
+        vocabulary, record, [build_output("a"), build_output(""), build_output("", last=True)]
+    )
     options = {"include_usage": True, "continuous_usage_stats": True}
-    request = wanted(stream=True, stream_options=options)
-    chunks, _ = await streamed(batch, request, record)
+    request = build_request(stream=True, stream_options=options)
+    chunks, _ = await stream_chunks(batch, request, record)
     assert [[c["finish_reason"] for c in chunk["choices"]] for chunk in chunks] == [
         [None],
         ["stop"],

@@ -1,4 +1,4 @@
-"""Small random LLaVAs in the layouts that are served, written by transformers itself."""
+"""Small random LLaVAs in the served layouts, written by transformers itself."""
 
 import json
 import shutil
@@ -16,8 +16,8 @@ from transformers import (
     MistralConfig,
 )
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from model_store.store import find_model
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD
 
 SIZE, PATCH = 56, 14
 PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]  # [height, width]
@@ -42,7 +42,7 @@ TEXT: dict[str, Any] = {
     "pad_token_id": 3,
 }
 LLAMA, MISTRAL = LlamaConfig(**TEXT), MistralConfig(**TEXT, sliding_window=None)
-# What the embedded model lends: its tokenizer.
+# The embedded model's tokenizer files.
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 # transformers' names in memory on the left, those of llava-hf's files on the right.
@@ -63,11 +63,11 @@ def llava_next(text: LlamaConfig | MistralConfig) -> LlavaNextForConditionalGene
         image_token_index=4,
         image_grid_pinpoints=PINPOINTS,
     )
-    return _random(LlavaNextForConditionalGeneration(config), seed=2)
+    return _randomise(LlavaNextForConditionalGeneration(config), seed=2)
 
 
-def _random(model: Any, seed: int) -> Any:
-    """Draw weights large enough that every one of them shows in the answers."""
+def _randomise(model: Any, seed: int) -> Any:
+    """Draw weights large enough that each of them affects the answers."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -77,20 +77,20 @@ def _random(model: Any, seed: int) -> Any:
 
 
 def write_checkpoint(
-    folder: Path, reference: Any, *, published_names: bool = True, **said: Any
+    folder: Path, reference: Any, *, published_names: bool = True, **changes: Any
 ) -> Path:
-    """Write a model; `said` goes into its configuration.
+    """Write a model, with `changes` to its configuration.
 
     The names of its weights are llava-hf's, or those that transformers 5 has for them in memory.
     Only `spatial_unpad` has an `image_newline`, as in the released code.
     """
     weights: dict[str, Tensor] = reference.state_dict()
-    if said.get("mm_patch_merge_type") == "flat":
+    if changes.get("mm_patch_merge_type") == "flat":
         weights = {name: t for name, t in weights.items() if "image_newline" not in name}
     if published_names:
         weights = {_published(name): tensor for name, tensor in weights.items()}
     save_file(weights, folder / "model.safetensors")
-    config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **said}
+    config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **changes}
     (folder / "config.json").write_text(json.dumps(config))
     _write_processor(folder, "LlavaNext" if config["model_type"] == "llava_next" else "Llava")
     for name in TOKENIZER:

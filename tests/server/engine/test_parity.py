@@ -16,22 +16,22 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from server.checkpoint.config import Checkpoint, read_checkpoint
-from tests.server.engine.answering import CONVERSATIONS, NUM_TOKENS, Answer
+from tests.server.engine.answer_program import CONVERSATIONS, NUM_TOKENS, Answer
 from tests.server.engine.checkpoints import (
     LLAMA,
     MISTRAL,
     llava_next,
     write_checkpoint,
 )
-from tests.server.images.decode.test_image_processor import square
-from tests.server.images.vision.test_tower import normalised
+from tests.server.images.decode.test_image_processor import pad_to_square
+from tests.server.images.vision.test_tower import normalize
 from tests.server.released import Pixels, anyres_views
 
 EMBEDDED = Path(__file__).parents[3] / "model_store" / "llava-tiny"
 
 
 class Reference:
-    """transformers, given the same tokens, and pixels as the released code makes them."""
+    """transformers with the same tokens, and pixels preprocessed as by the released code."""
 
     def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
         self.model = model
@@ -58,7 +58,7 @@ class Reference:
         inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
         if not pictures:
             return inputs
-        views = [normalised(torch.from_numpy(self._views(picture))) for picture in pictures]
+        views = [normalize(torch.from_numpy(self._views(picture))) for picture in pictures]
         if self._image.aspect_ratio == "pad":
             return {**inputs, "pixel_values": torch.cat(views)}
         if self._merge == "flat":  # which transformers does not know
@@ -70,16 +70,16 @@ class Reference:
     def _views(self, picture: Image.Image) -> Pixels:
         if self._image.aspect_ratio == "anyres":
             return anyres_views(picture, self._image.size, self._image.grid_pinpoints)
-        padded = Image.fromarray(square(np.asarray(picture)))
+        padded = Image.fromarray(pad_to_square(np.asarray(picture)))
         size = self._image.size
         return np.array(padded.resize((size, size), Image.Resampling.BICUBIC))[None]
 
     def _flat(self, token_ids: Tensor, pixel_values: Tensor) -> Tensor:
         model = self.model.model
         hidden = model.vision_tower(pixel_values, output_hidden_states=True).hidden_states[-2]
-        rows = model.multi_modal_projector(hidden[:, 1:]).flatten(0, 1)
+        image_embeds = model.multi_modal_projector(hidden[:, 1:]).flatten(0, 1)
         embeds: Tensor = self.model.get_input_embeddings()(token_ids)
-        embeds[token_ids == self.model.config.image_token_index] = rows
+        embeds[token_ids == self.model.config.image_token_index] = image_embeds
         return embeds
 
 
@@ -92,13 +92,13 @@ CHECKPOINTS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 }
 
 
-def served_answers(checkpoint: Checkpoint) -> list[Answer]:
-    """Have the program answer."""
+def run_answer_program(checkpoint: Checkpoint) -> list[Answer]:
+    """Run the program and return its answers."""
     file = checkpoint.path / "answers.json"
     program = [
         sys.executable,
         "-m",
-        "tests.server.engine.answering",
+        "tests.server.engine.answer_program",
         str(checkpoint.path),
         str(file),
     ]
@@ -107,10 +107,10 @@ def served_answers(checkpoint: Checkpoint) -> list[Answer]:
     return [Answer(**answer) for answer in json.loads(file.read_bytes())]
 
 
-def compare(model: Any, checkpoint: Checkpoint) -> list[Answer]:
-    """Ask both; return what was served."""
+def assert_same_answers(model: Any, checkpoint: Checkpoint) -> list[Answer]:
+    """Compare the served answers with transformers'; return the former."""
     reference = Reference(model, checkpoint)
-    answers = served_answers(checkpoint)
+    answers = run_answer_program(checkpoint)
     for conversation, answer in zip(CONVERSATIONS, answers, strict=True):
         with torch.inference_mode():
             tokens, logprobs = reference.answer(answer.prompt, conversation.pictures)
@@ -121,11 +121,11 @@ def compare(model: Any, checkpoint: Checkpoint) -> list[Answer]:
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_answers_equal_transformers(name: str, tmp_path: Path) -> None:
-    make, said = CHECKPOINTS[name]
-    model = make()
-    checkpoint = read_checkpoint(write_checkpoint(tmp_path, model, **said))
-    answers = compare(model, checkpoint)
-    # Every conversation has an answer of its own: the pictures are seen.
+    build_model, changes = CHECKPOINTS[name]
+    model = build_model()
+    checkpoint = read_checkpoint(write_checkpoint(tmp_path, model, **changes))
+    answers = assert_same_answers(model, checkpoint)
+    # Every conversation gets a different answer: the pictures have an effect.
     assert len({tuple(answer.tokens) for answer in answers}) == len(CONVERSATIONS)
 
 
@@ -135,4 +135,4 @@ def test_the_embedded_model_answers_as_in_transformers(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}))
     model = LlavaForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
-    compare(model, read_checkpoint(folder))
+    assert_same_answers(model, read_checkpoint(folder))

@@ -1,4 +1,4 @@
-"""vLLM's own tool parsers, behind the server's readers."""
+"""vLLM's tool parsers behind the server's `ContentParser`."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from server.prompt.chat_template import ChatTemplate
 from server.prompt.templates import build_conversation_template
 from server.prompt.tool_parser import choose_tool_parser
 from server.tools.format import format_tool_call
-from tests.server.generation.reading import Call, joined
+from tests.server.generation.reading import Call, join_content
 
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
@@ -40,42 +40,42 @@ def tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
 
 @pytest.fixture
 def reader(tokenizer: PreTrainedTokenizerFast) -> NativeContentParser:
-    """Return a reader of one answer."""
-    return NativeToolParser("hermes", tokenizer).reader(TOOLS)
+    """Return a parser of one completion."""
+    return NativeToolParser("hermes", tokenizer).build_reader(TOOLS)
 
 
-def parsed(calls: list[Call]) -> list[tuple[str, object]]:
-    """Parse the arguments of calls: how they are spaced is the parser's affair."""
+def parse_arguments(calls: list[Call]) -> list[tuple[str, object]]:
+    """Parse the arguments of calls, since each parser formats their JSON differently."""
     return [(name, json.loads(arguments)) for name, arguments in calls]
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_streamed_and_whole_give_the_same(
+def test_streamed_and_complete_texts_give_the_same(
     text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeContentParser
 ) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
-    whole_text, whole_calls = joined(reader.read(text, ids, ended=True))
-    streamed = NativeToolParser("hermes", tokenizer).reader(TOOLS)
-    pieces = []
-    shown = ""
+    complete_text, complete_calls = join_content(reader.parse(text, ids, ended=True))
+    streamed = NativeToolParser("hermes", tokenizer).build_reader(TOOLS)
+    deltas = []
+    emitted = ""
     for count, token_id in enumerate(ids, 1):
         so_far = tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False).rstrip("\ufffd")
-        delta, shown = so_far[len(shown) :], so_far
-        pieces += list(streamed.read(delta, [token_id], ended=count == len(ids)))
-    text_found, calls_found = joined(pieces)
-    assert parsed(calls_found) == parsed(whole_calls)
-    assert len(whole_calls) == text.count("<tool_call>")
-    assert text_found.strip() == whole_text.strip()
-    if not whole_calls:
+        delta, emitted = so_far[len(emitted) :], so_far
+        deltas += list(streamed.parse(delta, [token_id], ended=count == len(ids)))
+    text_found, calls_found = join_content(deltas)
+    assert parse_arguments(calls_found) == parse_arguments(complete_calls)
+    assert len(complete_calls) == text.count("<tool_call>")
+    assert text_found.strip() == complete_text.strip()
+    if not complete_calls:
         assert text_found == text
 
 
 def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     parser = NativeToolParser("hermes", tokenizer)
-    first, second = parser.reader(TOOLS), parser.reader(TOOLS)
+    first, second = parser.build_reader(TOOLS), parser.build_reader(TOOLS)
     text = format_tool_call("point", "{}")
-    list(first.read("<tool_call>", [5], ended=False))
-    assert joined(second.read(text, [5, 6], ended=True)) == ("", [("point", "{}")])
+    list(first.parse("<tool_call>", [5], ended=False))
+    assert join_content(second.parse(text, [5, 6], ended=True)) == ("", [("point", "{}")])
 
 
 def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -96,7 +96,7 @@ def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> Non
         ("mistral", "", "mistral"),
     ],
 )
-def test_which_parser_reads_a_template(setting: str, source: str, name: str | None) -> None:
+def test_the_template_decides_the_parser(setting: str, source: str, name: str | None) -> None:
     source += "{% for m in messages %}{{ m.content }}{% endfor %}"
     assert choose_tool_parser(setting, ChatTemplate(source, {}, "<image>")) == name
 

@@ -19,7 +19,7 @@ cpu_build = pytest.mark.skipif(
 
 NMS = "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-# What torchvision's native library does when it loads.
+# Torchvision's native library declares this operator when it loads.
 NATIVE_LIBRARY = f"""
 #include <torch/library.h>
 TORCH_LIBRARY_FRAGMENT(torchvision, m) {{
@@ -33,8 +33,8 @@ DECLARED = (
 )
 
 
-def python(code: str, search_path: Path | None = None) -> str:
-    """What the code prints in a fresh interpreter, with `search_path` before everything else."""
+def run_python(code: str, search_path: Path | None = None) -> str:
+    """Run code in a fresh interpreter, with `search_path` first, and return its output."""
     if search_path is not None:
         code = f"import sys; sys.path.insert(0, {str(search_path)!r}); {code}"
     run = subprocess.run(
@@ -44,8 +44,8 @@ def python(code: str, search_path: Path | None = None) -> str:
     return run.stdout.strip()
 
 
-def torchvision_with(folder: Path, native: Path | None) -> Path:
-    """A folder that shadows the installed torchvision with one that has this native library."""
+def write_torchvision(folder: Path, native: Path | None) -> Path:
+    """Write a folder that shadows the installed torchvision, with this native library."""
     package = folder / "torchvision"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -56,7 +56,7 @@ def torchvision_with(folder: Path, native: Path | None) -> Path:
 
 @pytest.fixture(scope="module")
 def native_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A native library that loads beside this PyTorch, as the one of its own CPU build would."""
+    """Build a native library that loads with this PyTorch, as its own CPU build's would."""
     folder = tmp_path_factory.mktemp("native")
     source, library = folder / "ops.cpp", folder / "ops.so"
     source.write_text(NATIVE_LIBRARY)
@@ -69,33 +69,33 @@ def native_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_torchvision_is_importable_and_not_imported_early() -> None:
     code = "import sys, torch; print('torchvision' in sys.modules); import torchvision"
-    assert python(code) == "False"
+    assert run_python(code) == "False"
 
 
 @cpu_build
 def test_declares_nothing_where_torchvision_brings_its_operators(
     tmp_path: Path, native_library: Path
 ) -> None:
-    shadow = torchvision_with(tmp_path, native_library)
-    assert python(DECLARED, shadow) == "False True"
+    shadow = write_torchvision(tmp_path, native_library)
+    assert run_python(DECLARED, shadow) == "False True"
 
 
 @cpu_build
 def test_declares_the_operators_where_the_native_library_does_not_load(tmp_path: Path) -> None:
     broken = tmp_path / "broken.so"
     broken.write_bytes(b"not a library")
-    shadow = torchvision_with(tmp_path, broken)
-    assert python(DECLARED, shadow) == "True True"
+    shadow = write_torchvision(tmp_path, broken)
+    assert run_python(DECLARED, shadow) == "True True"
 
 
 def test_declares_nothing_without_a_native_library(tmp_path: Path) -> None:
-    shadow = torchvision_with(tmp_path, None)
-    assert python(DECLARED, shadow) == "False False"
+    shadow = write_torchvision(tmp_path, None)
+    assert run_python(DECLARED, shadow) == "False False"
 
 
 def test_declares_nothing_without_torchvision() -> None:
     hide = "import sys; sys.modules['torchvision'] = None; "
-    assert python(hide + DECLARED) == "False False"
+    assert run_python(hide + DECLARED) == "False False"
 
 
 @pytest.mark.parametrize("build", ["cuda", "hip"])

@@ -1,4 +1,4 @@
-"""Feeds readers of tool calls, and puts together what they make of it."""
+"""Runs content parsers over split text and joins their deltas."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -8,35 +8,37 @@ from server.tools.content import ContentDelta, ContentParser, ToolCallArguments,
 Call = tuple[str, str]
 
 
-def fed(reader: ContentParser, parts: Sequence[str], *, ended: bool = True) -> list[ContentDelta]:
-    """Return all pieces of a text that comes in parts, each as one token."""
-    pieces: list[ContentDelta] = []
+def parse_parts(
+    reader: ContentParser, parts: Sequence[str], *, ended: bool = True
+) -> list[ContentDelta]:
+    """Return the deltas of a text in parts, each as one token."""
+    content: list[ContentDelta] = []
     for index, part in enumerate(parts):
         last = ended and index == len(parts) - 1
-        pieces += reader.read(part, [index], ended=last)
-    return pieces
+        content += reader.parse(part, [index], ended=last)
+    return content
 
 
-def joined(pieces: Iterable[ContentDelta]) -> tuple[str, list[Call]]:
-    """Return the text and the calls. Each call must begin before its arguments, in order."""
+def join_content(content: Iterable[ContentDelta]) -> tuple[str, list[Call]]:
+    """Return the text and the calls. Each call must start before its arguments, in order."""
     text = ""
     calls: list[Call] = []
-    for piece in pieces:
-        if isinstance(piece, str):
-            assert piece
-            text += piece
-        elif isinstance(piece, ToolCallStart):
-            assert piece.index == len(calls)
-            calls.append((piece.name, ""))
+    for delta in content:
+        if isinstance(delta, str):
+            assert delta
+            text += delta
+        elif isinstance(delta, ToolCallStart):
+            assert delta.index == len(calls)
+            calls.append((delta.name, ""))
         else:
-            assert isinstance(piece, ToolCallArguments)
-            assert piece.index == len(calls) - 1
-            assert piece.arguments
+            assert isinstance(delta, ToolCallArguments)
+            assert delta.index == len(calls) - 1
+            assert delta.arguments
             name, arguments = calls[-1]
-            calls[-1] = (name, arguments + piece.arguments)
+            calls[-1] = (name, arguments + delta.arguments)
     return text, calls
 
 
-def split(text: str, *places: int) -> list[str]:
-    """Cut a text at some places."""
+def split_text(text: str, *places: int) -> list[str]:
+    """Split a text at some indices."""
     return [text[begin:end] for begin, end in pairwise([0, *sorted(places), len(text)])]

@@ -1,4 +1,4 @@
-"""One answer of a request, read output by output."""
+"""Choices, read output by output."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import EngineOutput, TokenLogprob
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta
-from server.generation.choice_reader import ChoiceReader, new_text_reader
+from server.generation.choice_reader import ChoiceReader, build_text_reader
 from server.generation.logprobs import VisibleTokensReader
 from server.generation.tool_call_parser import ToolCallParser
 from server.tools.format import format_tool_call
@@ -19,30 +19,30 @@ CALL = format_tool_call("f", '{"a": 1}')
 End = Literal["stop", "length"]
 
 
-def output(text: str, end: End | None = None, **changes: Any) -> EngineOutput:
-    """Return what an engine hands over."""
+def build_output(text: str, end: End | None = None, **changes: Any) -> EngineOutput:
+    """Return an engine output."""
     return EngineOutput(text, 1, end, 0.0, 0, **changes)
 
 
 def texts(deltas: Sequence[ChoiceDelta]) -> list[str]:
-    """Join each delta's text."""
-    return ["".join(p for p in delta.pieces if isinstance(p, str)) for delta in deltas]
+    """Return each delta's text."""
+    return [delta.text for delta in deltas]
 
 
-def test_the_space_at_the_begin_is_not_shown_and_any_other_is() -> None:
-    choice = new_text_reader(0)
+def test_only_leading_white_space_is_stripped() -> None:
+    reader = build_text_reader(0)
     parts = ["", " ", "\n A", " red", " ", " circle ", "\n"]
-    deltas = [choice.read(output(part)) for part in parts]
+    deltas = [reader.read(build_output(part)) for part in parts]
     assert texts(deltas) == ["", "", "A", " red", " ", " circle ", "\n"]
 
 
-def test_an_answer_of_nothing_but_space_is_empty() -> None:
-    delta = new_text_reader(3).read(output(" \n ", "stop"))
+def test_an_answer_of_white_space_is_empty() -> None:
+    delta = build_text_reader(3).read(build_output(" \n ", "stop"))
     assert delta == ChoiceDelta(3, [], (), "stop")
 
 
 @pytest.mark.parametrize(
-    ("text", "end", "called", "reason"),
+    ("text", "end", "named_tool_choice", "reason"),
     [
         ("Well.", "stop", False, "stop"),
         ("Well.", "length", False, "length"),
@@ -55,36 +55,38 @@ def test_an_answer_of_nothing_but_space_is_empty() -> None:
     ],
 )
 @pytest.mark.parametrize("streamed", [False, True])
-def test_why_an_answer_ends(text: str, end: End, called: bool, reason: str, streamed: bool) -> None:
-    choice = ChoiceReader(0, ToolCallParser(), None, called=called)
+def test_finish_reasons(
+    text: str, end: End, named_tool_choice: bool, reason: str, streamed: bool
+) -> None:
+    reader = ChoiceReader(0, ToolCallParser(), None, named_tool_choice=named_tool_choice)
     if streamed:
         for character in text[:-1]:
-            assert choice.read(output(character)).finish_reason is None
+            assert reader.read(build_output(character)).finish_reason is None
         text = text[-1:]
-    assert choice.read(output(text, end)).finish_reason == reason
+    assert reader.read(build_output(text, end)).finish_reason == reason
 
 
-def test_log_probabilities_leave_out_the_space_at_the_begin(checkpoint: Checkpoint) -> None:
+def test_log_probabilities_do_not_include_leading_white_space(checkpoint: Checkpoint) -> None:
     vocabulary = Vocabulary(checkpoint.path)
-    choice = ChoiceReader(0, ToolCallParser(), VisibleTokensReader(vocabulary, 0))
+    reader = ChoiceReader(0, ToolCallParser(), VisibleTokensReader(vocabulary, 0))
     ids = [225, 421, 343]  # a space, " red", " circle"
-    spelt = [vocabulary.token_bytes(token_id).decode() for token_id in ids]
-    assert spelt == [" ", " red", " circle"]
-    whole = MessageAccumulator()
-    for token_id, text in zip(ids, spelt, strict=True):
+    texts_of_tokens = [vocabulary.token_bytes(token_id).decode() for token_id in ids]
+    assert texts_of_tokens == [" ", " red", " circle"]
+    message = MessageAccumulator()
+    for token_id, text in zip(ids, texts_of_tokens, strict=True):
         logprobs = [TokenLogprob(token_id, -1.0, [])]
-        whole.add(choice.read(output(text, logprobs=logprobs)))
-    whole.add(choice.read(output("", "stop")))
-    assert whole.text == "red circle"
-    assert [token.token for token in whole.logprobs] == ["red", " circle"]
+        message.add(reader.read(build_output(text, logprobs=logprobs)))
+    message.add(reader.read(build_output("", "stop")))
+    assert message.text == "red circle"
+    assert [token.token for token in message.logprobs] == ["red", " circle"]
 
 
-def test_a_whole_answer_is_the_sum_of_its_deltas() -> None:
-    choice = ChoiceReader(0, ToolCallParser(), None)
-    whole = MessageAccumulator()
+def test_a_message_accumulates_deltas() -> None:
+    reader = ChoiceReader(0, ToolCallParser(), None)
+    message = MessageAccumulator()
     for character in "Well. " + CALL + CALL:
-        whole.add(choice.read(output(character)))
-    whole.add(choice.read(output("", "stop")))
-    assert (whole.text, whole.finish_reason) == ("Well. ", "tool_calls")
-    assert [(call.name, call.arguments) for call in whole.calls] == [("f", '{"a": 1}')] * 2
-    assert whole.calls[0].id != whole.calls[1].id
+        message.add(reader.read(build_output(character)))
+    message.add(reader.read(build_output("", "stop")))
+    assert (message.text, message.finish_reason) == ("Well. ", "tool_calls")
+    assert [(call.name, call.arguments) for call in message.calls] == [("f", '{"a": 1}')] * 2
+    assert message.calls[0].id != message.calls[1].id

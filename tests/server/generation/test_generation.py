@@ -1,4 +1,4 @@
-"""The answers to one request, as they come from the engine one beside the other."""
+"""The choices of one request, interleaved in the engine's outputs."""
 
 from collections.abc import AsyncGenerator
 
@@ -12,18 +12,18 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 
 
-async def outputs(*items: EngineOutput) -> AsyncGenerator[EngineOutput, None]:
-    """Hand over outputs as an engine does."""
+async def play_outputs(*items: EngineOutput) -> AsyncGenerator[EngineOutput, None]:
+    """Yield outputs as an engine does."""
     for item in items:
         yield item
 
 
-def gained(index: int, text: str, *, ends: bool = False, tokens: int = 1) -> EngineOutput:
-    """Return what one of the answers gains."""
+def build_output(index: int, text: str, *, ends: bool = False, tokens: int = 1) -> EngineOutput:
+    """Return an output of one choice."""
     return EngineOutput(text, tokens, "stop" if ends else None, 0.1, 7, index=index)
 
 
-async def deltas(generation: Generation) -> list[ChoiceDelta]:
+async def collect_deltas(generation: Generation) -> list[ChoiceDelta]:
     """Return all deltas."""
     await generation.await_first()
     return [delta async for delta in generation]
@@ -35,51 +35,53 @@ def record(metrics: Metrics) -> RequestRecord:
     return RequestRecord("1", metrics)
 
 
-async def test_answers_come_interleaved_and_each_is_read_for_itself(record: RequestRecord) -> None:
+async def test_interleaved_choices_are_read_separately(record: RequestRecord) -> None:
     items = [
-        gained(1, " B"),
-        gained(0, ""),
-        gained(0, " A"),
-        gained(2, " C", ends=True),
-        gained(1, " b", ends=True, tokens=3),
-        gained(0, " a", ends=True),
+        build_output(1, " B"),
+        build_output(0, ""),
+        build_output(0, " A"),
+        build_output(2, " C", ends=True),
+        build_output(1, " b", ends=True, tokens=3),
+        build_output(0, " a", ends=True),
     ]
-    found = await deltas(Generation(outputs(*items), record, n=3))
+    deltas = await collect_deltas(Generation(play_outputs(*items), record, n=3))
     text = dict.fromkeys(range(3), "")
-    for delta in found:
-        text[delta.index] += "".join(piece for piece in delta.pieces if isinstance(piece, str))
+    for delta in deltas:
+        text[delta.index] += delta.text
     assert text == {0: "A a", 1: "B b", 2: "C"}
-    ends = [(delta.index, delta.finish_reason) for delta in found if delta.finish_reason]
+    ends = [(delta.index, delta.finish_reason) for delta in deltas if delta.finish_reason]
     assert ends == [(2, "stop"), (1, "stop"), (0, "stop")]
     assert (record.completion_tokens, record.cached_tokens) == (8, 7)
 
 
 @pytest.mark.parametrize("missing", range(3))
-async def test_an_answer_that_does_not_end_is_an_error(missing: int, record: RequestRecord) -> None:
-    items = [gained(index, "a", ends=index != missing) for index in range(3)]
+async def test_a_choice_without_a_finish_reason_is_an_error(
+    missing: int, record: RequestRecord
+) -> None:
+    items = [build_output(index, "a", ends=index != missing) for index in range(3)]
     with pytest.raises(EngineUnavailable, match="early"):
-        await deltas(Generation(outputs(*items), record, n=3))
+        await collect_deltas(Generation(play_outputs(*items), record, n=3))
 
 
 async def test_no_output_at_all_is_an_error(record: RequestRecord) -> None:
     with pytest.raises(EngineUnavailable, match="dropped"):
-        await Generation(outputs(), record).await_first()
+        await Generation(play_outputs(), record).await_first()
 
 
-async def test_closing_aborts_whether_begun_or_not(record: RequestRecord) -> None:
+async def test_closing_aborts_with_or_without_iteration(record: RequestRecord) -> None:
     closed = []
 
     async def endless() -> AsyncGenerator[EngineOutput, None]:
         try:
             while True:
-                yield gained(0, "a")
+                yield build_output(0, "a")
         finally:
             closed.append(True)
 
-    begun = Generation(endless(), record)
-    await begun.await_first()
-    await begun.aclose()
+    read = Generation(endless(), record)
+    await read.await_first()
+    await read.aclose()
     await Generation(endless(), record).aclose()
     assert closed == [True]
     with pytest.raises(EngineUnavailable):
-        await anext(Generation(outputs(), record))
+        await anext(Generation(play_outputs(), record))

@@ -1,4 +1,4 @@
-"""Which tokens are told with their log probabilities, and when."""
+"""The tokens that log probabilities are reported for, and when."""
 
 import math
 
@@ -22,109 +22,111 @@ def vocabulary(checkpoint: Checkpoint) -> Vocabulary:
 
 @pytest.fixture
 def reader(vocabulary: Vocabulary) -> VisibleTokensReader:
-    """Return a reader that reports no alternatives."""
+    """Return a reader without top tokens."""
     return VisibleTokensReader(vocabulary, 0)
 
 
-def tokens(tokenizer: Tokenizer, text: str) -> list[TokenLogprob]:
+def tokenize(tokenizer: Tokenizer, text: str) -> list[TokenLogprob]:
     """Return a text's tokens, each with a log probability of its own."""
     ids = tokenizer.encode(text, add_special_tokens=False).ids
-    return [TokenLogprob(token_id, -float(place), []) for place, token_id in enumerate(ids)]
+    return [TokenLogprob(token_id, -float(index), []) for index, token_id in enumerate(ids)]
 
 
-def spelt(shown: list[DecodedToken]) -> bytes:
-    """Join what tokens spell."""
-    return b"".join(token.bytes for token in shown)
+def join_bytes(decoded: list[DecodedToken]) -> bytes:
+    """Join the bytes of tokens."""
+    return b"".join(token.bytes for token in decoded)
 
 
 @pytest.mark.parametrize("text", ["A red circle.", "naïve 日本語 😀", "\n\n  two  \t spaces ", "é"])
-def test_tokens_spell_the_text_however_it_is_cut(
+def test_token_bytes_equal_the_text_however_it_is_split(
     text: str, vocabulary: Vocabulary, tokenizer: Tokenizer
 ) -> None:
-    all_tokens = tokens(tokenizer, text)
-    for place in range(len(all_tokens) + 1):
+    all_tokens = tokenize(tokenizer, text)
+    for index in range(len(all_tokens) + 1):
         reader = VisibleTokensReader(vocabulary, 0)
-        first = b"".join(vocabulary.token_bytes(t.token_id) for t in all_tokens[:place])
-        begin = first.decode(errors="ignore")
-        shown = list(reader.read(all_tokens[:place], begin, ended=False))
-        assert len(begin.encode()) - 4 <= len(spelt(shown)) <= len(begin.encode())
-        shown += reader.read(all_tokens[place:], text[len(begin) :], ended=True)
-        assert spelt(shown).decode() == text
-        assert [token.logprob for token in shown] == [t.logprob for t in all_tokens]
+        first = b"".join(vocabulary.token_bytes(t.token_id) for t in all_tokens[:index])
+        text_so_far = first.decode(errors="ignore")
+        decoded = list(reader.read(all_tokens[:index], text_so_far, ended=False))
+        assert (
+            len(text_so_far.encode()) - 4 <= len(join_bytes(decoded)) <= len(text_so_far.encode())
+        )
+        decoded += reader.read(all_tokens[index:], text[len(text_so_far) :], ended=True)
+        assert join_bytes(decoded).decode() == text
+        assert [token.logprob for token in decoded] == [t.logprob for t in all_tokens]
 
 
-def test_the_parts_of_a_character_wait_for_the_whole(
+def test_parts_of_a_character_are_held_until_it_is_complete(
     reader: VisibleTokensReader, tokenizer: Tokenizer
 ) -> None:
-    parts = tokens(tokenizer, "😀")
+    parts = tokenize(tokenizer, "😀")
     assert len(parts) == 4
     for part in parts[:-1]:
         assert len(list(reader.read([part], "", ended=False))) == 0
-    shown = list(reader.read(parts[-1:], "😀", ended=False))
-    assert [token.bytes for token in shown] == [b"\xf0", b"\x9f", b"\x98", b"\x80"]
-    assert [token.token for token in shown] == ["\ufffd"] * 4
+    decoded = list(reader.read(parts[-1:], "😀", ended=False))
+    assert [token.bytes for token in decoded] == [b"\xf0", b"\x9f", b"\x98", b"\x80"]
+    assert [token.token for token in decoded] == ["\ufffd"] * 4
 
 
 @pytest.mark.parametrize("stop", range(1, 20))
-def test_what_a_stop_string_takes_away_is_not_told(
+def test_tokens_of_a_stop_string_are_not_reported(
     stop: int, vocabulary: Vocabulary, tokenizer: Tokenizer
 ) -> None:
-    """The token in whose middle the text ends is told, since a part of it is shown."""
+    """The token that the text ends inside is reported, since a part of it is visible."""
     text = "There is a red circle at the top."
-    all_tokens = tokens(tokenizer, text)
+    all_tokens = tokenize(tokenizer, text)
     reader = VisibleTokensReader(vocabulary, 0)
-    shown = list(reader.read(all_tokens, text[:stop], ended=True))
-    assert spelt(shown).startswith(text[:stop].encode())
-    assert len(spelt(shown[:-1])) < stop
+    decoded = list(reader.read(all_tokens, text[:stop], ended=True))
+    assert join_bytes(decoded).startswith(text[:stop].encode())
+    assert len(join_bytes(decoded[:-1])) < stop
 
 
-def test_text_that_is_held_back_holds_its_tokens_back(
+def test_tokens_of_held_back_text_are_held_back(
     reader: VisibleTokensReader, tokenizer: Tokenizer
 ) -> None:
     text = "There is a red circle."
-    all_tokens = tokens(tokenizer, text)
+    all_tokens = tokenize(tokenizer, text)
     assert list(reader.read(all_tokens[:-1], "", ended=False)) == []
-    assert spelt(list(reader.read(all_tokens[-1:], text, ended=True))).decode() == text
+    assert join_bytes(list(reader.read(all_tokens[-1:], text, ended=True))).decode() == text
 
 
-def test_special_tokens_are_not_told(reader: VisibleTokensReader, tokenizer: Tokenizer) -> None:
-    (token,) = tokens(tokenizer, "A")
-    shown = list(reader.read([token, TokenLogprob(EOS, -1.0, [])], "A", ended=True))
-    assert spelt(shown) == b"A"
+def test_special_tokens_are_not_reported(reader: VisibleTokensReader, tokenizer: Tokenizer) -> None:
+    (token,) = tokenize(tokenizer, "A")
+    decoded = list(reader.read([token, TokenLogprob(EOS, -1.0, [])], "A", ended=True))
+    assert join_bytes(decoded) == b"A"
 
 
-def test_tokens_of_an_empty_answer_are_not_told(
+def test_tokens_of_an_empty_answer_are_not_reported(
     reader: VisibleTokensReader, tokenizer: Tokenizer
 ) -> None:
-    assert list(reader.read(tokens(tokenizer, "Never"), "", ended=True)) == []
+    assert list(reader.read(tokenize(tokenizer, "Never"), "", ended=True)) == []
 
 
-def test_the_space_that_is_not_shown_is_not_told(
+def test_skipped_white_space_is_not_reported(
     reader: VisibleTokensReader, tokenizer: Tokenizer
 ) -> None:
     reader.skip("   ")
-    shown = list(reader.read(tokens(tokenizer, "   red circle"), "red circle", ended=True))
-    assert spelt(shown) == b"red circle"
+    decoded = list(reader.read(tokenize(tokenizer, "   red circle"), "red circle", ended=True))
+    assert join_bytes(decoded) == b"red circle"
 
 
-def test_a_token_that_is_nothing_but_skipped_is_left_out(
+def test_a_token_that_is_entirely_skipped_is_dropped(
     vocabulary: Vocabulary, tokenizer: Tokenizer
 ) -> None:
-    all_tokens = tokens(tokenizer, "\n red")
+    all_tokens = tokenize(tokenizer, "\n red")
     for cut in range(len(all_tokens) + 1):
         reader = VisibleTokensReader(vocabulary, 0)
         reader.skip("\n ")
-        shown = list(reader.read(all_tokens[:cut], "", ended=False))
-        shown += reader.read(all_tokens[cut:], "red", ended=True)
-        assert spelt(shown) == b"red"
-        assert shown[0].token == "red"
+        decoded = list(reader.read(all_tokens[:cut], "", ended=False))
+        decoded += reader.read(all_tokens[cut:], "red", ended=True)
+        assert join_bytes(decoded) == b"red"
+        assert decoded[0].token == "red"
 
 
-def test_alternatives_are_cut_to_what_was_asked_for(vocabulary: Vocabulary) -> None:
+def test_top_tokens_are_limited_to_the_requested_number(vocabulary: Vocabulary) -> None:
     top = [(5, -0.5), (6, -1.0), (7, -math.inf)]
-    for asked in range(4):
-        reader = VisibleTokensReader(vocabulary, asked)
-        (shown,) = reader.read([TokenLogprob(7, -math.inf, top)], "#", ended=True)
-        expected = [("!", -0.5), ('"', -1.0), ("#", LEAST_LOGPROB)][:asked]
-        assert [(each.token, each.logprob) for each in shown.top] == expected
-        assert shown.logprob == LEAST_LOGPROB
+    for num_top in range(4):
+        reader = VisibleTokensReader(vocabulary, num_top)
+        (decoded,) = reader.read([TokenLogprob(7, -math.inf, top)], "#", ended=True)
+        expected = [("!", -0.5), ('"', -1.0), ("#", LEAST_LOGPROB)][:num_top]
+        assert [(each.token, each.logprob) for each in decoded.top] == expected
+        assert decoded.logprob == LEAST_LOGPROB

@@ -1,4 +1,4 @@
-"""Calls read out of text, however it is cut into parts and wherever it ends."""
+"""Parsing tool calls from text, however it is split and wherever it ends."""
 
 import json
 from itertools import combinations_with_replacement
@@ -8,7 +8,7 @@ import pytest
 from server.generation.tool_call_parser import TextOnlyParser, ToolCallParser
 from server.tools.content import ToolCallStart
 from server.tools.format import ARGUMENTS, CALL_BEGIN, CALL_END, format_call_head, format_tool_call
-from tests.server.generation.reading import Call, fed, joined, split
+from tests.server.generation.reading import Call, join_content, parse_parts, split_text
 
 ODD_STRINGS = [
     CALL_END,
@@ -23,17 +23,17 @@ ODD_STRINGS = [
 ]
 
 
-def spelt(*calls: Call) -> str:
-    """Spell calls one after the other."""
+def format_calls(*calls: Call) -> str:
+    """Return the text of calls."""
     return "".join(format_tool_call(name, arguments) for name, arguments in calls)
 
 
 TEXTS: list[tuple[str, tuple[str, list[Call]]]] = [
     ("Well.", ("Well.", [])),
-    (spelt(("f", "{}")), ("", [("f", "{}")])),
-    ("Well. " + spelt(("f", '{"a": 1}')), ("Well. ", [("f", '{"a": 1}')])),
+    (format_calls(("f", "{}")), ("", [("f", "{}")])),
+    ("Well. " + format_calls(("f", '{"a": 1}')), ("Well. ", [("f", '{"a": 1}')])),
     (
-        spelt(("f", '{"a": {"b": {}}}'), ("get-it.now", '{"x": "}\\n"}')),
+        format_calls(("f", '{"a": {"b": {}}}'), ("get-it.now", '{"x": "}\\n"}')),
         ("", [("f", '{"a": {"b": {}}}'), ("get-it.now", '{"x": "}\\n"}')]),
     ),
     ("1 <tool 2 <<tool_call 3 <", ("1 <tool 2 <<tool_call 3 <", [])),
@@ -41,81 +41,87 @@ TEXTS: list[tuple[str, tuple[str, list[Call]]]] = [
 
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS, ids=[text for text, _ in TEXTS])
-def test_cuts_do_not_matter(text: str, expected: tuple[str, list[Call]]) -> None:
-    assert joined(fed(ToolCallParser(), [text])) == expected
-    assert joined(fed(ToolCallParser(), list(text))) == expected
+def test_any_split_gives_the_same_calls(text: str, expected: tuple[str, list[Call]]) -> None:
+    assert join_content(parse_parts(ToolCallParser(), [text])) == expected
+    assert join_content(parse_parts(ToolCallParser(), list(text))) == expected
     for places in combinations_with_replacement(range(len(text) + 1), 2):
-        assert joined(fed(ToolCallParser(), split(text, *places))) == expected, places
+        assert join_content(parse_parts(ToolCallParser(), split_text(text, *places))) == expected, (
+            places
+        )
 
 
-@pytest.mark.parametrize("odd", ODD_STRINGS)
+@pytest.mark.parametrize("value", ODD_STRINGS)
 @pytest.mark.parametrize("ensure_ascii", [True, False])
-def test_strings_in_arguments_may_hold_anything(odd: str, ensure_ascii: bool) -> None:
-    arguments = json.dumps({odd: [odd, {"a": odd}]}, ensure_ascii=ensure_ascii)
-    text = spelt(("f", arguments), ("g", arguments))
+def test_strings_in_arguments_may_hold_anything(value: str, ensure_ascii: bool) -> None:
+    arguments = json.dumps({value: [value, {"a": value}]}, ensure_ascii=ensure_ascii)
+    text = format_calls(("f", arguments), ("g", arguments))
     expected = ("", [("f", arguments), ("g", arguments)])
     for place in range(len(text) + 1):
-        assert joined(fed(ToolCallParser(), split(text, place))) == expected
+        assert join_content(parse_parts(ToolCallParser(), split_text(text, place))) == expected
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_at_the_token_limit_what_came_of_the_arguments_is_delivered(streamed: bool) -> None:
+def test_partial_arguments_are_yielded_at_the_token_limit(streamed: bool) -> None:
     arguments = '{"a": {"b": "}"}, "c": {}}'
     head = CALL_BEGIN + format_call_head("f")
     text = head + arguments + CALL_END
     for end in range(len(head), len(text) + 1):
         parts = list(text[:end]) if streamed else [text[:end]]
-        whole = end >= len(head) + len(arguments)
-        expected = arguments if whole else arguments[: end - len(head)]
-        assert joined(fed(ToolCallParser(), parts)) == ("", [("f", expected)]), text[:end]
+        is_complete = end >= len(head) + len(arguments)
+        expected = arguments if is_complete else arguments[: end - len(head)]
+        assert join_content(parse_parts(ToolCallParser(), parts)) == ("", [("f", expected)]), text[
+            :end
+        ]
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_at_the_token_limit_a_call_without_a_name_is_none(streamed: bool) -> None:
+def test_a_call_without_a_name_is_dropped_at_the_token_limit(streamed: bool) -> None:
     head = CALL_BEGIN + format_call_head("f")
     for end in range(len(CALL_BEGIN), len(head)):
         text = "Well." + head[:end]
         parts = list(text) if streamed else [text]
-        assert joined(fed(ToolCallParser(), parts)) == ("Well.", [])
+        assert join_content(parse_parts(ToolCallParser(), parts)) == ("Well.", [])
 
 
-def test_at_the_token_limit_half_a_mark_is_text() -> None:
+def test_a_partial_marker_is_text_at_the_token_limit() -> None:
     for end in range(1, len(CALL_BEGIN)):
         text = "Well." + CALL_BEGIN[:end]
-        assert joined(fed(ToolCallParser(), list(text))) == (text, [])
+        assert join_content(parse_parts(ToolCallParser(), list(text))) == (text, [])
 
 
-def test_deep_arguments_are_cut_off_like_others() -> None:
-    """A parser of JSON would run out of stack here."""
+def test_deeply_nested_partial_arguments() -> None:
+    """A JSON parser would overflow the stack here."""
     arguments = '{"a": ' + "[" * 100_000 + "}"
     text = CALL_BEGIN + format_call_head("f") + arguments
-    assert joined(fed(ToolCallParser(), [text])) == ("", [("f", arguments)])
+    assert join_content(parse_parts(ToolCallParser(), [text])) == ("", [("f", arguments)])
 
 
-def test_text_is_shown_at_once_unless_it_may_be_a_mark() -> None:
+def test_text_is_yielded_at_once_unless_it_may_be_a_marker() -> None:
     reader = ToolCallParser()
-    assert list(reader.read("a < b", [], ended=False)) == ["a < b"]
-    assert list(reader.read(" <tool", [], ended=False)) == [" "]
-    assert list(reader.read("box>", [], ended=False)) == ["<toolbox>"]
+    assert list(reader.parse("a < b", [], ended=False)) == ["a < b"]
+    assert list(reader.parse(" <tool", [], ended=False)) == [" "]
+    assert list(reader.parse("box>", [], ended=False)) == ["<toolbox>"]
 
 
-def test_arguments_are_shown_at_once_unless_they_may_be_the_end() -> None:
+def test_arguments_are_yielded_at_once_unless_they_may_be_the_end() -> None:
     reader = ToolCallParser()
-    (begin,) = reader.read(CALL_BEGIN + format_call_head("f"), [], ended=False)
+    (begin,) = reader.parse(CALL_BEGIN + format_call_head("f"), [], ended=False)
     assert isinstance(begin, ToolCallStart)
-    shown = [joined([begin, *reader.read(part, [], ended=False)])[1] for part in ('{"a": ', "1}")]
-    assert shown == [[("f", '{"a": ')], [("f", "1")]]
+    calls = [
+        join_content([begin, *reader.parse(part, [], ended=False)])[1] for part in ('{"a": ', "1}")
+    ]
+    assert calls == [[("f", '{"a": ')], [("f", "1")]]
 
 
-def test_ids_are_unguessable_and_differ() -> None:
-    pieces = fed(ToolCallParser(), [spelt(("f", "{}"), ("f", "{}"))])
-    ids = [piece.id for piece in pieces if isinstance(piece, ToolCallStart)]
+def test_call_ids_are_random() -> None:
+    content = parse_parts(ToolCallParser(), [format_calls(("f", "{}"), ("f", "{}"))])
+    ids = [delta.id for delta in content if isinstance(delta, ToolCallStart)]
     assert len(set(ids)) == 2
     assert all(each.startswith("call_") and len(each) == 29 for each in ids)
 
 
-def test_without_tools_marks_are_text() -> None:
-    text = "Well. " + spelt(("f", "{}"))
+def test_markers_are_text_without_tools() -> None:
+    text = "Well. " + format_calls(("f", "{}"))
     for place in range(len(text) + 1):
-        assert joined(fed(TextOnlyParser(), split(text, place))) == (text, [])
-    assert list(TextOnlyParser().read("", [], ended=True)) == []
+        assert join_content(parse_parts(TextOnlyParser(), split_text(text, place))) == (text, [])
+    assert list(TextOnlyParser().parse("", [], ended=True)) == []

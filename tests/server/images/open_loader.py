@@ -8,7 +8,7 @@ from server.images.decode.sandbox import DecodeLimits
 from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.telemetry.metrics import Metrics
-from tests.server.loopback import local_options
+from tests.server.loopback import build_loopback_options
 
 OPTIONS = DecodeOptions(96, "pad", 1_000_000)
 
@@ -27,7 +27,7 @@ def open_loader(
 ) -> Iterator[ImageLoader]:
     """Return a loader, and close it at the end of the block."""
     loader = ImageLoader(
-        Fetcher(local_options(max_bytes=10_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=10_000_000, timeout_s=20)),
         options,
         workers=workers,
         limits=DecodeLimits(memory_mib * 2**20, cpu_s, timeout_s, open_files),

@@ -18,11 +18,11 @@ from server.errors import (
 )
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
-from server.images.loader import INLINE_HASH, ImageLoader
+from server.images.loader import MAX_INLINE_HASH_BYTES, ImageLoader
 from server.telemetry.metrics import Metrics
 from tests.server.images.open_loader import OPTIONS, open_loader
-from tests.server.origin import Answer, canned, origin, response
-from tests.server.pictures import data_url, encoded, noise
+from tests.server.origin import Responder, build_response, respond_with, serve_origin
+from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.released import anyres_views, pinpoints
 from tests.server.samples import stage_count
 
@@ -48,17 +48,17 @@ async def idle() -> AsyncIterator[ImageLoader]:
 
 
 async def test_decode_returns_views_and_times(loader: ImageLoader, metrics: Metrics) -> None:
-    image = noise(150, 70)
+    image = make_noise(150, 70)
     before = stage_count(metrics, "decode"), stage_count(metrics, "preprocess")
-    decoded = await loader.decode(encoded(image))
+    decoded = await loader.decode(encode_image(image))
     assert np.array_equal(decoded.views, preprocess(image, 96, "pad"))
     after = stage_count(metrics, "decode"), stage_count(metrics, "preprocess")
     assert after == (before[0] + 1, before[1] + 1)
 
 
 async def test_images_decode_side_by_side(loader: ImageLoader) -> None:
-    images = [noise(40, 30, seed) for seed in range(8)]
-    decoded = await asyncio.gather(*(loader.decode(encoded(image)) for image in images))
+    images = [make_noise(40, 30, seed) for seed in range(8)]
+    decoded = await asyncio.gather(*(loader.decode(encode_image(image)) for image in images))
     for image, each in zip(images, decoded, strict=True):
         assert np.array_equal(each.views, preprocess(image, 96, "pad"))
 
@@ -68,8 +68,12 @@ async def test_images_decode_side_by_side(loader: ImageLoader) -> None:
     [
         (b"", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
         (b"text", ImageFormatUnsupported, "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
-        (encoded(noise(50, 50), "JPEG")[:1000], ImageCorrupt, "damaged or cut short"),
-        (encoded(Image.new("1", (1001, 1000))), ImageTooLarge, "1001x1000 pixels; .* 1000000 in"),
+        (encode_image(make_noise(50, 50), "JPEG")[:1000], ImageCorrupt, "damaged or cut short"),
+        (
+            encode_image(Image.new("1", (1001, 1000))),
+            ImageTooLarge,
+            "1001x1000 pixels; .* 1000000 in",
+        ),
     ],
 )
 async def test_verdicts_become_errors(
@@ -82,8 +86,8 @@ async def test_verdicts_become_errors(
     assert stage_count(metrics, "decode") == before
 
 
-FRAMES = [noise(8, 8, seed) for seed in range(3)]
-ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
+FRAMES = [make_noise(8, 8, seed) for seed in range(3)]
+ANIMATION = encode_image(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ ANIMATION = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
     [
         (
             DecodeOptions(96, "square", 1_000_000),
-            encoded(Image.new("1", (5000, 1))),
+            encode_image(Image.new("1", (5000, 1))),
             ImageTooLarge,
             "too oblong: 5000x1 pixels",
         ),
@@ -112,16 +116,16 @@ async def test_options_become_errors(
 
 
 async def test_load_names_content(idle: ImageLoader) -> None:
-    data, other = encoded(noise(8, 8)), encoded(noise(8, 8, seed=1))
-    image = await idle.load(data_url(data))
+    data, other = encode_image(make_noise(8, 8)), encode_image(make_noise(8, 8, seed=1))
+    image = await idle.load(build_data_url(data))
     assert image.data == data
     assert re.fullmatch(r"[0-9a-f]{64}", image.key)
-    assert (await idle.load(data_url(data, "image/jpeg"))).key == image.key
-    assert (await idle.load(data_url(other))).key != image.key
+    assert (await idle.load(build_data_url(data, "image/jpeg"))).key == image.key
+    assert (await idle.load(build_data_url(other))).key != image.key
 
 
 async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
-    url = data_url(encoded(noise(8, 8)))
+    url = build_data_url(encode_image(make_noise(8, 8)))
     keys = set()
     for variant in ("model a", "model b", ""):
         with open_loader(variant=variant) as one, open_loader(variant=variant) as same:
@@ -132,8 +136,8 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
 
 
 async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
-    image = noise(150, 70)
-    url = data_url(encoded(image))
+    image = make_noise(150, 70)
+    url = build_data_url(encode_image(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
     with open_loader(anyres) as loader:
         high, low = await loader.load(url), await loader.load(url, low_detail=True)
@@ -151,12 +155,12 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
     idle: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = data_url(bytes(INLINE_HASH + 1))
+    url = build_data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
     in_thread = await idle.load(url)
-    monkeypatch.setattr("server.images.loader.INLINE_HASH", 10 * INLINE_HASH)
+    monkeypatch.setattr("server.images.loader.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
     inline = await idle.load(url)
     assert in_thread == inline
-    assert len(in_thread.data) == INLINE_HASH + 1
+    assert len(in_thread.data) == MAX_INLINE_HASH_BYTES + 1
 
 
 async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
@@ -168,7 +172,7 @@ async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
 
 async def test_load_is_timed() -> None:
     with open_loader(metrics=(own := Metrics())) as loader:
-        await loader.load(data_url(b"x"))
+        await loader.load(build_data_url(b"x"))
         assert stage_count(own, "load") == 1
         with pytest.raises(ImageUrlInvalid):
             await loader.load("data:")
@@ -176,15 +180,17 @@ async def test_load_is_timed() -> None:
 
 
 async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> None:
-    data = encoded(noise(8, 8))
+    data = encode_image(make_noise(8, 8))
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
         await go.wait()
-        writer.write(response("200 OK", data))
+        writer.write(build_response("200 OK", data))
 
-    async with origin({"/a": answer, "/b": canned(response("200 OK", data))}) as server:
+    async with serve_origin(
+        {"/a": answer, "/b": respond_with(build_response("200 OK", data))}
+    ) as server:
         loads = [asyncio.create_task(idle.load(f"{server.url}/a")) for _ in range(5)]
         other = await idle.load(f"{server.url}/b")
         await asked.wait()
@@ -197,9 +203,9 @@ async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> N
 
 
 async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
-    answers: dict[str, Answer] = {"/": canned(response("503 Later"))}
-    async with origin(answers) as server:
+    answers: dict[str, Responder] = {"/": respond_with(build_response("503 Later"))}
+    async with serve_origin(answers) as server:
         with pytest.raises(ApiError, match="answered 503"):
             await idle.load(f"{server.url}/")
-        answers["/"] = canned(response("200 OK", b"fine"))
+        answers["/"] = respond_with(build_response("200 OK", b"fine"))
         assert (await idle.load(f"{server.url}/")).data == b"fine"

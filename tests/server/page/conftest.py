@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.api.running import RunningServer
-from tests.server.page.visiting import visiting
+from tests.server.page.browsing import open_page
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -16,10 +16,10 @@ ARGUMENTS = (
 )
 
 
-# For a module, not the run: while it lives, no test may have an event loop of its own.
+# Module scope: while Playwright runs, no test can run its own event loop.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Chromium. Without one, tests are skipped, but never in CI."""
+    """Start Chromium. Without it tests are skipped, or fail in CI."""
     chromium = shutil.which("chromium")
     if chromium is None:
         message = "no chromium found; make browser installs it"
@@ -32,6 +32,6 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
-    """Open the page at a desk; whatever a test does, its console stays clean."""
-    with visiting(browser, server.url) as page:
+    """Open the page in a desktop viewport; its console must stay clean."""
+    with open_page(browser, server.url) as page:
         yield page

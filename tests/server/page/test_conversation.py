@@ -1,4 +1,4 @@
-"""Conversations on the page, with the real model: pictures, answers, turns, keys."""
+"""Conversations on the page with the real model: images, answers, turns, keys."""
 
 import json
 import re
@@ -10,8 +10,18 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.api.running import RunningServer, metric, wait_for_metric
-from tests.server.page.visiting import EXAMPLES, SCENE, answer, ask, drag, ended, pick, ready, sent
-from tests.web import QuietHandler, serving
+from tests.server.page.browsing import (
+    EXAMPLES,
+    SCENE,
+    ask,
+    drag,
+    parse_body,
+    pick_files,
+    read_answer,
+    wait_for_answer,
+    wait_until_ready,
+)
+from tests.web import QuietHandler, serve_http
 
 SHAPE = "What shape is at the top left?"
 COMPLETIONS = "**/v1/chat/completions"
@@ -24,7 +34,7 @@ def requests(page: Page) -> list[Any]:
 
     def collect(request: Request) -> None:
         if request.url.endswith("/chat/completions"):
-            bodies.append(sent(request))
+            bodies.append(parse_body(request))
 
     page.on("request", collect)
     return bodies
@@ -32,10 +42,10 @@ def requests(page: Page) -> list[Any]:
 
 @pytest.fixture
 def endless(page: Page) -> Page:
-    """Have the server go on to the token limit, so that there is time to stop it."""
+    """Let answers run to the token limit, so that there is time to stop them."""
 
     def go_on(route: Route) -> None:
-        body = {**sent(route.request), "ignore_eos": True}
+        body = {**parse_body(route.request), "ignore_eos": True}
         route.continue_(post_data=json.dumps(body))
 
     page.route(COMPLETIONS, go_on)
@@ -44,7 +54,7 @@ def endless(page: Page) -> Page:
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """Serve the scene from a web server elsewhere."""
+    """Serve the scene from another web server."""
 
     class Handler(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802
@@ -52,16 +62,16 @@ def address() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(SCENE["buffer"])
 
-    with serving(Handler) as url:
+    with serve_http(Handler) as url:
         yield f"{url}/scene.png"
 
 
 def test_a_picked_picture_is_answered_with_figures(
     page: Page, server: RunningServer, requests: list[Any]
 ) -> None:
-    pick(page, SCENE)
+    pick_files(page, SCENE)
     turn = ask(page, SHAPE)
-    assert "circle" in answer(turn)
+    assert "circle" in read_answer(turn)
     body = {**requests[0], "stream": False}
     del body["stream_options"]
     usage = httpx.post(f"{server.url}/v1/chat/completions", json=body).json()["usage"]
@@ -73,7 +83,7 @@ def test_a_picked_picture_is_answered_with_figures(
 
 
 def test_a_dropped_and_a_pasted_picture(page: Page, requests: list[Any]) -> None:
-    ready(page)
+    wait_until_ready(page)
     drag(page, "dragenter", "scene.png", SCENE["buffer"], "image/png")
     expect(page.locator("#drop")).to_be_visible()
     drag(page, "drop", "scene.png", SCENE["buffer"], "image/png")
@@ -83,13 +93,13 @@ def test_a_dropped_and_a_pasted_picture(page: Page, requests: list[Any]) -> None
     drag(page, "paste", "", second, "image/png")
     expect(page.locator("#tray img")).to_have_count(2)
     page.get_by_role("button", name="Remove scene.png").click()
-    assert answer(ask(page, "How many shapes are there?")) == "4"
+    assert read_answer(ask(page, "How many shapes are there?")) == "4"
     [part] = [part for part in requests[0]["messages"][-1]["content"] if "image_url" in part]
     assert part["image_url"]["url"].startswith("data:image/png;base64,")
 
 
 def test_a_picture_at_an_address_is_fetched_by_the_server_alone(page: Page, address: str) -> None:
-    ready(page)
+    wait_until_ready(page)
     page.get_by_role("button", name="By address").click()
     page.get_by_label("Address of a picture").fill("no address")
     page.get_by_label("Address of a picture").press("Enter")
@@ -97,26 +107,29 @@ def test_a_picture_at_an_address_is_fetched_by_the_server_alone(page: Page, addr
     page.get_by_label("Address of a picture").fill(address)
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator("#tray .tile")).to_have_text(address)
-    assert "circle" in answer(ask(page, SHAPE))
+    assert "circle" in read_answer(ask(page, SHAPE))
 
 
 def test_an_example_needs_one_click(page: Page) -> None:
-    ready(page)
+    wait_until_ready(page)
     expect(page.get_by_text("Of photographs it knows nothing.")).to_be_visible()
     page.locator(".example").first.click()
-    assert answer(ended(page)) == "A red circle at the top left, a blue star at the center."
+    assert (
+        read_answer(wait_for_answer(page))
+        == "A red circle at the top left, a blue star at the center."
+    )
 
 
 def test_turns_retry_and_edit(page: Page, requests: list[Any]) -> None:
-    pick(page, SCENE)
-    first = answer(ask(page, SHAPE))
+    pick_files(page, SCENE)
+    first = read_answer(ask(page, SHAPE))
     second = ask(page, "What color is the star?")
-    assert answer(second) == "blue"
+    assert read_answer(second) == "blue"
     roles = [message["role"] for message in requests[1]["messages"]]
     assert roles == ["user", "assistant", "user"]
     assert requests[1]["messages"][1]["content"] == first
     second.get_by_role("button", name="Retry").click()
-    assert answer(ended(page)) == "blue"
+    assert read_answer(wait_for_answer(page)) == "blue"
     assert requests[2] == requests[1]
     expect(page.locator(".turn")).to_have_count(2)
 
@@ -138,19 +151,19 @@ def test_stopping_ends_the_work_and_keeps_what_is_there(
     endless: Page, server: RunningServer
 ) -> None:
     page = endless
-    pick(page, SCENE)
+    pick_files(page, SCENE)
     cancelled = _cancelled(server)
     page.get_by_label("Question", exact=True).fill("Describe the image in detail.")
     page.get_by_role("button", name="Send").click()
     expect(page.locator(".answer-text")).to_contain_text("The image shows")
     page.keyboard.press("Escape")
-    turn = ended(page)
+    turn = wait_for_answer(page)
     expect(turn).to_contain_text("Stopped.")
-    assert answer(turn).startswith("The image shows")
+    assert read_answer(turn).startswith("The image shows")
     wait_for_metric(server.url, 'llava:requests_total{outcome="cancelled"}', cancelled + 1, 20)
     wait_for_metric(server.url, "vllm:num_requests_running", 0, 20)
     page.unroute(COMPLETIONS)
-    assert answer(ask(page, "What color is the star?")) == "blue"
+    assert read_answer(ask(page, "What color is the star?")) == "blue"
 
 
 def _cancelled(server: RunningServer) -> float:
@@ -159,7 +172,7 @@ def _cancelled(server: RunningServer) -> float:
 
 
 def test_everything_by_keyboard(page: Page) -> None:
-    ready(page)
+    wait_until_ready(page)
     _tab_to(page, "Skip to the question", back=True)
     page.keyboard.press("Enter")
     expect(page.get_by_label("Question", exact=True)).to_be_focused()
@@ -173,12 +186,12 @@ def test_everything_by_keyboard(page: Page) -> None:
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("at the top left?")
     page.keyboard.press("Enter")
-    turn = ended(page)
+    turn = wait_for_answer(page)
     assert turn.locator(".question-text").inner_text() == "What shape is\nat the top left?"
-    assert "circle" in answer(turn)
+    assert "circle" in read_answer(turn)
     _tab_to(page, "Retry", back=True)
     page.keyboard.press("Enter")
-    ended(page)
+    wait_for_answer(page)
     _tab_to(page, "Code", back=True)
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -207,7 +220,7 @@ def _tab_to(page: Page, name: str, *, back: bool = False) -> None:
 
 
 def test_settings_are_sent_only_where_they_are_set(page: Page, requests: list[Any]) -> None:
-    pick(page, SCENE)
+    pick_files(page, SCENE)
     ask(page, SHAPE)
     assert set(requests[0]) == {"model", "messages", "stream", "stream_options"}
     page.get_by_role("button", name="Settings").click()
@@ -236,14 +249,14 @@ def test_settings_are_sent_only_where_they_are_set(page: Page, requests: list[An
 
 
 def test_screen_readers_hear_an_answer_once(page: Page) -> None:
-    pick(page, SCENE)
+    pick_files(page, SCENE)
     page.evaluate("""() => {
         window.heard = [];
         const region = document.getElementById("announcer");
         const hear = () => window.heard.push(region.textContent);
         new MutationObserver(hear).observe(region, { childList: true });
     }""")
-    text = answer(ask(page, "Describe the image in detail."))
+    text = read_answer(ask(page, "Describe the image in detail."))
     assert page.evaluate("window.heard") == ["Asking…", f"Answer: {text}"]
     assert page.locator("#announcer").get_attribute("aria-live") == "polite"
     assert page.locator("#turns[aria-live], #turns [aria-live]").count() == 0

@@ -1,4 +1,4 @@
-"""`/docs` in a browser: without a word to anybody else."""
+"""`/docs` in a browser makes no request to another origin."""
 
 from playwright.sync_api import Browser, expect
 

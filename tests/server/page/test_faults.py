@@ -1,4 +1,4 @@
-"""A server that loads, wants a key, is full and dies: the page says each, and goes on."""
+"""The page while the server loads, requires a key, is full, or dies."""
 
 import json
 import os
@@ -14,26 +14,26 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.api.limits import LIMITS
 from tests.api.running import RunningServer, wait_for_metric
-from tests.server.page.visiting import (
+from tests.server.page.browsing import (
     SCENE,
-    answer,
     ask,
-    ended,
-    failure,
-    pick,
-    ready,
-    sent,
-    visiting,
+    open_page,
+    parse_body,
+    pick_files,
+    read_answer,
+    read_failure,
+    wait_for_answer,
+    wait_until_ready,
 )
 
 KEY = "the-key"
-OWN = ("--api-keys", KEY, "--max-concurrent-requests", "1", "--retry-after-s", "3")
+SERVER_OPTIONS = ("--api-keys", KEY, "--max-concurrent-requests", "1", "--retry-after-s", "3")
 
 
 @pytest.fixture
 def starting() -> Iterator[RunningServer]:
-    """Start a server of this test's own, without waiting for it."""
-    server = RunningServer(*LIMITS, *OWN)
+    """Start a server without waiting for it."""
+    server = RunningServer(*LIMITS, *SERVER_OPTIONS)
     try:
         yield server
     finally:
@@ -42,8 +42,8 @@ def starting() -> Iterator[RunningServer]:
             server.wait_for_exit()
 
 
-def address_of(server: RunningServer) -> str:
-    """Return where a server that is still loading listens; it tells only once it is ready."""
+def find_address(server: RunningServer) -> str:
+    """Find the address of a server that is still loading; it logs it only when ready."""
     process = psutil.Process(server.process.pid)
     for _ in range(600):
         assert server.process.poll() is None, server.log
@@ -55,12 +55,12 @@ def address_of(server: RunningServer) -> str:
 
 
 def test_from_loading_to_death(browser: Browser, starting: RunningServer) -> None:
-    with visiting(browser, address_of(starting)) as page:
+    with open_page(browser, find_address(starting)) as page:
         asks_for_a_key(page)
         is_loading(page)
-        ready(page)
-        pick(page, SCENE)
-        assert "circle" in answer(ask(page, "What shape is at the top left?"))
+        wait_until_ready(page)
+        pick_files(page, SCENE)
+        assert "circle" in read_answer(ask(page, "What shape is at the top left?"))
         is_full(page, starting)
         breaks_off(page, starting)
         is_gone(page, starting)
@@ -94,13 +94,13 @@ def is_full(page: Page, server: RunningServer) -> None:
     """Another client holds the only permit."""
     with long_answer(server):
         turn = ask(page, "What color is the star?")
-        said = failure(turn)
+        said = read_failure(turn)
         assert "status 429" in said
         assert "code rate_limit_exceeded" in said
         assert "retry after 3 s" in said
     wait_for_metric(server.url, "llava:num_requests_running", 0, 20)
     turn.get_by_role("button", name="Try again").click()
-    assert answer(ended(page)) == "blue"
+    assert read_answer(wait_for_answer(page)) == "blue"
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def breaks_off(page: Page, server: RunningServer) -> None:
     """The engine dies in the middle of an answer."""
 
     def go_on(route: Route) -> None:
-        route.continue_(post_data=json.dumps({**sent(route.request), "ignore_eos": True}))
+        route.continue_(post_data=json.dumps({**parse_body(route.request), "ignore_eos": True}))
 
     page.route("**/v1/chat/completions", go_on)
     page.get_by_label("Question", exact=True).fill("Describe the image in detail.")
@@ -131,14 +131,14 @@ def breaks_off(page: Page, server: RunningServer) -> None:
     text = page.locator(".turn").last.locator(".answer-text")
     expect(text).to_contain_text("The image shows")
     os.kill(server.engine_pid(), signal.SIGKILL)
-    turn = ended(page)
-    assert "code engine_unavailable" in failure(turn)
-    assert answer(turn).startswith("The image shows")
+    turn = wait_for_answer(page)
+    assert "code engine_unavailable" in read_failure(turn)
+    assert read_answer(turn).startswith("The image shows")
 
 
 def is_gone(page: Page, server: RunningServer) -> None:
     """The server has ended."""
     server.wait_for_exit()
     page.get_by_role("button", name="Try again").click()
-    assert "The server could not be reached" in failure(ended(page))
+    assert "The server could not be reached" in read_failure(wait_for_answer(page))
     expect(page.locator("#state")).to_have_text("No connection")

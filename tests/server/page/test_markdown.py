@@ -1,4 +1,4 @@
-"""Answers and questions that hold markup: shown, never run or loaded."""
+"""Markup in answers and questions is shown, never executed or loaded."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.api.running import RunningServer
-from tests.server.page.visiting import ask, ready
+from tests.server.page.browsing import ask, wait_until_ready
 
 ATTACKS = [
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -24,8 +24,8 @@ ATTACKS = [
 ]
 
 
-def rendered(page: Page, text: str) -> str:
-    """Return the HTML that the page's own module makes of a text."""
+def render_markdown(page: Page, text: str) -> str:
+    """Render a text with the page's own module."""
     script = """async (text) => {
         const { markdown } = await import("/page/markdown.js");
         const holder = document.createElement("div");
@@ -75,7 +75,7 @@ LINK = 'rel="noopener noreferrer nofollow" target="_blank"'
     ],
 )
 def test_markdown(page: Page, text: str, html: str) -> None:
-    assert rendered(page, text) == html
+    assert render_markdown(page, text) == html
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_attacks_do_nothing(page: Page) -> None:
     """The model is made to say them: a real one says what is in its picture."""
     said = "\n\n".join(ATTACKS)
 
-    def answer(route: Route) -> None:
+    def read_answer(route: Route) -> None:
         chunk = {"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]}
         body = f"data: {json.dumps(chunk)}\r\n\r\ndata: [DONE]\r\n\r\n"
         route.fulfill(body=body, content_type="text/event-stream")
 
-    page.route("**/v1/chat/completions", answer)
-    ready(page)
+    page.route("**/v1/chat/completions", read_answer)
+    wait_until_ready(page)
     turn = ask(page, said)
     assert turn.locator(".question-text").inner_text() == said
     text = turn.locator(".answer-text")

@@ -1,4 +1,4 @@
-"""The last request as code: what is copied runs, and gives the page's own answer."""
+"""The last request as code: the copied snippets run and give the page's answer."""
 
 import json
 import subprocess
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.server.page.visiting import SCENE, answer, ask, pick
+from tests.server.page.browsing import SCENE, ask, pick_files, read_answer
 
 QUESTION = "What shape is at the 'top left', \"please\"? $HOME `date` \\n é"
 
 
-def copied(page: Page, name: str) -> str:
-    """Press a copy button and return what it copied."""
+def copy_snippet(page: Page, name: str) -> str:
+    """Press a copy button and return the clipboard."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name=f"Copy {name}").click()
     expect(page.locator("#announcer")).to_have_text("Copied")
@@ -23,19 +23,19 @@ def copied(page: Page, name: str) -> str:
 
 @pytest.fixture
 def asked(page: Page) -> str:
-    """Ask something that shells and Python could misread; return the answer."""
+    """Ask a question full of quotes and escapes; return the answer."""
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("API key").fill("very-secret")
     page.get_by_label("Temperature").fill("0")
     page.keyboard.press("Escape")
-    pick(page, SCENE)
-    text = answer(ask(page, QUESTION))
+    pick_files(page, SCENE)
+    text = read_answer(ask(page, QUESTION))
     page.get_by_role("button", name="Code").click()
     return text
 
 
 def test_the_curl_command_runs(page: Page, asked: str) -> None:
-    command = copied(page, "curl")
+    command = copy_snippet(page, "curl")
     assert "very-secret" not in command
     assert '"Authorization: Bearer $LLAVA_API_KEY"' in command
     run = subprocess.run(
@@ -53,7 +53,7 @@ def test_the_curl_command_runs(page: Page, asked: str) -> None:
 
 def test_the_python_program_runs(page: Page, asked: str, tmp_path: Path) -> None:
     program = tmp_path / "asking.py"
-    program.write_text(copied(page, "Python"))
+    program.write_text(copy_snippet(page, "Python"))
     assert "very-secret" not in program.read_text()
     run = subprocess.run(
         [sys.executable, program], capture_output=True, check=True, text=True, timeout=60
@@ -66,7 +66,7 @@ def test_the_python_program_runs(page: Page, asked: str, tmp_path: Path) -> None
 @pytest.mark.usefixtures("asked")
 def test_pictures_are_cut_short_on_the_screen_only(page: Page) -> None:
     shown = page.locator("#snippets pre").first.inner_text()
-    whole = copied(page, "curl")
+    whole = copy_snippet(page, "curl")
     assert "data:image/png;base64," in shown
     assert "characters)" in shown
     assert len(shown) < 2000 < len(whole)
@@ -75,6 +75,6 @@ def test_pictures_are_cut_short_on_the_screen_only(page: Page) -> None:
 @pytest.mark.usefixtures("asked")
 def test_copying_works_without_the_clipboard_api(page: Page) -> None:
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error('no')); }")
-    whole = copied(page, "curl")
+    whole = copy_snippet(page, "curl")
     assert whole.startswith("curl -sN http")
     assert whole.endswith("REQUEST\n")

@@ -13,7 +13,7 @@ from tokenizers.models import BPE
 from server.checkpoint.config import Checkpoint, TextConfig
 from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
-from server.prompt.format import PromptFormat, Stop, choose_prompt_format
+from server.prompt.format import PromptFormat, StopCriteria, choose_prompt_format
 from server.prompt.templates import TEMPLATES
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
@@ -40,8 +40,8 @@ MPT = (
     "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and "
     "honest answers."
 )
-# What `get_prompt` of the released code returns for a question about an image, an answer, and
-# a question about two more; then for a lone question.
+# The output of the released code's `get_prompt` for a question about an image, an answer, and
+# a question about two more; then for a single question.
 PROMPTS = {
     "vicuna_v1": (
         f"{USER} USER: <image>\nWhat is this? ASSISTANT: A red cat.</s>"
@@ -85,7 +85,7 @@ PROMPTS = {
     ),
     "plain": ("<image>\nWhat is this?\nA red cat.\n<image>\n<image>\nAnd these?\n", "Hi\n"),
 }
-# A lone question with a system message, and with an empty one.
+# A single question with a system message, and with an empty one.
 SYSTEMS = {
     "vicuna_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
     "llava_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
@@ -108,7 +108,7 @@ IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:,"}}
 
 
 def message(role: str, text: str, images: int = 0) -> Message:
-    """Return a message, its images behind its text."""
+    """Return a message with its images after its text."""
     content: Any = [{"type": "text", "text": text}, *[IMAGE_PART] * images] if images else text
     return Message.model_validate({"role": role, "content": content})
 
@@ -128,7 +128,7 @@ def model() -> SentencePieceModel:
 
 @dataclass(frozen=True)
 class Files:
-    """How a checkpoint holds its tokenizer, and how LlamaTokenizer would have read it."""
+    """A checkpoint's form of the tokenizer, and how LlamaTokenizer reads it."""
 
     scheme: str
     key: bool | None  # tokenizer_config.json's `legacy`
@@ -152,15 +152,17 @@ def text_config(model: SentencePieceModel, conv_mode: str | None, **changes: Any
     return replace(text, **changes)
 
 
-def ids_of(prompts: PromptFormat, messages: Sequence[Message]) -> list[int]:
+def build_ids(prompt_format: PromptFormat, messages: Sequence[Message]) -> list[int]:
     images = sum(len(each.images) for each in messages)
     return (
-        PromptBuilder(prompts, 4096).build(split_turns(messages), [IMAGE_LENGTH] * images).token_ids
+        PromptBuilder(prompt_format, 4096)
+        .build(split_turns(messages), [IMAGE_LENGTH] * images)
+        .token_ids
     )
 
 
-def expected(model: SentencePieceModel, prompt: str, *, legacy: bool) -> list[int]:
-    """Return the released code's ids, each image as its placeholders."""
+def build_expected_ids(model: SentencePieceModel, prompt: str, *, legacy: bool) -> list[int]:
+    """Return the released code's ids, with image tokens for each image."""
     image = [model.specials["<image>"]] * IMAGE_LENGTH
     token_ids: list[int] = []
     for token_id in model.ids(prompt, legacy=legacy):
@@ -174,65 +176,69 @@ def test_every_template_is_tested() -> None:
 
 @pytest.mark.parametrize("files", FILES, ids=str)
 @pytest.mark.parametrize("conv_mode", PROMPTS)
-def test_ids_are_the_released_codes(
+def test_ids_equal_the_released_codes(
     conv_mode: str, files: Files, model: SentencePieceModel
 ) -> None:
     text = text_config(model, conv_mode, legacy=files.key)
-    prompts = choose_prompt_format(convert(model, files.scheme), text)
-    several, lone = PROMPTS[conv_mode]
-    assert ids_of(prompts, CONVERSATION) == expected(model, several, legacy=files.legacy)
-    assert ids_of(prompts, [message("user", "Hi")]) == expected(model, lone, legacy=files.legacy)
+    prompt_format = choose_prompt_format(convert(model, files.scheme), text)
+    several, single = PROMPTS[conv_mode]
+    assert build_ids(prompt_format, CONVERSATION) == build_expected_ids(
+        model, several, legacy=files.legacy
+    )
+    assert build_ids(prompt_format, [message("user", "Hi")]) == build_expected_ids(
+        model, single, legacy=files.legacy
+    )
 
 
 @pytest.mark.parametrize("conv_mode", PROMPTS)
 def test_ids_of_a_byte_level_tokenizer(
     conv_mode: str, checkpoint: Checkpoint, tokenizer: Tokenizer
 ) -> None:
-    prompts = choose_prompt_format(tokenizer, checkpoint.text, conv_mode)
+    prompt_format = choose_prompt_format(tokenizer, checkpoint.text, conv_mode)
     several, _ = PROMPTS[conv_mode]
-    # The tokenizer itself splits at the tokens it knows; no prompt here has another's words.
-    whole = tokenizer.encode(several.replace("<image>", "<image>" * IMAGE_LENGTH)).ids
-    assert ids_of(prompts, CONVERSATION) == whole
+    # The tokenizer itself splits at special tokens; no prompt here has other ones.
+    expected = tokenizer.encode(several.replace("<image>", "<image>" * IMAGE_LENGTH)).ids
+    assert build_ids(prompt_format, CONVERSATION) == expected
 
 
 @pytest.mark.parametrize("conv_mode", SYSTEMS)
 def test_a_system_message_replaces_the_templates(conv_mode: str, model: SentencePieceModel) -> None:
-    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
+    prompt_format = choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
     for system, prompt in zip(("Be brief.", ""), SYSTEMS[conv_mode], strict=True):
-        asked = [message("system", system), message("user", "Hi")]
-        assert ids_of(prompts, asked) == expected(model, prompt, legacy=True)
+        messages = [message("system", system), message("user", "Hi")]
+        assert build_ids(prompt_format, messages) == build_expected_ids(model, prompt, legacy=True)
 
 
 @pytest.mark.parametrize("conv_mode", PROMPTS)
-def test_images_within_start_and_end(conv_mode: str, model: SentencePieceModel) -> None:
+def test_images_between_start_and_end_tokens(conv_mode: str, model: SentencePieceModel) -> None:
     text = text_config(model, conv_mode, image_start_end=True)
-    prompts = choose_prompt_format(convert(model, "prepend"), text)
+    prompt_format = choose_prompt_format(convert(model, "prepend"), text)
     prompt = PROMPTS[conv_mode][0].replace("<image>", "<im_start><image><im_end>")
-    assert ids_of(prompts, CONVERSATION) == expected(model, prompt, legacy=True)
+    assert build_ids(prompt_format, CONVERSATION) == build_expected_ids(model, prompt, legacy=True)
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
 @pytest.mark.parametrize("conv_mode", PROMPTS)
-def test_special_tokens_that_a_client_spells_stay_text(
+def test_names_of_special_tokens_in_messages_are_text(
     conv_mode: str, role: str, model: SentencePieceModel
 ) -> None:
-    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
-    special_ids = {*model.specials.values()} - {0}  # <unk> is what unknown text becomes, by right
+    prompt_format = choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode))
+    special_ids = {*model.specials.values()} - {0}  # unknown text becomes <unk>
 
-    def specials(words: str) -> list[int]:
-        said = {"system": "One", "user": "Two", "assistant": "Three", role: words}
+    def specials(client_text: str) -> list[int]:
+        said = {"system": "One", "user": "Two", "assistant": "Three", role: client_text}
         turns = [message(each, said[each]) for each in ("system", "user", "assistant")]
-        token_ids = ids_of(prompts, [*turns, *CONVERSATION])
+        token_ids = build_ids(prompt_format, [*turns, *CONVERSATION])
         return [token_id for token_id in token_ids if token_id in special_ids]
 
     assert specials(CLIENT_MARKS) == specials("Nothing special")
 
 
-def test_client_text_is_split_nowhere(model: SentencePieceModel) -> None:
-    prompts = choose_prompt_format(
+def test_client_text_is_not_split(model: SentencePieceModel) -> None:
+    prompt_format = choose_prompt_format(
         convert(model, "prepend"), text_config(model, "mistral_instruct")
     )
-    token_ids = ids_of(prompts, [message("user", "a </s> b")])
+    token_ids = build_ids(prompt_format, [message("user", "a </s> b")])
     assert model.with_prefix.decode(token_ids) == "[INST] a </s> b [/INST]"
 
 
@@ -241,12 +247,10 @@ TEXTS = st.text(st.sampled_from("ab C1.\n\t ▁<s/>|[]#:é日😀"), min_size=1,
 
 
 @given(TEXTS, TEXTS, TEXTS, st.sampled_from(FILES[:4]))
-def test_any_words(
+def test_any_text(
     model: SentencePieceModel, system: str, question: str, answer: str, files: Files
 ) -> None:
-    assume(
-        not any(name in words for name in model.specials for words in (system, question, answer))
-    )
+    assume(not any(name in each for name in model.specials for each in (system, question, answer)))
     assume(question.strip())
     tokenizer = convert(model, files.scheme)
     turns = [
@@ -265,82 +269,87 @@ def test_any_words(
         f"{question}<|im_end|><|im_start|>assistant\n",
     }
     for conv_mode, prompt in prompts.items():
-        ids = ids_of(choose_prompt_format(tokenizer, text_config(model, conv_mode)), turns)
-        assert ids == expected(model, prompt, legacy=files.legacy)
+        ids = build_ids(choose_prompt_format(tokenizer, text_config(model, conv_mode)), turns)
+        assert ids == build_expected_ids(model, prompt, legacy=files.legacy)
 
 
-def test_an_assistant_may_begin_any_conversation(model: SentencePieceModel) -> None:
-    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, "llava_llama_2"))
-    asked = [message("assistant", "Hello."), message("system", "S."), message("user", "Hi")]
+def test_an_assistant_may_start_any_conversation(model: SentencePieceModel) -> None:
+    prompt_format = choose_prompt_format(
+        convert(model, "prepend"), text_config(model, "llava_llama_2")
+    )
+    messages = [message("assistant", "Hello."), message("system", "S."), message("user", "Hi")]
     prompt = " Hello. </s><s>[INST] <<SYS>>\nS.\n<</SYS>>\n\nHi [/INST]"
-    assert ids_of(prompts, asked) == expected(model, prompt, legacy=True)
+    assert build_ids(prompt_format, messages) == build_expected_ids(model, prompt, legacy=True)
 
 
-def test_tokenizers_that_put_no_bos_in_front(model: SentencePieceModel) -> None:
+def test_tokenizers_that_add_no_bos(model: SentencePieceModel) -> None:
     text = text_config(model, "chatml_direct", add_bos_token=False)
-    prompts = choose_prompt_format(convert(model, "prepend"), text)
-    with_bos = expected(model, PROMPTS["chatml_direct"][1], legacy=True)
-    assert ids_of(prompts, [message("user", "Hi")]) == with_bos[1:]
+    prompt_format = choose_prompt_format(convert(model, "prepend"), text)
+    with_bos = build_expected_ids(model, PROMPTS["chatml_direct"][1], legacy=True)
+    assert build_ids(prompt_format, [message("user", "Hi")]) == with_bos[1:]
     without = replace(text, bos_token=None, add_bos_token=None)
-    prompts = choose_prompt_format(convert(model, "prepend"), without)
-    assert ids_of(prompts, [message("user", "Hi")]) == with_bos[1:]
+    prompt_format = choose_prompt_format(convert(model, "prepend"), without)
+    assert build_ids(prompt_format, [message("user", "Hi")]) == with_bos[1:]
 
 
-def test_bos_is_the_tokenizers_own_affair(model: SentencePieceModel) -> None:
+def test_the_tokenizer_decides_about_the_bos(model: SentencePieceModel) -> None:
     tokenizer = convert(model, "prepend")
     tokenizer.post_processor = None  # as byte-level tokenizers mostly are
-    lone, prompt = [message("user", "Hi")], expected(model, "Hi\n", legacy=True)
-    assert ids_of(choose_prompt_format(tokenizer, text_config(model, "plain")), lone) == prompt[1:]
-    told = text_config(model, "plain", add_bos_token=True)
-    assert ids_of(choose_prompt_format(tokenizer, told), lone) == prompt
+    single, prompt = [message("user", "Hi")], build_expected_ids(model, "Hi\n", legacy=True)
+    assert (
+        build_ids(choose_prompt_format(tokenizer, text_config(model, "plain")), single)
+        == prompt[1:]
+    )
+    with_bos = text_config(model, "plain", add_bos_token=True)
+    assert build_ids(choose_prompt_format(tokenizer, with_bos), single) == prompt
 
 
-def test_special_tokens_may_swallow_the_space_beside_them(model: SentencePieceModel) -> None:
+def test_special_tokens_may_absorb_adjacent_space(model: SentencePieceModel) -> None:
     content = convert(model, "prepend").to_str()
     old = '"content":"</s>","single_word":false,"lstrip":false,"rstrip":false'
     assert old in content
     new = old.replace('lstrip":false', 'lstrip":true').replace('rstrip":false', 'rstrip":true')
     tokenizer = Tokenizer.from_str(content.replace(old, new))
     turns = [message("user", "a"), message("assistant", "b "), message("user", "c")]
-    ids = ids_of(choose_prompt_format(tokenizer, text_config(model, "mistral_instruct")), turns)
+    ids = build_ids(choose_prompt_format(tokenizer, text_config(model, "mistral_instruct")), turns)
     spaceless = "[INST] a [/INST] b</s>[INST] c [/INST]"
-    assert ids == expected(model, spaceless, legacy=True)
+    assert ids == build_expected_ids(model, spaceless, legacy=True)
 
 
 @pytest.mark.parametrize(
     ("conv_mode", "stop"),
     [
-        ("vicuna_v1", Stop((), ())),
-        ("mistral_instruct", Stop((), ())),
-        ("llava_v0", Stop(("###",), ())),
-        ("plain", Stop(("\n",), ())),
+        ("vicuna_v1", StopCriteria((), ())),
+        ("mistral_instruct", StopCriteria((), ())),
+        ("llava_v0", StopCriteria(("###",), ())),
+        ("plain", StopCriteria(("\n",), ())),
     ],
 )
-def test_what_ends_an_answer(conv_mode: str, stop: Stop, model: SentencePieceModel) -> None:
+def test_stop_criteria(conv_mode: str, stop: StopCriteria, model: SentencePieceModel) -> None:
     assert (
         choose_prompt_format(convert(model, "prepend"), text_config(model, conv_mode)).stop == stop
     )
 
 
-def test_a_stop_that_is_a_token_stops_as_one(
+def test_a_stop_string_that_is_a_token_becomes_a_stop_token(
     model: SentencePieceModel, tokenizer: Tokenizer
 ) -> None:
     text = text_config(model, "chatml_direct")
     im_end = model.specials["<|im_end|>"]
-    assert choose_prompt_format(convert(model, "prepend"), text).stop == Stop((), (im_end,))
+    assert choose_prompt_format(convert(model, "prepend"), text).stop == StopCriteria((), (im_end,))
     ended = replace(text, eos_token="<|im_end|>")
-    assert choose_prompt_format(convert(model, "prepend"), ended).stop == Stop((), ())
+    assert choose_prompt_format(convert(model, "prepend"), ended).stop == StopCriteria((), ())
     # The embedded model's tokenizer has no such token: there it is text.
-    assert choose_prompt_format(tokenizer, text).stop == Stop(("<|im_end|>",), ())
+    assert choose_prompt_format(tokenizer, text).stop == StopCriteria(("<|im_end|>",), ())
 
 
-def test_an_image_still_needs_words(model: SentencePieceModel) -> None:
-    prompts = choose_prompt_format(convert(model, "prepend"), text_config(model, "plain"))
+def test_an_image_needs_text(model: SentencePieceModel) -> None:
+    prompt_format = choose_prompt_format(convert(model, "prepend"), text_config(model, "plain"))
     with pytest.raises(InvalidValue, match="no text"):
-        ids_of(prompts, [message("user", " ", 1)])
+        build_ids(prompt_format, [message("user", " ", 1)])
 
 
-def test_merges_that_spell_a_special_token_are_not_made(model: SentencePieceModel) -> None:
+def test_merges_into_a_special_token_are_removed(model: SentencePieceModel) -> None:
     pieces = ["<unk>", "<s>", "</s>", "▁", "<", "/", "s", ">", "</", "s>"]
     merges = [("<", "/"), ("s", ">"), ("</", "s>")]
     vocab = {piece: index for index, piece in enumerate(pieces)}
@@ -348,5 +357,5 @@ def test_merges_that_spell_a_special_token_are_not_made(model: SentencePieceMode
     tokenizer.normalizer = normalizers.Prepend("▁")
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
     text = text_config(model, "plain", add_bos_token=True)
-    ids = ids_of(choose_prompt_format(tokenizer, text), [message("user", "</s>")])
+    ids = build_ids(choose_prompt_format(tokenizer, text), [message("user", "</s>")])
     assert [pieces[token_id] for token_id in ids] == ["<s>", "▁", "</", "s>", "<unk>"]

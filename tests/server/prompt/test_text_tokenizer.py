@@ -1,4 +1,4 @@
-"""Raw prompts: text that stays text, ids as they are, and what SentencePiece adds."""
+"""Prompts without a template: text, token ids, and SentencePiece's prefix space."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,53 +21,53 @@ MAX_MODEL_LEN = 64
 
 
 @pytest.fixture
-def texts(checkpoint: Checkpoint, metrics: Metrics) -> TextTokenizer:
-    """Return the embedded model's, with a short context."""
-    form = choose_prompt_format(read_tokenizer(checkpoint.path), checkpoint.text)
-    builder = PromptBuilder(form, MAX_MODEL_LEN)
+def text_tokenizer(checkpoint: Checkpoint, metrics: Metrics) -> TextTokenizer:
+    """Return a tokenizer of the embedded model, with a short context."""
+    prompt_format = choose_prompt_format(read_tokenizer(checkpoint.path), checkpoint.text)
+    builder = PromptBuilder(prompt_format, MAX_MODEL_LEN)
     return TextTokenizer(builder, Vocabulary(checkpoint.path), metrics)
 
 
-async def prompts(texts: TextTokenizer, prompt: Any) -> list[TextPrompt]:
+async def tokenize_prompts(text_tokenizer: TextTokenizer, prompt: Any) -> list[TextPrompt]:
     """Return the prompts of a request."""
-    return await texts.prompts(CompletionRequest(model="m", prompt=prompt))
+    return await text_tokenizer.tokenize_prompts(CompletionRequest(model="m", prompt=prompt))
 
 
-async def test_text_follows_the_bos(texts: TextTokenizer) -> None:
-    [prompt] = await prompts(texts, " red </s>")
+async def test_text_follows_the_bos(text_tokenizer: TextTokenizer) -> None:
+    [prompt] = await tokenize_prompts(text_tokenizer, " red </s>")
     assert prompt.token_ids[0] == 0
     assert 1 not in prompt.token_ids
-    assert (prompt.text, prompt.hidden) == (" red </s>", 0)
+    assert (prompt.text, prompt.prefix_length) == (" red </s>", 0)
 
 
-async def test_ids_are_taken_as_they_are(texts: TextTokenizer) -> None:
-    [first, second] = await prompts(texts, [[421, 1, 421], [0]])
+async def test_token_ids_are_used_unchanged(text_tokenizer: TextTokenizer) -> None:
+    [first, second] = await tokenize_prompts(text_tokenizer, [[421, 1, 421], [0]])
     assert (first.token_ids, first.text) == ([421, 1, 421], " red red")
     assert (second.token_ids, second.text) == ([0], "")
 
 
-async def test_the_context_must_leave_room(texts: TextTokenizer) -> None:
-    await prompts(texts, [421] * (MAX_MODEL_LEN - 1))
+async def test_a_prompt_must_leave_a_token_for_the_answer(text_tokenizer: TextTokenizer) -> None:
+    await tokenize_prompts(text_tokenizer, [421] * (MAX_MODEL_LEN - 1))
     with pytest.raises(ContextLengthExceeded) as raised:
-        await prompts(texts, [[421], [421] * MAX_MODEL_LEN])
+        await tokenize_prompts(text_tokenizer, [[421], [421] * MAX_MODEL_LEN])
     assert raised.value.param == "prompt[1]"
 
 
-async def test_long_texts_are_refused_from_a_thread_just_so(texts: TextTokenizer) -> None:
+async def test_long_texts_are_tokenised_in_a_thread(text_tokenizer: TextTokenizer) -> None:
     with pytest.raises(ContextLengthExceeded) as raised:
-        await prompts(texts, "red " * INLINE_CHARACTERS)
+        await tokenize_prompts(text_tokenizer, "red " * INLINE_CHARACTERS)
     assert raised.value.param == "prompt"
-    long = await texts.tokenize("red " * INLINE_CHARACTERS)
-    assert await texts.detokenize(long) == "<s>" + "red " * INLINE_CHARACTERS
+    token_ids = await text_tokenizer.tokenize("red " * INLINE_CHARACTERS)
+    assert await text_tokenizer.detokenize(token_ids) == "<s>" + "red " * INLINE_CHARACTERS
 
 
-async def test_an_id_beyond_the_vocabulary(texts: TextTokenizer) -> None:
+async def test_an_id_beyond_the_vocabulary_is_refused(text_tokenizer: TextTokenizer) -> None:
     with pytest.raises(InvalidValue) as raised:
-        await texts.detokenize([5, 859])
+        await text_tokenizer.detokenize([5, 859])
     assert raised.value.param == "tokens[1]"
 
 
-async def test_the_space_that_sentencepiece_adds_is_hidden(
+async def test_sentencepieces_prefix_space_is_not_part_of_the_text(
     checkpoint: Checkpoint, metrics: Metrics, tmp_path: Any
 ) -> None:
     tokenizer = convert(train("<image>"), "prepend")
@@ -78,17 +78,19 @@ async def test_the_space_that_sentencepiece_adds_is_hidden(
     assert image_token_id is not None
     text = replace(checkpoint.text, image_token_id=image_token_id)
     builder = PromptBuilder(choose_prompt_format(tokenizer, text), 2048)
-    texts = TextTokenizer(builder, Vocabulary(tmp_path), metrics)
-    [plain, spaced] = await prompts(texts, ["It is red", " It is red"])
-    assert (plain.text, plain.hidden) == ("It is red", 1)
-    assert (spaced.text, spaced.hidden) == (" It is red", 1)
-    assert await texts.detokenize(plain.token_ids[1:]) == "It is red"
+    text_tokenizer = TextTokenizer(builder, Vocabulary(tmp_path), metrics)
+    [plain, spaced] = await tokenize_prompts(text_tokenizer, ["It is red", " It is red"])
+    assert (plain.text, plain.prefix_length) == ("It is red", 1)
+    assert (spaced.text, spaced.prefix_length) == (" It is red", 1)
+    assert await text_tokenizer.detokenize(plain.token_ids[1:]) == "It is red"
 
 
-async def test_a_prompt_without_any_token(checkpoint: Checkpoint, metrics: Metrics) -> None:
+async def test_a_prompt_without_tokens_is_refused(checkpoint: Checkpoint, metrics: Metrics) -> None:
     text = replace(checkpoint.text, add_bos_token=None, bos_token=None)
-    form = choose_prompt_format(read_tokenizer(checkpoint.path), text)
-    texts = TextTokenizer(PromptBuilder(form, 64), Vocabulary(checkpoint.path), metrics)
+    prompt_format = choose_prompt_format(read_tokenizer(checkpoint.path), text)
+    text_tokenizer = TextTokenizer(
+        PromptBuilder(prompt_format, 64), Vocabulary(checkpoint.path), metrics
+    )
     with pytest.raises(InvalidValue) as raised:
-        await prompts(texts, ["a", ""])
+        await tokenize_prompts(text_tokenizer, ["a", ""])
     assert raised.value.param == "prompt[1]"

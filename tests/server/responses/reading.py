@@ -1,4 +1,4 @@
-"""Reading the server-sent events of a response as OpenAI's own types have them."""
+"""Parses server-sent events of responses with OpenAI's own types."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from server.protocol.responses.events import ResponseStreamEvent
 
 OPENAIS: TypeAdapter[Any] = TypeAdapter(OpenAIsEvent)
 
-# What clients may rely on: https://platform.openai.com/docs/api-reference/responses-streaming
+# The order that clients rely on: https://platform.openai.com/docs/api-reference/responses-streaming
 BEGIN = ["response.created", "response.in_progress"]
 MESSAGE_BEGIN = ["response.output_item.added", "response.content_part.added"]
 MESSAGE_END = [
@@ -22,7 +22,7 @@ MESSAGE_END = [
 
 
 def read_event(event: str) -> dict[str, Any]:
-    """Return an event's data, which is valid for OpenAI and for ourselves."""
+    """Return an event's data, valid for OpenAI's schema and ours."""
     name, data = event.split("\n")
     parsed: dict[str, Any] = json.loads(data.removeprefix("data: "))
     assert name == f"event: {parsed['type']}"
@@ -33,7 +33,7 @@ def read_event(event: str) -> dict[str, Any]:
 
 
 def read_events(stream: str) -> list[dict[str, Any]]:
-    """Return all events of a whole stream, whose numbers have no gaps."""
+    """Return all events of a complete stream; their sequence numbers have no gaps."""
     *events, rest = stream.split("\n\n")
     assert rest == ""
     parsed = [read_event(event) for event in events]
@@ -41,7 +41,7 @@ def read_events(stream: str) -> list[dict[str, Any]]:
     return parsed
 
 
-def kinds(events: Iterable[dict[str, Any]]) -> list[str]:
+def list_event_types(events: Iterable[dict[str, Any]]) -> list[str]:
     """Return the events' types, one for each run of deltas."""
     names = [event["type"] for event in events]
     return [
@@ -51,8 +51,8 @@ def kinds(events: Iterable[dict[str, Any]]) -> list[str]:
     ]
 
 
-def rebuilt(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the output together as a client does, from what is added and nothing else."""
+def rebuild_output(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Build the output as a client does, from items added and deltas only."""
     items: list[dict[str, Any]] = []
     for event in events:
         kind = event["type"]

@@ -1,4 +1,4 @@
-"""What guards `/v1/responses`: API keys, the model's loading."""
+"""`/v1/responses` before the pipeline: API keys, and the model's loading."""
 
 from collections.abc import AsyncIterator
 
@@ -21,8 +21,8 @@ BODY = {"model": "m", "input": "Hi"}
 
 
 @pytest.fixture
-async def guarded(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
-    """Talk to the routes of a server that has a key and still loads."""
+async def guarded_client(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of a server that has an API key and is still loading."""
     lifecycle = Lifecycle(1)
     app = FastAPI()
     app.state.runtime = Runtime(
@@ -53,20 +53,22 @@ async def guarded(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
         ("GET", "/resp_1/input_items"),
     ],
 )
-async def test_a_key_is_asked_for(guarded: httpx.AsyncClient, method: str, path: str) -> None:
-    refused = await guarded.request(method, f"/v1/responses{path}", json=BODY)
+async def test_routes_require_an_api_key(
+    guarded_client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    refused = await guarded_client.request(method, f"/v1/responses{path}", json=BODY)
     assert refused.status_code == 401
     assert refused.json()["error"]["code"] == "invalid_api_key"
-    allowed = await guarded.request(method, f"/v1/responses{path}", json=BODY, headers=KEY)
+    allowed = await guarded_client.request(method, f"/v1/responses{path}", json=BODY, headers=KEY)
     assert allowed.status_code == (404 if path else 503)
 
 
-async def test_a_refusal_is_counted_once_by_its_code(
-    guarded: httpx.AsyncClient, metrics: Metrics
+async def test_a_refused_request_is_counted_by_its_code(
+    guarded_client: httpx.AsyncClient, metrics: Metrics
 ) -> None:
-    response = await guarded.post("/v1/responses", json=BODY, headers=KEY)
+    response = await guarded_client.post("/v1/responses", json=BODY, headers=KEY)
     assert response.headers["retry-after"] == "1"
-    await guarded.post("/v1/responses", json={**BODY, "prompt": "p"}, headers=KEY)
+    await guarded_client.post("/v1/responses", json={**BODY, "prompt": "p"}, headers=KEY)
     assert sample(metrics, "requests_total", outcome="not_ready") == 1
     assert sample(metrics, "requests_total", outcome="unsupported_parameter") == 1
     assert sample(metrics, "num_requests_waiting") == 0

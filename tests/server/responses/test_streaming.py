@@ -1,4 +1,4 @@
-"""Responses whole and as events, of outputs that a fake engine hands over."""
+"""Complete and streamed responses of scripted engine outputs."""
 
 import json
 import re
@@ -29,10 +29,10 @@ from tests.server.responses.reading import (
     BEGIN,
     MESSAGE_BEGIN,
     MESSAGE_END,
-    kinds,
+    list_event_types,
     read_event,
     read_events,
-    rebuilt,
+    rebuild_output,
 )
 from tests.server.samples import sample
 
@@ -47,8 +47,8 @@ CALL = [
 Script = Sequence[EngineOutput | Exception]
 
 
-def output(text: str, end: Literal["stop", "length"] | None = None) -> EngineOutput:
-    """Return what an engine hands over."""
+def build_output(text: str, end: Literal["stop", "length"] | None = None) -> EngineOutput:
+    """Return an engine output."""
     return EngineOutput(text, 1, end, 0.0, 16)
 
 
@@ -56,34 +56,36 @@ def output(text: str, end: Literal["stop", "length"] | None = None) -> EngineOut
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request with a prompt of 100 tokens."""
     record = RequestRecord("resp_1", metrics)
-    record.submitted(prompt_tokens=100, image_tokens=64)
+    record.record_submission(prompt_tokens=100, image_tokens=64)
     return record
 
 
-class Asked:
-    """A request whose answer is a script."""
+class ScriptedResponse:
+    """A request with scripted engine outputs."""
 
     def __init__(self, script: Script, record: RequestRecord, **body: Any) -> None:
         self._script = script
         self._record = record
         request = {"model": "m", "input": "Hi", **body}
         parsed = parse_responses_request(json.dumps(request).encode())
-        self._frame = ResponseBuilder(parsed, record, SamplingDefaults(temperature=0.5, top_p=0.75))
+        self._builder = ResponseBuilder(
+            parsed, record, SamplingDefaults(temperature=0.5, top_p=0.75)
+        )
         self.vocabulary: Vocabulary | None = None
 
-    def _choice(self, index: int) -> ChoiceReader:
+    def _build_reader(self, index: int) -> ChoiceReader:
         logprobs = VisibleTokensReader(self.vocabulary, 1) if self.vocabulary else None
         return ChoiceReader(index, ToolCallParser(), logprobs)
 
     async def _generation(self) -> Generation:
         outputs = FakeEngine(self._script).generate("1", [1], [], SAMPLING, stream=True)
-        generation = Generation(outputs, self._record, self._choice)
+        generation = Generation(outputs, self._record, self._build_reader)
         await generation.await_first()
         return generation
 
-    async def whole(self) -> dict[str, Any]:
-        """Return the response at once, which is valid for OpenAI and for ourselves."""
-        response = await collect_response(await self._generation(), self._frame, self._record)
+    async def collect(self) -> dict[str, Any]:
+        """Return the complete response, valid for OpenAI's schema and ours."""
+        response = await collect_response(await self._generation(), self._builder, self._record)
         body: dict[str, Any] = json.loads(response.model_dump_json(by_alias=True))
         ResponseObject.model_validate(body, extra="forbid")
         Response.model_validate(body)
@@ -91,81 +93,83 @@ class Asked:
 
     async def events(self) -> list[dict[str, Any]]:
         """Return the response's events."""
-        events = stream_response(await self._generation(), self._frame, self._record)
+        events = stream_response(await self._generation(), self._builder, self._record)
         return read_events(b"".join([event async for event in events]).decode())
 
 
-def without_ids(value: Any) -> Any:
-    """Replace the ids of items, of calls and of moments."""
+def replace_ids(value: Any) -> Any:
+    """Replace the ids of items and calls, and times."""
     text = json.dumps(value)
     return re.sub(r'"(msg|fc|call)_[0-9a-f]+"|(?<=ed_at": )\d+', r'"\1"', text)
 
 
 SCRIPTS: dict[str, tuple[list[EngineOutput], list[str]]] = {
     "text": (
-        [output(" It"), output(" is"), output(" red.", "stop")],
+        [build_output(" It"), build_output(" is"), build_output(" red.", "stop")],
         [*MESSAGE_BEGIN, TEXT, *MESSAGE_END],
     ),
-    "nothing": ([output("", "stop")], [*MESSAGE_BEGIN, *MESSAGE_END]),
+    "nothing": ([build_output("", "stop")], [*MESSAGE_BEGIN, *MESSAGE_END]),
     "outputs without text": (
-        [output(""), output(" Yes"), output("", "stop")],
+        [build_output(""), build_output(" Yes"), build_output("", "stop")],
         [*MESSAGE_BEGIN, TEXT, *MESSAGE_END],
     ),
-    "a call": ([output(format_tool_call("f", '{"a": 1}'), "stop")], CALL),
+    "a call": ([build_output(format_tool_call("f", '{"a": 1}'), "stop")], CALL),
     "words, then two calls": (
         [
-            output("Let me see."),
-            output(CALL_BEGIN[:4]),
-            output(format_tool_call("f", '{"a": 1}')[4:20]),
-            output(format_tool_call("f", '{"a": 1}')[20:]),
-            output(format_tool_call("g", "{}"), "stop"),
+            build_output("Let me see."),
+            build_output(CALL_BEGIN[:4]),
+            build_output(format_tool_call("f", '{"a": 1}')[4:20]),
+            build_output(format_tool_call("f", '{"a": 1}')[20:]),
+            build_output(format_tool_call("g", "{}"), "stop"),
         ],
         [*MESSAGE_BEGIN, TEXT, *MESSAGE_END, *CALL, *CALL],
     ),
     "white space between calls": (
         [
-            output(format_tool_call("f", "{}")),
-            output("\n"),
-            output(format_tool_call("g", "{}"), "stop"),
+            build_output(format_tool_call("f", "{}")),
+            build_output("\n"),
+            build_output(format_tool_call("g", "{}"), "stop"),
         ],
         [*CALL, *CALL],
     ),
     "words after a call": (
-        [output(format_tool_call("f", "{}")), output(" Done.", "stop")],
+        [build_output(format_tool_call("f", "{}")), build_output(" Done.", "stop")],
         [*CALL, *MESSAGE_BEGIN, TEXT, *MESSAGE_END],
     ),
-    "cut short": ([output(" It is", "length")], [*MESSAGE_BEGIN, TEXT, *MESSAGE_END]),
-    "a call cut short": ([output(format_tool_call("f", '{"a": 1}')[:-18], "length")], CALL),
+    "cut short": ([build_output(" It is", "length")], [*MESSAGE_BEGIN, TEXT, *MESSAGE_END]),
+    "a call cut short": ([build_output(format_tool_call("f", '{"a": 1}')[:-18], "length")], CALL),
 }
 
 
 @pytest.mark.parametrize(("script", "expected"), SCRIPTS.values(), ids=SCRIPTS)
-async def test_events_come_in_openais_order(
+async def test_events_are_in_openais_order(
     script: list[EngineOutput], expected: list[str], record: RequestRecord
 ) -> None:
-    events = await Asked(script, record).events()
+    events = await ScriptedResponse(script, record).events()
     end = "response.incomplete" if script[-1].finish_reason == "length" else "response.completed"
-    assert kinds(events) == [*BEGIN, *expected, end]
-    assert rebuilt(events) == events[-1]["response"]["output"]
+    assert list_event_types(events) == [*BEGIN, *expected, end]
+    assert rebuild_output(events) == events[-1]["response"]["output"]
 
 
 @pytest.mark.parametrize(("script", "_"), SCRIPTS.values(), ids=SCRIPTS)
-async def test_the_last_event_holds_what_is_answered_at_once(
+async def test_the_last_event_has_the_complete_response(
     script: list[EngineOutput], _: list[str], metrics: Metrics
 ) -> None:
     bodies = []
     for streamed in (True, False):
         record = RequestRecord("resp_1", metrics)
-        record.submitted(prompt_tokens=100, image_tokens=64)
-        asked = Asked(script, record, instructions="Be kind.", metadata={"a": "b"})
-        bodies.append((await asked.events())[-1]["response"] if streamed else await asked.whole())
-    assert without_ids(bodies[0]) == without_ids(bodies[1])
+        record.record_submission(prompt_tokens=100, image_tokens=64)
+        response = ScriptedResponse(script, record, instructions="Be kind.", metadata={"a": "b"})
+        bodies.append(
+            (await response.events())[-1]["response"] if streamed else await response.collect()
+        )
+    assert replace_ids(bodies[0]) == replace_ids(bodies[1])
 
 
-async def test_a_response_holds_what_was_asked(record: RequestRecord) -> None:
+async def test_a_response_has_the_fields_of_the_request(record: RequestRecord) -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
     schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": None}
-    asked = {
+    fields = {
         "instructions": "Be kind.",
         "max_output_tokens": 9,
         "metadata": {"a": "b"},
@@ -177,16 +181,18 @@ async def test_a_response_holds_what_was_asked(record: RequestRecord) -> None:
         "top_p": 0.9,
         "user": "u",
     }
-    body = await Asked(
-        [output("x", "stop")], record, tools=[tool], text={"format": schema}, **asked
-    ).whole()
-    assert {name: body[name] for name in asked} == asked
+    body = await ScriptedResponse(
+        [build_output("x", "stop")], record, tools=[tool], text={"format": schema}, **fields
+    ).collect()
+    assert {name: body[name] for name in fields} == fields
     assert body["tools"] == [tool | {"description": None}]
     assert body["text"] == {"format": schema, "verbosity": "medium"}
 
 
-async def test_a_response_spells_out_what_holds_by_default(record: RequestRecord) -> None:
-    body = await Asked([output(" It"), output(" is.", "stop")], record, store=True).whole()
+async def test_a_response_has_the_defaults(record: RequestRecord) -> None:
+    body = await ScriptedResponse(
+        [build_output(" It"), build_output(" is.", "stop")], record, store=True
+    ).collect()
     [message] = body.pop("output")
     assert message.pop("id").startswith("msg_")
     assert message == {
@@ -235,7 +241,9 @@ async def test_a_response_spells_out_what_holds_by_default(record: RequestRecord
 
 
 async def test_a_call_has_ids_of_its_own(record: RequestRecord) -> None:
-    body = await Asked([output(format_tool_call("f", '{"a": 1}'), "stop")], record).whole()
+    body = await ScriptedResponse(
+        [build_output(format_tool_call("f", '{"a": 1}'), "stop")], record
+    ).collect()
     [call] = body["output"]
     assert re.fullmatch(r"fc_\w+", call.pop("id"))
     assert re.fullmatch(r"call_\w+", call.pop("call_id"))
@@ -248,8 +256,8 @@ async def test_a_call_has_ids_of_its_own(record: RequestRecord) -> None:
 
 
 @pytest.mark.parametrize("name", ["cut short", "a call cut short"])
-async def test_what_the_limit_cuts_short_is_incomplete(name: str, record: RequestRecord) -> None:
-    body = await Asked(SCRIPTS[name][0], record).whole()
+async def test_output_at_the_token_limit_is_incomplete(name: str, record: RequestRecord) -> None:
+    body = await ScriptedResponse(SCRIPTS[name][0], record).collect()
     assert body["status"] == "incomplete"
     assert body["incomplete_details"] == {"reason": "max_output_tokens"}
     assert body["completed_at"] is None
@@ -257,7 +265,7 @@ async def test_what_the_limit_cuts_short_is_incomplete(name: str, record: Reques
 
 
 async def test_before_the_output_there_is_none(record: RequestRecord) -> None:
-    created, in_progress, *_ = await Asked([output("x", "stop")], record).events()
+    created, in_progress, *_ = await ScriptedResponse([build_output("x", "stop")], record).events()
     for event in (created, in_progress):
         assert event["response"]["status"] == "in_progress"
         assert event["response"]["output"] == []
@@ -266,8 +274,8 @@ async def test_before_the_output_there_is_none(record: RequestRecord) -> None:
 
 async def test_any_text_survives(record: RequestRecord) -> None:
     odd = "\u2028 \x85 日本語 😀\r\n\r\ndata: x\n\nevent: y"
-    events = await Asked([output(odd, "stop")], record).events()
-    assert rebuilt(events)[0]["content"][0]["text"] == odd.lstrip()
+    events = await ScriptedResponse([build_output(odd, "stop")], record).events()
+    assert rebuild_output(events)[0]["content"][0]["text"] == odd.lstrip()
 
 
 @pytest.mark.parametrize(
@@ -280,9 +288,9 @@ async def test_any_text_survives(record: RequestRecord) -> None:
 async def test_an_error_in_mid_stream_fails_the_response(
     error: Exception, message: str, record: RequestRecord, metrics: Metrics
 ) -> None:
-    script: Script = [output("Words."), output(format_tool_call("f", "{}")[:-1]), error]
+    script: Script = [build_output("Words."), build_output(format_tool_call("f", "{}")[:-1]), error]
     with record:
-        events = await Asked(script, record).events()
+        events = await ScriptedResponse(script, record).events()
     last = events[-1]
     assert last["type"] == "response.failed"
     assert last["response"]["status"] == "failed"
@@ -294,18 +302,18 @@ async def test_an_error_in_mid_stream_fails_the_response(
 
 async def test_an_error_is_raised_where_nothing_is_streamed(record: RequestRecord) -> None:
     with pytest.raises(EngineUnavailable):
-        await Asked([output("a"), EngineUnavailable("It died.")], record).whole()
+        await ScriptedResponse([build_output("a"), EngineUnavailable("It died.")], record).collect()
 
 
 async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
     metrics: Metrics,
 ) -> None:
-    script = [output("a"), output("b", "stop")]
+    script = [build_output("a"), build_output("b", "stop")]
     for read_all in (True, False):
         record = RequestRecord("resp_1", metrics)
         with record:
-            generation = await Asked(script, record)._generation()
-            events = stream_response(generation, Asked(script, record)._frame, record)
+            generation = await ScriptedResponse(script, record)._generation()
+            events = stream_response(generation, ScriptedResponse(script, record)._builder, record)
             async for event in events:
                 # The record is closed before the last event goes out.
                 if read_event(event.decode()[:-2])["type"] == "response.completed" or not read_all:
@@ -318,14 +326,16 @@ async def test_log_probabilities_are_those_of_the_texts_tokens(
     record: RequestRecord, checkpoint: Checkpoint
 ) -> None:
     vocabulary = Vocabulary(checkpoint.path)
-    script, spelt = scripted_tokens(vocabulary, "Let me see." + format_tool_call("f", '{"a": 1}'))
-    asked = Asked(script, record, include=["message.output_text.logprobs"], top_logprobs=1)
-    asked.vocabulary = vocabulary
-    events = await asked.events()
-    message, call = rebuilt(events)
+    script, tokens = scripted_tokens(vocabulary, "Let me see." + format_tool_call("f", '{"a": 1}'))
+    response = ScriptedResponse(
+        script, record, include=["message.output_text.logprobs"], top_logprobs=1
+    )
+    response.vocabulary = vocabulary
+    events = await response.events()
+    message, call = rebuild_output(events)
     [part] = message["content"]
     assert "".join(token["token"] for token in part["logprobs"]).startswith("Let me see.")
-    assert len(part["logprobs"]) < len(spelt)
+    assert len(part["logprobs"]) < len(tokens)
     assert part["logprobs"][0]["top_logprobs"] == [
         {key: part["logprobs"][0][key] for key in ("token", "logprob", "bytes")}
     ]
@@ -335,17 +345,17 @@ async def test_log_probabilities_are_those_of_the_texts_tokens(
 
 
 def scripted_tokens(vocabulary: Vocabulary, text: str) -> tuple[list[EngineOutput], list[int]]:
-    """Spell a text by single-byte and longer tokens, one output a token."""
+    """Return outputs of a text as single-byte and longer tokens, one token per output."""
     spelling = {
         vocabulary.token_bytes(token): token
         for token in range(vocabulary.size)
         if not vocabulary.is_special(token)
     }
-    rest, outputs, spelt = text.encode(), [], []
+    rest, outputs, tokens = text.encode(), [], []
     while rest:
         size = next(size for size in range(len(rest), 0, -1) if rest[:size] in spelling)
         token, word, rest = spelling[rest[:size]], rest[:size].decode(), rest[size:]
         logprob = TokenLogprob(token, -0.5, [(token, -0.5)])
         outputs.append(EngineOutput(word, 1, None if rest else "stop", 0.0, 0, logprobs=[logprob]))
-        spelt.append(token)
-    return outputs, spelt
+        tokens.append(token)
+    return outputs, tokens

@@ -1,4 +1,4 @@
-"""Requests for responses as chat requests, and the fields that errors name."""
+"""Responses requests as chat requests, and the fields that errors name."""
 
 import copy
 import json
@@ -26,14 +26,14 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "argume
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "rain"}
 
 
-def asked(body_input: Any = "Hi", **more: Any) -> TranslatedRequest:
+def translate(body_input: Any = "Hi", **more: Any) -> TranslatedRequest:
     """Return a translated body."""
     return parse_and_translate(json.dumps({"model": "m", "input": body_input, **more}).encode())
 
 
-def messages(body_input: Any, **more: Any) -> list[dict[str, Any]]:
-    """Return the messages that an input becomes."""
-    chat = asked(body_input, **more).chat
+def translate_messages(body_input: Any, **more: Any) -> list[dict[str, Any]]:
+    """Return the chat messages of an input."""
+    chat = translate(body_input, **more).chat
     return [message.model_dump(exclude_none=True) for message in chat.messages]
 
 
@@ -47,19 +47,19 @@ def image(url: str = URL, **more: Any) -> dict[str, Any]:
     return {"type": "input_image", "image_url": url, **more}
 
 
-def text(words: str) -> dict[str, Any]:
+def text(content: str) -> dict[str, Any]:
     """Return a text part."""
-    return {"type": "input_text", "text": words}
+    return {"type": "input_text", "text": content}
 
 
-def chat(**body: Any) -> ChatCompletionRequest:
-    """Return a chat request about nothing."""
+def build_chat_request(**body: Any) -> ChatCompletionRequest:
+    """Return a minimal chat request with some fields."""
     base = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
     return parse_chat_request(json.dumps(base | body).encode())
 
 
-def test_a_string_is_a_users_message_after_the_instructions() -> None:
-    assert messages("Hi", instructions="Be kind.") == [
+def test_a_string_becomes_a_user_message_after_the_instructions() -> None:
+    assert translate_messages("Hi", instructions="Be kind.") == [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "Hi"},
     ]
@@ -68,11 +68,15 @@ def test_a_string_is_a_users_message_after_the_instructions() -> None:
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
 @pytest.mark.parametrize("typed", [{}, {"type": "message"}])
 def test_messages_keep_their_role(role: str, typed: dict[str, str]) -> None:
-    assert messages([{"role": role, "content": "a", **typed}]) == [{"role": role, "content": "a"}]
+    assert translate_messages([{"role": role, "content": "a", **typed}]) == [
+        {"role": role, "content": "a"}
+    ]
 
 
-def test_parts_keep_their_places() -> None:
-    [translated] = messages([message("user", image(detail="low"), text("What?"), image())])
+def test_parts_keep_their_indices() -> None:
+    [translated] = translate_messages(
+        [message("user", image(detail="low"), text("What?"), image())]
+    )
     assert translated["content"] == [
         {"type": "image_url", "image_url": {"url": URL, "detail": "low"}},
         {"type": "text", "text": "What?"},
@@ -80,8 +84,8 @@ def test_parts_keep_their_places() -> None:
     ]
 
 
-def test_an_earlier_output_goes_back_as_it_came() -> None:
-    said = {
+def test_an_earlier_output_is_accepted_unchanged() -> None:
+    answer = {
         "id": "msg_1",
         "type": "message",
         "status": "completed",
@@ -90,14 +94,14 @@ def test_an_earlier_output_goes_back_as_it_came() -> None:
     }
     thought = {"type": "reasoning", "id": "rs_1", "summary": []}
     refused = message("assistant", {"type": "refusal", "refusal": "No."})
-    assert messages([thought, said, refused, {"role": "user", "content": "Sure?"}]) == [
+    assert translate_messages([thought, answer, refused, {"role": "user", "content": "Sure?"}]) == [
         {"role": "assistant", "content": [{"type": "text", "text": "red"}]},
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
         {"role": "user", "content": "Sure?"},
     ]
 
 
-def test_calls_join_the_assistants_message_before_them() -> None:
+def test_calls_are_added_to_the_assistants_message_before_them() -> None:
     second = CALL | {"call_id": "c2"}
     items = [
         {"role": "assistant", "content": "Let me see."},
@@ -108,60 +112,64 @@ def test_calls_join_the_assistants_message_before_them() -> None:
         RESULT | {"call_id": "c2", "output": [text("a"), text("b")]},
         CALL | {"call_id": "c3"},
     ]
-    said, first, other, alone = messages(items)
-    assert said["content"] == "Let me see."
-    assert [call["id"] for call in said["tool_calls"]] == ["c1", "c2"]
-    assert said["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": "{}"}
+    answer, first, other, alone = translate_messages(items)
+    assert answer["content"] == "Let me see."
+    assert [call["id"] for call in answer["tool_calls"]] == ["c1", "c2"]
+    assert answer["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": "{}"}
     assert first == {"role": "tool", "content": "rain", "tool_call_id": "c1"}
     assert [part["text"] for part in other["content"]] == ["a", "b"]
     assert alone["role"] == "assistant"
     assert "content" not in alone
 
 
-def test_sampling_wishes_are_the_chats() -> None:
-    wishes = {"temperature": 0.5, "top_p": 0.25, "seed": 3, "stop": "x", "top_k": 5, "min_p": 0.1}
-    translated = asked(max_output_tokens=7, parallel_tool_calls=False, stream=True, **wishes).chat
-    expected = chat(max_completion_tokens=7, parallel_tool_calls=False, stream=True, **wishes)
+def test_sampling_fields_are_the_chats() -> None:
+    sampling = {"temperature": 0.5, "top_p": 0.25, "seed": 3, "stop": "x", "top_k": 5, "min_p": 0.1}
+    translated = translate(
+        max_output_tokens=7, parallel_tool_calls=False, stream=True, **sampling
+    ).chat
+    expected = build_chat_request(
+        max_completion_tokens=7, parallel_tool_calls=False, stream=True, **sampling
+    )
     left_out = {"messages", "logprobs"}
     assert translated.model_dump(exclude=left_out) == expected.model_dump(exclude=left_out)
 
 
-def test_log_probabilities_are_asked_for_by_include() -> None:
+def test_include_requests_log_probabilities() -> None:
     include = ["message.output_text.logprobs", "reasoning.encrypted_content"]
-    assert asked(include=include, top_logprobs=3).chat.num_logprobs == 3
-    assert asked(include=include).chat.num_logprobs == 0
-    assert asked(include=include[1:]).chat.num_logprobs is None
-    assert asked(top_logprobs=0).chat.num_logprobs is None
+    assert translate(include=include, top_logprobs=3).chat.num_logprobs == 3
+    assert translate(include=include).chat.num_logprobs == 0
+    assert translate(include=include[1:]).chat.num_logprobs is None
+    assert translate(top_logprobs=0).chat.num_logprobs is None
 
 
 def test_formats() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
     flat = {"type": "json_schema", "name": "thing", "schema": schema, "strict": True}
-    wanted = asked(text={"format": flat, "verbosity": "medium"}).chat.response_format
-    assert isinstance(wanted, JsonSchemaFormat)
-    assert wanted.json_schema.schema_ == schema
-    assert wanted.json_schema.name == "thing"
-    wanted = asked(text={"format": {"type": "json_object"}}).chat.response_format
-    assert isinstance(wanted, JsonObjectFormat)
-    assert isinstance(asked(text={"format": {"type": "text"}}).chat.response_format, TextFormat)
-    assert asked(text={}).chat.response_format is None
+    response_format = translate(text={"format": flat, "verbosity": "medium"}).chat.response_format
+    assert isinstance(response_format, JsonSchemaFormat)
+    assert response_format.json_schema.schema_ == schema
+    assert response_format.json_schema.name == "thing"
+    response_format = translate(text={"format": {"type": "json_object"}}).chat.response_format
+    assert isinstance(response_format, JsonObjectFormat)
+    assert isinstance(translate(text={"format": {"type": "text"}}).chat.response_format, TextFormat)
+    assert translate(text={}).chat.response_format is None
 
 
 def test_tools_and_choices() -> None:
     named = {"type": "function", "name": "get_weather"}
-    translated = asked(tools=[TOOL], tool_choice=named).chat
+    translated = translate(tools=[TOOL], tool_choice=named).chat
     assert translated.tools is not None
     assert translated.tools[0].function.name == "get_weather"
     assert translated.tools[0].function.parameters == {"type": "object"}
     assert isinstance(translated.tool_choice, NamedTool)
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [named]}
-    choice = asked(tools=[TOOL], tool_choice=allowed).chat.tool_choice
+    choice = translate(tools=[TOOL], tool_choice=allowed).chat.tool_choice
     assert isinstance(choice, AllowedTools)
     assert choice.allowed_tools.mode == "required"
-    assert asked(tools=[TOOL], tool_choice="required").chat.tool_choice == "required"
+    assert translate(tools=[TOOL], tool_choice="required").chat.tool_choice == "required"
 
 
-HABITS: list[dict[str, Any]] = [
+IGNORED_FIELDS: list[dict[str, Any]] = [
     {"store": True},
     {"store": False},
     {"background": False},
@@ -179,12 +187,12 @@ HABITS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("habit", HABITS, ids=str)
-def test_habits_of_clients_are_accepted(habit: dict[str, Any]) -> None:
-    assert asked(**habit).chat.messages[0].content == "Hi"
+@pytest.mark.parametrize("fields", IGNORED_FIELDS, ids=str)
+def test_ignored_fields_are_accepted(fields: dict[str, Any]) -> None:
+    assert translate(**fields).chat.messages[0].content == "Hi"
 
 
-STATE = "previous_response_id"
+STATEFUL_FIELD = "previous_response_id"
 FORMAT = {"type": "json_schema", "name": "x"}
 
 BAD: dict[str, tuple[dict[str, Any], str | None]] = {
@@ -260,17 +268,17 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
 
 
 @pytest.mark.parametrize(("body", "param"), BAD.values(), ids=BAD)
-def test_what_is_refused_is_named(body: dict[str, Any], param: str | None) -> None:
+def test_errors_name_the_field(body: dict[str, Any], param: str | None) -> None:
     with pytest.raises(ApiError) as caught:
-        asked(**{"body_input": body.pop("input", "Hi"), **body})
+        translate(**{"body_input": body.pop("input", "Hi"), **body})
     assert caught.value.status == 400
     assert caught.value.param == param
 
 
 @pytest.mark.parametrize("field", ["previous_response_id", "conversation", "prompt", "background"])
-def test_state_is_refused_in_words(field: str) -> None:
+def test_stateful_fields_have_an_error_message_of_their_own(field: str) -> None:
     with pytest.raises(UnsupportedParameter, match=f"'{field}'.*keeps no state"):
-        asked(**{field: True})
+        translate(**{field: True})
 
 
 INPUT = [
@@ -279,7 +287,7 @@ INPUT = [
     CALL,
     RESULT,
 ]
-NAMED = {
+PARAMS = {
     "messages": "input",
     "messages[0]": "instructions",
     "messages[0].content": "instructions",
@@ -297,24 +305,26 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize(("chats", "own"), NAMED.items())
-def test_errors_of_the_chat_name_the_responses_fields(chats: str, own: str) -> None:
-    error = asked(INPUT, instructions="Be kind.").explain(ImageFetchFailed("It is gone.", chats))
+@pytest.mark.parametrize(("chats", "own"), PARAMS.items())
+def test_params_of_chat_errors_are_translated(chats: str, own: str) -> None:
+    error = translate(INPUT, instructions="Be kind.").translate_error(
+        ImageFetchFailed("It is gone.", chats)
+    )
     assert isinstance(error, ImageFetchFailed)
     assert (error.message, error.param) == ("It is gone.", own)
 
 
-def test_of_a_string_there_is_nothing_smaller_to_name() -> None:
-    error = asked("Hi").explain(InvalidValue("Too odd.", "messages[0].content"))
+def test_errors_within_a_string_input_name_the_input() -> None:
+    error = translate("Hi").translate_error(InvalidValue("Too odd.", "messages[0].content"))
     assert error.param == "input"
 
 
-def test_an_error_of_no_field_stays_as_it_is() -> None:
+def test_an_error_without_a_param_is_unchanged() -> None:
     error = ApiError("The server failed.")
-    assert asked("Hi").explain(error) is error
+    assert translate("Hi").translate_error(error) is error
 
 
-# Nothing a client can send may surprise the translation.
+# No value that a client can send makes the translation fail otherwise.
 
 RICH: dict[str, Any] = {
     "model": "m",
@@ -343,25 +353,25 @@ VALUES = st.recursive(
 )
 
 
-def places(value: Any) -> list[list[Any]]:
+def list_paths(value: Any) -> list[list[Any]]:
     """Return the paths to all values within a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     found = []
     for key, each in inner:
         found.append([key])
         if isinstance(each, dict | list):
-            found += [[key, *rest] for rest in places(each)]
+            found += [[key, *rest] for rest in list_paths(each)]
     return found
 
 
 @settings(max_examples=500)
-@given(place=st.sampled_from(places(RICH)), value=VALUES)
-def test_odd_values_are_translated_or_refused(place: list[Any], value: Any) -> None:
+@given(path=st.sampled_from(list_paths(RICH)), value=VALUES)
+def test_odd_values_are_translated_or_refused(path: list[Any], value: Any) -> None:
     body = copy.deepcopy(RICH)
-    within = body
-    for key in place[:-1]:
-        within = within[key]
-    within[place[-1]] = value
+    parent = body
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
     try:
         translated = parse_and_translate(json.dumps(body).encode())
     except InvalidRequest:

@@ -12,7 +12,7 @@ from server.protocol.tools import Function
 from server.structured_outputs.grammar import HEADER
 from server.structured_outputs.rules import build_json_rule, build_tool_rules
 from server.tools.format import CALL_BEGIN
-from tests.server.generation.reading import fed, joined
+from tests.server.generation.reading import join_content, parse_parts
 from tests.server.structured_outputs.schemas import SchemaGenerator
 from tests.server.structured_outputs.sentences import compile_grammar, draw_sentence
 
@@ -68,7 +68,7 @@ def test_calls_are_parsed_back() -> None:
         text = draw_sentence(grammar, rng, limit=400)
         if text is None:
             continue
-        content, found = joined(fed(ToolCallParser(), list(text)))
+        content, found = join_content(parse_parts(ToolCallParser(), list(text)))
         assert content == ""
         assert found
         for name, arguments in found:

@@ -8,7 +8,7 @@ import structlog
 from structlog.typing import EventDict
 
 from server.errors import ApiError, ClientGone, ImageCorrupt, TooManyRequests
-from server.generation.usage import build_usage
+from server.generation.chunk_writer import build_usage
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample, stage_count
@@ -31,12 +31,12 @@ def finished(metrics: Metrics, *, stream: bool) -> RequestRecord:
     """Run a request of 100 tokens that is answered with 2 and then 3."""
     with RequestRecord("chatcmpl-1", metrics) as record:
         record.model, record.stream, record.images = "m", stream, 2
-        record.submitted(prompt_tokens=100, image_tokens=64)
-        record.first_token(0.25)
-        record.generated(2)
-        record.generated(0)
-        record.generated(3)
-        record.complete()
+        record.record_submission(prompt_tokens=100, image_tokens=64)
+        record.record_first_token(0.25)
+        record.record_tokens(2)
+        record.record_tokens(0)
+        record.record_tokens(3)
+        record.mark_complete()
     return record
 
 
@@ -60,10 +60,10 @@ def test_without_a_stream_there_is_no_time_between_tokens(metrics: Metrics) -> N
 
 def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
     record = RequestRecord("1", metrics)
-    record.submitted(prompt_tokens=10, image_tokens=4)
+    record.record_submission(prompt_tokens=10, image_tokens=4)
     record.cached_tokens = 3
     assert (build_usage(record).prompt_tokens, build_usage(record).completion_tokens) == (10, 0)
-    record.generated(7)
+    record.record_tokens(7)
     assert build_usage(record).model_dump() == {
         "prompt_tokens": 10,
         "completion_tokens": 7,
@@ -81,7 +81,7 @@ def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
 def test_waiting_ends_with_the_first_token(metrics: Metrics) -> None:
     with RequestRecord("1", metrics) as record, RequestRecord("2", metrics):
         assert sample(metrics, "num_requests_waiting") == 2
-        record.first_token(0.1)
+        record.record_first_token(0.1)
         assert sample(metrics, "num_requests_waiting") == 1
     assert sample(metrics, "num_requests_waiting") == 0
 
@@ -110,17 +110,17 @@ def test_outcomes_of_errors(
 
 def test_an_error_told_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
     with RequestRecord("1", metrics) as record:
-        record.first_token(0.1)
-        record.failed(ApiError("Oops."))
+        record.record_first_token(0.1)
+        record.mark_failed(ApiError("Oops."))
     assert sample(metrics, "requests_total", outcome="internal_error") == 1
     assert [sample(metrics, name) for name in HISTOGRAMS] == [1, 0, 0]
 
 
 def test_whoever_leaves_before_the_end_cancelled(metrics: Metrics) -> None:
     with RequestRecord("1", metrics) as record:
-        record.submitted(100, 64)
-        record.first_token(0.1)
-        record.generated(2)
+        record.record_submission(100, 64)
+        record.record_first_token(0.1)
+        record.record_tokens(2)
     assert sample(metrics, "requests_total", outcome="cancelled") == 1
     assert sample(metrics, "generation_tokens_total") == 2
     assert sample(metrics, "e2e_request_latency_seconds_count") == 0

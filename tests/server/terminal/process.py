@@ -1,4 +1,4 @@
-"""The chat as a process: with pipes, and at a pseudo-terminal."""
+"""Runs the chat as a process, with pipes or at a pseudo-terminal."""
 
 import os
 import re
@@ -26,20 +26,22 @@ PROMPT_COMES = re.escape("\x1b[?2004h")
 PROMPT_GOES = re.escape("\x1b[?2004l")
 
 # Python 3.12 warns of the fork to come, which here ends in exec at once.
-forks = pytest.mark.filterwarnings("ignore:.*multi-threaded.*forkpty:DeprecationWarning")
+ignore_fork_warning = pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded.*forkpty:DeprecationWarning"
+)
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a chat ended and what it wrote."""
+class ChatResult:
+    """The exit code and the output of a chat."""
 
     code: int
     out: str
     err: str
 
 
-def ask(*arguments: str | Path, stdin: bytes = b"", **variables: str) -> Ended:
-    """Run a chat without a terminal to its end."""
+def run_chat(*arguments: str | Path, stdin: bytes = b"", **variables: str) -> ChatResult:
+    """Run a chat without a terminal until it exits."""
     run = subprocess.run(
         [sys.executable, "-m", "server", "chat", *arguments],
         input=stdin,
@@ -48,7 +50,7 @@ def ask(*arguments: str | Path, stdin: bytes = b"", **variables: str) -> Ended:
         timeout=LIMIT_S,
         check=False,
     )
-    return Ended(run.returncode, run.stdout.decode(), run.stderr.decode())
+    return ChatResult(run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
 class Terminal:
@@ -58,12 +60,12 @@ class Terminal:
         self.process = process
 
     def read_until(self, pattern: str) -> str:
-        """Return what is shown up to what matches, without what only moves the cursor."""
+        """Return the output up to a match, without escape sequences."""
         self.process.expect(pattern)
         return ESCAPES.sub("", self.process.before + self.process.after)
 
-    def prompted(self) -> str:
-        """Wait for the prompt; return what came before."""
+    def wait_for_prompt(self) -> str:
+        """Wait for the prompt; return the output before it."""
         return self.read_until(PROMPT_COMES)
 
     def send(self, line: str) -> None:
@@ -72,19 +74,19 @@ class Terminal:
         self.read_until(PROMPT_GOES)
 
     def ask(self, line: str) -> str:
-        """Type a line; return what is shown until the next prompt."""
+        """Type a line; return the output until the next prompt."""
         self.send(line)
-        return self.prompted()
+        return self.wait_for_prompt()
 
-    def ended(self) -> int:
-        """Wait for the end; return the exit code."""
+    def wait_for_exit(self) -> int:
+        """Wait for the exit; return the exit code."""
         self.process.expect(pexpect.EOF)
         self.process.close()
         return int(self.process.exitstatus)
 
 
 @contextmanager
-def at_terminal(
+def open_terminal(
     *arguments: str | Path, folder: Path = ROOT, **variables: str
 ) -> Iterator[Terminal]:
     """Start a chat at a terminal; end it at the end of the block."""

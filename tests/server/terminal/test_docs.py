@@ -6,9 +6,9 @@ from pathlib import Path
 import typer
 
 from server.terminal.commands import COMMANDS
-from server.terminal.errors import AnswerError, NoServer, UsageFault
+from server.terminal.errors import APIError, ServerUnreachable, UsageError
 from server.terminal.program import HELP, app
-from server.terminal.run import INTERRUPTED
+from server.terminal.run import EXIT_INTERRUPTED
 
 DOCS = (Path(__file__).parents[3] / "docs" / "terminal.md").read_text()
 
@@ -32,6 +32,10 @@ def test_commands() -> None:
 
 
 def test_exit_codes() -> None:
-    codes = [0, *(kind.exit_code for kind in (AnswerError, UsageFault, NoServer)), INTERRUPTED]
+    codes = [
+        0,
+        *(kind.exit_code for kind in (APIError, UsageError, ServerUnreachable)),
+        EXIT_INTERRUPTED,
+    ]
     assert first_column(r"\d") == [str(code) for code in codes]
     assert re.findall(r"^(\d+) ", HELP, re.M) == [str(code) for code in codes]

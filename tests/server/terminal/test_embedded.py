@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from server.terminal.target import DEFAULT_URL
+from server.terminal.options import DEFAULT_URL
 from tests.api.pictures import circle_and_square, encoded
-from tests.server.terminal.process import ask, at_terminal, forks
+from tests.server.terminal.process import ignore_fork_warning, open_terminal, run_chat
 
-pytestmark = forks
+pytestmark = ignore_fork_warning
 EAGER = {"LLAVA_ENFORCE_EAGER": "true", "LLAVA_CPU_KV_CACHE_GIB": "1"}
 END_LIMIT_S = 30
 
 
-def below(pid: int) -> set[int]:
-    """Return the processes that descend from one."""
+def find_descendants(pid: int) -> set[int]:
+    """Return the descendants of a process."""
     found = {pid}
     for _ in range(5):
         for children in (c for p in found for c in Path(f"/proc/{p}").glob("task/*/children")):
@@ -29,25 +29,25 @@ def below(pid: int) -> set[int]:
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_the_server_ends_with_the_chat(end: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "it.png").write_bytes(encoded(circle_and_square()))
-    with at_terminal("--start", folder=tmp_path, **EAGER) as chat:
+    with open_terminal("--start", folder=tmp_path, **EAGER) as chat:
         chat.read_until("starting a server")
         if end == signal.SIGKILL:
-            chat.prompted()
+            chat.wait_for_prompt()
             assert "red" in chat.ask("it.png What color is the circle?").split()
             chat.process.sendintr()  # which is no reason for the server to go
-            chat.prompted()
+            chat.wait_for_prompt()
             assert "green" not in chat.ask("it.png What color is the square?")
-        processes = below(chat.process.pid)
+        processes = find_descendants(chat.process.pid)
         assert processes
         os.kill(chat.process.pid, end)
         deadline = time.monotonic() + END_LIMIT_S
-        while any(map(alive, processes)):
+        while any(map(is_alive, processes)):
             assert time.monotonic() < deadline, processes
             time.sleep(0.05)
 
 
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that ended and was not waited for does not."""
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -55,9 +55,9 @@ def alive(pid: int) -> bool:
 
 
 def test_a_server_that_cannot_start_says_why() -> None:
-    ended = ask("Hello?", "--start", "--model", "no-such-model")
-    assert (ended.code, ended.out) == (3, "")
-    assert "error: the server did not start: llava-server cannot start: no model 'no-" in ended.err
+    result = run_chat("Hello?", "--start", "--model", "no-such-model")
+    assert (result.code, result.out) == (3, "")
+    assert "error: the server did not start: llava-server cannot start: no model 'no-" in result.err
 
 
 def test_whether_to_start_one_is_asked() -> None:
@@ -65,11 +65,11 @@ def test_whether_to_start_one_is_asked() -> None:
     with socket.socket() as probe:
         if probe.connect_ex((place[0], int(place[1]))) == 0:
             pytest.skip("a server listens at the default URL")
-    with at_terminal() as chat:
+    with open_terminal() as chat:
         chat.read_until(r"Start one here, for this chat\? \[Y/n\]: ")
         chat.process.send("n\r")
-        assert chat.ended() == 3
-    with at_terminal() as chat:
+        assert chat.wait_for_exit() == 3
+    with open_terminal() as chat:
         chat.read_until(r"Start one here, for this chat\? \[Y/n\]: ")
         chat.process.sendintr()
-        assert chat.ended() == 130
+        assert chat.wait_for_exit() == 130

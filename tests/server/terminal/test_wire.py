@@ -1,4 +1,4 @@
-"""Images, events and errors as they come and go, without a server."""
+"""Images, server-sent events and errors, without a server."""
 
 import base64
 import io
@@ -9,12 +9,18 @@ from typing import Any
 import httpx
 import pytest
 
-from server.terminal import picture
-from server.terminal.answer import StreamedAnswer
-from server.terminal.chat import summary
-from server.terminal.errors import AnswerError, UsageFault
-from server.terminal.picture import open_image, read_image
-from server.terminal.wire import Piece, events, model_names, read_piece, refusal
+from server.terminal import image
+from server.terminal.chat import format_summary
+from server.terminal.errors import APIError, UsageError
+from server.terminal.image import open_image, read_image
+from server.terminal.streamed_answer import StreamedAnswer
+from server.terminal.wire import (
+    CompletionChunk,
+    parse_chunk,
+    parse_error_response,
+    parse_model_names,
+    parse_sse_data,
+)
 from tests.api.pictures import encoded, green_triangle
 
 
@@ -26,14 +32,14 @@ def test_the_media_type_comes_from_the_content(kind: str) -> None:
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "MAX_BYTES", 10)
-    with pytest.raises(UsageFault, match="image it is larger than"):
+    monkeypatch.setattr(image, "MAX_BYTES", 10)
+    with pytest.raises(UsageError, match="image it is larger than"):
         read_image("it", io.BytesIO(bytes(11)))
-    with pytest.raises(UsageFault, match="image it is empty"):
+    with pytest.raises(UsageError, match="image it is empty"):
         read_image("it", io.BytesIO())
-    with pytest.raises(UsageFault, match=f"{tmp_path}: Is a directory"):
+    with pytest.raises(UsageError, match=f"{tmp_path}: Is a directory"):
         open_image(str(tmp_path))
-    with pytest.raises(UsageFault, match="embedded null byte"):
+    with pytest.raises(UsageError, match="embedded null byte"):
         open_image("a\0b")
 
 
@@ -49,7 +55,7 @@ def test_events_are_read_however_they_are_cut(size: int) -> None:
     stream = f": hello\r\ndata: {text}\r\n\r\nevent: x\ndata:{{}}\n\ndata: [DONE]\n\ndata: no\n\n"
     data = stream.encode()
     parts = [data[at : at + size] for at in range(0, len(data), size)]
-    assert list(events(parts)) == [text.encode(), b"{}"]
+    assert list(parse_sse_data(parts)) == [text.encode(), b"{}"]
 
 
 @pytest.mark.parametrize(
@@ -62,30 +68,32 @@ def test_events_are_read_however_they_are_cut(size: int) -> None:
     ],
 )
 def test_errors_of_any_shape(body: Any, shown: str) -> None:
-    assert refusal(httpx.Response(418, json=body)).shown == shown
+    assert parse_error_response(httpx.Response(418, json=body)).display_text == shown
 
 
 def test_an_error_without_a_body() -> None:
-    assert refusal(httpx.Response(502)).shown == "status 502: Bad Gateway"
+    assert parse_error_response(httpx.Response(502)).display_text == "status 502: Bad Gateway"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices": [{"delta": 3}]}'])
 def test_an_answer_of_another_shape(body: bytes) -> None:
-    with pytest.raises(AnswerError, match="none of OpenAI's"):
-        read_piece(body)
-    with pytest.raises(AnswerError, match="none of OpenAI's"):
-        model_names(body)
+    with pytest.raises(APIError, match="none of OpenAI's"):
+        parse_chunk(body)
+    with pytest.raises(APIError, match="none of OpenAI's"):
+        parse_model_names(body)
 
 
 def test_a_refusal_is_an_answer() -> None:
-    piece = read_piece(b'{"choices": [{"message": {"content": null, "refusal": "I will not."}}]}')
-    assert piece.text == "I will not."
+    chunk = parse_chunk(b'{"choices": [{"message": {"content": null, "refusal": "I will not."}}]}')
+    assert chunk.text == "I will not."
 
 
 def test_rates_without_counts_or_time_are_left_out() -> None:
-    answer = StreamedAnswer("m", first=1.0, last=1.0, begun=0.5)
-    assert summary(answer) == "first token after 0.50 s"
-    answer.add(Piece(usage={"prompt_tokens": 7, "completion_tokens": 5}))
-    answer.last = 3.0
-    assert summary(answer) == ("7 tokens in · 5 tokens out · first token after 0.50 s · 2 tokens/s")
-    assert summary(StreamedAnswer("m")) == ""
+    answer = StreamedAnswer("m", first_text_at=1.0, last_chunk_at=1.0, started_at=0.5)
+    assert format_summary(answer) == "first token after 0.50 s"
+    answer.add_chunk(CompletionChunk(usage={"prompt_tokens": 7, "completion_tokens": 5}))
+    answer.last_chunk_at = 3.0
+    assert format_summary(answer) == (
+        "7 tokens in · 5 tokens out · first token after 0.50 s · 2 tokens/s"
+    )
+    assert format_summary(StreamedAnswer("m")) == ""

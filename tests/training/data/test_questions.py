@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from training.data.descriptions import describe
-from training.data.dialogues import single_image, two_images
-from training.data.questions import KINDS, ask_kind
-from training.data.reasoning import REASONING
+from training.data.captions import describe
+from training.data.dialogues import sample_single_image_dialogue, sample_two_image_dialogue
+from training.data.question_kinds import KINDS, sample_question
+from training.data.reasoning_questions import REASONING_KINDS
 from training.data.sampling import sample_scenes
 from training.data.scenes import (
+    BACKGROUND_COLORS,
     COLORS,
     DIGITS,
-    GROUNDS,
     NOUNS,
     PLACES,
     SIZES,
@@ -21,8 +21,8 @@ from training.data.scenes import (
     Scene,
     Thing,
 )
-from training.data.simple import SIMPLE
-from training.data.smalltalk import chat
+from training.data.simple_questions import SIMPLE_KINDS
+from training.data.text_only_turns import sample_text_only_turn
 
 
 def _thing(noun: str, color: str, place: str, size: str = "large") -> Thing:
@@ -49,8 +49,8 @@ SCENE = Scene(
 
 def _answers(kind: str) -> dict[str, str]:
     rng = random.Random(3)
-    asked = [ask_kind(rng, SCENE, kind) for _ in range(6000)]
-    return {question.text: question.answer for question in asked if question}
+    questions = [sample_question(rng, SCENE, kind) for _ in range(6000)]
+    return {question.text: question.answer for question in questions if question}
 
 
 @pytest.mark.parametrize(
@@ -140,28 +140,30 @@ def test_no_question_has_two_answers() -> None:
     for kind in KINDS:
         answers: dict[str, str] = {}
         for _ in range(2000):
-            if question := ask_kind(rng, SCENE, kind):
+            if question := sample_question(rng, SCENE, kind):
                 assert answers.setdefault(question.text, question.answer) == question.answer
 
 
-def test_an_answer_looks_at_things_that_are_there() -> None:
+def test_an_answer_refers_to_places_of_things() -> None:
     rng = random.Random(14)
     for scene in sample_scenes(15, 100):
-        for kind in REASONING:
-            question = ask_kind(rng, scene, kind)
+        for kind in REASONING_KINDS:
+            question = sample_question(rng, scene, kind)
             for part in question.parts if question else ():
-                assert all(scene.at(place) for place in part.places)
+                assert all(scene.thing_at(place) for place in part.places)
 
 
-def test_ambiguous_things_are_not_asked_for() -> None:
+def test_no_question_is_about_an_ambiguous_thing() -> None:
     assert not any("star" in text and "blue" not in text for text in _answers("color"))
 
 
-def test_existence_is_asked_about_evenly() -> None:
+def test_existence_questions_are_balanced() -> None:
     rng = random.Random(5)
     scenes = sample_scenes(6, 2000)
-    asked = [question for scene in scenes if (question := ask_kind(rng, scene, "exists"))]
-    yes = sum(question.answer == "yes" for question in asked) / len(asked)
+    questions = [
+        question for scene in scenes if (question := sample_question(rng, scene, "exists"))
+    ]
+    yes = sum(question.answer == "yes" for question in questions) / len(questions)
     assert 0.42 < yes < 0.58
 
 
@@ -172,12 +174,13 @@ def test_description_lists_things_in_reading_order() -> None:
     )
 
 
-def test_simple_answers_are_short_and_lower_case_but_for_descriptions() -> None:
+def test_simple_answers_except_descriptions_are_short_and_lower_case() -> None:
     rng = random.Random(8)
-    words = {*COLORS, *PLACES, *NOUNS, *SIZES, *GROUNDS, *WORDS, *DIGITS, "yes", "no", "nothing"}
+    attributes = {*COLORS, *PLACES, *NOUNS, *SIZES, *BACKGROUND_COLORS, *WORDS, *DIGITS}
+    words = {*attributes, "yes", "no", "nothing"}
     for scene in sample_scenes(9, 100):
-        for kind in SIMPLE:
-            question = ask_kind(rng, scene, kind)
+        for kind in SIMPLE_KINDS:
+            question = sample_question(rng, scene, kind)
             if question is None:
                 continue
             if kind == "describe":
@@ -186,22 +189,22 @@ def test_simple_answers_are_short_and_lower_case_but_for_descriptions() -> None:
                 assert question.answer.startswith(("a ", "an ", "there is no "))
 
 
-def test_a_dialogue_asks_many_things() -> None:
+def test_a_dialogue_has_many_kinds_of_questions() -> None:
     scenes = list(sample_scenes(10, 3))
-    blocks = single_image(random.Random(11), scenes, 0).blocks
+    blocks = sample_single_image_dialogue(random.Random(11), scenes, 0).blocks
     assert len({question.kind for block in blocks for question in block}) > 8
 
 
-def test_questions_on_two_images_name_one_and_look_at_it() -> None:
+def test_questions_on_two_images_name_the_image_they_refer_to() -> None:
     scenes = list(sample_scenes(10, 2))
-    for (question,) in two_images(random.Random(11), scenes, (0, 1)).blocks:
+    for (question,) in sample_two_image_dialogue(random.Random(11), scenes, (0, 1)).blocks:
         assert any(word in question.text for word in ("first", "second", "images"))
         if "images" not in question.text:
-            which = int("second" in question.text)
-            assert {part.image for part in question.parts} == {which}
+            index = int("second" in question.text)
+            assert {part.image for part in question.parts} == {index}
 
 
-def test_image_questions_without_an_image_say_so() -> None:
+def test_answers_without_an_image_say_so() -> None:
     rng = random.Random(12)
-    turns = [chat(rng) for _ in range(50)]
+    turns = [sample_text_only_turn(rng) for _ in range(50)]
     assert {turn.answer for turn in turns if turn.kind == "no image"} == {"I see no image."}

@@ -1,27 +1,27 @@
-"""Scenes: the same for the same seed, things inside their thirds, drawn where and as they say."""
+"""Scenes: reproducible, with things inside their thirds, drawn as the scene describes them."""
 
 import random
 
 import numpy as np
 import pytest
 
-from training.data.drawing import draw, outline, preprocess
-from training.data.labels import SUMMARY_PATCHES, label_patches, summarise
+from training.data.color_ranges import color_distance, sample_background_color, sample_color
+from training.data.drawing import compute_outline, draw, preprocess
+from training.data.labels import SUMMARY_PATCHES, label_patches, label_summary_patches
 from training.data.sampling import sample_scene, sample_scenes
 from training.data.scenes import (
+    BACKGROUND_COLORS,
     COLORS,
-    GROUNDS,
     NOUNS,
     PLACES,
     SHAPES,
     SIZES,
     Scene,
 )
-from training.data.tints import distance, sample_ground, sample_rgb
 
 
-def place_of(x: float, y: float, width: int, height: int) -> str:
-    """Name the third of a `width` x `height` picture in which the point lies."""
+def find_place(x: float, y: float, width: int, height: int) -> str:
+    """Name the third of a `width` x `height` image that holds the point."""
     column = min(int(3 * x / width), 2)
     row = min(int(3 * y / height), 2)
     return PLACES[3 * row + column]
@@ -46,7 +46,7 @@ def test_a_seed_makes_the_same_scenes_and_pictures() -> None:
     [(0, 0, "top left"), (150, 10, "top"), (299, 99, "bottom right"), (150, 50, "center")],
 )
 def test_place_is_the_third_that_holds_the_point(x: float, y: float, place: str) -> None:
-    assert place_of(x, y, width=300, height=100) == place
+    assert find_place(x, y, width=300, height=100) == place
 
 
 def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> None:
@@ -55,15 +55,15 @@ def test_things_lie_in_their_places_in_reading_order(scenes: list[Scene]) -> Non
         assert 1 <= len(places) <= 5
         assert places == sorted(set(places), key=PLACES.index)
         for thing in scene.things:
-            assert place_of(thing.x, thing.y, scene.width, scene.height) == thing.place
+            assert find_place(thing.x, thing.y, scene.width, scene.height) == thing.place
 
 
-def test_everything_the_words_name_turns_up(scenes: list[Scene]) -> None:
+def test_scenes_cover_the_vocabulary(scenes: list[Scene]) -> None:
     things = [thing for scene in scenes for thing in scene.things]
     assert {thing.noun for thing in things} == set(NOUNS)
     assert {thing.color for thing in things} == set(COLORS)
     assert {thing.size for thing in things} == set(SIZES)
-    assert {scene.ground.name for scene in scenes} == set(GROUNDS)
+    assert {scene.ground.name for scene in scenes} == set(BACKGROUND_COLORS)
     assert {scene.ground.pattern for scene in scenes} == {"plain", "gradient", "stripes", "checks"}
     assert {thing.place for thing in things} == set(PLACES)
 
@@ -71,7 +71,7 @@ def test_everything_the_words_name_turns_up(scenes: list[Scene]) -> None:
 def test_sizes_stay_within_bounds_and_ratio() -> None:
     rng = random.Random(1)
     for _ in range(300):
-        scene = sample_scene(rng, longest=4000)
+        scene = sample_scene(rng, max_side=4000)
         sides = sorted((scene.width, scene.height))
         assert 32 <= sides[0] <= sides[1] <= 4000
         assert sides[1] <= 2.2 * sides[0]
@@ -87,9 +87,9 @@ def test_a_thing_is_drawn_in_its_color_at_its_center(scenes: list[Scene]) -> Non
             assert image.getpixel((int(thing.x), int(thing.y))) == thing.rgb
 
 
-def test_tints_of_two_colors_do_not_meet() -> None:
+def test_tints_of_two_colors_do_not_overlap() -> None:
     rng = random.Random(2)
-    tints = {color: {sample_rgb(rng, color) for _ in range(500)} for color in COLORS}
+    tints = {color: {sample_color(rng, color) for _ in range(500)} for color in COLORS}
     for color, shades in tints.items():
         for other in COLORS:
             assert color == other or not shades & tints[other]
@@ -107,21 +107,21 @@ def test_every_thing_labels_patches_around_its_center(scenes: list[Scene]) -> No
         labels = label_patches(scene)
         assert labels.shape == (64, 3)
         for thing in scene.things:
-            wanted = (
+            expected = (
                 1 + NOUNS.index(thing.noun),
                 1 + COLORS.index(thing.color),
                 1 + PLACES.index(thing.place),
             )
-            assert (labels == wanted).all(axis=1).any()
+            assert (labels == expected).all(axis=1).any()
 
 
-def test_a_summary_says_what_each_place_holds(scenes: list[Scene]) -> None:
+def test_summary_labels_describe_each_place(scenes: list[Scene]) -> None:
     assert len(set(SUMMARY_PATCHES)) == len(PLACES)
     for scene in scenes[:200]:
-        summary = summarise(scene)
-        assert set(summary[:, 3]) == {GROUNDS.index(scene.ground.name)}
+        summary = label_summary_patches(scene)
+        assert set(summary[:, 3]) == {BACKGROUND_COLORS.index(scene.ground.name)}
         for place, (noun, color, size, _) in zip(PLACES, summary, strict=True):
-            thing = scene.at(place)
+            thing = scene.thing_at(place)
             if thing is None:
                 assert (noun, color, size) == (0, 0, 0)
             else:
@@ -138,24 +138,26 @@ def test_printed_text_is_drawn_in_its_color(scenes: list[Scene]) -> None:
         box = (thing.x - radius, thing.y - radius, thing.x + radius, thing.y + radius)
         around = draw(scene).crop(tuple(round(edge) for edge in box))  # type: ignore[arg-type]
         colors = around.getcolors(1 << 20) or []
-        nearest = min(distance(thing.rgb, rgb) for _, rgb in colors)  # type: ignore[arg-type]
+        nearest = min(color_distance(thing.rgb, rgb) for _, rgb in colors)  # type: ignore[arg-type]
         assert nearest < 40
 
 
-def test_everything_stands_out_from_its_ground(scenes: list[Scene]) -> None:
+def test_everything_stands_out_from_its_background(scenes: list[Scene]) -> None:
     for scene in scenes:
         for thing in scene.things:
-            assert distance(thing.rgb, scene.ground.rgb) >= 80
+            assert color_distance(thing.rgb, scene.ground.rgb) >= 80
 
 
-def test_names_of_grounds_do_not_meet() -> None:
+def test_tints_of_two_backgrounds_do_not_overlap() -> None:
     rng = random.Random(3)
-    tints = {name: {sample_ground(rng, name) for _ in range(300)} for name in GROUNDS}
+    tints = {
+        name: {sample_background_color(rng, name) for _ in range(300)} for name in BACKGROUND_COLORS
+    }
     for name, shades in tints.items():
-        assert all(name == other or not shades & tints[other] for other in GROUNDS)
+        assert all(name == other or not shades & tints[other] for other in BACKGROUND_COLORS)
 
 
 def test_outline_stays_within_the_radius_times_root_two(scenes: list[Scene]) -> None:
     for thing in (thing for scene in scenes for thing in scene.things):
-        for x, y in outline(thing):
+        for x, y in compute_outline(thing):
             assert (x - thing.x) ** 2 + (y - thing.y) ** 2 <= 2.01 * thing.radius**2

@@ -9,9 +9,9 @@ from safetensors import safe_open
 from transformers import AutoTokenizer
 
 from training.data.conversation import SYSTEM
-from training.data.corpus import conversations
+from training.data.corpus import sample_corpus
 from training.model.architecture import build_model
-from training.model.export import export, load_model
+from training.model.export import export_model, load_model
 from training.model.tokenizer import BOS_ID, IMAGE_ID, train_tokenizer
 
 FILES = {
@@ -35,7 +35,7 @@ PREFIXES = (
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "llava"
-    export(build_model(seed=3), train_tokenizer(conversations(0, 50)), folder)
+    export_model(build_model(seed=3), train_tokenizer(sample_corpus(0, 50)), folder)
     return folder
 
 

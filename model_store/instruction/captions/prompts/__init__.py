@@ -1,1 +1,1 @@
-"""What the teacher is told, for each kind; it is never shown the image."""
+"""The teacher's prompts for each kind. It never sees the image."""

@@ -1,9 +1,13 @@
-"""Complex reasoning: a question that what is seen leads to, answered step by step."""
+"""Complex reasoning: a question beyond what is visible, answered step by step."""
 
 from typing import Final
 
-from model_store.instruction.captions.prompts.manner import GIVEN, MANNER, PAIR_FORM
-from model_store.instruction.captions.prompts.prompt import Prompt
+from model_store.instruction.captions.prompts.prompt import (
+    CONTEXT_INSTRUCTIONS,
+    PAIR_FORMAT,
+    STYLE_INSTRUCTIONS,
+    Prompt,
+)
 from model_store.instruction.captions.prompts.scenes import KITCHEN, PARK
 
 _TASK: Final = (
@@ -47,6 +51,6 @@ played this game many times before.
 ==="""
 
 COMPLEX: Final = Prompt(
-    "\n\n".join((GIVEN, _TASK, MANNER, PAIR_FORM)),
+    "\n\n".join((CONTEXT_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS, PAIR_FORMAT)),
     ((KITCHEN.as_text(), _KITCHEN), (PARK.as_text(), _PARK)),
 )

@@ -1,9 +1,13 @@
-"""Conversation: several turns between one who asks about an image and one who sees it."""
+"""Conversation: several questions about an image and their answers."""
 
 from typing import Final
 
-from model_store.instruction.captions.prompts.manner import GIVEN, MANNER, PAIR_FORM
-from model_store.instruction.captions.prompts.prompt import Prompt
+from model_store.instruction.captions.prompts.prompt import (
+    CONTEXT_INSTRUCTIONS,
+    PAIR_FORMAT,
+    STYLE_INSTRUCTIONS,
+    Prompt,
+)
 from model_store.instruction.captions.prompts.scenes import BUS_STOP, KITCHEN
 
 _TASK: Final = (
@@ -84,6 +88,6 @@ a longer way to go.
 ==="""
 
 CONVERSATION: Final = Prompt(
-    "\n\n".join((GIVEN, _TASK, MANNER, PAIR_FORM)),
+    "\n\n".join((CONTEXT_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS, PAIR_FORMAT)),
     ((KITCHEN.as_text(), _KITCHEN), (BUS_STOP.as_text(), _BUS_STOP)),
 )

@@ -1,10 +1,13 @@
-"""Detailed description: a request, drawn from a list, and everything that is to be seen."""
+"""Detailed description: a request drawn from a list, and a description of everything visible."""
 
 import random
 from typing import Final
 
-from model_store.instruction.captions.prompts.manner import GIVEN, MANNER
-from model_store.instruction.captions.prompts.prompt import Prompt
+from model_store.instruction.captions.prompts.prompt import (
+    CONTEXT_INSTRUCTIONS,
+    STYLE_INSTRUCTIONS,
+    Prompt,
+)
 from model_store.instruction.captions.prompts.scenes import BUS_STOP, PARK
 
 _TASK: Final = (
@@ -33,7 +36,8 @@ _PARK: Final = (
 )
 
 DETAIL: Final = Prompt(
-    "\n\n".join((GIVEN, _TASK, MANNER)), ((BUS_STOP.as_text(), _BUS_STOP), (PARK.as_text(), _PARK))
+    "\n\n".join((CONTEXT_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS)),
+    ((BUS_STOP.as_text(), _BUS_STOP), (PARK.as_text(), _PARK)),
 )
 
 REQUESTS: Final = (
@@ -57,5 +61,5 @@ REQUESTS: Final = (
 
 
 def draw_request(draw: random.Random) -> str:
-    """One way of asking for a detailed description."""
+    """Draw a request for a detailed description."""
     return draw.choice(REQUESTS)

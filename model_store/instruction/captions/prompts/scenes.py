@@ -1,16 +1,16 @@
-"""The images that the examples are about."""
+"""The images of the few-shot examples."""
 
 from typing import Final
 
 from model_store.instruction.captions.context import Box, Context, Instance
 
 
-def _context(name: str, captions: tuple[str, ...], *objects: tuple[str, Box]) -> Context:
+def _build_context(name: str, captions: tuple[str, ...], *objects: tuple[str, Box]) -> Context:
     instances = tuple(Instance(category=category, bbox=bbox) for category, bbox in objects)
     return Context(id=name, image=name, captions=captions, instances=instances)
 
 
-KITCHEN: Final = _context(
+KITCHEN: Final = _build_context(
     "kitchen",
     (
         "A woman in a blue apron slices bread on a wooden counter.",
@@ -30,7 +30,7 @@ KITCHEN: Final = _context(
     ("orange", (0.874, 0.409, 0.921, 0.474)),
     ("orange", (0.889, 0.451, 0.936, 0.502)),
 )
-BUS_STOP: Final = _context(
+BUS_STOP: Final = _build_context(
     "bus-stop",
     (
         "People with umbrellas wait at a bus stop in the rain.",
@@ -48,7 +48,7 @@ BUS_STOP: Final = _context(
     ("umbrella", (0.283, 0.288, 0.412, 0.408)),
     ("suitcase", (0.392, 0.689, 0.451, 0.859)),
 )
-PARK: Final = _context(
+PARK: Final = _build_context(
     "park",
     (
         "A dog leaps into the air to catch a yellow frisbee in a park.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from llava_spec.anyres import Size
-from server.checkpoint.vision import AspectRatio
+from llava_spec.image_settings import AspectRatio
 from server.images.decode.color import WHITE
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import PAD_COLOR, Color

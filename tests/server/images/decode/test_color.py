@@ -1,4 +1,4 @@
-"""Colours: every mode, transparency, ranges and profiles."""
+"""Conversion to RGB: every mode, transparency, deep grey levels and ICC profiles."""
 
 import io
 import struct
@@ -9,44 +9,44 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from server.images.decode.color import to_rgb
-from server.images.decode.formats import open_image, sniff
+from server.images.decode.color import convert_to_rgb
+from server.images.decode.formats import detect_format, open_image
+from server.images.decode.grey_levels import convert_to_8_bits
 from server.images.decode.image_processor import Color, Pixels
-from server.images.decode.ranges import to_eight_bits
-from tests.server.pictures import encoded, noise
+from tests.server.pictures import encode_image, make_noise
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
 RED = (200, 30, 60)
 
 
-def loaded(data: bytes, alpha_color: Color = (255, 255, 255)) -> Pixels:
+def load_rgb(data: bytes, alpha_color: Color = (255, 255, 255)) -> Pixels:
     """Decode a file to RGB."""
-    image_format = sniff(data)
+    image_format = detect_format(data)
     assert image_format is not None
     image = open_image(data, image_format)
     image.load()
-    rgb = to_rgb(image, alpha_color)
+    rgb = convert_to_rgb(image, alpha_color)
     assert rgb.mode == "RGB"
     return np.asarray(rgb)
 
 
-def png(width: int, depth: int, kind: int, row: bytes, key: bytes = b"") -> bytes:
-    """Write a PNG of one row, of a kind that Pillow does not write."""
+def build_png(width: int, depth: int, kind: int, row: bytes, key: bytes = b"") -> bytes:
+    """Build a PNG of one row, in variants that Pillow cannot write."""
 
-    def chunk(name: bytes, content: bytes) -> bytes:
+    def build_chunk(name: bytes, content: bytes) -> bytes:
         crc = zlib.crc32(name + content)
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", crc)
 
     return (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, kind, 0, 0, 0))
-        + (chunk(b"tRNS", key) if key else b"")
-        + chunk(b"IDAT", zlib.compress(b"\0" + row))
-        + chunk(b"IEND", b"")
+        + build_chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, kind, 0, 0, 0))
+        + (build_chunk(b"tRNS", key) if key else b"")
+        + build_chunk(b"IDAT", zlib.compress(b"\0" + row))
+        + build_chunk(b"IEND", b"")
     )
 
 
-def grey(levels: Pixels) -> list[Any]:
+def read_grey_row(levels: Pixels) -> list[Any]:
     """Return the first row's grey levels."""
     assert (levels == levels[..., :1]).all()
     row: list[Any] = levels[0, :, 0].tolist()
@@ -56,10 +56,10 @@ def grey(levels: Pixels) -> list[Any]:
 @pytest.mark.parametrize("image_format", ["PNG", "BMP", "TIFF", "GIF"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "PA"])
 def test_every_mode_keeps_its_pixels(image_format: str, mode: str) -> None:
-    few = noise(20, 10).quantize(32).convert("RGB")
+    few = make_noise(20, 10).quantize(32).convert("RGB")
     image = few.convert("P").convert("PA") if mode == "PA" else few.convert(mode)
     try:
-        data = encoded(image, image_format)
+        data = encode_image(image, image_format)
     except (OSError, ValueError):
         pytest.skip("no such file")
     expected = np.asarray(image.convert("RGB"))
@@ -67,13 +67,13 @@ def test_every_mode_keeps_its_pixels(image_format: str, mode: str) -> None:
         if image_format == "GIF" and stored.mode != mode:
             pytest.skip("Pillow reduces the colours")
         tolerance = 0 if stored.mode == mode else 2
-    assert np.abs(loaded(data).astype(int) - expected).max() <= tolerance
+    assert np.abs(load_rgb(data).astype(int) - expected).max() <= tolerance
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF"])
-def test_sixteen_bits_are_the_picture_of_eight(image_format: str) -> None:
+def test_sixteen_bits_equal_eight(image_format: str) -> None:
     deep = Image.fromarray(RAMP.astype(np.uint16) * 257)
-    assert np.array_equal(loaded(encoded(deep, image_format))[..., 0], RAMP)
+    assert np.array_equal(load_rgb(encode_image(deep, image_format))[..., 0], RAMP)
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B"])
@@ -81,24 +81,24 @@ def test_every_order_of_sixteen_bits(mode: str) -> None:
     order = ">" if mode.endswith("B") else "<"
     levels = (RAMP.astype(np.uint16) * 257).astype(order + "u2")
     image = Image.frombytes(mode, (256, 4), levels.tobytes())
-    assert np.array_equal(np.asarray(to_rgb(image))[..., 0], RAMP)
+    assert np.array_equal(np.asarray(convert_to_rgb(image))[..., 0], RAMP)
 
 
-def test_sixteen_bits_of_colour_are_the_picture_of_eight() -> None:
+def test_sixteen_bits_of_colour_equal_eight() -> None:
     row = struct.pack(">6H", *(257 * value for value in (*RED, 0, 128, 255)))
-    assert loaded(png(2, 16, 2, row)).tolist() == [[list(RED), [0, 128, 255]]]
+    assert load_rgb(build_png(2, 16, 2, row)).tolist() == [[list(RED), [0, 128, 255]]]
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_white_is_zero(depth: int) -> None:
     levels = RAMP if depth == 8 else RAMP.astype(np.uint16) * 257
-    data = encoded(Image.fromarray(levels), "TIFF", tiffinfo={262: 0})
+    data = encode_image(Image.fromarray(levels), "TIFF", tiffinfo={262: 0})
     with Image.open(io.BytesIO(data)) as image:
         stored = image.tag_v2[262]  # type: ignore[attr-defined]
     assert stored == 0
     # For 8 bits Pillow stores the complement; for 16 it does not.
     expected = RAMP if depth == 8 else 255 - RAMP
-    assert np.array_equal(loaded(data)[..., 0], expected)
+    assert np.array_equal(load_rgb(data)[..., 0], expected)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_white_is_zero(depth: int) -> None:
 def test_ranges_of_integers(values: list[int], expected: list[int]) -> None:
     image = Image.fromarray(np.array([values], dtype=np.int32))
     assert image.mode == "I"
-    assert grey(loaded(encoded(image, "TIFF"))) == expected
+    assert read_grey_row(load_rgb(encode_image(image, "TIFF"))) == expected
 
 
 INF, NAN = float("inf"), float("nan")
@@ -140,18 +140,18 @@ INF, NAN = float("inf"), float("nan")
 )
 def test_ranges_of_floats(values: list[float], expected: list[int]) -> None:
     image = Image.fromarray(np.array([values], dtype=np.float32))
-    assert grey(loaded(encoded(image, "TIFF"))) == expected
+    assert read_grey_row(load_rgb(encode_image(image, "TIFF"))) == expected
 
 
-def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.fromarray(np.random.default_rng(0).random((37, 11), dtype=np.float32) * 9 - 3)
-    whole = np.asarray(to_eight_bits(image))
-    monkeypatch.setattr("server.images.decode.ranges.BAND", 40)
-    assert np.array_equal(np.asarray(to_eight_bits(image)), whole)
+    in_one_band = np.asarray(convert_to_8_bits(image))
+    monkeypatch.setattr("server.images.decode.grey_levels.BAND_PIXELS", 40)
+    assert np.array_equal(np.asarray(convert_to_8_bits(image)), in_one_band)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa"])
-def test_alpha_lies_on_the_colour_it_is_told(mode: str) -> None:
+def test_alpha_is_composited_on_alpha_color(mode: str) -> None:
     image = Image.new("RGBA", (3, 1), (90, 90, 90, 255))
     image.putpixel((1, 0), (90, 90, 90, 0))
     image.putpixel((2, 0), (90, 90, 90, 128))
@@ -163,7 +163,7 @@ def test_alpha_lies_on_the_colour_it_is_told(mode: str) -> None:
     else:
         for step in {"La": ["LA", "La"], "LA": ["LA"], "RGBA": []}.get(mode, [mode]):
             image = image.convert(step)
-    opaque, clear, half = np.asarray(to_rgb(image, (0, 10, 250)))[0].tolist()
+    opaque, clear, half = np.asarray(convert_to_rgb(image, (0, 10, 250)))[0].tolist()
     assert opaque == [90, 90, 90]
     assert clear == [0, 10, 250]
     mixed = [(90 * 128 + color * 127) / 255 for color in (0, 10, 250)]
@@ -184,7 +184,7 @@ BLUE = (0, 0, 255)
     ],
 )
 def test_a_grey_level_that_is_transparent(depth: int, row: bytes, key: int) -> None:
-    pixels = loaded(png(2, depth, 0, row, struct.pack(">H", key)), BLUE)
+    pixels = load_rgb(build_png(2, depth, 0, row, struct.pack(">H", key)), BLUE)
     assert pixels.tolist() == [[[0, 0, 0], list(BLUE)]]
 
 
@@ -192,15 +192,15 @@ def test_a_grey_level_that_is_transparent(depth: int, row: bytes, key: int) -> N
 def test_a_colour_that_is_transparent(depth: int) -> None:
     values = [RED[i] * (257 if depth == 16 else 1) for i in range(3)]
     colour = struct.pack(f">3{'H' if depth == 16 else 'B'}", *values)
-    data = png(2, depth, 2, bytes(len(colour)) + colour, struct.pack(">3H", *values))
-    assert loaded(data, BLUE).tolist() == [[[0, 0, 0], list(BLUE)]]
+    data = build_png(2, depth, 2, bytes(len(colour)) + colour, struct.pack(">3H", *values))
+    assert load_rgb(data, BLUE).tolist() == [[[0, 0, 0], list(BLUE)]]
 
 
 def test_palettes_with_alpha() -> None:
     image = Image.new("P", (3, 1))
     image.putpalette([*RED, 0, 200, 0, 0, 0, 0])
     image.putdata([0, 1, 2])
-    pixels = loaded(encoded(image, transparency=b"\xff\x00\x80"), BLUE)[0]
+    pixels = load_rgb(encode_image(image, transparency=b"\xff\x00\x80"), BLUE)[0]
     assert pixels[0].tolist() == list(RED)
     assert pixels[1].tolist() == list(BLUE)
     assert np.abs(pixels[2].astype(int) - (0, 0, 127)).max() <= 1
@@ -212,21 +212,21 @@ def test_lab() -> None:
     transform = ImageCms.buildTransform(srgb, space, "RGB", "LAB")
     lab = ImageCms.applyTransform(picture, transform)
     assert lab is not None
-    data = encoded(lab, "TIFF")
-    assert np.abs(loaded(data).astype(int) - RED).max() <= 3
+    data = encode_image(lab, "TIFF")
+    assert np.abs(load_rgb(data).astype(int) - RED).max() <= 3
 
 
 # Profiles.
 
 
-def profile() -> bytes:
+def build_srgb_profile() -> bytes:
     """Return Pillow's own sRGB profile."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def swapped() -> bytes:
-    """Return a profile whose red primary is blue and the other way round."""
-    data = profile()
+def build_swapped_profile() -> bytes:
+    """Return a profile with its red and blue primaries swapped."""
+    data = build_srgb_profile()
     return data.replace(b"rXYZ", b"xXYZ").replace(b"bXYZ", b"rXYZ").replace(b"xXYZ", b"bXYZ")
 
 
@@ -234,41 +234,54 @@ def swapped() -> bytes:
 def test_a_profile_is_applied(image_format: str) -> None:
     options = {"lossless": True} if image_format == "WEBP" else {}
     image = Image.new("RGB", (8, 8), RED)
-    data = encoded(image, image_format, icc_profile=swapped(), **options)
-    assert np.abs(loaded(data).astype(int) - RED[::-1]).max() <= 3
+    data = encode_image(image, image_format, icc_profile=build_swapped_profile(), **options)
+    assert np.abs(load_rgb(data).astype(int) - RED[::-1]).max() <= 3
 
 
 def test_a_profile_leaves_alpha_alone() -> None:
     image = Image.new("RGBA", (2, 1), (*RED, 255))
     image.putpixel((1, 0), (*RED, 0))
-    pixels = loaded(encoded(image, icc_profile=swapped()), BLUE)[0]
+    pixels = load_rgb(encode_image(image, icc_profile=build_swapped_profile()), BLUE)[0]
     assert np.abs(pixels[0].astype(int) - RED[::-1]).max() <= 2
     assert pixels[1].tolist() == list(BLUE)
 
 
 def test_a_profile_of_a_palette_is_applied() -> None:
     image = Image.new("RGB", (2, 1), RED).quantize(2)
-    pixels = loaded(encoded(image, icc_profile=swapped()))
+    pixels = load_rgb(encode_image(image, icc_profile=build_swapped_profile()))
     assert np.abs(pixels.astype(int) - RED[::-1]).max() <= 2
 
 
 @pytest.mark.parametrize(
-    "icc", [profile(), b"", b"\0", b"no profile", profile()[:200], swapped()[:300]]
+    "icc",
+    [
+        build_srgb_profile(),
+        b"",
+        b"\0",
+        b"no profile",
+        build_srgb_profile()[:200],
+        build_swapped_profile()[:300],
+    ],
 )
 def test_srgb_and_broken_profiles_change_nothing(icc: bytes) -> None:
-    image = noise(16, 16)
-    assert np.array_equal(loaded(encoded(image, icc_profile=icc)), np.asarray(image))
+    image = make_noise(16, 16)
+    assert np.array_equal(load_rgb(encode_image(image, icc_profile=icc)), np.asarray(image))
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "LA", "1"])
-def test_a_profile_for_other_images_changes_nothing(mode: str) -> None:
+def test_a_profile_for_another_mode_is_ignored(mode: str) -> None:
     image = Image.new("RGB", (4, 4), RED).convert(mode)
-    data = encoded(image, "TIFF", icc_profile=swapped())
-    assert np.array_equal(loaded(data), np.asarray(image.convert("RGB")))
+    data = encode_image(image, "TIFF", icc_profile=build_swapped_profile())
+    assert np.array_equal(load_rgb(data), np.asarray(image.convert("RGB")))
 
 
-def test_a_profile_that_was_seen_before_does_the_same_to_every_picture() -> None:
+def test_a_cached_profile_is_applied_to_every_image() -> None:
     for seed in (1, 2):
-        picture = noise(32, 24, seed)
+        picture = make_noise(32, 24, seed)
         swap = np.asarray(picture)[..., ::-1].astype(int)
-        assert np.abs(loaded(encoded(picture, icc_profile=swapped())) - swap).max() <= 3
+        assert (
+            np.abs(
+                load_rgb(encode_image(picture, icc_profile=build_swapped_profile())) - swap
+            ).max()
+            <= 3
+        )

@@ -19,14 +19,14 @@ from server.telemetry.metrics import Metrics
 from server.workers.worker_pool import MAX_TRIES
 from tests.server.images.decode.hanging import BusyOptions, CrashingOptions, HangingOptions
 from tests.server.images.open_loader import open_loader
-from tests.server.pictures import encoded, noise
+from tests.server.pictures import encode_image, make_noise
 from tests.server.samples import sample
 
 
 async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with open_loader(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         os.kill(worker, signal.SIGKILL)
         assert await asyncio.to_thread(hanging.wait_for_worker) != worker
@@ -39,7 +39,7 @@ async def test_a_worker_killed_at_work_costs_no_image(tmp_path: Path) -> None:
 async def test_an_image_that_costs_every_try_a_worker_is_refused(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with open_loader(hanging.as_options(), open_files=99) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         for _ in range(MAX_TRIES):
             os.kill(await asyncio.to_thread(hanging.wait_for_worker), signal.SIGKILL)
         with pytest.raises(ImageCorrupt) as caught:
@@ -52,7 +52,7 @@ async def test_a_crash_in_a_codec_costs_one_image() -> None:
         cast(DecodeOptions, CrashingOptions()), open_files=99, metrics=(own := Metrics())
     ) as loader:
         with pytest.raises(ImageCorrupt, match="could not be decoded"):
-            await loader.decode(encoded(noise(8, 8)))
+            await loader.decode(encode_image(make_noise(8, 8)))
         # More than one where a worker died before the pool knew that it had begun.
         assert 1 <= sample(own, "decode_workers_replaced_total") <= MAX_TRIES
 
@@ -64,7 +64,7 @@ async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
         ) as loader,
         pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
     ):
-        await loader.decode(encoded(noise(8, 8)))
+        await loader.decode(encode_image(make_noise(8, 8)))
     assert sample(own, "decode_workers_replaced_total") == 1
 
 
@@ -72,13 +72,13 @@ async def test_a_decode_that_takes_too_much_memory_is_refused() -> None:
     options = DecodeOptions(96, "pad", 100_000_000)
     with open_loader(options, memory_mib=64, metrics=(own := Metrics())) as loader:
         with pytest.raises(ImageTooLarge, match="more memory than allowed"):
-            await loader.decode(encoded(Image.new("RGB", (6000, 5000))))
-        assert (await loader.decode(encoded(noise(8, 8)))).views.shape == (1, 96, 96, 3)
+            await loader.decode(encode_image(Image.new("RGB", (6000, 5000))))
+        assert (await loader.decode(encode_image(make_noise(8, 8)))).views.shape == (1, 96, 96, 3)
     assert sample(own, "decode_workers_replaced_total") == 0
 
 
 async def test_workers_killed_under_load_cost_nothing() -> None:
-    pictures = [encoded(noise(300, 200, seed)) for seed in range(60)]
+    pictures = [encode_image(make_noise(300, 200, seed)) for seed in range(60)]
     others = set(multiprocessing.active_children())
     with open_loader(workers=2) as loader:
         decoding = [asyncio.create_task(loader.decode(data)) for data in pictures]
@@ -92,7 +92,7 @@ async def test_workers_killed_under_load_cost_nothing() -> None:
 async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with open_loader(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         with pytest.raises(ImageCorrupt):
             await decoding
@@ -103,7 +103,7 @@ async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
 async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with open_loader(hanging.as_options(), open_files=99) as loader:
-        decoding = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
         decoding.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -112,7 +112,7 @@ async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> Non
         (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
         await asyncio.to_thread(process.join, 0.5)
         assert process.is_alive()
-        waiting = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        waiting = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         await asyncio.to_thread(hanging.release)
         assert await asyncio.to_thread(hanging.wait_for_worker) == worker
         await asyncio.to_thread(hanging.release)
@@ -126,7 +126,7 @@ def test_a_loader_that_was_never_used_closes() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
-    data = encoded(noise(8, 8))
+    data = encode_image(make_noise(8, 8))
     others = set(multiprocessing.active_children())
     with open_loader(workers=workers) as loader:
         await loader.decode(data)
@@ -140,9 +140,9 @@ async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
 async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with open_loader(hanging.as_options(), open_files=99, timeout_s=5) as loader:
-        first = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        first = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
-        second = asyncio.create_task(loader.decode(encoded(noise(8, 8))))
+        second = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         await asyncio.sleep(0.2)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Which addresses are refused, in every disguise, and what allowed networks lift."""
+"""Forbidden addresses, also embedded in IPv6, and the effect of allowed networks."""
 
 # ruff: noqa: S104
 
@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.images.fetch.address_policy import METADATA, AddressPolicy, extract_embedded_ipv4
+from server.images.fetch.address_policy import (
+    METADATA_ADDRESSES,
+    AddressPolicy,
+    extract_embedded_ipv4,
+)
 
-REFUSED = [
+RESERVED = [
     *["0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255"],
     *["127.0.0.1", "127.255.255.254", "169.254.0.1", "172.16.0.1", "172.31.255.255", "192.0.0.8"],
     *["192.0.2.1", "192.88.99.1", "192.168.0.1", "198.18.0.1", "198.19.255.255", "198.51.100.1"],
@@ -28,8 +32,8 @@ PUBLIC = [
     *["198.20.0.0", "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "2001:4860:4860::8888"],
     *["2001:200::1", "2003::1", "2000::1", "3ffd::1"],
 ]
-# Ways to write an IPv4 address, and whether its own range is public.
-DISGUISES = {
+# IPv6 forms that embed an IPv4 address, and whether their own range is public.
+EMBEDDINGS = {
     "mapped": ("::ffff:{}", True),
     "NAT64": ("64:ff9b::{}", True),
     "compatible": ("::{}", False),
@@ -40,74 +44,74 @@ DISGUISES = {
 }
 
 
-def permits(address: str, *allowed: str) -> bool:
-    """Ask a policy with these networks allowed."""
-    return AddressPolicy(map(ip_network, allowed)).permits(ip_address(address))
+def is_allowed(address: str, *allowed: str) -> bool:
+    """Whether a policy with these allowed networks allows an address."""
+    return AddressPolicy(map(ip_network, allowed)).is_allowed(ip_address(address))
 
 
-def six_to_four(ipv4: str) -> str:
+def embed_6to4(ipv4: str) -> str:
     return str(IPv6Address(0x2002 << 112 | int(ip_address(ipv4)) << 80 | 1))
 
 
-def teredo(server: str, client: str) -> str:
+def embed_teredo(server: str, client: str) -> str:
     hidden = int(ip_address(client)) ^ 0xFFFFFFFF
     return str(IPv6Address(0x20010000 << 96 | int(ip_address(server)) << 64 | hidden))
 
 
-@pytest.mark.parametrize("address", REFUSED)
-def test_refused_unless_allowed(address: str) -> None:
+@pytest.mark.parametrize("address", RESERVED)
+def test_reserved_unless_allowed(address: str) -> None:
     plain = address.partition("%")[0]
-    assert not permits(address)
-    assert not permits(address, "9.9.9.0/24", "2a00::/16")
+    assert not is_allowed(address)
+    assert not is_allowed(address, "9.9.9.0/24", "2a00::/16")
     if "." in plain or ip_address(plain) not in ip_network("::/96"):
-        assert permits(address, plain)
-        assert permits(address, "0.0.0.0/0", "::/0")
+        assert is_allowed(address, plain)
+        assert is_allowed(address, "0.0.0.0/0", "::/0")
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public(address: str) -> None:
-    assert permits(address)
+    assert is_allowed(address)
 
 
-@pytest.mark.parametrize("address", sorted(map(str, METADATA)))
-def test_metadata_must_be_named_exactly(address: str) -> None:
-    assert not permits(address)
-    assert not permits(address, "0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8")
-    assert permits(address, address)
+@pytest.mark.parametrize("address", sorted(map(str, METADATA_ADDRESSES)))
+def test_metadata_addresses_must_be_allowed_exactly(address: str) -> None:
+    assert not is_allowed(address)
+    assert not is_allowed(address, "0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8")
+    assert is_allowed(address, address)
 
 
-@pytest.mark.parametrize(("template", "is_public"), DISGUISES.values(), ids=DISGUISES.keys())
+@pytest.mark.parametrize(("template", "is_public"), EMBEDDINGS.values(), ids=EMBEDDINGS.keys())
 @pytest.mark.parametrize("ipv4", ["127.0.0.1", "10.0.0.1", "169.254.1.1", "0.0.0.0", "100.64.0.1"])
-def test_disguises(template: str, is_public: bool, ipv4: str) -> None:
-    disguised = template.format(ipv4)
-    assert not permits(disguised)
-    assert permits(disguised, ipv4) is is_public
-    assert not permits(disguised, "::/0")
-    assert permits(disguised, "::/0", "0.0.0.0/0")
-    assert permits(template.format("8.8.8.8")) is is_public
+def test_embedded_addresses(template: str, is_public: bool, ipv4: str) -> None:
+    embedded = template.format(ipv4)
+    assert not is_allowed(embedded)
+    assert is_allowed(embedded, ipv4) is is_public
+    assert not is_allowed(embedded, "::/0")
+    assert is_allowed(embedded, "::/0", "0.0.0.0/0")
+    assert is_allowed(template.format("8.8.8.8")) is is_public
 
 
-@pytest.mark.parametrize(("template", "is_public"), DISGUISES.values(), ids=DISGUISES.keys())
-def test_disguised_metadata(template: str, is_public: bool) -> None:
-    disguised = template.format("169.254.169.254")
-    assert not permits(disguised, "::/0", "0.0.0.0/0", "169.254.0.0/16")
-    assert permits(disguised, "169.254.169.254") is is_public
-    assert permits(disguised, "169.254.169.254", "::/0", "0.0.0.0/0")
+@pytest.mark.parametrize(("template", "is_public"), EMBEDDINGS.values(), ids=EMBEDDINGS.keys())
+def test_embedded_metadata_addresses(template: str, is_public: bool) -> None:
+    embedded = template.format("169.254.169.254")
+    assert not is_allowed(embedded, "::/0", "0.0.0.0/0", "169.254.0.0/16")
+    assert is_allowed(embedded, "169.254.169.254") is is_public
+    assert is_allowed(embedded, "169.254.169.254", "::/0", "0.0.0.0/0")
 
 
 def test_6to4() -> None:
-    assert permits(six_to_four("8.8.8.8"))
-    assert not permits(six_to_four("10.0.0.1"))
-    assert permits(six_to_four("10.0.0.1"), "10.0.0.0/8")
-    assert not permits(six_to_four("169.254.169.254"), "::/0", "0.0.0.0/0")
+    assert is_allowed(embed_6to4("8.8.8.8"))
+    assert not is_allowed(embed_6to4("10.0.0.1"))
+    assert is_allowed(embed_6to4("10.0.0.1"), "10.0.0.0/8")
+    assert not is_allowed(embed_6to4("169.254.169.254"), "::/0", "0.0.0.0/0")
 
 
 def test_teredo() -> None:
-    assert not permits(teredo("8.8.8.8", "8.8.4.4"))  # protocol assignments
-    assert permits(teredo("8.8.8.8", "8.8.4.4"), "2001::/32")
+    assert not is_allowed(embed_teredo("8.8.8.8", "8.8.4.4"))  # protocol assignments
+    assert is_allowed(embed_teredo("8.8.8.8", "8.8.4.4"), "2001::/32")
     for server, client in [("10.0.0.1", "8.8.8.8"), ("8.8.8.8", "10.0.0.1")]:
-        assert not permits(teredo(server, client), "2001::/32")
-        assert permits(teredo(server, client), "2001::/32", "10.0.0.0/8")
+        assert not is_allowed(embed_teredo(server, client), "2001::/32")
+        assert is_allowed(embed_teredo(server, client), "2001::/32", "10.0.0.0/8")
 
 
 def test_nat64_of_a_site_of_48_bits() -> None:
@@ -117,14 +121,14 @@ def test_nat64_of_a_site_of_48_bits() -> None:
 
 
 @given(st.ip_addresses(v=4))
-def test_what_is_refused_is_refused_in_every_disguise(address: object) -> None:
-    if not permits(str(address)):
-        assert not any(permits(form.format(address)) for form, _ in DISGUISES.values())
-        assert not permits(six_to_four(str(address)))
+def test_a_forbidden_address_is_forbidden_in_every_embedding(address: object) -> None:
+    if not is_allowed(str(address)):
+        assert not any(is_allowed(form.format(address)) for form, _ in EMBEDDINGS.values())
+        assert not is_allowed(embed_6to4(str(address)))
 
 
 @given(st.ip_addresses())
-def test_no_more_is_permitted_than_the_standard_library_calls_global(address: object) -> None:
+def test_every_allowed_address_is_global_for_the_standard_library(address: object) -> None:
     parsed = ip_address(str(address))
     if not parsed.is_global and parsed not in ip_network("64:ff9b::/96"):
-        assert not permits(str(parsed)) or getattr(parsed, "ipv4_mapped", None) is not None
+        assert not is_allowed(str(parsed)) or getattr(parsed, "ipv4_mapped", None) is not None

@@ -1,4 +1,4 @@
-"""What is fetched again and what is not, by HTTP's rules and within the bound."""
+"""Caching by the rules of HTTP, within the byte limit."""
 
 from collections.abc import AsyncIterator
 
@@ -7,17 +7,17 @@ from hishel import Headers, Request, Response
 
 from server.errors import ImageError
 from server.images.fetch.fetcher import Fetcher
-from server.images.fetch.http_cache import OVERHEAD_BYTES, MemoryStorage
-from tests.server.loopback import local_options
-from tests.server.origin import canned, origin, response
+from server.images.fetch.http_cache import ENTRY_OVERHEAD_BYTES, MemoryStorage
+from tests.server.loopback import build_loopback_options
+from tests.server.origin import build_response, respond_with, serve_origin
 
 BODY = b"an image"
 
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    """Fetch and keep."""
-    fetcher = Fetcher(local_options(max_bytes=10_000, timeout_s=20))
+    """Return a fetcher with a cache."""
+    fetcher = Fetcher(build_loopback_options(max_bytes=10_000, timeout_s=20))
     yield fetcher
     await fetcher.close()
 
@@ -30,30 +30,30 @@ async def fetcher() -> AsyncIterator[Fetcher]:
         *[("Cache-Control: no-cache", 3), ("Cache-Control: max-age=0", 3), ("X-Nothing: 1", 3)],
     ],
 )
-async def test_what_may_be_kept(header: str, requests: int, fetcher: Fetcher) -> None:
-    async with origin({"/": canned(response("200 OK", BODY, header))}) as server:
+async def test_cache_control(header: str, requests: int, fetcher: Fetcher) -> None:
+    async with serve_origin({"/": respond_with(build_response("200 OK", BODY, header))}) as server:
         assert [await fetcher.fetch(f"{server.url}/") for _ in range(3)] == [BODY] * 3
         assert len(server.requests) == requests
 
 
-async def test_an_etag_is_asked_about(fetcher: Fetcher) -> None:
+async def test_an_etag_is_revalidated(fetcher: Fetcher) -> None:
     headers = ('ETag: "a"', "Cache-Control: max-age=0")
-    answers = {"/": canned(response("200 OK", BODY, *headers))}
-    async with origin(answers) as server:
+    answers = {"/": respond_with(build_response("200 OK", BODY, *headers))}
+    async with serve_origin(answers) as server:
         assert await fetcher.fetch(f"{server.url}/") == BODY
-        answers["/"] = canned(
+        answers["/"] = respond_with(
             b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nConnection: close\r\n\r\n'
         )
         assert await fetcher.fetch(f"{server.url}/") == BODY
         assert 'if-none-match: "a"' in server.requests[1].lower()
-        answers["/"] = canned(response("200 OK", b"another", 'ETag: "b"'))
+        answers["/"] = respond_with(build_response("200 OK", b"another", 'ETag: "b"'))
         assert await fetcher.fetch(f"{server.url}/") == b"another"
 
 
-async def test_no_cache_at_all() -> None:
-    fetcher = Fetcher(local_options(max_bytes=1000, timeout_s=20, cache_bytes=0))
-    answer = canned(response("200 OK", BODY, "Cache-Control: max-age=60"))
-    async with origin({"/": answer}) as server:
+async def test_a_cache_of_zero_bytes_stores_nothing() -> None:
+    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, cache_bytes=0))
+    answer = respond_with(build_response("200 OK", BODY, "Cache-Control: max-age=60"))
+    async with serve_origin({"/": answer}) as server:
         assert [await fetcher.fetch(f"{server.url}/") for _ in range(2)] == [BODY] * 2
         assert len(server.requests) == 2
     await fetcher.close()
@@ -62,56 +62,58 @@ async def test_no_cache_at_all() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        response("200 OK", bytes(20_000), "Cache-Control: max-age=60"),
+        build_response("200 OK", bytes(20_000), "Cache-Control: max-age=60"),
         b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 9\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na",
     ],
 )
-async def test_incomplete_bodies_are_not_kept(answer: bytes, fetcher: Fetcher) -> None:
-    answers = {"/": canned(answer)}
-    async with origin(answers) as server:
+async def test_incomplete_bodies_are_not_stored(answer: bytes, fetcher: Fetcher) -> None:
+    answers = {"/": respond_with(answer)}
+    async with serve_origin(answers) as server:
         with pytest.raises(ImageError):
             await fetcher.fetch(f"{server.url}/")
-        answers["/"] = canned(response("200 OK", BODY))
+        answers["/"] = respond_with(build_response("200 OK", BODY))
         assert await fetcher.fetch(f"{server.url}/") == BODY
 
 
-async def parts(count: int, size: int) -> AsyncIterator[bytes]:
+async def stream_chunks(count: int, size: int) -> AsyncIterator[bytes]:
     for _ in range(count):
         yield bytes(size)
 
 
-async def keep(storage: MemoryStorage, key: str, count: int, size: int) -> int:
-    """Store a body and return how much of it was read."""
+async def store(storage: MemoryStorage, key: str, count: int, size: int) -> int:
+    """Store a body and return the number of bytes read."""
     request = Request("GET", f"http://images.example/{key}", Headers({}))
-    entry = await storage.create_entry(request, Response(200, Headers({}), parts(count, size)), key)
+    entry = await storage.create_entry(
+        request, Response(200, Headers({}), stream_chunks(count, size)), key
+    )
     assert isinstance(entry.response.stream, AsyncIterator)
-    return sum([len(part) async for part in entry.response.stream])
+    return sum([len(chunk) async for chunk in entry.response.stream])
 
 
-async def test_the_bound_holds() -> None:
-    bound = 20 * (OVERHEAD_BYTES + 1000)
-    storage = MemoryStorage(bound)
+async def test_the_byte_limit_holds() -> None:
+    max_bytes = 20 * (ENTRY_OVERHEAD_BYTES + 1000)
+    storage = MemoryStorage(max_bytes)
     for i in range(100):
-        await keep(storage, str(i), 10, 100)
-        assert storage.size <= bound
-    assert storage.size > bound / 2
+        await store(storage, str(i), 10, 100)
+        assert storage.size <= max_bytes
+    assert storage.size > max_bytes / 2
     assert await storage.get_entries("0") == []
     (entry,) = await storage.get_entries("99")
     await storage.update_headers(entry.id, Headers({"x": "y" * 500}))
     (changed,) = await storage.get_entries("99")
     assert changed.response.headers["x"] == "y" * 500
-    await storage.update_headers(entry.id, Headers({"x": "y" * bound}))
+    await storage.update_headers(entry.id, Headers({"x": "y" * max_bytes}))
     assert await storage.get_entries("99") == []
     await storage.remove_entry(entry.id)
 
 
-async def test_what_is_too_long_passes_and_is_not_kept() -> None:
+async def test_a_body_that_is_too_large_passes_unstored() -> None:
     storage = MemoryStorage(100_000)
-    assert await keep(storage, "a", 1000, 1000) == 1_000_000
-    assert await keep(storage, "b", 1, 25_001) == 25_001
+    assert await store(storage, "a", 1000, 1000) == 1_000_000
+    assert await store(storage, "b", 1, 25_001) == 25_001
     assert storage.size == 0
-    await keep(storage, "c", 1, 10_000)
+    await store(storage, "c", 1, 10_000)
     (entry,) = await storage.get_entries("c")
     await storage.remove_entry(entry.id)
     assert storage.size == 0

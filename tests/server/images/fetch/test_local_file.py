@@ -1,4 +1,4 @@
-"""`file:` URLs: inside named folders only, however the way there is written."""
+"""`file:` URLs, only within named folders, whatever the path."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 
 from server.errors import ImageError, ImageFetchFailed, ImageTooLarge, ImageUrlForbidden
 from server.errors import ImageUrlInvalid as Invalid
-from server.images.fetch.local_file import LocalFiles
+from server.images.fetch.local_file import LocalFileReader
 
 BODY = b"an image"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder of images, beside which there is a secret."""
+    """Return a folder of images next to a secret file."""
     folder = tmp_path / "images"
     (folder / "sub").mkdir(parents=True)
     (folder / "a b.png").write_bytes(BODY)
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def read(folder: Path, url: str) -> bytes:
-    return await LocalFiles([folder], 1000).read(url.replace("DIR", str(folder)))
+    return await LocalFileReader([folder], 1000).read(url.replace("DIR", str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ async def test_refused(url: str, error: type[ImageError], folder: Path) -> None:
     assert str(folder.parent) not in caught.value.message
 
 
-async def test_nothing_is_read_by_default(folder: Path) -> None:
+async def test_no_file_is_allowed_by_default(folder: Path) -> None:
     for url in (f"file://{folder}/in.png", "file:///no/such", "file:"):
         with pytest.raises(ImageUrlForbidden):
-            await LocalFiles([], 1000).read(url)
+            await LocalFileReader([], 1000).read(url)
 
 
-async def test_a_folder_that_turns_into_a_link_on_the_way(
+async def test_a_folder_that_is_replaced_by_a_link_during_the_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = f"{folder}/up/secret"
-    files = LocalFiles([folder], 1000)
+    files = LocalFileReader([folder], 1000)
     monkeypatch.setattr("server.images.fetch.local_file.os.path.realpath", lambda _: there)
     with pytest.raises(ImageUrlForbidden):
         await files.read(f"file://{there}")

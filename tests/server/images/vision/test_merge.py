@@ -1,4 +1,4 @@
-"""Merging the views of an image, against transformers' own and the released code restated."""
+"""Merging views equals transformers and the restated released code."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,20 +13,15 @@ from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration
 from transformers.models.llava_next.modeling_llava_next import unpad_image
 
 from llava_spec.anyres import Size
-from server.checkpoint.vision import (
-    CLIP_MEAN,
-    CLIP_STD,
-    ImageConfig,
-    VisionConfig,
-    max_image_tokens,
-)
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from server.checkpoint.vision import ImageConfig, VisionConfig, max_image_tokens
 from server.images.decode.image_processor import preprocess_anyres
 from server.images.vision.merge import merge_views
 from server.images.vision.tower import VisionModel
-from tests.server.images.vision.small import VISION, random_weights
-from tests.server.images.vision.test_tower import clip_config, normalised
-from tests.server.pictures import noise
-from tests.server.released import best_resolution, merged_rows, pinpoints
+from tests.server.images.vision.small_model import VISION, build_random_weights
+from tests.server.images.vision.test_tower import build_clip_config, normalize
+from tests.server.pictures import make_noise
+from tests.server.released import best_resolution, merge_image_tokens, pinpoints
 
 SIZE, HIDDEN = VISION.image_size, VISION.text_hidden_size
 UNPAD = replace(VISION, patch_merge="spatial_unpad")
@@ -39,7 +34,7 @@ REAL = replace(UNPAD, image_size=336, patch_size=14, text_hidden_size=1)
 REAL_IMAGE = ImageConfig(336, "anyres", CLIP_MEAN, CLIP_STD, pinpoints(336))
 
 
-def features(image_size: Size, vision: VisionConfig, image: ImageConfig) -> Tensor:
+def build_embeds(image_size: Size, vision: VisionConfig, image: ImageConfig) -> Tensor:
     """Return numbered image_embeds of all views: (views, tokens, hidden)."""
     width, height = best_resolution(image_size, image.grid_pinpoints)
     views = 1 + width * height // image.size**2
@@ -47,48 +42,50 @@ def features(image_size: Size, vision: VisionConfig, image: ImageConfig) -> Tens
     return torch.arange(count).float().view(views, -1, vision.text_hidden_size)
 
 
-def expected_rows(embeds: Tensor, image_size: Size, side: int, image: ImageConfig) -> Tensor:
-    """Return what the released code makes of them."""
+def merge_as_released(embeds: Tensor, image_size: Size, side: int, image: ImageConfig) -> Tensor:
+    """Merge as the released code does."""
     columns = best_resolution(image_size, image.grid_pinpoints)[0] // image.size
     newline = -np.ones(embeds.shape[-1])
     numbers = embeds.double().numpy()
-    rows = merged_rows(numbers[0], numbers[1:], newline, image_size, columns, side)
-    return torch.from_numpy(np.stack(rows)).float()
+    image_tokens = merge_image_tokens(numbers[0], numbers[1:], newline, image_size, columns, side)
+    return torch.from_numpy(np.stack(image_tokens)).float()
 
 
 @settings(max_examples=150)
 @given(SIDES, SIDES)
 def test_spatial_unpad_equals_the_released_code(width: int, height: int) -> None:
     size = (width, height)
-    embeds = features(size, UNPAD, IMAGE)
+    embeds = build_embeds(size, UNPAD, IMAGE)
     merged = merge_views(embeds, size, UNPAD, IMAGE, NEWLINE)
-    assert torch.equal(merged, expected_rows(embeds, size, 4, IMAGE))
+    assert torch.equal(merged, merge_as_released(embeds, size, 4, IMAGE))
     assert len(merged) <= max_image_tokens(UNPAD, IMAGE)
 
 
 @settings(max_examples=25)
 @given(st.integers(1, 5000), st.integers(1, 5000))
-def test_at_full_size_too(width: int, height: int) -> None:
+def test_spatial_unpad_at_full_size(width: int, height: int) -> None:
     size = (width, height)
-    embeds = features(size, REAL, REAL_IMAGE)
+    embeds = build_embeds(size, REAL, REAL_IMAGE)
     merged = merge_views(embeds, size, REAL, REAL_IMAGE, torch.tensor([-1.0]))
-    assert torch.equal(merged, expected_rows(embeds, size, 24, REAL_IMAGE))
+    assert torch.equal(merged, merge_as_released(embeds, size, 24, REAL_IMAGE))
 
 
 @pytest.mark.parametrize(
-    ("image_size", "rows"),
+    ("image_size", "num_image_tokens"),
     [
         ((672, 672), 576 + 48 * 49),
         ((640, 480), 576 + 36 * 49),
         ((480, 640), 576 + 48 * 37),
         ((1008, 336), 576 + 24 * 73),
-        ((9000, 1), 576),  # so oblong that nothing of the grid is image
+        ((9000, 1), 576),  # so oblong that the whole grid is padding
     ],
 )
-def test_rows_of_llava_1_6(image_size: Size, rows: int) -> None:
-    embeds = features(image_size, REAL, REAL_IMAGE)
-    assert len(merge_views(embeds, image_size, REAL, REAL_IMAGE, torch.zeros(1))) == rows
-    assert max_image_tokens(REAL, REAL_IMAGE) >= rows
+def test_image_tokens_of_llava_1_6(image_size: Size, num_image_tokens: int) -> None:
+    embeds = build_embeds(image_size, REAL, REAL_IMAGE)
+    assert (
+        len(merge_views(embeds, image_size, REAL, REAL_IMAGE, torch.zeros(1))) == num_image_tokens
+    )
+    assert max_image_tokens(REAL, REAL_IMAGE) >= num_image_tokens
 
 
 def test_unpadding_rounds_as_the_released_code_and_not_as_transformers() -> None:
@@ -96,15 +93,15 @@ def test_unpadding_rounds_as_the_released_code_and_not_as_transformers() -> None
     # seven places first, which makes 15, and so leave one more row on either side.
     size, image = (176, 55), replace(REAL_IMAGE, grid_pinpoints=((672, 672),))
     assert unpad_image(torch.zeros(1, 48, 48), size[::-1]).shape == (1, 16, 48)
-    embeds = features(size, REAL, image)
+    embeds = build_embeds(size, REAL, image)
     merged = merge_views(embeds, size, REAL, image, torch.tensor([-1.0]))
     assert len(merged) == 576 + 14 * 49
-    assert torch.equal(merged, expected_rows(embeds, size, 24, image))
+    assert torch.equal(merged, merge_as_released(embeds, size, 24, image))
 
 
 @pytest.mark.parametrize("image_size", [(640, 480), (100, 300)])
 def test_flat_is_one_view_after_another(image_size: Size) -> None:
-    embeds = features(image_size, VISION, IMAGE)
+    embeds = build_embeds(image_size, VISION, IMAGE)
     merged = merge_views(embeds, image_size, VISION, IMAGE, None)
     assert torch.equal(merged, embeds.reshape(-1, HIDDEN))
 
@@ -112,19 +109,19 @@ def test_flat_is_one_view_after_another(image_size: Size) -> None:
 def test_spatial_keeps_the_padding_and_has_no_newlines() -> None:
     spatial = replace(VISION, patch_merge="spatial")
     size = (100, 300)
-    embeds = features(size, spatial, IMAGE)
+    embeds = build_embeds(size, spatial, IMAGE)
     merged = merge_views(embeds, size, spatial, IMAGE, None)
     assert len(merged) == embeds.shape[0] * embeds.shape[1]
     assert torch.equal(merged[:16], embeds[0])
     # One tile wide: the grid's rows are the tiles' rows.
     assert torch.equal(merged[16:], embeds[1:].reshape(-1, HIDDEN))
-    wide = features((300, 100), spatial, IMAGE)
+    wide = build_embeds((300, 100), spatial, IMAGE)
     row = merge_views(wide, (300, 100), spatial, IMAGE, None)[16 : 16 + 12]
     assert torch.equal(row, wide[1:, :4].reshape(-1, HIDDEN))
 
 
 def test_a_base_view_alone_ends_with_a_newline() -> None:
-    embeds = features((640, 480), UNPAD, IMAGE)[:1]
+    embeds = build_embeds((640, 480), UNPAD, IMAGE)[:1]
     merged = merge_views(embeds, (640, 480), UNPAD, IMAGE, NEWLINE)
     assert torch.equal(merged, torch.cat([embeds[0], NEWLINE[None]]))
     spatial = replace(VISION, patch_merge="spatial")
@@ -134,7 +131,7 @@ def test_a_base_view_alone_ends_with_a_newline() -> None:
 def llava_next() -> tuple[Any, VisionModel]:
     """Return transformers' small random LLaVA-NeXT and ours with its weights."""
     config = LlavaNextConfig(
-        vision_config=clip_config(VISION, VISION.num_layers + 1),
+        vision_config=build_clip_config(VISION, VISION.num_layers + 1),
         text_config={
             "model_type": "llama",
             "hidden_size": HIDDEN,
@@ -147,7 +144,7 @@ def llava_next() -> tuple[Any, VisionModel]:
         image_grid_pinpoints=[[height, width] for width, height in IMAGE.grid_pinpoints],
     )
     reference = LlavaNextForConditionalGeneration(config).eval()
-    reference.load_state_dict(random_weights(reference))
+    reference.load_state_dict(build_random_weights(reference))
     weights = {
         name.removeprefix("model.").replace("vision_model.", ""): tensor
         for name, tensor in reference.state_dict().items()
@@ -163,12 +160,12 @@ REFERENCE, MODEL = llava_next()
 @settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_features_equal_transformers(width: int, height: int) -> None:
-    image = noise(width, height)
+    image = make_noise(width, height)
     pixels = torch.from_numpy(preprocess_anyres(image, SIZE, IMAGE.grid_pinpoints, image.size))
     ours = MODEL.merge(MODEL(pixels), image.size)
     with torch.inference_mode():
         theirs = REFERENCE.model.get_image_features(
-            normalised(pixels)[None], torch.tensor([[height, width]])
+            normalize(pixels)[None], torch.tensor([[height, width]])
         ).pooler_output[0]
     assume(ours.shape == theirs.shape)  # where their rounding is the released code's
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Tower and projector against transformers' own, in float32."""
+"""Tower and projector equal transformers', in float32."""
 
 from dataclasses import replace
 from typing import Literal
@@ -7,9 +7,11 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlavaForConditionalGeneration
 
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
+from llava_spec.projector import ProjectorConfig
 from server.checkpoint.config import Checkpoint
-from server.checkpoint.vision import CLIP_MEAN, CLIP_STD, ImageConfig, VisionConfig
-from server.checkpoint.vision import _layers_to_run as layers_to_run
+from server.checkpoint.vision import ImageConfig, VisionConfig
+from server.checkpoint.vision import _count_layers_to_run as layers_to_run
 from server.images.vision.tower import (
     MultiModalProjector,
     VisionModel,
@@ -17,12 +19,18 @@ from server.images.vision.tower import (
     build_activation,
 )
 from server.images.vision.weights import load_vision_model
-from tests.server.images.vision.small import IMAGE, VISION, random_weights, small_model, views
+from tests.server.images.vision.small_model import (
+    IMAGE,
+    VISION,
+    build_random_weights,
+    build_small_model,
+    build_views,
+)
 
 CPU = torch.device("cpu")
 
 
-def normalised(pixels: torch.Tensor) -> torch.Tensor:
+def normalize(pixels: torch.Tensor) -> torch.Tensor:
     """Return CLIP's pixel_values (views, 3, size, size) of uint8 views."""
     values = (pixels.double() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
     return values.permute(0, 3, 1, 2).float()
@@ -31,25 +39,25 @@ def normalised(pixels: torch.Tensor) -> torch.Tensor:
 def test_the_embedded_model_equals_transformers(checkpoint: Checkpoint) -> None:
     reference = LlavaForConditionalGeneration.from_pretrained(checkpoint.path, dtype=torch.float32)
     model = load_vision_model(replace(checkpoint, dtype="float32"), CPU)
-    pixels = views(3, size=checkpoint.vision.image_size)
+    pixels = build_views(3, size=checkpoint.vision.image_size)
     with torch.inference_mode():
         hidden_states = reference.model.vision_tower(
-            normalised(pixels), output_hidden_states=True
+            normalize(pixels), output_hidden_states=True
         ).hidden_states
         image_features = hidden_states[-2][:, 1:]
         torch.testing.assert_close(
-            model.vision_tower(normalised(pixels)), image_features, rtol=1e-4, atol=1e-4
+            model.vision_tower(normalize(pixels)), image_features, rtol=1e-4, atol=1e-4
         )
         expected = reference.model.multi_modal_projector(image_features)
         image_embeds = model(pixels)
         torch.testing.assert_close(image_embeds, expected, rtol=1e-4, atol=1e-4)
-        # And the way vLLM or generate() would take.
-        whole = reference.model.get_image_features(normalised(pixels)).pooler_output
+        # vLLM and generate() take this path.
+        whole = reference.model.get_image_features(normalize(pixels)).pooler_output
         torch.testing.assert_close(image_embeds, torch.stack(tuple(whole)), rtol=1e-4, atol=1e-4)
     assert image_embeds.shape == (3, checkpoint.vision.num_image_tokens, 256)
 
 
-def clip_config(config: VisionConfig, num_hidden_layers: int) -> CLIPVisionConfig:
+def build_clip_config(config: VisionConfig, num_hidden_layers: int) -> CLIPVisionConfig:
     """Return transformers' configuration of the same tower, uncut."""
     return CLIPVisionConfig(
         hidden_size=config.hidden_size,
@@ -77,13 +85,13 @@ def test_every_feature_layer_and_strategy(
         hidden_act=hidden_act,
         layer_norm_eps=1e-3,
     )
-    reference = CLIPVisionModel(clip_config(config, num_hidden_layers)).eval()
-    weights = random_weights(reference)
+    reference = CLIPVisionModel(build_clip_config(config, num_hidden_layers)).eval()
+    weights = build_random_weights(reference)
     reference.load_state_dict(weights)
     tower = VisionTower(config).eval()
     bare = {name.removeprefix("vision_model."): tensor for name, tensor in weights.items()}
     tower.load_state_dict({name: bare[name] for name in tower.state_dict()})
-    pixel_values = normalised(views(2))
+    pixel_values = normalize(build_views(2))
     with torch.inference_mode():
         hidden_states = reference(pixel_values, output_hidden_states=True).hidden_states
         expected = hidden_states[feature_layer][:, 0 if keep_class_token else 1 :]
@@ -92,37 +100,40 @@ def test_every_feature_layer_and_strategy(
     torch.testing.assert_close(image_features, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_mean_and_deviation_are_the_checkpoints() -> None:
+def test_mean_and_std_are_the_checkpoints() -> None:
     own = ImageConfig(16, "pad", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     usual, unusual = VisionModel(VISION, IMAGE).eval(), VisionModel(VISION, own).eval()
-    weights = random_weights(usual)
+    weights = build_random_weights(usual)
     usual.load_state_dict(weights)
     unusual.load_state_dict(weights)
-    pixels = views()
+    pixels = build_views()
     values = (pixels.float() / 255 - torch.tensor(own.mean)) / torch.tensor(own.std)
     with torch.inference_mode():
         expected = usual.multi_modal_projector(usual.vision_tower(values.permute(0, 3, 1, 2)))
     torch.testing.assert_close(unusual(pixels), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_half_precision_comes_from_the_weights_and_stays_close() -> None:
-    full, half = small_model()(views(2)), small_model(torch.bfloat16)(views(2))
+def test_half_precision_follows_the_weights_and_stays_close() -> None:
+    full, half = (
+        build_small_model()(build_views(2)),
+        build_small_model(torch.bfloat16)(build_views(2)),
+    )
     assert half.dtype == torch.bfloat16
     error = (half.float() - full).norm() / full.norm()
     assert 0 < error < 0.03
 
 
-def test_views_do_not_see_each_other() -> None:
-    model, pixels = small_model(), views(2)
+def test_views_are_independent() -> None:
+    model, pixels = build_small_model(), build_views(2)
     torch.testing.assert_close(model(pixels)[:1], model(pixels[:1]), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(model(pixels)[0], model(pixels)[1])
 
 
 def test_no_gradients_are_kept() -> None:
-    assert not small_model()(views()).requires_grad
+    assert not build_small_model()(build_views()).requires_grad
 
 
-def test_unknown_activation_is_named() -> None:
+def test_an_unknown_activation_is_named() -> None:
     with pytest.raises(ValueError, match="swish"):
         build_activation("swish")
 
@@ -136,9 +147,9 @@ def test_number_of_image_tokens() -> None:
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
 def test_projectors(depth: int) -> None:
-    config = replace(VISION, projector_depth=depth)
+    config = replace(VISION, projector=ProjectorConfig("mlp", depth))
     projector = MultiModalProjector(config)
-    weights = random_weights(projector)
+    weights = build_random_weights(projector)
     projector.load_state_dict(weights)
     assert sorted(weights) == sorted(
         f"linear_{number}.{kind}" for number in range(1, depth + 1) for kind in ("weight", "bias")

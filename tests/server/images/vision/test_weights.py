@@ -1,4 +1,4 @@
-"""Weights out of a checkpoint: both layouts of names, shards, and what is missing or wrong."""
+"""Loading a checkpoint's vision weights: name layouts, shards, and missing or wrong weights."""
 
 import json
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from torch import Tensor
 from server.checkpoint.config import CheckpointError
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
-from tests.server.images.vision.small import (
+from tests.server.images.vision.small_model import (
     IMAGE,
     VISION,
-    random_weights,
-    small_checkpoint,
-    small_model,
-    views,
+    build_random_weights,
+    build_small_checkpoint,
+    build_small_model,
+    build_views,
 )
 
 CPU = torch.device("cpu")
@@ -28,61 +28,65 @@ CPU = torch.device("cpu")
 Rename = Callable[[str], str]
 
 
-def transformers_4(name: str) -> str:
+def rename_for_transformers_4(name: str) -> str:
     """Return the name of a weight as transformers 4 wrote it."""
     return name.replace("vision_tower.", "vision_tower.vision_model.", 1)
 
 
-def transformers_5(name: str) -> str:
+def rename_for_transformers_5(name: str) -> str:
     """Return the name of a weight as transformers 5 writes it."""
     return f"model.{name}"
 
 
-def transformers_4_52(name: str) -> str:
-    """Return the name of a weight as transformers from 4.52 held it."""
-    return f"model.{transformers_4(name)}"
+def rename_for_transformers_4_52(name: str) -> str:
+    """Return the name of a weight as transformers from 4.52 writes it."""
+    return f"model.{rename_for_transformers_4(name)}"
 
 
 @pytest.fixture
 def model() -> VisionModel:
     """Return the model whose weights are stored."""
     model = VisionModel(VISION, IMAGE).eval()
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     return model
 
 
-def stored(model: VisionModel, rename: Rename = transformers_4) -> dict[str, Tensor]:
-    """Return a checkpoint's tensors: the model's, those cut off, and a language model's."""
+def build_tensors(
+    model: VisionModel, rename: Rename = rename_for_transformers_4
+) -> dict[str, Tensor]:
+    """Return a checkpoint's tensors: the model's, unused vision ones and a language model's."""
     tensors = {rename(name): tensor.clone() for name, tensor in model.state_dict().items()}
-    for cut_off in ("encoder.layers.2.mlp.fc1.weight", "post_layernorm.weight"):
-        tensors[rename(f"vision_tower.{cut_off}")] = torch.zeros(3)
+    for unused in ("encoder.layers.2.mlp.fc1.weight", "post_layernorm.weight"):
+        tensors[rename(f"vision_tower.{unused}")] = torch.zeros(3)
     tensors["language_model.model.embed_tokens.weight"] = torch.zeros(7, 5)
     tensors["language_model.model.layers.0.mlp.fc1.weight"] = torch.zeros(7, 5)
     return tensors
 
 
-@pytest.mark.parametrize("rename", [transformers_4, transformers_5, transformers_4_52])
-def test_names_of_every_layout(rename: Rename, model: VisionModel, tmp_path: Path) -> None:
-    save_file(stored(model, rename), tmp_path / "model.safetensors")
-    loaded = load_vision_model(small_checkpoint(tmp_path), CPU)
+@pytest.mark.parametrize(
+    "rename", [rename_for_transformers_4, rename_for_transformers_5, rename_for_transformers_4_52]
+)
+def test_every_name_layout(rename: Rename, model: VisionModel, tmp_path: Path) -> None:
+    save_file(build_tensors(model, rename), tmp_path / "model.safetensors")
+    loaded = load_vision_model(build_small_checkpoint(tmp_path), CPU)
     assert not loaded.training
     assert loaded.device == CPU
     assert set(loaded.state_dict()) == set(model.state_dict())
-    assert torch.equal(loaded(views(2)), model(views(2)))
+    assert torch.equal(loaded(build_views(2)), model(build_views(2)))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_weights_take_the_checkpoints_dtype(dtype: str, model: VisionModel, tmp_path: Path) -> None:
-    save_file(stored(model), tmp_path / "model.safetensors")
-    loaded = load_vision_model(small_checkpoint(tmp_path, dtype), CPU)
+    save_file(build_tensors(model), tmp_path / "model.safetensors")
+    loaded = load_vision_model(build_small_checkpoint(tmp_path, dtype), CPU)
     assert {tensor.dtype for tensor in loaded.state_dict().values()} == {getattr(torch, dtype)}
     # Normalising stays in float32.
     assert {buffer.dtype for buffer in loaded.buffers()} == {torch.float32}
-    assert loaded(views()).dtype == getattr(torch, dtype)
+    assert loaded(build_views()).dtype == getattr(torch, dtype)
 
 
-def shard(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
-    """Spread tensors over three files, two of which hold some of the vision side."""
+def save_shards(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
+    """Save tensors in three shards, two of which hold vision weights."""
     weight_map = {}
     for index, name in enumerate(sorted(tensors)):
         number = 3 if name.startswith("language_model") else 1 + index % 2
@@ -95,15 +99,15 @@ def shard(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
 
 
 def test_shards(model: VisionModel, tmp_path: Path) -> None:
-    shard(stored(model), tmp_path)
-    loaded = load_vision_model(small_checkpoint(tmp_path), CPU)
-    assert torch.equal(loaded(views(2)), model(views(2)))
+    save_shards(build_tensors(model), tmp_path)
+    loaded = load_vision_model(build_small_checkpoint(tmp_path), CPU)
+    assert torch.equal(loaded(build_views(2)), model(build_views(2)))
 
 
 def test_shards_without_vision_weights_are_not_opened(model: VisionModel, tmp_path: Path) -> None:
-    shard(stored(model), tmp_path)
+    save_shards(build_tensors(model), tmp_path)
     (tmp_path / "model-00003-of-00003.safetensors").unlink()
-    load_vision_model(small_checkpoint(tmp_path), CPU)
+    load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
 @pytest.mark.parametrize(
@@ -116,36 +120,38 @@ def test_shards_without_vision_weights_are_not_opened(model: VisionModel, tmp_pa
     ],
 )
 def test_a_missing_weight_is_named(name: str, model: VisionModel, tmp_path: Path) -> None:
-    tensors = stored(model)
-    del tensors[transformers_4(name)]
+    tensors = build_tensors(model)
+    del tensors[rename_for_transformers_4(name)]
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
     assert name in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_a_weight_missing_from_the_shards_is_named(model: VisionModel, tmp_path: Path) -> None:
-    tensors = stored(model)
+    tensors = build_tensors(model)
     del tensors["multi_modal_projector.linear_1.bias"]
-    shard(tensors, tmp_path)
+    save_shards(tensors, tmp_path)
     with pytest.raises(CheckpointError, match=r"multi_modal_projector\.linear_1\.bias"):
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
 def test_a_wrong_shape_is_named_with_both_shapes(model: VisionModel, tmp_path: Path) -> None:
-    tensors = stored(model)
+    tensors = build_tensors(model)
     tensors["multi_modal_projector.linear_1.weight"] = torch.zeros(48, 33)
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
     for part in ("multi_modal_projector.linear_1.weight", "(48, 33)", "(48, 32)"):
         assert part in str(caught.value)
 
 
-def test_a_configuration_that_does_not_fit_is_told(model: VisionModel, tmp_path: Path) -> None:
-    save_file(stored(model), tmp_path / "model.safetensors")
-    checkpoint = small_checkpoint(tmp_path)
+def test_a_configuration_that_does_not_match_is_an_error(
+    model: VisionModel, tmp_path: Path
+) -> None:
+    save_file(build_tensors(model), tmp_path / "model.safetensors")
+    checkpoint = build_small_checkpoint(tmp_path)
     taller = replace(checkpoint, vision=replace(VISION, num_layers=3))
     with pytest.raises(CheckpointError, match=r"encoder\.layers\.2"):
         load_vision_model(taller, CPU)
@@ -154,30 +160,30 @@ def test_a_configuration_that_does_not_fit_is_told(model: VisionModel, tmp_path:
         load_vision_model(finer, CPU)
 
 
-def test_no_weights_at_all(tmp_path: Path) -> None:
+def test_a_checkpoint_without_weights(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        load_vision_model(small_checkpoint(tmp_path), CPU)
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
-def test_a_shard_that_is_not_there_is_a_checkpoint_error(tmp_path: Path) -> None:
-    shard(stored(small_model()), tmp_path)
+def test_a_missing_shard_is_a_checkpoint_error(tmp_path: Path) -> None:
+    save_shards(build_tensors(build_small_model()), tmp_path)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(CheckpointError):
-        load_vision_model(small_checkpoint(tmp_path), torch.device("cpu"))
+        load_vision_model(build_small_checkpoint(tmp_path), torch.device("cpu"))
 
 
-def variant(**changes: Any) -> VisionModel:
-    """Return a random model whose vision side differs from the usual one."""
+def build_variant(**changes: Any) -> VisionModel:
+    """Return a model with random weights and a changed configuration."""
     model = VisionModel(replace(VISION, **changes), IMAGE).eval()
-    model.load_state_dict(random_weights(model))
+    model.load_state_dict(build_random_weights(model))
     return model
 
 
-@pytest.mark.parametrize("rename", [transformers_4, transformers_5])
+@pytest.mark.parametrize("rename", [rename_for_transformers_4, rename_for_transformers_5])
 def test_image_newline(rename: Rename, tmp_path: Path) -> None:
-    model = variant(patch_merge="spatial_unpad")
-    save_file(stored(model, rename), tmp_path / "model.safetensors")
-    checkpoint = small_checkpoint(tmp_path)
+    model = build_variant(patch_merge="spatial_unpad")
+    save_file(build_tensors(model, rename), tmp_path / "model.safetensors")
+    checkpoint = build_small_checkpoint(tmp_path)
     loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
     assert loaded.image_newline is not None
     assert torch.equal(loaded.image_newline, model.state_dict()["image_newline"])
@@ -185,17 +191,17 @@ def test_image_newline(rename: Rename, tmp_path: Path) -> None:
 
 
 def test_an_image_newline_in_a_shard(tmp_path: Path) -> None:
-    model = variant(patch_merge="spatial_unpad")
-    shard(stored(model), tmp_path)
+    model = build_variant(patch_merge="spatial_unpad")
+    save_shards(build_tensors(model), tmp_path)
     assert stores_image_newline(tmp_path)
-    shard(stored(variant()), tmp_path)
+    save_shards(build_tensors(build_variant()), tmp_path)
     assert not stores_image_newline(tmp_path)
 
 
 def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) -> None:
-    save_file(stored(model), tmp_path / "model.safetensors")
+    save_file(build_tensors(model), tmp_path / "model.safetensors")
     assert not stores_image_newline(tmp_path)
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint = build_small_checkpoint(tmp_path)
     unpad = replace(checkpoint, vision=replace(VISION, patch_merge="spatial_unpad"))
     with pytest.raises(CheckpointError, match="image_newline"):
         load_vision_model(unpad, CPU)
@@ -203,8 +209,8 @@ def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) ->
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_projectors_of_every_depth(depth: int, tmp_path: Path) -> None:
-    model = variant(projector_depth=depth)
-    save_file(stored(model), tmp_path / "model.safetensors")
-    checkpoint = small_checkpoint(tmp_path)
+    model = build_variant(projector_depth=depth)
+    save_file(build_tensors(model), tmp_path / "model.safetensors")
+    checkpoint = build_small_checkpoint(tmp_path)
     loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
-    assert torch.equal(loaded(views(2)), model(views(2)))
+    assert torch.equal(loaded(build_views(2)), model(build_views(2)))

@@ -1,4 +1,4 @@
-"""Bodies of text completions: prompts in all forms, limits, what contradicts itself."""
+"""Text completion request bodies: prompts, limits and contradictory fields."""
 
 import json
 from typing import Any
@@ -7,15 +7,10 @@ import pytest
 
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.completions.request import CompletionRequest, parse_completion_request
-from server.protocol.tokenize import (
-    TokenizeChatRequest,
-    TokenizeTextRequest,
-    parse_tokenize_request,
-)
 
 
-def parsed(prompt: Any = "a", **fields: Any) -> CompletionRequest:
-    """Return the request of a body."""
+def parse(prompt: Any = "a", **fields: Any) -> CompletionRequest:
+    """Return the request with a prompt and fields."""
     body = {"model": "m", "prompt": prompt, **fields}
     return parse_completion_request(json.dumps(body).encode())
 
@@ -30,15 +25,15 @@ def parsed(prompt: Any = "a", **fields: Any) -> CompletionRequest:
         ([[7], [8, 9]], [([7], "prompt[0]"), ([8, 9], "prompt[1]")]),
     ],
 )
-def test_prompts_know_their_fields(prompt: Any, prompts: list[tuple[Any, str]]) -> None:
-    assert parsed(prompt).prompts == prompts
+def test_prompts_have_the_path_of_their_field(prompt: Any, prompts: list[tuple[Any, str]]) -> None:
+    assert parse(prompt).prompts == prompts
 
 
 def test_the_token_limit() -> None:
-    assert parsed().token_limit == parsed(max_tokens=None).token_limit == 16
-    assert parsed(max_tokens=3).token_limit == 3
-    assert parsed(max_tokens=0, echo=True).scores_only
-    assert not parsed(echo=True).scores_only
+    assert parse().token_limit == parse(max_tokens=None).token_limit == 16
+    assert parse(max_tokens=3).token_limit == 3
+    assert parse(max_tokens=0, echo=True).is_scoring_only
+    assert not parse(echo=True).is_scoring_only
 
 
 @pytest.mark.parametrize(
@@ -59,33 +54,23 @@ def test_the_token_limit() -> None:
         ),
     ],
 )
-def test_what_is_refused(fields: dict[str, Any], param: str) -> None:
+def test_invalid_values(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidValue) as raised:
-        parsed(**fields)
+        parse(**fields)
     assert raised.value.param == param
 
 
-def test_a_best_of_that_asks_for_more() -> None:
-    assert parsed(best_of=3, n=3).best_of == 3
-    assert parsed(best_of=1).best_of == 1
+def test_best_of_must_equal_n() -> None:
+    assert parse(best_of=3, n=3).best_of == 3
+    assert parse(best_of=1).best_of == 1
     for fields in ({"best_of": 2}, {"best_of": 1, "n": 2}):
         with pytest.raises(UnsupportedParameter) as raised:
-            parsed(**fields)
+            parse(**fields)
         assert raised.value.param == "best_of"
 
 
 @pytest.mark.parametrize("field", ["tools", "messages", "top_logprobs", "max_completion_tokens"])
-def test_fields_of_chat_are_none_of_text(field: str) -> None:
+def test_chat_fields_are_unsupported(field: str) -> None:
     with pytest.raises(UnsupportedParameter) as raised:
-        parsed(**{field: 1})
+        parse(**{field: 1})
     assert raised.value.param == field
-
-
-def test_what_is_to_be_tokenised_is_told_by_its_field() -> None:
-    text = parse_tokenize_request(b'{"prompt": "a"}')
-    assert isinstance(text, TokenizeTextRequest)
-    assert text.add_special_tokens
-    body = {"messages": [{"role": "user", "content": "a"}], "add_generation_prompt": True}
-    chat = parse_tokenize_request(json.dumps(body).encode())
-    assert isinstance(chat, TokenizeChatRequest)
-    assert chat.chat("m").model == "m"

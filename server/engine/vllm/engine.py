@@ -1,0 +1,111 @@
+"""`VllmEngine`: submits prompts to vLLM's `AsyncLLM`, yields outputs, watches for its death."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from vllm import envs
+from vllm.exceptions import VLLMClientError
+from vllm.lora.request import LoRARequest
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from server.checkpoint.config import CheckpointError
+from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
+from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, start_llm
+from server.engine.vllm.inputs import build_engine_input, build_sampling_params, is_greedy
+from server.engine.vllm.outputs import measure_first_token_s, read_outputs
+from server.errors import EngineUnavailable, InvalidRequest
+from server.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+# Seconds for the engine process to end before it is killed.
+CLOSE_TIMEOUT_S: Final = 5.0
+# Seconds between two checks whether the engine is dead.
+WATCH_INTERVAL_S: Final = 0.25
+
+
+class VllmEngine:
+    """vLLM's `AsyncLLM`, whose scheduler and model run in a process of their own."""
+
+    def __init__(self, options: VllmOptions) -> None:
+        """Start the engine process and load the weights. Blocks for many seconds."""
+        self._llm = start_llm(build_engine_arguments(options))
+        # vLLM reads these for every token: without the cache each is looked up in os.environ.
+        envs.enable_envs_cache()
+        self._adapters = {
+            adapter.name: LoRARequest(adapter.name, number, str(adapter.path))
+            for number, adapter in enumerate(options.adapters, 1)
+        }
+        self._hidden_size = int(self._llm.model_config.get_hidden_size())
+
+    @property
+    def max_model_len(self) -> int:
+        """The context in tokens: prompt and completion together."""
+        return int(self._llm.model_config.max_model_len)
+
+    def load_tool_parser(self, name: str) -> ToolParser:
+        """Return one of vLLM's tool parsers; see `server.engine.base.Engine.load_tool_parser`."""
+        # This imports vLLM's whole OpenAI server.
+        from server.engine.tool_parsers import NativeToolParser
+
+        return NativeToolParser(name, self._llm.get_tokenizer())
+
+    async def load_adapters(self) -> None:
+        """Load the adapters, so that a broken one is known at once. Raises `CheckpointError`."""
+        for name, request in self._adapters.items():
+            try:
+                await self._llm.add_lora(request)
+            except Exception as error:
+                raise CheckpointError(f"the adapter {name!r} cannot be loaded: {error}") from None
+
+    async def generate(
+        self,
+        request_id: str,
+        token_ids: list[int],
+        images: Sequence[EngineImage],
+        sampling: SamplingOptions,
+        *,
+        stream: bool,
+        adapter: str | None = None,
+    ) -> AsyncGenerator[EngineOutput, None]:
+        """Decode a prompt's completions; see `server.engine.base.Engine.generate`."""
+        submitted = time.perf_counter()
+        first_token_s = 0.0
+        engine_input = build_engine_input(token_ids, images, self._hidden_size)
+        copies = range(sampling.n if is_greedy(sampling) else 1)
+        has_grammar = sampling.grammar is not None
+        try:
+            request_outputs = self._llm.generate(
+                engine_input,
+                build_sampling_params(sampling, stream=stream),
+                request_id,
+                lora_request=None if adapter is None else self._adapters[adapter],
+            )
+            async with aclosing(request_outputs):
+                async for request_output in request_outputs:
+                    first_token_s = first_token_s or measure_first_token_s(
+                        request_output, submitted
+                    )
+                    for output in read_outputs(
+                        request_output, first_token_s, has_grammar=has_grammar
+                    ):
+                        for index in copies:
+                            yield replace(output, index=index) if index else output
+        except (EngineDeadError, EngineGenerateError):
+            raise EngineUnavailable("The engine failed while it worked on the request.") from None
+        except VLLMClientError as error:
+            log.warning("the engine refused a request", id=request_id, reason=str(error))
+            raise InvalidRequest("The engine refuses this combination of parameters.") from None
+
+    async def wait_until_dead(self) -> None:
+        """Return when the engine can generate no more."""
+        while not self._llm.errored:  # noqa: ASYNC110 - vLLM offers no event for it
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    def close(self) -> None:
+        """End the engine's process."""
+        self._llm.shutdown(timeout=CLOSE_TIMEOUT_S)

@@ -1,0 +1,108 @@
+"""Prompts with image embeddings, and sampling parameters, in the form that vLLM takes."""
+
+from collections.abc import Sequence
+
+import torch
+from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
+from vllm.multimodal.inputs import (
+    MultiModalBatchedField,
+    MultiModalFieldElem,
+    MultiModalKwargsItem,
+    MultiModalKwargsItems,
+    MultiModalSharedField,
+    PlaceholderRange,
+)
+from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+
+from server.engine.base import EngineImage, SamplingOptions
+from server.engine.vllm.arguments import GRAMMAR_BACKEND
+
+
+class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any to mypy
+    """Sampling parameters whose grammar a worker process has validated.
+
+    vLLM would compile the grammar once more on the event loop, only to validate it.
+    """
+
+    def _validate_structured_outputs(self, *_: object) -> None:
+        if self.structured_outputs is not None:
+            self.structured_outputs._backend = GRAMMAR_BACKEND
+
+
+def build_engine_input(
+    token_ids: list[int], images: Sequence[EngineImage], hidden_size: int
+) -> TokensInput | MultiModalInput:
+    """Return vLLM's input for a prompt and its images.
+
+    Raises `ValueError` where embeddings are not (num_image_tokens, hidden_size): vLLM would not
+    check that, and could not survive it.
+    """
+    if not images:
+        return tokens_input(token_ids)
+    for image in images:
+        _check_shape(image, hidden_size)
+    return mm_input(
+        token_ids,
+        MultiModalKwargsItems({"image": [_build_kwargs_item(image) for image in images]}),
+        mm_hashes={"image": [image.key for image in images]},
+        mm_placeholders={
+            "image": [PlaceholderRange(image.offset, len(image.image_embeds)) for image in images]
+        },
+    )
+
+
+def build_sampling_params(sampling: SamplingOptions, *, stream: bool) -> SamplingParams:
+    """Return vLLM's parameters, with `n` 1 for greedy decoding (see `is_greedy`)."""
+    grammar = sampling.grammar
+    return ValidatedSamplingParams(
+        n=1 if is_greedy(sampling) else sampling.n,
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        logit_bias=dict(sampling.logit_bias) if sampling.logit_bias else None,
+        seed=sampling.seed,
+        stop=list(sampling.stop),
+        skip_special_tokens=sampling.skip_special_tokens,
+        stop_token_ids=list(sampling.stop_token_ids),
+        ignore_eos=sampling.ignore_eos,
+        min_tokens=sampling.min_tokens,
+        logprobs=sampling.logprobs,
+        prompt_logprobs=sampling.prompt_logprobs,
+        structured_outputs=grammar and StructuredOutputsParams(grammar=grammar),
+        output_kind=RequestOutputKind.DELTA if stream else RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def is_greedy(sampling: SamplingOptions) -> bool:
+    """Whether decoding is greedy: all `n` completions are the same, and one is enough.
+
+    vLLM refuses to decode more than one.
+    """
+    return sampling.temperature == 0
+
+
+def _check_shape(image: EngineImage, hidden_size: int) -> None:
+    embeds = image.image_embeds
+    if embeds.ndim != 2 or embeds.shape[1] != hidden_size:
+        raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
+
+
+def _build_kwargs_item(image: EngineImage) -> MultiModalKwargsItem:
+    """Wrap an image for vLLM, which batches only images that share the value of a shared field.
+
+    The shared value is the number of image tokens: a batch of unequal ones would kill the engine.
+    """
+    num_image_tokens = torch.tensor(len(image.image_embeds))
+    return MultiModalKwargsItem(
+        {
+            "image_embeds": MultiModalFieldElem(image.image_embeds, MultiModalBatchedField()),
+            "num_image_tokens": MultiModalFieldElem(
+                num_image_tokens, MultiModalSharedField(batch_size=1)
+            ),
+        }
+    )

@@ -1,0 +1,63 @@
+"""The conversation so far, and the images attached to the next question."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.terminal.image import AttachedImage
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """A question and its images."""
+
+    text: str
+    images: tuple[AttachedImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """A question and its answer, which may be incomplete."""
+
+    question: UserMessage
+    answer: str
+
+
+@dataclass(slots=True)
+class ChatHistory:
+    """Turns with answers; a failed question is not part of it.
+
+    `attached_images` go with the next question; `detail` goes with every image.
+    """
+
+    system: str = ""
+    detail: str | None = None
+    turns: list[ChatTurn] = field(default_factory=list)
+    attached_images: list[AttachedImage] = field(default_factory=list)
+
+    def build_messages(self, turns: Sequence[ChatTurn], *questions: UserMessage) -> list[Message]:
+        """Build OpenAI's messages of these turns and new questions."""
+        messages: list[Message] = []
+        if self.system:
+            messages.append({"role": "system", "content": self.system})
+        for turn in turns:
+            messages.append(self._build_user_message(turn.question))
+            messages.append({"role": "assistant", "content": turn.answer})
+        return messages + [self._build_user_message(question) for question in questions]
+
+    def clear(self) -> None:
+        """Remove turns and images; the system message stays."""
+        self.turns.clear()
+        self.attached_images.clear()
+
+    def _build_user_message(self, question: UserMessage) -> Message:
+        if not question.images:
+            return {"role": "user", "content": question.text}
+        detail = {"detail": self.detail} if self.detail else {}
+        parts: list[Message] = [
+            {"type": "image_url", "image_url": {"url": image.url, **detail}}
+            for image in question.images
+        ]
+        return {"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}

@@ -1,0 +1,189 @@
+"""`VllmEngine` on a stand-in for `AsyncLLM`: submitting, outputs, errors and death."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from vllm import envs
+from vllm.exceptions import VLLMClientError
+from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from server.checkpoint.adapters import LoraAdapter
+from server.checkpoint.config import CheckpointError
+from server.engine.base import EngineImage, EngineOutput, SamplingOptions
+from server.engine.vllm import engine as engine_module
+from server.engine.vllm.arguments import VllmOptions
+from server.engine.vllm.engine import CLOSE_TIMEOUT_S, VllmEngine
+from server.errors import EngineUnavailable, InvalidRequest
+
+
+class ScriptedLLM:
+    """`AsyncLLM` without a process: replays `script`, which holds texts and exceptions."""
+
+    def __init__(self, *script: str | Exception) -> None:
+        self.model_config = SimpleNamespace(max_model_len=128, get_hidden_size=lambda: 8)
+        self.script = script
+        self.submitted: list[tuple[Any, Any, str, Any]] = []
+        self.adapters: list[Any] = []
+        self.errored = False
+        self.closed = False
+        self.shutdown_timeout: float | None = None
+
+    async def generate(
+        self, engine_input: Any, params: Any, request_id: str, *, lora_request: Any
+    ) -> AsyncGenerator[RequestOutput, None]:
+        self.submitted.append((engine_input, params, request_id, lora_request))
+        try:
+            for item in self.script:
+                if isinstance(item, Exception):
+                    raise item
+                completion = CompletionOutput(0, item, [5], None, None)
+                yield RequestOutput(request_id, None, [1], None, [completion], finished=False)
+        finally:
+            self.closed = True
+
+    async def add_lora(self, request: Any) -> None:
+        self.adapters.append(request)
+        if request.lora_name == "broken":
+            raise ValueError("no weights")
+
+    def shutdown(self, timeout: float) -> None:
+        self.shutdown_timeout = timeout
+
+
+Start = Callable[..., tuple[VllmEngine, ScriptedLLM]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Return a function that starts an engine on a `ScriptedLLM`."""
+
+    def start_engine(*script: str | Exception, adapters: tuple[str, ...] = ()) -> Any:
+        llm = ScriptedLLM(*script)
+        monkeypatch.setattr(engine_module, "start_llm", lambda _: llm)
+        monkeypatch.setattr(envs, "enable_envs_cache", lambda: None)
+        options = VllmOptions(
+            model=Path("/m"),
+            model_name="m",
+            dtype="float32",
+            has_image_newline=False,
+            max_model_len=None,
+            max_num_seqs=1,
+            max_num_batched_tokens=128,
+            enforce_eager=True,
+            gpu_memory_utilization=0.5,
+            drain_timeout_s=1,
+            adapters=[LoraAdapter(name, Path(f"/{name}"), 8) for name in adapters],
+        )
+        return VllmEngine(options), llm
+
+    return start_engine
+
+
+def sampling(**changes: Any) -> SamplingOptions:
+    defaults: dict[str, Any] = {
+        "max_tokens": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "seed": None,
+        "stop": (),
+        "ignore_eos": False,
+    }
+    return SamplingOptions(**(defaults | changes))
+
+
+async def generate(engine: VllmEngine, **changes: Any) -> list[EngineOutput]:
+    adapter = changes.pop("adapter", None)
+    outputs = engine.generate("r", [1], [], sampling(**changes), stream=True, adapter=adapter)
+    return [output async for output in outputs]
+
+
+async def test_outputs_come_in_order_with_one_time_of_the_first_token(start: Start) -> None:
+    engine, llm = start("a", "b")
+    outputs = await generate(engine)
+    assert [output.text for output in outputs] == ["a", "b"]
+    assert outputs[0].first_token_s == outputs[1].first_token_s > 0
+    assert llm.submitted[0][2] == "r"
+    assert llm.closed
+
+
+async def test_a_greedy_completion_is_copied_for_each_choice(start: Start) -> None:
+    engine, _ = start("a", "b")
+    outputs = await generate(engine, temperature=0.0, n=3)
+    assert [(output.index, output.text) for output in outputs] == [
+        *((0, "a"), (1, "a"), (2, "a")),
+        *((0, "b"), (1, "b"), (2, "b")),
+    ]
+
+
+@pytest.mark.parametrize("error", [EngineDeadError(), EngineGenerateError()])
+async def test_a_dead_engine_is_unavailable(start: Start, error: Exception) -> None:
+    engine, _ = start("a", error)
+    with pytest.raises(EngineUnavailable):
+        await generate(engine)
+
+
+async def test_a_refused_request_is_invalid(start: Start) -> None:
+    engine, _ = start(VLLMClientError("no"))
+    with pytest.raises(InvalidRequest):
+        await generate(engine)
+
+
+async def test_closing_the_iterator_closes_vllms(start: Start) -> None:
+    engine, llm = start("a", "b")
+    outputs = engine.generate("r", [1], [], sampling(), stream=True)
+    await anext(outputs)
+    assert not llm.closed
+    await outputs.aclose()
+    assert llm.closed
+
+
+async def test_embeddings_must_have_the_models_hidden_size(start: Start) -> None:
+    engine, llm = start("a")
+    image = EngineImage("cat", 0, torch.zeros(1, 9))
+    with pytest.raises(ValueError, match="image_embeds"):
+        await anext(engine.generate("r", [1], [image], sampling(), stream=True))
+    assert not llm.submitted
+
+
+async def test_an_adapter_is_named_in_the_request(start: Start) -> None:
+    engine, llm = start("a", adapters=("poet", "clerk"))
+    await generate(engine)
+    await generate(engine, adapter="clerk")
+    plain, adapted = (submitted[3] for submitted in llm.submitted)
+    assert plain is None
+    assert (adapted.lora_name, adapted.lora_int_id, adapted.lora_path) == ("clerk", 2, "/clerk")
+
+
+async def test_adapters_are_loaded_at_the_start(start: Start) -> None:
+    engine, llm = start(adapters=("poet", "clerk"))
+    await engine.load_adapters()
+    assert [request.lora_name for request in llm.adapters] == ["poet", "clerk"]
+
+
+async def test_a_broken_adapter_is_named(start: Start) -> None:
+    engine, _ = start(adapters=("poet", "broken"))
+    with pytest.raises(CheckpointError, match="the adapter 'broken' cannot be loaded: no weights"):
+        await engine.load_adapters()
+
+
+async def test_death_is_noticed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "WATCH_INTERVAL_S", 0)
+    engine, llm = start()
+    death = asyncio.create_task(engine.wait_until_dead())
+    await asyncio.sleep(0)
+    assert not death.done()
+    llm.errored = True
+    await asyncio.wait_for(death, 10)
+
+
+def test_context_and_close(start: Start) -> None:
+    engine, llm = start()
+    assert engine.max_model_len == 128
+    engine.close()
+    assert llm.shutdown_timeout == CLOSE_TIMEOUT_S

@@ -1,0 +1,107 @@
+"""Base64 `data:` URLs, decoded in memory."""
+
+import asyncio
+import base64
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.errors import ImageTooLarge, ImageUrlInvalid
+from server.images.fetch.data_url import MAX_INLINE_BASE64_CHARACTERS
+from server.images.fetch.fetcher import Fetcher
+from tests.server.images.fetch.fetching import BODY, LIMIT, expect_error
+from tests.server.loopback import build_loopback_options
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "data:image/png;base64",
+        "DATA:IMAGE/PNG;BASE64",
+        "Data:image/jpeg;Base64",
+        "data:;base64",
+        "data:text/plain;base64",  # the media type is ignored
+        "data:image/png;charset=utf-8;base64",
+    ],
+)
+async def test_data_url(header: str, offline_fetcher: Fetcher) -> None:
+    assert await offline_fetcher.fetch(f"{header},{base64.b64encode(BODY).decode()}") == BODY
+
+
+async def test_empty_data_url_is_empty_bytes(offline_fetcher: Fetcher) -> None:
+    assert await offline_fetcher.fetch("data:image/png;base64,") == b""
+
+
+def test_any_bytes_within_the_limit() -> None:
+    with asyncio.Runner() as runner:
+        fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
+
+        @settings(max_examples=50)
+        @given(st.binary(max_size=LIMIT))
+        def check(data: bytes) -> None:
+            url = f"data:;base64,{base64.b64encode(data).decode()}"
+            assert runner.run(fetcher.fetch(url)) == data
+
+        check()
+        runner.run(fetcher.close())
+
+
+async def test_a_large_data_url_is_decoded_off_the_event_loop() -> None:
+    data = b"\x01\x02\x03\x04" * MAX_INLINE_BASE64_CHARACTERS
+    fetcher = Fetcher(build_loopback_options(max_bytes=len(data) + 1, timeout_s=20))
+    assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
+    broken = f"data:;base64,{base64.b64encode(data).decode()[:-1]}!"
+    assert type(await expect_error(fetcher, broken)) is ImageUrlInvalid
+    await fetcher.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:",
+        "data:,",
+        "data:image/png",
+        "data:image/png;base64",
+        "data:image/png,AAAA",
+        "data:image/png;base64;charset=utf-8,AAAA",
+        "data:image/png;base46,AAAA",
+        "data:image/png; base64,AAAA",
+        "data:image/png;base64 ,AAAA",
+        "data:image/png;base64,A",
+        "data:image/png;base64,AA",
+        "data:image/png;base64,AAA",
+        "data:image/png;base64,A===",
+        "data:image/png;base64,AA==AA==",
+        "data:image/png;base64,AA=A",
+        "data:image/png;base64,AA==\n",
+        "data:image/png;base64, AA==",
+        "data:image/png;base64,AA\nAA",
+        "data:image/png;base64,AA%2B=",
+        "data:image/png;base64,AA-_",
+        "data:image/png;base64,AAA\u00e9",
+        "data:image/png;base64,AA\x00A",
+        "data:image/png;base64,{…}",
+    ],
+)
+async def test_broken_data_url(url: str, offline_fetcher: Fetcher) -> None:
+    assert type(await expect_error(offline_fetcher, url)) is ImageUrlInvalid
+
+
+async def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded(
+    offline_fetcher: Fetcher,
+) -> None:
+    # It is not base64 at all, so it cannot have been decoded.
+    error = await expect_error(offline_fetcher, "data:;base64," + "!" * (LIMIT * 2))
+    assert type(error) is ImageTooLarge
+    assert str(LIMIT) in error.message
+
+
+@pytest.mark.parametrize("limit", [996, 997, 998, 999, 1000])
+async def test_a_data_url_of_exactly_the_limit(limit: int) -> None:
+    fetcher = Fetcher(build_loopback_options(max_bytes=limit, timeout_s=20))
+    data = bytes(limit)
+    assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
+    over = f"data:;base64,{base64.b64encode(bytes(limit + 1)).decode()}"
+    assert type(await expect_error(fetcher, over)) is ImageTooLarge
+    await fetcher.close()

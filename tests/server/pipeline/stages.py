@@ -1,0 +1,139 @@
+"""The real stages of a pipeline, and requests that go through them."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.vocabulary import Vocabulary
+from server.engine.base import EngineOutput
+from server.generation.choice_delta import ChoiceDelta
+from server.generation.sampling import SamplingDefaults
+from server.images.budget import ImageLimits
+from server.images.decode.sandbox import DecodeLimits
+from server.images.embedder import ImageEmbedder
+from server.images.loader import ImageLoader
+from server.images.vision.batcher import VisionBatcher
+from server.images.vision.cache import EncodedImage, ImageEmbedsCache
+from server.pipeline import Pipeline
+from server.prompt.builder import PromptBuilder
+from server.prompt.format import choose_prompt_format
+from server.prompt.tokenizer import read_tokenizer
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
+from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import RequestRecord
+from tests.server.fake_engine import FakeEngine
+from tests.server.pictures import build_data_url, encode_image, make_noise
+from tests.server.samples import stage_count
+
+MAX_IMAGES = 3
+
+
+MAX_PIXELS = 1_500_000
+
+
+LIMITS = DecodeLimits(memory_bytes=2**31, cpu_s=20, wall_s=20)
+
+
+IMAGE_TOKENS = 64
+
+
+def build_output(text: str, *, last: bool = False, tokens: int = 1) -> EngineOutput:
+    """Return an engine output."""
+    return EngineOutput(text, tokens, "stop" if last else None, 0.25, 7)
+
+
+OUTPUTS = (build_output(" It"), build_output(" is"), build_output(" red.", last=True))
+
+
+@dataclass
+class Stages:
+    """The real stages, their metrics, and pipelines over them."""
+
+    checkpoint: Checkpoint
+    media: ImageLoader
+    vision: VisionBatcher
+    metrics: Metrics
+    grammars: GrammarValidator
+    cache: ImageEmbedsCache[EncodedImage] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = ImageEmbedsCache(100 * 1024 * 1024, self.metrics)
+
+    def pipeline(
+        self,
+        engine: FakeEngine,
+        temperature: float = 0.5,
+        top_p: float = 0.8,
+        conv_mode: str | None = None,
+    ) -> Pipeline:
+        """Return a pipeline with this engine."""
+        tokenizer = read_tokenizer(self.checkpoint.path)
+        return Pipeline(
+            model_name="m",
+            image_limits=ImageLimits(
+                max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
+            ),
+            sampling_defaults=SamplingDefaults(temperature, top_p),
+            images=ImageEmbedder(self.media, self.vision, self.cache, self.metrics),
+            prompt=PromptBuilder(
+                choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
+                engine.max_model_len,
+            ),
+            grammar_validator=self.grammars,
+            vocabulary=Vocabulary(self.checkpoint.path),
+            engine=engine,
+            metrics=self.metrics,
+        )
+
+    def counts(self) -> tuple[int, int, int, int, int]:
+        """Return how often each stage has run."""
+        return (
+            stage_count(self.metrics, "load"),
+            stage_count(self.metrics, "decode"),
+            stage_count(self.metrics, "preprocess"),
+            stage_count(self.metrics, "encode"),
+            stage_count(self.metrics, "prompt"),
+        )
+
+
+def image_url(seed: int = 0) -> str:
+    """Return the data URL of an image."""
+    return build_data_url(encode_image(make_noise(60, 40, seed)))
+
+
+def image_part(url: str) -> dict[str, Any]:
+    """Return an image part."""
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def build_request(*urls: str, text: str = "What is it?", **more: Any) -> ChatCompletionRequest:
+    """Return a chat request about images."""
+    content = [*map(image_part, urls), {"type": "text", "text": text}]
+    body = {"model": "m", "messages": [{"role": "user", "content": content}], **more}
+    return parse_chat_request(json.dumps(body).encode())
+
+
+def build_detail_request(*details: str) -> ChatCompletionRequest:
+    """Return a chat request with one image at several values of `detail`."""
+    url = {"url": image_url()}
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {**url, "detail": detail}} for detail in details
+    ]
+    content = [*parts, {"type": "text", "text": "What is it?"}]
+    body = {"model": "m", "messages": [{"role": "user", "content": content}]}
+    return parse_chat_request(json.dumps(body).encode())
+
+
+def build_record() -> RequestRecord:
+    """Return a new record with metrics of its own."""
+    return RequestRecord("chatcmpl-1", Metrics())
+
+
+async def generate_deltas(
+    pipeline: Pipeline, request: ChatCompletionRequest, record: RequestRecord | None = None
+) -> list[ChoiceDelta]:
+    """Return all deltas of a request."""
+    deltas = await pipeline.generate(request, record or build_record())
+    return [each async for each in deltas]

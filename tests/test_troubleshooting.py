@@ -1,0 +1,56 @@
+"""docs/troubleshooting.md lists every message of set-up, of a start that fails, and of a pull."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
+FOLDERS = (
+    *("server/checkpoint", "server/engine", "server/images/vision", "server/prompt"),
+    *("model_store/convert", "model_store"),
+)
+ERRORS = {
+    *("CheckpointError", "UnknownModel", "NoManifest", "PullError", "PickleRefused"),
+    *("ConversionError",),
+}
+# Its errors become those of the checkpoint.
+VISION = ROOT / "server" / "checkpoint" / "vision.py"
+
+
+def python_messages() -> Iterator[str]:
+    """Yield the messages of errors that end a start, a pull or a conversion."""
+    for folder in FOLDERS:
+        for file in sorted((ROOT / folder).glob("*.py")):
+            kinds = ERRORS | ({"ValueError"} if file == VISION else set())
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
+                    yield message(node.args[0])
+
+
+def message(node: ast.expr) -> str:
+    """Write a string as the guide does, with … for each value."""
+    match node:
+        case ast.Constant(str(text)):
+            return text
+        case ast.JoinedStr(values):
+            return "".join(map(message, values))
+    return "…"
+
+
+def shell_messages() -> Iterator[str]:
+    """Yield the messages of the scripts that set things up."""
+    for name in ("setup", "clients"):
+        script = (ROOT / "scripts" / f"{name}.sh").read_text()
+        for text in re.findall(r'\bfail "([^"]+)"', script):
+            yield re.sub(r"\$\(.*?\)|\$\w+", "…", text)
+
+
+@pytest.mark.parametrize(
+    "text", sorted({*filter(re.compile("[a-z]").search, python_messages()), *shell_messages()})
+)
+def test_messages(text: str) -> None:
+    assert f"`{text}`" in GUIDE

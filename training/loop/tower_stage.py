@@ -1,0 +1,76 @@
+"""The vision tower's pretraining, in place of the paper's CLIP, and its accuracy."""
+
+import numpy as np
+import torch
+
+from training.data.dataset import SceneDataset, normalise
+from training.data.rendering import UInt8Array
+from training.loop.compute import autocast
+from training.loop.context import TrainContext
+from training.loop.distributed import get_local_batch_size, get_seed_offset
+from training.loop.stage_config import StageConfig
+from training.loop.training_loop import ComputeLoss, run_training_loop
+from training.model.scene_classifier import (
+    SceneClassifier,
+    compute_patch_loss,
+    compute_summary_loss,
+)
+
+_MAX_EVAL_SCENES = 500
+
+
+def train_tower(context: TrainContext, config: StageConfig) -> None:
+    """Train the vision tower to classify the patches and the thirds of an image."""
+    classifier = SceneClassifier(context.model.model.vision_tower).to(context.device)
+    run_training_loop(
+        "tower",
+        classifier,
+        _build_loss_function(classifier, context.train_set, config, context.device),
+        config,
+        context.work_dir,
+        lambda: evaluate_tower(classifier, context.held_out_set, context.device),
+    )
+
+
+def _build_loss_function(
+    classifier: SceneClassifier, dataset: SceneDataset, config: StageConfig, device: torch.device
+) -> ComputeLoss:
+    classify = classifier.forward
+    if config.should_compile:
+        classify = torch.compile(classify, dynamic=False)
+
+    def compute_loss(step: int) -> torch.Tensor:
+        generator = np.random.default_rng((1, step + get_seed_offset()))
+        batch_size = get_local_batch_size(config.batch_size)
+        indices = np.sort(generator.integers(len(dataset), size=batch_size))
+        with autocast(device):
+            patches, summary = classify(normalise(dataset.pixels[indices], device))
+        patch_labels = _to_tensor(dataset.patch_labels[indices], device)
+        summary_labels = _to_tensor(dataset.summary_labels[indices], device)
+        return compute_patch_loss(patches, patch_labels) + compute_summary_loss(
+            summary, summary_labels
+        )
+
+    return compute_loss
+
+
+def _to_tensor(labels: UInt8Array, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.array(labels)).to(device).long()
+
+
+@torch.no_grad()
+def evaluate_tower(classifier: SceneClassifier, dataset: SceneDataset, device: torch.device) -> str:
+    """Accuracies as text: noun, colour and size of filled places, background, complete scenes."""
+    count = min(len(dataset), _MAX_EVAL_SCENES)
+    with autocast(device):
+        _, summary = classifier(normalise(dataset.pixels[:count], device))
+    labels = _to_tensor(dataset.summary_labels[:count], device)
+    correct = [logits.argmax(-1) == labels[..., index] for index, logits in enumerate(summary)]
+    is_filled = labels[..., 0] > 0
+    noun, color, size = (attribute[is_filled].float().mean().item() for attribute in correct[:3])
+    scene = (correct[0] & correct[1]).all(dim=1).float().mean().item()
+    background = correct[3].float().mean().item()
+    return (
+        f"noun {noun:.4f} color {color:.4f} size {size:.4f} "
+        f"background {background:.4f} scene {scene:.4f}"
+    )
