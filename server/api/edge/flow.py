@@ -1,0 +1,60 @@
+"""Flow control that can hold reading, and the progress of pending output."""
+
+import asyncio
+import fcntl
+import struct
+import termios
+from contextlib import suppress
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+
+class EdgeFlowControl(FlowControl):
+    """Pauses reading; while `hold_reading` is set, an application that reads does not resume it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self.hold_reading = False
+
+    def resume_reading(self) -> None:
+        """Read on, unless reading is held."""
+        if not self.hold_reading:
+            super().resume_reading()
+
+
+class WriteProgress:
+    """Watches whether the peer still takes what is written."""
+
+    __slots__ = ("_outstanding", "_transport", "_unchanged_since", "is_watching")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.is_watching = False
+        self._transport = transport
+        self._outstanding = (0, 0)
+        self._unchanged_since = 0.0
+
+    def stop(self) -> None:
+        """Note that output moved, or that there is none."""
+        self.is_watching = False
+
+    def stalled_for(self, buffered: int, now: float) -> float:
+        """Return for how long (seconds) `buffered` bytes and the kernel's queue have not changed.
+
+        A large kernel queue drains for long before the transport may write again: a reader
+        that is slow but steady shows only there.
+        """
+        outstanding = (buffered, _kernel_queue_bytes(self._transport))
+        if not self.is_watching or outstanding != self._outstanding:
+            self.is_watching = True
+            self._outstanding = outstanding
+            self._unchanged_since = now
+        return now - self._unchanged_since
+
+
+def _kernel_queue_bytes(transport: asyncio.Transport) -> int:
+    """Return the bytes that the peer has not acknowledged, 0 where the system cannot say."""
+    with suppress(OSError, AttributeError):
+        fd = transport.get_extra_info("socket").fileno()
+        (queued,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))
+        return int(queued)
+    return 0
