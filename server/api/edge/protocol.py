@@ -47,7 +47,7 @@ class EdgeProtocol(RequestProtocol):
         """Admit or refuse a new connection."""
         self.transport = transport
         self.connections.add(self)
-        self.edge.sweep.add(self, self.loop)
+        self._slice = self.edge.sweep.add(self, self.loop)
         self.flow = EdgeFlowControl(transport)
         self._writes = WriteProgress(transport)
         self._count_buffered = transport.get_write_buffer_size
@@ -67,7 +67,7 @@ class EdgeProtocol(RequestProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Have all requests of the connection see a disconnect."""
         table = self.edge.table
-        self.edge.sweep.discard(self)
+        self.edge.sweep.discard(self, self._slice)
         if self._is_admitted:
             table.release(self.client[0] if self.client else None)
         if self._lingering_since is not None:
