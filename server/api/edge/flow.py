@@ -2,11 +2,15 @@
 
 import asyncio
 import fcntl
+import select
 import struct
 import termios
 from contextlib import suppress
+from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
+
+HANG_UP: Final = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
 class EdgeFlowControl(FlowControl):
@@ -49,6 +53,15 @@ class WriteProgress:
             self._outstanding = outstanding
             self._unchanged_since = now
         return now - self._unchanged_since
+
+
+def has_hung_up(transport: asyncio.Transport) -> bool:
+    """Whether the peer sends no more. A transport that does not read does not learn of that."""
+    with suppress(OSError, AttributeError, ValueError):
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket").fileno(), HANG_UP)
+        return bool(poll.poll(0))
+    return False
 
 
 def _kernel_queue_bytes(transport: asyncio.Transport) -> int:

@@ -5,7 +5,7 @@ import asyncio
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from server.api.edge.cycle import ResponseTransport
-from server.api.edge.flow import EdgeFlowControl, WriteProgress
+from server.api.edge.flow import EdgeFlowControl, WriteProgress, has_hung_up
 from server.api.edge.limits import KIB, ConnectionLimits, ConnectionTable
 from server.api.edge.refusals import EdgeObserver, RefusalReason, build_canned_responses
 from server.api.edge.requests import RequestProtocol, State
@@ -159,6 +159,8 @@ class EdgeProtocol(RequestProtocol):
         buffered = self._count_buffered()
         if buffered or self._is_discarding or self._writes.is_watching:
             self._check_output(buffered, now)
+        elif self._running is not None and self.flow.read_paused and has_hung_up(self.transport):
+            self.transport.abort()
         elif self._state is State.HEAD:
             if now - self._since >= self._header_timeout_s:
                 self._end_head(now)

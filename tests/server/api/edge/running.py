@@ -50,12 +50,8 @@ class App:
             await self._respond(send, 200, b"un", b"sized")
         else:
             if path == "/later":
-                await self._gone_ahead()
+                await asyncio.to_thread(self.go.wait)
             await self._echo(scope, receive, send)
-
-    async def _gone_ahead(self) -> None:
-        while not self.go.is_set():
-            await asyncio.sleep(0.002)
 
     async def _echo(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -68,10 +64,21 @@ class App:
             if not message["more_body"]:
                 break
         self.requests.append((scope["path"], dict(scope["headers"]), body))
-        if scope["path"] == "/wait" and (await receive())["type"] == "http.disconnect":
+        if scope["path"] == "/wait" and await self._has_left(receive):
             self.disconnects.append(scope["path"])
             return
         await self._respond(send, 200, body, is_sized=True)
+
+    async def _has_left(self, receive: Receive) -> bool:
+        """Wait for `go`, or for the client to leave; then return True."""
+        going = asyncio.create_task(asyncio.to_thread(self.go.wait))
+        leaving = asyncio.ensure_future(receive())
+        await asyncio.wait([going, leaving], return_when=asyncio.FIRST_COMPLETED)
+        has_left = leaving.done()
+        leaving.cancel()
+        self.go.set()
+        await going
+        return has_left
 
     async def _respond(
         self, send: Send, status: int, *pieces: bytes, is_sized: bool = False
@@ -87,7 +94,7 @@ class App:
     async def _stream(self, receive: Receive, send: Send) -> None:
         """Send 16 MiB, or until the client leaves."""
         await receive()
-        leaving = asyncio.create_task(receive())  # type: ignore[arg-type]
+        leaving = asyncio.ensure_future(receive())
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(256):
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
@@ -196,9 +203,10 @@ def build_request(path: str, body: bytes = b"", *headers: str) -> bytes:
 
 
 @contextmanager
-def running_edge(unix_path: Path | None = None, **limits: Any) -> Iterator[RunningEdge]:
+def running_edge(unix_path: Path | None = None, **limits: float) -> Iterator[RunningEdge]:
     """Serve with these limits, checked every 20 ms."""
-    bounds = ConnectionLimits(**{"sweep_interval_s": 0.02, **limits})
+    options: dict[str, Any] = {"sweep_interval_s": 0.02, **limits}
+    bounds = ConnectionLimits(**options)
     with _listen(unix_path) as listener:
         table = ConnectionTable(bounds)
         edge = RunningEdge(listener.getsockname(), App(), table, [])

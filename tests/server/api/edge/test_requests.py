@@ -152,9 +152,16 @@ def test_reading_pauses_while_pipelined_requests_wait() -> None:
         wait_until(lambda: edge.app.started == ["/wait"])
         client.socket.settimeout(0.1)
         with pytest.raises(TimeoutError):
-            while True:
-                client.send(build_request("/echo", b"b" * 60_000))
+            client.send(build_request("/echo", b"b" * 60_000) * 500)
         assert edge.refusals == []
+        edge.app.go.set()
+
+
+def test_a_client_that_leaves_pipelined_requests(edge: RunningEdge) -> None:
+    with edge.connect() as client:
+        client.send(build_request("/wait"), build_request("/echo", b"a"))
+        wait_until(lambda: len(edge.app.requests) == 1)
+    wait_until(lambda: edge.app.disconnects == ["/wait"])
 
 
 def test_what_follows_a_request_waits_for_its_response(edge: RunningEdge) -> None:
