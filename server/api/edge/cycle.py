@@ -27,12 +27,15 @@ class ResponseTransport:
 
 
 class EdgeCycle(RequestResponseCycle):
-    """Closes the connection after a response that starts before the end of its request."""
+    """Closes the connection after a response that starts before the end of a large request."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, **parts: Any) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, max_drained_bytes: int, **parts: Any
+    ) -> None:
         super().__init__(**parts)
         self.body_rate: BodyRate | None = None  # until the application waits
         self._time = loop.time
+        self._max_drained_bytes = max_drained_bytes
 
     def disconnect(self) -> None:
         """Have the application see a disconnect; nothing more is sent."""
@@ -42,9 +45,16 @@ class EdgeCycle(RequestResponseCycle):
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
         """Send one ASGI message."""
-        if not self.response_started and self.more_body:
+        if not self.response_started and self.more_body and not self._can_drain():
             self.keep_alive = False
         return RequestResponseCycle.send(self, message)  # of each token: super() costs more
+
+    def _can_drain(self) -> bool:
+        """Whether the client is sure to send the rest of the body, and that is little."""
+        if self.waiting_for_100_continue:
+            return False
+        lengths = [value for name, value in self.scope["headers"] if name == b"content-length"]
+        return bool(lengths) and int(lengths[0]) <= self._max_drained_bytes
 
     def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
         """Return the next ASGI message."""

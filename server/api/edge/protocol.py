@@ -89,7 +89,7 @@ class EdgeProtocol(RequestProtocol):
             self.start(cycle)
             return
         self.flow.resume_reading()
-        if self._state is State.NOTHING:
+        if self._state is not State.HEAD:
             self._since = self.loop.time()
 
     def resume_writing(self) -> None:
@@ -196,7 +196,10 @@ class EdgeProtocol(RequestProtocol):
 
     def _check_body(self, now: float) -> None:
         limits, rate = self.edge.limits, self.cycle.body_rate
-        if rate is not None and rate.is_too_slow(
+        if self.cycle.response_complete:
+            if now - self._since >= limits.linger_s:
+                self.transport.close()
+        elif rate is not None and rate.is_too_slow(
             now, limits.min_body_bytes_per_s, limits.body_grace_s
         ):
             self.refuse(RefusalReason.BODY_TIMEOUT)

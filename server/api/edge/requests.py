@@ -162,6 +162,7 @@ class RequestProtocol(HttpToolsProtocol):
         kind = Http10Cycle if is_http10 else EdgeCycle
         return kind(
             self.loop,
+            self.edge.limits.max_drained_bytes,
             scope=self.scope,
             transport=self._response_transport,
             flow=self.flow,
@@ -179,6 +180,8 @@ class RequestProtocol(HttpToolsProtocol):
         """Buffer a piece of the body; the application's reading resumes ours."""
         self._unproductive_bytes = 0
         cycle = self.cycle
+        if cycle.response_complete:
+            return
         cycle.body += body
         if cycle.body_rate is not None:
             cycle.body_rate.add(len(body))

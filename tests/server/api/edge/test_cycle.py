@@ -70,6 +70,26 @@ def test_a_connection_stays_where_the_whole_body_was_there(edge: RunningEdge) ->
     assert edge.table.lingering_connections == 0
 
 
+def test_a_connection_stays_where_the_rest_of_the_body_is_small(edge: RunningEdge) -> None:
+    request = build_request("/early", b"b" * 60_000)
+    with edge.connect() as client:
+        for _ in range(2):
+            client.send(request[:-59_000])
+            response = client.read_response()
+            assert (response.status, response.body) == (401, b"early")
+            assert "connection" not in response.headers
+            client.send(request[-59_000:], build_request("/echo", b"next"))
+            assert client.read_response().body == b"next"
+
+
+def test_a_small_rest_that_does_not_come() -> None:
+    with running_edge(linger_s=0.1) as edge, edge.connect() as client:
+        client.send(build_request("/early", b"body")[:-1])
+        assert client.read_response().status == 401
+        assert client.is_ended()
+        assert edge.refusals == []
+
+
 def test_too_many_lingering_connections_close_at_once() -> None:
     with running_edge(max_lingering=0) as edge, edge.connect() as client:
         client.send(HEAD)
@@ -80,7 +100,7 @@ def test_too_many_lingering_connections_close_at_once() -> None:
 
 def test_expect_is_refused_without_the_body(edge: RunningEdge) -> None:
     with edge.connect() as client:
-        client.send(HEAD[:-2], b"expect: 100-continue\r\n\r\n")
+        client.send(build_request("/early", b"body", "expect: 100-continue")[:-4])
         assert_early(client)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.api.edge.running import RunningEdge
+from tests.server.api.edge.running import RunningEdge, wait_until
 from tests.server.api.edge.test_requests import assert_refused
 
 POST = "POST /echo HTTP/1.1\r\n"
@@ -69,11 +69,10 @@ def test_empty_lines_before_a_request(edge: RunningEdge) -> None:
 def test_bad_chunk_after_the_application_began(edge: RunningEdge) -> None:
     with edge.connect() as client:
         client.send(CHUNKED.encode(), b"\r\n3\r\none\r\n")
-        while not edge.app.started:
-            pass
+        wait_until(lambda: edge.app.started == ["/echo"])
         client.send(b"nonsense\r\n")
         assert_refused(client, edge, 400, "bad_request")
-    assert edge.app.disconnects == ["/echo"]
+    wait_until(lambda: edge.app.disconnects == ["/echo"])
 
 
 def test_expect_continue(edge: RunningEdge) -> None:
