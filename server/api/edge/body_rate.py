@@ -31,7 +31,7 @@ class BodyRate:
     def is_too_slow(self, now: float, min_bytes_per_s: float, window_s: float) -> bool:
         """Whether a window of `window_s` seconds of waiting brought less than the least rate.
 
-        Each window is judged by itself: a fast start buys no long stall.
+        Each window counts alone, and a good one begins the next: a fast start buys no long stall.
         """
         if self._waiting_since is None:
             return False

@@ -11,7 +11,7 @@ from server.api.edge.body_rate import BodyRate
 
 
 class ResponseTransport:
-    """What a cycle uses of a transport; `close` is the connection's, which lets data drain."""
+    """The part of a transport that a cycle uses; `close` is the connection's, which may linger."""
 
     __slots__ = ("close", "is_closing", "write")
 

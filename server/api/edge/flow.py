@@ -27,7 +27,7 @@ class EdgeFlowControl(FlowControl):
 
 
 class WriteProgress:
-    """Watches whether the peer still takes what is written."""
+    """Watches whether the peer still takes output."""
 
     __slots__ = ("_outstanding", "_transport", "_unchanged_since", "is_watching")
 
@@ -41,13 +41,13 @@ class WriteProgress:
         """Note that output moved, or that there is none."""
         self.is_watching = False
 
-    def stalled_for(self, buffered: int, now: float) -> float:
+    def measure_stall_s(self, buffered: int, now: float) -> float:
         """Return for how long (seconds) `buffered` bytes and the kernel's queue have not changed.
 
         A large kernel queue drains for long before the transport may write again: a reader
         that is slow but steady shows only there.
         """
-        outstanding = (buffered, _kernel_queue_bytes(self._transport))
+        outstanding = (buffered, _count_kernel_queue(self._transport))
         if not self.is_watching or outstanding != self._outstanding:
             self.is_watching = True
             self._outstanding = outstanding
@@ -64,7 +64,7 @@ def has_hung_up(transport: asyncio.Transport) -> bool:
     return False
 
 
-def _kernel_queue_bytes(transport: asyncio.Transport) -> int:
+def _count_kernel_queue(transport: asyncio.Transport) -> int:
     """Return the bytes that the peer has not acknowledged, 0 where the system cannot say."""
     with suppress(OSError, AttributeError):
         fd = transport.get_extra_info("socket").fileno()

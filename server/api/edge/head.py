@@ -32,7 +32,7 @@ def validate_head(version: str, headers: Sequence[tuple[bytes, bytes]], max_byte
 
 
 def _check_values(version: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether the client waits for `100 Continue`; raise `Refused` for what is ambiguous."""
+    """Return whether the client waits for `100 Continue`; raise `Refused` if ambiguous."""
     hosts, expects_continue = 0, False
     for name, value in headers:
         if name == b"host":

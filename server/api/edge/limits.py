@@ -12,9 +12,9 @@ IPV4_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, RFC 4291
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection, one client address and all connections may use.
+    """Bounds of one connection, of one client address and of all connections.
 
-    Times are in seconds and checked every `sweep_interval_s`, so they may end that much later.
+    Times are in seconds, checked every `sweep_interval_s`, so they may end that much later.
     """
 
     # All bytes before the headers are complete; also chunk extensions and trailers.
@@ -58,7 +58,7 @@ class ConnectionTable:
         if self.open_connections >= self._limits.max_connections:
             return RefusalReason.CONNECTIONS
         if address is not None:
-            key = address_key(address)
+            key = build_address_key(address)
             count = self._by_address.get(key, 0)
             if count >= self._limits.max_connections_per_address:
                 return RefusalReason.CONNECTIONS_PER_ADDRESS
@@ -71,7 +71,7 @@ class ConnectionTable:
         self.open_connections -= 1
         if address is None:
             return
-        key = address_key(address)
+        key = build_address_key(address)
         if self._by_address[key] == 1:
             del self._by_address[key]
         else:
@@ -88,13 +88,13 @@ class ConnectionTable:
         """Uncount a connection that `start_linger` counted."""
         self.lingering_connections -= 1
 
-    def count_of(self, address: str) -> int:
+    def count_connections(self, address: str) -> int:
         """Return the number of open connections of a client address."""
-        return self._by_address.get(address_key(address), 0)
+        return self._by_address.get(build_address_key(address), 0)
 
 
-def address_key(address: str) -> bytes:
-    """Return what counts as one client: an IPv4 address or the /64 of an IPv6 address.
+def build_address_key(address: str) -> bytes:
+    """Return the key of one client: an IPv4 address, or the /64 of an IPv6 address.
 
     A single IPv6 host usually has a /64 to itself (RFC 6177).
     """

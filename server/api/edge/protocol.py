@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1 protocol with limits on what a client may send, hold and delay."""
+"""uvicorn's HTTP/1 protocol with limits on connections, headers and time."""
 
 import asyncio
 
@@ -73,6 +73,7 @@ class EdgeProtocol(RequestProtocol):
         if self._lingering_since is not None:
             table.end_linger()
         self._disconnect_all()
+        del self._response_transport  # which holds the connection
         super().connection_lost(exc)
 
     # Responses
@@ -93,7 +94,7 @@ class EdgeProtocol(RequestProtocol):
             self._since = self.loop.time()
 
     def resume_writing(self) -> None:
-        """The client has taken most of what was buffered."""
+        """The client has taken most of the buffered output."""
         self._writes.stop()
         super().resume_writing()
 
@@ -155,12 +156,12 @@ class EdgeProtocol(RequestProtocol):
     # Timeouts
 
     def check_timeouts(self, now: float) -> None:
-        """End what has taken too long by `now`, in the loop's time."""
+        """Refuse or close where a timeout has passed; `now` is the loop's time."""
         buffered = self._count_buffered()
-        if buffered or self._is_discarding or self._writes.is_watching:
-            self._check_output(buffered, now)
-        elif self._running is not None and self.flow.read_paused and has_hung_up(self.transport):
+        if self._running is not None and self.flow.read_paused and has_hung_up(self.transport):
             self.transport.abort()
+        elif buffered or self._is_discarding or self._writes.is_watching:
+            self._check_output(buffered, now)
         elif self._state is State.HEAD:
             if now - self._since >= self._header_timeout_s:
                 self._end_head(now)
@@ -181,7 +182,7 @@ class EdgeProtocol(RequestProtocol):
     def _check_progress(self, buffered: int, now: float) -> None:
         if self._lingering_since is not None:
             self._lingering_since = now  # the client has not got its response yet
-        if self._writes.stalled_for(buffered, now) >= self.edge.limits.write_timeout_s:
+        if self._writes.measure_stall_s(buffered, now) >= self.edge.limits.write_timeout_s:
             self.edge.observer.refused(RefusalReason.WRITE_TIMEOUT)
             self.transport.abort()
 

@@ -22,7 +22,7 @@ from server.api.edge.upgrade import HeadlessCallbacks, build_request_parser, bui
 
 
 class State(Enum):
-    """What the client is to send next."""
+    """The part of a request that the client sends next."""
 
     HEAD = "head"  # the first one, or the rest of one
     BODY = "body"
@@ -52,7 +52,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._state = HEAD
         self._since = self.loop.time()  # of the head, or of the silence between requests
         self._has_begun = False  # the head; empty lines before it do not count
-        self._unproductive_bytes = 0  # since the last head, piece of a body, or message
+        self._framing_bytes = 0  # since the last head, piece of a body, or message
         self._offers_upgrade = False
         self._running: EdgeCycle | None = None
         self._waiting: deque[EdgeCycle] = deque()  # pipelined, oldest first
@@ -74,18 +74,18 @@ class RequestProtocol(HttpToolsProtocol):
     # Input
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrives, or discard it after the last response."""
+        """Parse input, or discard it after the last response."""
         if self._is_discarding:
             self._discard(len(data))
             return
-        self._unproductive_bytes += len(data)
+        self._framing_bytes += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
             cause = error.__context__  # raised in a callback
             self.refuse(cause.reason if isinstance(cause, Refused) else RefusalReason.BAD_REQUEST)
             return
-        if self._unproductive_bytes > self._max_header_bytes:
+        if self._framing_bytes > self._max_header_bytes:
             self.refuse(RefusalReason.HEADER_BYTES)
 
     def _parse(self, data: bytes) -> None:
@@ -138,7 +138,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._offers_upgrade = self.parser.should_upgrade()
         self.cycle = self._build_cycle(version)
         self._state = BODY
-        self._unproductive_bytes = 0
+        self._framing_bytes = 0
         if self._running is None:
             self.start(self.cycle)
         else:
@@ -178,7 +178,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Buffer a piece of the body; the application's reading resumes ours."""
-        self._unproductive_bytes = 0
+        self._framing_bytes = 0
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -194,6 +194,6 @@ class RequestProtocol(HttpToolsProtocol):
         if self._offers_upgrade:
             return
         self._state = NOTHING
-        self._unproductive_bytes = 0
+        self._framing_bytes = 0
         self.cycle.more_body = False
         self.cycle.message_event.set()

@@ -11,7 +11,7 @@ class Swept(Protocol):
     """A connection with timeouts."""
 
     def check_timeouts(self, now: float) -> None:
-        """End what has taken too long by `now`, in the loop's time."""
+        """Refuse or close where a timeout has passed; `now` is the loop's time."""
 
 
 class Sweep:

@@ -9,7 +9,7 @@ from server.api.edge.head import FRAMING_HEADERS
 
 
 class ParserCallbacks(Protocol):
-    """What httptools calls."""
+    """Callbacks of httptools."""
 
     def on_message_begin(self) -> None: ...
     def on_url(self, url: bytes) -> None: ...

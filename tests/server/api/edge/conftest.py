@@ -16,7 +16,7 @@ def shared_edge() -> Iterator[RunningEdge]:
 
 @pytest.fixture
 def edge(shared_edge: RunningEdge) -> RunningEdge:
-    """Forget what earlier tests did."""
+    """Return the shared server with cleared records."""
     shared_edge.refusals.clear()
     shared_edge.app.requests.clear()
     shared_edge.app.disconnects.clear()

@@ -107,7 +107,7 @@ class App:
 
 @dataclass
 class Response:
-    """What a client read."""
+    """One response as read by a client."""
 
     status: int
     headers: dict[str, str]
@@ -176,7 +176,7 @@ class Client:
 
 @dataclass
 class RunningEdge:
-    """A server, what it counted and its application."""
+    """A server, its counts and its application."""
 
     address: tuple[str, int] | str
     app: App

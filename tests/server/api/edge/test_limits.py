@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.api.edge.limits import ConnectionLimits, ConnectionTable, address_key
+from server.api.edge.limits import ConnectionLimits, ConnectionTable, build_address_key
 
 ADDRESS = "192.0.2.1"
 
@@ -14,12 +14,12 @@ def test_admission_and_release() -> None:
     assert table.admit(ADDRESS) == "connections_per_address"
     assert table.admit(None) is None
     assert table.admit("192.0.2.2") == "connections"
-    assert (table.open_connections, table.count_of(ADDRESS)) == (3, 2)
+    assert (table.open_connections, table.count_connections(ADDRESS)) == (3, 2)
     table.release(ADDRESS)
     assert table.admit("192.0.2.2") is None
     for address in (ADDRESS, "192.0.2.2", None):
         table.release(address)
-    assert table.open_connections == table.count_of(ADDRESS) == 0
+    assert table.open_connections == table.count_connections(ADDRESS) == 0
 
 
 def test_lingering() -> None:
@@ -42,4 +42,4 @@ def test_lingering() -> None:
     ],
 )
 def test_what_counts_as_one_address(one: str, other: str, is_same: bool) -> None:
-    assert (address_key(one) == address_key(other)) is is_same
+    assert (build_address_key(one) == build_address_key(other)) is is_same

@@ -161,7 +161,7 @@ def test_a_client_that_reads_nothing() -> None:
 
 
 def test_a_client_that_does_not_read_the_end() -> None:
-    """The application is done, what it sent is not."""
+    """The application is done, but its output is still buffered."""
     with running_edge(write_timeout_s=0.2) as edge, edge.connect() as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.send(build_request("/echo", b"a" * 16_000_000, "connection: close"))
