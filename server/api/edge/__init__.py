@@ -1,0 +1,1 @@
+"""The connection level of HTTP: limits on connections, headers, pipelining and time."""

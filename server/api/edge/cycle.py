@@ -1,0 +1,87 @@
+"""One request and its response, as uvicorn runs them, with what the edge adds."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from server.api.edge.body_rate import BodyRate
+
+
+class ResponseTransport:
+    """The part of a transport that a cycle uses; `close` is the connection's, which may linger."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+    @classmethod
+    def build(cls, transport: asyncio.Transport, close: Callable[[], None]) -> asyncio.Transport:
+        """Return one that passes for a transport."""
+        return cast(asyncio.Transport, cls(transport, close))
+
+
+class EdgeCycle(RequestResponseCycle):
+    """Closes the connection after a response that starts before the end of a large request."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, max_drained_bytes: int, **parts: Any
+    ) -> None:
+        super().__init__(**parts)
+        self.body_rate: BodyRate | None = None  # until the application waits
+        self._time = loop.time
+        self._max_drained_bytes = max_drained_bytes
+
+    def disconnect(self) -> None:
+        """Have the application see a disconnect; nothing more is sent."""
+        self.disconnected = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
+        """Send one ASGI message."""
+        if not self.response_started and self.more_body and not self._can_drain():
+            self.keep_alive = False
+        return RequestResponseCycle.send(self, message)  # of each token: super() costs more
+
+    def _can_drain(self) -> bool:
+        """Whether the client is sure to send the rest of the body, and that is little."""
+        if self.waiting_for_100_continue:
+            return False
+        lengths = [value for name, value in self.scope["headers"] if name == b"content-length"]
+        return bool(lengths) and int(lengths[0]) <= self._max_drained_bytes
+
+    def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
+        """Return the next ASGI message."""
+        return self._receive_body() if self.more_body else super().receive()
+
+    async def _receive_body(self) -> ASGIReceiveEvent:
+        """Receive, and count the time until more of the body is there."""
+        rate = self.body_rate = self.body_rate or BodyRate()
+        rate.start_wait(self._time())
+        try:
+            return await super().receive()
+        finally:
+            rate.end_wait(self._time())
+
+
+class Http10Cycle(EdgeCycle):
+    """HTTP/1.0 has no chunked encoding: the end of the connection ends the body."""
+
+    _is_unsized = False
+
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
+        """Send one ASGI message, unchunked."""
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", [])}
+            self._is_unsized = b"content-length" not in names
+            if self._is_unsized:
+                self.chunked_encoding = False
+        elif message["type"] == "http.response.body" and self._is_unsized:
+            self.expected_content_length = len(message.get("body", b""))
+        return super().send(message)
