@@ -17,6 +17,7 @@ from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
+from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.error_handlers import add_error_handlers
 from server.api.gate import Gate
 from server.api.limits import ApiLimits
@@ -65,6 +66,7 @@ def create_app(
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
         created=int(time.time()),
         lifecycle=lifecycle,
+        connections=ConnectionTable(build_connection_limits(settings)),
         admission=_admission(settings, lifecycle, metrics),
         authenticator=Authenticator(key.get_secret_value() for key in settings.api_keys),
         metrics=metrics,
@@ -95,6 +97,8 @@ def create_app(
         title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
     )
     app.state.runtime = runtime
+    metrics.connections.set_function(lambda: runtime.connections.open_connections)
+    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
     for routes in (chat, completions, responses, tokenize, models, health, page):
         app.include_router(routes.router)
     add_error_handlers(app)
@@ -142,6 +146,20 @@ async def _run(
     # A signal to the process group also ends the engine, but only after its work is done.
     if runtime.lifecycle.state is not State.DRAINING or runtime.admission.held:
         runtime.lifecycle.fail("the engine died")
+
+
+def build_connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections that the settings ask for."""
+    return ConnectionLimits(
+        max_header_bytes=settings.max_header_kib * KIB,
+        max_header_lines=settings.max_header_lines,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        header_timeout_s=settings.header_timeout_s,
+        keep_alive_timeout_s=settings.keep_alive_timeout_s,
+        min_body_bytes_per_s=settings.min_upload_kib_s * KIB,
+        write_timeout_s=settings.write_timeout_s,
+    )
 
 
 def _admission(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> Admission:

@@ -11,22 +11,37 @@ import uvicorn
 
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
-from server.app import create_app
+from server.api.edge.protocol import build_protocol_class
+from server.api.runtime import Runtime
+from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
 from server.lifecycle import Lifecycle
 from server.settings import Settings
 from server.telemetry.logs import configure_logs, get_logger
+from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 log = get_logger(__name__)
 
-# Longer than common load balancers' idle timeouts: the balancer must close first.
-KEEP_ALIVE_S = 75
 # How long open responses may take to end once the server exits.
 SHUTDOWN_TIMEOUT_S = 5
 # From <malloc.h>.
 M_ARENA_MAX = -8
 ARENAS = 2
+
+
+class ConnectionRefusals:
+    """Counts refused connections in the metrics and, once a second, in the log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._counter = metrics.connections_refused
+        self._log = RefusalLog()
+
+    def refused(self, reason: str) -> None:
+        """Count one."""
+        self._counter.labels(reason).inc()
+        self._log.add(reason)
 
 
 class Server(uvicorn.Server):
@@ -70,16 +85,20 @@ def serve(settings: Settings) -> int:
         print(format_ready_banner(url, model_name), flush=True)
 
     app = create_app(settings, checkpoint, lifecycle, announce)
+    runtime: Runtime = app.state.runtime
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=build_protocol_class(
+            build_connection_limits(settings),
+            runtime.connections,
+            ConnectionRefusals(runtime.metrics),
+        ),
         loop="uvloop",
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     Server(config, lifecycle).run(sockets=[listener])

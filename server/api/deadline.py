@@ -7,7 +7,8 @@ from typing import Final
 
 from fastapi import Request
 
-from server.errors import DeadlineExceeded, InvalidValue
+from server.errors import InvalidValue
+from server.generation.interruption import build_deadline_error
 
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
 MAX_DIGITS: Final = 12
@@ -30,10 +31,11 @@ def read_deadline(request: Request, limit_s: float) -> float:
 @asynccontextmanager
 async def limit_time(deadline: float) -> AsyncIterator[None]:
     """Raise `DeadlineExceeded` (504) where the block is not done by the deadline."""
+    limit = asyncio.timeout_at(deadline)
     try:
-        async with asyncio.timeout_at(deadline) as limit:
+        async with limit:
             yield
     except TimeoutError:
         if limit.expired():
-            raise DeadlineExceeded("The request was not answered in the time it had.") from None
+            raise build_deadline_error() from None
         raise

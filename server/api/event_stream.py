@@ -3,24 +3,20 @@
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Final
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from server.api.deadline import limit_time
-from server.errors import ApiError, ClientTooSlow, DeadlineExceeded
-
-# An ASGI extension of our HTTP protocol: whether the client's socket takes no more bytes.
-WRITE_PAUSED: Final = "llava.write_paused"
+from server.api.edge.shared import WRITE_PAUSED
+from server.errors import ApiError, ClientTooSlow
 
 
 class EventStream(StreamingResponse):
     """A stream of server-sent events that holds its resources no longer than the engine works.
 
-    Events that the client does not read are buffered up to `max_buffered_bytes`; beyond that, and
-    after the deadline, the generation is aborted. In any case the permit goes back when the engine
-    is done, and the connection is left to the write timeout.
+    Events that the client does not read are buffered up to `max_buffered_bytes`; beyond that the
+    generation is aborted. In any case the permit goes back when the engine is done, and the
+    connection is left to the write timeout.
     """
 
     def __init__(
@@ -30,10 +26,9 @@ class EventStream(StreamingResponse):
         headers: Mapping[str, str],
         *,
         max_buffered_bytes: int,
-        deadline: float,
-        fail: Callable[[ApiError], bytes],
+        abort: Callable[[ApiError], None],
     ) -> None:
-        """`fail` returns the last event of a stream that is aborted."""
+        """After `abort` the next event holds its error and is the last one."""
         super().__init__(
             events,
             media_type="text/event-stream",
@@ -43,8 +38,7 @@ class EventStream(StreamingResponse):
         self._events = events
         self._resources = resources
         self._max_buffered_bytes = max_buffered_bytes
-        self._deadline = deadline
-        self._fail = fail
+        self._abort = abort
         self._is_write_paused: Callable[[], bool] = _never
         self._unsent: deque[bytes] = deque()
 
@@ -59,21 +53,14 @@ class EventStream(StreamingResponse):
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        try:
-            async with limit_time(self._deadline):
-                await self._generate(send)
-        except (ClientTooSlow, DeadlineExceeded) as error:
-            self._unsent.append(self._fail(error))
+        await self._generate(send)
         await self._resources.aclose()
         while self._unsent:
             await send(_body(self._unsent.popleft()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _generate(self, send: Send) -> None:
-        """Send events until the engine is done; keep those that the client does not take.
-
-        Raises `ClientTooSlow` where there are too many of these.
-        """
+        """Send events until the engine is done; keep those that the client does not take."""
         num_bytes = 0
         async for event in self._events:
             if not self._unsent and not self._is_write_paused():
@@ -85,7 +72,7 @@ class EventStream(StreamingResponse):
                 num_bytes -= len(self._unsent[0])
                 await send(_body(self._unsent.popleft()))
             if num_bytes > self._max_buffered_bytes:
-                raise ClientTooSlow("The stream was not read: the generation was aborted.")
+                self._abort(ClientTooSlow("The stream was not read: the generation was aborted."))
 
 
 def _body(event: bytes) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Final, Protocol
 
 from fastapi import Request, Response
@@ -15,7 +15,7 @@ from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.runtime import Runtime
-from server.errors import ApiError
+from server.generation.interruption import Interruption
 from server.pipeline import Pipeline
 from server.protocol.generation_fields import GenerationFields
 from server.telemetry.request_record import RequestRecord
@@ -23,17 +23,26 @@ from server.telemetry.request_record import RequestRecord
 NOTES_HEADER: Final = "x-llava-image-notes"
 
 
+class Interruptible(Protocol):
+    """A generation that a deadline or a decision can end."""
+
+    @property
+    def interruption(self) -> Interruption:
+        """What ends it."""
+
+
 class GenerationResponse(Protocol):
     """Generated output whose first token is there. Read it once, either way, then close it."""
+
+    @property
+    def generation(self) -> Interruptible:
+        """Where the output comes from."""
 
     async def response(self) -> BaseModel:
         """Return everything as one body. Raises `ApiError`."""
 
     def events(self) -> AsyncIterator[bytes]:
         """Yield server-sent events; after an error the last one holds it."""
-
-    def fail(self, error: ApiError) -> bytes:
-        """Return an error as the last event, and note it in the record."""
 
     async def aclose(self) -> None:
         """Abort what is not finished."""
@@ -77,7 +86,7 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
             parsed = await runtime.parser.run(parse, body)
             del body
             request = parsed.request
-            record.note_request(request.model, request.num_images, stream=bool(request.stream))
+            record.record_request(request.model, request.num_images, stream=bool(request.stream))
             cost = Cost(request.num_sequences, cost_of_images if request.num_images else 0)
 
             async def submit() -> GenerationResponse:
@@ -98,13 +107,14 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
                 return Response(content, 200, _note_headers(record), "application/json")
             response = await cancel_on_disconnect(http_request.receive, submit())
         resources.push_async_callback(response.aclose)
+        interruption = response.generation.interruption
+        interruption.deadline = deadline
         return EventStream(
             response.events(),
             resources.pop_all(),
             _note_headers(record),
             max_buffered_bytes=runtime.limits.max_stream_buffer_bytes,
-            deadline=deadline,
-            fail=response.fail,
+            abort=interruption.abort,
         )
 
 

@@ -8,6 +8,7 @@ from server.api.admission.admission import Admission
 from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
+from server.api.edge.limits import ConnectionTable
 from server.api.limits import ApiLimits
 from server.errors import NotReady
 from server.lifecycle import Lifecycle
@@ -28,6 +29,7 @@ class Runtime:
     max_model_len: int
     created: int
     lifecycle: Lifecycle
+    connections: ConnectionTable
     admission: Admission
     authenticator: Authenticator
     metrics: Metrics

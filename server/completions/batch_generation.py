@@ -8,6 +8,7 @@ from server.completions.prompt_echo import PromptEcho
 from server.concurrency import gather_or_cancel
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.generation import Generation
+from server.generation.interruption import Interruption
 
 
 class BatchGeneration:
@@ -18,6 +19,7 @@ class BatchGeneration:
 
     def __init__(self, generations: Sequence[Generation]) -> None:
         self.echoes: Sequence[PromptEcho | None] = [None] * len(generations)
+        self.interruption = Interruption()
         self._generations = generations
         # The size bounds how far generations run ahead of the reader.
         self._queue: asyncio.Queue[ChoiceDelta | Exception | None] = asyncio.Queue(len(generations))
@@ -43,9 +45,14 @@ class BatchGeneration:
         return self
 
     async def __anext__(self) -> ChoiceDelta:
-        """Return the next delta of any choice. Raises the first error of a generation."""
+        """Return the next delta of any choice.
+
+        Raises the first error of a generation, `DeadlineExceeded`, or the error that the batch was
+        aborted with.
+        """
         while self._num_unfinished:
-            item = await self._queue.get()
+            self.interruption.check()
+            item = await self.interruption.limit(self._queue.get())
             if isinstance(item, Exception):
                 raise item
             if item is not None:

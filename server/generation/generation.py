@@ -7,6 +7,7 @@ from server.engine.base import EngineOutput, TokenLogprob
 from server.errors import EngineUnavailable
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.choice_reader import ChoiceReaderFactory, build_text_reader
+from server.generation.interruption import Interruption
 from server.telemetry.request_record import RequestRecord
 
 
@@ -23,6 +24,7 @@ class Generation:
     ) -> None:
         """The deltas of the `n` choices are numbered from `first_index`."""
         self.n = n
+        self.interruption = Interruption()
         self.prompt_logprobs: Sequence[TokenLogprob | None] = ()
         self._outputs = outputs
         self._record = record
@@ -46,10 +48,15 @@ class Generation:
         return self
 
     async def __anext__(self) -> ChoiceDelta:
-        """Return the next delta. Raises `EngineUnavailable` if a choice ends without its finish."""
+        """Return the next delta.
+
+        Raises `EngineUnavailable` if a choice ends without its finish, `DeadlineExceeded`, or the
+        error that the generation was aborted with.
+        """
+        self.interruption.check()
         output, self._first_output = self._first_output, None
         if output is None:
-            output = await anext(self._outputs, None)
+            output = await self.interruption.limit(anext(self._outputs, None))
         if output is None:
             if self._num_unfinished:
                 raise EngineUnavailable("The engine ended the answer early.")

@@ -32,6 +32,14 @@ class GenerationFields(SamplingFields):
         return 0
 
     @property
+    def num_sequences(self) -> int:
+        """The number of sequences that the engine decodes for the request."""
+        return self.n or 1
+
+    def drop_images(self) -> None:
+        """Forget image data, which is of no use once the images are encoded."""
+
+    @property
     def include_usage(self) -> bool:
         """Whether a stream's last chunk has the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)

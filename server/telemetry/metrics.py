@@ -34,6 +34,15 @@ class Metrics:
         self.waiting = self._gauge(
             "llava:num_requests_waiting", "Requests for completions still without a first token."
         )
+        self.connections = self._gauge("llava:connections", "Open connections.")
+        self.connections_refused = self._counter(
+            "llava:connections_refused",
+            "Connections that were refused or cut off at the edge, by reason.",
+            "reason",
+        )
+        self.buffered_body_bytes = self._gauge(
+            "llava:buffered_body_bytes", "Memory that request bodies hold."
+        )
         self.prompt_tokens = self._counter(
             "llava:prompt_tokens", "Prompt tokens, image tokens included."
         )

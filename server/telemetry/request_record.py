@@ -13,6 +13,8 @@ log = get_logger(__name__)
 
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"
+# Of strings that clients made up.
+MAX_LOGGED_CHARS: Final = 128
 
 
 class RequestRecord:
@@ -23,6 +25,9 @@ class RequestRecord:
 
     def __init__(self, request_id: str, metrics: Metrics) -> None:
         self.request_id = request_id
+        self.http_request_id: str | None = None
+        self.endpoint: str | None = None
+        self.client: str | None = None
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -36,6 +41,13 @@ class RequestRecord:
         self._first_token_s: float | None = None
         self._last_output: dict[int, float] = {}  # of each answer
         self._outcome = CANCELLED
+        self._is_waiting = False
+
+    def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
+        """Record what is asked for; from now on the request waits for its first token."""
+        self.model, self.images, self.stream = model, num_images, stream
+        self._is_waiting = True
+        self._metrics.waiting.inc()
 
     def record_submission(self, prompt_tokens: int, image_tokens: int) -> None:
         """Record the prompt on its submission to the engine."""
@@ -49,7 +61,7 @@ class RequestRecord:
         if self._first_token_s is not None:
             return
         self._first_token_s = self._submitted - self._started + engine_s
-        self._metrics.waiting.dec()
+        self._end_waiting()
 
     def record_tokens(self, num_tokens: int, answer: int = 0) -> None:
         """Record the tokens of one output, and if the answer is streamed their latency."""
@@ -71,8 +83,7 @@ class RequestRecord:
         self._outcome = error.code
 
     def __enter__(self) -> Self:
-        """Count the request as waiting for its first token."""
-        self._metrics.waiting.inc()
+        """Start the record."""
         return self
 
     def __exit__(
@@ -86,9 +97,13 @@ class RequestRecord:
             self.mark_failed(error)
         elif error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             self._outcome = ApiError.code
-        if self._first_token_s is None:
-            self._metrics.waiting.dec()
+        self._end_waiting()
         self._report(time.perf_counter() - self._started)
+
+    def _end_waiting(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._metrics.waiting.dec()
 
     def _report(self, elapsed_s: float) -> None:
         metrics = self._metrics
@@ -103,7 +118,10 @@ class RequestRecord:
         log.info(
             "request",
             id=self.request_id,
-            model=self.model,
+            request_id=self.http_request_id,
+            endpoint=self.endpoint,
+            client=self.client,
+            model=self.model and self.model[:MAX_LOGGED_CHARS],
             outcome=self._outcome,
             stream=self.stream,
             images=self.images,

@@ -156,6 +156,10 @@ class RequestProtocol(HttpToolsProtocol):
         self.scope["path"] = self.root_path + path
         self.scope["raw_path"] = self.root_path.encode("ascii") + url.path
         self.scope["query_string"] = url.query or b""
+        self.scope["extensions"] = {WRITE_PAUSED: self._is_write_paused}
+
+    def _is_write_paused(self) -> bool:
+        return self.flow.write_paused
 
     def _build_cycle(self, version: str) -> EdgeCycle:
         is_http10 = version == "1.0"

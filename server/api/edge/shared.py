@@ -1,10 +1,14 @@
 """State that all connections of a server share."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.edge.refusals import EdgeObserver, ResponseBytes
 from server.api.edge.sweep import Sweep
+
+# An ASGI extension: a function that returns whether the client's socket takes no more bytes.
+WRITE_PAUSED: Final = "llava.write_paused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,15 +52,15 @@ class _TextRequest:
 
 @dataclass(frozen=True, slots=True)
 class _TextResponse:
-    batch: BatchGeneration
+    generation: BatchGeneration
     request: CompletionRequest
     record: RequestRecord
 
     async def response(self) -> TextCompletion:
-        return await collect_completion(self.batch, self.request, self.record)
+        return await collect_completion(self.generation, self.request, self.record)
 
     def events(self) -> AsyncIterator[bytes]:
-        return stream_completion(self.batch, self.request, self.record)
+        return stream_completion(self.generation, self.request, self.record)
 
     async def aclose(self) -> None:
-        await self.batch.aclose()
+        await self.generation.aclose()

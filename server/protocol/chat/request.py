@@ -65,6 +65,13 @@ class ChatCompletionRequest(GenerationFields):
         """The number of images in the messages."""
         return len(self.images)
 
+    def drop_images(self) -> None:
+        """Forget image data, which is of no use once the images are encoded."""
+        for message in self.messages:
+            for _, image in message.images:
+                # A frozen model keeps its fields in `__dict__`; nothing reads this one any more.
+                image.__dict__["url"] = ""
+
     @property
     def images(self) -> list[ImageReference]:
         """All images, in the order of the messages."""

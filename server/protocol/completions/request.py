@@ -75,6 +75,11 @@ class CompletionRequest(GenerationFields):
         return [(each, f"prompt[{index}]") for index, each in enumerate(prompts)]
 
     @property
+    def num_sequences(self) -> int:
+        """`n` sequences for each prompt."""
+        return (self.n or 1) * len(self.prompts)
+
+    @property
     def token_limit(self) -> int:
         """The maximum number of tokens to generate for each choice."""
         return MAX_TOKENS if self.max_tokens is None else self.max_tokens

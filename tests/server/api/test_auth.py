@@ -6,15 +6,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.api.admission import Admission
 from server.api.auth import Authenticator, Tenant
 from server.api.error_handlers import add_error_handlers
 from server.api.middleware import RequestId
 from server.api.routes import chat, completions, health, models, tokenize
-from server.api.runtime import Runtime
 from server.errors import Unauthorized
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
+from tests.server.api.runtime import build_runtime
 
 
 @pytest.mark.parametrize("header", ["Bearer one", "bearer one", "Bearer  one", "BEARER two"])
@@ -49,11 +48,8 @@ def test_without_keys_everybody_passes_and_tokens_still_tell_tenants_apart() -> 
 async def guarded() -> AsyncIterator[httpx.AsyncClient]:
     """Talk to the routes of a server that has a key and still loads."""
     metrics, lifecycle = Metrics(), Lifecycle(1)
-    admission = Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics)
     app = FastAPI()
-    app.state.runtime = Runtime(
-        "m", (), 8, 0, lifecycle, admission, Authenticator(["key"]), metrics
-    )
+    app.state.runtime = build_runtime(lifecycle, metrics, ["key"])
     for routes in (chat, completions, models, health, tokenize):
         app.include_router(routes.router)
     add_error_handlers(app)

@@ -6,14 +6,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.api.admission import Admission
-from server.api.auth import Authenticator
 from server.api.error_handlers import add_error_handlers
 from server.api.middleware import RequestId
 from server.api.routes import responses
-from server.api.runtime import Runtime
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
+from tests.server.api.runtime import build_runtime
 from tests.server.samples import sample
 
 KEY = {"authorization": "Bearer key"}
@@ -25,16 +23,7 @@ async def guarded_client(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of a server that has an API key and is still loading."""
     lifecycle = Lifecycle(1)
     app = FastAPI()
-    app.state.runtime = Runtime(
-        model_name="m",
-        adapters=(),
-        max_model_len=8,
-        created=0,
-        lifecycle=lifecycle,
-        admission=Admission(lifecycle, limit=1, retry_after_s=1, metrics=metrics),
-        authenticator=Authenticator(["key"]),
-        metrics=metrics,
-    )
+    app.state.runtime = build_runtime(lifecycle, metrics, ["key"])
     app.include_router(responses.router)
     add_error_handlers(app)
     app.add_middleware(RequestId)

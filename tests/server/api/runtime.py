@@ -1,0 +1,32 @@
+"""A runtime without a model, for tests of the routes."""
+
+from server.api.admission.admission import Admission
+from server.api.admission.cost import Cost
+from server.api.auth import Authenticator
+from server.api.body import BodyBudget
+from server.api.body_parser import BodyParser
+from server.api.edge.limits import ConnectionLimits, ConnectionTable
+from server.api.limits import ApiLimits
+from server.api.runtime import Runtime
+from server.lifecycle import Lifecycle
+from server.telemetry.metrics import Metrics
+
+
+def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -> Runtime:
+    """Return the runtime of a server with one permit."""
+    return Runtime(
+        model_name="m",
+        adapters=(),
+        max_model_len=8,
+        created=0,
+        lifecycle=lifecycle,
+        connections=ConnectionTable(ConnectionLimits()),
+        admission=Admission(lifecycle, capacity=Cost(1, 1024), max_queue_s=1, metrics=metrics),
+        authenticator=Authenticator(api_keys),
+        metrics=metrics,
+        limits=ApiLimits(
+            max_body_bytes=100_000, request_timeout_s=10, max_stream_buffer_bytes=10_000
+        ),
+        body_budget=BodyBudget(1_000_000, 1),
+        parser=BodyParser(),
+    )
