@@ -17,7 +17,7 @@ from server.api.edge.cycle import EdgeCycle, Http10Cycle
 from server.api.edge.flow import EdgeFlowControl
 from server.api.edge.head import validate_head
 from server.api.edge.refusals import RefusalReason, Refused
-from server.api.edge.shared import Edge
+from server.api.edge.shared import WRITE_PAUSED, Edge
 from server.api.edge.upgrade import HeadlessCallbacks, build_request_parser, build_synthetic_head
 
 
@@ -156,7 +156,8 @@ class RequestProtocol(HttpToolsProtocol):
         self.scope["path"] = self.root_path + path
         self.scope["raw_path"] = self.root_path.encode("ascii") + url.path
         self.scope["query_string"] = url.query or b""
-        self.scope["extensions"] = {WRITE_PAUSED: self._is_write_paused}
+        extensions: Any = {WRITE_PAUSED: self._is_write_paused}  # ASGI types allow data only
+        self.scope["extensions"] = extensions
 
     def _is_write_paused(self) -> bool:
         return self.flow.write_paused

@@ -19,6 +19,7 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
     ours = {name: kind for name, kind in families(metrics).items() if name.startswith("llava:")}
     assert {name for name, kind in ours.items() if kind == "counter"} == {
         "llava:requests",
+        "llava:connections_refused",
         "llava:prompt_tokens",
         "llava:image_tokens",
         "llava:generation_tokens",
@@ -42,6 +43,9 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
     assert {name for name, kind in ours.items() if kind == "gauge"} >= {
         "llava:num_requests_running",
         "llava:num_requests_waiting",
+        "llava:num_requests_queued",
+        "llava:connections",
+        "llava:buffered_body_bytes",
         "llava:image_cache_bytes",
         "llava:decode_workers",
     }

@@ -79,7 +79,10 @@ def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
 
 
 def test_waiting_ends_with_the_first_token(metrics: Metrics) -> None:
-    with RequestRecord("1", metrics) as record, RequestRecord("2", metrics):
+    with RequestRecord("1", metrics) as record, RequestRecord("2", metrics) as other:
+        assert sample(metrics, "num_requests_waiting") == 0  # still uploading
+        for each in (record, other):
+            each.record_request("m", 0, stream=False)
         assert sample(metrics, "num_requests_waiting") == 2
         record.record_first_token(0.1)
         assert sample(metrics, "num_requests_waiting") == 1
@@ -136,6 +139,9 @@ def test_one_line_a_request(metrics: Metrics, lines: list[EventDict]) -> None:
         "event": "request",
         "log_level": "info",
         "id": "chatcmpl-1",
+        "request_id": None,
+        "endpoint": None,
+        "client": None,
         "model": "m",
         "outcome": "ok",
         "stream": True,
