@@ -22,6 +22,11 @@ class Tenant:
     address: str = ""
 
     @property
+    def fingerprint(self) -> str | None:
+        """The first digits of `id`, to tell keys apart in logs; None without a key."""
+        return self.id[:8] or None
+
+    @property
     def queue_key(self) -> str:
         """What fair queueing and memory shares go by: the key, or the address without one."""
         return self.id or f"address {self.address}"

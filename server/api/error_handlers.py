@@ -16,9 +16,7 @@ from server.errors import (
     MethodNotAllowed,
     NotFound,
 )
-
-# nginx's status for a closed client connection; nobody receives it.
-CLIENT_CLOSED_REQUEST = 499
+from server.telemetry.request_record import CLIENT_CLOSED_REQUEST
 
 
 def add_error_handlers(app: FastAPI) -> None:

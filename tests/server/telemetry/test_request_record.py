@@ -142,6 +142,8 @@ def test_one_line_a_request(metrics: Metrics, lines: list[EventDict]) -> None:
         "request_id": None,
         "endpoint": None,
         "client": None,
+        "key": None,
+        "status": 200,
         "model": "m",
         "outcome": "ok",
         "stream": True,
