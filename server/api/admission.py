@@ -47,7 +47,7 @@ class Admission:
         metrics.running.set_function(lambda: self.held)
 
     def acquire(self) -> Permit:
-        """Take a permit at once. Raises `NotReady` (503) or `TooManyRequests` (429)."""
+        """Take a permit without waiting. Raises `NotReady` (503) or `TooManyRequests` (429)."""
         if self._lifecycle.state is not State.READY:
             raise NotReady(
                 f"The server takes no requests now: it is {self._lifecycle.state}.",

@@ -1,4 +1,4 @@
-"""Refuses grammars that the engine cannot compile, or only at the cost of other requests."""
+"""Refuses grammars that the engine cannot compile or that would delay other requests."""
 
 import asyncio
 from dataclasses import dataclass
