@@ -124,7 +124,7 @@ class Pipeline:
         return model if model in self._adapters else None
 
     def _check(self, request: ChatCompletionRequest) -> Conversation:
-        """Refuse what needs no work to refuse."""
+        """Refuse invalid requests before any work is done; return the conversation."""
         self.check_model(request.model)
         max_images = self._image_limits.max_images
         if len(request.images) > max_images:
