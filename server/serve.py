@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
         self._lifecycle.drain()
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to exit; uvicorn asks ten times a second."""
+        """Return whether to exit; uvicorn calls this ten times a second."""
         runtime = self.config.app.state.runtime  # type: ignore[union-attr]
         return await super().on_tick(counter) or self._lifecycle.should_exit(runtime.admission.held)
 

@@ -13,7 +13,7 @@ from server.errors import Unauthorized
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Who sent a request. `id` is a digest of the API key, empty without one.
+    """The client that a request belongs to. `id` is a digest of the API key, empty without one.
 
     Images are cached and shared within one tenant only. `address` is the client's, where known.
     """

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from server.api.error_response import build_error_response
 from server.errors import (
-    UNFORESEEN,
+    INTERNAL_ERROR_MESSAGE,
     ApiError,
     ClientGone,
     InvalidRequest,
@@ -50,5 +50,5 @@ async def _client_gone(_: Request, __: Exception) -> Response:
 
 
 async def _unknown_error(_: Request, __: Exception) -> Response:
-    """Reveal nothing; the traceback goes to the log."""
-    return build_error_response(ApiError(UNFORESEEN))
+    """Answer with a generic 500; the traceback goes to the log."""
+    return build_error_response(ApiError(INTERNAL_ERROR_MESSAGE))

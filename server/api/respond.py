@@ -125,5 +125,5 @@ async def _collect(submit: Callable[[], Awaitable[GenerationResponse]]) -> BaseM
 
 
 def _note_headers(record: RequestRecord) -> dict[str, str]:
-    """Return the header that tells a client about its images, if there is anything to tell."""
+    """Return the header with notes about the request's images, if there are any."""
     return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}

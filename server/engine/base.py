@@ -126,7 +126,7 @@ class Engine(Protocol):
         ...
 
     async def wait_until_dead(self) -> None:
-        """Return when the engine can generate no more."""
+        """Return when the engine has died."""
         ...
 
     def close(self) -> None:

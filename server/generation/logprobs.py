@@ -29,7 +29,7 @@ class LogprobsReader(Protocol):
 
 
 class AllTokensReader:
-    """For text completions: reports all tokens at once, the one that ends an answer included.
+    """For text completions: reports all tokens immediately, including the stop token.
 
     Special tokens have no bytes, since they are not part of the text.
     """

@@ -38,7 +38,7 @@ class TextTokenizer:
         self._metrics = metrics
 
     async def tokenize_prompts(self, request: CompletionRequest) -> list[TextPrompt]:
-        """Return a request's prompts, the text ones tokenised.
+        """Return a request's prompts as token ids; texts are tokenised.
 
         Raises `InvalidValue` or `ContextLengthExceeded`.
         """

@@ -12,7 +12,7 @@ from server.tools.content import ToolCallStart
 
 
 class OutputWriter:
-    """Writes items one after the other; `items` are the ones that have ended.
+    """Writes items one after the other; `items` holds the finished ones.
 
     Only the first item can have log probabilities: the tokens after it may belong to calls.
     """

@@ -1,13 +1,13 @@
-"""Refuses grammars that the engine cannot compile, or only at the cost of other requests."""
+"""Refuses grammars that the engine cannot compile or that would delay other requests."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cachetools import LRUCache
 
 from server.errors import InvalidValue
-from server.structured_outputs.grammar import GrammarConstraint
 from server.structured_outputs.validation_worker import (
     TOO_COMPLEX,
     WALL_S,
@@ -22,6 +22,17 @@ from server.workers.worker_process import WORKER_FAILURES
 MAX_CHARACTERS: Final = 500_000
 # Results that are cached: clients send the same few grammars again and again.
 CACHED_RESULTS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarConstraint:
+    """A grammar that constrains the generated text, in llguidance's Lark or in GBNF.
+
+    `param` is the request field that an error of the grammar names.
+    """
+
+    grammar: str
+    param: str
 
 
 class GrammarValidator:

@@ -55,7 +55,7 @@ class VllmEngine:
         return NativeToolParser(name, self._llm.get_tokenizer())
 
     async def load_adapters(self) -> None:
-        """Load the adapters, so that a broken one is known at once. Raises `CheckpointError`."""
+        """Load the adapters now, so that a broken one fails here. Raises `CheckpointError`."""
         for name, request in self._adapters.items():
             try:
                 await self._llm.add_lora(request)
@@ -102,7 +102,7 @@ class VllmEngine:
             raise InvalidRequest("The engine refuses this combination of parameters.") from None
 
     async def wait_until_dead(self) -> None:
-        """Return when the engine can generate no more."""
+        """Return when the engine has died."""
         while not self._llm.errored:  # noqa: ASYNC110 - vLLM offers no event for it
             await asyncio.sleep(WATCH_INTERVAL_S)
 

@@ -12,15 +12,15 @@ import pytest_asyncio
 
 from server.checkpoint.config import Checkpoint
 from server.errors import InvalidValue
-from server.structured_outputs.grammar import HEADER, GrammarConstraint
-from server.structured_outputs.rules import build_json_rule
+from server.structured_outputs.grammar import HEADER
+from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
-from server.structured_outputs.validator import MAX_CHARACTERS, GrammarValidator
+from server.structured_outputs.validator import MAX_CHARACTERS, GrammarConstraint, GrammarValidator
 
 # One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
     "memory": build_json_rule(
-        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, 100
+        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, "p", 100
     ),
     "later": " | ".join(f'"c{number}"' for number in range(20_000)),
 }
@@ -59,7 +59,7 @@ def list_workers() -> list[psutil.Process]:
 
 async def test_accepts(grammars: GrammarValidator) -> None:
     await grammars.validate(constraint('"a"'))
-    await grammars.validate(constraint(build_json_rule({"type": "object"}, 100)))
+    await grammars.validate(constraint(build_json_rule({"type": "object"}, "p", 100)))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
 
 async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
     checking = asyncio.create_task(
-        grammars.validate(constraint(build_json_rule({"const": 5}, 100)))
+        grammars.validate(constraint(build_json_rule({"const": 5}, "p", 100)))
     )
     await asyncio.sleep(0)
     checking.cancel()

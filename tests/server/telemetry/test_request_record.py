@@ -111,7 +111,7 @@ def test_outcomes_of_errors(
     assert "a bug" not in repr(lines)
 
 
-def test_an_error_told_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
+def test_an_error_sent_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
     with RequestRecord("1", metrics) as record:
         record.record_first_token(0.1)
         record.mark_failed(ApiError("Oops."))
