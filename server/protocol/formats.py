@@ -1,13 +1,18 @@
 """Structured outputs: OpenAI's `response_format` and vLLM's `structured_outputs`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.wire import WireModel, get_type
 
+# Longer than any schema; OpenAI allows 120,000 characters of names and values.
+MAX_GRAMMAR_CHARACTERS: Final = 500_000
+MAX_GRAMMAR_CHOICES: Final = 4096
+
 JsonSchemaObject = dict[str, Any]
+GrammarText = Annotated[str, Field(max_length=MAX_GRAMMAR_CHARACTERS)]
 
 
 class TextFormat(WireModel):
@@ -61,11 +66,24 @@ class StructuredOutputs(WireModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    json_: JsonSchemaObject | str | None = Field(None, alias="json")
+    json_: JsonSchemaObject | GrammarText | None = Field(None, alias="json")
     json_object: bool | None = None
-    regex: str | None = None
-    choice: Annotated[list[str], Field(min_length=1)] | None = None
-    grammar: str | None = None
+    regex: GrammarText | None = None
+    choice: (
+        Annotated[
+            list[GrammarText], Field(min_length=1, max_length=MAX_GRAMMAR_CHOICES, fail_fast=True)
+        ]
+        | None
+    ) = None
+    grammar: GrammarText | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_number_of_keys(cls, value: Any) -> Any:
+        """Count the keys first: each unknown one becomes an error."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            raise PydanticCustomError("structured_outputs", "The object has too many keys")
+        return value
 
     @model_validator(mode="after")
     def _check_exactly_one(self) -> Self:
@@ -75,4 +93,6 @@ class StructuredOutputs(WireModel):
                 "structured_outputs",
                 "Must hold one of 'json', 'json_object', 'regex', 'choice' and 'grammar'",
             )
+        if sum(map(len, self.choice or ())) > MAX_GRAMMAR_CHARACTERS:
+            raise PydanticCustomError("choice", "The choices are too large")
         return self
