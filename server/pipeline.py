@@ -35,6 +35,7 @@ from server.structured_outputs.grammar import (
     GrammarConstraint,
     build_constraint,
     build_format_constraint,
+    count_schema_characters,
     resolve_callable_tools,
 )
 from server.structured_outputs.validator import GrammarValidator
@@ -82,8 +83,8 @@ class Pipeline:
 
         Images are shared within a tenant only. The caller closes the generation.
         """
-        conversation = self._check(request)
         tools = resolve_callable_tools(request)
+        conversation = self._check(request, tools)
         grammar = await self._build_grammar(request, tools)
         budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
@@ -112,7 +113,11 @@ class Pipeline:
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
         char_budget = self._vocabulary.estimate_chars(request.token_limit)
-        constraint = build_format_constraint(request, char_budget)
+        constraint = await run_in_thread_if_large(
+            count_schema_characters(request),
+            INLINE_CHARACTERS,
+            lambda: build_format_constraint(request, char_budget),
+        )
         grammar = await self._validate_grammar(constraint, request)
         prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
@@ -121,10 +126,10 @@ class Pipeline:
 
     async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
-        conversation = self._check(request)
+        tools = resolve_callable_tools(request)
+        conversation = self._check(request, tools, enforce_limit=False)
         budget = self._image_limits.start_budget()
         num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
-        tools = resolve_callable_tools(request)
         return await self._render_prompt(
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
@@ -138,7 +143,13 @@ class Pipeline:
         """Return the LoRA adapter that a model name stands for, None for the model itself."""
         return model if model in self._adapters else None
 
-    def _check(self, request: ChatCompletionRequest) -> Conversation:
+    def _check(
+        self,
+        request: ChatCompletionRequest,
+        tools: CallableTools | None,
+        *,
+        enforce_limit: bool = True,
+    ) -> Conversation:
         """Refuse what needs no work to refuse."""
         self.check_model(request.model)
         max_images = self._image_limits.max_images
@@ -148,7 +159,13 @@ class Pipeline:
                 request.images[max_images].param,
             )
         check_sampling_token_ids(request, self._vocabulary.size)
-        return split_turns(request.messages)
+        conversation = split_turns(request.messages)
+        count = conversation.num_characters
+        self._prompt.check_characters(count, "messages", enforce_limit=enforce_limit)
+        if tools is not None:
+            count += tools.num_characters
+            self._prompt.check_characters(count, "tools", enforce_limit=enforce_limit)
+        return conversation
 
     async def _build_grammar(
         self, request: ChatCompletionRequest, tools: CallableTools | None
@@ -161,7 +178,12 @@ class Pipeline:
         max_tokens = request.token_limit or self._engine.max_model_len // 2
         char_budget = self._vocabulary.estimate_chars(max_tokens)
         forced = None if self._choice_readers.is_native(tools) else tools
-        return await self._validate_grammar(build_constraint(request, forced, char_budget), request)
+        constraint = await run_in_thread_if_large(
+            count_schema_characters(request),
+            INLINE_CHARACTERS,
+            lambda: build_constraint(request, forced, char_budget),
+        )
+        return await self._validate_grammar(constraint, request)
 
     async def _validate_grammar(
         self, constraint: GrammarConstraint | None, request: GenerationFields

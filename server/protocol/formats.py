@@ -5,14 +5,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from server.protocol.json_size import MAX_JSON_CHARACTERS, JsonObject
 from server.protocol.wire import WireModel, get_type
 
-# Longer than any schema; OpenAI allows 120,000 characters of names and values.
-MAX_GRAMMAR_CHARACTERS: Final = 500_000
 MAX_GRAMMAR_CHOICES: Final = 4096
 
-JsonSchemaObject = dict[str, Any]
-GrammarText = Annotated[str, Field(max_length=MAX_GRAMMAR_CHARACTERS)]
+GrammarText = Annotated[str, Field(max_length=MAX_JSON_CHARACTERS)]
 
 
 class TextFormat(WireModel):
@@ -32,7 +30,7 @@ class JsonSchema(WireModel):
 
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
-    schema_: JsonSchemaObject | None = Field(None, alias="schema")
+    schema_: JsonObject | None = Field(None, alias="schema")
     strict: bool | None = None
 
 
@@ -66,7 +64,7 @@ class StructuredOutputs(WireModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    json_: JsonSchemaObject | GrammarText | None = Field(None, alias="json")
+    json_: JsonObject | GrammarText | None = Field(None, alias="json")
     json_object: bool | None = None
     regex: GrammarText | None = None
     choice: (
@@ -93,6 +91,6 @@ class StructuredOutputs(WireModel):
                 "structured_outputs",
                 "Must hold one of 'json', 'json_object', 'regex', 'choice' and 'grammar'",
             )
-        if sum(map(len, self.choice or ())) > MAX_GRAMMAR_CHARACTERS:
+        if sum(map(len, self.choice or ())) > MAX_JSON_CHARACTERS:
             raise PydanticCustomError("choice", "The choices are too large")
         return self

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, Validati
 
 from server.protocol.chat.messages import MAX_MESSAGES, Message
 from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
+from server.protocol.json_size import JsonObject
 from server.protocol.sampling import TokenId
 from server.protocol.tools import MAX_TOOLS, Tool
 from server.protocol.wire import (
@@ -13,6 +14,7 @@ from server.protocol.wire import (
     RequestBody,
     build_validation_error,
     check_extra_fields,
+    check_number_of_keys,
     parse_body,
 )
 
@@ -41,7 +43,7 @@ class TokenizeChatRequest(RequestBody):
     model: ModelName | None = None
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    chat_template_kwargs: JsonObject | None = None
     return_token_strs: bool | None = None
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
@@ -93,6 +95,7 @@ TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
 
 def parse_tokenize_request(body: bytes) -> TokenizeRequest:
     """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
+    check_number_of_keys(body)
     try:
         request = TOKENIZE.validate_json(body)
     except ValidationError as error:

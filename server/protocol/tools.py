@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from server.protocol.json_size import JsonObject
 from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel, get_type
 
 # OpenAI's limit on tools, and ours on calls in one message.
@@ -18,7 +19,7 @@ class Function(WireModel):
 
     name: ToolName
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 

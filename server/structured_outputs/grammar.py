@@ -9,6 +9,7 @@ from server.errors import InvalidValue
 from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.generation_fields import GenerationFields
+from server.protocol.json_size import count_json_characters
 from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
 from server.structured_outputs.rules import (
     ANY_TEXT,
@@ -55,6 +56,14 @@ class CallableTools:
     def functions(self) -> list[Function]:
         """The tools' functions."""
         return [tool.function for tool in self.tools]
+
+    @property
+    def num_characters(self) -> int:
+        """The number of characters of the tools' names, descriptions and parameters."""
+        return sum(
+            len(each.name) + len(each.description or "") + count_json_characters(each.parameters)
+            for each in self.functions
+        )
 
     @property
     def description(self) -> str:
@@ -116,6 +125,19 @@ def build_format_constraint(
     """
     content = _resolve_format(request, char_budget)
     return None if content is None else GrammarConstraint(content.build_grammar(), content.param)
+
+
+def count_schema_characters(request: GenerationFields) -> int:
+    """Return about the size of the schemas in a request: building its grammar takes that long."""
+    schemas: list[Any] = [
+        tool.function.parameters for tool in getattr(request, "tools", None) or ()
+    ]
+    if isinstance(request.response_format, JsonSchemaFormat):
+        schemas.append(request.response_format.json_schema.schema_)
+    if request.structured_outputs is not None:
+        options = request.structured_outputs
+        schemas += [options.json_, options.regex, options.choice]
+    return sum(map(count_json_characters, schemas))
 
 
 @dataclass(frozen=True, slots=True)

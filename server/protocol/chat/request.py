@@ -9,6 +9,7 @@ from pydantic import Field
 from server.errors import InvalidValue
 from server.protocol.chat.messages import MAX_MESSAGES, ImageUrl, Message
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
+from server.protocol.json_size import JsonObject
 from server.protocol.tools import MAX_TOOLS, AllowedTools, NamedTool, Tool, ToolChoice
 from server.protocol.wire import ANY_VALUE, format_field_path, parse_body
 
@@ -47,7 +48,7 @@ class ChatCompletionRequest(GenerationFields):
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    chat_template_kwargs: dict[str, Any] | None = Field(
+    chat_template_kwargs: JsonObject | None = Field(
         None, description="vLLM's: for the checkpoint's own chat template, if that is in use"
     )
 

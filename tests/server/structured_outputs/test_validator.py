@@ -15,7 +15,7 @@ from server.errors import InvalidValue
 from server.structured_outputs.grammar import HEADER, GrammarConstraint
 from server.structured_outputs.rules import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
-from server.structured_outputs.validator import MAX_CHARACTERS, GrammarValidator
+from server.structured_outputs.validator import MAX_JSON_CHARACTERS, GrammarValidator
 
 # One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
@@ -108,8 +108,8 @@ async def test_a_grammar_that_takes_too_long(
 
 
 async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
-    assert "too large" in await refuse(grammars, '"' + "a" * MAX_CHARACTERS + '"')
-    await grammars.validate(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
+    assert "too large" in await refuse(grammars, '"' + "a" * MAX_JSON_CHARACTERS + '"')
+    await grammars.validate(constraint('"' + "a" * (MAX_JSON_CHARACTERS - 100) + '"'))
 
 
 async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
