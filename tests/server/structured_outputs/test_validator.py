@@ -12,10 +12,11 @@ import pytest_asyncio
 
 from server.checkpoint.config import Checkpoint
 from server.errors import InvalidValue
+from server.protocol.json_size import MAX_JSON_CHARACTERS
 from server.structured_outputs.grammar import HEADER, GrammarConstraint
 from server.structured_outputs.rules import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
-from server.structured_outputs.validator import MAX_JSON_CHARACTERS, GrammarValidator
+from server.structured_outputs.validator import GrammarValidator
 
 # One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
