@@ -77,8 +77,8 @@ class Pipeline:
 
         Images are shared within a tenant only. The caller closes the generation.
         """
-        conversation = self._check(request)
         tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
+        conversation = self._check(request, tools)
         # The prompt's length is only known once the images are encoded.
         max_tokens = request.token_limit or self._engine.max_model_len // 2
         grammar = await self._grammars.build_and_validate(request, tools, max_tokens)
@@ -106,10 +106,10 @@ class Pipeline:
 
     async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
-        conversation = self._check(request)
+        tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
+        conversation = self._check(request, tools, enforce_limit=False)
         budget = self._image_limits.start_budget()
         num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
-        tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
         return await self._render_prompt(
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
@@ -123,7 +123,13 @@ class Pipeline:
         """Return the LoRA adapter that a model name stands for, None for the model itself."""
         return model if model in self._adapters else None
 
-    def _check(self, request: ChatCompletionRequest) -> Conversation:
+    def _check(
+        self,
+        request: ChatCompletionRequest,
+        tools: CallableTools | None,
+        *,
+        enforce_limit: bool = True,
+    ) -> Conversation:
         """Refuse invalid requests before any work is done; return the conversation."""
         self.check_model(request.model)
         max_images = self._image_limits.max_images
@@ -133,7 +139,13 @@ class Pipeline:
                 request.images[max_images].param,
             )
         check_sampling_token_ids(request, self._vocabulary.size)
-        return split_turns(request.messages)
+        conversation = split_turns(request.messages)
+        count = conversation.num_characters
+        self._prompt.check_characters(count, "messages", enforce_limit=enforce_limit)
+        if tools is not None:
+            count += tools.num_characters
+            self._prompt.check_characters(count, "tools", enforce_limit=enforce_limit)
+        return conversation
 
     async def _render_prompt(
         self,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.checkpoint.vocabulary import Vocabulary
+from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.generation_fields import GenerationFields
+from server.protocol.json_size import count_json_characters
 from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.tool_rules import build_tool_rules
 from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
@@ -23,6 +25,8 @@ from server.tools.format import CALL_BEGIN
 # Where that text contains a special token, it would force that token.
 HEADER: Final = '%llguidance {"no_forcing": true}\n'
 # LLaVA's models begin with a space, which clients do not get. Their output degrades without it.
+# Smaller schemas become a grammar on the event loop.
+MAX_INLINE_CHARACTERS: Final = 8192
 SPACE: Final = '" "?'
 # Characters that end a regular expression within a rule, and escapes, which stay as they are.
 UNSAFE: Final = re.compile(r"\\?[/\n\r]|\\.")
@@ -45,7 +49,11 @@ class GrammarBuilder:
         Raises `InvalidValue`.
         """
         char_budget = self._vocabulary.estimate_chars(max_tokens)
-        constraint = build_constraint(request, tools, char_budget)
+        constraint = await run_in_thread_if_large(
+            count_schema_characters(request),
+            MAX_INLINE_CHARACTERS,
+            lambda: build_constraint(request, tools, char_budget),
+        )
         if constraint is None:
             return None
         if request.min_tokens:
@@ -54,6 +62,19 @@ class GrammarBuilder:
             )
         await self._validator.validate(constraint)
         return constraint.grammar
+
+
+def count_schema_characters(request: GenerationFields) -> int:
+    """Return about the size of a request's schemas: building its grammar is linear in it."""
+    schemas: list[Any] = [
+        tool.function.parameters for tool in getattr(request, "tools", None) or ()
+    ]
+    if isinstance(request.response_format, JsonSchemaFormat):
+        schemas.append(request.response_format.json_schema.schema_)
+    if request.structured_outputs is not None:
+        options = request.structured_outputs
+        schemas += [options.json_, options.regex, options.choice]
+    return sum(map(count_json_characters, schemas))
 
 
 def build_constraint(

@@ -8,6 +8,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from server.errors import InvalidValue
+from server.protocol.json_size import MAX_JSON_CHARACTERS
 from server.structured_outputs.validation_worker import (
     TOO_COMPLEX,
     WALL_S,
@@ -18,8 +19,6 @@ from server.structured_outputs.validation_worker import (
 from server.workers.worker_pool import WorkerPool
 from server.workers.worker_process import WORKER_FAILURES
 
-# Longer than any schema; OpenAI allows 120,000 characters of names and values.
-MAX_CHARACTERS: Final = 500_000
 # Results that are cached: clients send the same few grammars again and again.
 CACHED_RESULTS: Final = 1024
 
@@ -48,7 +47,7 @@ class GrammarValidator:
     async def validate(self, constraint: GrammarConstraint) -> None:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
         grammar = constraint.grammar
-        if len(grammar) > MAX_CHARACTERS:
+        if len(grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
         if grammar not in self._results:
             async with self._lock:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.protocol.chat.request import ChatCompletionRequest
+from server.protocol.json_size import count_json_characters
 from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
 from server.tools.format import describe_tools
 
@@ -28,6 +29,14 @@ class CallableTools:
     def functions(self) -> list[Function]:
         """The tools' functions."""
         return [tool.function for tool in self.tools]
+
+    @property
+    def num_characters(self) -> int:
+        """The number of characters of the tools' names, descriptions and parameters."""
+        return sum(
+            len(each.name) + len(each.description or "") + count_json_characters(each.parameters)
+            for each in self.functions
+        )
 
     @property
     def description(self) -> str:

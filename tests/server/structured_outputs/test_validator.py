@@ -12,10 +12,11 @@ import pytest_asyncio
 
 from server.checkpoint.config import Checkpoint
 from server.errors import InvalidValue
+from server.protocol.json_size import MAX_JSON_CHARACTERS
 from server.structured_outputs.grammar import HEADER
 from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
-from server.structured_outputs.validator import MAX_CHARACTERS, GrammarConstraint, GrammarValidator
+from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
 
 # One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
@@ -108,8 +109,8 @@ async def test_a_grammar_that_takes_too_long(
 
 
 async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
-    assert "too large" in await refuse(grammars, '"' + "a" * MAX_CHARACTERS + '"')
-    await grammars.validate(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
+    assert "too large" in await refuse(grammars, '"' + "a" * MAX_JSON_CHARACTERS + '"')
+    await grammars.validate(constraint('"' + "a" * (MAX_JSON_CHARACTERS - 100) + '"'))
 
 
 async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
