@@ -235,6 +235,11 @@ class Settings(BaseSettings):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.85, description="share of GPU memory for the engine; the tower needs some of the rest"
     )
+    engine_stall_timeout_s: PositiveFloat = Field(
+        120.0,
+        description="time without an engine step, while sequences run, before the server fails,"
+        " in seconds",
+    )
     cpu_kv_cache_gib: PositiveInt = Field(2, description="KV cache of the engine on a CPU, in GiB")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

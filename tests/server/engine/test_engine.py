@@ -65,7 +65,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
 
     def start_engine(*script: str | Exception, adapters: tuple[str, ...] = ()) -> Any:
         llm = ScriptedLLM(*script)
-        monkeypatch.setattr(engine_module, "start_llm", lambda _: llm)
+        monkeypatch.setattr(engine_module, "start_llm", lambda *_: llm)
         monkeypatch.setattr(envs, "enable_envs_cache", lambda: None)
         options = VllmOptions(
             model=Path("/m"),
@@ -78,6 +78,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
             enforce_eager=True,
             gpu_memory_utilization=0.5,
             drain_timeout_s=1,
+            stall_timeout_s=1.0,
             adapters=[LoraAdapter(name, Path(f"/{name}"), 8) for name in adapters],
         )
         return VllmEngine(options), llm
