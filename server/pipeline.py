@@ -16,7 +16,7 @@ from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
 from server.concurrency import run_in_thread_if_large
 from server.engine.base import Engine, EngineImage, ToolParser
-from server.errors import ModelNotFound, TooManyImages
+from server.errors import ApiError, ModelNotFound, TooManyImages
 from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
@@ -113,6 +113,10 @@ class Pipeline:
         return await self._render_prompt(
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
+
+    def fail_all(self, error: ApiError) -> None:
+        """End everything that is being generated with `error`."""
+        self._engine.fail_all(error)
 
     def check_model(self, name: str) -> None:
         """Raise `ModelNotFound` for models that are not served."""

@@ -52,18 +52,28 @@ class GrammarValidator:
         if grammar not in self._results:
             async with self._lock:
                 if grammar not in self._results:
-                    self._results[grammar] = await self._compile(grammar)
+                    self._results[grammar] = await self._compile(constraint)
         error = self._results[grammar]
         if error is not None:
-            raise InvalidValue(f"This cannot be used: {error.reason}.", constraint.param)
+            raise _build_refusal(error, constraint)
 
     def close(self) -> None:
         """End the worker."""
         self._pool.close()
 
-    async def _compile(self, grammar: str) -> GrammarError | None:
-        """Compile a grammar in the worker; one that it does not survive is too complex."""
+    async def _compile(self, constraint: GrammarConstraint) -> GrammarError | None:
+        """Compile a grammar in the worker; one that it does not survive is too complex.
+
+        Raises `InvalidValue` where the time is over: the cause may be a stopped worker or a busy
+        machine rather than the grammar, so this result must not be cached.
+        """
         try:
-            return await self._pool.run(validate_grammar, grammar, timeout_s=WALL_S)
+            return await self._pool.run(validate_grammar, constraint.grammar, timeout_s=WALL_S)
+        except TimeoutError:
+            raise _build_refusal(TOO_COMPLEX, constraint) from None
         except WORKER_FAILURES:
             return TOO_COMPLEX
+
+
+def _build_refusal(error: GrammarError, constraint: GrammarConstraint) -> InvalidValue:
+    return InvalidValue(f"This cannot be used: {error.reason}.", constraint.param)

@@ -133,6 +133,20 @@ async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
     assert [each.pid for each in list_workers()] != [worker.pid]
 
 
+async def test_a_stopped_worker_costs_one_request(
+    grammars: GrammarValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await grammars.validate(constraint('"before the stop"'))
+    (worker,) = list_workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    monkeypatch.setattr("server.structured_outputs.validator.WALL_S", 0.5)
+    with pytest.raises(InvalidValue, match="too large or too complex"):
+        async with asyncio.timeout(5):
+            await grammars.validate(constraint('"at the stop"'))
+    monkeypatch.undo()
+    await grammars.validate(constraint('"at the stop"'))  # the refusal is not cached
+
+
 async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
     checking = asyncio.create_task(
         grammars.validate(constraint(build_json_rule({"const": 5}, "p", 100)))
