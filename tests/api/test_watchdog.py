@@ -79,11 +79,11 @@ async def test_a_stalled_engine_ends_the_server() -> None:
             os.kill(server.engine_pid(), signal.SIGSTOP)
             stopped = time.monotonic()
             await check_answers(streams, whole, "engine_unavailable")
-            assert 4 < time.monotonic() - stopped < 15
+            assert 4 < time.monotonic() - stopped < 25
             assert (await ready)[:1] == [(200, "ready")]
             assert set(ready.result()) <= {(200, "ready"), (503, "failed")}
         assert await asyncio.to_thread(server.wait_for_exit) == 1
-        assert time.monotonic() - stopped < 25
+        assert time.monotonic() - stopped < 50  # a quiet machine takes about seven seconds
         print(f"exit {time.monotonic() - stopped:.1f} s after the stop, /ready {ready.result()}")
         assert any("the engine has made no step for 5 seconds" in line for line in server.log)
 
@@ -106,7 +106,7 @@ async def test_a_second_signal_ends_the_server_at_once() -> None:
             signalled = time.monotonic()
             await check_answers(streams, whole, "not_ready")
             answered = time.monotonic() - signalled
-            assert answered < 2
+            assert answered < 5
             head, _, content = (await upload).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503 ")
             assert json.loads(content)["error"]["code"] == "not_ready"
@@ -114,5 +114,5 @@ async def test_a_second_signal_ends_the_server_at_once() -> None:
         assert await asyncio.to_thread(server.wait_for_exit) == 0
         exited = time.monotonic() - signalled
         print(f"answered after {answered:.2f} s, exit after {exited:.2f} s")
-        assert exited < 8  # a quiet machine takes about one second
+        assert exited < 20  # a quiet machine takes about one second
         check_log(server)
