@@ -53,18 +53,23 @@ async def watch_ready(server: RunningServer) -> list[tuple[int, str]]:
             await asyncio.sleep(0.01)
 
 
-async def send_half_a_body(server: RunningServer) -> bytes:
-    """Begin to upload a request; returns what the server sends until it closes."""
+async def begin_upload(server: RunningServer) -> asyncio.Task[bytes]:
+    """Send half a request; returns what the server sends until it closes."""
     url = httpx.URL(server.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
         b'content-length: 1000\r\n\r\n{"model": '
     )
-    try:
-        return await reader.read()
-    finally:
-        writer.close()
+    await writer.drain()
+
+    async def read() -> bytes:
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    return asyncio.create_task(read())
 
 
 def check_log(server: RunningServer) -> None:
@@ -80,8 +85,8 @@ async def test_a_stalled_engine_ends_the_server() -> None:
             stopped = time.monotonic()
             await check_answers(streams, whole, "engine_unavailable")
             assert 4 < time.monotonic() - stopped < 25
-            assert (await ready)[:1] == [(200, "ready")]
-            assert set(ready.result()) <= {(200, "ready"), (503, "failed")}
+            # The server listens for a moment only after its failure.
+            assert set(await ready) <= {(200, "ready"), (503, "failed")}
         assert await asyncio.to_thread(server.wait_for_exit) == 1
         assert time.monotonic() - stopped < 50  # a quiet machine takes about seven seconds
         print(f"exit {time.monotonic() - stopped:.1f} s after the stop, /ready {ready.result()}")
@@ -93,7 +98,7 @@ async def test_a_second_signal_ends_the_server_at_once() -> None:
     with running_server(*OPTIONS) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             streams, whole = await start_requests(server, client)
-            upload = asyncio.create_task(send_half_a_body(server))
+            upload = await begin_upload(server)
             ready = asyncio.create_task(watch_ready(server))
             os.kill(server.engine_pid(), signal.SIGSTOP)
             server.process.send_signal(signal.SIGTERM)
@@ -110,7 +115,7 @@ async def test_a_second_signal_ends_the_server_at_once() -> None:
             head, _, content = (await upload).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503 ")
             assert json.loads(content)["error"]["code"] == "not_ready"
-            assert await ready == [(200, "ready"), (503, "draining")]
+            assert (await ready)[-1] == (503, "draining")
         assert await asyncio.to_thread(server.wait_for_exit) == 0
         exited = time.monotonic() - signalled
         print(f"answered after {answered:.2f} s, exit after {exited:.2f} s")
