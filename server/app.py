@@ -44,8 +44,9 @@ GATED_PATHS: Final = (
 # Default for sequences at once: more of them add latency and next to no throughput.
 CPU_REQUESTS: Final = 64
 GPU_REQUESTS: Final = 256
-# Default for encoded images that wait for one decode worker: a second of its work, about.
-PENDING_IMAGE_MIB: Final = 32
+# Default for encoded images that wait for one decode worker. Half as much again may wait: together
+# as many large photographs as sixteen clients send at once, half a second of two workers' work.
+PENDING_IMAGE_MIB: Final = 20
 
 
 def create_app(

@@ -44,6 +44,11 @@ class FairQueue:
         queue = self._queues.get(tenant)
         return 0 if queue is None else len(queue.waiters)
 
+    def image_bytes_of(self, tenant: str) -> int:
+        """Return the image bytes of a tenant's waiters."""
+        queue = self._queues.get(tenant)
+        return 0 if queue is None else sum(each.cost.image_bytes for each in queue.waiters)
+
     @property
     def tenants(self) -> set[str]:
         """The tenants that wait."""

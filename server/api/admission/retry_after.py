@@ -41,6 +41,10 @@ class RetryEstimator:
         self._decay()
         return self._finished / self._observed_s if self._observed_s > 0 else 0.0
 
+    def is_early(self, client: Hashable) -> bool:
+        """Return whether a client comes back before the time that it was told."""
+        return self._refused.get(client, 0.0) > self._clock()
+
     def retry_after(self, client: Hashable, ahead: int) -> float:
         """Return the seconds after which `client` should try again.
 

@@ -56,6 +56,16 @@ def test_a_client_that_comes_back_early_pushes_nobody_back() -> None:
     assert retries.retry_after("polite", ahead=0) <= MIN_RETRY_S * (1 + JITTER)
 
 
+def test_a_client_is_early_until_its_time_has_passed() -> None:
+    retries, clock = measured(100)
+    assert not retries.is_early("a")
+    seconds = retries.retry_after("a", ahead=0)
+    assert retries.is_early("a")
+    assert not retries.is_early("b")
+    clock.now += seconds
+    assert not retries.is_early("a")
+
+
 def test_memory_is_bounded() -> None:
     retries, _ = measured(1)
     for client in range(MAX_CLIENTS + 10):
