@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     max_concurrent_requests: PositiveInt | None = Field(
         None,
         description="sequences in the engine at once; beyond that requests wait; default: 256,"
-        " on a CPU 64",
+        " on a CPU 48",
     )
     max_queue_s: PositiveFloat = Field(
         5.0, description="longest time that a request waits for its turn before a 429, in seconds"

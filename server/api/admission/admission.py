@@ -20,7 +20,7 @@ ACTIVE_S: Final = 2.0
 # Bodies that arrive count so long. Slower ones must not keep others out.
 ARRIVAL_S: Final = 2.0
 # Waiting requests, as a share of those that run. More of them add latency and no throughput.
-WAITING_SEQUENCES: Final = 0.25
+WAITING_SEQUENCES: Final = 0.375
 WAITING_IMAGES: Final = 0.5
 MIN_WAITING: Final = 2
 # How often the active tenants are counted.
@@ -157,7 +157,7 @@ class Admission:
             return self._start(tenant, cost)
         self._check_images(tenant, cost, client)
         self._make_room(tenant, client)
-        waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future())
+        waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future(), client)
         self._queue.push(waiter)
         self._active.add(tenant)
         self._grant_waiting()
@@ -178,6 +178,8 @@ class Admission:
         self.held -= 1
         self._permits_of[tenant] -= 1
         self._retries.record_finished()
+        if not self.held:
+            self._retries.record_idle()
         self.give_back(tenant, cost)
 
     def give_back(self, tenant: str, cost: Cost) -> None:
@@ -234,6 +236,7 @@ class Admission:
         return Permit(self, tenant, cost)
 
     def _use(self, tenant: str, cost: Cost) -> None:
+        self._retries.record_started()
         self.held += 1
         self._active.add(tenant)
         self._permits_of[tenant] += 1
@@ -288,7 +291,7 @@ class Admission:
             raise self._refusal(client)
         displaced = self._queue.last_of_longest()
         if displaced is not None:
-            self._refuse(displaced, self._refusal(displaced))
+            self._refuse(displaced, self._refusal(displaced.client))
 
     def _refuse(self, waiter: Waiter, error: ApiError) -> None:
         self._queue.remove(waiter)
