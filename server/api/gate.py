@@ -21,7 +21,7 @@ from server.telemetry.refusal_log import RefusalLog
 MAX_DIGITS: Final = 20
 # A client that ignores its `Retry-After` waits so long for the next 429. Hundreds that ask again at
 # once would otherwise take the cores that the admitted requests need.
-EARLY_DELAY_S: Final = 0.05
+EARLY_DELAY_S: Final = 0.06
 
 
 class Gate:
