@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser clients test fuzz soak bench bench-quick check format clean
+.PHONY: help setup serve browser clients test fuzz soak bench bench-quick bench-overload check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -22,7 +22,7 @@ export VLLM_NO_USAGE_STATS = 1
 export DO_NOT_TRACK = 1
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make setup, serve, test and check take PYTHON=… and ACCELERATOR=cpu|cuda for the set-up.'
 
@@ -52,6 +52,9 @@ bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=
 
 bench-quick: setup ## the same in one short round, 5 minutes at most
 	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/quick --quick $(ARGS)
+
+bench-overload: setup ## measure both servers at ten times the clients that saturate them
+	@$(BIN)/python -m benchmarks.overload --out $(BENCH_OUT)/overload $(ARGS)
 
 check: setup ## check format, lint, types, import contracts, spelling, scripts and Dockerfiles
 	$(BIN)/ruff format --check

@@ -14,6 +14,7 @@ import httptools
 TEXT_EVENT: Final = re.compile(rb'data: .*?"content": ?"(?!")[^\n]*\n\n')
 LAST_EVENTS: Final = 4096
 HTTP_PORT: Final = 80
+MS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class TimedResponse:
     ended_at: float = 0.0
     text_times: list[float] = field(default_factory=list)  # of each event with text
     streamed: bool = False
+    retry_after_s: float | None = None  # of `retry-after-ms` or `retry-after`
 
     @property
     def completion_tokens(self) -> int:
@@ -57,13 +59,19 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._partial = b""
 
-    async def post(self, url: str, body: bytes) -> TimedResponse:
+    @property
+    def is_open(self) -> bool:
+        """Whether another request may be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def post(self, url: str, body: bytes, api_key: str | None = None) -> TimedResponse:
         """Send `body` as JSON and return the response. Raises `ConnectionError`."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionError("the connection is closed")
         parts = urlsplit(url)
+        key = "" if api_key is None else f"authorization: Bearer {api_key}\r\n"
         head = (
-            f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
+            f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\n{key}"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         self._done = asyncio.get_running_loop().create_future()
@@ -97,9 +105,16 @@ class Connection(asyncio.Protocol):
             self._done.set_exception(ConnectionError(f"the server hung up: {exc}"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Detect an event stream."""
-        if self._answer is not None and name.lower() == b"content-type":
+        """Detect an event stream and the time to retry after."""
+        if self._answer is None:
+            return
+        name = name.lower()
+        if name == b"content-type":
             self._answer.streamed = value.startswith(b"text/event-stream")
+        elif name == b"retry-after-ms":
+            self._answer.retry_after_s = int(value) / MS
+        elif name == b"retry-after" and self._answer.retry_after_s is None:
+            self._answer.retry_after_s = float(value)
 
     def on_body(self, data: bytes) -> None:
         """Store a part of the body and the time of each event with text."""
@@ -119,6 +134,8 @@ class Connection(asyncio.Protocol):
             return
         answer.ended_at = time.perf_counter()
         answer.status = self._parser.get_status_code()
+        if not self._parser.should_keep_alive():
+            self.close()
         self._done.set_result(None)
 
 

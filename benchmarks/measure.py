@@ -39,7 +39,7 @@ def measure_load(
     figures: dict[str, float] = {}
     cpu: dict[str, dict[str, float]] = {}
     with PeakMemory(server.pid) as memory:
-        for line in _run_module(arguments):
+        for line in run_module(arguments):
             if line in (BEGIN, END):
                 cpu[line] = measure_cpu_seconds(server.pid)
             else:
@@ -73,12 +73,12 @@ def measure_engine(
         *("--window-s", str(timing.window_s), "--warm-up-s", str(timing.warm_up_s)),
         "--eager" if eager else "--no-eager",
     ]
-    for line in _run_module(arguments):
+    for line in run_module(arguments):
         record = json.loads(line)
         yield record["workload"], record["figures"]
 
 
-def _run_module(arguments: Sequence[str]) -> Iterator[str]:
+def run_module(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the lines that a module prints. Raises `SystemExit` if it fails."""
     with _start([sys.executable, "-m", *arguments]) as process:
         if process.stdout is None:

@@ -25,7 +25,7 @@ def print_report(summary: Summary, file: TextIO | None = None) -> None:
     """Print all tables to `file`, by default stdout."""
     console = Console(file=file, width=WIDTH, markup=False, highlight=False)
     for table in build_tables(summary):
-        console.print(_build_rich_table(table))
+        console.print(build_rich_table(table))
 
 
 def render_markdown(summary: Summary) -> str:
@@ -36,7 +36,7 @@ def render_markdown(summary: Summary) -> str:
     described = TextTable(
         table.title, (table.columns[0], "what", *table.columns[1:]), rows, labels=2
     )
-    return f"{_render_table(described)}\n{_render_table(build_targets(summary))}"
+    return f"{render_table(described)}\n{render_table(build_targets(summary))}"
 
 
 def write_results(
@@ -57,7 +57,8 @@ def write_results(
     draw_chart(summary, environment, folder / "results.png")
 
 
-def _build_rich_table(table: TextTable) -> Table:
+def build_rich_table(table: TextTable) -> Table:
+    """Return a table for the terminal."""
     rendered = Table(
         title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
@@ -68,7 +69,8 @@ def _build_rich_table(table: TextTable) -> Table:
     return rendered
 
 
-def _render_table(table: TextTable) -> str:
+def render_table(table: TextTable) -> str:
+    """Render a table as Markdown."""
     rules = ["---" if number < table.labels else "--:" for number in range(len(table.columns))]
     lines = [f"| {' | '.join(row)} |" for row in (table.columns, rules, *table.rows)]
     return "\n".join(lines) + "\n"

@@ -41,11 +41,13 @@ MIB: Final = 1024 * KIB
 GATED_PATHS: Final = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize"),
 )
-# Default for sequences at once: more of them add latency and next to no throughput.
-CPU_REQUESTS: Final = 64
+# Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
+# not refused: what does not run may wait (see `Admission`).
+CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
-# Default for encoded images that wait for one decode worker: a second of its work, about.
-PENDING_IMAGE_MIB: Final = 32
+# Default for encoded images that wait for one decode worker. Half as much again may wait: together
+# as many large photographs as sixteen clients send at once, half a second of two workers' work.
+PENDING_IMAGE_MIB: Final = 20
 
 
 def create_app(

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     max_concurrent_requests: PositiveInt | None = Field(
         None,
         description="sequences in the engine at once; beyond that requests wait; default: 256,"
-        " on a CPU 64",
+        " on a CPU 48",
     )
     max_queue_s: PositiveFloat = Field(
         5.0, description="longest time that a request waits for its turn before a 429, in seconds"
@@ -144,8 +144,8 @@ class Settings(BaseSettings):
     )
     max_pending_image_mib: PositiveFloat | None = Field(
         None,
-        description="encoded images that are decoded or wait for it, in MiB; default: 32 for each"
-        " decode worker",
+        description="encoded images that are decoded or wait for it, in MiB, 1.5 more for each;"
+        " default: 20 for each decode worker",
     )
     max_stream_buffer_kib: PositiveInt = Field(
         1024, description="events kept for a client that does not read its stream, in KiB"

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from server.api.admission.admission import Arrival
 from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -29,5 +30,13 @@ async def admit(
             body = await read_body(request, lease, runtime.limits.max_body_bytes)
             parsed = await runtime.parser.run(parse, body)
             del body
+            end_arrival(request)
             with await runtime.admission.acquire(tenant.queue_key, client=request.client):
                 yield parsed
+
+
+def end_arrival(request: Request) -> None:
+    """Give back the place that the gate kept for the body, now that it is there."""
+    arrival: Arrival | None = getattr(request.state, "arrival", None)
+    if arrival is not None:
+        arrival.release()

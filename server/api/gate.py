@@ -1,5 +1,6 @@
 """The gate in front of the routes: refuses by key, size and load before a body is read."""
 
+import asyncio
 import json
 from collections.abc import Collection
 from typing import Final
@@ -7,7 +8,8 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.admission.admission import Admission
+from server.api.admission.admission import Admission, Arrival
+from server.api.admission.cost import estimate_unread_cost
 from server.api.auth import Authenticator
 from server.api.error_response import build_error_response
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
@@ -17,6 +19,9 @@ from server.telemetry.refusal_log import RefusalLog
 
 # No limit has more digits; Python refuses to convert thousands of them.
 MAX_DIGITS: Final = 20
+# A client that ignores its `Retry-After` waits so long for the next 429. Hundreds that ask again at
+# once would otherwise take the cores that the admitted requests need.
+EARLY_DELAY_S: Final = 0.06
 
 
 class Gate:
@@ -49,25 +54,36 @@ class Gate:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
+        is_early = self._admission.is_early(scope["client"])
         try:
-            self._check(scope)
+            arrival = self._check(scope)
         except ApiError as error:
             self._metrics.requests.labels(error.code).inc()
             self._log.add(error.code)
+            if is_early and isinstance(error, TooManyRequests):
+                await asyncio.sleep(EARLY_DELAY_S)
             await self._refuse(error, scope, receive, send)
-        else:
+            return
+        scope["state"]["arrival"] = arrival
+        try:
             await self._app(scope, receive, send)
+        finally:
+            if arrival is not None:
+                arrival.release()
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> Arrival | None:
         headers = Headers(scope=scope)
         tenant = self._authenticator.authenticate(headers.get("authorization"), scope["client"])
         scope.setdefault("state", {})["tenant"] = tenant
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:MAX_DIGITS]) > self._max_body_bytes:
+        body_bytes = int(length[:MAX_DIGITS]) if length.isdecimal() else 0
+        if body_bytes > self._max_body_bytes:
             raise BodyTooLarge(
                 f"The request body exceeds the limit of {self._max_body_bytes} bytes."
             )
-        self._admission.check(tenant.queue_key, scope["client"])
+        return self._admission.check(
+            tenant.queue_key, scope["client"], estimate_unread_cost(body_bytes)
+        )
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
         if not isinstance(error, TooManyRequests):

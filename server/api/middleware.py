@@ -1,7 +1,7 @@
 """ASGI middleware around every route: the request id."""
 
 import re
-import uuid
+from secrets import token_hex
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,7 +23,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         sent = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = sent if ACCEPTED_ID.fullmatch(sent) else uuid.uuid4().hex
+        request_id = sent if ACCEPTED_ID.fullmatch(sent) else token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from server.api.admission.cost import Cost
+from server.api.admission.cost import Cost, estimate_image_bytes
+from server.api.admit import end_arrival
 from server.api.auth import get_tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -82,14 +83,16 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
         lease = resources.enter_context(runtime.body_budget.lease(tenant.queue_key))
         async with limit_time(deadline):
             body = await read_body(http_request, lease, runtime.limits.max_body_bytes)
-            cost_of_images = len(body)
+            body_bytes = len(body)
             parsed = await runtime.parser.run(parse, body)
             del body
             request = parsed.request
             record.record_request(request.model, request.num_images, stream=bool(request.stream))
-            cost = Cost(request.num_sequences, cost_of_images if request.num_images else 0)
+            image_bytes = estimate_image_bytes(body_bytes, request.num_images)
+            cost = Cost(request.num_sequences, image_bytes)
 
             async def submit() -> GenerationResponse:
+                end_arrival(http_request)
                 permit = await runtime.admission.acquire(
                     tenant.queue_key, cost, http_request.client
                 )

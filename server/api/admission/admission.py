@@ -17,6 +17,12 @@ from server.telemetry.metrics import Metrics
 
 # A tenant counts as active so long after it last ran or waited.
 ACTIVE_S: Final = 2.0
+# Bodies that arrive count so long. Slower ones must not keep others out.
+ARRIVAL_S: Final = 2.0
+# Waiting requests, as a share of those that run. More of them add latency and no throughput.
+WAITING_SEQUENCES: Final = 0.375
+WAITING_IMAGES: Final = 0.5
+MIN_WAITING: Final = 2
 # How often the active tenants are counted.
 RECOUNT_S: Final = 0.1
 
@@ -56,11 +62,29 @@ class Permit:
         self.release()
 
 
+class Arrival:
+    """The place of a request whose body arrives. `release` is idempotent."""
+
+    __slots__ = ("_admission", "expires_at", "image_bytes", "tenant")
+
+    def __init__(
+        self, admission: "Admission", tenant: str, image_bytes: int, expires_at: float
+    ) -> None:
+        self.tenant = tenant
+        self.image_bytes = image_bytes
+        self.expires_at = expires_at
+        self._admission = admission
+
+    def release(self) -> None:
+        """Give the place back: the body is there, or will never be."""
+        self._admission.end_arrival(self)
+
+
 class Admission:
     """Grants permits while the server is ready.
 
-    At most `capacity` is held at once. Beyond it, requests wait at most `max_queue_s`, and no more
-    of them than would double the time of those that run. While several tenants are active they
+    At most `capacity` is held at once. Beyond it, a few requests wait, at most `max_queue_s`: as
+    many as keep the engine busy, since more only add latency. While several tenants are active they
     share half of the capacity equally: the rest would add latency and next to no throughput.
     """
 
@@ -77,7 +101,8 @@ class Admission:
         self._lifecycle = lifecycle
         self._capacity = capacity
         self._max_queue_s = max_queue_s
-        self._max_waiting = max(capacity.sequences // 2, 1)
+        self._max_waiting = max(int(capacity.sequences * WAITING_SEQUENCES), MIN_WAITING)
+        self._max_image_bytes = int(capacity.image_bytes * (1 + WAITING_IMAGES))  # waiting ones too
         self._clock = clock
         self._used = NOTHING
         self._used_by: dict[str, Cost] = {}
@@ -86,18 +111,40 @@ class Admission:
         self._active: set[str] = set()
         self._recount_at = 0.0
         self._queue = FairQueue()
+        self._arrivals: dict[Arrival, None] = {}  # oldest first
+        self._arriving_bytes: Counter[str] = Counter()  # of images, by tenant
         self._retries = RetryEstimator(clock)
         metrics.running.set_function(lambda: self.held)
         metrics.queued.set_function(lambda: len(self._queue))
 
-    def check(self, tenant: str, client: Hashable = None) -> None:
+    def check(self, tenant: str, client: Hashable = None, cost: Cost = ONE) -> Arrival | None:
         """Refuse at once what `acquire` would refuse. Raises `NotReady` or `TooManyRequests`.
 
         For use before a body is read. `client` tells apart who is refused (see `RetryEstimator`).
+        Bodies with images are counted from here on: release what is returned before `acquire`.
         """
         self._check_ready()
         if len(self._queue) >= self._max_waiting and not self._may_displace(tenant):
             raise self._refusal(client)
+        if not cost.image_bytes:
+            return None
+        self._check_images(tenant, cost, client)
+        arrival = Arrival(self, tenant, cost.image_bytes, self._clock() + ARRIVAL_S)
+        self._arrivals[arrival] = None
+        self._arriving_bytes[tenant] += cost.image_bytes
+        return arrival
+
+    def end_arrival(self, arrival: Arrival) -> None:
+        """Count a body no more."""
+        if arrival in self._arrivals:
+            del self._arrivals[arrival]
+            self._arriving_bytes[arrival.tenant] -= arrival.image_bytes
+            if not self._arriving_bytes[arrival.tenant]:
+                del self._arriving_bytes[arrival.tenant]
+
+    def is_early(self, client: Hashable) -> bool:
+        """Return whether a client was refused and has not waited as long as it was asked to."""
+        return self._retries.is_early(client)
 
     async def acquire(self, tenant: str, cost: Cost = ONE, client: Hashable = None) -> Permit:
         """Take a permit, waiting for it if need be.
@@ -108,8 +155,9 @@ class Admission:
         self._check_ready()
         if len(self._queue) == 0 and self._can_run(tenant, cost):
             return self._start(tenant, cost)
+        self._check_images(tenant, cost, client)
         self._make_room(tenant, client)
-        waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future())
+        waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future(), client)
         self._queue.push(waiter)
         self._active.add(tenant)
         self._grant_waiting()
@@ -130,6 +178,8 @@ class Admission:
         self.held -= 1
         self._permits_of[tenant] -= 1
         self._retries.record_finished()
+        if not self.held:
+            self._retries.record_idle()
         self.give_back(tenant, cost)
 
     def give_back(self, tenant: str, cost: Cost) -> None:
@@ -186,6 +236,7 @@ class Admission:
         return Permit(self, tenant, cost)
 
     def _use(self, tenant: str, cost: Cost) -> None:
+        self._retries.record_started()
         self.held += 1
         self._active.add(tenant)
         self._permits_of[tenant] += 1
@@ -212,6 +263,26 @@ class Admission:
             return waiter if waiter.cost.fits(self._used, self._capacity) else None
         return None
 
+    def _check_images(self, tenant: str, cost: Cost, client: Hashable) -> None:
+        """Refuse images beyond what one tenant may have running, waiting and arriving."""
+        if not cost.image_bytes:
+            return
+        self._drop_slow_arrivals()
+        outstanding = (
+            self._used_by.get(tenant, NOTHING).image_bytes
+            + self._queue.image_bytes_of(tenant)
+            + self._arriving_bytes[tenant]
+        )
+        limit = self._max_image_bytes // self._count_active(tenant)
+        # Half of the limit at most, or a very large request would never find it free.
+        if outstanding and outstanding + min(cost.image_bytes, limit // 2) > limit:
+            raise self._refusal(client)
+
+    def _drop_slow_arrivals(self) -> None:
+        now = self._clock()
+        while self._arrivals and (oldest := next(iter(self._arrivals))).expires_at <= now:
+            self.end_arrival(oldest)
+
     def _make_room(self, tenant: str, client: Hashable) -> None:
         """Ensure that one more request may wait, in place of a flooding tenant's if need be."""
         if len(self._queue) < self._max_waiting:
@@ -220,7 +291,7 @@ class Admission:
             raise self._refusal(client)
         displaced = self._queue.last_of_longest()
         if displaced is not None:
-            self._refuse(displaced, self._refusal(displaced))
+            self._refuse(displaced, self._refusal(displaced.client))
 
     def _refuse(self, waiter: Waiter, error: ApiError) -> None:
         self._queue.remove(waiter)

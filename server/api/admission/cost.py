@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 from typing import Final
 
+# A request's body up to this size holds no image worth counting.
+TEXT_BYTES: Final = 64 * 1024
+# An image counts this much besides its bytes: the vision tower takes as long for a small one.
+IMAGE_OVERHEAD_BYTES: Final = 3 * 512 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a request takes while it runs.
 
     `sequences` are decoded by the engine at once; `image_bytes` are encoded image data that wait
-    for decoding, the best measure of that work before a header is read.
+    for decoding, with an overhead for each image: the best measure of that work before a header
+    is read.
     """
 
     sequences: int = 1
@@ -43,3 +49,13 @@ class Cost:
 
 NOTHING: Final = Cost(0, 0)
 ONE: Final = Cost()
+
+
+def estimate_image_bytes(body_bytes: int, num_images: int) -> int:
+    """Return the image bytes of a body with this many images."""
+    return body_bytes + num_images * IMAGE_OVERHEAD_BYTES if num_images else 0
+
+
+def estimate_unread_cost(body_bytes: int) -> Cost:
+    """Return the cost of a request of which only the body's size is known."""
+    return Cost(1, estimate_image_bytes(body_bytes, int(body_bytes > TEXT_BYTES)))

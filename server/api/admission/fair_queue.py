@@ -6,7 +6,7 @@ tenant with the least virtual time is next, so a flood delays its own requests o
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from server.api.admission.cost import Cost
@@ -14,11 +14,15 @@ from server.api.admission.cost import Cost
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A request that waits; `granted` resolves to None, or fails with the refusal."""
+    """A request that waits; `granted` resolves to None, or fails with the refusal.
+
+    `client` tells apart who is refused (see `RetryEstimator`).
+    """
 
     tenant: str
     cost: Cost
     granted: asyncio.Future[None]
+    client: Hashable = None
 
 
 @dataclass(slots=True)
@@ -43,6 +47,11 @@ class FairQueue:
         """Return the number of a tenant's waiters."""
         queue = self._queues.get(tenant)
         return 0 if queue is None else len(queue.waiters)
+
+    def image_bytes_of(self, tenant: str) -> int:
+        """Return the image bytes of a tenant's waiters."""
+        queue = self._queues.get(tenant)
+        return 0 if queue is None else sum(each.cost.image_bytes for each in queue.waiters)
 
     @property
     def tenants(self) -> set[str]:

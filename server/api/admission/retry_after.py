@@ -12,6 +12,9 @@ MIN_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
 # Refused clients that are remembered; with more of them everybody is told the longest time.
 MAX_CLIENTS: Final = 20_000
+# A history of one second vouches for so many seconds to come. While there is little of it, clients
+# are asked to come back soon: a server that just filled up does not know its rate.
+TRUST: Final = 8.0
 # Retry times are spread over this share of the estimate.
 JITTER: Final = 0.5
 
@@ -28,8 +31,20 @@ class RetryEstimator:
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._refused: OrderedDict[Hashable, float] = OrderedDict()
         self._finished = 0.0
-        self._observed_s = 0.0
+        self._observed_s = 0.0  # while requests ran
+        self._is_busy = False
         self._updated = clock()
+
+    def record_started(self) -> None:
+        """Note that requests run: from now on time counts."""
+        if not self._is_busy:
+            self._decay()
+            self._is_busy = True
+
+    def record_idle(self) -> None:
+        """Note that no request runs: the rate of an idle server says nothing."""
+        self._decay()
+        self._is_busy = False
 
     def record_finished(self) -> None:
         """Note that a request has given its permit back."""
@@ -41,6 +56,10 @@ class RetryEstimator:
         self._decay()
         return self._finished / self._observed_s if self._observed_s > 0 else 0.0
 
+    def is_early(self, client: Hashable) -> bool:
+        """Return whether a client comes back before the time that it was told."""
+        return self._refused.get(client, 0.0) > self._clock()
+
     def retry_after(self, client: Hashable, ahead: int) -> float:
         """Return the seconds after which `client` should try again.
 
@@ -51,8 +70,9 @@ class RetryEstimator:
         self._refused.pop(client, None)
         rate = max(self.rate(), 1 / MAX_RETRY_S)
         estimate = (ahead + len(self._refused) + 1) / rate
-        spread = estimate * (1 + JITTER * self._random.random())
-        seconds = min(max(spread, MIN_RETRY_S), MAX_RETRY_S)
+        longest = min(MIN_RETRY_S + TRUST * self._observed_s, MAX_RETRY_S / (1 + JITTER))
+        spread = min(estimate, longest) * (1 + JITTER * self._random.random())
+        seconds = max(spread, MIN_RETRY_S)
         if len(self._refused) < MAX_CLIENTS:
             self._refused[client] = now + seconds
         return seconds
@@ -69,7 +89,9 @@ class RetryEstimator:
         """Halve what was counted `HALF_LIFE_S` ago, in count and time alike."""
         now = self._clock()
         elapsed = now - self._updated
+        self._updated = now
+        if not self._is_busy:
+            return
         factor = 0.5 ** (elapsed / HALF_LIFE_S)
         self._finished *= factor
         self._observed_s = self._observed_s * factor + elapsed
-        self._updated = now

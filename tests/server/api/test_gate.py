@@ -1,146 +1,131 @@
-"""The gate refuses by key, size and load before a body is read."""
+"""The gate: refuses before a body is read, and keeps a place for a body that arrives."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from server.api.admission.admission import Admission
+from server.api import gate as gate_module
+from server.api.admission.admission import Admission, Arrival
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
 from server.api.gate import Gate
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
-from tests.server.samples import sample
 
-KEY = {"authorization": "Bearer key"}
+PATH = "/v1/chat/completions"
+MIB = 1024 * 1024
 
 
-class Application:
-    """An application behind the gate that notes what reaches it."""
+class App:
+    """An application that holds each request until it is told to answer."""
 
     def __init__(self) -> None:
-        self.scopes: list[Any] = []
+        self.arrivals: list[Arrival | None] = []
+        self.go_on = asyncio.Event()
 
-    async def __call__(self, scope: Any, _: Any, send: Any) -> None:
-        """Answer with 200."""
-        self.scopes.append(scope)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-
-@pytest.fixture
-def app() -> Application:
-    """Return the application."""
-    return Application()
+    async def __call__(self, scope: Scope, _: Receive, __: Send) -> None:
+        """Note the place that the gate keeps."""
+        self.arrivals.append(scope["state"]["arrival"])
+        await self.go_on.wait()
 
 
 @pytest.fixture
-def lifecycle() -> Lifecycle:
-    """Return the lifecycle of a server that is ready."""
-    lifecycle = Lifecycle(10)
+def app() -> App:
+    """Return the application behind the gate."""
+    return App()
+
+
+@pytest.fixture
+def admission(metrics: Metrics) -> Admission:
+    """Return an admission with one permit."""
+    lifecycle = Lifecycle(drain_timeout_s=1)
     lifecycle.mark_ready()
-    return lifecycle
+    return Admission(lifecycle, capacity=Cost(1, 4 * MIB), max_queue_s=9, metrics=metrics)
 
 
 @pytest.fixture
-def admission(lifecycle: Lifecycle, metrics: Metrics) -> Admission:
-    """Return one permit."""
-    return Admission(lifecycle, capacity=Cost(1, 9), max_queue_s=30, metrics=metrics)
-
-
-@pytest.fixture
-async def client(
-    app: Application, admission: Admission, metrics: Metrics
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of the gate."""
-    gate: Any = Gate(
+def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
+    """Return a gate in front of the application."""
+    return Gate(
         app,
-        paths=["/work"],
-        authenticator=Authenticator(["key"]),
+        paths=[PATH],
+        authenticator=Authenticator([]),
         admission=admission,
-        max_body_bytes=100,
+        max_body_bytes=8 * MIB,
         metrics=metrics,
     )
-    transport = httpx.ASGITransport(gate)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
 
 
-async def send_nothing() -> AsyncIterator[bytes]:
-    """Fail as soon as the body is read."""
-    pytest.fail("the body was read")
-    yield b""
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Record delays of the gate instead of waiting."""
+    seen: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        seen.append(seconds)
+
+    monkeypatch.setattr(gate_module.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
+    yield seen
+    monkeypatch.undo()
 
 
-def error_of(response: httpx.Response) -> dict[str, Any]:
-    """Return the error of a response."""
-    error: dict[str, Any] = response.json()["error"]
-    return error
+async def post(gate: Gate, *, body_bytes: int = 100, port: int = 1) -> list[Message]:
+    """Send the head of a request; no body may be read."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the body was read")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "client": ("10.0.0.1", port),
+        "headers": [(b"content-length", str(body_bytes).encode())],
+    }
+    await gate(scope, receive, send)
+    return sent
 
 
-async def test_a_request_that_can_be_served_passes(
-    client: httpx.AsyncClient, app: Application
+async def test_a_client_that_ignores_its_retry_after_waits_for_the_next_refusal(
+    gate: Gate, admission: Admission, delays: list[float]
 ) -> None:
-    assert (await client.post("/work", headers=KEY)).text == "ok"
-    tenant = app.scopes[0]["state"]["tenant"]
-    assert tenant.queue_key == tenant.id != ""
+    held = admission.check("address 10.0.0.1", cost=Cost(1, 4 * MIB))
+    assert held is not None
+    first = await post(gate, body_bytes=4 * MIB)
+    assert first[0]["status"] == 429
+    assert json.loads(first[1]["body"])["error"]["code"] == "rate_limit_exceeded"
+    assert int(dict(first[0]["headers"])[b"retry-after"]) >= 1
+    assert delays == []
+    await post(gate, body_bytes=4 * MIB, port=2)
+    assert delays == []
+    await post(gate, body_bytes=4 * MIB)
+    assert delays == [gate_module.EARLY_DELAY_S]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/work"), ("POST", "/other")])
-async def test_what_costs_no_work_passes(method: str, path: str, client: httpx.AsyncClient) -> None:
-    assert (await client.request(method, path)).status_code == 200
+async def test_a_large_body_has_a_place_until_the_request_ends(gate: Gate, app: App) -> None:
+    request = asyncio.create_task(post(gate, body_bytes=4 * MIB))
+    await asyncio.sleep(0)
+    [arrival] = app.arrivals
+    assert arrival is not None
+    assert (await post(gate, body_bytes=4 * MIB, port=2))[0]["status"] == 429
+    app.go_on.set()
+    await request
+    assert await post(gate, body_bytes=4 * MIB, port=2) == []
 
 
-async def test_a_wrong_key_is_refused_before_the_body_is_read(
-    client: httpx.AsyncClient, app: Application, metrics: Metrics
-) -> None:
-    response = await client.post(
-        "/work", content=send_nothing(), headers={"authorization": "Bearer no"}
-    )
-    assert (response.status_code, error_of(response)["code"]) == (401, "invalid_api_key")
-    assert response.headers["www-authenticate"] == "Bearer"
-    assert app.scopes == []
-    assert sample(metrics, "requests_total", outcome="invalid_api_key") == 1
+async def test_a_small_body_needs_no_place(gate: Gate, app: App) -> None:
+    app.go_on.set()
+    await post(gate)
+    assert app.arrivals == [None]
 
 
-@pytest.mark.parametrize("length", ["101", "9" * 40, "9" * 5000])
-async def test_a_declared_length_over_the_limit_is_refused_unread(
-    length: str, client: httpx.AsyncClient, app: Application
-) -> None:
-    headers = {**KEY, "content-length": length}
-    response = await client.post("/work", content=send_nothing(), headers=headers)
-    assert (response.status_code, error_of(response)["code"]) == (413, "request_too_large")
-    assert app.scopes == []
-
-
-@pytest.mark.parametrize("length", ["", "-1", "1e3", "x", "\u00b2", "100"])
-async def test_a_length_that_is_no_number_counts_for_nothing(
-    length: str, client: httpx.AsyncClient
-) -> None:
-    headers = {**{key.encode(): value.encode() for key, value in KEY.items()}}
-    headers[b"content-length"] = length.encode("latin-1")
-    assert (await client.post("/work", headers=headers)).status_code == 200
-
-
-async def test_overload_is_refused_unread(
-    client: httpx.AsyncClient, app: Application, admission: Admission, metrics: Metrics
-) -> None:
-    tenant = Authenticator(["key"]).authenticate("Bearer key").queue_key
-    admission._max_waiting = 0
-    with await admission.acquire(tenant):
-        response = await client.post("/work", content=send_nothing(), headers=KEY)
-    assert (response.status_code, error_of(response)["code"]) == (429, "rate_limit_exceeded")
-    assert int(response.headers["retry-after"]) >= 1
-    assert app.scopes == []
-    assert sample(metrics, "requests_total", outcome="rate_limit_exceeded") == 1
-
-
-async def test_none_while_the_server_drains(
-    client: httpx.AsyncClient, lifecycle: Lifecycle
-) -> None:
-    lifecycle.drain()
-    response = await client.post("/work", headers=KEY)
-    assert (response.status_code, error_of(response)["code"]) == (503, "not_ready")
-    assert response.headers["retry-after"] == "1"
+async def test_a_body_beyond_the_limit_is_refused(gate: Gate) -> None:
+    assert (await post(gate, body_bytes=9 * MIB))[0]["status"] == 413

@@ -172,7 +172,7 @@ async def test_active_tenants_share_half_of_the_capacity(
 
 
 async def test_images_are_a_resource_of_their_own(admission: Admission) -> None:
-    large = Cost(1, 80)
+    large = Cost(1, 70)
     # Text passes beside an image.
     with await admission.acquire("a", large) as permit, await admission.acquire("a"):
         async with waiting(admission, "a", cost=large) as [second]:
@@ -183,6 +183,46 @@ async def test_images_are_a_resource_of_their_own(admission: Admission) -> None:
             assert second.done()
             second.result().release()
     assert admission.held == 0
+
+
+async def test_images_that_wait_are_bounded_by_their_bytes(admission: Admission) -> None:
+    large = Cost(1, 70)
+    with await admission.acquire("a", large):
+        async with waiting(admission, "a", cost=large):
+            with pytest.raises(TooManyRequests):
+                admission.check("a", cost=large)
+            with pytest.raises(TooManyRequests):
+                await admission.acquire("a", large)
+            admission.check("a")  # text has room
+            admission.check("b", cost=large)  # and so has another tenant
+
+
+async def test_bodies_that_arrive_count_until_they_are_there(admission: Admission) -> None:
+    large = Cost(1, 70)
+    first, second = admission.check("a", cost=large), admission.check("a", cost=large)
+    assert first is not None
+    assert second is not None
+    with pytest.raises(TooManyRequests):
+        admission.check("a", cost=large)
+    first.release()
+    first.release()
+    with await admission.acquire("a", large), pytest.raises(TooManyRequests):
+        admission.check("a", cost=large)
+    assert admission.check("a", cost=large) is not None
+    assert admission.check("a") is None  # text arrives at once
+
+
+async def test_slow_bodies_keep_nobody_out(admission: Admission, clock: Clock) -> None:
+    large = Cost(1, 70)
+    slow = [admission.check("a", cost=large) for _ in range(2)]
+    clock.now += 5
+    assert admission.check("a", cost=large) is not None
+    for arrival in slow:
+        assert arrival is not None
+        arrival.release()
+    assert admission.check("a", cost=large) is not None
+    with pytest.raises(TooManyRequests):
+        admission.check("a", cost=large)
 
 
 async def test_a_request_larger_than_the_capacity_runs_alone(admission: Admission) -> None:

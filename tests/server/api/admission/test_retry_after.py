@@ -5,6 +5,7 @@ from server.api.admission.retry_after import (
     MAX_CLIENTS,
     MAX_RETRY_S,
     MIN_RETRY_S,
+    TRUST,
     RetryEstimator,
 )
 
@@ -23,6 +24,7 @@ def measured(rate: int, seconds: int = 20) -> tuple[RetryEstimator, Clock]:
     """Return an estimator that has seen `rate` requests finish each second."""
     clock = Clock()
     retries = RetryEstimator(clock)
+    retries.record_started()
     for _ in range(seconds):
         clock.now += 1
         for _ in range(rate):
@@ -37,8 +39,32 @@ def test_the_rate_is_what_was_measured() -> None:
     assert retries.rate() < 1
 
 
-def test_before_anything_is_measured_the_longest_time_is_told() -> None:
-    assert RetryEstimator(Clock()).retry_after("a", 5) == MAX_RETRY_S
+def test_before_anything_is_measured_the_shortest_time_is_told() -> None:
+    retries = RetryEstimator(Clock())
+    for client in range(100):
+        assert MIN_RETRY_S <= retries.retry_after(client, 5) <= MIN_RETRY_S * (1 + JITTER)
+
+
+def test_a_short_history_vouches_for_a_short_time() -> None:
+    retries, _ = measured(1, seconds=2)
+    assert retries.retry_after("a", 1000) <= (MIN_RETRY_S + TRUST * 2) * (1 + JITTER)
+
+
+def test_the_longest_times_differ_too() -> None:
+    retries, _ = measured(1, seconds=60)
+    times = {retries.retry_after(client, 1000) for client in range(100)}
+    assert max(times) <= MAX_RETRY_S
+    assert len(times) == 100
+
+
+def test_idle_time_does_not_count() -> None:
+    retries, clock = measured(100)
+    retries.record_idle()
+    clock.now += 600
+    assert 95 < retries.rate() < 115
+    retries.record_started()
+    clock.now += 60
+    assert retries.rate() < 1
 
 
 def test_refused_clients_are_spread_over_the_time_they_take() -> None:
@@ -54,6 +80,16 @@ def test_a_client_that_comes_back_early_pushes_nobody_back() -> None:
     for _ in range(5000):
         retries.retry_after("impatient", ahead=0)
     assert retries.retry_after("polite", ahead=0) <= MIN_RETRY_S * (1 + JITTER)
+
+
+def test_a_client_is_early_until_its_time_has_passed() -> None:
+    retries, clock = measured(100)
+    assert not retries.is_early("a")
+    seconds = retries.retry_after("a", ahead=0)
+    assert retries.is_early("a")
+    assert not retries.is_early("b")
+    clock.now += seconds
+    assert not retries.is_early("a")
 
 
 def test_memory_is_bounded() -> None:
