@@ -7,7 +7,7 @@ messages -------------------------------------------------> prompt -> engine -> 
 prompts of a text completion, unchanged -----------------------+
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from torch import Tensor
 
@@ -34,6 +34,12 @@ from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from server.tools.callable_tools import CallableTools, resolve_callable_tools
+
+OnEncoded = Callable[[], None]
+
+
+def do_nothing() -> None:
+    """Ignore that images are encoded."""
 
 
 class Pipeline:
@@ -71,11 +77,16 @@ class Pipeline:
         self._completions = CompletionSubmitter(engine, vocabulary, sampling_defaults)
 
     async def generate(
-        self, request: ChatCompletionRequest, record: RequestRecord, tenant_id: str = ""
+        self,
+        request: ChatCompletionRequest,
+        record: RequestRecord,
+        tenant_id: str = "",
+        on_encoded: OnEncoded = do_nothing,
     ) -> Generation:
         """Do everything that can fail and await the first token. Raises `ApiError`.
 
-        Images are shared within a tenant only. The caller closes the generation.
+        Images are shared within a tenant only. `on_encoded` is called once they are encoded, when
+        their data is needed no more. The caller closes the generation.
         """
         tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
         conversation = self._check(request, tools)
@@ -84,6 +95,7 @@ class Pipeline:
         grammar = await self._grammars.build_and_validate(request, tools, max_tokens)
         budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
+        on_encoded()
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
         prompt = await self._render_prompt(request, conversation, num_image_tokens, tools)

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 
 from server.api.admission.cost import Cost, estimate_image_bytes
 from server.api.admit import end_arrival
-from server.api.auth import get_tenant
+from server.api.auth import Tenant, get_tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.runtime import Runtime
 from server.generation.interruption import Interruption
-from server.pipeline import Pipeline
+from server.pipeline import OnEncoded, Pipeline
 from server.protocol.generation_fields import GenerationFields
 from server.telemetry.request_record import RequestRecord
 
@@ -56,10 +56,16 @@ class GenerationRequest(Protocol):
     def request(self) -> GenerationFields:
         """The fields that the pipeline reads."""
 
+    def drop_images(self) -> None:
+        """Forget image data, which is of no use once the images are encoded."""
+
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str, /
+        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded, /
     ) -> GenerationResponse:
-        """Do everything that can fail and await the first token. Raises `ApiError`."""
+        """Do everything that can fail and await the first token. Raises `ApiError`.
+
+        Calls `on_encoded` as soon as the images are encoded.
+        """
 
 
 Parser = Callable[[bytearray], GenerationRequest]
@@ -68,65 +74,95 @@ Parser = Callable[[bytearray], GenerationRequest]
 async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Response:
     """Answer a generation request, whole or streamed. Raises `ApiError`.
 
-    `id_prefix` begins the completion's id, e.g. `chatcmpl-`. Body, permit and record are held
-    until the engine is done: a stream takes them over.
+    `id_prefix` begins the completion's id, e.g. `chatcmpl-`. Permit and record are held until the
+    engine is done: a stream takes them over.
     """
     runtime: Runtime = http_request.app.state.runtime
     record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics)
     record.http_request_id = http_request.state.request_id
     record.endpoint = http_request.url.path
-    deadline = read_deadline(http_request, runtime.limits.request_timeout_s)
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
         tenant = await get_tenant(http_request)
         record.client, record.key = tenant.address, tenant.fingerprint
-        lease = resources.enter_context(runtime.body_budget.lease(tenant.queue_key))
+        deadline = read_deadline(http_request, runtime.limits.request_timeout_s)
+        exchange = _Exchange(http_request, runtime, record, tenant, resources)
         async with limit_time(deadline):
-            body = await read_body(http_request, lease, runtime.limits.max_body_bytes)
-            body_bytes = len(body)
-            parsed = await runtime.parser.run(parse, body)
-            del body
-            request = parsed.request
-            record.record_request(request.model, request.num_images, stream=bool(request.stream))
-            image_bytes = estimate_image_bytes(body_bytes, request.num_images)
-            cost = Cost(request.num_sequences, image_bytes)
-
-            async def submit() -> GenerationResponse:
-                end_arrival(http_request)
-                permit = await runtime.admission.acquire(
-                    tenant.queue_key, cost, http_request.client
-                )
-                resources.enter_context(permit)
-                pipeline = runtime.require_pipeline()
-                response = await parsed.submit(pipeline, record, tenant.id)
-                request.drop_images()
-                lease.release()
-                permit.release_images()
-                return response
-
-            if not request.stream:
-                whole = await cancel_on_disconnect(http_request.receive, _collect(submit))
+            parsed, cost = await exchange.read(parse)
+            submission = exchange.submit(parsed, cost)
+            if not parsed.request.stream:
+                whole = await cancel_on_disconnect(http_request.receive, _collect(submission))
                 content = whole.model_dump_json(by_alias=True)
                 return Response(content, 200, _note_headers(record), "application/json")
-            response = await cancel_on_disconnect(http_request.receive, submit())
-        resources.push_async_callback(response.aclose)
+            response = await cancel_on_disconnect(http_request.receive, submission)
+        return exchange.stream(response, deadline)
+
+
+class _Exchange:
+    """One request and its response, whose resources are in `resources`."""
+
+    def __init__(
+        self,
+        http_request: Request,
+        runtime: Runtime,
+        record: RequestRecord,
+        tenant: Tenant,
+        resources: AsyncExitStack,
+    ) -> None:
+        self._http_request = http_request
+        self._runtime = runtime
+        self._record = record
+        self._tenant = tenant
+        self._resources = resources
+        self._lease = resources.enter_context(runtime.body_budget.lease(tenant.queue_key))
+
+    async def read(self, parse: Parser) -> tuple[GenerationRequest, Cost]:
+        """Return the parsed body and what the request costs. Raises `ApiError`."""
+        max_bytes = self._runtime.limits.max_body_bytes
+        body = await read_body(self._http_request, self._lease, max_bytes)
+        parsed = await self._runtime.parser.run(parse, body)
+        request = parsed.request
+        self._record.record_request(request.model, request.num_images, stream=bool(request.stream))
+        image_bytes = estimate_image_bytes(len(body), request.num_images)
+        return parsed, Cost(request.num_sequences, image_bytes)
+
+    async def submit(self, parsed: GenerationRequest, cost: Cost) -> GenerationResponse:
+        """Wait for a permit, then for the first token. Raises `ApiError`."""
+        end_arrival(self._http_request)
+        permit = await self._runtime.admission.acquire(
+            self._tenant.queue_key, cost, self._http_request.client
+        )
+        self._resources.enter_context(permit)
+
+        def release_images() -> None:
+            parsed.drop_images()
+            self._lease.release()
+            permit.release_images()
+
+        return await parsed.submit(
+            self._runtime.require_pipeline(), self._record, self._tenant.id, release_images
+        )
+
+    def stream(self, response: GenerationResponse, deadline: float) -> EventStream:
+        """Return the response as a stream, which takes the resources over."""
+        self._resources.push_async_callback(response.aclose)
         interruption = response.generation.interruption
         interruption.deadline = deadline
-        record.mark_streaming()
+        self._record.mark_streaming()
         return EventStream(
             response.events(),
-            resources.pop_all(),
-            _note_headers(record),
-            max_buffered_bytes=runtime.limits.max_stream_buffer_bytes,
+            self._resources.pop_all(),
+            _note_headers(self._record),
+            max_buffered_bytes=self._runtime.limits.max_stream_buffer_bytes,
             abort=interruption.abort,
         )
 
 
-async def _collect(submit: Callable[[], Awaitable[GenerationResponse]]) -> BaseModel:
-    async with aclosing(await submit()) as response:
+async def _collect(submission: Awaitable[GenerationResponse]) -> BaseModel:
+    async with aclosing(await submission) as response:
         return await response.response()
 
 
 def _note_headers(record: RequestRecord) -> dict[str, str]:
-    """Return the header with notes about the request's images, if there are any."""
+    """Return the header that tells a client about its images, if there is anything to tell."""
     return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}

@@ -36,9 +36,6 @@ class GenerationFields(SamplingFields):
         """The number of sequences that the engine decodes for the request."""
         return self.n or 1
 
-    def drop_images(self) -> None:
-        """Forget image data, which is of no use once the images are encoded."""
-
     @property
     def include_usage(self) -> bool:
         """Whether a stream's last chunk has the usage."""

@@ -10,7 +10,7 @@ from server.api.openapi import ERRORS, describe_event_stream, describe_request_b
 from server.api.respond import respond
 from server.chat.streaming import collect_chat_completion, stream_chat_completion
 from server.generation.generation import Generation
-from server.pipeline import Pipeline
+from server.pipeline import OnEncoded, Pipeline
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.protocol.chat.response import ChatCompletion, ChatCompletionChunk
 from server.telemetry.request_record import RequestRecord
@@ -46,10 +46,13 @@ async def chat_completions(request: Request) -> Response:
 class _ChatRequest:
     request: ChatCompletionRequest
 
+    def drop_images(self) -> None:
+        self.request.drop_images()
+
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str
+        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded
     ) -> "_ChatResponse":
-        generation = await pipeline.generate(self.request, record, tenant)
+        generation = await pipeline.generate(self.request, record, tenant, on_encoded)
         return _ChatResponse(generation, self.request, record)
 
 

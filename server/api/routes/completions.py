@@ -10,7 +10,7 @@ from server.api.openapi import ERRORS, describe_event_stream, describe_request_b
 from server.api.respond import respond
 from server.completions.batch_generation import BatchGeneration
 from server.completions.streaming import collect_completion, stream_completion
-from server.pipeline import Pipeline
+from server.pipeline import OnEncoded, Pipeline
 from server.protocol.completions.request import CompletionRequest, parse_completion_request
 from server.protocol.completions.response import TextCompletion, TextCompletionChunk
 from server.telemetry.request_record import RequestRecord
@@ -46,7 +46,12 @@ async def completions(request: Request) -> Response:
 class _TextRequest:
     request: CompletionRequest
 
-    async def submit(self, pipeline: Pipeline, record: RequestRecord, _: str) -> "_TextResponse":
+    def drop_images(self) -> None:
+        """Text completions have none."""
+
+    async def submit(
+        self, pipeline: Pipeline, record: RequestRecord, _: str, __: OnEncoded
+    ) -> "_TextResponse":
         return _TextResponse(await pipeline.complete(self.request, record), self.request, record)
 
 

@@ -11,7 +11,7 @@ from server.api.openapi import ERRORS, describe_event_stream, describe_request_b
 from server.api.respond import respond
 from server.errors import ApiError, NotFound
 from server.generation.generation import Generation
-from server.pipeline import Pipeline
+from server.pipeline import OnEncoded, Pipeline
 from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.errors import ErrorResponse
 from server.protocol.responses.events import ResponseStreamEvent
@@ -74,11 +74,15 @@ class _ResponsesRequest:
     def request(self) -> ChatCompletionRequest:
         return self.translated.chat
 
+    def drop_images(self) -> None:
+        self.request.drop_images()
+        self.translated.request.drop_images()
+
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str
+        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded
     ) -> "_ResponsesResponse":
         try:
-            generation = await pipeline.generate(self.request, record, tenant)
+            generation = await pipeline.generate(self.request, record, tenant, on_encoded)
         except ApiError as error:
             raise self.translated.translate_error(error) from None
         builder = ResponseBuilder(self.translated.request, record, pipeline.sampling_defaults)

@@ -6,7 +6,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from server.errors import InvalidValue, UnsupportedParameter
-from server.protocol.responses.items import Input
+from server.protocol.responses.content import InputImage
+from server.protocol.responses.items import Input, InputMessage
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 from server.protocol.sampling import SamplingFields
@@ -94,6 +95,15 @@ class ResponsesRequest(SamplingFields):
     safety_identifier: Identifier | None = None
     prompt_cache_key: Identifier | None = None
     n: Literal[1] | None = Field(None, description="a request has one response")
+
+    def drop_images(self) -> None:
+        """Forget image data, which is of no use once the images are encoded."""
+        for item in self.input if isinstance(self.input, list) else ():
+            content = item.content if isinstance(item, InputMessage) else ()
+            for part in content:
+                if isinstance(part, InputImage):
+                    # A frozen model keeps its fields here; nothing reads this one any more.
+                    part.__dict__["image_url"] = ""
 
     @property
     def include_logprobs(self) -> bool:
