@@ -20,7 +20,8 @@ class ResponseTransport:
     __slots__ = ("_head", "_write", "close", "is_closing", "write")
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = self._write = transport.write
+        self._write: Callable[[bytes], None] = transport.write
+        self.write: Callable[[bytes], None] = self._write
         self._head = b""
         self.is_closing = transport.is_closing
         self.close = close
