@@ -4,11 +4,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Self
 
 import psutil
 
 MIB: Final = 1024 * 1024
+NS: Final = 1_000_000_000
 SAMPLE_S: Final = 2.0  # the kernel takes a while to sum up a process's PSS
 # Substrings of command lines -> roles; the first match counts.
 ROLES: Final = (
@@ -26,6 +28,15 @@ def measure_cpu_seconds(pid: int) -> dict[str, float]:
             times = process.cpu_times()
             seconds[_find_role(process, pid)] += times.user + times.system
     return seconds
+
+
+def measure_wait_seconds(pid: int) -> float:
+    """Return how long a process's main thread was ready to run but had no core, so far."""
+    try:
+        fields = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    except OSError:  # the process is gone, or the kernel does not count it
+        return 0.0
+    return int(fields[1]) / NS
 
 
 def measure_memory_mib(pid: int) -> float:

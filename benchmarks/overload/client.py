@@ -15,8 +15,30 @@ from benchmarks.overload.loads import MAX_TOKENS, Patience
 HASTY_PAUSE_S: Final = 0.005
 # Wait of a polite client whose 429 has no `Retry-After`.
 DEFAULT_RETRY_S: Final = 1.0
+MIN_LINK_WAIT_S: Final = 0.001
 OK: Final = 200
 TOO_MANY_REQUESTS: Final = 429
+
+
+# All bodies pass one network link of 1 Gbit/s. Without it, hasty clients would push gigabytes of
+# refused photographs a second through the loopback interface, which no server ever sees.
+LINK_BYTES_PER_S: Final = 125_000_000
+
+
+class Link:
+    """A network link: bodies go out one after the other, at its rate."""
+
+    def __init__(self, bytes_per_s: float = LINK_BYTES_PER_S) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._is_free_at = 0.0
+
+    async def pass_through(self, num_bytes: int) -> None:
+        """Wait for a body's turn. Bodies that take less than a millisecond go out at once."""
+        now = time.perf_counter()
+        start = max(self._is_free_at, now)
+        self._is_free_at = start + num_bytes / self._bytes_per_s
+        if start - now >= MIN_LINK_WAIT_S:
+            await asyncio.sleep(start - now)
 
 
 @dataclass(slots=True)
@@ -55,12 +77,14 @@ class Client:
         build_body: Callable[[], bytes],
         patience: Patience,
         results: Results,
+        link: Link,
         api_key: str | None = None,
     ) -> None:
         self._url = url
         self._build_body = build_body
         self._patience = patience
         self._results = results
+        self._link = link
         self._api_key = api_key
         self._connection: Connection | None = None
 
@@ -88,6 +112,7 @@ class Client:
     async def _send(self, body: bytes) -> TimedResponse:
         if self._connection is None or not self._connection.is_open:
             self._connection = await connect(self._url)
+        await self._link.pass_through(len(body))
         return await self._connection.post(self._url, body, self._api_key)
 
     def _record(self, response: TimedResponse, window: Window) -> None:

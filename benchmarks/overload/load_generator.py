@@ -17,7 +17,7 @@ from typing import Annotated, Final
 import typer
 import uvloop
 
-from benchmarks.overload.client import Client, Results, Window
+from benchmarks.overload.client import Client, Link, Results, Window
 from benchmarks.overload.loads import Group, Kind, build_questions, load_groups
 from benchmarks.requests import UniqueNumbers
 
@@ -44,8 +44,9 @@ async def run_load(
         if any(kind in group.kinds for group in groups)
     }
     results = {group.name: Results() for group in groups}
+    link = Link()
     clients = [
-        Client(url, build[kind], group.patience, results[group.name], group.api_key)
+        Client(url, build[kind], group.patience, results[group.name], link, group.api_key)
         for group in groups
         for kind in itertools.islice(itertools.cycle(group.kinds), group.clients)
     ]

@@ -20,7 +20,12 @@ from benchmarks.overload.loads import (
 )
 from benchmarks.overload.probe import HealthProbe
 from benchmarks.systems import MODEL_NAME, RunningServer
-from benchmarks.usage import PeakMemory, measure_cpu_seconds, measure_memory_mib
+from benchmarks.usage import (
+    PeakMemory,
+    measure_cpu_seconds,
+    measure_memory_mib,
+    measure_wait_seconds,
+)
 
 CLIENTS: Final = (8, 16, 32, 64)
 SATURATED: Final = 0.95  # of the best goodput
@@ -89,17 +94,21 @@ class LoadRunner:
         ]
         figures: Figures = {}
         cpu: dict[str, dict[str, float]] = {}
+        wait_s: dict[str, float] = {}
         with PeakMemory(self.server.pid) as memory, HealthProbe(self.server.url) as probe:
             for line in run_module(arguments):
                 if line in (BEGIN, END):
                     cpu[line] = measure_cpu_seconds(self.server.pid)
+                    wait_s[line] = measure_wait_seconds(self.server.pid)
                 else:
                     figures = json.loads(line)
         spent = {
             f"cores:{role}": max(0.0, cpu[END][role] - cpu[BEGIN].get(role, 0.0)) / window_s
             for role in cpu[END]
         }
-        return figures | spent | {"peak_mib": memory.mib} | summarise_health(probe)
+        # Of the window; large where other processes take the cores.
+        starved = {"server_starved": (wait_s[END] - wait_s[BEGIN]) / window_s}
+        return figures | spent | starved | {"peak_mib": memory.mib} | summarise_health(probe)
 
 
 def choose_saturating_clients(saturation: Mapping[int, Mapping[str, float]]) -> int:

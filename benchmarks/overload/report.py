@@ -58,6 +58,7 @@ OVERLOAD_COLUMNS: Final = {
     "429 p99, ms": "refusal_ms_p99",
     "errors": "errors",
     "load's cores": "generator_cores",
+    "starved": "server_starved",
 }
 SIDE_COLUMNS: Final = {
     "/health p99, ms": "health_ms_p99",

@@ -19,9 +19,6 @@ from server.telemetry.refusal_log import RefusalLog
 
 # No limit has more digits; Python refuses to convert thousands of them.
 MAX_DIGITS: Final = 20
-# A client that ignores its `Retry-After` waits so long for the next 429. Hundreds that ask again at
-# once would otherwise take the cores that the admitted requests need.
-EARLY_DELAY_S: Final = 0.06
 
 
 class Gate:
@@ -54,14 +51,11 @@ class Gate:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
-        is_early = self._admission.is_early(scope["client"])
         try:
             arrival = self._check(scope)
         except ApiError as error:
             self._metrics.requests.labels(error.code).inc()
             self._log.add(error.code)
-            if is_early and isinstance(error, TooManyRequests):
-                await asyncio.sleep(EARLY_DELAY_S)
             await self._refuse(error, scope, receive, send)
             return
         scope["state"]["arrival"] = arrival
@@ -81,6 +75,10 @@ class Gate:
             raise BodyTooLarge(
                 f"The request body exceeds the limit of {self._max_body_bytes} bytes."
             )
+        # Of a refusal before this one.
+        scope["state"]["refusal_delay_s"] = self._admission.get_refusal_delay_s(
+            tenant.queue_key, scope["client"]
+        )
         return self._admission.check(
             tenant.queue_key, scope["client"], estimate_unread_cost(body_bytes)
         )
@@ -89,6 +87,8 @@ class Gate:
         if not isinstance(error, TooManyRequests):
             await build_error_response(error)(scope, receive, send)
             return
+        if delay_s := scope["state"]["refusal_delay_s"]:
+            await asyncio.sleep(delay_s)
         # Under overload this is the hot path: no response object, no model.
         body = json.dumps(build_error_body(error)).encode()
         headers = [

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks import usage
-from benchmarks.usage import PeakMemory, measure_cpu_seconds, measure_memory_mib
+from benchmarks.usage import (
+    PeakMemory,
+    measure_cpu_seconds,
+    measure_memory_mib,
+    measure_wait_seconds,
+)
 
 CPU_S = 0.1
 # Upper bounds of Python's own start-up time and memory.
@@ -111,3 +116,8 @@ def test_a_short_while_has_a_peak_too() -> None:
     with PeakMemory(os.getpid()) as peak:
         pass
     assert peak.mib > 0
+
+
+def test_a_busy_process_waits_for_a_core_now_and_then() -> None:
+    assert measure_wait_seconds(os.getpid()) >= 0
+    assert measure_wait_seconds(2**30) == 0

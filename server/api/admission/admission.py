@@ -23,6 +23,10 @@ ARRIVAL_S: Final = 2.0
 WAITING_SEQUENCES: Final = 0.375
 WAITING_IMAGES: Final = 0.5
 MIN_WAITING: Final = 2
+# A client that ignores its `Retry-After` waits so long for the next 429: little while it competes
+# with its own kind only, longer while it floods a server that other tenants use.
+EARLY_DELAY_S: Final = 0.06
+FLOOD_DELAY_S: Final = 0.4
 # How often the active tenants are counted.
 RECOUNT_S: Final = 0.1
 
@@ -142,9 +146,14 @@ class Admission:
             if not self._arriving_bytes[arrival.tenant]:
                 del self._arriving_bytes[arrival.tenant]
 
-    def is_early(self, client: Hashable) -> bool:
-        """Return whether a client was refused and has not waited as long as it was asked to."""
-        return self._retries.is_early(client)
+    def get_refusal_delay_s(self, tenant: str, client: Hashable) -> float:
+        """Return how long a refusal of this client may wait: 0 unless it came back too early.
+
+        Hundreds of clients that ask again at once would take the cores that others need.
+        """
+        if not self._retries.is_early(client):
+            return 0.0
+        return EARLY_DELAY_S if self._count_active(tenant) == 1 else FLOOD_DELAY_S
 
     async def acquire(self, tenant: str, cost: Cost = ONE, client: Hashable = None) -> Permit:
         """Take a permit, waiting for it if need be.

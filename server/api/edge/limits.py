@@ -38,7 +38,7 @@ class ConnectionLimits:
     # Input discarded after a response that came before the end of its request.
     linger_s: float = 2.0
     # A declared body up to this size is read to its end instead, and the connection goes on.
-    max_drained_bytes: int = 64 * KIB
+    max_drained_bytes: int = 4 * MIB
     max_discarded_bytes: int = 4 * MIB
     retry_after_s: int = 1
     sweep_interval_s: float = 1.0

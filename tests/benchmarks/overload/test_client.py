@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from benchmarks.overload import client as client_module
-from benchmarks.overload.client import Client, Results, Window
+from benchmarks.overload.client import Client, Link, Results, Window
 from benchmarks.overload.loads import Patience
 from tests.benchmarks.scripted import Script, build_response, response, serve_script
 
@@ -41,7 +41,7 @@ async def run(
     results = Results()
     now = time.perf_counter()
     async with serve_script(script) as received:
-        client = Client(received.url, lambda: BODY, patience, results, api_key)
+        client = Client(received.url, lambda: BODY, patience, results, Link(), api_key)
         await client.run(Window(now, now + seconds))
         client.close()
     return results, received.heads, received.connections
@@ -133,3 +133,11 @@ async def test_what_ends_outside_the_window_does_not_count() -> None:
     results, heads, _ = await run(script, Patience.POLITE, seconds=0.1)
     assert len(heads) == 1
     assert not results.latencies_s
+
+
+async def test_bodies_go_through_the_link_one_after_the_other() -> None:
+    link = Link(bytes_per_s=1000)
+    started = time.perf_counter()
+    await asyncio.gather(*(link.pass_through(100) for _ in range(3)))
+    assert time.perf_counter() - started >= 0.2
+    await Link().pass_through(100)

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from server.api import gate as gate_module
-from server.api.admission.admission import Admission, Arrival
+from server.api.admission.admission import EARLY_DELAY_S, FLOOD_DELAY_S, Admission, Arrival
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
 from server.api.gate import Gate
@@ -107,7 +107,11 @@ async def test_a_client_that_ignores_its_retry_after_waits_for_the_next_refusal(
     await post(gate, body_bytes=4 * MIB, port=2)
     assert delays == []
     await post(gate, body_bytes=4 * MIB)
-    assert delays == [gate_module.EARLY_DELAY_S]
+    assert delays == [EARLY_DELAY_S]
+    with await admission.acquire("another tenant"):
+        await post(gate, body_bytes=4 * MIB)
+        await post(gate, body_bytes=4 * MIB)
+    assert delays == [EARLY_DELAY_S, FLOOD_DELAY_S, FLOOD_DELAY_S]
 
 
 async def test_a_large_body_has_a_place_until_the_request_ends(gate: Gate, app: App) -> None:

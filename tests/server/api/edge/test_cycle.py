@@ -2,6 +2,9 @@
 
 import time
 
+import pytest
+
+from server.api.edge.cycle import MAX_JOINED_BYTES, ResponseTransport
 from tests.server.api.edge.running import (
     Client,
     RunningEdge,
@@ -144,3 +147,35 @@ def test_an_early_response_to_a_queued_request(edge: RunningEdge) -> None:
         assert client.read_response().status == 200
         assert_early(client)
         assert client.is_ended()
+
+
+class Written:
+    """A transport that records its writes."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Record a write."""
+        self.writes.append(data)
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"body", [b"headbody", b"next"]),
+        (b"", [b"head", b"next"]),
+        (b"x" * (MAX_JOINED_BYTES + 1), [b"head", b"x" * (MAX_JOINED_BYTES + 1), b"next"]),
+    ],
+)
+def test_head_and_body_are_one_write_unless_large(body: bytes, expected: list[bytes]) -> None:
+    written = Written()
+    transport = ResponseTransport(written, lambda: None)  # type: ignore[arg-type]
+    transport.join_next_two()
+    for data in (b"head", body, b"next"):
+        transport.write(data)
+    assert written.writes == expected
