@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
+from server.protocol.body_limits import check_body_limits
 from server.protocol.chat.messages import MAX_MESSAGES, Message
 from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
 from server.protocol.json_size import JsonObject
@@ -14,7 +15,6 @@ from server.protocol.wire import (
     RequestBody,
     build_validation_error,
     check_extra_fields,
-    check_number_of_keys,
     parse_body,
 )
 
@@ -95,7 +95,7 @@ TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
 
 def parse_tokenize_request(body: bytes | bytearray) -> TokenizeRequest:
     """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
-    check_number_of_keys(body)
+    check_body_limits(body)
     try:
         request = TOKENIZE.validate_json(body)
     except ValidationError as error:

@@ -5,13 +5,12 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
+from server.protocol.body_limits import check_body_limits
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
 # Names of models and functions, and ids that clients choose.
 MAX_NAME_LENGTH: Final = 256
 MAX_ID_LENGTH: Final = 4096
-# Keys of all objects in a body: each costs about 2 µs, whether its object is used or not.
-MAX_KEYS: Final = 65_536
 # Characters of a client's text in an error message or its `param`.
 MAX_QUOTED_LENGTH: Final = 100
 
@@ -61,19 +60,13 @@ def parse_body(
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    check_number_of_keys(body)
+    check_body_limits(body)
     try:
         request = kind.model_validate_json(body)
     except ValidationError as error:
         raise build_validation_error(error) from None
     check_extra_fields(request, ignored_values)
     return request
-
-
-def check_number_of_keys(body: bytes | bytearray) -> None:
-    """Raise `InvalidValue` for a body with too many keys, or colons in its texts."""
-    if body.count(b":") > MAX_KEYS:
-        raise InvalidValue(f"The body has more than {MAX_KEYS} keys or colons.")
 
 
 def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any, ...]]) -> None:
