@@ -22,4 +22,4 @@ def hostile() -> Iterator[Watch]:
     """Serve for all hostile tests; report the worst figures of each at the end."""
     with running_server(*OPTIONS) as server, Watch(server) as watch:
         yield watch
-    print(watch.report())
+    print(watch.report(), flush=True)

@@ -2,6 +2,9 @@
 
 Prints one JSON line per request: which one, its begin on the monotonic clock, seconds, and status.
 A process of its own, so that the interpreter of the attacker delays no measurement.
+
+Beside the seconds stands how long the machine itself kept the threads from running that a request
+needs: the prober's, the server's event loop and the engine's. On two busy cores that is most of it.
 """
 
 import http.client
@@ -10,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Self
 
 HEALTH_INTERVAL_S = 0.05
@@ -30,6 +34,7 @@ class Sample:
     kind: str
     begin: float
     seconds: float
+    starved_s: float
     status: int
 
     @property
@@ -37,14 +42,19 @@ class Sample:
         """When the response was complete."""
         return self.begin + self.seconds
 
+    @property
+    def served_s(self) -> float:
+        """How long it took, without the time that the machine gave to others."""
+        return self.seconds - min(self.starved_s, self.seconds)
+
 
 class Prober:
     """Runs the prober and collects its samples."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], server_pid: int, engine_pid: int) -> None:
         host, port = address
         self._process = subprocess.Popen(
-            [sys.executable, __file__, host, str(port)],
+            [sys.executable, __file__, host, str(port), str(server_pid), str(engine_pid)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -89,10 +99,14 @@ class Prober:
                 self._arrived.notify_all()
 
 
-def probe(kind: str, interval_s: float, address: tuple[str, int], send: "Send") -> None:
+def probe(
+    kind: str, interval_s: float, address: tuple[str, int], send: "Send", pids: Sequence[int]
+) -> None:
     """Send requests one after the other on one connection for ever; print how long each takes."""
     connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_S)
+    threads = [*pids, threading.get_native_id()]
     while True:
+        starved_s = read_run_delay(threads)
         begin = time.monotonic()
         try:
             send(connection)
@@ -103,10 +117,26 @@ def probe(kind: str, interval_s: float, address: tuple[str, int], send: "Send") 
             connection.close()
             status = 0
         seconds = time.monotonic() - begin
-        line = {"kind": kind, "begin": begin, "seconds": seconds, "status": status}
-        sys.stdout.write(json.dumps(line) + "\n")
+        starved_s = read_run_delay(threads) - starved_s
+        line = Sample(kind, begin, seconds, starved_s, status)
+        sys.stdout.write(json.dumps(asdict(line)) + "\n")
         sys.stdout.flush()
         time.sleep(max(interval_s - seconds, 0.01))
+
+
+def read_run_delay(threads: Sequence[int]) -> float:
+    """Return for how long (seconds) threads have waited for a core since they began.
+
+    A thread that waits for a lock, such as the interpreter's, is not counted.
+    """
+    return sum(_read_thread_delay(thread) for thread in threads)
+
+
+def _read_thread_delay(thread: int) -> float:
+    try:
+        return int(Path(f"/proc/{thread}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 Send = Callable[[http.client.HTTPConnection], None]
@@ -123,11 +153,13 @@ def _ask_answer(connection: http.client.HTTPConnection) -> None:
 def main() -> None:
     """Probe until the input ends."""
     address = (sys.argv[1], int(sys.argv[2]))
+    pids = [int(each) for each in sys.argv[3:]]
     for kind, interval_s, send in (
         ("health", HEALTH_INTERVAL_S, _ask_health),
         ("answer", ANSWER_INTERVAL_S, _ask_answer),
     ):
-        threading.Thread(target=probe, args=(kind, interval_s, address, send), daemon=True).start()
+        args = (kind, interval_s, address, send, pids)
+        threading.Thread(target=probe, args=args, daemon=True).start()
     sys.stdin.read()
 
 

@@ -35,6 +35,7 @@ class Figures:
     seconds: float
     health_s: float
     answer_s: float
+    starved_s: float
     statuses: frozenset[int]
     memory_before: float
     memory_after: float = 0.0
@@ -52,7 +53,7 @@ class Figures:
         """One line of the report."""
         return (
             f"{self.name[:56]:56} {self.seconds:6.2f} s  health {self.health_s * 1000:5.0f} ms"
-            f"  answer {self.answer_s * 1000:5.0f} ms"
+            f"  answer {self.answer_s * 1000:5.0f} ms  (starved {self.starved_s * 1000:5.0f} ms)"
             f"  memory {self.memory_before:5.0f} -> {self.memory_after:5.0f} MiB"
         )
 
@@ -67,7 +68,7 @@ class Watch:
         assert url.port is not None
         address = (url.hostname, url.port)
         self.attacker = Attacker(address)
-        self._prober = Prober(address)
+        self._prober = Prober(address, server.process.pid, server.engine_pid())
         self._process = psutil.Process(server.process.pid)
         self._figures: list[Figures] = []
         self._http = httpx.Client(base_url=server.url, timeout=60)
@@ -126,11 +127,21 @@ class Watch:
         end = time.monotonic()
         samples = self._prober.wait_for_samples(begin, end)
         worst = {"health": 0.0, "answer": 0.0}
+        starved_s = 0.0
         for sample in samples:
-            worst[sample.kind] = max(worst[sample.kind], sample.seconds)
+            worst[sample.kind] = max(worst[sample.kind], sample.served_s)
+            starved_s = max(starved_s, sample.starved_s)
         statuses = frozenset(sample.status for sample in samples)
         return (
-            Figures(name, end - begin, worst["health"], worst["answer"], statuses, memory),
+            Figures(
+                name,
+                end - begin,
+                worst["health"],
+                worst["answer"],
+                starved_s,
+                statuses,
+                memory,
+            ),
             result,
         )
 
