@@ -72,7 +72,7 @@ Rounds = Mapping[int, float]
 
 
 def summarise(measurements: Sequence[Measurement]) -> Summary:
-    """Summarise all rounds; of a repeated round the last counts."""
+    """Summarise all rounds. If a round was repeated, its last results count."""
     series = _group_by_figure(measurements)
     return Summary(
         spreads={key: _compute_spread(rounds.values()) for key, rounds in series.items()},

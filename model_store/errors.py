@@ -3,7 +3,7 @@
 StoreError           the message is written for the user
 ├─ UnknownModel      no model of that name or at that path
 ├─ NoManifest        the model's folder holds no manifest, so nothing can be checked
-├─ InvalidManifest   the manifest is not one that this version reads
+├─ InvalidManifest   this version cannot read the manifest
 ├─ ConversionError   a release cannot be converted as it stands
 └─ PullError         the hub refused, or a download differs from its listing
    └─ PickleRefused  the weights are pickles only, and loading a pickle runs code

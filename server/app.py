@@ -142,10 +142,10 @@ async def _run(
     gc.freeze()
     runtime.lifecycle.mark_ready()
     announce(runtime.model_name)
-    await engine.wait_until_dead()
+    reason = await engine.wait_until_dead()
     # A signal to the process group also ends the engine, but only after its work is done.
     if runtime.lifecycle.state is not State.DRAINING or runtime.admission.held:
-        runtime.lifecycle.fail("the engine died")
+        runtime.lifecycle.fail(reason)
 
 
 def build_connection_limits(settings: Settings) -> ConnectionLimits:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a client, as exceptions that carry their HTTP status.
+"""Errors that clients see, as exceptions that carry their HTTP status.
 
 ApiError                        500 internal_error
 ├── InvalidRequest              400 invalid_request
@@ -29,8 +29,8 @@ ApiError                        500 internal_error
 
 from typing import ClassVar, Final, Self
 
-# All that a client learns of an exception nobody foresaw.
-UNFORESEEN: Final = "The server failed to handle the request."
+# The only text that a client gets about an unknown exception.
+INTERNAL_ERROR_MESSAGE: Final = "The server failed to handle the request."
 
 
 class ApiError(Exception):
@@ -138,7 +138,7 @@ class ImageCorrupt(ImageError):
 
 
 class Unauthorized(ApiError):
-    """No API key, or one that this server does not know."""
+    """The API key is missing or unknown."""
 
     status = 401
     type = "authentication_error"
@@ -176,7 +176,7 @@ class ClientTooSlow(ApiError):
 
 
 class BodyTooLarge(ApiError):
-    """The request body exceeds the limit; nothing of it was decoded."""
+    """The request body exceeds the limit; it was not decoded."""
 
     status = 413
     type = "invalid_request_error"
@@ -220,4 +220,4 @@ class DeadlineExceeded(ApiError):
 
 
 class ClientGone(Exception):
-    """The client closed the connection: an end, but no error that anybody would be told."""
+    """The client closed the connection; no response is sent."""

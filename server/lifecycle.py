@@ -2,10 +2,15 @@
 
 import time
 from enum import StrEnum
+from typing import Final
 
+from server.errors import ApiError, EngineUnavailable, NotReady
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
+
+# When a client may try again, in seconds: another server, or this one's successor.
+RETRY_AFTER_S: Final = 1
 
 
 class State(StrEnum):
@@ -24,6 +29,11 @@ class Lifecycle:
         self.state = State.LOADING
         self._drain_timeout_s = drain_timeout_s
         self._deadline = float("inf")
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether requests in flight get no more time: the server failed, or its drain ended."""
+        return self.state is State.FAILED or time.monotonic() >= self._deadline
 
     @property
     def exit_code(self) -> int:
@@ -53,5 +63,11 @@ class Lifecycle:
     def should_exit(self, requests_in_flight: int) -> bool:
         """Return whether the server should stop listening and exit."""
         if self.state is State.DRAINING:
-            return requests_in_flight == 0 or time.monotonic() >= self._deadline
+            return requests_in_flight == 0 or self.is_overdue
         return self.state is State.FAILED
+
+    def build_exit_error(self) -> ApiError:
+        """Return the error of the requests that are in flight when the server exits."""
+        if self.state is State.FAILED:
+            return EngineUnavailable("The engine failed while it worked on the request.")
+        return NotReady("The server is shutting down.", retry_after=RETRY_AFTER_S)

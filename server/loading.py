@@ -231,6 +231,7 @@ def start_engine(
             enforce_eager=not _can_compile(device) if eager is None else eager,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             drain_timeout_s=settings.drain_timeout_s,
+            stall_timeout_s=settings.engine_stall_timeout_s,
             adapters=adapters,
             max_loras=settings.max_loras,
         )

@@ -7,7 +7,7 @@ messages -------------------------------------------------> prompt -> engine -> 
 prompts of a text completion, unchanged -----------------------+
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from torch import Tensor
 
@@ -15,9 +15,9 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
 from server.concurrency import run_in_thread_if_large
-from server.engine.base import Engine, EngineImage, SamplingOptions, ToolParser
-from server.errors import InvalidValue, ModelNotFound, TooManyImages
-from server.generation.choice_readers import ChoiceReaders
+from server.engine.base import Engine, EngineImage, ToolParser
+from server.errors import ApiError, ModelNotFound, TooManyImages
+from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.images.budget import ImageLimits
@@ -29,17 +29,11 @@ from server.prompt.tools import PromptTools
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.completions.request import CompletionRequest
-from server.protocol.generation_fields import GenerationFields
-from server.structured_outputs.grammar import (
-    CallableTools,
-    GrammarConstraint,
-    build_constraint,
-    build_format_constraint,
-    resolve_callable_tools,
-)
+from server.structured_outputs.grammar import GrammarBuilder
 from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
+from server.tools.callable_tools import CallableTools, resolve_callable_tools
 
 
 class Pipeline:
@@ -68,9 +62,10 @@ class Pipeline:
         self._image_limits = image_limits
         self._images = images
         self._prompt = prompt
-        self._grammar_validator = grammar_validator
+        self._grammars = GrammarBuilder(vocabulary, grammar_validator)
+        self._tool_parser = tool_parser
+        self._has_native_tools = tool_parser is not None
         self._vocabulary = vocabulary
-        self._choice_readers = ChoiceReaders(vocabulary, tool_parser)
         self._engine = engine
         self._metrics = metrics
         self._completions = CompletionSubmitter(engine, vocabulary, sampling_defaults)
@@ -82,25 +77,17 @@ class Pipeline:
 
         Images are shared within a tenant only. The caller closes the generation.
         """
-        conversation = self._check(request)
-        tools = resolve_callable_tools(request)
-        grammar = await self._build_grammar(request, tools)
+        tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
+        conversation = self._check(request, tools)
+        # The prompt's length is only known once the images are encoded.
+        max_tokens = request.token_limit or self._engine.max_model_len // 2
+        grammar = await self._grammars.build_and_validate(request, tools, max_tokens)
         budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
         prompt = await self._render_prompt(request, conversation, num_image_tokens, tools)
-        record.record_submission(len(prompt.token_ids), prompt.num_image_tokens)
-        outputs = self._engine.generate(
-            record.request_id,
-            prompt.token_ids,
-            _place_images(images, prompt),
-            self._build_sampling(request, len(prompt.token_ids), grammar, tools),
-            stream=bool(request.stream),
-            adapter=self._find_adapter(request.model),
-        )
-        new_reader = self._choice_readers.build_factory(request.num_logprobs, tools)
-        generation = Generation(outputs, record, new_reader, request.n or 1)
+        generation = self._submit(request, record, prompt, images, grammar, tools)
         await generation.await_first()
         return generation
 
@@ -111,9 +98,7 @@ class Pipeline:
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        char_budget = self._vocabulary.estimate_chars(request.token_limit)
-        constraint = build_format_constraint(request, char_budget)
-        grammar = await self._validate_grammar(constraint, request)
+        grammar = await self._grammars.build_and_validate(request, None, request.token_limit)
         prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._find_adapter(request.model)
@@ -121,13 +106,17 @@ class Pipeline:
 
     async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
-        conversation = self._check(request)
+        tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
+        conversation = self._check(request, tools, enforce_limit=False)
         budget = self._image_limits.start_budget()
         num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
-        tools = resolve_callable_tools(request)
         return await self._render_prompt(
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
+
+    def fail_all(self, error: ApiError) -> None:
+        """End everything that is being generated with `error`."""
+        self._engine.fail_all(error)
 
     def check_model(self, name: str) -> None:
         """Raise `ModelNotFound` for models that are not served."""
@@ -138,8 +127,14 @@ class Pipeline:
         """Return the LoRA adapter that a model name stands for, None for the model itself."""
         return model if model in self._adapters else None
 
-    def _check(self, request: ChatCompletionRequest) -> Conversation:
-        """Refuse what needs no work to refuse."""
+    def _check(
+        self,
+        request: ChatCompletionRequest,
+        tools: CallableTools | None,
+        *,
+        enforce_limit: bool = True,
+    ) -> Conversation:
+        """Refuse invalid requests before any work is done; return the conversation."""
         self.check_model(request.model)
         max_images = self._image_limits.max_images
         if len(request.images) > max_images:
@@ -148,32 +143,13 @@ class Pipeline:
                 request.images[max_images].param,
             )
         check_sampling_token_ids(request, self._vocabulary.size)
-        return split_turns(request.messages)
-
-    async def _build_grammar(
-        self, request: ChatCompletionRequest, tools: CallableTools | None
-    ) -> str | None:
-        """Return the validated grammar of formats and forced tool calls, if there are any.
-
-        Calls in a checkpoint's native format are parsed, not forced.
-        """
-        # The prompt's length is only known once the images are encoded.
-        max_tokens = request.token_limit or self._engine.max_model_len // 2
-        char_budget = self._vocabulary.estimate_chars(max_tokens)
-        forced = None if self._choice_readers.is_native(tools) else tools
-        return await self._validate_grammar(build_constraint(request, forced, char_budget), request)
-
-    async def _validate_grammar(
-        self, constraint: GrammarConstraint | None, request: GenerationFields
-    ) -> str | None:
-        if constraint is None:
-            return None
-        if request.min_tokens:
-            raise InvalidValue(
-                "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
-            )
-        await self._grammar_validator.validate(constraint)
-        return constraint.grammar
+        conversation = split_turns(request.messages)
+        count = conversation.num_characters
+        self._prompt.check_characters(count, "messages", enforce_limit=enforce_limit)
+        if tools is not None:
+            count += tools.num_characters
+            self._prompt.check_characters(count, "tools", enforce_limit=enforce_limit)
+        return conversation
 
     async def _render_prompt(
         self,
@@ -202,14 +178,23 @@ class Pipeline:
         with self._metrics.stage("prompt"):
             return await run_in_thread_if_large(num_chars, INLINE_CHARACTERS, build)
 
-    def _build_sampling(
+    def _submit(
         self,
         request: ChatCompletionRequest,
-        prompt_length: int,
+        record: RequestRecord,
+        prompt: Prompt,
+        images: Sequence[tuple[str, Tensor]],
         grammar: str | None,
         tools: CallableTools | None,
-    ) -> SamplingOptions:
-        return build_sampling_options(
+    ) -> Generation:
+        """Submit the prompt to the engine."""
+        engine_images = [
+            EngineImage(key, placeholder.offset, image_embeds)
+            for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)
+        ]
+        prompt_length = len(prompt.token_ids)
+        record.record_submission(prompt_length, prompt.num_image_tokens)
+        sampling = build_sampling_options(
             request,
             self.sampling_defaults,
             self._prompt.stop,
@@ -219,12 +204,17 @@ class Pipeline:
             logprobs=request.num_logprobs,
             grammar=grammar,
             # A native tool parser needs the special tokens that begin a call.
-            skip_special_tokens=not self._choice_readers.is_native(tools),
+            skip_special_tokens=tools is None or not tools.is_native,
         )
-
-
-def _place_images(images: Iterable[tuple[str, Tensor]], prompt: Prompt) -> list[EngineImage]:
-    return [
-        EngineImage(key, placeholder.offset, image_embeds)
-        for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)
-    ]
+        outputs = self._engine.generate(
+            record.request_id,
+            prompt.token_ids,
+            engine_images,
+            sampling,
+            stream=bool(request.stream),
+            adapter=self._find_adapter(request.model),
+        )
+        build_reader = build_chat_readers(
+            tools, self._tool_parser, self._vocabulary, request.num_logprobs
+        )
+        return Generation(outputs, record, build_reader, request.n or 1)

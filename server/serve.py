@@ -1,17 +1,21 @@
 """Runs the application under uvicorn: socket, signals, draining, exit code."""
 
+import asyncio
 import ctypes
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
+from typing import Final
 
 import uvicorn
 
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.api.edge.protocol import build_protocol_class
+from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
@@ -24,8 +28,14 @@ from server.telemetry.refusal_log import RefusalLog
 
 log = get_logger(__name__)
 
-# How long open responses may take to end once the server exits.
-SHUTDOWN_TIMEOUT_S = 5
+# How long clients may take to read the rest of their responses, once the server has drained.
+SHUTDOWN_TIMEOUT_S: Final = 5
+# The same where the server exits at once: after a failure, a second signal, or a drain too long.
+ABRUPT_SHUTDOWN_TIMEOUT_S: Final = 0.25
+# How long the requests in flight may take to see that the server exits.
+ANSWER_TIMEOUT_S: Final = 0.25
+# Seconds between two checks whether all connections are closed.
+CLOSE_INTERVAL_S: Final = 0.05
 # From <malloc.h>.
 M_ARENA_MAX = -8
 ARENAS = 2
@@ -47,9 +57,13 @@ class ConnectionRefusals:
 class Server(uvicorn.Server):
     """uvicorn that drains: after a signal it listens until requests in flight are done."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, config: uvicorn.Config, runtime: Runtime, requests: RequestsInFlight
+    ) -> None:
         super().__init__(config)
-        self._lifecycle = lifecycle
+        self._runtime = runtime
+        self._lifecycle = runtime.lifecycle
+        self._requests = requests
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the drain at once.
@@ -61,8 +75,46 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to exit; uvicorn asks ten times a second."""
-        runtime = self.config.app.state.runtime  # type: ignore[union-attr]
-        return await super().on_tick(counter) or self._lifecycle.should_exit(runtime.admission.held)
+        held = self._runtime.admission.held
+        return await super().on_tick(counter) or self._lifecycle.should_exit(held)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer the requests in flight and close the connections, then end the application."""
+        if self._requests:
+            await self._answer_requests()
+        await self._close_connections()
+        await super().shutdown(sockets)
+
+    async def _answer_requests(self) -> None:
+        """End the requests in flight: with 503, or with an event where a stream has begun."""
+        error = self._lifecycle.build_exit_error()
+        self._runtime.admission.refuse_waiting()
+        if self._runtime.pipeline is not None:
+            self._runtime.pipeline.fail_all(error)
+        await self._requests.wait(ANSWER_TIMEOUT_S)
+        await self._requests.end(error, ANSWER_TIMEOUT_S)
+
+    async def _close_connections(self) -> None:
+        """Close the connections; abort those whose client does not read in time.
+
+        uvicorn would wait longer, then cancel the requests and log a traceback for each.
+        """
+        for listener in self.servers:
+            listener.close()
+        connections = self.server_state.connections
+        for connection in list(connections):
+            connection.shutdown()
+        started = time.monotonic()
+        while (  # noqa: ASYNC110 - uvicorn offers no event for it
+            connections and time.monotonic() < started + self._shutdown_timeout_s()
+        ):
+            await asyncio.sleep(CLOSE_INTERVAL_S)
+        for connection in list(connections):
+            connection.transport.abort()
+
+    def _shutdown_timeout_s(self) -> float:
+        """Return the time that clients have to read; a signal may cut it while it passes."""
+        return ABRUPT_SHUTDOWN_TIMEOUT_S if self._lifecycle.is_overdue else SHUTDOWN_TIMEOUT_S
 
 
 def serve(settings: Settings) -> int:
@@ -86,8 +138,9 @@ def serve(settings: Settings) -> int:
 
     app = create_app(settings, checkpoint, lifecycle, announce)
     runtime: Runtime = app.state.runtime
+    requests = RequestsInFlight(app)
     config = uvicorn.Config(
-        app,
+        requests,
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
@@ -101,7 +154,7 @@ def serve(settings: Settings) -> int:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
-    Server(config, lifecycle).run(sockets=[listener])
+    Server(config, runtime, requests).run(sockets=[listener])
     return lifecycle.exit_code
 
 

@@ -168,11 +168,6 @@ class Settings(BaseSettings):
     write_timeout_s: PositiveFloat = Field(
         30.0, description="time that a client may read nothing before it is cut off, in seconds"
     )
-    engine_stall_timeout_s: PositiveFloat = Field(
-        120.0,
-        description="time without an engine step, while sequences run, before the server fails,"
-        " in seconds",
-    )
     max_body_mib: PositiveFloat = Field(64.0, description="largest request body, in MiB")
     drain_timeout_s: PositiveFloat = Field(
         30.0, description="how long requests in flight may go on after SIGTERM, in seconds"
@@ -277,6 +272,11 @@ class Settings(BaseSettings):
     )
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.85, description="share of GPU memory for the engine; the tower needs some of the rest"
+    )
+    engine_stall_timeout_s: PositiveFloat = Field(
+        120.0,
+        description="time without an engine step, while sequences run, before the server fails,"
+        " in seconds",
     )
     cpu_kv_cache_gib: PositiveInt = Field(2, description="KV cache of the engine on a CPU, in GiB")
 

@@ -41,7 +41,7 @@ def convert(
     ] = None,
 ) -> None:
     """Turn a released LLaVA checkpoint into the layout that the server loads."""
-    # Imported here, so that the other commands need not wait for torch.
+    # Imported here, so that the other commands start without torch.
     from model_store.convert.conversion import plan_conversion, write_conversion
 
     release = find_model(path)

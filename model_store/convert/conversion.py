@@ -117,7 +117,7 @@ def _plan_release(
 def write_conversion(conversion: Conversion, out: Path) -> None:
     """Write the converted checkpoint to `out`, which must not exist, all of it or nothing.
 
-    Raises `ConversionError`, or `OSError` where the disk refuses.
+    Raises `ConversionError`, or `OSError` if writing fails.
     """
     if out.exists():
         raise ConversionError(f"{out} exists already")

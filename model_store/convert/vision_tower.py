@@ -165,5 +165,5 @@ def _read_normalisation(folder: Path | None, tower: Json) -> tuple[list[float], 
 
 
 def _read_edge(size: Any) -> Any:
-    """Return the side of a size, which older files have as a number and newer ones as an object."""
+    """Return the side of a size: a number in older files, an object in newer ones."""
     return size.get("height") if isinstance(size, dict) else size

@@ -13,13 +13,18 @@ from server.errors import Unauthorized
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Who sent a request. `id` is a digest of the API key, empty without one.
+    """The client that a request belongs to. `id` is a digest of the API key, empty without one.
 
     Images are cached and shared within one tenant only. `address` is the client's, where known.
     """
 
     id: str = ""
     address: str = ""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The first digits of `id`, to tell keys apart in logs; None without a key."""
+        return self.id[:8] or None
 
     @property
     def queue_key(self) -> str:

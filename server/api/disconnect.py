@@ -1,4 +1,4 @@
-"""Cancels work whose client has gone away before the first byte of its answer."""
+"""Cancels a request's work when its client disconnects before the first byte."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping

@@ -9,16 +9,14 @@ from starlette.requests import ClientDisconnect
 
 from server.api.error_response import build_error_response
 from server.errors import (
-    UNFORESEEN,
+    INTERNAL_ERROR_MESSAGE,
     ApiError,
     ClientGone,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
 )
-
-# nginx's status for a closed client connection; nobody receives it.
-CLIENT_CLOSED_REQUEST = 499
+from server.telemetry.request_record import CLIENT_CLOSED_REQUEST
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -52,5 +50,5 @@ async def _client_gone(_: Request, __: Exception) -> Response:
 
 
 async def _unknown_error(_: Request, __: Exception) -> Response:
-    """Reveal nothing; the traceback goes to the log."""
-    return build_error_response(ApiError(UNFORESEEN))
+    """Answer with a generic 500; the traceback goes to the log."""
+    return build_error_response(ApiError(INTERNAL_ERROR_MESSAGE))

@@ -78,7 +78,7 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
         tenant = await get_tenant(http_request)
-        record.client = tenant.address
+        record.client, record.key = tenant.address, tenant.fingerprint
         lease = resources.enter_context(runtime.body_budget.lease(tenant.queue_key))
         async with limit_time(deadline):
             body = await read_body(http_request, lease, runtime.limits.max_body_bytes)
@@ -109,6 +109,7 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
         resources.push_async_callback(response.aclose)
         interruption = response.generation.interruption
         interruption.deadline = deadline
+        record.mark_streaming()
         return EventStream(
             response.events(),
             resources.pop_all(),
@@ -124,5 +125,5 @@ async def _collect(submit: Callable[[], Awaitable[GenerationResponse]]) -> BaseM
 
 
 def _note_headers(record: RequestRecord) -> dict[str, str]:
-    """Return the header that tells a client about its images, if there is anything to tell."""
+    """Return the header with notes about the request's images, if there are any."""
     return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}

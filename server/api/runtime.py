@@ -1,4 +1,4 @@
-"""What the routes need of the running server; the composition root fills it."""
+"""The running server's objects that routes use; the composition root sets them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

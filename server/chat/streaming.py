@@ -3,22 +3,29 @@
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import chain, zip_longest
+from typing import Any, Final
+
+from pydantic import PrivateAttr
 
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta, DecodedToken
 from server.generation.chunk_writer import ChunkWriter, build_usage, end_chunks
 from server.generation.generation import Generation
+from server.generation.logprobs_json import format_tokens
 from server.protocol.chat.response import (
     AssistantFunctionCall,
     AssistantMessage,
     AssistantToolCall,
     ChatChoice,
     ChatCompletion,
-    ChoiceLogprobs,
 )
 from server.telemetry.request_record import RequestRecord
 from server.tools.content import ContentDelta, ToolCallStart
+
+# As pydantic writes it.
+NO_LOGPROBS: Final = '"logprobs":null'
 
 
 async def collect_chat_completion(
@@ -26,16 +33,38 @@ async def collect_chat_completion(
 ) -> ChatCompletion:
     """Read the generation to its end and return the completion."""
     messages = [MessageAccumulator() for _ in range(generation.n)]
+    logprobs: list[list[str]] = [[] for _ in messages]
     async for delta in generation:
-        messages[delta.index].add(delta)
+        logprobs[delta.index] += await format_tokens(delta.logprobs)
+        messages[delta.index].add(replace(delta, logprobs=()))
     record.mark_complete()
-    return ChatCompletion(
+    completion = _CompletionWithLogprobs(
         id=record.request_id,
         created=int(time.time()),
         model=model,
         choices=[_build_choice(index, message) for index, message in enumerate(messages)],
         usage=build_usage(record),
     )
+    completion.set_logprobs([_wrap_logprobs(each) if each else "null" for each in logprobs])
+    return completion
+
+
+class _CompletionWithLogprobs(ChatCompletion):
+    """A completion whose log probabilities are JSON text already, one for each choice."""
+
+    _logprobs: list[str] = PrivateAttr(default_factory=list)
+
+    def set_logprobs(self, logprobs: list[str]) -> None:
+        self._logprobs = logprobs
+
+    def model_dump_json(self, **options: Any) -> str:
+        """Put in the log probabilities where the choices have none.
+
+        In JSON only a key can match: quotation marks within strings are escaped.
+        """
+        parts = super().model_dump_json(**options).split(NO_LOGPROBS)
+        inserted = (f'"logprobs":{each}' for each in self._logprobs)
+        return "".join(chain(*zip_longest(parts, inserted, fillvalue="")))
 
 
 def _build_choice(index: int, message: MessageAccumulator) -> ChatChoice:
@@ -50,9 +79,6 @@ def _build_choice(index: int, message: MessageAccumulator) -> ChatChoice:
         message=AssistantMessage(
             content=None if calls and not message.text else message.text, tool_calls=calls or None
         ),
-        logprobs=ChoiceLogprobs.model_validate(_build_logprobs(message.logprobs))
-        if message.logprobs
-        else None,
         finish_reason=message.finish_reason,
     )
 
@@ -87,7 +113,7 @@ async def _write_chunks(generation: Generation, writer: ChunkWriter) -> AsyncIte
     for index in range(generation.n):
         yield choices.write_message_delta(index, {"role": "assistant", "content": ""})
     async for delta in generation:
-        for event in choices.write(delta):
+        for event in choices.write(delta, await _format_logprobs(delta.logprobs)):
             yield event
     if writer.include_usage:
         yield writer.write_usage()
@@ -99,12 +125,11 @@ class _ChatChunkWriter:
     def __init__(self, writer: ChunkWriter) -> None:
         self._writer = writer
 
-    def write(self, delta: ChoiceDelta) -> Iterator[bytes]:
+    def write(self, delta: ChoiceDelta, logprobs: str) -> Iterator[bytes]:
         """Yield a chunk per content delta, the first with the log probabilities, then the finish.
 
         Log probabilities without content come with empty text.
         """
-        logprobs = json.dumps(_build_logprobs(delta.logprobs)) if delta.logprobs else "null"
         for content in delta.content or ([""] if delta.logprobs else ()):
             yield self._write_choice(delta.index, _format_content(content), logprobs)
             logprobs = "null"
@@ -139,20 +164,12 @@ def _format_content(content: ContentDelta) -> str:
     return json.dumps({"tool_calls": [call]})
 
 
-def _build_logprobs(tokens: Sequence[DecodedToken]) -> dict[str, Any]:
-    """Return the content of `server.protocol.chat.response.ChoiceLogprobs`."""
-    return {
-        "content": [
-            {
-                "token": token.token,
-                "logprob": token.logprob,
-                "bytes": list(token.bytes),
-                "top_logprobs": [
-                    {"token": each.token, "logprob": each.logprob, "bytes": list(each.bytes)}
-                    for each in token.top
-                ],
-            }
-            for token in tokens
-        ],
-        "refusal": None,
-    }
+async def _format_logprobs(tokens: Sequence[DecodedToken]) -> str:
+    """Return the JSON of `server.protocol.chat.response.ChoiceLogprobs`; null without tokens."""
+    if not tokens:
+        return "null"
+    return _wrap_logprobs(await format_tokens(tokens))
+
+
+def _wrap_logprobs(tokens: Sequence[str]) -> str:
+    return f'{{"content": [{", ".join(tokens)}], "refusal": null}}'

@@ -1,5 +1,7 @@
-"""The bytes of each token of a checkpoint."""
+"""The bytes of each token of a checkpoint, and its text as log probabilities report it."""
 
+import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,35 @@ from llguidance import LLTokenizer
 _SAMPLE_JSON: Final = (
     '{"name": "a red circle", "count": 3, "tags": ["small", "round"], "visible": true}'
 )
+# Tokens whose bytes and texts are cached, at about 500 bytes each.
+_CACHED_TOKENS: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class TokenText:
+    """A token's text and bytes, and how the API dialects write them.
+
+    `json` is `"token": …, "bytes": […]`: members of an object. `label` is the text, or
+    `bytes:\\x…` for part of a character, as OpenAI writes it in text completions.
+    """
+
+    text: str
+    bytes: bytes
+    label: str
+    json: str
+
+
+def build_token_text(token_bytes: bytes, text: str | None = None) -> TokenText:
+    """Return the text of a token's bytes; `text` replaces it for a token without bytes."""
+    decoded = token_bytes.decode(errors="replace") if text is None else text
+    try:
+        token_bytes.decode()
+    except UnicodeDecodeError:
+        label = "bytes:" + "".join(f"\\x{byte:02x}" for byte in token_bytes)
+    else:
+        label = decoded
+    members = f'"token": {json.dumps(decoded)}, "bytes": {list(token_bytes)}'
+    return TokenText(decoded, token_bytes, label, members)
 
 
 class Vocabulary:
@@ -21,7 +52,8 @@ class Vocabulary:
         self._characters_per_token = len(_SAMPLE_JSON) / len(
             self._tokenizer.tokenize_str(_SAMPLE_JSON)
         )
-        self.token_bytes = lru_cache(maxsize=65536)(self._token_bytes)
+        self.token_bytes = lru_cache(maxsize=_CACHED_TOKENS)(self._token_bytes)
+        self.token_text = lru_cache(maxsize=_CACHED_TOKENS)(self._token_text)
 
     @property
     def size(self) -> int:
@@ -38,3 +70,6 @@ class Vocabulary:
 
     def _token_bytes(self, token_id: int) -> bytes:
         return self._tokenizer.decode_bytes([token_id])
+
+    def _token_text(self, token_id: int) -> TokenText:
+        return build_token_text(self.token_bytes(token_id))

@@ -33,4 +33,4 @@ def decode_prompt_tokens(
     for token_id, logprob in zip(token_ids, logprobs, strict=True):
         token_logprob = logprob or TokenLogprob(token_id, 0.0, ())
         for token in reader.read([token_logprob], "", ended=False):
-            yield token if logprob else DecodedToken(token.token, None, token.bytes)
+            yield token if logprob else DecodedToken(token.token_text, None)

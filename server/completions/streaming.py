@@ -4,17 +4,21 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from server.completions.batch_generation import BatchGeneration
 from server.completions.prompt_echo import PromptEcho
 from server.generation.accumulator import MessageAccumulator
-from server.generation.choice_delta import DecodedToken, TopToken
+from server.generation.choice_delta import DecodedToken
 from server.generation.chunk_writer import ChunkWriter, build_usage, end_chunks
+from server.generation.logprobs_json import iterate_slices
 from server.protocol.chat.response import FinishReason
 from server.protocol.completions.request import CompletionRequest
 from server.protocol.completions.response import CompletionChoice, TextCompletion
 from server.telemetry.request_record import RequestRecord
+
+# Bytes of UTF-8 that continue a character.
+CONTINUATION_BYTES: Final = bytes(range(0x80, 0xC0))
 
 
 async def collect_completion(
@@ -87,10 +91,10 @@ async def _write_chunks(batch: BatchGeneration, writer: ChunkWriter) -> AsyncIte
     for index in range(batch.num_choices):
         echo = batch.get_echo(index)
         if echo is not None:
-            yield choices.write(index, echo.text, echo.tokens)
+            yield await choices.write(index, echo.text, echo.tokens)
     async for delta in batch:
         if delta.text or delta.logprobs or delta.finish_reason:
-            yield choices.write(delta.index, delta.text, delta.logprobs, delta.finish_reason)
+            yield await choices.write(delta.index, delta.text, delta.logprobs, delta.finish_reason)
     if writer.include_usage:
         yield writer.write_usage()
 
@@ -103,20 +107,18 @@ class _TextChunkWriter:
         echoes = [batch.get_echo(index) for index in range(batch.num_choices)]
         self._offsets = [TextOffsets(echo.prefix_length if echo else 0) for echo in echoes]
 
-    def write(
+    async def write(
         self,
         index: int,
         text: str,
         tokens: Sequence[DecodedToken],
         finish_reason: FinishReason | None = None,
     ) -> bytes:
-        choice = {
-            "index": index,
-            "text": text,
-            "logprobs": _build_logprobs(tokens, self._offsets[index]) if tokens else None,
-            "finish_reason": finish_reason,
-        }
-        return self._writer.write(json.dumps(choice))
+        logprobs = await _format_logprobs(tokens, self._offsets[index]) if tokens else "null"
+        return self._writer.write(
+            f'{{"index": {index}, "text": {json.dumps(text)}, "logprobs": {logprobs}, '
+            f'"finish_reason": {json.dumps(finish_reason)}}}'
+        )
 
 
 class TextOffsets:
@@ -131,21 +133,26 @@ class TextOffsets:
 
     def advance(self, token_bytes: bytes) -> int:
         """Add a token and return its offset: that of the character which its first byte is in."""
-        starts = sum(not _is_continuation_byte(byte) for byte in token_bytes)
-        offset = self._characters - (bool(token_bytes) and _is_continuation_byte(token_bytes[0]))
+        starts = len(token_bytes.translate(None, CONTINUATION_BYTES))
+        offset = self._characters - (bool(token_bytes) and token_bytes[0] in CONTINUATION_BYTES)
         self._characters += starts
         return max(offset, 0)
 
 
-def _is_continuation_byte(byte: int) -> bool:
-    """Whether a byte of UTF-8 continues a character."""
-    return byte & 0xC0 == 0x80
+async def _format_logprobs(tokens: Sequence[DecodedToken], offsets: TextOffsets) -> str:
+    """Return the JSON of `server.protocol.completions.response.CompletionLogprobs`."""
+    columns: dict[str, list[str]] = {}
+    async for each in iterate_slices(tokens):
+        for name, values in _build_logprobs(each, offsets).items():
+            columns.setdefault(name, []).append(json.dumps(values)[1:-1])
+    members = (f'"{name}": [{", ".join(parts)}]' for name, parts in columns.items())
+    return f"{{{', '.join(members)}}}"
 
 
 def _build_logprobs(tokens: Sequence[DecodedToken], offsets: TextOffsets) -> dict[str, Any]:
     """Return the content of `server.protocol.completions.response.CompletionLogprobs`."""
     return {
-        "tokens": [_format_token(token) for token in tokens],
+        "tokens": [token.token_text.label for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
         "top_logprobs": [_build_top_logprobs(token) for token in tokens],
         "text_offset": [offsets.advance(token.bytes) for token in tokens],
@@ -155,14 +162,6 @@ def _build_logprobs(tokens: Sequence[DecodedToken], offsets: TextOffsets) -> dic
 def _build_top_logprobs(token: DecodedToken) -> dict[str, float] | None:
     if token.logprob is None:
         return None
-    top = {_format_token(each): each.logprob for each in token.top}
-    return top | {_format_token(token): token.logprob}
-
-
-def _format_token(token: DecodedToken | TopToken) -> str:
-    """Return a token's text, or `bytes:\\x…` for part of a character, as OpenAI does."""
-    try:
-        token.bytes.decode()
-    except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.bytes)
-    return token.token
+    top = {text.label: logprob for text, logprob in token.top}
+    top[token.token_text.label] = token.logprob
+    return top

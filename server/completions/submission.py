@@ -1,4 +1,4 @@
-"""Submits the prompts of a text completion to the engine, all at once."""
+"""Submits all prompts of a text completion to the engine together."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

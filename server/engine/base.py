@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
+from server.errors import ApiError
 from server.tools.content import ContentParser
 
 
@@ -125,8 +126,12 @@ class Engine(Protocol):
         """Load the LoRA adapters. Raises `server.checkpoint.config.CheckpointError`."""
         ...
 
-    async def wait_until_dead(self) -> None:
-        """Return when the engine can generate no more."""
+    async def wait_until_dead(self) -> str:
+        """Return the reason once the engine can generate no more or makes no steps."""
+        ...
+
+    def fail_all(self, error: ApiError) -> None:
+        """End all completions, running and future ones: `generate` raises `error`."""
         ...
 
     def close(self) -> None:

@@ -2,31 +2,50 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from server.checkpoint.vocabulary import TokenText
 from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentDelta
 
 
-@dataclass(frozen=True, slots=True)
-class TopToken:
+class TopToken(NamedTuple):
     """One of the likeliest tokens at a position."""
 
-    token: str
+    token_text: TokenText
     logprob: float
-    bytes: bytes
+
+    @property
+    def token(self) -> str:
+        """The token's text."""
+        return self.token_text.text
+
+    @property
+    def bytes(self) -> bytes:
+        """The token's bytes."""
+        return self.token_text.bytes
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedToken:
-    """A token's text and bytes, its log probability and the likeliest tokens at its position.
+    """A token, its log probability and the likeliest tokens at its position.
 
     A prompt's first token has no log probability.
     """
 
-    token: str
+    token_text: TokenText
     logprob: float | None
-    bytes: bytes
     top: Sequence[TopToken] = ()
+
+    @property
+    def token(self) -> str:
+        """The token's text."""
+        return self.token_text.text
+
+    @property
+    def bytes(self) -> bytes:
+        """The token's bytes."""
+        return self.token_text.bytes
 
 
 @dataclass(frozen=True, slots=True)

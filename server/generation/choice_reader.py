@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from server.engine.base import EngineOutput
+from server.checkpoint.vocabulary import Vocabulary
+from server.engine.base import EngineOutput, ToolParser
 from server.generation.choice_delta import ChoiceDelta
-from server.generation.logprobs import LogprobsReader
-from server.generation.tool_call_parser import TextOnlyParser
+from server.generation.logprobs import LogprobsReader, VisibleTokensReader
+from server.generation.tool_call_parser import TextOnlyParser, ToolCallParser
 from server.protocol.chat.response import FinishReason
+from server.tools.callable_tools import CallableTools
 from server.tools.content import ContentParser, ToolCallStart
 
 
@@ -65,3 +67,36 @@ ChoiceReaderFactory = Callable[[int], ChoiceReader]
 def build_text_reader(index: int) -> ChoiceReader:
     """Return a reader without tools or log probabilities."""
     return ChoiceReader(index, TextOnlyParser(), None)
+
+
+def build_chat_readers(
+    tools: CallableTools | None,
+    native_parser: ToolParser | None,
+    vocabulary: Vocabulary,
+    top_logprobs: int | None,
+) -> ChoiceReaderFactory:
+    """Return a function that builds the reader of a chat's choice by its index.
+
+    `native_parser` parses calls in the checkpoint's own format. `top_logprobs` is None for a
+    reader without log probabilities.
+    """
+
+    def build_reader(index: int) -> ChoiceReader:
+        return ChoiceReader(
+            index,
+            _build_content_parser(tools, native_parser),
+            None if top_logprobs is None else VisibleTokensReader(vocabulary, top_logprobs),
+            named_tool_choice=tools is not None and tools.named,
+        )
+
+    return build_reader
+
+
+def _build_content_parser(
+    tools: CallableTools | None, native_parser: ToolParser | None
+) -> ContentParser:
+    if tools is None:
+        return TextOnlyParser()
+    if tools.is_native and native_parser is not None:
+        return native_parser.build_reader([tool.model_dump() for tool in tools.tools])
+    return ToolCallParser()

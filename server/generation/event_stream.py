@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from server.errors import UNFORESEEN, ApiError
+from server.errors import INTERNAL_ERROR_MESSAGE, ApiError
 from server.telemetry.logs import get_logger
 from server.telemetry.request_record import RequestRecord
 
@@ -39,9 +39,9 @@ async def end_stream(
         return
     except Exception:
         log.exception("a stream broke", id=record.request_id)
-        unforeseen = ApiError(UNFORESEEN)
-        record.mark_failed(unforeseen)
-        yield build_error(unforeseen)
+        internal_error = ApiError(INTERNAL_ERROR_MESSAGE)
+        record.mark_failed(internal_error)
+        yield build_error(internal_error)
         return
     record.mark_complete()
     yield build_end()

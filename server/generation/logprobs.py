@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from server.checkpoint.vocabulary import Vocabulary
+from server.checkpoint.vocabulary import Vocabulary, build_token_text
 from server.engine.base import TokenLogprob
 from server.generation.choice_delta import DecodedToken, TopToken
 
@@ -29,7 +29,7 @@ class LogprobsReader(Protocol):
 
 
 class AllTokensReader:
-    """For text completions: reports all tokens at once, the one that ends an answer included.
+    """For text completions: reports all tokens immediately, including the stop token.
 
     Special tokens have no bytes, since they are not part of the text.
     """
@@ -49,7 +49,10 @@ class AllTokensReader:
         for token in tokens:
             decoded = decode_token(self._vocabulary, token, self._num_top)
             is_special = self._vocabulary.is_special(token.token_id)
-            yield replace(decoded, bytes=b"") if is_special else decoded
+            if is_special:
+                token_text = build_token_text(b"", decoded.token)
+                decoded = replace(decoded, token_text=token_text)
+            yield decoded
 
     def skip(self, text: str) -> None:
         """Do nothing: all tokens are reported."""
@@ -125,13 +128,12 @@ class TokenAligner:
 
 def decode_token(vocabulary: Vocabulary, token: TokenLogprob, num_top: int) -> DecodedToken:
     """Return a token with its text and bytes, and the `num_top` likeliest at its position."""
-    token_bytes = vocabulary.token_bytes(token.token_id)
+    get_text = vocabulary.token_text
     top = [
-        TopToken(_decode_text(top_bytes), _clamp_logprob(logprob), top_bytes)
+        TopToken(get_text(token_id), logprob if logprob > LEAST_LOGPROB else LEAST_LOGPROB)
         for token_id, logprob in token.top[:num_top]
-        for top_bytes in [vocabulary.token_bytes(token_id)]
     ]
-    return DecodedToken(_decode_text(token_bytes), _clamp_logprob(token.logprob), token_bytes, top)
+    return DecodedToken(get_text(token.token_id), max(token.logprob, LEAST_LOGPROB), top)
 
 
 def _drop_leading_bytes(token: DecodedToken, count: int) -> DecodedToken:
@@ -140,17 +142,9 @@ def _drop_leading_bytes(token: DecodedToken, count: int) -> DecodedToken:
         return token
     space, rest = token.bytes[:count], token.bytes[count:]
     top = [
-        replace(each, token=_decode_text(each.bytes[count:]), bytes=each.bytes[count:])
+        TopToken(build_token_text(each.bytes[count:]), each.logprob)
         if each.bytes.startswith(space)
         else each
         for each in token.top
     ]
-    return DecodedToken(_decode_text(rest), token.logprob, rest, top)
-
-
-def _decode_text(token_bytes: bytes) -> str:
-    return token_bytes.decode(errors="replace")
-
-
-def _clamp_logprob(logprob: float) -> float:
-    return max(logprob, LEAST_LOGPROB)
+    return DecodedToken(build_token_text(rest), token.logprob, top)

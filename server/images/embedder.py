@@ -1,4 +1,4 @@
-"""From a request's images to image_embeds, or only to numbers of image tokens."""
+"""Turns a request's images into image_embeds, or only counts their image tokens."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

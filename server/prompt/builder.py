@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from server.errors import ContextLengthExceeded
+from server.errors import ContextLengthExceeded, InvalidValue
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, StopCriteria
-from server.prompt.segments import ImageSlot, Segment, UntrustedText
+from server.prompt.segments import ImageSlot, Segment, UntrustedText, count_characters
 from server.prompt.tools import PromptTools, render_tools_as_text
 from server.prompt.turns import Conversation
+
+# Characters that `/tokenize` always takes: its prompts may exceed the context.
+MAX_TOKENIZED_CHARACTERS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class PromptBuilder:
         `template_options` are passed to the checkpoint's own chat template, if that is in use.
         Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
         """
-        segments = self._render(conversation, tools, template_options)
+        segments = list(self._render(conversation, tools, template_options))
+        self.check_characters(count_characters(segments), "messages", enforce_limit=enforce_limit)
         token_ids: list[int] = []
         placeholders: list[Placeholder] = []
         counts = iter(image_token_counts)
@@ -109,6 +113,23 @@ class PromptBuilder:
             return template.render(render_tools_as_text(conversation, description, ""), (), options)
         conversation = render_tools_as_text(conversation, description, template.system)
         return template.render(conversation.system, conversation.turns)
+
+    def check_characters(self, count: int, param: str, *, enforce_limit: bool = True) -> None:
+        """Refuse text that cannot fit, before any work, by its number of characters.
+
+        The context holds at most so many times its longest token. Raises `ContextLengthExceeded`,
+        naming `param`, or without `enforce_limit` `InvalidValue` at a multiple of that.
+        """
+        limit = self._max_model_len * self._format.tokenizer.max_chars_per_token
+        if enforce_limit and count > limit:
+            raise ContextLengthExceeded(
+                f"The prompt has {count} characters; the model's context of "
+                f"{self._max_model_len} tokens holds at most {limit}.",
+                param,
+            )
+        limit = max(4 * limit, MAX_TOKENIZED_CHARACTERS)
+        if count > limit:
+            raise InvalidValue(f"The prompt has {count} characters; the limit is {limit}.", param)
 
     def check_length(self, length: int, param: str) -> None:
         """Raise `ContextLengthExceeded`, naming `param`, if no token of an answer would fit."""

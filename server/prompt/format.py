@@ -52,7 +52,7 @@ def choose_prompt_format(
 
 
 def _infer_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
-    """Infer the template of a checkpoint that does not name one, as most converted ones do not."""
+    """Infer the template of a checkpoint that names none; most converted checkpoints do not."""
     is_yi = text.language_model == "llama" and tokenizer.token_to_id("<|im_start|>") is not None
     if text.model_type == "llava_next" and text.language_model == "mistral":
         return "mistral_instruct"

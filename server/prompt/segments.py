@@ -1,5 +1,6 @@
 """Segments of a rendered conversation: template text, untrusted text and image slots."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -23,3 +24,8 @@ class ImageSlot:
 
 
 Segment = TemplateText | UntrustedText | ImageSlot
+
+
+def count_characters(segments: Iterable[Segment]) -> int:
+    """Return the number of characters of all texts."""
+    return sum(len(each.text) for each in segments if not isinstance(each, ImageSlot))

@@ -17,20 +17,21 @@ def remove_prefix_space(tokenizer: dict[str, Any]) -> PrefixSpace:
     SentencePiece does not, and cannot tell where a chunk starts.
     """
     prefix_space: PrefixSpace = "none"
-    for normalizer in _iterate_steps(tokenizer.get("normalizer"), "normalizers"):
+    for normalizer in iterate_steps(tokenizer.get("normalizer"), "normalizers"):
         if normalizer["type"] == "Prepend" and normalizer["prepend"] == SPACE:
             normalizer["prepend"] = ""
             prefix_space = "each"
-    for pre_tokenizer in _iterate_steps(tokenizer.get("pre_tokenizer"), "pretokenizers"):
+    for pre_tokenizer in iterate_steps(tokenizer.get("pre_tokenizer"), "pretokenizers"):
         if pre_tokenizer["type"] == "Metaspace":
             prefix_space = SCHEMES[pre_tokenizer["prepend_scheme"]]
             pre_tokenizer["prepend_scheme"] = "never"
     return prefix_space
 
 
-def _iterate_steps(component: dict[str, Any] | None, key: str) -> Iterator[dict[str, Any]]:
+def iterate_steps(component: dict[str, Any] | None, key: str) -> Iterator[dict[str, Any]]:
+    """Yield a component of a tokenizer.json, or the steps of a `Sequence` under `key`."""
     if component is not None and component["type"] == "Sequence":
         for step in component[key]:
-            yield from _iterate_steps(step, key)
+            yield from iterate_steps(step, key)
     elif component is not None:
         yield component

@@ -1,4 +1,4 @@
-"""LLaVA's conversation templates, as the released code's `conv_templates` and `get_prompt`.
+"""LLaVA's conversation templates; they follow the released `conv_templates` and `get_prompt`.
 
 A request's system text replaces the template's; an empty one removes it. Images come first in
 their turn, each followed by a newline.

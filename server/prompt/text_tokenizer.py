@@ -38,11 +38,14 @@ class TextTokenizer:
         self._metrics = metrics
 
     async def tokenize_prompts(self, request: CompletionRequest) -> list[TextPrompt]:
-        """Return a request's prompts, the text ones tokenised.
+        """Return a request's prompts as token ids; texts are tokenised.
 
         Raises `InvalidValue` or `ContextLengthExceeded`.
         """
         prompts = request.prompts
+        for prompt, param in prompts:
+            if isinstance(prompt, str):
+                self._prompt.check_characters(len(prompt), param)
         size = sum(len(prompt) for prompt, _ in prompts)
         with self._metrics.stage("prompt"):
             return await run_in_thread_if_large(
@@ -52,7 +55,11 @@ class TextTokenizer:
             )
 
     async def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        """Return the ids of a text; names of special tokens in it are not parsed."""
+        """Return the ids of a text; names of special tokens in it are not parsed.
+
+        Raises `InvalidValue` for text far beyond the context.
+        """
+        self._prompt.check_characters(len(text), "prompt", enforce_limit=False)
         with self._metrics.stage("prompt"):
             return await run_in_thread_if_large(
                 len(text),
@@ -81,6 +88,7 @@ class TextTokenizer:
             token_ids = self._prompt.tokenize(prompt)
         else:
             token_ids = prompt
+            self._prompt.check_length(len(token_ids), param)
             check_prompt_token_ids(token_ids, self._vocabulary.size, param)
             self._check_no_image(token_ids, param)
         if not token_ids:

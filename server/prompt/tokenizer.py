@@ -18,9 +18,13 @@ from tokenizers import Tokenizer
 from server.checkpoint.config import CheckpointError, TextConfig
 from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
 from server.prompt.sentencepiece import SPACE, remove_prefix_space
+from server.prompt.text_limit import measure_longest_token
 
 # Added tokens of this form are control tokens even where the file does not call them special.
 CONTROL_TOKEN: Final = re.compile(r"<[^\s<>]+>")
+# Texts above this length, and more ids than this, go to the library's batch methods, which release
+# the interpreter lock; its other methods hold it, in a thread too.
+MAX_LOCKED_LENGTH: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class PromptTokenizer:
             for token in added
         }
         self._control_pattern = _compile_control_pattern(self._control_tokens)
+        self.max_chars_per_token = measure_longest_token(content)
         self._prefix_space = remove_prefix_space(content)
         if self._prefix_space != "none" and text.legacy is not None:
             self._prefix_space = "each" if text.legacy else "first"
@@ -82,7 +87,11 @@ class PromptTokenizer:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of ids, with the names of special tokens."""
-        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=False)
+        text: str
+        if len(token_ids) <= MAX_LOCKED_LENGTH:
+            text = self._tokenizer.decode(token_ids, skip_special_tokens=False)
+        else:
+            (text,) = self._tokenizer.decode_batch([token_ids], skip_special_tokens=False)
         return text
 
     def convert_ids_to_tokens(self, token_ids: Sequence[int]) -> list[str]:
@@ -106,7 +115,11 @@ class PromptTokenizer:
         starts_chunk = isinstance(previous, ImageSlot)
         if self._prefix_space == "each" or (self._prefix_space == "first" and starts_chunk):
             text = SPACE + text
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if len(text) <= MAX_LOCKED_LENGTH:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        else:
+            (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        ids: list[int] = encoding.ids
         return ids
 
     def _find_bos(self, tokenizer: Tokenizer, text: TextConfig) -> ControlToken | None:
@@ -162,16 +175,16 @@ def _apply_merge(merge: str | list[str]) -> str:
 
 def _merge_text(parts: Iterable[PromptPart]) -> Iterator[PromptPart]:
     """Join consecutive texts, to tokenise each span between control tokens at once."""
-    text = ""
+    texts: list[str] = []
     for part in parts:
         if isinstance(part, str):
-            text += part
+            texts.append(part)
             continue
-        if text:
+        if text := "".join(texts):
             yield text
-        text = ""
+        texts.clear()
         yield part
-    if text:
+    if text := "".join(texts):
         yield text
 
 

@@ -16,7 +16,7 @@ NONE: Final = "none"
 
 
 def choose_tool_parser(setting: str, template: ConversationTemplate | ChatTemplate) -> str | None:
-    """Return the name of the configured parser, for `auto` of the template's; None without one."""
+    """Return the name of a parser, None for no parser; `auto` chooses by the template."""
     if setting != AUTO:
         return None if setting == NONE else setting
     if not isinstance(template, ChatTemplate) or not template.supports_tools:

@@ -34,7 +34,12 @@ class Conversation:
     @property
     def num_characters(self) -> int:
         """The approximate number of characters to tokenise."""
-        return len(self.system or "") + sum(len(turn.text) for turn in self.turns)
+        calls = (call.function for turn in self.turns for call in turn.calls)
+        return (
+            len(self.system or "")
+            + sum(len(turn.text) for turn in self.turns)
+            + sum(len(call.name) + len(call.arguments) for call in calls)
+        )
 
 
 def split_turns(messages: Sequence[Message]) -> Conversation:
@@ -46,34 +51,31 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
     """
     system: list[str] = []
     turns: list[Turn] = []
+    indices: list[int] = []
     names: dict[str, str] = {}
-    last_index = 0
     for index, message in enumerate(messages):
         if message.role in ("system", "developer"):
             system.append(message.text)
             continue
         turn = _build_turn(message, names, index)
         names.update({call.id: call.function.name for call in turn.calls})
-        if turns and turns[-1].role != turn.role:
-            _check_has_text(turns[-1], last_index)
         turns.append(turn)
-        turns[-2:] = join_turns(turns[-2:])
-        last_index = index
+        indices.append(index)
     if not turns or turns[-1].role == "assistant":
         raise InvalidValue("The last message must be the user's or a tool's.", "messages")
-    _check_has_text(turns[-1], last_index)
-    return Conversation("\n".join(system) if system else None, turns)
+    _check_images_have_text(turns, indices)
+    return Conversation("\n".join(system) if system else None, join_turns(turns))
 
 
 def join_turns(turns: Iterable[Turn]) -> list[Turn]:
     """Join consecutive turns of one role, except tool results and turns with calls."""
-    result: list[Turn] = []
+    groups: list[list[Turn]] = []
     for turn in turns:
-        if result and _can_join(result[-1], turn):
-            result[-1] = _join_pair(result[-1], turn)
+        if groups and _can_join(groups[-1][-1], turn):
+            groups[-1].append(turn)
         else:
-            result.append(turn)
-    return result
+            groups.append([turn])
+    return [group[0] if len(group) == 1 else _join_group(group) for group in groups]
 
 
 def _build_turn(message: Message, names: dict[str, str], index: int) -> Turn:
@@ -99,13 +101,21 @@ def _can_join(first: Turn, second: Turn) -> bool:
     return first.role == second.role != "tool" and not first.calls and not second.calls
 
 
-def _join_pair(first: Turn, second: Turn) -> Turn:
-    text = "\n".join(text for text in (first.text, second.text) if text)
-    return Turn(first.role, text, first.num_images + second.num_images)
+def _join_group(turns: Sequence[Turn]) -> Turn:
+    text = "\n".join(turn.text for turn in turns if turn.text)
+    return Turn(turns[0].role, text, sum(turn.num_images for turn in turns))
 
 
-def _check_has_text(turn: Turn, index: int) -> None:
-    if turn.num_images and not turn.text.strip():
-        raise InvalidValue(
-            "An image needs a question: the message holds no text.", f"messages[{index}].content"
-        )
+def _check_images_have_text(turns: Sequence[Turn], indices: Sequence[int]) -> None:
+    """Raise `InvalidValue` where consecutive messages of one role have images but no text."""
+    start = 0
+    for end, turn in enumerate(turns, 1):
+        if end < len(turns) and turns[end].role == turn.role:
+            continue
+        group = turns[start:end]
+        start = end
+        if any(each.num_images for each in group) and not any(e.text.strip() for e in group):
+            raise InvalidValue(
+                "An image needs a question: the message holds no text.",
+                f"messages[{indices[end - 1]}].content",
+            )

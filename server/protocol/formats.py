@@ -1,13 +1,16 @@
 """Structured outputs: OpenAI's `response_format` and vLLM's `structured_outputs`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from server.protocol.json_size import MAX_JSON_CHARACTERS, JsonObject
 from server.protocol.wire import WireModel, get_type
 
-JsonSchemaObject = dict[str, Any]
+MAX_GRAMMAR_CHOICES: Final = 4096
+
+GrammarText = Annotated[str, Field(max_length=MAX_JSON_CHARACTERS)]
 
 
 class TextFormat(WireModel):
@@ -27,7 +30,7 @@ class JsonSchema(WireModel):
 
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
-    schema_: JsonSchemaObject | None = Field(None, alias="schema")
+    schema_: JsonObject | None = Field(None, alias="schema")
     strict: bool | None = None
 
 
@@ -61,11 +64,24 @@ class StructuredOutputs(WireModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    json_: JsonSchemaObject | str | None = Field(None, alias="json")
+    json_: JsonObject | GrammarText | None = Field(None, alias="json")
     json_object: bool | None = None
-    regex: str | None = None
-    choice: Annotated[list[str], Field(min_length=1)] | None = None
-    grammar: str | None = None
+    regex: GrammarText | None = None
+    choice: (
+        Annotated[
+            list[GrammarText], Field(min_length=1, max_length=MAX_GRAMMAR_CHOICES, fail_fast=True)
+        ]
+        | None
+    ) = None
+    grammar: GrammarText | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_number_of_keys(cls, value: Any) -> Any:
+        """Count the keys first: each unknown one becomes an error."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            raise PydanticCustomError("structured_outputs", "The object has too many keys")
+        return value
 
     @model_validator(mode="after")
     def _check_exactly_one(self) -> Self:
@@ -75,4 +91,6 @@ class StructuredOutputs(WireModel):
                 "structured_outputs",
                 "Must hold one of 'json', 'json_object', 'regex', 'choice' and 'grammar'",
             )
+        if sum(map(len, self.choice or ())) > MAX_JSON_CHARACTERS:
+            raise PydanticCustomError("choice", "The choices are too large")
         return self

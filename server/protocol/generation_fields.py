@@ -5,7 +5,7 @@ from pydantic import Field
 from server.errors import InvalidValue
 from server.protocol.formats import ResponseFormat, StructuredOutputs, TextFormat
 from server.protocol.sampling import SamplingFields
-from server.protocol.wire import WireModel
+from server.protocol.wire import ModelName, WireModel
 
 
 class StreamOptions(WireModel):
@@ -18,7 +18,7 @@ class StreamOptions(WireModel):
 class GenerationFields(SamplingFields):
     """Fields of streaming and of structured outputs, and the model."""
 
-    model: str = Field(min_length=1)
+    model: ModelName
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None

@@ -1,15 +1,18 @@
 """Sampling and stop fields of a request body: OpenAI's and vLLM's."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from server.protocol.wire import RequestBody
 
-StopString = Annotated[str, Field(min_length=1)]
+MAX_LOGIT_BIASES: Final = 4096
+
+StopString = Annotated[str, Field(min_length=1, max_length=1024)]
 StopStrings = Annotated[
     list[StopString],
-    Field(max_length=4),
+    Field(max_length=4, fail_fast=True),
     BeforeValidator(
         lambda value: [value] if isinstance(value, str) else value,
         json_schema_input_type=str | list[str],
@@ -23,6 +26,33 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 MAX_CHOICES = 128
 
 
+def _check_logit_bias(value: Any) -> Any:
+    """Stop at the first wrong entry: pydantic would build an error for each."""
+    if not isinstance(value, dict):
+        return value
+    if len(value) > MAX_LOGIT_BIASES:
+        raise PydanticCustomError("logit_bias", f"At most {MAX_LOGIT_BIASES} tokens may be biased")
+    return {_parse_token_id(key): _check_bias(bias) for key, bias in value.items()}
+
+
+def _parse_token_id(key: Any) -> int:
+    if isinstance(key, str) and len(key) <= 10 and key.isascii() and key.isdigit():
+        key = int(key)
+    if isinstance(key, int) and 0 <= key < 2**31:
+        return key
+    raise PydanticCustomError("logit_bias", "Keys must be token ids")
+
+
+def _check_bias(bias: Any) -> float:
+    is_number = isinstance(bias, int | float) and not isinstance(bias, bool)
+    if is_number and -100 <= bias <= 100:
+        return float(bias)
+    raise PydanticCustomError("logit_bias", "Biases must be numbers from -100 to 100")
+
+
+LogitBias = Annotated[dict[TokenId, Bias], BeforeValidator(_check_logit_bias)]
+
+
 class SamplingFields(RequestBody):
     """Sampling and stop fields that all APIs share."""
 
@@ -33,11 +63,11 @@ class SamplingFields(RequestBody):
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: dict[TokenId, Bias] | None = None
+    logit_bias: LogitBias | None = None
     top_k: int | None = Field(None, ge=-1, lt=2**31, description="vLLM's; 0 and -1 take all")
     min_p: float | None = Field(None, ge=0, le=1, description="vLLM's")
     repetition_penalty: float | None = Field(None, gt=0, le=100, description="vLLM's")
-    stop_token_ids: Annotated[list[TokenId], Field(max_length=1024)] | None = Field(
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=1024, fail_fast=True)] | None = Field(
         None, description="vLLM's: tokens that end an answer"
     )
     ignore_eos: bool | None = Field(None, description="vLLM's: go on to the token limit")

@@ -4,11 +4,21 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from server.protocol.chat.messages import Message
+from server.protocol.chat.messages import MAX_MESSAGES, Message
 from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
+from server.protocol.json_size import JsonObject
 from server.protocol.sampling import TokenId
-from server.protocol.tools import Tool
-from server.protocol.wire import RequestBody, build_validation_error, check_extra_fields, parse_body
+from server.protocol.tools import MAX_TOOLS, Tool
+from server.protocol.wire import (
+    ModelName,
+    RequestBody,
+    build_validation_error,
+    check_extra_fields,
+    check_number_of_keys,
+    parse_body,
+)
+
+MAX_TOKEN_IDS: Final = 262_144
 
 # Like `server.protocol.wire.IGNORED_VALUES`, for `messages`.
 IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
@@ -21,7 +31,7 @@ IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
 class TokenizeTextRequest(RequestBody):
     """A `prompt`, tokenised as in a text completion."""
 
-    model: str | None = None
+    model: ModelName | None = None
     prompt: str
     add_special_tokens: bool = Field(True, description="begin with the BOS, if the model has one")
     return_token_strs: bool | None = None
@@ -30,10 +40,10 @@ class TokenizeTextRequest(RequestBody):
 class TokenizeChatRequest(RequestBody):
     """`messages` with their images, tokenised as in a chat completion."""
 
-    model: str | None = None
-    messages: list[Message] = Field(min_length=1)
-    tools: list[Tool] | None = Field(None, max_length=128)
-    chat_template_kwargs: dict[str, Any] | None = None
+    model: ModelName | None = None
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
+    chat_template_kwargs: JsonObject | None = None
     return_token_strs: bool | None = None
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
@@ -51,8 +61,8 @@ class TokenizeChatRequest(RequestBody):
 class DetokenizeRequest(RequestBody):
     """Token ids to detokenise."""
 
-    model: str | None = None
-    tokens: list[TokenId]
+    model: ModelName | None = None
+    tokens: list[TokenId] = Field(max_length=MAX_TOKEN_IDS, fail_fast=True)
 
 
 class TokenizeResponse(BaseModel):
@@ -85,6 +95,7 @@ TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
 
 def parse_tokenize_request(body: bytes | bytearray) -> TokenizeRequest:
     """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
+    check_number_of_keys(body)
     try:
         request = TOKENIZE.validate_json(body)
     except ValidationError as error:

@@ -1,12 +1,17 @@
 """Tools, tool choices and tool calls of a chat request."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.protocol.wire import WireModel, get_type
+from server.protocol.json_size import JsonObject
+from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel, get_type
 
-ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+# OpenAI's limit on tools, and ours on calls in one message.
+MAX_TOOLS: Final = 128
+MAX_TOOL_CALLS: Final = 128
+
+ToolName = Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
 class Function(WireModel):
@@ -14,7 +19,7 @@ class Function(WireModel):
 
     name: ToolName
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 
@@ -42,7 +47,7 @@ class AllowedToolsList(WireModel):
     """The subset of tools that the model may (`auto`) or must (`required`) call."""
 
     mode: Literal["auto", "required"]
-    tools: list[NamedTool] = Field(min_length=1)
+    tools: list[NamedTool] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
 
 
 class AllowedTools(WireModel):
@@ -78,13 +83,13 @@ ToolChoice = Annotated[
 class CalledFunction(WireModel):
     """A function's name and its arguments as JSON text."""
 
-    name: str
+    name: str = Field(max_length=MAX_NAME_LENGTH)
     arguments: str
 
 
 class ToolCall(WireModel):
     """A call by the model in an earlier turn."""
 
-    id: str
+    id: CallId
     type: Literal["function"] = "function"
     function: CalledFunction

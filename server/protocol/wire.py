@@ -1,10 +1,24 @@
 """Base models of request bodies, and how validation errors become API errors."""
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
+
+# Lists in request types also have `fail_fast`: pydantic would build an error for every item.
+# Names of models and functions, and ids that clients choose.
+MAX_NAME_LENGTH: Final = 256
+MAX_ID_LENGTH: Final = 4096
+# Keys of all objects in a body: each costs about 2 µs, whether its object is used or not.
+MAX_KEYS: Final = 65_536
+# Characters of a client's text in an error message or its `param`.
+MAX_QUOTED_LENGTH: Final = 100
+
+ModelName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+CallId = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
+# OpenAI's limits are between 64 and 512.
+Identifier = Annotated[str, Field(max_length=512)]
 
 # In a table of ignored values: every value is ignored.
 ANY_VALUE: Final = (...,)
@@ -47,12 +61,19 @@ def parse_body(
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
+    check_number_of_keys(body)
     try:
         request = kind.model_validate_json(body)
     except ValidationError as error:
         raise build_validation_error(error) from None
     check_extra_fields(request, ignored_values)
     return request
+
+
+def check_number_of_keys(body: bytes | bytearray) -> None:
+    """Raise `InvalidValue` for a body with too many keys, or colons in its texts."""
+    if body.count(b":") > MAX_KEYS:
+        raise InvalidValue(f"The body has more than {MAX_KEYS} keys or colons.")
 
 
 def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any, ...]]) -> None:
@@ -66,10 +87,18 @@ def build_validation_error(error: ValidationError) -> InvalidJson | InvalidValue
     """Return the first of pydantic's errors as an API error that names its field."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return InvalidJson("The body is not valid JSON.")
+        is_deep = first["msg"].startswith("Invalid JSON: recursion limit exceeded")
+        return InvalidJson(
+            "The body is nested too deeply." if is_deep else "The body is not valid JSON."
+        )
     param = format_field_path(first["loc"])
-    reason = first["msg"]
+    reason = cut(first["msg"], 2 * MAX_QUOTED_LENGTH)
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
+
+
+def cut(text: str, max_length: int = MAX_QUOTED_LENGTH) -> str:
+    """Return a client's text for a message, shortened to `max_length` characters."""
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
 def format_field_path(location: tuple[int | str, ...]) -> str | None:
@@ -83,7 +112,7 @@ def format_field_path(location: tuple[int | str, ...]) -> str | None:
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not step.startswith("#") and step.isidentifier():
+        elif not step.startswith("#") and len(step) <= MAX_NAME_LENGTH and step.isidentifier():
             path += f".{step}" if path else step
     return path or None
 
@@ -91,7 +120,7 @@ def format_field_path(location: tuple[int | str, ...]) -> str | None:
 def _check_ignored_value(name: str, value: Any, ignored_values: dict[str, tuple[Any, ...]]) -> None:
     ignored = ignored_values.get(name)
     if ignored is None:
-        raise UnsupportedParameter(f"Unknown or unsupported parameter: '{name}'.", name)
+        raise UnsupportedParameter(f"Unknown or unsupported parameter: '{cut(name)}'.", cut(name))
     if value is None or ignored == ANY_VALUE:
         return
     if not any(_is_same_json(value, each) for each in ignored):

@@ -4,14 +4,12 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 from server.generation.choice_delta import DecodedToken
-from server.protocol.chat.response import ChatTokenLogprob, TopLogprob
 from server.protocol.responses.events import (
     AnyEvent,
     ArgumentsDelta,
     ArgumentsDone,
     ItemEvent,
     PartEvent,
-    TextDelta,
     TextDone,
 )
 from server.protocol.responses.response import (
@@ -20,17 +18,22 @@ from server.protocol.responses.response import (
     OutputMessage,
     OutputText,
 )
+from server.responses.logprobs import TextDelta, TextLogprobs
 from server.tools.content import ToolCallStart
 
 
 class MessageWriter:
-    """Writes a message with one text part; `index` is its index in the output."""
+    """Writes a message with one text part.
 
-    def __init__(self, index: int) -> None:
+    Log probabilities are added to `logprobs`; events and items get them when they are dumped.
+    """
+
+    def __init__(self, index: int, logprobs: TextLogprobs) -> None:
+        """`index` is the message's index in the output."""
         self._index = index
         self._id = f"msg_{secrets.token_hex(16)}"
         self._text = ""
-        self._logprobs: list[ChatTokenLogprob] = []
+        self._logprobs = logprobs
 
     def write_start(self) -> Iterator[AnyEvent]:
         """Yield the events that add the message and its text part."""
@@ -45,17 +48,15 @@ class MessageWriter:
 
     def write_text(self, text: str, tokens: Sequence[DecodedToken]) -> TextDelta:
         """Append text and the log probabilities of its tokens; return the event."""
-        logprobs = [_build_token_logprob(token) for token in tokens]
         self._text += text
-        self._logprobs += logprobs
-        return TextDelta(item_id=self._id, output_index=self._index, delta=text, logprobs=logprobs)
+        self._logprobs.add(tokens)
+        event = TextDelta(item_id=self._id, output_index=self._index, delta=text, logprobs=[])
+        return event.attach(tokens)
 
     def write_end(self, status: ItemStatus) -> Iterator[AnyEvent]:
         """Yield the events that end the text part and the message."""
         item = self.build_item(status)
-        yield TextDone(
-            item_id=self._id, output_index=self._index, text=self._text, logprobs=self._logprobs
-        )
+        yield TextDone(item_id=self._id, output_index=self._index, text=self._text, logprobs=[])
         yield PartEvent(
             type="response.content_part.done",
             item_id=self._id,
@@ -66,7 +67,7 @@ class MessageWriter:
 
     def build_item(self, status: ItemStatus) -> OutputMessage:
         """Return the message so far."""
-        text = OutputText(text=self._text, logprobs=self._logprobs)
+        text = OutputText(text=self._text)
         return OutputMessage(id=self._id, status=status, content=[text])
 
 
@@ -104,15 +105,3 @@ class FunctionCallWriter:
             name=self._call.name,
             arguments=self._arguments,
         )
-
-
-def _build_token_logprob(token: DecodedToken) -> ChatTokenLogprob:
-    return ChatTokenLogprob(
-        token=token.token,
-        logprob=token.logprob,
-        bytes=list(token.bytes),
-        top_logprobs=[
-            TopLogprob(token=each.token, logprob=each.logprob, bytes=list(each.bytes))
-            for each in token.top
-        ],
-    )

@@ -8,17 +8,20 @@ from server.protocol.chat.response import FinishReason
 from server.protocol.responses.events import AnyEvent
 from server.protocol.responses.response import ItemStatus, OutputItem
 from server.responses.item_writers import FunctionCallWriter, MessageWriter
+from server.responses.logprobs import TextLogprobs
 from server.tools.content import ToolCallStart
 
 
 class OutputWriter:
-    """Writes items one after the other; `items` are the ones that have ended.
+    """Writes items one after the other; `items` holds the finished ones.
 
+    `logprobs` are those of the first item, which the items and events lack until they are dumped.
     Only the first item can have log probabilities: the tokens after it may belong to calls.
     """
 
     def __init__(self) -> None:
         self.items: list[OutputItem] = []
+        self.logprobs = TextLogprobs()
         self.finish_reason: FinishReason | None = None
         self._item_writer: MessageWriter | FunctionCallWriter | None = None
         self._aligner = TokenAligner()
@@ -55,7 +58,7 @@ class OutputWriter:
 
     def _start_message(self) -> Iterator[AnyEvent]:
         yield from self._end_item("completed")
-        self._item_writer = MessageWriter(len(self.items))
+        self._item_writer = MessageWriter(len(self.items), self.logprobs)
         yield from self._item_writer.write_start()
 
     def _start_call(self, call: ToolCallStart) -> Iterator[AnyEvent]:

@@ -8,6 +8,7 @@ from server.generation.event_stream import end_stream, format_event
 from server.generation.generation import Generation
 from server.protocol.responses.events import Event, ResponseEvent
 from server.protocol.responses.response import ResponseObject
+from server.responses.logprobs import dump_event, format_response
 from server.responses.output_writer import OutputWriter
 from server.responses.response_builder import ResponseBuilder
 from server.telemetry.request_record import RequestRecord
@@ -22,7 +23,7 @@ async def collect_response(
         for _ in output.write(delta):
             pass  # only streams send the events
     record.mark_complete()
-    return builder.build_finished(output)
+    return await format_response(builder.build_finished(output), output.logprobs)
 
 
 async def stream_response(
@@ -48,9 +49,7 @@ async def stream_response(
     numbers = count()
     async for event in end_stream(events, record, build_end=build_end, build_error=build_error):
         event.sequence_number = next(numbers)
-        # Escaped to ASCII, since some clients treat U+2028 as a line break.
-        data = event.model_dump_json(by_alias=True, ensure_ascii=True)
-        yield format_event(data, event.type)
+        yield format_event(await dump_event(event, output.logprobs), event.type)
 
 
 async def _write_events(

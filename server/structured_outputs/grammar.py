@@ -1,100 +1,98 @@
-"""The grammar of a request's response format, structured outputs and tools, if it has any."""
+"""The grammar of a request's response format, structured outputs and tools, if it has any.
+
+Rules are in llguidance's Lark: https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
+"""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from server.checkpoint.vocabulary import Vocabulary
+from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
-from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.generation_fields import GenerationFields
-from server.protocol.tools import AllowedTools, Function, NamedTool, Tool
-from server.structured_outputs.rules import (
-    ANY_TEXT,
-    build_choice_rule,
-    build_json_rule,
-    build_regex_rule,
-    build_tool_rules,
-)
-from server.structured_outputs.schema import check_nesting
-from server.tools.format import CALL_BEGIN, describe_tools
+from server.protocol.json_size import count_json_characters
+from server.structured_outputs.schema import build_json_rule
+from server.structured_outputs.tool_rules import build_tool_rules
+from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
+from server.tools.callable_tools import CallableTools
+from server.tools.format import CALL_BEGIN
 
 # By default llguidance tokenizes text that can only continue in one way to its end at each step.
 # Where that text contains a special token, it would force that token.
 HEADER: Final = '%llguidance {"no_forcing": true}\n'
 # LLaVA's models begin with a space, which clients do not get. Their output degrades without it.
+# Smaller schemas become a grammar on the event loop.
+MAX_INLINE_CHARACTERS: Final = 8192
 SPACE: Final = '" "?'
+# Characters that end a regular expression within a rule, and escapes, which stay as they are.
+UNSAFE: Final = re.compile(r"\\?[/\n\r]|\\.")
+ESCAPES: Final = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
+ANY_TEXT: Final = r"/(.|\n)*/"
 
 
-@dataclass(frozen=True, slots=True)
-class GrammarConstraint:
-    """A grammar that constrains the generated text, in llguidance's Lark or in GBNF.
+class GrammarBuilder:
+    """Builds the grammars of requests and validates them."""
 
-    `param` is the request field that an error of the grammar names.
-    """
+    def __init__(self, vocabulary: Vocabulary, validator: GrammarValidator) -> None:
+        self._vocabulary = vocabulary
+        self._validator = validator
 
-    grammar: str
-    param: str
+    async def build_and_validate(
+        self, request: GenerationFields, tools: CallableTools | None, max_tokens: int
+    ) -> str | None:
+        """Return the validated grammar of formats and tools, None if output may be any text.
 
-
-@dataclass(frozen=True, slots=True)
-class CallableTools:
-    """The tools that the model may call under the request's `tool_choice`.
-
-    `required`: it must call at least one. `parallel`: it may make several calls. `named`: the
-    client named the one function to call, so the model has no choice.
-    """
-
-    tools: Sequence[Tool]
-    required: bool
-    parallel: bool
-    named: bool
-
-    @property
-    def functions(self) -> list[Function]:
-        """The tools' functions."""
-        return [tool.function for tool in self.tools]
-
-    @property
-    def description(self) -> str:
-        """The system text about the tools, for models without a tool format of their own."""
-        return describe_tools(self.functions, required=self.required, parallel=self.parallel)
+        Raises `InvalidValue`.
+        """
+        char_budget = self._vocabulary.estimate_chars(max_tokens)
+        constraint = await run_in_thread_if_large(
+            count_schema_characters(request),
+            MAX_INLINE_CHARACTERS,
+            lambda: build_constraint(request, tools, char_budget),
+        )
+        if constraint is None:
+            return None
+        if request.min_tokens:
+            raise InvalidValue(
+                "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
+            )
+        await self._validator.validate(constraint)
+        return constraint.grammar
 
 
-def resolve_callable_tools(request: ChatCompletionRequest) -> CallableTools | None:
-    """Return the tools that the model may call, None if there are none."""
-    choice = request.tool_choice
-    tools = list(request.tools or ())
-    if not tools or choice == "none":
-        return None
-    required = choice == "required"
-    if isinstance(choice, NamedTool):
-        required = True
-        tools = [each for each in tools if each.function.name == choice.function.name]
-    elif isinstance(choice, AllowedTools):
-        required = choice.allowed_tools.mode == "required"
-        allowed = {tool.function.name for tool in choice.allowed_tools.tools}
-        tools = [each for each in tools if each.function.name in allowed]
-    named = isinstance(choice, NamedTool)
-    parallel = request.parallel_tool_calls is not False and not named
-    return CallableTools(tools, required, parallel, named)
+def count_schema_characters(request: GenerationFields) -> int:
+    """Return about the size of a request's schemas: building its grammar is linear in it."""
+    schemas: list[Any] = [
+        tool.function.parameters for tool in getattr(request, "tools", None) or ()
+    ]
+    if isinstance(request.response_format, JsonSchemaFormat):
+        schemas.append(request.response_format.json_schema.schema_)
+    if request.structured_outputs is not None:
+        options = request.structured_outputs
+        schemas += [options.json_, options.regex, options.choice]
+    return sum(map(count_json_characters, schemas))
 
 
 def build_constraint(
-    request: ChatCompletionRequest, calls: CallableTools | None, char_budget: int
+    request: GenerationFields, tools: CallableTools | None, char_budget: int
 ) -> GrammarConstraint | None:
     """Return the constraint on the model's output, None if it may be any text.
 
-    `char_budget` is the approximate length of the output in characters. Raises `InvalidValue`.
+    Calls in a checkpoint's native format are parsed, not enforced. `char_budget` is the approximate
+    length of the output in characters. Raises `InvalidValue`.
     """
-    if calls is None:
-        return build_format_constraint(request, char_budget)
     content = _resolve_format(request, char_budget)
-    for index, tool in enumerate(request.tools or ()):
-        check_nesting(tool.function.parameters or {}, f"tools[{index}].function.parameters")
+    if tools is None or tools.is_native:
+        if content is None:
+            return None
+        return GrammarConstraint(content.build_grammar(), content.param)
+    rules = build_tool_rules(tools, char_budget)
     begin = json.dumps(CALL_BEGIN)
-    if calls.required:
+    if tools.required:
         start = f"start: {SPACE} {begin} calls\n"
     elif content is None:
         # `text` ends with the first `CALL_BEGIN`, so text contains one only in front of calls.
@@ -103,19 +101,7 @@ def build_constraint(
         start = f"start: {SPACE} ({begin} calls | answer)\nanswer: {content.source}\n"
     else:
         raise InvalidValue("A grammar cannot be combined with tools.", content.param)
-    rules = build_tool_rules(calls.functions, char_budget, parallel=calls.parallel)
     return GrammarConstraint(HEADER + start + rules, "tools")
-
-
-def build_format_constraint(
-    request: GenerationFields, char_budget: int
-) -> GrammarConstraint | None:
-    """Return the constraint on output without tool calls, None if it may be any text.
-
-    `char_budget` is the approximate length of the output in characters. Raises `InvalidValue`.
-    """
-    content = _resolve_format(request, char_budget)
-    return None if content is None else GrammarConstraint(content.build_grammar(), content.param)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +118,20 @@ class _ContentFormat:
 
 
 def _resolve_format(request: GenerationFields, char_budget: int) -> _ContentFormat | None:
-    response_format = request.response_format
+    """Return the format of content that the request asks for, None for any text."""
     if request.structured_outputs is not None:
-        return _resolve_structured_outputs(request.structured_outputs, char_budget)
-    if isinstance(response_format, JsonObjectFormat):
-        return _build_json_format(None, "response_format", char_budget)
-    if isinstance(response_format, JsonSchemaFormat):
-        schema = response_format.json_schema.schema_
-        return _build_json_format(schema, "response_format.json_schema.schema", char_budget)
-    return None
+        text_format = _build_text_format(request.structured_outputs)
+        if text_format is not None:
+            return text_format
+    json_format = _find_json_format(request)
+    if json_format is None:
+        return None
+    schema, param = json_format
+    return _ContentFormat(build_json_rule(schema, param, char_budget), param)
 
 
-def _resolve_structured_outputs(options: StructuredOutputs, char_budget: int) -> _ContentFormat:
+def _build_text_format(options: StructuredOutputs) -> _ContentFormat | None:
+    """Return the format of text that is not JSON, None if JSON is requested."""
     if options.regex is not None:
         return _ContentFormat(build_regex_rule(options.regex), "structured_outputs.regex")
     if options.choice is not None:
@@ -152,19 +140,21 @@ def _resolve_structured_outputs(options: StructuredOutputs, char_budget: int) ->
         is_lark = "::=" not in options.grammar and "%llguidance" not in options.grammar
         source = HEADER + options.grammar if is_lark else options.grammar
         return _ContentFormat(source, "structured_outputs.grammar", is_rule=False)
-    if options.json_ is not None:
-        schema = _parse_schema(options.json_, "structured_outputs.json")
-        return _build_json_format(schema, "structured_outputs.json", char_budget)
-    return _build_json_format(None, "structured_outputs.json_object", char_budget)
+    return None
 
 
-def _build_json_format(
-    schema: dict[str, Any] | None, param: str, char_budget: int
-) -> _ContentFormat:
-    """Return the format of JSON that satisfies a schema, or of any JSON object if it is None."""
-    if schema is not None:
-        check_nesting(schema, param)
-    return _ContentFormat(build_json_rule(schema, char_budget), param)
+def _find_json_format(request: GenerationFields) -> tuple[dict[str, Any] | None, str] | None:
+    """Return the requested schema and its field; the schema is None for any JSON object."""
+    options, response_format = request.structured_outputs, request.response_format
+    if options is not None:
+        if options.json_ is None:
+            return None, "structured_outputs.json_object"
+        return _parse_schema(options.json_, "structured_outputs.json"), "structured_outputs.json"
+    if isinstance(response_format, JsonObjectFormat):
+        return None, "response_format"
+    if isinstance(response_format, JsonSchemaFormat):
+        return response_format.json_schema.schema_, "response_format.json_schema.schema"
+    return None
 
 
 def _parse_schema(schema: dict[str, Any] | str, param: str) -> dict[str, Any]:
@@ -177,3 +167,14 @@ def _parse_schema(schema: dict[str, Any] | str, param: str) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidValue("The schema must be a JSON object.", param)
     return parsed
+
+
+def build_regex_rule(pattern: str) -> str:
+    """Return the rule of text that a regular expression matches from beginning to end."""
+    escaped = UNSAFE.sub(lambda match: ESCAPES.get(match[0][-1], match[0]), pattern)
+    return f"/{escaped}/"
+
+
+def build_choice_rule(choices: Sequence[str]) -> str:
+    """Return the rule of one of several texts."""
+    return " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)

@@ -5,10 +5,9 @@ properties get no others. Strings and arrays without a limit get one that fits t
 Integers stay within the range that every JSON parser can read. A `char_budget` is in characters.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
-
-from server.structured_outputs.length_estimate import AROUND_ITEM, estimate_length
 
 # Beside one of these keywords, the object alone does not say whether it may be closed.
 COMBINING_KEYWORDS: Final = frozenset(
@@ -32,6 +31,15 @@ MAX_ITEMS: Final = 1024
 MIN_ITEMS: Final = 8
 MAX_KEY_CHARACTERS: Final = 64
 
+# Of references within references; recursive schemas have no end.
+MAX_REFERENCE_DEPTH: Final = 8
+# Characters around a key: `"": ` and a comma. Characters between items.
+AROUND_KEY: Final = 6
+AROUND_ITEM: Final = 2
+# An integer or a number of common size, `true`, `null`, a short format such as a date.
+SCALARS: Final = {"integer": 6, "number": 8, "boolean": 5, "null": 4, "string": 2}
+FORMATTED: Final = 30
+
 
 def narrow_schema(schema: dict[str, Any], char_budget: int) -> dict[str, Any]:
     """Return the schema narrowed for JSON of `char_budget` characters.
@@ -44,7 +52,7 @@ def narrow_schema(schema: dict[str, Any], char_budget: int) -> dict[str, Any]:
         _is_unbounded_string(each) or _is_unbounded_array(each)
         for each in _iterate_subschemas(schema)
     )
-    unbounded_budget = max(char_budget - estimate_length(schema, schema), char_budget // 4)
+    unbounded_budget = max(char_budget - _estimate_length(schema, schema), char_budget // 4)
     return _Narrower(schema, _divide_budget(unbounded_budget, num_unbounded)).narrow(schema)
 
 
@@ -103,7 +111,7 @@ class _Narrower:
         return result
 
     def _compute_max_items(self, schema: dict[str, Any]) -> int:
-        item = estimate_length(schema.get("items"), self._root) + AROUND_ITEM
+        item = _estimate_length(schema.get("items"), self._root) + AROUND_ITEM
         prefix = schema.get("prefixItems")
         num_prefix = len(prefix) if isinstance(prefix, list) else 0
         return num_prefix + min(max(1, self._share // item), MAX_ITEMS)
@@ -163,3 +171,59 @@ def _is_unbounded_string(schema: dict[str, Any]) -> bool:
     types = schema.get("type")
     is_string = types == "string" or (isinstance(types, list) and "string" in types)
     return is_string and not any(key in schema for key in (*STRING_LIMITS, *COMBINING_KEYWORDS))
+
+
+def _estimate_length(schema: Any, root: dict[str, Any], depth: int = MAX_REFERENCE_DEPTH) -> int:
+    """Return the approximate number of characters of a schema's JSON.
+
+    References are resolved in `root`. Parts without a limit count as empty.
+    """
+    if not isinstance(schema, dict) or depth == 0:
+        return 0
+    if "const" in schema:
+        return len(json.dumps(schema["const"]))
+    for key in ("enum", "anyOf", "oneOf"):
+        choices = schema.get(key)
+        if isinstance(choices, list) and choices:
+            is_data = key == "enum"
+            return max(
+                len(json.dumps(each)) if is_data else _estimate_length(each, root, depth - 1)
+                for each in choices
+            )
+    if "$ref" in schema:
+        return _estimate_length(_resolve_reference(schema["$ref"], root), root, depth - 1)
+    return _estimate_by_type(schema, root, depth)
+
+
+def _estimate_by_type(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
+    types = schema.get("type")
+    type_ = types[0] if isinstance(types, list) and types else types
+    if type_ == "object" or "properties" in schema:
+        return _estimate_object(schema, root, depth)
+    if type_ == "array":
+        min_items = schema.get("minItems", 0)
+        item = _estimate_length(schema.get("items"), root, depth - 1) + AROUND_ITEM
+        return AROUND_ITEM + (min_items if isinstance(min_items, int) else 0) * item
+    if type_ == "string" and ("format" in schema or "pattern" in schema):
+        return FORMATTED
+    max_length = schema.get("maxLength", 0) if type_ == "string" else 0
+    return SCALARS.get(str(type_), 0) + (max_length if isinstance(max_length, int) else 0)
+
+
+def _estimate_object(schema: dict[str, Any], root: dict[str, Any], depth: int) -> int:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return AROUND_ITEM
+    return AROUND_ITEM + sum(
+        len(name) + AROUND_KEY + _estimate_length(each, root, depth - 1)
+        for name, each in properties.items()
+    )
+
+
+def _resolve_reference(reference: Any, root: dict[str, Any]) -> Any:
+    """Follow a reference to a definition."""
+    for place in ("$defs", "definitions"):
+        prefix, definitions = f"#/{place}/", root.get(place)
+        if str(reference).startswith(prefix) and isinstance(definitions, dict):
+            return definitions.get(str(reference).removeprefix(prefix))
+    return None

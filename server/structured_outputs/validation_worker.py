@@ -1,4 +1,4 @@
-"""Compiles grammars as the engine does, in a worker process that may hang or die of one."""
+"""Compiles grammars as the engine does, in a worker process that a grammar may hang or kill."""
 
 import random
 import time
@@ -30,7 +30,7 @@ _tokenizer: LLTokenizer | None = None
 
 @dataclass(frozen=True, slots=True)
 class GrammarError:
-    """Why a grammar cannot be used."""
+    """The reason that a grammar cannot be used."""
 
     reason: str
 

@@ -13,6 +13,9 @@ log = get_logger(__name__)
 
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"
+OK_STATUS: Final = 200
+# nginx's status for a client that closed the connection; nobody receives it.
+CLIENT_CLOSED_REQUEST: Final = 499
 # Of strings that clients made up.
 MAX_LOGGED_CHARS: Final = 128
 
@@ -28,6 +31,7 @@ class RequestRecord:
         self.http_request_id: str | None = None
         self.endpoint: str | None = None
         self.client: str | None = None
+        self.key: str | None = None
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -42,6 +46,7 @@ class RequestRecord:
         self._last_output: dict[int, float] = {}  # of each answer
         self._outcome = CANCELLED
         self._is_waiting = False
+        self._status: int | None = None
 
     def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
         """Record what is asked for; from now on the request waits for its first token."""
@@ -74,6 +79,10 @@ class RequestRecord:
         self._last_output[answer] = now
         self.completion_tokens += num_tokens
 
+    def mark_streaming(self) -> None:
+        """Mark that the response begins: its status is 200, whatever comes."""
+        self._status = OK_STATUS
+
     def mark_complete(self) -> None:
         """Mark the request as completely answered."""
         self._outcome = OK
@@ -81,6 +90,7 @@ class RequestRecord:
     def mark_failed(self, error: ApiError) -> None:
         """Mark the request as failed with an error that the client gets."""
         self._outcome = error.code
+        self._status = self._status or error.status
 
     def __enter__(self) -> Self:
         """Start the record."""
@@ -97,6 +107,7 @@ class RequestRecord:
             self.mark_failed(error)
         elif error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             self._outcome = ApiError.code
+            self._status = self._status or ApiError.status
         self._end_waiting()
         self._report(time.perf_counter() - self._started)
 
@@ -121,8 +132,10 @@ class RequestRecord:
             request_id=self.http_request_id,
             endpoint=self.endpoint,
             client=self.client,
+            key=self.key,
             model=self.model and self.model[:MAX_LOGGED_CHARS],
             outcome=self._outcome,
+            status=self._status or (OK_STATUS if self._outcome == OK else CLIENT_CLOSED_REQUEST),
             stream=self.stream,
             images=self.images,
             prompt_tokens=self.prompt_tokens,

@@ -112,7 +112,7 @@ def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _flush_stdout(code: int) -> int:
-    """Flush stdout, whose reader may be gone; return the exit code."""
+    """Flush stdout and return the exit code; stdout's reader may have exited."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -14,6 +14,11 @@ from pebble import ProcessExpired, ProcessPool
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
+# The time that a process may take to start, in seconds: imports, on a busy machine.
+START_TIMEOUT_S: Final = 60.0
+# The time beyond that of a call, for the process to acknowledge it and for pebble to end it.
+MARGIN_S: Final = 1.0
+
 # pebble raises these for a worker that dies between two calls or before it begins one.
 WORKER_LOST: Final = (BrokenProcessPool, RuntimeError)
 # All errors of a call whose worker hung, died or was lost.
@@ -61,17 +66,20 @@ class WorkerProcess:
 
         Raises what `function` raises, and one of `WORKER_FAILURES`: `TimeoutError` after
         `timeout_s` seconds, `pebble.ProcessExpired` where the process died of the call.
+
+        pebble's clock starts when the process acknowledges the call, which a stopped process never
+        does, and stops nothing while the process holds the pipe's lock. So there is a second one.
         """
         self.start()
-        # pebble's clock starts when the worker acknowledges the call. A wall clock of our own, to
-        # cover the time before that too, belongs around this await.
-        return await asyncio.wrap_future(
-            self._pool.schedule(function, args=args, timeout=timeout_s)
-        )
+        if self._pid is not None and not self._pid.done():
+            await self._await_within(self._pid, START_TIMEOUT_S)
+        call = self._pool.schedule(function, args=args, timeout=timeout_s)
+        return await self._await_within(call, timeout_s + MARGIN_S)
 
     def stop(self) -> None:
         """Begin to end the process."""
         self._pool.stop()
+        self._kill()
 
     def join(self) -> None:
         """Wait until the process has ended, after `stop`."""
@@ -81,3 +89,31 @@ class WorkerProcess:
         """End the process and wait for that."""
         self.stop()
         self.join()
+
+    async def _await_within(self, future: Future[Result], timeout_s: float) -> Result:
+        """Await a result of the process; after `timeout_s` kill it and raise `TimeoutError`.
+
+        The future of a call that ran out of time is not cancelled: pebble could not do so without
+        the process.
+        """
+        result = asyncio.wrap_future(future)
+        clock = asyncio.timeout(timeout_s)
+        try:
+            async with clock:
+                return await asyncio.shield(result)
+        except TimeoutError:
+            if clock.expired():
+                self._kill()
+            raise
+        finally:
+            # Nobody else asks for the error of a call that ran out of time.
+            result.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _kill(self) -> None:
+        """Kill the process: a stopped one ignores all else. pebble kills one without a pid yet."""
+        if not self.is_alive or self._pid is None:
+            return
+        # Only a child that has not been waited for keeps its pid from another process.
+        for process in multiprocessing.active_children():
+            if process.pid == self._pid.result():
+                process.kill()

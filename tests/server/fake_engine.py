@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from server.checkpoint.config import CheckpointError
 from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
+from server.errors import ApiError
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class FakeEngine:
     calls: list[Call] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    error: ApiError | None = None
 
     async def generate(
         self,
@@ -61,9 +63,14 @@ class FakeEngine:
     async def load_adapters(self) -> None:
         """Do nothing: there are no adapters."""
 
-    async def wait_until_dead(self) -> None:
+    async def wait_until_dead(self) -> str:
         """Wait forever."""
         await asyncio.Event().wait()
+        return "the engine died"
+
+    def fail_all(self, error: ApiError) -> None:
+        """Keep the error."""
+        self.error = error
 
     def close(self) -> None:
         """Do nothing."""

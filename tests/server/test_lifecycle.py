@@ -89,6 +89,31 @@ def test_a_second_drain_ends_the_waiting() -> None:
     assert lifecycle.exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("state", "overdue"),
+    [
+        (State.LOADING, False),
+        (State.READY, False),
+        (State.DRAINING, False),
+        (State.FAILED, True),
+    ],
+)
+def test_requests_have_time_until_a_failure_or_the_drains_end(state: State, overdue: bool) -> None:
+    lifecycle = life(state)
+    assert lifecycle.is_overdue is overdue
+    lifecycle.drain()
+    lifecycle.drain()
+    assert lifecycle.is_overdue
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [(State.DRAINING, "not_ready"), (State.FAILED, "engine_unavailable")]
+)
+def test_the_error_of_requests_in_flight_at_the_exit(state: State, code: str) -> None:
+    error = life(state).build_exit_error()
+    assert (error.status, error.code) == (503, code)
+
+
 def test_a_drain_while_loading_is_over_at_once() -> None:
     lifecycle = life(State.LOADING)
     lifecycle.drain()

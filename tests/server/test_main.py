@@ -70,7 +70,7 @@ def test_a_bad_option_exits_with_two(
     assert ended.out == ""
 
 
-def test_every_bad_option_is_told_at_once() -> None:
+def test_all_bad_options_are_reported_together() -> None:
     ended = end(start("--port", "x", "--max-images", "x"))
     assert ended.code == 2
     assert [line.partition(":")[0] for line in ended.err.splitlines()] == ["port", "max_images"]
@@ -160,7 +160,7 @@ def test_a_damaged_model_is_not_loaded(damaged: Path, refused: dict[str, Ended])
     assert ended.out == ""
 
 
-def test_a_server_that_pulls_can_be_told_to_stop(tmp_path: Path) -> None:
+def test_a_signal_stops_a_server_that_pulls(tmp_path: Path) -> None:
     with run_hub() as hub:
         (repo := Repo()).commit("main", {"config.json": b"{}", "a.safetensors": bytes(1000)})
         hub.repos["org/slow"], hub.stall = repo, "a.safetensors"

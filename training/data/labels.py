@@ -1,8 +1,8 @@
 """Labels for the vision tower: the content of each patch and of each third of an image.
 
 Nine summary patches, one for each place, hold the labels of the thirds. They are always the same
-ones: the patches nearest to the centres of a square's thirds. A decoder that looks up a place or
-counts things then need not learn first which of the 64 patches belong together.
+ones: the patches nearest to the centres of a square's thirds. So the decoder can
+look up a place or count things without learning which of the 64 patches belong together.
 """
 
 from typing import Final

@@ -4,7 +4,7 @@ import torch
 
 
 def select_device(name: str) -> torch.device:
-    """`cpu`, `cuda`, or for `auto` the GPU where there is one."""
+    """Return the device: `cpu`, `cuda`, or for `auto` the GPU if there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

@@ -1,4 +1,4 @@
-"""What the stages share: the model, its tokenizer and the data."""
+"""The context that the stages share: the model, its tokenizer and the data."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All of training: tokenizer, the four stages, export and evaluation."""
+"""The complete training run: tokenizer, the four stages, export and evaluation."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ _PUBLISHED_NAMES = (
 def export_model(model: LlavaForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
     """Write all files of the checkpoint into `folder`.
 
-    Each file moves into place once it is complete, so that nobody reads a partial file.
+    Each file moves into place once it is complete, so no process reads a partial file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:

@@ -1,4 +1,4 @@
-"""Finds text that shows that its author did not look at the image."""
+"""Finds phrases that show that the author did not see the image."""
 
 import re
 from typing import Final

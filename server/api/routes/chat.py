@@ -38,7 +38,7 @@ EXAMPLE: Final = {
     openapi_extra=describe_request_body({"a picture": EXAMPLE}, ChatCompletionRequest),
 )
 async def chat_completions(request: Request) -> Response:
-    """Answer a conversation that may hold images, at once or as server-sent events."""
+    """Answer a conversation with or without images, as one body or as server-sent events."""
     return await respond(request, "chatcmpl-", lambda body: _ChatRequest(parse_chat_request(body)))
 
 

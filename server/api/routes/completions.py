@@ -36,7 +36,7 @@ EXAMPLES: Final = {
     openapi_extra=describe_request_body(EXAMPLES, CompletionRequest),
 )
 async def completions(request: Request) -> Response:
-    """Continue one or more prompts as they are, at once or as server-sent events."""
+    """Continue one or more prompts without a template, as one body or as server-sent events."""
     return await respond(
         request, "cmpl-", lambda body: _TextRequest(parse_completion_request(body))
     )

@@ -48,7 +48,10 @@ NOTHING_STORED: Final[dict[int | str, dict[str, Any]]] = {
     openapi_extra=describe_request_body({"a picture": EXAMPLE}, ResponsesRequest),
 )
 async def create_response(request: Request) -> Response:
-    """Answer an input that may hold images, at once or as server-sent events; nothing is stored."""
+    """Answer an input with or without images, as one body or as server-sent events.
+
+    Responses are not stored.
+    """
     return await respond(
         request, "resp_", lambda body: _ResponsesRequest(parse_and_translate(body))
     )

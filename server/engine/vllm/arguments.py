@@ -15,6 +15,7 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from server.checkpoint.adapters import LoraAdapter
 from server.checkpoint.config import MODEL_TYPES, CheckpointError
+from server.engine.vllm.watchdog import StepCounter
 
 # These replace vLLM's own choices on a CPU; docs/performance.md has the measurements.
 CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
@@ -47,6 +48,7 @@ class VllmOptions:
     enforce_eager: bool
     gpu_memory_utilization: float
     drain_timeout_s: float
+    stall_timeout_s: float
     adapters: Sequence[LoraAdapter] = ()
     max_loras: int = 1
 
@@ -106,15 +108,20 @@ def override_as_llava_next(config: PreTrainedConfig) -> PreTrainedConfig:
     return _override(config, LlavaNextConfig, "LlavaNextForConditionalGeneration")
 
 
-def start_llm(arguments: Mapping[str, Any]) -> AsyncLLM:
+def start_llm(arguments: Mapping[str, Any], step_counter: StepCounter) -> AsyncLLM:
     """Start the engine process and load the weights. Blocks for many seconds.
 
-    The OpenMP threads are bound as vLLM's own worker binds them.
+    `step_counter` is one more of vLLM's statistics loggers. The OpenMP threads are bound as vLLM's
+    own worker binds them.
     """
     args = AsyncEngineArgs(**arguments)
     config = args.create_engine_config(UsageContext.ENGINE_CONTEXT)
     with OMPProcessManager(config).configure_omp_envs(rank=0, local_rank=0):
-        return AsyncLLM.from_vllm_config(config, usage_context=UsageContext.ENGINE_CONTEXT)
+        return AsyncLLM.from_vllm_config(
+            config,
+            usage_context=UsageContext.ENGINE_CONTEXT,
+            stat_loggers=[lambda _config, _engine_index: step_counter],
+        )
 
 
 def _override(

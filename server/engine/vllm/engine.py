@@ -1,4 +1,4 @@
-"""`VllmEngine`: submits prompts to vLLM's `AsyncLLM`, yields outputs, watches for its death."""
+"""`VllmEngine`: submits prompts to vLLM's `AsyncLLM`, yields outputs, watches over the engine."""
 
 import asyncio
 import time
@@ -17,14 +17,15 @@ from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolP
 from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, start_llm
 from server.engine.vllm.inputs import build_engine_input, build_sampling_params, is_greedy
 from server.engine.vllm.outputs import measure_first_token_s, read_outputs
-from server.errors import EngineUnavailable, InvalidRequest
+from server.engine.vllm.watchdog import StallDetector, StepCounter
+from server.errors import ApiError, EngineUnavailable, InvalidRequest
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 # Seconds for the engine process to end before it is killed.
 CLOSE_TIMEOUT_S: Final = 5.0
-# Seconds between two checks whether the engine is dead.
+# Seconds between two checks whether the engine is dead or stalled.
 WATCH_INTERVAL_S: Final = 0.25
 
 
@@ -33,7 +34,10 @@ class VllmEngine:
 
     def __init__(self, options: VllmOptions) -> None:
         """Start the engine process and load the weights. Blocks for many seconds."""
-        self._llm = start_llm(build_engine_arguments(options))
+        self._steps = StepCounter()
+        self._stall_timeout_s = options.stall_timeout_s
+        self._error: ApiError | None = None
+        self._llm = start_llm(build_engine_arguments(options), self._steps)
         # vLLM reads these for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
         self._adapters = {
@@ -55,7 +59,7 @@ class VllmEngine:
         return NativeToolParser(name, self._llm.get_tokenizer())
 
     async def load_adapters(self) -> None:
-        """Load the adapters, so that a broken one is known at once. Raises `CheckpointError`."""
+        """Load the adapters now, so that a broken one fails here. Raises `CheckpointError`."""
         for name, request in self._adapters.items():
             try:
                 await self._llm.add_lora(request)
@@ -73,6 +77,7 @@ class VllmEngine:
         adapter: str | None = None,
     ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's completions; see `server.engine.base.Engine.generate`."""
+        self._refuse_after_end()
         submitted = time.perf_counter()
         first_token_s = 0.0
         engine_input = build_engine_input(token_ids, images, self._hidden_size)
@@ -96,16 +101,35 @@ class VllmEngine:
                         for index in copies:
                             yield replace(output, index=index) if index else output
         except (EngineDeadError, EngineGenerateError):
+            self._refuse_after_end()
             raise EngineUnavailable("The engine failed while it worked on the request.") from None
         except VLLMClientError as error:
             log.warning("the engine refused a request", id=request_id, reason=str(error))
             raise InvalidRequest("The engine refuses this combination of parameters.") from None
 
-    async def wait_until_dead(self) -> None:
-        """Return when the engine can generate no more."""
-        while not self._llm.errored:  # noqa: ASYNC110 - vLLM offers no event for it
+    async def wait_until_dead(self) -> str:
+        """Return the reason once the engine can generate no more or makes no steps."""
+        detector = StallDetector(self._stall_timeout_s)
+        while not self._llm.errored:  # vLLM offers no event for it
+            has_sequences = self._llm.get_num_unfinished_requests() > 0
+            if detector.is_stalled(
+                self._steps.num_steps, time.monotonic(), has_sequences=has_sequences
+            ):
+                return f"the engine has made no step for {self._stall_timeout_s:g} seconds"
             await asyncio.sleep(WATCH_INTERVAL_S)
+        return "the engine died"
+
+    def fail_all(self, error: ApiError) -> None:
+        """End all completions with `error`; see `server.engine.base.Engine.fail_all`."""
+        self._error = error
+        self._llm.output_processor.propagate_error(EngineDeadError())
+
+    def _refuse_after_end(self) -> None:
+        """Raise the error of `fail_all`, if there was one."""
+        if self._error is not None:
+            raise self._error from None
 
     def close(self) -> None:
-        """End the engine's process."""
-        self._llm.shutdown(timeout=CLOSE_TIMEOUT_S)
+        """End the engine's process: gently, or at once where it may work on or not react."""
+        # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
+        self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)

@@ -13,8 +13,8 @@ from server.errors import EngineUnavailable, InvalidRequest
 def measure_first_token_s(output: RequestOutput, submitted: float) -> float:
     """Return the seconds from submission to the first token.
 
-    vLLM's own measure is preferred: the output need not be the first token itself. `submitted` is
-    a reading of `time.perf_counter()`.
+    vLLM's own measurement is preferred: the output may hold more than the first token.
+    `submitted` is a reading of `time.perf_counter()`.
     """
     if output.metrics is not None and output.metrics.first_token_latency:
         return float(output.metrics.first_token_latency)

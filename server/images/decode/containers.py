@@ -57,7 +57,7 @@ def is_complete(data: bytes, image_format: str) -> bool:
 
 
 def count_frames(data: bytes, image: Image.Image, image_format: str, limit: int) -> int:
-    """Return the number of frames or pages, at most `limit` + 1. Decodes nothing."""
+    """Return the number of frames or pages, at most `limit` + 1, without decoding."""
     if image_format == "GIF":
         return count_gif_frames(data, limit)
     if image_format == "TIFF":

@@ -34,7 +34,7 @@ from server.images.decode.orientation import SWAPS_SIDES, find_transpose
 
 
 class DecodeFault(StrEnum):
-    """Why an image was refused."""
+    """The reason for an image's refusal."""
 
     FORMAT = "format"
     CORRUPT = "corrupt"
@@ -86,7 +86,7 @@ class DecodedImage:
 
 @dataclass(frozen=True, slots=True)
 class DecodeFailure:
-    """Why an image was refused, and its size in pixels if the header was readable."""
+    """The reason for an image's refusal, and its size in pixels if the header was readable."""
 
     fault: DecodeFault
     width: int = 0

@@ -1,4 +1,4 @@
-"""The decode workers: a hang or a crash of one costs a single image."""
+"""The decode workers. A hang or crash fails only one image."""
 
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions
 from server.images.decode.sandbox import DecodeLimits, decode_within_limits, start_decode_worker

@@ -83,7 +83,7 @@ METADATA_ADDRESSES: Final = frozenset(
 
 
 def parse_literal_address(host: str) -> Address | None:
-    """Return the IP address that a URL's host is, None for a name."""
+    """Return a URL host's IP address, None if the host is a name."""
     try:
         return ip_address(host)
     except ValueError:

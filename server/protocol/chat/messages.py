@@ -5,8 +5,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.tools import ToolCall
-from server.protocol.wire import WireModel, get_type
+from server.protocol.tools import MAX_TOOL_CALLS, ToolCall
+from server.protocol.wire import CallId, WireModel, get_type
+
+MAX_MESSAGES: Final = 4096
+# Content parts in one message.
+MAX_PARTS: Final = 1024
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
 STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
@@ -61,7 +65,10 @@ ContentPart = Annotated[
     ),
 ]
 Content = Annotated[
-    Annotated[str, Tag(STRING)] | Annotated[list[ContentPart], Field(min_length=1), Tag(PARTS)],
+    Annotated[str, Tag(STRING)]
+    | Annotated[
+        list[ContentPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)
+    ],
     Discriminator(
         _select_content_branch,
         custom_error_type="content",
@@ -75,8 +82,10 @@ class Message(WireModel):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
+    tool_calls: (
+        Annotated[list[ToolCall], Field(max_length=MAX_TOOL_CALLS, fail_fast=True)] | None
+    ) = None
+    tool_call_id: CallId | None = None
 
     @property
     def text(self) -> str:

@@ -1,14 +1,16 @@
 """The request body of `POST /v1/chat/completions`."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from server.errors import InvalidValue
-from server.protocol.chat.messages import ImageUrl, Message
+from server.protocol.chat.messages import MAX_MESSAGES, ImageUrl, Message
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
-from server.protocol.tools import AllowedTools, NamedTool, Tool, ToolChoice
+from server.protocol.json_size import JsonObject
+from server.protocol.tools import MAX_TOOLS, AllowedTools, NamedTool, Tool, ToolChoice
 from server.protocol.wire import ANY_VALUE, format_field_path, parse_body
 
 # Like `server.protocol.wire.IGNORED_VALUES`, for chat completions.
@@ -38,15 +40,15 @@ class ChatCompletionRequest(GenerationFields):
     https://platform.openai.com/docs/api-reference/chat/create
     """
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     max_tokens: int | None = Field(None, ge=1, description="deprecated by OpenAI, still honoured")
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    tools: list[Tool] | None = Field(None, max_length=128)
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    chat_template_kwargs: dict[str, Any] | None = Field(
+    chat_template_kwargs: JsonObject | None = Field(
         None, description="vLLM's: for the checkpoint's own chat template, if that is in use"
     )
 
@@ -71,8 +73,9 @@ class ChatCompletionRequest(GenerationFields):
             for _, image in message.images:
                 # A frozen model keeps its fields in `__dict__`; nothing reads this one any more.
                 image.__dict__["url"] = ""
+        self.__dict__.pop("images", None)
 
-    @property
+    @cached_property
     def images(self) -> list[ImageReference]:
         """All images, in the order of the messages."""
         return [

@@ -20,7 +20,9 @@ IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
 # OpenAI's default.
 MAX_TOKENS: Final = 16
 
-TokenIds = Annotated[list[TokenId], Field(min_length=1)]
+# Ids of one prompt; no context is longer.
+MAX_TOKEN_IDS: Final = 262_144
+TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKEN_IDS, fail_fast=True)]
 
 
 def _select_prompt_branch(value: Any) -> str | None:
@@ -35,10 +37,14 @@ def _select_prompt_branch(value: Any) -> str | None:
 
 Prompt = Annotated[
     Annotated[str, Tag("#text")]
-    | Annotated[list[str], Field(min_length=1, max_length=MAX_CHOICES), Tag("#texts")]
+    | Annotated[
+        list[str], Field(min_length=1, max_length=MAX_CHOICES, fail_fast=True), Tag("#texts")
+    ]
     | Annotated[TokenIds, Tag("#token_ids")]
     | Annotated[
-        list[TokenIds], Field(min_length=1, max_length=MAX_CHOICES), Tag("#token_id_lists")
+        list[TokenIds],
+        Field(min_length=1, max_length=MAX_CHOICES, fail_fast=True),
+        Tag("#token_id_lists"),
     ],
     Discriminator(
         _select_prompt_branch,

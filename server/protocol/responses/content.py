@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
+from server.protocol.chat.messages import MAX_PARTS
 from server.protocol.wire import WireModel, get_type
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
@@ -65,7 +66,10 @@ InputPart = Annotated[
     ),
 ]
 InputContent = Annotated[
-    Annotated[str, Tag(STRING)] | Annotated[list[InputPart], Field(min_length=1), Tag(PARTS)],
+    Annotated[str, Tag(STRING)]
+    | Annotated[
+        list[InputPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)
+    ],
     Discriminator(
         select_content_branch,
         custom_error_type="content",

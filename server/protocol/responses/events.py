@@ -16,7 +16,7 @@ class Event(BaseModel):
 
 
 class ResponseEvent(Event):
-    """The response starts or ends."""
+    """An event at the start or the end of a response."""
 
     type: Literal[
         "response.created",

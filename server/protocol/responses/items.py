@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from server.protocol.chat.messages import MAX_MESSAGES, MAX_PARTS
 from server.protocol.responses.content import (
     PARTS,
     STRING,
@@ -13,7 +14,7 @@ from server.protocol.responses.content import (
     InputText,
     select_content_branch,
 )
-from server.protocol.wire import WireModel
+from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel
 
 ITEM_TYPES: Final = (
     *("message", "function_call", "function_call_output", "reasoning", "item_reference"),
@@ -41,8 +42,8 @@ class InputFunctionCall(WireModel):
     """A call by the model in an earlier response; `arguments` is JSON text."""
 
     type: Literal["function_call"]
-    call_id: str
-    name: str
+    call_id: CallId
+    name: str = Field(max_length=MAX_NAME_LENGTH)
     arguments: str
 
 
@@ -50,9 +51,12 @@ class FunctionCallOutput(WireModel):
     """The output of a function for the call `call_id`."""
 
     type: Literal["function_call_output"]
-    call_id: str
+    call_id: CallId
     output: Annotated[
-        Annotated[str, Tag(STRING)] | Annotated[list[InputText], Field(min_length=1), Tag(PARTS)],
+        Annotated[str, Tag(STRING)]
+        | Annotated[
+            list[InputText], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)
+        ],
         Discriminator(
             select_content_branch,
             custom_error_type="output",
@@ -104,7 +108,10 @@ InputItem = Annotated[
     ),
 ]
 Input = Annotated[
-    Annotated[str, Tag(STRING)] | Annotated[list[InputItem], Field(min_length=1), Tag(PARTS)],
+    Annotated[str, Tag(STRING)]
+    | Annotated[
+        list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True), Tag(PARTS)
+    ],
     Discriminator(
         select_content_branch,
         custom_error_type="input",

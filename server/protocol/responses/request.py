@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.responses.items import Input
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 from server.protocol.sampling import SamplingFields
-from server.protocol.wire import ANY_VALUE, WireModel, parse_body
+from server.protocol.tools import MAX_TOOLS
+from server.protocol.wire import ANY_VALUE, Identifier, ModelName, WireModel, parse_body
 
 LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -22,6 +24,37 @@ IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "store": ANY_VALUE,
     "truncation": ("disabled",),
 }
+
+
+MAX_METADATA: Final = 16
+
+Include = Literal[
+    "message.output_text.logprobs",
+    "message.input_image.image_url",
+    "reasoning.encrypted_content",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+]
+
+
+def _check_metadata_size(value: Any) -> Any:
+    """Count the keys before pydantic validates them."""
+    if isinstance(value, dict) and len(value) > MAX_METADATA:
+        raise PydanticCustomError("metadata", f"At most {MAX_METADATA} keys are allowed")
+    return value
+
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ],
+    Field(max_length=MAX_METADATA),
+    BeforeValidator(_check_metadata_size),
+]
 
 
 class ResponseStreamOptions(WireModel):
@@ -43,37 +76,23 @@ class ResponsesRequest(SamplingFields):
     https://platform.openai.com/docs/api-reference/responses/create
     """
 
-    model: str = Field(min_length=1)
+    model: ModelName
     input: Input
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
-    include: (
-        list[
-            Literal[
-                "message.output_text.logprobs",
-                "message.input_image.image_url",
-                "reasoning.encrypted_content",
-                "file_search_call.results",
-                "web_search_call.results",
-                "web_search_call.action.sources",
-                "computer_call_output.output.image_url",
-                "code_interpreter_call.outputs",
-            ]
-        ]
-        | None
-    ) = None
+    include: Annotated[list[Include], Field(max_length=64, fail_fast=True)] | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     text: ResponseTextConfig | None = None
-    tools: list[FunctionTool] | None = Field(None, max_length=128)
+    tools: Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: FlatToolChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning: ReasoningOptions | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
+    metadata: Metadata | None = None
+    user: Identifier | None = None
+    safety_identifier: Identifier | None = None
+    prompt_cache_key: Identifier | None = None
     n: Literal[1] | None = Field(None, description="a request has one response")
 
     @property

@@ -72,7 +72,7 @@ class ResponseUsage(BaseModel):
 
 
 class IncompleteDetails(BaseModel):
-    """Why a response is incomplete."""
+    """The reason that a response is incomplete."""
 
     reason: Literal["max_output_tokens"]
 

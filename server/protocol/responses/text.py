@@ -6,10 +6,10 @@ from pydantic import Discriminator, Field, Tag
 
 from server.protocol.formats import (
     JsonObjectFormat,
-    JsonSchemaObject,
     TextFormat,
     select_format_branch,
 )
+from server.protocol.json_size import JsonObject
 from server.protocol.wire import WireModel
 
 
@@ -19,7 +19,7 @@ class ResponseJsonSchema(WireModel):
     type: Literal["json_schema"]
     name: str = Field(min_length=1, max_length=64)
     description: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
-    schema_: JsonSchemaObject = Field(alias="schema")
+    schema_: JsonObject = Field(alias="schema")
     strict: bool | None = None
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.tools import ToolMode, ToolName, select_tool_choice_branch
+from server.protocol.json_size import JsonObject
+from server.protocol.tools import MAX_TOOLS, ToolMode, ToolName, select_tool_choice_branch
 from server.protocol.wire import WireModel
 
 
@@ -15,7 +16,7 @@ class FunctionTool(WireModel):
     type: Literal["function"]
     name: ToolName
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
     @field_validator("type", mode="before")
@@ -40,7 +41,7 @@ class AllowedFunctions(WireModel):
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
-    tools: list[FunctionChoice] = Field(min_length=1)
+    tools: list[FunctionChoice] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
 
 
 FlatToolChoice = Annotated[

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.checkpoint.config import Checkpoint
-from server.checkpoint.vocabulary import Vocabulary
+from server.checkpoint.vocabulary import Vocabulary, build_token_text
 from server.completions.batch_generation import BatchGeneration
 from server.completions.prompt_echo import PromptEcho
 from server.completions.streaming import collect_completion, stream_completion
@@ -137,7 +137,14 @@ async def test_offsets_continue_over_chunks_after_the_echo(
         [build_output(RED, tokens=red), build_output(RED, last=True, tokens=red)],
     )
     batch.echoes = [
-        PromptEcho("ab", [DecodedToken("<s>", None, b""), DecodedToken(" ab", -1.0, b" ab")], 1)
+        PromptEcho(
+            "ab",
+            [
+                DecodedToken(build_token_text(b"", "<s>"), None),
+                DecodedToken(build_token_text(b" ab"), -1.0),
+            ],
+            1,
+        )
     ]
     request = build_request(logprobs=0, echo=True, stream=True)
     chunks, last = await stream_chunks(batch, request, record)

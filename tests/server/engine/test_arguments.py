@@ -31,6 +31,7 @@ OPTIONS = VllmOptions(
     enforce_eager=True,
     gpu_memory_utilization=0.5,
     drain_timeout_s=9.5,
+    stall_timeout_s=1.0,
 )
 
 

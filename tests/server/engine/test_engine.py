@@ -19,7 +19,7 @@ from server.engine.base import EngineImage, EngineOutput, SamplingOptions
 from server.engine.vllm import engine as engine_module
 from server.engine.vllm.arguments import VllmOptions
 from server.engine.vllm.engine import CLOSE_TIMEOUT_S, VllmEngine
-from server.errors import EngineUnavailable, InvalidRequest
+from server.errors import EngineUnavailable, InvalidRequest, NotReady
 
 
 class ScriptedLLM:
@@ -31,6 +31,9 @@ class ScriptedLLM:
         self.submitted: list[tuple[Any, Any, str, Any]] = []
         self.adapters: list[Any] = []
         self.errored = False
+        self.num_unfinished = 0
+        self.propagated: list[Exception] = []
+        self.output_processor = SimpleNamespace(propagate_error=self.propagated.append)
         self.closed = False
         self.shutdown_timeout: float | None = None
 
@@ -52,6 +55,9 @@ class ScriptedLLM:
         if request.lora_name == "broken":
             raise ValueError("no weights")
 
+    def get_num_unfinished_requests(self) -> int:
+        return self.num_unfinished
+
     def shutdown(self, timeout: float) -> None:
         self.shutdown_timeout = timeout
 
@@ -63,9 +69,11 @@ Start = Callable[..., tuple[VllmEngine, ScriptedLLM]]
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     """Return a function that starts an engine on a `ScriptedLLM`."""
 
-    def start_engine(*script: str | Exception, adapters: tuple[str, ...] = ()) -> Any:
+    def start_engine(
+        *script: str | Exception, adapters: tuple[str, ...] = (), stall_timeout_s: float = 60.0
+    ) -> Any:
         llm = ScriptedLLM(*script)
-        monkeypatch.setattr(engine_module, "start_llm", lambda _: llm)
+        monkeypatch.setattr(engine_module, "start_llm", lambda *_: llm)
         monkeypatch.setattr(envs, "enable_envs_cache", lambda: None)
         options = VllmOptions(
             model=Path("/m"),
@@ -78,6 +86,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
             enforce_eager=True,
             gpu_memory_utilization=0.5,
             drain_timeout_s=1,
+            stall_timeout_s=stall_timeout_s,
             adapters=[LoraAdapter(name, Path(f"/{name}"), 8) for name in adapters],
         )
         return VllmEngine(options), llm
@@ -179,7 +188,35 @@ async def test_death_is_noticed(start: Start, monkeypatch: pytest.MonkeyPatch) -
     await asyncio.sleep(0)
     assert not death.done()
     llm.errored = True
-    await asyncio.wait_for(death, 10)
+    assert await asyncio.wait_for(death, 10) == "the engine died"
+
+
+async def test_a_stall_is_noticed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "WATCH_INTERVAL_S", 0.01)
+    engine, llm = start(stall_timeout_s=0.1)
+    stall = asyncio.create_task(engine.wait_until_dead())
+    await asyncio.sleep(0.3)  # nothing runs
+    assert not stall.done()
+    llm.num_unfinished = 1
+    reason = await asyncio.wait_for(stall, 10)
+    assert reason == "the engine has made no step for 0.1 seconds"
+
+
+async def test_all_completions_fail_with_one_error(start: Start) -> None:
+    error = NotReady("The server is shutting down.")
+    engine, llm = start("a", EngineDeadError())
+    outputs = engine.generate("r", [1], [], sampling(), stream=True)
+    assert (await anext(outputs)).text == "a"
+    engine.fail_all(error)
+    assert isinstance(llm.propagated[0], EngineDeadError)
+    with pytest.raises(NotReady) as running:
+        await anext(outputs)
+    with pytest.raises(NotReady) as later:
+        await generate(engine)
+    assert running.value is later.value is error
+    assert len(llm.submitted) == 1
+    engine.close()
+    assert llm.shutdown_timeout == 0
 
 
 def test_context_and_close(start: Start) -> None:

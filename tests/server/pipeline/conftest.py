@@ -33,7 +33,7 @@ def model(checkpoint: Checkpoint) -> VisionModel:
 def shared_stages(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
     """Yield stages with one decode worker for the module."""
     metrics = Metrics()
-    media = ImageLoader(
+    image_loader = ImageLoader(
         Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
         workers=1,
@@ -43,10 +43,10 @@ def shared_stages(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages
     )
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
-    yield Stages(checkpoint, media, vision, metrics, grammars)
+    yield Stages(checkpoint, image_loader, vision, metrics, grammars)
     grammars.close()
     vision.close()
-    media.close()
+    image_loader.close()
 
 
 @pytest.fixture
@@ -62,11 +62,13 @@ async def isolated_stages(checkpoint: Checkpoint, model: VisionModel) -> AsyncIt
     metrics = Metrics()
     fetcher = Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=60))
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
-    media = ImageLoader(fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics)
+    image_loader = ImageLoader(
+        fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics
+    )
     vision = VisionBatcher(model, max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
-    yield Stages(checkpoint, media, vision, metrics, grammars)
+    yield Stages(checkpoint, image_loader, vision, metrics, grammars)
     grammars.close()
     vision.close()
-    media.close()
+    image_loader.close()
     await fetcher.close()

@@ -52,7 +52,7 @@ class Stages:
     """The real stages, their metrics, and pipelines over them."""
 
     checkpoint: Checkpoint
-    media: ImageLoader
+    image_loader: ImageLoader
     vision: VisionBatcher
     metrics: Metrics
     grammars: GrammarValidator
@@ -76,7 +76,7 @@ class Stages:
                 max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
             ),
             sampling_defaults=SamplingDefaults(temperature, top_p),
-            images=ImageEmbedder(self.media, self.vision, self.cache, self.metrics),
+            images=ImageEmbedder(self.image_loader, self.vision, self.cache, self.metrics),
             prompt=PromptBuilder(
                 choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
                 engine.max_model_len,

@@ -49,7 +49,7 @@ class AnyresStages:
     """The embedded model's stages, as if it had been trained with anyres."""
 
     checkpoint: Checkpoint
-    media: ImageLoader
+    image_loader: ImageLoader
     vision: VisionBatcher
     grammars: GrammarValidator
     metrics: Metrics
@@ -64,7 +64,7 @@ class AnyresStages:
             image_limits=ImageLimits(max_images=3, max_pixels=MAX_PIXELS, fetch_timeout_s=20),
             sampling_defaults=SamplingDefaults(0.5, 0.8),
             images=ImageEmbedder(
-                self.media,
+                self.image_loader,
                 self.vision,
                 ImageEmbedsCache(100 * 1024 * 1024, self.metrics),
                 self.metrics,
@@ -85,7 +85,7 @@ def stages(checkpoint: Checkpoint) -> Iterator[AnyresStages]:
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
     model.load_state_dict(build_random_weights(model))
-    media = ImageLoader(
+    image_loader = ImageLoader(
         Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
@@ -95,10 +95,10 @@ def stages(checkpoint: Checkpoint) -> Iterator[AnyresStages]:
     )
     batcher = VisionBatcher(model.to(torch.float32).eval(), max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
-    yield AnyresStages(checkpoint, media, batcher, grammars, metrics)
+    yield AnyresStages(checkpoint, image_loader, batcher, grammars, metrics)
     grammars.close()
     batcher.close()
-    media.close()
+    image_loader.close()
 
 
 def build_output(

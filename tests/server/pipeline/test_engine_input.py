@@ -62,7 +62,7 @@ async def test_images_are_submitted_with_embeddings_keys_and_offsets(
         rows = call.token_ids[image.offset : image.offset + IMAGE_TOKENS]
         assert rows == [stages.checkpoint.text.image_token_id] * IMAGE_TOKENS
         assert call.token_ids[image.offset - 1] != rows[0]
-        assert image.key == (await stages.media.load(image_url(seed))).key
+        assert image.key == (await stages.image_loader.load(image_url(seed))).key
     assert call.token_ids.count(stages.checkpoint.text.image_token_id) == 2 * IMAGE_TOKENS
     assert first.offset < second.offset
     # Two images loaded here, two for the keys above; the other stages run once per image or prompt.

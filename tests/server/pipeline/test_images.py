@@ -68,7 +68,7 @@ async def test_images_keep_the_order_of_the_request(isolated_stages: Stages) -> 
         await asked.wait()
         go.set()
         await answering
-    keys = [(await isolated_stages.media.load(image_url(seed))).key for seed in (1, 2)]
+    keys = [(await isolated_stages.image_loader.load(image_url(seed))).key for seed in (1, 2)]
     assert [image.key for image in engine.calls[1].images] == keys
 
 
@@ -114,7 +114,7 @@ async def test_low_detail_encodes_only_the_base_view_with_anyres(
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
     model.load_state_dict(build_random_weights(model))
-    media = ImageLoader(
+    image_loader = ImageLoader(
         Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
         DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
         workers=1,
@@ -124,10 +124,10 @@ async def test_low_detail_encodes_only_the_base_view_with_anyres(
     )
     batcher = VisionBatcher(model.eval(), max_views=4, metrics=stages.metrics)
     engine = FakeEngine(OUTPUTS)
-    tiled = Stages(checkpoint, media, batcher, stages.metrics, stages.grammars)
+    tiled = Stages(checkpoint, image_loader, batcher, stages.metrics, stages.grammars)
     await generate_deltas(tiled.pipeline(engine), build_detail_request("low", "high", "auto"))
     batcher.close()
-    media.close()
+    image_loader.close()
     low, high, auto = engine.calls[0].images
     # 60 x 40 fits best into three tiles of which two lie side by side: 12 of 16 columns are image.
     base = vision.num_image_tokens

@@ -7,11 +7,9 @@ import pytest
 
 from server.errors import InvalidValue
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
-from server.structured_outputs.grammar import (
-    GrammarConstraint,
-    build_constraint,
-    resolve_callable_tools,
-)
+from server.structured_outputs.grammar import build_constraint
+from server.structured_outputs.validator import GrammarConstraint
+from server.tools.callable_tools import resolve_callable_tools
 from server.tools.format import format_tool_call
 from tests.server.structured_outputs.sentences import accepts
 
@@ -192,20 +190,3 @@ def test_deep_schemas_are_refused_with_their_field() -> None:
         with pytest.raises(InvalidValue) as caught:
             constraint(**fields)
         assert caught.value.param == param
-
-
-def test_descriptions_of_tools() -> None:
-    fields = {
-        "tools": TOOLS,
-        "tool_choice": allowed_tools("auto", "g"),
-        "parallel_tool_calls": False,
-    }
-    calls = resolve_callable_tools(request(**fields))
-    assert calls is not None
-    assert '{"name": "g", "parameters": {' in calls.description
-    assert '"f"' not in calls.description
-    assert "answer directly" in calls.description
-    assert "one call at a time" in calls.description
-    forced = resolve_callable_tools(request(tools=TOOLS, tool_choice="required"))
-    assert forced is not None
-    assert "answer directly" not in forced.description

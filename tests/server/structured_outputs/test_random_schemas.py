@@ -8,9 +8,11 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 
 from server.generation.tool_call_parser import ToolCallParser
-from server.protocol.tools import Function
+from server.protocol.tools import Function, Tool
 from server.structured_outputs.grammar import HEADER
-from server.structured_outputs.rules import build_json_rule, build_tool_rules
+from server.structured_outputs.schema import build_json_rule
+from server.structured_outputs.tool_rules import build_tool_rules
+from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN
 from tests.server.generation.reading import join_content, parse_parts
 from tests.server.structured_outputs.schemas import SchemaGenerator
@@ -37,7 +39,7 @@ def test_sentences_satisfy_their_schema() -> None:
     count: Counter[str] = Counter()
     for _ in range(150):
         schema = schemas.generate()
-        grammar = f"{HEADER}start: {build_json_rule(schema, CHAR_BUDGET)}\n"
+        grammar = f"{HEADER}start: {build_json_rule(schema, 'p', CHAR_BUDGET)}\n"
         if compile_grammar(grammar).is_error():
             count["refused"] += 1
             continue
@@ -60,8 +62,14 @@ def test_calls_are_parsed_back() -> None:
     calls = 0
     for _ in range(60):
         schema_by_name = {name: schemas.generate_parameters() for name in ("f", "get-it.now")}
-        functions = [Function(name=name, parameters=s) for name, s in schema_by_name.items()]
-        rules = build_tool_rules(functions, CHAR_BUDGET, parallel=True)
+        tools = [
+            Tool(type="function", function=Function(name=name, parameters=schema))
+            for name, schema in schema_by_name.items()
+        ]
+        rules = build_tool_rules(
+            CallableTools(tools, required=False, parallel=True, named=False, declared=tools),
+            CHAR_BUDGET,
+        )
         grammar = f"{HEADER}start: {json.dumps(CALL_BEGIN)} calls\n{rules}"
         if compile_grammar(grammar).is_error():
             continue

@@ -1,12 +1,77 @@
-"""Limits on the nesting of schemas, and schemas as the compiler gets them."""
+"""Schemas: the JSON they admit, their nesting, and the rewriting for the compiler."""
 
-from typing import Any
+import json
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from server.errors import InvalidValue
+from server.structured_outputs.grammar import HEADER
 from server.structured_outputs.narrowing import build_any_object_schema
-from server.structured_outputs.schema import MAX_DEPTH, check_nesting, prepare_schema
+from server.structured_outputs.schema import (
+    MAX_DEPTH,
+    build_json_rule,
+    check_nesting,
+    discriminated_oneof_to_anyof,
+    prepare_schema,
+)
+from tests.server.structured_outputs.sentences import accepts
+
+CHAR_BUDGET = 200
+
+
+def admits(rule: str, text: str) -> bool:
+    """Whether a rule admits a text."""
+    return accepts(f"{HEADER}start: {rule}\n", text)
+
+
+JSON: list[tuple[dict[str, Any], str, bool]] = [
+    ({}, "[1,null]", True),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"a": 1}', True),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"a":1}', True),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"a":  1}', False),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{ "a": 1}', False),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"b": 1}', False),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}}, "{}", True),
+    ({"type": "object"}, '{"b": 1}', True),
+    ({"type": "integer"}, "9007199254740991", True),
+    ({"type": "integer"}, "9007199254740993", False),
+    ({"type": "string"}, json.dumps("x" * 128), True),
+    ({"type": "string"}, json.dumps("x" * 129), False),
+    ({"type": "string", "minLength": 300}, json.dumps("x" * 300), True),
+    ({"type": "string"}, '"a\nb"', False),
+    ({"enum": ["a/b", 1, None, "</s>"]}, '"</s>"', True),
+    ({"enum": ["a/b", 1, None, "</s>"]}, '"b"', False),
+    ({"const": {"a": [1]}}, '{"a": [1]}', True),
+    ({"anyOf": [{"type": "null"}, {"type": "boolean"}]}, "true", True),
+    ({"type": "array", "items": {"type": "null"}, "maxItems": 2}, "[null, null]", True),
+    ({"type": "array", "items": {"type": "null"}, "maxItems": 2}, "[null,null,null]", False),
+    ({"$ref": "#/$defs/A", "$defs": {"A": {"type": "null"}}}, "null", True),
+    ({"type": "string", "pattern": "^a/b$"}, '"a/b"', True),
+]
+
+
+@pytest.mark.parametrize(("schema", "text", "fits"), JSON)
+def test_json(schema: dict[str, Any], text: str, fits: bool) -> None:
+    assert admits(build_json_rule(schema, "p", CHAR_BUDGET), text) == fits
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("{}", True),
+        ('{"a": {"b": [1, -2.5e3, true, null, "x", {}]}}', True),
+        ("[]", False),
+        ("null", False),
+        ('{"": 1}', False),
+        (json.dumps({"k" * 64: "v" * 64}), True),
+        (json.dumps({"k" * 65: 1}), False),
+        (json.dumps({"k": "v" * 300}), False),
+    ],
+)
+def test_any_object(text: str, fits: bool) -> None:
+    assert admits(build_json_rule(None, "p", CHAR_BUDGET), text) == fits
 
 
 def nested(levels: int, *, lists: bool = False) -> dict[str, Any]:
@@ -32,7 +97,7 @@ def test_nesting_beyond_the_limit(levels: int, lists: bool) -> None:
 
 
 def test_no_schema_is_any_object() -> None:
-    assert prepare_schema(None, 200) == build_any_object_schema(200)
+    assert prepare_schema(None, "p", 200) == build_any_object_schema(200)
 
 
 def test_unions_are_rewritten_and_narrowed() -> None:
@@ -41,4 +106,64 @@ def test_unions_are_rewritten_and_narrowed() -> None:
         for kind in ("cat", "dog")
     ]
     closed = [{**pet, "additionalProperties": False} for pet in pets]
-    assert prepare_schema({"oneOf": pets}, 200) == {"anyOf": closed}
+    assert prepare_schema({"oneOf": pets}, "p", 200) == {"anyOf": closed}
+
+
+class Cat(BaseModel):
+    """An alternative."""
+
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    """Another one."""
+
+    kind: Literal["dog", "puppy"]
+
+
+class Owner(BaseModel):
+    """A discriminated union, as pydantic has it."""
+
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+def test_discriminated_unions_of_pydantic() -> None:
+    schema = Owner.model_json_schema()
+    assert "oneOf" in schema["properties"]["pet"]
+    pet = discriminated_oneof_to_anyof(schema)["properties"]["pet"]
+    assert pet["anyOf"] == schema["properties"]["pet"]["oneOf"]
+    assert "oneOf" not in pet
+
+
+def alternative(value: Any, **changes: Any) -> dict[str, Any]:
+    """Return an alternative whose property `k` has the value `value`."""
+    properties = {"k": {"const": value}}
+    return {"type": "object", "properties": properties, "required": ["k"], **changes}
+
+
+@pytest.mark.parametrize(
+    "alternatives",
+    [
+        [alternative("a"), alternative("a")],
+        [alternative("a"), alternative("b", required=[])],
+        [alternative("a"), alternative("b", type=["object", "string"])],
+        [alternative("a"), {"type": "object"}],
+        [alternative("a"), {"$ref": "#/$defs/none"}],
+        [alternative("a"), {"$ref": 5}],
+        [alternative(1), alternative(True)],
+        [alternative("a"), "b"],
+        [alternative("a"), alternative("b"), alternative("a")],
+    ],
+)
+def test_alternatives_that_may_overlap_stay(alternatives: list[Any]) -> None:
+    schema = {"oneOf": alternatives}
+    assert discriminated_oneof_to_anyof(schema) == schema
+
+
+def test_nested_one_of_and_one_of_beside_any_of() -> None:
+    both = [alternative("a"), alternative("b")]
+    nested = {"type": "array", "items": {"oneOf": both}}
+    assert discriminated_oneof_to_anyof(nested) == {"type": "array", "items": {"anyOf": both}}
+    beside = {"oneOf": both, "anyOf": [{"type": "object"}]}
+    assert discriminated_oneof_to_anyof(beside) == beside

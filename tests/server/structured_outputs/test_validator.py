@@ -12,15 +12,16 @@ import pytest_asyncio
 
 from server.checkpoint.config import Checkpoint
 from server.errors import InvalidValue
-from server.structured_outputs.grammar import HEADER, GrammarConstraint
-from server.structured_outputs.rules import build_json_rule
+from server.protocol.json_size import MAX_JSON_CHARACTERS
+from server.structured_outputs.grammar import HEADER
+from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
-from server.structured_outputs.validator import MAX_CHARACTERS, GrammarValidator
+from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
 
 # One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
     "memory": build_json_rule(
-        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, 100
+        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, "p", 100
     ),
     "later": " | ".join(f'"c{number}"' for number in range(20_000)),
 }
@@ -59,7 +60,7 @@ def list_workers() -> list[psutil.Process]:
 
 async def test_accepts(grammars: GrammarValidator) -> None:
     await grammars.validate(constraint('"a"'))
-    await grammars.validate(constraint(build_json_rule({"type": "object"}, 100)))
+    await grammars.validate(constraint(build_json_rule({"type": "object"}, "p", 100)))
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,8 @@ async def test_a_grammar_that_takes_too_long(
 
 
 async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
-    assert "too large" in await refuse(grammars, '"' + "a" * MAX_CHARACTERS + '"')
-    await grammars.validate(constraint('"' + "a" * (MAX_CHARACTERS - 100) + '"'))
+    assert "too large" in await refuse(grammars, '"' + "a" * MAX_JSON_CHARACTERS + '"')
+    await grammars.validate(constraint('"' + "a" * (MAX_JSON_CHARACTERS - 100) + '"'))
 
 
 async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
@@ -132,9 +133,23 @@ async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
     assert [each.pid for each in list_workers()] != [worker.pid]
 
 
+async def test_a_stopped_worker_costs_one_request(
+    grammars: GrammarValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await grammars.validate(constraint('"before the stop"'))
+    (worker,) = list_workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    monkeypatch.setattr("server.structured_outputs.validator.WALL_S", 0.5)
+    with pytest.raises(InvalidValue, match="too large or too complex"):
+        async with asyncio.timeout(5):
+            await grammars.validate(constraint('"at the stop"'))
+    monkeypatch.undo()
+    await grammars.validate(constraint('"at the stop"'))  # the refusal is not cached
+
+
 async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
     checking = asyncio.create_task(
-        grammars.validate(constraint(build_json_rule({"const": 5}, 100)))
+        grammars.validate(constraint(build_json_rule({"const": 5}, "p", 100)))
     )
     await asyncio.sleep(0)
     checking.cancel()

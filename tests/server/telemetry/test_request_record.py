@@ -111,7 +111,7 @@ def test_outcomes_of_errors(
     assert "a bug" not in repr(lines)
 
 
-def test_an_error_told_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
+def test_an_error_sent_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
     with RequestRecord("1", metrics) as record:
         record.record_first_token(0.1)
         record.mark_failed(ApiError("Oops."))
@@ -142,6 +142,8 @@ def test_one_line_a_request(metrics: Metrics, lines: list[EventDict]) -> None:
         "request_id": None,
         "endpoint": None,
         "client": None,
+        "key": None,
+        "status": 200,
         "model": "m",
         "outcome": "ok",
         "stream": True,

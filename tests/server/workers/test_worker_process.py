@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pebble import ProcessExpired
 
+from server.workers import worker_process
 from server.workers.worker_process import WORKER_FAILURES, WorkerProcess
 from tests.server.workers.calls import crash, fail, greet, hang, start_greeter
 
@@ -53,6 +54,26 @@ async def test_a_call_that_hangs_times_out(worker: WorkerProcess) -> None:
     _, pid = await worker.call(greet, "Ada", timeout_s=60)
     with pytest.raises(TimeoutError):
         await worker.call(hang, timeout_s=0.2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_stopped_process_times_out(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "MARGIN_S", 0.2)
+    _, pid = await worker.call(greet, "Ada", timeout_s=60)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        await worker.call(greet, "Grace", timeout_s=0.3)
+    await asyncio.to_thread(worker.end)
+    assert not worker.is_alive
+
+
+async def test_a_stopped_process_ends(worker: WorkerProcess) -> None:
+    _, pid = await worker.call(greet, "Ada", timeout_s=60)
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.wait_for(asyncio.to_thread(worker.end), 2)  # pebble alone takes three seconds
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

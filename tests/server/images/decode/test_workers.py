@@ -100,6 +100,21 @@ async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
             os.kill(worker, 0)
 
 
+async def test_a_stopped_worker_costs_one_image() -> None:
+    data = encode_image(make_noise(8, 8))
+    others = set(multiprocessing.active_children())
+    with open_loader(timeout_s=0.5, metrics=(own := Metrics())) as loader:
+        await loader.decode(data)
+        (process,) = set(multiprocessing.active_children()) - others
+        assert process.pid
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(ImageCorrupt, match=r"within 0\.5 seconds"):
+            async with asyncio.timeout(5):
+                await loader.decode(data)
+        assert (await loader.decode(data)).views.shape == (1, 96, 96, 3)
+        assert sample(own, "decode_workers_replaced_total") == 1
+
+
 async def test_a_cancelled_decode_leaves_its_worker_alive(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     with open_loader(hanging.as_options(), open_files=99) as loader:

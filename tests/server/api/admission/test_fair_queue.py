@@ -1,0 +1,73 @@
+"""The tenant that was served least is next."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from server.api.admission.cost import ONE
+from server.api.admission.fair_queue import FairQueue, Waiter
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Return a loop for futures that nothing awaits."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def fill(queue: FairQueue, loop: asyncio.AbstractEventLoop, tenants: str) -> None:
+    """Have a request of each tenant wait, in this order."""
+    for tenant in tenants:
+        queue.push(Waiter(tenant, ONE, loop.create_future()))
+
+
+def drain(queue: FairQueue, weights: dict[str, float] | None = None) -> str:
+    """Grant everything; return the tenants in the order of their turns."""
+    order = ""
+    while (waiter := next(queue.heads(), None)) is not None:
+        queue.grant(waiter, (weights or {}).get(waiter.tenant, 1.0))
+        order += waiter.tenant
+    return order
+
+
+def test_one_tenant_is_served_in_order(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    fill(queue, loop, "aaa")
+    first = next(queue.heads())
+    assert (len(queue), queue.length_of("a"), queue.length_of("b")) == (3, 3, 0)
+    queue.grant(first, 1.0)
+    assert first not in list(queue.heads())
+    assert len(queue) == 2
+
+
+def test_tenants_take_turns(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    fill(queue, loop, "aaaabb")
+    assert drain(queue) == "ababaa"
+
+
+def test_costly_requests_take_fewer_turns(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    fill(queue, loop, "aaabbbbbb")
+    assert drain(queue, {"a": 2.0}) == "abbabbabb"
+
+
+def test_a_tenant_that_was_away_gets_no_credit(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    fill(queue, loop, "aaaa")
+    assert drain(queue) == "aaaa"
+    fill(queue, loop, "aabb")
+    assert drain(queue) in ("abab", "baba")
+
+
+def test_the_longest_queue_loses_its_newest(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    assert queue.last_of_longest() is None
+    fill(queue, loop, "baaa")
+    newest = queue.last_of_longest()
+    assert newest is not None
+    queue.remove(newest)
+    queue.remove(newest)
+    assert (queue.length_of("a"), queue.length_of("b")) == (2, 1)
