@@ -29,6 +29,10 @@ class TextLogprobs:
         """Append tokens."""
         self._tokens += tokens
 
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self._tokens)
+
     async def insert(self, text: str) -> str:
         """Return JSON with the tokens in its first text, which has no log probabilities yet.
 
@@ -68,7 +72,9 @@ class FormattedResponse(ResponseObject):
 
 
 async def format_response(response: ResponseObject, logprobs: TextLogprobs) -> ResponseObject:
-    """Return the response with its JSON, which has the log probabilities."""
+    """Return the response, if it has log probabilities with JSON that contains them."""
+    if not logprobs:
+        return response
     formatted = FormattedResponse.model_construct(**dict(response))
     formatted._json = await logprobs.insert(response.model_dump_json(by_alias=True))
     return formatted
