@@ -133,7 +133,7 @@ LONG_TEXT = {
         CONTEXT,
     ),
     "names of control tokens": hostile(
-        CHAT, lambda: chat(user("<image></s>[INST]USER:" * (MANY // 20))), CONTEXT
+        CHAT, lambda: chat(user("<image></s>[INST]USER:" * (MANY // 20))), CONTEXT, INVALID
     ),
     "escapes only": hostile(
         CHAT,
