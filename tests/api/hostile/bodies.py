@@ -65,6 +65,11 @@ def raw(request: Mapping[str, Any], name: str, value: bytes) -> bytes:
     return json.dumps(request).encode()[:-1] + b', "' + name.encode() + b'": ' + value + b"}"
 
 
+def ask(*images: dict[str, Any]) -> dict[str, Any]:
+    """Return a question about images."""
+    return user(*images, text_part("What?"))
+
+
 def tool(name: str = "f", **function: Any) -> dict[str, Any]:
     """Return a tool."""
     return {"type": "function", "function": {"name": name, **function}}
@@ -140,8 +145,19 @@ LONG_TEXT = {
         lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\u0041" * MANY),
         CONTEXT,
     ),
+    "escaped line ends": hostile(
+        CHAT,
+        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\n" * 32_000_000),
+        CONTEXT,
+    ),
+    "short escapes between letters": hostile(
+        CHAT,
+        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"a\\n" * 21_000_000),
+        CONTEXT,
+    ),
     "a tool's answer": hostile(
-        CHAT, lambda: chat(*called("{}")[:2], {**called("{}")[2], "content": "a " * 5_000_000}),
+        CHAT,
+        lambda: chat(*called("{}")[:2], {**called("{}")[2], "content": "a " * 5_000_000}),
         CONTEXT,
     ),
     "arguments of an earlier call": hostile(
@@ -172,17 +188,15 @@ LONG_TEXT = {
         CONTEXT,
     ),
     "a text to tokenize": hostile(
-        TOKENIZE, lambda: {"prompt": "word " * 2_000_000, "return_token_strs": True}, CONTEXT
+        TOKENIZE, lambda: {"prompt": "word " * 2_000_000, "return_token_strs": True}, INVALID
     ),
     "a conversation to tokenize": hostile(
-        TOKENIZE, lambda: {"messages": [user("x" * MANY)]}, CONTEXT
+        TOKENIZE, lambda: {"messages": [user("x" * MANY)]}, INVALID
     ),
 }
 
 MANY_ELEMENTS = {
-    "messages that are numbers": hostile(
-        CHAT, lambda: chat(*[1] * 7_000_000), INVALID
-    ),
+    "messages that are numbers": hostile(CHAT, lambda: chat(*[1] * 7_000_000), INVALID),
     "as many numbers as JSON may hold": hostile(CHAT, lambda: chat(*[1] * 250_000), INVALID),
     "a hundred thousand messages": hostile(CHAT, lambda: chat(*[user("Hi")] * 100_000), INVALID),
     "thirty thousand messages": hostile(
@@ -227,16 +241,16 @@ MANY_ELEMENTS = {
         CHAT, lambda: chat(logit_bias={str(n): 1 for n in range(200_000)}), INVALID
     ),
     "biased tokens by one name": hostile(
-        CHAT, lambda: raw(chat(), "logit_bias", b"{" + b'"1":1,' * 200_000 + b'"1":1}'), None
+        CHAT, lambda: raw(chat(), "logit_bias", b"{" + b'"1":1,' * 60_000 + b'"1":1}'), None
     ),
     "metadata": hostile(
         CHAT, lambda: chat(metadata={f"k{n}": "v" for n in range(200_000)}), None, INVALID
     ),
     "unknown fields": hostile(
-        CHAT, lambda: chat(**{f"k{n}": 1 for n in range(200_000)}), UNSUPPORTED
+        CHAT, lambda: chat(**{f"k{n}": 1 for n in range(60_000)}), UNSUPPORTED
     ),
     "one field many times": hostile(
-        CHAT, lambda: b"{" + b'"n":1,' * 200_000 + json.dumps(chat()).encode()[1:], None
+        CHAT, lambda: b"{" + b'"n":1,' * 60_000 + json.dumps(chat()).encode()[1:], None
     ),
     "prompts": hostile(TEXT, lambda: completion(["Hi"] * 200_000), INVALID),
     "token ids of a prompt": hostile(TEXT, lambda: completion([5] * 250_000), CONTEXT),
@@ -260,9 +274,11 @@ NESTING = {
     "objects that only open": hostile(CHAT, lambda: b'{"a":' * 30_000, JSON, INVALID),
     "nested content": hostile(
         CHAT,
-        lambda: b'{"model": "llava-tiny", "messages": [{"role": "user", "content": '
-        + nested(10_000)
-        + b"}]}",
+        lambda: (
+            b'{"model": "llava-tiny", "messages": [{"role": "user", "content": '
+            + nested(10_000)
+            + b"}]}"
+        ),
         JSON,
         INVALID,
     ),
@@ -286,9 +302,7 @@ NESTING = {
     "template arguments": hostile(
         CHAT, lambda: chat(chat_template_kwargs={"a": [[0] * 200] * 1000}), None, INVALID
     ),
-    "arguments of a call": hostile(
-        CHAT, lambda: chat(*called("[" * 100_000)), CONTEXT, INVALID
-    ),
+    "arguments of a call": hostile(CHAT, lambda: chat(*called("[" * 100_000)), CONTEXT, INVALID),
     "a schema of a tool": hostile(
         CHAT,
         lambda: chat(tools=[tool(parameters=deep_schema(60))], tool_choice="required"),
@@ -328,7 +342,9 @@ SCHEMAS = {
     ),
     "an enumeration": hostile(
         CHAT,
-        lambda: chat(response_format=schema_format({"enum": ["x" * 50 + str(n) for n in range(99_999)]})),
+        lambda: chat(
+            response_format=schema_format({"enum": ["x" * 50 + str(n) for n in range(99_999)]})
+        ),
         INVALID,
     ),
     "long strings": hostile(
@@ -344,7 +360,8 @@ SCHEMAS = {
         CHAT, lambda: chat(structured_outputs={"grammar": 'root ::= "a"\n' * 800_000}), INVALID
     ),
     "choices": hostile(
-        CHAT, lambda: chat(structured_outputs={"choice": [f"c{n}" for n in range(200_000)]}),
+        CHAT,
+        lambda: chat(structured_outputs={"choice": [f"c{n}" for n in range(200_000)]}),
         INVALID,
     ),
     "JSON in a string": hostile(
@@ -357,6 +374,7 @@ SCHEMAS = {
                 {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
             )
         ),
+        None,
         INVALID,
     ),
 }
@@ -397,9 +415,7 @@ STRINGS = {
     ),
     "a name of a schema": hostile(
         CHAT,
-        lambda: chat(
-            response_format={"type": "json_schema", "json_schema": {"name": "s" * MANY}}
-        ),
+        lambda: chat(response_format={"type": "json_schema", "json_schema": {"name": "s" * MANY}}),
         INVALID,
     ),
     "an earlier response": hostile(
@@ -420,14 +436,14 @@ NUMBERS = {
     "a fraction of ten million digits": hostile(
         CHAT, lambda: raw(chat(), "temperature", b"0." + b"1" * MANY), None, INVALID, JSON
     ),
-    "an exponent": hostile(
-        CHAT, lambda: raw(chat(), "temperature", b"1e999999999"), INVALID, JSON
-    ),
+    "an exponent": hostile(CHAT, lambda: raw(chat(), "temperature", b"1e999999999"), INVALID, JSON),
     "an exponent of a million digits": hostile(
         CHAT, lambda: raw(chat(), "top_p", b"1e" + b"9" * 1_000_000), INVALID, JSON
     ),
     "no number": hostile(CHAT, lambda: raw(chat(), "temperature", b"NaN"), INVALID, JSON),
-    "infinity": hostile(CHAT, lambda: raw(chat(), "logit_bias", b'{"1": -Infinity}'), INVALID, JSON),
+    "infinity": hostile(
+        CHAT, lambda: raw(chat(), "logit_bias", b'{"1": -Infinity}'), INVALID, JSON
+    ),
     "a count of choices": hostile(CHAT, lambda: chat(n=10**18), INVALID),
     "log probabilities": hostile(CHAT, lambda: chat(logprobs=True, top_logprobs=10**9), INVALID),
     "huge token ids": hostile(TEXT, lambda: completion([2**62] * 200_000), INVALID),
@@ -439,13 +455,21 @@ NUMBERS = {
 
 BYTES = {
     "a lone surrogate": hostile(
-        CHAT, lambda: b'{"model":"llava-tiny","max_tokens":1,"messages":[{"role":"user",'
-        b'"content":"\\ud800"}]}', JSON, INVALID, None,
+        CHAT,
+        lambda: (
+            b'{"model":"llava-tiny","max_tokens":1,"messages":[{"role":"user",'
+            b'"content":"\\ud800"}]}'
+        ),
+        JSON,
+        INVALID,
+        None,
     ),
     "surrogates only": hostile(
         CHAT,
         lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\udfff\\ud800" * 2_000_000),
-        JSON, INVALID, CONTEXT,
+        JSON,
+        INVALID,
+        CONTEXT,
     ),
     "no UTF-8": hostile(CHAT, lambda: b'{"model": "' + b"\xff\xfe" * 5_000_000 + b'"}', JSON),
     "an overlong encoding": hostile(CHAT, lambda: b'{"model": "\xc0\xaf"}', JSON),
@@ -461,14 +485,14 @@ BYTES = {
     "null": hostile(RESPONSES, lambda: b"null", INVALID),
     "a string that does not end": hostile(CHAT, lambda: b'{"model": "' + b"a" * MANY, JSON),
     "commas": hostile(CHAT, lambda: b"[" + b"," * 60_000_000, INVALID, JSON),
-    "colons and quotes": hostile(CHAT, lambda: b'":' * 20_000_000, JSON),
+    "colons and quotes": hostile(CHAT, lambda: b'":' * 20_000_000, INVALID),
     "backslashes": hostile(CHAT, lambda: b'{"model": "' + b"\\\\" * MANY + b'"}', INVALID),
     "compressed zeros": hostile(CHAT, lambda: zlib.compress(bytes(60_000_000)), JSON),
 }
 
 IMAGES = {
     "30 MB that are no image": hostile(
-        CHAT, lambda: chat(user(image_part(noise(30_000_000)))), *REFUSED_IMAGE
+        CHAT, lambda: chat(ask(image_part(noise(30_000_000)))), *REFUSED_IMAGE
     ),
     "30 MB that are no image, for a response": hostile(
         RESPONSES,
@@ -480,7 +504,8 @@ IMAGES = {
                         {
                             "type": "input_image",
                             "image_url": image_part(noise(30_000_000))["image_url"]["url"],
-                        }
+                        },
+                        {"type": "input_text", "text": "What?"},
                     ],
                 }
             ]
@@ -488,43 +513,58 @@ IMAGES = {
         *REFUSED_IMAGE,
     ),
     "a data URL without a comma": hostile(
-        CHAT, lambda: chat(user(image_part("data:image/png;base64" + "A" * 30_000_000))),
+        CHAT,
+        lambda: chat(ask(image_part("data:image/png;base64" + "A" * 30_000_000))),
         *REFUSED_IMAGE,
     ),
     "a media type of 30 MB": hostile(
-        CHAT, lambda: chat(user(image_part("data:" + "a;" * 15_000_000 + "base64,AAAA"))),
+        CHAT,
+        lambda: chat(ask(image_part("data:" + "a;" * 15_000_000 + "base64,AAAA"))),
         *REFUSED_IMAGE,
     ),
     "percent signs": hostile(
-        CHAT, lambda: chat(user(image_part("data:image/png;base64," + "%41" * MANY))),
+        CHAT,
+        lambda: chat(ask(image_part("data:image/png;base64," + "%41" * MANY))),
         *REFUSED_IMAGE,
     ),
     "base64 of white space": hostile(
-        CHAT, lambda: chat(user(image_part("data:image/png;base64," + " \n" * MANY))),
+        CHAT,
+        lambda: chat(ask(image_part("data:image/png;base64," + " \n" * MANY))),
         *REFUSED_IMAGE,
     ),
     "an address of ten million letters": hostile(
-        CHAT, lambda: chat(user(image_part("http://" + "a" * MANY))),
-        "image_url_invalid", "image_url_forbidden",
+        CHAT,
+        lambda: chat(ask(image_part("http://" + "a" * MANY))),
+        "image_url_invalid",
+        "image_url_forbidden",
     ),
     "a path of ten million dots": hostile(
-        CHAT, lambda: chat(user(image_part("file:///" + "../" * (MANY // 3)))),
-        "image_url_invalid", "image_url_forbidden",
+        CHAT,
+        lambda: chat(ask(image_part("file:///" + "../" * (MANY // 3)))),
+        "image_url_invalid",
+        "image_url_forbidden",
     ),
     "an unknown scheme": hostile(
-        CHAT, lambda: chat(user(image_part("a" * MANY + "://x"))),
-        "image_url_invalid", "image_url_forbidden",
+        CHAT,
+        lambda: chat(ask(image_part("a" * MANY + "://x"))),
+        "image_url_invalid",
+        "image_url_forbidden",
     ),
     "sixteen of the largest": hostile(
-        CHAT, lambda: chat(user(*large_pictures())), None, "image_too_large", "image_corrupt", CONTEXT
+        CHAT,
+        lambda: chat(ask(*large_pictures())),
+        None,
+        "image_too_large",
+        "image_corrupt",
+        CONTEXT,
     ),
     "one too many": hostile(
-        CHAT, lambda: chat(user(*[image_part(PICTURE)] * 17)), "too_many_images"
+        CHAT, lambda: chat(ask(*[image_part(PICTURE)] * 17)), "too_many_images"
     ),
     "a bomb": hostile(
-        CHAT, lambda: chat(user(image_part(bombs.png(30_000, 30_000)))), "image_too_large"
+        CHAT, lambda: chat(ask(image_part(bombs.png(30_000, 30_000)))), "image_too_large"
     ),
     "to tokenize": hostile(
-        TOKENIZE, lambda: {"messages": [user(image_part(noise(30_000_000)))]}, *REFUSED_IMAGE
+        TOKENIZE, lambda: {"messages": [ask(image_part(noise(30_000_000)))]}, *REFUSED_IMAGE
     ),
 }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 HEALTH_INTERVAL_S = 0.05
-ANSWER_INTERVAL_S = 1.0
+ANSWER_INTERVAL_S = 0.25
 TIMEOUT_S = 60
 ANSWER = json.dumps(
     {"model": "llava-tiny", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}

@@ -129,7 +129,10 @@ HEADS = {
         {200},
     ),
     "a key that is not ASCII": (
-        (build_head(CHAT, len(BODY)).replace(b"host", b"authorization: Bearer \xff\xfe\r\nhost"), BODY),
+        (
+            build_head(CHAT, len(BODY)).replace(b"host", b"authorization: Bearer \xff\xfe\r\nhost"),
+            BODY,
+        ),
         {200, 400},
     ),
 }
