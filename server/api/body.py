@@ -20,6 +20,10 @@ TENANT_SHARE: Final = 0.5
 # with so many of them has more tokens than any context.
 MAX_JSON_VALUES: Final = 262_144
 MAX_JSON_CONTAINERS: Final = 32_768
+# A parser holds the interpreter's lock while it decodes these, many times as long as for the
+# base64 of images. Some encoders escape each slash of base64, a character in 64.
+MAX_JSON_ESCAPES: Final = 2 * 1024 * 1024
+MAX_NON_ASCII_BYTES: Final = 16 * 1024 * 1024
 
 
 class BodyBudget:
@@ -131,14 +135,25 @@ class JsonStructure:
     def __init__(self) -> None:
         self._values = 0
         self._containers = 0
+        self._escapes = 0
+        self._non_ascii_bytes = 0
 
     def count(self, chunk: bytes) -> None:
         """Count the bytes of a chunk. Raises `InvalidValue` beyond the bounds."""
         self._values += chunk.count(b",")
         self._containers += chunk.count(b"{") + chunk.count(b"[")
+        self._escapes += chunk.count(b"\\")
+        if not chunk.isascii():
+            self._non_ascii_bytes += len(chunk)  # of the whole chunk, which is fast to tell
         if self._values > MAX_JSON_VALUES:
             raise InvalidValue(f"The body has more than {MAX_JSON_VALUES} JSON values.")
         if self._containers > MAX_JSON_CONTAINERS:
             raise InvalidValue(
                 f"The body has more than {MAX_JSON_CONTAINERS} JSON objects and arrays."
+            )
+        if self._escapes > MAX_JSON_ESCAPES:
+            raise InvalidValue(f"The body has more than {MAX_JSON_ESCAPES} escapes.")
+        if self._non_ascii_bytes > MAX_NON_ASCII_BYTES:
+            raise InvalidValue(
+                f"The body has more than {MAX_NON_ASCII_BYTES} bytes of text that is not ASCII."
             )
