@@ -85,28 +85,35 @@ def transfer(connection: socket.socket, *data: bytes, deadline_s: float = DEADLI
     connection.setblocking(False)
     pending = [memoryview(each) for each in data if each]
     received = bytearray()
-    while not _is_complete(received):
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            break
-        wants_write = [connection] if pending else []
-        readable, writable, _ = select.select([connection], wants_write, [], left_s)
-        try:
-            if readable:
-                piece = connection.recv(READ_BYTES)
-                if not piece:
-                    break
-                received += piece
-            elif writable:
-                pending[0] = pending[0][connection.send(pending[0]) :]
-                if not pending[0]:
-                    del pending[0]
-        except OSError:
-            pending.clear()
-            if not readable:
-                continue  # what has arrived before can still be read
-            break
+    while not _is_complete(received) and (left_s := deadline - time.monotonic()) > 0:
+        senders = [connection] if pending else []
+        readable, writable, _ = select.select([connection], senders, [], left_s)
+        if readable:
+            piece = _receive(connection)
+            if not piece:
+                break
+            received += piece
+        elif writable:
+            _send(connection, pending)
     return bytes(received)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(READ_BYTES)
+    except OSError:
+        return b""
+
+
+def _send(connection: socket.socket, pending: list[memoryview]) -> None:
+    """Send a part of the first bytes; after an error what has arrived can still be read."""
+    try:
+        pending[0] = pending[0][connection.send(pending[0]) :]
+    except OSError:
+        pending.clear()
+        return
+    if not pending[0]:
+        del pending[0]
 
 
 def parse_response(data: bytes | bytearray) -> Response:

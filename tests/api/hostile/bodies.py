@@ -136,6 +136,7 @@ LONG_TEXT = {
         CHAT,
         lambda: chat({"role": "system", "content": "\U0001f600" * (MANY // 4)}, user("Hi")),
         CONTEXT,
+        INVALID,
     ),
     "names of control tokens": hostile(
         CHAT, lambda: chat(user("<image></s>[INST]USER:" * (MANY // 20))), CONTEXT, INVALID
@@ -144,16 +145,22 @@ LONG_TEXT = {
         CHAT,
         lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\u0041" * MANY),
         CONTEXT,
+        INVALID,
+    ),
+    "emoji": hostile(
+        CHAT, lambda: raw(chat(), "user", b'"%s"' % ("\U0001f600".encode() * 15_000_000)), INVALID
     ),
     "escaped line ends": hostile(
         CHAT,
         lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\n" * 32_000_000),
         CONTEXT,
+        INVALID,
     ),
     "short escapes between letters": hostile(
         CHAT,
         lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"a\\n" * 21_000_000),
         CONTEXT,
+        INVALID,
     ),
     "a tool's answer": hostile(
         CHAT,

@@ -44,8 +44,12 @@ HEADS = {
     "empty lines": ((b"\r\n" * (5 * MIB),), {400, 431}),
     "a chunk extension of 10 MiB": ((CHUNKED_HEAD, b"5;a=", b"b" * (10 * MIB)), {400, 431}),
     "many chunk extensions": (
-        (CHUNKED_HEAD, b"1;a=" + b"b" * 1000 + b"\r\n \r\n", *[b"1;a=bb\r\n \r\n" * 100_000]),
-        {0, 400, 408, 431},
+        (
+            CHUNKED_HEAD,
+            b"1;a=bb\r\n \r\n" * 500_000,
+            b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY),
+        ),
+        {200},
     ),
     "chunks of one byte": (
         (CHUNKED_HEAD, b"1\r\n \r\n" * 1_000_000, b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)),
@@ -141,7 +145,7 @@ HEADS = {
 def check(response: Response, statuses: set[int]) -> None:
     """Fail unless a response has one of these statuses, and an error OpenAI's shape."""
     assert response.status in statuses, response.body[:300]
-    assert len(response.body) < 1000
+    assert len(response.body) < 1200
     if response.status >= 400:
         assert response.code
 
@@ -226,7 +230,8 @@ def test_silent_and_slow_connections(hostile: Watch) -> None:
         with ThreadPoolExecutor(3) as threads:
             silent = threads.submit(count_silent, hostile.attacker)
             head = threads.submit(drip, hostile.attacker, GET + b"a: " + b"b" * 500, 0.05)
-            body = threads.submit(drip, hostile.attacker, FULL[:-4] + b"0000\r\n\r\n", 0.0, b" ")
+            slow = build_head(CHAT, 10 * MIB)
+            body = threads.submit(drip, hostile.attacker, slow, 0.0, b" ")
             return silent.result(), head.result(), body.result()
 
     silent, slow_head, slow_body = hostile.run("silent and slow connections", attack)
