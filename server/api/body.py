@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from server.api.allocator_trim import AllocatorTrim
 from server.errors import BodyTooLarge, ClientGone, InvalidValue, TooManyRequests
 
 # Bodies up to this size take nothing from the budget: the transport buffers as much anyway.
@@ -35,6 +36,7 @@ class BodyBudget:
         self._max_wait_s = max_wait_s
         self._used_by: Counter[str] = Counter()
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._trim = AllocatorTrim()
 
     def lease(self, tenant: str) -> "BodyLease":
         """Return a lease that holds nothing yet."""
@@ -60,11 +62,12 @@ class BodyBudget:
         self._used_by[tenant] += num_bytes
 
     def give_back(self, tenant: str, num_bytes: int) -> None:
-        """Give bytes back and wake whoever waits for them."""
+        """Give bytes back, also to the system, and wake whoever waits for them."""
         self.used -= num_bytes
         self._used_by[tenant] -= num_bytes
         if not self._used_by[tenant]:
             del self._used_by[tenant]
+        self._trim.schedule()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
