@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from server.api.allocator_trim import AllocatorTrim
 from server.errors import BodyTooLarge, ClientGone, InvalidValue, TooManyRequests
 
 # Bodies up to this size take nothing from the budget: the transport buffers as much anyway.
@@ -20,6 +21,10 @@ TENANT_SHARE: Final = 0.5
 # with so many of them has more tokens than any context.
 MAX_JSON_VALUES: Final = 262_144
 MAX_JSON_CONTAINERS: Final = 32_768
+# A parser holds the interpreter's lock while it decodes these, many times as long as for the
+# base64 of images. Some encoders escape each slash of base64, a character in 64.
+MAX_JSON_ESCAPES: Final = 2 * 1024 * 1024
+MAX_NON_ASCII_BYTES: Final = 16 * 1024 * 1024
 
 
 class BodyBudget:
@@ -31,6 +36,7 @@ class BodyBudget:
         self._max_wait_s = max_wait_s
         self._used_by: Counter[str] = Counter()
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._trim = AllocatorTrim()
 
     def lease(self, tenant: str) -> "BodyLease":
         """Return a lease that holds nothing yet."""
@@ -56,11 +62,12 @@ class BodyBudget:
         self._used_by[tenant] += num_bytes
 
     def give_back(self, tenant: str, num_bytes: int) -> None:
-        """Give bytes back and wake whoever waits for them."""
+        """Give bytes back, also to the system, and wake whoever waits for them."""
         self.used -= num_bytes
         self._used_by[tenant] -= num_bytes
         if not self._used_by[tenant]:
             del self._used_by[tenant]
+        self._trim.schedule()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -131,14 +138,25 @@ class JsonStructure:
     def __init__(self) -> None:
         self._values = 0
         self._containers = 0
+        self._escapes = 0
+        self._non_ascii_bytes = 0
 
     def count(self, chunk: bytes) -> None:
         """Count the bytes of a chunk. Raises `InvalidValue` beyond the bounds."""
         self._values += chunk.count(b",")
         self._containers += chunk.count(b"{") + chunk.count(b"[")
+        self._escapes += chunk.count(b"\\")
+        if not chunk.isascii():
+            self._non_ascii_bytes += len(chunk)  # of the whole chunk, which is fast to tell
         if self._values > MAX_JSON_VALUES:
             raise InvalidValue(f"The body has more than {MAX_JSON_VALUES} JSON values.")
         if self._containers > MAX_JSON_CONTAINERS:
             raise InvalidValue(
                 f"The body has more than {MAX_JSON_CONTAINERS} JSON objects and arrays."
+            )
+        if self._escapes > MAX_JSON_ESCAPES:
+            raise InvalidValue(f"The body has more than {MAX_JSON_ESCAPES} escapes.")
+        if self._non_ascii_bytes > MAX_NON_ASCII_BYTES:
+            raise InvalidValue(
+                f"The body has more than {MAX_NON_ASCII_BYTES} bytes of text that is not ASCII."
             )

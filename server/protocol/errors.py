@@ -1,10 +1,14 @@
 """Errors in OpenAI's shape."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from server.errors import ApiError
+from server.protocol.wire import cut
+
+# Messages quote paths and names that clients made up.
+MAX_MESSAGE_LENGTH: Final = 1000
 
 
 class ErrorBody(BaseModel):
@@ -23,6 +27,7 @@ class ErrorResponse(BaseModel):
 
 
 def build_error_body(error: ApiError) -> dict[str, Any]:
-    """Return an error in OpenAI's shape."""
-    body = ErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
+    """Return an error in OpenAI's shape, its message cut to `MAX_MESSAGE_LENGTH`."""
+    message = cut(error.message, MAX_MESSAGE_LENGTH)
+    body = ErrorBody(message=message, type=error.type, param=error.param, code=error.code)
     return ErrorResponse(error=body).model_dump()

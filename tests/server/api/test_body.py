@@ -14,7 +14,9 @@ from starlette.routing import Route
 from server.api.body import (
     FREE_BYTES,
     MAX_JSON_CONTAINERS,
+    MAX_JSON_ESCAPES,
     MAX_JSON_VALUES,
+    MAX_NON_ASCII_BYTES,
     STEP_BYTES,
     BodyBudget,
     JsonStructure,
@@ -106,6 +108,19 @@ def test_structure_is_bounded_over_all_chunks(byte: bytes, limit: int) -> None:
     structure.count(byte * limit + b'"text"')
     with pytest.raises(InvalidValue, match=f"more than {limit} JSON"):
         structure.count(byte)
+
+
+def test_slow_characters_are_bounded() -> None:
+    """Escapes and text beyond ASCII, which hold a parser up."""
+    structure = JsonStructure()
+    structure.count(b"\\" * MAX_JSON_ESCAPES)
+    with pytest.raises(InvalidValue, match=f"more than {MAX_JSON_ESCAPES} escapes"):
+        structure.count(b"\\")
+    structure = JsonStructure()
+    structure.count("é".encode() * (MAX_NON_ASCII_BYTES // 2))
+    structure.count(b"base64")
+    with pytest.raises(InvalidValue, match=f"more than {MAX_NON_ASCII_BYTES} bytes of text"):
+        structure.count("é".encode())
 
 
 async def test_small_bodies_take_nothing_from_the_budget() -> None:

@@ -1,0 +1,37 @@
+"""Gives memory that large bodies took back to the system, once they are done with."""
+
+import asyncio
+import ctypes
+from collections.abc import Callable
+from typing import Final
+
+# What a request took is freed a moment after its body is given back.
+DELAY_S: Final = 1.0
+
+
+def load_malloc_trim() -> Callable[[], object]:
+    """Return glibc's `malloc_trim(0)`, which runs without the interpreter's lock for milliseconds.
+
+    Other C libraries have none: the function then does nothing.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return (lambda: None) if trim is None else lambda: trim(0)
+
+
+class AllocatorTrim:
+    """Trims the allocator in a thread, at most once in `delay_s` seconds."""
+
+    def __init__(self, trim: Callable[[], object] | None = None, delay_s: float = DELAY_S) -> None:
+        self._trim = load_malloc_trim() if trim is None else trim
+        self._delay_s = delay_s
+        self._is_scheduled = False
+
+    def schedule(self) -> None:
+        """Trim soon. Call it from the event loop."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_later(self._delay_s, self._start)
+
+    def _start(self) -> None:
+        self._is_scheduled = False
+        asyncio.get_running_loop().run_in_executor(None, self._trim)

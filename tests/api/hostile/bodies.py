@@ -1,0 +1,577 @@
+"""Hostile bodies: each field that can be large or deep, with the answer that it must get.
+
+A body is built by a function, when its test runs: together they would take gigabytes.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.api import bombs
+from tests.api.pictures import circle_and_square, encoded, image_part, text_part, user
+
+CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
+RESPONSES = "/v1/responses"
+TOKENIZE = "/tokenize"
+DETOKENIZE = "/detokenize"
+
+MANY = 10_000_000
+CONTEXT = "context_length_exceeded"
+INVALID = "invalid_value"
+JSON = "invalid_json"
+UNSUPPORTED = "unsupported_parameter"
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """A body for a path, and what may answer it: error codes, None for success."""
+
+    path: str
+    build: Callable[[], Any]
+    codes: frozenset[str | None]
+
+
+def hostile(path: str, build: Callable[[], Any], *codes: str | None) -> Hostile:
+    """Return a hostile body."""
+    return Hostile(path, build, frozenset(codes))
+
+
+def chat(*messages: Any, **fields: Any) -> dict[str, Any]:
+    """Return a chat request, by default of one short message, for one token."""
+    return {
+        "model": "llava-tiny",
+        "max_tokens": 1,
+        "messages": list(messages) or [user("Hi")],
+        **fields,
+    }
+
+
+def completion(prompt: Any, **fields: Any) -> dict[str, Any]:
+    """Return a text completion request for one token."""
+    return {"model": "llava-tiny", "max_tokens": 1, "prompt": prompt, **fields}
+
+
+def response(items: Any, **fields: Any) -> dict[str, Any]:
+    """Return a request for a response."""
+    return {"model": "llava-tiny", "max_output_tokens": 16, "input": items, **fields}
+
+
+def raw(request: Mapping[str, Any], name: str, value: bytes) -> bytes:
+    """Return a request with one more field, whose value is not encoded."""
+    return json.dumps(request).encode()[:-1] + b', "' + name.encode() + b'": ' + value + b"}"
+
+
+def ask(*images: dict[str, Any]) -> dict[str, Any]:
+    """Return a question about images."""
+    return user(*images, text_part("What?"))
+
+
+def tool(name: str = "f", **function: Any) -> dict[str, Any]:
+    """Return a tool."""
+    return {"type": "function", "function": {"name": name, **function}}
+
+
+def called(arguments: str) -> list[dict[str, Any]]:
+    """Return a conversation with a call of these arguments."""
+    function = {"name": "f", "arguments": arguments}
+    call = {"id": "c1", "type": "function", "function": function}
+    return [
+        user("Hi"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "yes"},
+        user("And?"),
+    ]
+
+
+def schema_format(schema: Any) -> dict[str, Any]:
+    """Return a response format."""
+    return {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+
+
+def deep_schema(depth: int) -> dict[str, Any]:
+    """Return a schema of objects in objects."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def nested(depth: int) -> bytes:
+    """Return arrays in arrays."""
+    return b"[" * depth + b"]" * depth
+
+
+def pasted_picture() -> str:
+    """Return base64 of 3.75 million characters."""
+    text = base64.b64encode(encoded(circle_and_square())).decode()
+    return text * (3_750_000 // len(text))
+
+
+def noise(num_bytes: int) -> bytes:
+    """Return bytes that are no image."""
+    return bytes(range(256)) * (num_bytes // 256)
+
+
+def large_pictures() -> list[dict[str, Any]]:
+    """Return 16 pictures of 25 megapixels each, the most that one request may hold."""
+    shapes = [(5000 + number, 4990 - number) for number in range(16)]
+    return [image_part(bombs.png(width, height)) for width, height in shapes]
+
+
+WIDE = {f"key{number}": {"type": "string"} for number in range(30_000)}
+PICTURE = encoded(circle_and_square(64, 64))
+REFUSED_IMAGE = ("image_url_invalid", "image_format_unsupported", "image_too_large")
+
+LONG_TEXT = {
+    "words in a message": hostile(CHAT, lambda: chat(user("word " * (MANY // 5))), CONTEXT),
+    "one word of ten million letters": hostile(CHAT, lambda: chat(user("x" * MANY)), CONTEXT),
+    "a picture pasted as text": hostile(
+        CHAT, lambda: chat(user(text_part(pasted_picture()))), CONTEXT
+    ),
+    "a system message of emoji": hostile(
+        CHAT,
+        lambda: chat({"role": "system", "content": "\U0001f600" * (MANY // 4)}, user("Hi")),
+        CONTEXT,
+        INVALID,
+    ),
+    "names of control tokens": hostile(
+        CHAT, lambda: chat(user("<image></s>[INST]USER:" * (MANY // 20))), CONTEXT, INVALID
+    ),
+    "escapes only": hostile(
+        CHAT,
+        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\u0041" * MANY),
+        CONTEXT,
+        INVALID,
+    ),
+    "emoji": hostile(
+        CHAT, lambda: raw(chat(), "user", b'"%s"' % ("\U0001f600".encode() * 15_000_000)), INVALID
+    ),
+    "escaped line ends": hostile(
+        CHAT,
+        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\n" * 32_000_000),
+        CONTEXT,
+        INVALID,
+    ),
+    "short escapes between letters": hostile(
+        CHAT,
+        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"a\\n" * 21_000_000),
+        CONTEXT,
+        INVALID,
+    ),
+    "a tool's answer": hostile(
+        CHAT,
+        lambda: chat(*called("{}")[:2], {**called("{}")[2], "content": "a " * 5_000_000}),
+        CONTEXT,
+    ),
+    "arguments of an earlier call": hostile(
+        CHAT, lambda: chat(*called(json.dumps({"a": "b" * MANY}))), CONTEXT, INVALID
+    ),
+    "a tool's description": hostile(
+        CHAT, lambda: chat(tools=[tool(description="a " * 5_000_000)]), CONTEXT, INVALID
+    ),
+    "a prompt": hostile(TEXT, lambda: completion("word " * (MANY // 5)), CONTEXT),
+    "a hundred prompts": hostile(
+        TEXT, lambda: completion(["word " * (MANY // 500)] * 100), CONTEXT
+    ),
+    "an echoed prompt": hostile(
+        TEXT, lambda: completion("x " * (MANY // 2), echo=True, logprobs=5, max_tokens=0), CONTEXT
+    ),
+    "the input of a response": hostile(RESPONSES, lambda: response("word " * 2_000_000), CONTEXT),
+    "instructions": hostile(
+        RESPONSES, lambda: response("Hi", instructions="word " * 2_000_000), CONTEXT
+    ),
+    "a function's output": hostile(
+        RESPONSES,
+        lambda: response(
+            [
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "a " * 5_000_000},
+            ]
+        ),
+        CONTEXT,
+    ),
+    "a text to tokenize": hostile(
+        TOKENIZE, lambda: {"prompt": "word " * 2_000_000, "return_token_strs": True}, INVALID
+    ),
+    "a conversation to tokenize": hostile(
+        TOKENIZE, lambda: {"messages": [user("x" * MANY)]}, INVALID
+    ),
+}
+
+MANY_ELEMENTS = {
+    "messages that are numbers": hostile(CHAT, lambda: chat(*[1] * 7_000_000), INVALID),
+    "as many numbers as JSON may hold": hostile(CHAT, lambda: chat(*[1] * 250_000), INVALID),
+    "a hundred thousand messages": hostile(CHAT, lambda: chat(*[user("Hi")] * 100_000), INVALID),
+    "thirty thousand messages": hostile(
+        CHAT, lambda: chat(*[user("Hi")] * 30_000), CONTEXT, INVALID
+    ),
+    "thirty thousand empty parts": hostile(
+        CHAT, lambda: chat(user(*[text_part("")] * 30_000)), CONTEXT, INVALID, None
+    ),
+    "fifty thousand images": hostile(
+        CHAT, lambda: chat(user(*[image_part(PICTURE)] * 50_000)), INVALID
+    ),
+    "fifteen thousand images": hostile(
+        CHAT, lambda: chat(user(*[image_part(PICTURE)] * 15_000)), "too_many_images", INVALID
+    ),
+    "images of a response": hostile(
+        RESPONSES,
+        lambda: response(
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "input_image", "image_url": "data:,"}] * 30_000,
+                }
+            ]
+        ),
+        "too_many_images",
+        INVALID,
+    ),
+    "items of a response": hostile(RESPONSES, lambda: response([1] * 250_000), INVALID),
+    "tools": hostile(CHAT, lambda: chat(tools=[tool(f"f{n}") for n in range(10_000)]), INVALID),
+    "calls in a message": hostile(
+        CHAT,
+        lambda: chat(
+            user("Hi"),
+            {"role": "assistant", "tool_calls": called("{}")[1]["tool_calls"] * 15_000},
+        ),
+        CONTEXT,
+        INVALID,
+    ),
+    "stop strings": hostile(CHAT, lambda: chat(stop=["a"] * 200_000), INVALID),
+    "stop tokens": hostile(CHAT, lambda: chat(stop_token_ids=[1] * 200_000), INVALID),
+    "biased tokens": hostile(
+        CHAT, lambda: chat(logit_bias={str(n): 1 for n in range(200_000)}), INVALID
+    ),
+    "biased tokens by one name": hostile(
+        CHAT, lambda: raw(chat(), "logit_bias", b"{" + b'"1":1,' * 60_000 + b'"1":1}'), None
+    ),
+    "metadata": hostile(
+        CHAT, lambda: chat(metadata={f"k{n}": "v" for n in range(200_000)}), None, INVALID
+    ),
+    "unknown fields": hostile(
+        CHAT, lambda: chat(**{f"k{n}": 1 for n in range(60_000)}), UNSUPPORTED
+    ),
+    "one field many times": hostile(
+        CHAT, lambda: b"{" + b'"n":1,' * 60_000 + json.dumps(chat()).encode()[1:], None
+    ),
+    "prompts": hostile(TEXT, lambda: completion(["Hi"] * 200_000), INVALID),
+    "token ids of a prompt": hostile(TEXT, lambda: completion([5] * 250_000), CONTEXT),
+    "token ids beyond JSON's bound": hostile(TEXT, lambda: completion([5] * 7_000_000), INVALID),
+    "prompts of token ids": hostile(TEXT, lambda: completion([[5]] * 30_000), INVALID),
+    "token ids to detokenize": hostile(
+        DETOKENIZE, lambda: {"tokens": [5] * 250_000}, None, CONTEXT, INVALID
+    ),
+    "token ids that are none": hostile(DETOKENIZE, lambda: {"tokens": ["a"] * 250_000}, INVALID),
+    "messages to tokenize": hostile(TOKENIZE, lambda: {"messages": [1] * 250_000}, INVALID),
+}
+
+NESTING = {
+    "metadata of 30,000 levels": hostile(
+        CHAT, lambda: raw(chat(), "metadata", nested(30_000)), JSON, INVALID
+    ),
+    "metadata of 30 million levels": hostile(
+        CHAT, lambda: raw(chat(), "metadata", nested(30_000_000)), JSON, INVALID
+    ),
+    "a body that only opens": hostile(CHAT, lambda: b"[" * 60_000_000, JSON, INVALID),
+    "objects that only open": hostile(CHAT, lambda: b'{"a":' * 30_000, JSON, INVALID),
+    "nested content": hostile(
+        CHAT,
+        lambda: (
+            b'{"model": "llava-tiny", "messages": [{"role": "user", "content": '
+            + nested(10_000)
+            + b"}]}"
+        ),
+        JSON,
+        INVALID,
+    ),
+    "a schema of 100 levels": hostile(
+        CHAT, lambda: chat(response_format=schema_format(deep_schema(60))), None, INVALID
+    ),
+    "a schema of 10,000 levels": hostile(
+        CHAT,
+        lambda: raw(
+            chat(),
+            "response_format",
+            b'{"type": "json_schema", "json_schema": {"name": "s", "schema": '
+            + b'{"items":' * 10_000
+            + b"{}"
+            + b"}" * 10_000
+            + b"}}",
+        ),
+        JSON,
+        INVALID,
+    ),
+    "template arguments": hostile(
+        CHAT, lambda: chat(chat_template_kwargs={"a": [[0] * 200] * 1000}), None, INVALID
+    ),
+    "arguments of a call": hostile(CHAT, lambda: chat(*called("[" * 100_000)), CONTEXT, INVALID),
+    "a schema of a tool": hostile(
+        CHAT,
+        lambda: chat(tools=[tool(parameters=deep_schema(60))], tool_choice="required"),
+        None,
+        CONTEXT,
+        INVALID,
+    ),
+}
+
+SCHEMAS = {
+    "wide": hostile(
+        CHAT,
+        lambda: chat(response_format=schema_format({"type": "object", "properties": WIDE})),
+        INVALID,
+    ),
+    "wide, for a response": hostile(
+        RESPONSES,
+        lambda: response(
+            "Hi",
+            text={
+                "format": {
+                    "type": "json_schema",
+                    "name": "s",
+                    "schema": {"type": "object", "properties": WIDE},
+                }
+            },
+        ),
+        INVALID,
+    ),
+    "a tool's, wide": hostile(
+        CHAT,
+        lambda: chat(
+            tools=[tool(parameters={"type": "object", "properties": WIDE})], tool_choice="required"
+        ),
+        INVALID,
+        CONTEXT,
+    ),
+    "an enumeration": hostile(
+        CHAT,
+        lambda: chat(
+            response_format=schema_format({"enum": ["x" * 50 + str(n) for n in range(99_999)]})
+        ),
+        INVALID,
+    ),
+    "long strings": hostile(
+        CHAT, lambda: chat(response_format=schema_format({"const": "x" * MANY})), INVALID
+    ),
+    "repetition": hostile(
+        CHAT, lambda: chat(structured_outputs={"regex": "(a{1,1000}){1,1000}"}), INVALID
+    ),
+    "an expression of ten million letters": hostile(
+        CHAT, lambda: chat(structured_outputs={"regex": "a?" * (MANY // 2)}), INVALID
+    ),
+    "a grammar of ten million letters": hostile(
+        CHAT, lambda: chat(structured_outputs={"grammar": 'root ::= "a"\n' * 800_000}), INVALID
+    ),
+    "choices": hostile(
+        CHAT,
+        lambda: chat(structured_outputs={"choice": [f"c{n}" for n in range(200_000)]}),
+        INVALID,
+    ),
+    "JSON in a string": hostile(
+        CHAT, lambda: chat(structured_outputs={"json": "[" * MANY}), INVALID, JSON
+    ),
+    "references to themselves": hostile(
+        CHAT,
+        lambda: chat(
+            response_format=schema_format(
+                {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
+            )
+        ),
+        None,
+        INVALID,
+    ),
+}
+
+STRINGS = {
+    "a model": hostile(CHAT, lambda: chat(model="m" * 20_000_000), "model_not_found", INVALID),
+    "a model of a response": hostile(
+        RESPONSES, lambda: response("Hi", model="m" * MANY), "model_not_found", INVALID
+    ),
+    "a model to tokenize": hostile(
+        TOKENIZE, lambda: {"model": "m" * MANY, "prompt": "Hi"}, "model_not_found", INVALID
+    ),
+    "a model to detokenize": hostile(
+        DETOKENIZE, lambda: {"model": "m" * MANY, "tokens": [5]}, "model_not_found", INVALID
+    ),
+    "a user": hostile(CHAT, lambda: chat(user="u" * 20_000_000), None, INVALID),
+    "a key of metadata": hostile(CHAT, lambda: chat(metadata={"k" * MANY: "v"}), None, INVALID),
+    "an unknown field": hostile(CHAT, lambda: chat(**{"k" * 20_000_000: 1}), UNSUPPORTED),
+    "an unknown key of a part": hostile(
+        CHAT, lambda: chat(user({**text_part("Hi"), "k" * MANY: 1})), None, INVALID
+    ),
+    "a role": hostile(CHAT, lambda: chat({"role": "r" * MANY, "content": "Hi"}), INVALID),
+    "a type of a part": hostile(CHAT, lambda: chat(user({"type": "t" * MANY})), INVALID),
+    "a stop string": hostile(CHAT, lambda: chat(stop="s" * MANY), INVALID),
+    "a biased token": hostile(CHAT, lambda: chat(logit_bias={"9" * MANY: 1}), INVALID),
+    "a name of a tool": hostile(CHAT, lambda: chat(tools=[tool("f" * MANY)]), INVALID),
+    "a chosen tool": hostile(
+        CHAT, lambda: chat(tools=[tool()], tool_choice=tool("g" * MANY)), INVALID
+    ),
+    "an id of a call": hostile(
+        CHAT,
+        lambda: chat(
+            *called("{}")[:2], {"role": "tool", "tool_call_id": "i" * MANY, "content": "yes"}
+        ),
+        None,
+        CONTEXT,
+        INVALID,
+    ),
+    "a name of a schema": hostile(
+        CHAT,
+        lambda: chat(response_format={"type": "json_schema", "json_schema": {"name": "s" * MANY}}),
+        INVALID,
+    ),
+    "an earlier response": hostile(
+        RESPONSES, lambda: response("Hi", previous_response_id="r" * MANY), UNSUPPORTED
+    ),
+}
+
+NUMBERS = {
+    "a million digits of max_tokens": hostile(
+        CHAT, lambda: raw(chat(), "max_completion_tokens", b"9" * 1_000_000), INVALID, JSON
+    ),
+    "ten million digits of a seed": hostile(
+        CHAT, lambda: raw(chat(), "seed", b"-" + b"9" * MANY), INVALID, JSON
+    ),
+    "ten million digits of an ignored field": hostile(
+        CHAT, lambda: raw(chat(), "user", b"9" * MANY), None, INVALID, JSON
+    ),
+    "a fraction of ten million digits": hostile(
+        CHAT, lambda: raw(chat(), "temperature", b"0." + b"1" * MANY), None, INVALID, JSON
+    ),
+    "an exponent": hostile(CHAT, lambda: raw(chat(), "temperature", b"1e999999999"), INVALID, JSON),
+    "an exponent of a million digits": hostile(
+        CHAT, lambda: raw(chat(), "top_p", b"1e" + b"9" * 1_000_000), INVALID, JSON
+    ),
+    "no number": hostile(CHAT, lambda: raw(chat(), "temperature", b"NaN"), INVALID, JSON),
+    "infinity": hostile(
+        CHAT, lambda: raw(chat(), "logit_bias", b'{"1": -Infinity}'), INVALID, JSON
+    ),
+    "a count of choices": hostile(CHAT, lambda: chat(n=10**18), INVALID),
+    "log probabilities": hostile(CHAT, lambda: chat(logprobs=True, top_logprobs=10**9), INVALID),
+    "huge token ids": hostile(TEXT, lambda: completion([2**62] * 200_000), INVALID),
+    "negative token ids": hostile(DETOKENIZE, lambda: {"tokens": [-1] * 200_000}, INVALID),
+    "most choices with most log probabilities": hostile(
+        CHAT, lambda: chat(n=128, logprobs=True, top_logprobs=20, max_tokens=8), None
+    ),
+}
+
+BYTES = {
+    "a lone surrogate": hostile(
+        CHAT,
+        lambda: (
+            b'{"model":"llava-tiny","max_tokens":1,"messages":[{"role":"user",'
+            b'"content":"\\ud800"}]}'
+        ),
+        JSON,
+        INVALID,
+        None,
+    ),
+    "surrogates only": hostile(
+        CHAT,
+        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\udfff\\ud800" * 2_000_000),
+        JSON,
+        INVALID,
+        CONTEXT,
+    ),
+    "no UTF-8": hostile(CHAT, lambda: b'{"model": "' + b"\xff\xfe" * 5_000_000 + b'"}', JSON),
+    "an overlong encoding": hostile(CHAT, lambda: b'{"model": "\xc0\xaf"}', JSON),
+    "UTF-16": hostile(CHAT, lambda: json.dumps(chat()).encode("utf-16"), JSON),
+    "UTF-32": hostile(CHAT, lambda: json.dumps(chat()).encode("utf-32"), JSON),
+    "byte order marks": hostile(CHAT, lambda: b"\xef\xbb\xbf" * 1_000_000, JSON),
+    "zeros": hostile(CHAT, lambda: bytes(60_000_000), JSON),
+    "white space around a request": hostile(
+        CHAT, lambda: b" " * 30_000_000 + json.dumps(chat()).encode() + b"\n" * 30_000_000, None
+    ),
+    "white space only": hostile(CHAT, lambda: b" " * 60_000_000, JSON),
+    "nothing": hostile(CHAT, lambda: b"", JSON),
+    "null": hostile(RESPONSES, lambda: b"null", INVALID),
+    "a string that does not end": hostile(CHAT, lambda: b'{"model": "' + b"a" * MANY, JSON),
+    "commas": hostile(CHAT, lambda: b"[" + b"," * 60_000_000, INVALID, JSON),
+    "colons and quotes": hostile(CHAT, lambda: b'":' * 20_000_000, INVALID),
+    "backslashes": hostile(CHAT, lambda: b'{"model": "' + b"\\\\" * MANY + b'"}', INVALID),
+    "compressed zeros": hostile(CHAT, lambda: zlib.compress(bytes(60_000_000)), JSON),
+}
+
+IMAGES = {
+    "30 MB that are no image": hostile(
+        CHAT, lambda: chat(ask(image_part(noise(30_000_000)))), *REFUSED_IMAGE
+    ),
+    "30 MB that are no image, for a response": hostile(
+        RESPONSES,
+        lambda: response(
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "input_image",
+                            "image_url": image_part(noise(30_000_000))["image_url"]["url"],
+                        },
+                        {"type": "input_text", "text": "What?"},
+                    ],
+                }
+            ]
+        ),
+        *REFUSED_IMAGE,
+    ),
+    "a data URL without a comma": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("data:image/png;base64" + "A" * 30_000_000))),
+        *REFUSED_IMAGE,
+    ),
+    "a media type of 30 MB": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("data:" + "a;" * 15_000_000 + "base64,AAAA"))),
+        *REFUSED_IMAGE,
+    ),
+    "percent signs": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("data:image/png;base64," + "%41" * MANY))),
+        *REFUSED_IMAGE,
+    ),
+    "base64 of white space": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("data:image/png;base64," + " \n" * MANY))),
+        *REFUSED_IMAGE,
+    ),
+    "an address of ten million letters": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("http://" + "a" * MANY))),
+        "image_url_invalid",
+        "image_url_forbidden",
+    ),
+    "a path of ten million dots": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("file:///" + "../" * (MANY // 3)))),
+        "image_url_invalid",
+        "image_url_forbidden",
+    ),
+    "an unknown scheme": hostile(
+        CHAT,
+        lambda: chat(ask(image_part("a" * MANY + "://x"))),
+        "image_url_invalid",
+        "image_url_forbidden",
+    ),
+    "sixteen of the largest": hostile(
+        CHAT,
+        lambda: chat(ask(*large_pictures())),
+        None,
+        "image_too_large",
+        "image_corrupt",
+        CONTEXT,
+    ),
+    "one too many": hostile(
+        CHAT, lambda: chat(ask(*[image_part(PICTURE)] * 17)), "too_many_images"
+    ),
+    "a bomb": hostile(
+        CHAT, lambda: chat(ask(image_part(bombs.png(30_000, 30_000)))), "image_too_large"
+    ),
+    "to tokenize": hostile(
+        TOKENIZE, lambda: {"messages": [ask(image_part(noise(30_000_000)))]}, *REFUSED_IMAGE
+    ),
+}
