@@ -46,5 +46,5 @@ def _has_large_unicode_string(body: bytes | bytearray) -> bool:
     return False
 
 
-def _is_plain(text: bytes) -> bool:
+def _is_plain(text: bytes | bytearray) -> bool:
     return text.isascii() and b"\\u" not in text
