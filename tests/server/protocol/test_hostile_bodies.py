@@ -175,7 +175,7 @@ def test_stops_at_the_first_error(
 ) -> None:
     counts: list[int] = []
 
-    def build_and_count(error: ValidationError) -> InvalidJson | InvalidValue:
+    def build_and_count(error: ValidationError) -> InvalidValue:
         counts.append(error.error_count())
         return build(error)
 
