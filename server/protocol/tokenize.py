@@ -4,7 +4,6 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from server.protocol.body_limits import check_body_limits
 from server.protocol.chat.messages import MAX_MESSAGES, Message
 from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
 from server.protocol.json_size import JsonObject
@@ -16,6 +15,7 @@ from server.protocol.wire import (
     build_validation_error,
     check_extra_fields,
     parse_body,
+    parse_json,
 )
 
 MAX_TOKEN_IDS: Final = 262_144
@@ -95,9 +95,9 @@ TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
 
 def parse_tokenize_request(body: bytes | bytearray) -> TokenizeRequest:
     """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
-    check_body_limits(body)
+    content = parse_json(body)
     try:
-        request = TOKENIZE.validate_json(body)
+        request = TOKENIZE.validate_python(content)
     except ValidationError as error:
         raise build_validation_error(error) from None
     check_extra_fields(

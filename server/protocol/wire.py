@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
 from server.protocol.body_limits import check_body_limits
@@ -33,6 +34,14 @@ IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "user": ANY_VALUE,
 }
 
+# Reasons of pydantic that speak of Python's types.
+JSON_REASONS: Final = {
+    "dict_type": "Input should be an object",
+    "list_type": "Input should be a valid array",
+    "model_type": "Input should be an object",
+    "model_attributes_type": "Input should be an object",
+}
+
 Body = TypeVar("Body", bound="RequestBody")
 
 
@@ -60,13 +69,28 @@ def parse_body(
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    check_body_limits(body)
+    content = parse_json(body)
     try:
-        request = kind.model_validate_json(body)
+        request = kind.model_validate(content)
     except ValidationError as error:
         raise build_validation_error(error) from None
     check_extra_fields(request, ignored_values)
     return request
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a body. Raises `InvalidJson`, or `InvalidValue` beyond a limit.
+
+    Validated as JSON, a value would be copied for each discriminator that looks at it.
+    """
+    check_body_limits(body)
+    try:
+        return from_json(body)
+    except ValueError as error:
+        is_deep = str(error).startswith("recursion limit exceeded")
+        raise InvalidJson(
+            "The body is nested too deeply." if is_deep else "The body is not valid JSON."
+        ) from None
 
 
 def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any, ...]]) -> None:
@@ -76,16 +100,11 @@ def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any
         _check_ignored_value(name, value, all_ignored)
 
 
-def build_validation_error(error: ValidationError) -> InvalidJson | InvalidValue:
+def build_validation_error(error: ValidationError) -> InvalidValue:
     """Return the first of pydantic's errors as an API error that names its field."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        is_deep = first["msg"].startswith("Invalid JSON: recursion limit exceeded")
-        return InvalidJson(
-            "The body is nested too deeply." if is_deep else "The body is not valid JSON."
-        )
     param = format_field_path(first["loc"])
-    reason = cut(first["msg"], 2 * MAX_QUOTED_LENGTH)
+    reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
 
 

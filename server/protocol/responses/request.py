@@ -28,6 +28,7 @@ IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
 
 
 MAX_METADATA: Final = 16
+MAX_METADATA_KEY: Final = 64
 
 Include = Literal[
     "message.output_text.logprobs",
@@ -42,15 +43,17 @@ Include = Literal[
 
 
 def _check_metadata_size(value: Any) -> Any:
-    """Count the keys before pydantic validates them."""
+    """Check the keys before pydantic validates them: it copies them into its errors."""
     if isinstance(value, dict) and len(value) > MAX_METADATA:
         raise PydanticCustomError("metadata", f"At most {MAX_METADATA} keys are allowed")
+    if isinstance(value, dict) and any(len(key) > MAX_METADATA_KEY for key in value):
+        raise PydanticCustomError("metadata", f"A key has at most {MAX_METADATA_KEY} characters")
     return value
 
 
 Metadata = Annotated[
     dict[
-        Annotated[str, Field(max_length=64)],
+        Annotated[str, Field(max_length=MAX_METADATA_KEY)],
         Annotated[str, Field(max_length=512)],
     ],
     Field(max_length=MAX_METADATA),

@@ -101,3 +101,16 @@ def test_format_field_path(location: tuple[int | str, ...], path: str | None) ->
 def test_ignored_values_are_compared_with_their_type(changes: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedParameter):
         parse_chat_request(body(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"messages": [1]}, "Input should be an object ('messages[0]')."),
+        ({"messages": {}}, "Input should be a valid array ('messages')."),
+        ({"stream_options": []}, "Input should be an object ('stream_options')."),
+        ({"chat_template_kwargs": 1}, "Input should be an object ('chat_template_kwargs')."),
+    ],
+)
+def test_messages_speak_of_json(changes: dict[str, Any], message: str) -> None:
+    assert parse_refused(body(**changes)).message == message
