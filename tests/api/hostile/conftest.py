@@ -14,6 +14,7 @@ OPTIONS = (
     *("--max-buffered-mib", "128"),
     *("--max-queue-s", "2"),
     *("--cpu-kv-cache-gib", "1"),
+    *("--enforce-eager", "true"),
 )
 
 
