@@ -47,7 +47,7 @@ CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
 # Default for encoded images that wait for one decode worker. Half as much again may wait: together
 # as many large photographs as sixteen clients send at once, half a second of two workers' work.
-PENDING_IMAGE_MIB: Final = 20
+PENDING_IMAGE_MIB: Final = 25
 
 
 def create_app(

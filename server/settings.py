@@ -144,8 +144,8 @@ class Settings(BaseSettings):
     )
     max_pending_image_mib: PositiveFloat | None = Field(
         None,
-        description="encoded images that are decoded or wait for it, in MiB, 1.5 more for each;"
-        " default: 20 for each decode worker",
+        description="encoded images that are decoded or wait for it, in MiB, 2.5 more for each;"
+        " default: 25 for each decode worker",
     )
     max_stream_buffer_kib: PositiveInt = Field(
         1024, description="events kept for a client that does not read its stream, in KiB"

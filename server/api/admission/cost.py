@@ -6,7 +6,7 @@ from typing import Final
 # A request's body up to this size holds no image worth counting.
 TEXT_BYTES: Final = 64 * 1024
 # An image counts this much besides its bytes: the vision tower takes as long for a small one.
-IMAGE_OVERHEAD_BYTES: Final = 3 * 512 * 1024
+IMAGE_OVERHEAD_BYTES: Final = 5 * 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
