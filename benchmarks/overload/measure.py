@@ -123,9 +123,9 @@ def choose_saturating_clients(saturation: Mapping[int, Mapping[str, float]]) -> 
 
 def compare_with_saturation(figures: Mapping[str, float], base: Mapping[str, float]) -> Figures:
     """Return the ratios of overload to saturation that the targets bound."""
-    ratios = {
-        "goodput_ratio": figures["goodput_per_s"] / max(base["goodput_per_s"], 1e-9),
-    }
+    ratios: Figures = {}
+    if base["goodput_per_s"]:
+        ratios["goodput_ratio"] = figures["goodput_per_s"] / base["goodput_per_s"]
     if "latency_ms_p99" in figures and "latency_ms_p99" in base:
         ratios["p99_ratio"] = figures["latency_ms_p99"] / base["latency_ms_p99"]
     return ratios
