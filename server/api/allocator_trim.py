@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 from collections.abc import Callable
 from typing import Final
 
@@ -34,4 +35,13 @@ class AllocatorTrim:
 
     def _start(self) -> None:
         self._is_scheduled = False
-        asyncio.get_running_loop().run_in_executor(None, self._trim)
+        asyncio.get_running_loop().run_in_executor(None, self._collect_and_trim)
+
+    def _collect_and_trim(self) -> None:
+        """Free and trim.
+
+        A refused request may be part of a cycle: its error's traceback, the frames, and in them
+        the task that holds the error. Loaded objects are frozen, so that collecting is quick.
+        """
+        gc.collect()
+        self._trim()
