@@ -78,7 +78,7 @@ def parse_body(
     return request
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes | bytearray) -> Any:
     """Parse a body. Raises `InvalidJson`, or `InvalidValue` beyond a limit.
 
     Validated as JSON, a value would be copied for each discriminator that looks at it.

@@ -74,9 +74,13 @@ def test_one_log_line_a_request_without_its_content(
     request = body(user(image_part(green_triangle(233)), text_part("What xylophone is this?")))
     response = http.post("/v1/chat/completions", json=request, headers={"x-request-id": "my-id.1"})
     assert response.headers["x-request-id"] == "my-id.1"
-    assert response.json()["id"] == "chatcmpl-my-id.1"
+    completion_id = response.json()["id"]
+    assert re.fullmatch("chatcmpl-[0-9a-f]{32}", completion_id)
     http.get("/health")
-    [line] = [json.loads(line) for line in server.log if "chatcmpl-my-id.1" in line]
+    [line] = [json.loads(line) for line in server.log if completion_id in line]
+    assert line["request_id"] == "my-id.1"
+    assert (line["endpoint"], line["status"]) == ("/v1/chat/completions", 200)
+    assert line["client"] == "127.0.0.1"
     assert line["event"] == "request"
     assert line["outcome"] == "ok"
     assert line["images"] == 1
