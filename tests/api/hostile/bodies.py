@@ -358,7 +358,7 @@ SCHEMAS = {
         CHAT, lambda: chat(response_format=schema_format({"const": "x" * MANY})), INVALID
     ),
     "repetition": hostile(
-        CHAT, lambda: chat(structured_outputs={"regex": "(a{1,1000}){1,1000}"}), INVALID
+        CHAT, lambda: chat(structured_outputs={"regex": "(a{1,1000}){1,1000}"}), INVALID, None
     ),
     "an expression of ten million letters": hostile(
         CHAT, lambda: chat(structured_outputs={"regex": "a?" * (MANY // 2)}), INVALID
@@ -478,7 +478,9 @@ BYTES = {
         INVALID,
         CONTEXT,
     ),
-    "no UTF-8": hostile(CHAT, lambda: b'{"model": "' + b"\xff\xfe" * 5_000_000 + b'"}', JSON),
+    "no UTF-8": hostile(
+        CHAT, lambda: b'{"model": "' + b"\xff\xfe" * 5_000_000 + b'"}', JSON, INVALID
+    ),
     "an overlong encoding": hostile(CHAT, lambda: b'{"model": "\xc0\xaf"}', JSON),
     "UTF-16": hostile(CHAT, lambda: json.dumps(chat()).encode("utf-16"), JSON),
     "UTF-32": hostile(CHAT, lambda: json.dumps(chat()).encode("utf-32"), JSON),
@@ -537,7 +539,7 @@ IMAGES = {
     "base64 of white space": hostile(
         CHAT,
         lambda: chat(ask(image_part("data:image/png;base64," + " \n" * MANY))),
-        *REFUSED_IMAGE,
+        *(*REFUSED_IMAGE, INVALID),
     ),
     "an address of ten million letters": hostile(
         CHAT,
@@ -572,6 +574,8 @@ IMAGES = {
         CHAT, lambda: chat(ask(image_part(bombs.png(30_000, 30_000)))), "image_too_large"
     ),
     "to tokenize": hostile(
-        TOKENIZE, lambda: {"messages": [ask(image_part(noise(30_000_000)))]}, *REFUSED_IMAGE
+        TOKENIZE,
+        lambda: {"messages": [ask(image_part(noise(30_000_000)))]},
+        *(*REFUSED_IMAGE, None),
     ),
 }
