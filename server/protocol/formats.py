@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.json_size import MAX_JSON_CHARACTERS, JsonObject
-from server.protocol.wire import WireModel, get_type
+from server.protocol.wire import MAX_NAME_LENGTH, WireModel, get_type
 
 MAX_GRAMMAR_CHOICES: Final = 4096
 
@@ -77,10 +77,12 @@ class StructuredOutputs(WireModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _check_number_of_keys(cls, value: Any) -> Any:
-        """Count the keys first: each unknown one becomes an error."""
+    def _check_keys(cls, value: Any) -> Any:
+        """Bound the keys first: each unknown one becomes an error that has a copy of it."""
         if isinstance(value, dict) and len(value) > len(cls.model_fields):
             raise PydanticCustomError("structured_outputs", "The object has too many keys")
+        if isinstance(value, dict) and any(len(key) > MAX_NAME_LENGTH for key in value):
+            raise PydanticCustomError("structured_outputs", "A key is too long")
         return value
 
     @model_validator(mode="after")

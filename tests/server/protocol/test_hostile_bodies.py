@@ -117,6 +117,7 @@ HOSTILE: list[tuple[Parse, dict[str, Any], str | None]] = [
     ),
     (parse_chat_request, {**CHAT, "chat_template_kwargs": {"a": LONG}}, "chat_template_kwargs"),
     (parse_chat_request, {**CHAT, "structured_outputs": many_keys(1)}, "structured_outputs"),
+    (parse_chat_request, {**CHAT, "structured_outputs": {LONG: 1}}, "structured_outputs"),
     (
         parse_chat_request,
         {**CHAT, "structured_outputs": {"choice": ["a"] * MANY}},
