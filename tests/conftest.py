@@ -7,15 +7,18 @@ import pytest
 from tests.api.limits import LIMITS
 from tests.api.running import RunningServer, running_server
 
+# Fixtures that start a server for the whole run.
+SERVERS = ("server", "hostile")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what must stay together where tests run side by side.
 
-    All that need the one server do, and of the others each module, for its own fixtures' sake.
+    Tests that share a server do, and of the others each module, for its own fixtures' sake.
     """
     for item in items:
-        needs_server = "server" in getattr(item, "fixturenames", ())
-        group = "server" if needs_server else str(item.path)
+        fixtures = getattr(item, "fixturenames", ())
+        group = next((name for name in SERVERS if name in fixtures), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
 
 
