@@ -26,6 +26,8 @@ def _has_large_unicode_string(body: bytes | bytearray) -> bool:
     Looks at chunks, at the speed of a copy. Where a string ends with a backslash, its end is
     missed, which matters only if the same is so for megabytes on either side.
     """
+    if _is_plain(body):
+        return False
     length, has_unicode = 0, False
     start = 0
     while start < len(body):
@@ -47,4 +49,5 @@ def _has_large_unicode_string(body: bytes | bytearray) -> bool:
 
 
 def _is_plain(text: bytes | bytearray) -> bool:
-    return text.isascii() and b"\\u" not in text
+    # The search for one byte is ten times as fast.
+    return text.isascii() and (b"\\" not in text or b"\\u" not in text)
