@@ -19,6 +19,7 @@ from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.error_handlers import add_error_handlers
+from server.api.event_stream import OutputBudget
 from server.api.gate import Gate
 from server.api.limits import ApiLimits
 from server.api.middleware import RequestId
@@ -77,6 +78,7 @@ def create_app(
             request_timeout_s=settings.request_timeout_s,
             max_stream_buffer_bytes=settings.max_stream_buffer_kib * KIB,
         ),
+        output_budget=OutputBudget(int(settings.max_buffered_mib * MIB)),
         body_budget=BodyBudget(int(settings.max_buffered_mib * MIB), settings.max_queue_s),
         parser=BodyParser(),
         examples=checkpoint.path / "examples",

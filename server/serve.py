@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import resource
 import signal
 import socket
 import sys
@@ -121,6 +122,7 @@ def serve(settings: Settings) -> int:
     """Serve until stopped. Returns the exit code; prints start errors to stderr."""
     configure_logs(settings.log_level, settings.log_format)
     _limit_arenas()
+    _raise_file_limit()
     try:
         listener = _listen(settings.host, settings.port)
         checkpoint = _read_model(settings.model)
@@ -152,6 +154,8 @@ def serve(settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whoever reaches the server could name any address as its own.
+        proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     Server(config, runtime, requests).run(sockets=[listener])
@@ -162,6 +166,13 @@ def _limit_arenas() -> None:
     """Limit glibc's malloc arenas: one per thread keeps freed memory and looks like a leak."""
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system does: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _read_model(model: str) -> Checkpoint:

@@ -163,7 +163,7 @@ class Settings(BaseSettings):
         75, description="time that a connection may be idle between requests, in seconds"
     )
     min_upload_kib_s: PositiveFloat = Field(
-        16.0, description="least rate at which a body must arrive, in KiB per second"
+        4.0, description="least rate at which a body must arrive, in KiB per second"
     )
     write_timeout_s: PositiveFloat = Field(
         30.0, description="time that a client may read nothing before it is cut off, in seconds"

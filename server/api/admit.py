@@ -7,6 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from server.api.admission.admission import Arrival
+from server.api.admission.cost import Cost, estimate_image_bytes
 from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -17,7 +18,10 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def admit(
-    request: Request, tenant: Tenant, parse: Callable[[bytearray], T]
+    request: Request,
+    tenant: Tenant,
+    parse: Callable[[bytearray], T],
+    count_images: Callable[[T], int] = lambda _: 0,
 ) -> AsyncIterator[T]:
     """Yield the parsed body while the request holds memory, a permit and time.
 
@@ -29,9 +33,10 @@ async def admit(
         async with limit_time(deadline):
             body = await read_body(request, lease, runtime.limits.max_body_bytes)
             parsed = await runtime.parser.run(parse, body)
+            cost = Cost(1, estimate_image_bytes(len(body), count_images(parsed)))
             del body
             end_arrival(request)
-            with await runtime.admission.acquire(tenant.queue_key, client=request.client):
+            with await runtime.admission.acquire(tenant.queue_key, cost, request.client):
                 yield parsed
 
 

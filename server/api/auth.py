@@ -2,12 +2,13 @@
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from blake3 import blake3
 from fastapi import Depends, Request
 
+from server.api.edge.limits import build_address_key
 from server.errors import Unauthorized
 
 
@@ -15,11 +16,13 @@ from server.errors import Unauthorized
 class Tenant:
     """The client that a request belongs to. `id` is a digest of the API key, empty without one.
 
-    Images are cached and shared within one tenant only. `address` is the client's, where known.
+    Images are cached and shared within one tenant only. `address` is the client's, where known;
+    `is_known` tells that the key is one of the server's.
     """
 
     id: str = ""
     address: str = ""
+    is_known: bool = False
 
     @property
     def fingerprint(self) -> str | None:
@@ -28,8 +31,11 @@ class Tenant:
 
     @property
     def queue_key(self) -> str:
-        """What fair queueing and memory shares go by: the key, or the address without one."""
-        return self.id or f"address {self.address}"
+        """What fair queueing and memory shares go by: a known key, else the address.
+
+        A key that nobody checks would let a client be as many tenants as it likes.
+        """
+        return self.id if self.is_known else build_address_key(self.address).hex()
 
 
 class Authenticator:
@@ -54,7 +60,7 @@ class Authenticator:
         matches = [hmac.compare_digest(tenant.id, known) for known in self._known_ids]
         if self._known_ids and not any(matches):
             raise Unauthorized("The API key is missing or wrong.")
-        return tenant
+        return replace(tenant, is_known=any(matches))
 
 
 async def get_tenant(request: Request) -> Tenant:

@@ -28,7 +28,7 @@ MAX_NON_ASCII_BYTES: Final = 16 * 1024 * 1024
 
 
 class BodyBudget:
-    """Memory that the bodies of all requests may take together, granted in order of arrival."""
+    """Memory that the bodies of all requests may take together, shared between tenants."""
 
     def __init__(self, max_bytes: int, max_wait_s: float) -> None:
         self.used = 0
@@ -73,11 +73,10 @@ class BodyBudget:
                 waiter.set_result(None)
 
     def _fits(self, tenant: str, num_bytes: int) -> bool:
-        """Return whether bytes are free; a lone body may take more than its share."""
+        """Return whether bytes are free, and within the share of the tenant."""
         if self.used == 0:
             return True
-        share = self._max_bytes if len(self._used_by) < 2 else self._max_bytes * TENANT_SHARE
-        fits_share = self._used_by[tenant] + num_bytes <= share
+        fits_share = self._used_by[tenant] + num_bytes <= self._max_bytes * TENANT_SHARE
         return fits_share and self.used + num_bytes <= self._max_bytes
 
 

@@ -11,6 +11,19 @@ from server.api.edge.shared import WRITE_PAUSED
 from server.errors import ApiError, ClientTooSlow
 
 
+class OutputBudget:
+    """Memory that the unread events of all streams may take together."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.used = 0
+        self._max_bytes = max_bytes
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more is unread than may be."""
+        return self.used > self._max_bytes
+
+
 class EventStream(StreamingResponse):
     """A stream of server-sent events that holds its resources no longer than the engine works.
 
@@ -26,6 +39,7 @@ class EventStream(StreamingResponse):
         headers: Mapping[str, str],
         *,
         max_buffered_bytes: int,
+        budget: OutputBudget,
         abort: Callable[[ApiError], None],
     ) -> None:
         """After `abort` the next event holds its error and is the last one."""
@@ -38,15 +52,20 @@ class EventStream(StreamingResponse):
         self._events = events
         self._resources = resources
         self._max_buffered_bytes = max_buffered_bytes
+        self._budget = budget
         self._abort = abort
         self._is_write_paused: Callable[[], bool] = _never
         self._unsent: deque[bytes] = deque()
+        self._unsent_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events; Starlette stops when the client disconnects."""
         self._is_write_paused = scope.get("extensions", {}).get(WRITE_PAUSED, _never)
-        async with self._resources:
-            await super().__call__(scope, receive, send)
+        try:
+            async with self._resources:
+                await super().__call__(scope, receive, send)
+        finally:
+            self._budget.used -= self._unsent_bytes
 
     async def stream_response(self, send: Send) -> None:
         """Send the head, then each event as soon as the client takes it."""
@@ -56,23 +75,31 @@ class EventStream(StreamingResponse):
         await self._generate(send)
         await self._resources.aclose()
         while self._unsent:
-            await send(_body(self._unsent.popleft()))
+            await self._send_oldest(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _generate(self, send: Send) -> None:
         """Send events until the engine is done; keep those that the client does not take."""
-        num_bytes = 0
         async for event in self._events:
             if not self._unsent and not self._is_write_paused():
                 await send(_body(event))
                 continue
-            self._unsent.append(event)
-            num_bytes += len(event)
+            self._keep(event)
             while self._unsent and not self._is_write_paused():
-                num_bytes -= len(self._unsent[0])
-                await send(_body(self._unsent.popleft()))
-            if num_bytes > self._max_buffered_bytes:
+                await self._send_oldest(send)
+            if self._unsent_bytes > self._max_buffered_bytes or self._budget.is_exceeded:
                 self._abort(ClientTooSlow("The stream was not read: the generation was aborted."))
+
+    def _keep(self, event: bytes) -> None:
+        self._unsent.append(event)
+        self._unsent_bytes += len(event)
+        self._budget.used += len(event)
+
+    async def _send_oldest(self, send: Send) -> None:
+        event = self._unsent.popleft()
+        self._unsent_bytes -= len(event)
+        self._budget.used -= len(event)
+        await send(_body(event))
 
 
 def _body(event: bytes) -> dict[str, object]:

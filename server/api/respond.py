@@ -154,6 +154,7 @@ class _Exchange:
             self._resources.pop_all(),
             _note_headers(self._record),
             max_buffered_bytes=self._runtime.limits.max_stream_buffer_bytes,
+            budget=self._runtime.output_budget,
             abort=interruption.abort,
         )
 

@@ -9,6 +9,7 @@ from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionTable
+from server.api.event_stream import OutputBudget
 from server.api.limits import ApiLimits
 from server.errors import NotReady
 from server.lifecycle import Lifecycle
@@ -35,6 +36,7 @@ class Runtime:
     metrics: Metrics
     limits: ApiLimits
     body_budget: BodyBudget
+    output_budget: OutputBudget
     parser: BodyParser
     pipeline: Pipeline | None = None
     examples: Path | None = None

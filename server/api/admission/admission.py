@@ -29,6 +29,8 @@ EARLY_DELAY_S: Final = 0.06
 FLOOD_DELAY_S: Final = 0.4
 # How often the active tenants are counted.
 RECOUNT_S: Final = 0.1
+# How often waiting requests are held against shares that grow as other tenants fall silent.
+SHARE_INTERVAL_S: Final = 0.25
 
 
 class Permit:
@@ -114,6 +116,7 @@ class Admission:
         self._last_active: dict[str, float] = {}
         self._active: set[str] = set()
         self._recount_at = 0.0
+        self._is_watching = False
         self._queue = FairQueue()
         self._arrivals: dict[Arrival, None] = {}  # oldest first
         self._arriving_bytes: Counter[str] = Counter()  # of images, by tenant
@@ -162,25 +165,28 @@ class Admission:
         the measured rate.
         """
         self._check_ready()
-        if len(self._queue) == 0 and self._can_run(tenant, cost):
-            return self._start(tenant, cost)
+        charged = cost.clip(self._share(tenant))
+        if len(self._queue) == 0 and self._can_run(tenant, charged):
+            self._use(tenant, charged)
+            return Permit(self, tenant, charged)
         self._check_images(tenant, cost, client)
         self._make_room(tenant, client)
         waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future(), client)
         self._queue.push(waiter)
         self._active.add(tenant)
         self._grant_waiting()
+        self._watch_shares()
         try:
             async with asyncio.timeout(self._max_queue_s):
                 await waiter.granted
         except BaseException as error:
             self._queue.remove(waiter)
             if _is_granted(waiter):  # in the same step of the loop
-                self.finish(tenant, cost)
+                self.finish(tenant, waiter.charged)
             if isinstance(error, TimeoutError):
                 raise self._refusal(client) from None
             raise
-        return Permit(self, tenant, cost)
+        return Permit(self, tenant, waiter.charged)
 
     def finish(self, tenant: str, cost: Cost) -> None:
         """Take a permit back."""
@@ -240,10 +246,6 @@ class Admission:
             self._active = {*self._permits_of, *self._queue.tenants, *self._last_active}
         return len(self._active) + (tenant not in self._active)
 
-    def _start(self, tenant: str, cost: Cost) -> Permit:
-        self._use(tenant, cost)
-        return Permit(self, tenant, cost)
-
     def _use(self, tenant: str, cost: Cost) -> None:
         self._retries.record_started()
         self.held += 1
@@ -256,8 +258,20 @@ class Admission:
         while (waiter := self._next()) is not None:
             self._queue.grant(waiter, waiter.cost.weight(self._capacity))
             if not waiter.granted.done():
-                self._use(waiter.tenant, waiter.cost)
+                self._use(waiter.tenant, waiter.charged)
                 waiter.granted.set_result(None)
+
+    def _watch_shares(self) -> None:
+        """While requests wait, look now and then whether shares have grown with time."""
+        if self._is_watching or not len(self._queue):
+            return
+        self._is_watching = True
+        asyncio.get_running_loop().call_later(SHARE_INTERVAL_S, self._look_at_shares)
+
+    def _look_at_shares(self) -> None:
+        self._is_watching = False
+        self._grant_waiting()
+        self._watch_shares()
 
     def _next(self) -> Waiter | None:
         """Return the waiter to run next.
@@ -266,10 +280,11 @@ class Admission:
         starve; one that exceeds its tenant's share is passed over.
         """
         for waiter in self._queue.heads():
-            used = self._used_by.get(waiter.tenant, NOTHING)
-            if not waiter.cost.fits(used, self._share(waiter.tenant)):
+            share = self._share(waiter.tenant)
+            waiter.charged = waiter.cost.clip(share)
+            if not waiter.charged.fits(self._used_by.get(waiter.tenant, NOTHING), share):
                 continue
-            return waiter if waiter.cost.fits(self._used, self._capacity) else None
+            return waiter if waiter.charged.fits(self._used, self._capacity) else None
         return None
 
     def _check_images(self, tenant: str, cost: Cost, client: Hashable) -> None:

@@ -30,15 +30,14 @@ class Cost:
         return Cost(self.sequences - other.sequences, self.image_bytes - other.image_bytes)
 
     def fits(self, held: "Cost", capacity: "Cost") -> bool:
-        """Return whether this cost fits beside `held`.
-
-        A request larger than a whole resource is granted while nobody else uses that resource.
-        """
-        return (held.sequences == 0 or held.sequences + self.sequences <= capacity.sequences) and (
-            self.image_bytes == 0
-            or held.image_bytes == 0
-            or held.image_bytes + self.image_bytes <= capacity.image_bytes
+        """Return whether this cost fits beside `held`."""
+        return held.sequences + self.sequences <= capacity.sequences and (
+            self.image_bytes == 0 or held.image_bytes + self.image_bytes <= capacity.image_bytes
         )
+
+    def clip(self, share: "Cost") -> "Cost":
+        """Return the cost, no larger than a share: a larger request takes all of it."""
+        return Cost(min(self.sequences, share.sequences), min(self.image_bytes, share.image_bytes))
 
     def weight(self, capacity: "Cost") -> float:
         """Return the largest share of a resource that this cost takes, for fair queueing."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
-from server.api.admission.cost import Cost
+from server.api.admission.cost import NOTHING, Cost
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +23,7 @@ class Waiter:
     cost: Cost
     granted: asyncio.Future[None]
     client: Hashable = None
+    charged: Cost = NOTHING  # what it takes while it runs
 
 
 @dataclass(slots=True)

@@ -6,7 +6,9 @@ from typing import Final
 from server.api.edge.refusals import RefusalReason, Refused
 
 FRAMING_HEADERS: Final = (b"content-length", b"transfer-encoding")
-CHECKED_HEADERS: Final = frozenset((b"host", b"transfer-encoding", b"expect"))
+CHECKED_HEADERS: Final = frozenset((b"host", b"transfer-encoding", b"expect", b"content-length"))
+# Python refuses to convert thousands of digits; no body has so many bytes.
+MAX_LENGTH_DIGITS: Final = 20
 
 
 def validate_head(version: str, headers: Sequence[tuple[bytes, bytes]], max_bytes: int) -> bool:
@@ -40,6 +42,9 @@ def _check_values(version: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         elif name == b"expect":
             # HTTP/1.0 has no such response (RFC 9110, 10.1.1).
             expects_continue = version == "1.1" and value.lower() == b"100-continue"
+        elif name == b"content-length":
+            if len(value) > MAX_LENGTH_DIGITS:
+                raise Refused(RefusalReason.BAD_REQUEST)
         # Proxies may take other codings, or HTTP/1.0 with any, for something else.
         elif version == "1.0" or value.strip(b" \t").lower() != b"chunked":
             raise Refused(RefusalReason.BAD_REQUEST)

@@ -43,7 +43,7 @@ DETOKENIZE_EXAMPLES: Final = {"token ids": {"model": "llava-tiny", "tokens": [0,
 async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    async with admit(request, tenant, parse_tokenize_request) as body:
+    async with admit(request, tenant, parse_tokenize_request, _count_images) as body:
         response = await cancel_on_disconnect(request.receive, _tokenize(runtime, body, tenant.id))
     return Response(response.model_dump_json(), 200, media_type="application/json")
 
@@ -64,6 +64,12 @@ async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
     return Response(
         DetokenizeResponse(prompt=text).model_dump_json(), 200, media_type="application/json"
     )
+
+
+def _count_images(body: TokenizeRequest) -> int:
+    if not isinstance(body, TokenizeChatRequest):
+        return 0
+    return sum(len(message.images) for message in body.messages)
 
 
 async def _tokenize(runtime: Runtime, body: TokenizeRequest, tenant_id: str) -> TokenizeResponse:

@@ -6,6 +6,7 @@ from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
+from server.api.event_stream import OutputBudget
 from server.api.limits import ApiLimits
 from server.api.runtime import Runtime
 from server.lifecycle import Lifecycle
@@ -27,6 +28,7 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         limits=ApiLimits(
             max_body_bytes=100_000, request_timeout_s=10, max_stream_buffer_bytes=10_000
         ),
+        output_budget=OutputBudget(1_000_000),
         body_budget=BodyBudget(1_000_000, 1),
         parser=BodyParser(),
     )

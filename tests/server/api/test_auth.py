@@ -98,3 +98,19 @@ async def test_a_model_by_its_name_needs_a_key_and_the_version_none(
     assert (await guarded.get("/v1/models/m")).status_code == 401
     assert (await guarded.get("/v1/models/m", headers=key)).json()["id"] == "m"
     assert (await guarded.get("/version")).status_code == 200
+
+
+def test_only_a_known_key_is_a_queue_of_its_own() -> None:
+    known = Authenticator(["one"]).authenticate("Bearer one", ("10.0.0.1", 1))
+    assert known.queue_key == known.id
+    open_to_all = Authenticator([])
+    made_up = [
+        open_to_all.authenticate(f"Bearer {key}", ("10.0.0.1", port)).queue_key
+        for port, key in enumerate("abc")
+    ]
+    assert len(set(made_up)) == 1
+    addresses = [
+        open_to_all.authenticate(None, (address, 1)).queue_key
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
+    ]
+    assert len(set(addresses)) == 2

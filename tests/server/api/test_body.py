@@ -134,7 +134,7 @@ async def test_small_bodies_take_nothing_from_the_budget() -> None:
 
 
 async def test_a_body_waits_for_memory() -> None:
-    budget = BodyBudget(2 * STEP_BYTES, 30)
+    budget = BodyBudget(4 * STEP_BYTES, 30)  # of which one tenant takes half
     with budget.lease("a") as first:
         await first.grow(FREE_BYTES + 1)
         await first.grow(STEP_BYTES + 1)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from server.api.edge.shared import WRITE_PAUSED
-from server.api.event_stream import EventStream
+from server.api.event_stream import EventStream, OutputBudget
 from server.errors import ApiError, ClientTooSlow
 
 
@@ -16,6 +16,7 @@ class Client:
         self.paused = False
         self.sent: list[bytes] = []
         self.released_after: int | None = None
+        self.budget = OutputBudget(2000)
 
     async def send(self, message: Any) -> None:
         """Take a message."""
@@ -36,7 +37,12 @@ class Client:
             self.error = error
 
         stream = EventStream(
-            events, resources, {}, max_buffered_bytes=max_buffered_bytes, abort=abort
+            events,
+            resources,
+            {},
+            max_buffered_bytes=max_buffered_bytes,
+            budget=self.budget,
+            abort=abort,
         )
         scope = {
             "type": "http",
@@ -106,3 +112,19 @@ async def test_a_stream_that_nobody_reads_is_aborted() -> None:
     assert isinstance(client.error, ClientTooSlow)
     assert client.sent == [b"x" * 100] * 5 + [b"error"]
     assert client.released_after == 0
+    assert client.budget.used == 0
+
+
+async def test_the_unread_events_of_all_streams_are_bounded() -> None:
+    client = Client()
+    client.budget.used = 1950  # of other streams
+
+    async def events() -> AsyncIterator[bytes]:
+        client.paused = True
+        yield b"x" * 40
+        assert client.error is None
+        yield b"x" * 40
+        assert isinstance(client.error, ClientTooSlow)
+
+    await client.read(events())
+    assert client.budget.used == 1950

@@ -97,7 +97,7 @@ async def post(gate: Gate, *, body_bytes: int = 100, port: int = 1) -> list[Mess
 async def test_a_client_that_ignores_its_retry_after_waits_for_the_next_refusal(
     gate: Gate, admission: Admission, delays: list[float]
 ) -> None:
-    held = admission.check("address 10.0.0.1", cost=Cost(1, 4 * MIB))
+    held = admission.check(b"10.0.0.1".hex(), cost=Cost(1, 4 * MIB))
     assert held is not None
     first = await post(gate, body_bytes=4 * MIB)
     assert first[0]["status"] == 429

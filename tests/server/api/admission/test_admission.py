@@ -230,6 +230,30 @@ async def test_a_request_larger_than_the_capacity_runs_alone(admission: Admissio
         async with waiting(admission, "a") as [second]:
             await settle()
             assert not second.done()
+    with await admission.acquire("a"):
+        assert admission.held == 1
+
+
+async def test_a_very_large_request_blocks_no_other_tenant(admission: Admission) -> None:
+    with await admission.acquire("b"), await admission.acquire("a"):
+        async with waiting(admission, "a", cost=Cost(128, 0)) as [large]:
+            await settle()
+            assert not large.done()  # its tenant's share is in use
+            with await admission.acquire("c"):
+                assert admission.held == 3
+
+
+async def test_a_waiting_request_runs_once_the_others_are_silent(
+    admission: Admission, clock: Clock
+) -> None:
+    with await admission.acquire("b"):
+        pass
+    with await admission.acquire("a"):
+        async with waiting(admission, "a") as [second]:
+            await settle()
+            assert not second.done()
+            clock.now += 10
+            (await second).release()
 
 
 async def test_none_before_the_model_is_loaded(metrics: Metrics) -> None:
