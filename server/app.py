@@ -47,8 +47,8 @@ GATED_PATHS: Final = (
 CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
 # Default for encoded images that wait for one decode worker. Half as much again may wait: together
-# as many large photographs as sixteen clients send at once, half a second of two workers' work.
-PENDING_IMAGE_MIB: Final = 25
+# as much as sixteen chats over three photographs send at once, whose history comes again each turn.
+PENDING_IMAGE_MIB: Final = 80
 
 
 def create_app(

@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     max_pending_image_mib: PositiveFloat | None = Field(
         None,
         description="encoded images that are decoded or wait for it, in MiB, 2.5 more for each;"
-        " default: 25 for each decode worker",
+        " default: 80 for each decode worker",
     )
     max_stream_buffer_kib: PositiveInt = Field(
         1024, description="events kept for a client that does not read its stream, in KiB"
