@@ -3,128 +3,34 @@
 A body is built by a function, when its test runs: together they would take gigabytes.
 """
 
-import base64
 import json
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from tests.api import bombs
-from tests.api.pictures import circle_and_square, encoded, image_part, text_part, user
-
-CHAT = "/v1/chat/completions"
-TEXT = "/v1/completions"
-RESPONSES = "/v1/responses"
-TOKENIZE = "/tokenize"
-DETOKENIZE = "/detokenize"
-
-MANY = 10_000_000
-CONTEXT = "context_length_exceeded"
-INVALID = "invalid_value"
-JSON = "invalid_json"
-UNSUPPORTED = "unsupported_parameter"
-
-
-@dataclass(frozen=True, slots=True)
-class Hostile:
-    """A body for a path, and what may answer it: error codes, None for success."""
-
-    path: str
-    build: Callable[[], Any]
-    codes: frozenset[str | None]
-
-
-def hostile(path: str, build: Callable[[], Any], *codes: str | None) -> Hostile:
-    """Return a hostile body."""
-    return Hostile(path, build, frozenset(codes))
-
-
-def chat(*messages: Any, **fields: Any) -> dict[str, Any]:
-    """Return a chat request, by default of one short message, for one token."""
-    return {
-        "model": "llava-tiny",
-        "max_tokens": 1,
-        "messages": list(messages) or [user("Hi")],
-        **fields,
-    }
-
-
-def completion(prompt: Any, **fields: Any) -> dict[str, Any]:
-    """Return a text completion request for one token."""
-    return {"model": "llava-tiny", "max_tokens": 1, "prompt": prompt, **fields}
-
-
-def response(items: Any, **fields: Any) -> dict[str, Any]:
-    """Return a request for a response."""
-    return {"model": "llava-tiny", "max_output_tokens": 16, "input": items, **fields}
-
-
-def raw(request: Mapping[str, Any], name: str, value: bytes) -> bytes:
-    """Return a request with one more field, whose value is not encoded."""
-    return json.dumps(request).encode()[:-1] + b', "' + name.encode() + b'": ' + value + b"}"
-
-
-def ask(*images: dict[str, Any]) -> dict[str, Any]:
-    """Return a question about images."""
-    return user(*images, text_part("What?"))
-
-
-def tool(name: str = "f", **function: Any) -> dict[str, Any]:
-    """Return a tool."""
-    return {"type": "function", "function": {"name": name, **function}}
-
-
-def called(arguments: str) -> list[dict[str, Any]]:
-    """Return a conversation with a call of these arguments."""
-    function = {"name": "f", "arguments": arguments}
-    call = {"id": "c1", "type": "function", "function": function}
-    return [
-        user("Hi"),
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "c1", "content": "yes"},
-        user("And?"),
-    ]
-
-
-def schema_format(schema: Any) -> dict[str, Any]:
-    """Return a response format."""
-    return {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
-
-
-def deep_schema(depth: int) -> dict[str, Any]:
-    """Return a schema of objects in objects."""
-    schema: dict[str, Any] = {"type": "string"}
-    for _ in range(depth):
-        schema = {"type": "object", "properties": {"a": schema}}
-    return schema
-
-
-def nested(depth: int) -> bytes:
-    """Return arrays in arrays."""
-    return b"[" * depth + b"]" * depth
-
-
-def pasted_picture() -> str:
-    """Return base64 of 3.75 million characters."""
-    text = base64.b64encode(encoded(circle_and_square())).decode()
-    return text * (3_750_000 // len(text))
-
-
-def noise(num_bytes: int) -> bytes:
-    """Return bytes that are no image."""
-    return bytes(range(256)) * (num_bytes // 256)
-
-
-def large_pictures() -> list[dict[str, Any]]:
-    """Return 16 pictures of 25 megapixels each, the most that one request may hold."""
-    shapes = [(5000 + number, 4990 - number) for number in range(16)]
-    return [image_part(bombs.png(width, height)) for width, height in shapes]
-
-
-WIDE = {f"key{number}": {"type": "string"} for number in range(30_000)}
-PICTURE = encoded(circle_and_square(64, 64))
-REFUSED_IMAGE = ("image_url_invalid", "image_format_unsupported", "image_too_large")
+from tests.api.hostile.building import (
+    CHAT,
+    CONTEXT,
+    DETOKENIZE,
+    INVALID,
+    JSON,
+    MANY,
+    PICTURE,
+    RESPONSES,
+    TEXT,
+    TOKENIZE,
+    UNSUPPORTED,
+    WIDE,
+    called,
+    chat,
+    completion,
+    deep_schema,
+    hostile,
+    nested,
+    pasted_picture,
+    raw,
+    response,
+    schema_format,
+    tool,
+)
+from tests.api.pictures import image_part, text_part, user
 
 LONG_TEXT = {
     "words in a message": hostile(CHAT, lambda: chat(user("word " * (MANY // 5))), CONTEXT),
@@ -457,125 +363,5 @@ NUMBERS = {
     "negative token ids": hostile(DETOKENIZE, lambda: {"tokens": [-1] * 200_000}, INVALID),
     "most choices with most log probabilities": hostile(
         CHAT, lambda: chat(n=128, logprobs=True, top_logprobs=20, max_tokens=8), None
-    ),
-}
-
-BYTES = {
-    "a lone surrogate": hostile(
-        CHAT,
-        lambda: (
-            b'{"model":"llava-tiny","max_tokens":1,"messages":[{"role":"user",'
-            b'"content":"\\ud800"}]}'
-        ),
-        JSON,
-        INVALID,
-        None,
-    ),
-    "surrogates only": hostile(
-        CHAT,
-        lambda: json.dumps(chat(user("@"))).encode().replace(b"@", b"\\udfff\\ud800" * 2_000_000),
-        JSON,
-        INVALID,
-        CONTEXT,
-    ),
-    "no UTF-8": hostile(
-        CHAT, lambda: b'{"model": "' + b"\xff\xfe" * 5_000_000 + b'"}', JSON, INVALID
-    ),
-    "an overlong encoding": hostile(CHAT, lambda: b'{"model": "\xc0\xaf"}', JSON),
-    "UTF-16": hostile(CHAT, lambda: json.dumps(chat()).encode("utf-16"), JSON),
-    "UTF-32": hostile(CHAT, lambda: json.dumps(chat()).encode("utf-32"), JSON),
-    "byte order marks": hostile(CHAT, lambda: b"\xef\xbb\xbf" * 1_000_000, JSON),
-    "zeros": hostile(CHAT, lambda: bytes(60_000_000), JSON),
-    "white space around a request": hostile(
-        CHAT, lambda: b" " * 30_000_000 + json.dumps(chat()).encode() + b"\n" * 30_000_000, None
-    ),
-    "white space only": hostile(CHAT, lambda: b" " * 60_000_000, JSON),
-    "nothing": hostile(CHAT, lambda: b"", JSON),
-    "null": hostile(RESPONSES, lambda: b"null", INVALID),
-    "a string that does not end": hostile(CHAT, lambda: b'{"model": "' + b"a" * MANY, JSON),
-    "commas": hostile(CHAT, lambda: b"[" + b"," * 60_000_000, INVALID, JSON),
-    "colons and quotes": hostile(CHAT, lambda: b'":' * 20_000_000, INVALID),
-    "backslashes": hostile(CHAT, lambda: b'{"model": "' + b"\\\\" * MANY + b'"}', INVALID),
-    "compressed zeros": hostile(CHAT, lambda: zlib.compress(bytes(60_000_000)), JSON),
-}
-
-IMAGES = {
-    "30 MB that are no image": hostile(
-        CHAT, lambda: chat(ask(image_part(noise(30_000_000)))), *REFUSED_IMAGE
-    ),
-    "30 MB that are no image, for a response": hostile(
-        RESPONSES,
-        lambda: response(
-            [
-                {
-                    "role": "user",
-                    "content": [
-                        {
-                            "type": "input_image",
-                            "image_url": image_part(noise(30_000_000))["image_url"]["url"],
-                        },
-                        {"type": "input_text", "text": "What?"},
-                    ],
-                }
-            ]
-        ),
-        *REFUSED_IMAGE,
-    ),
-    "a data URL without a comma": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("data:image/png;base64" + "A" * 30_000_000))),
-        *REFUSED_IMAGE,
-    ),
-    "a media type of 30 MB": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("data:" + "a;" * 15_000_000 + "base64,AAAA"))),
-        *REFUSED_IMAGE,
-    ),
-    "percent signs": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("data:image/png;base64," + "%41" * MANY))),
-        *REFUSED_IMAGE,
-    ),
-    "base64 of white space": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("data:image/png;base64," + " \n" * MANY))),
-        *(*REFUSED_IMAGE, INVALID),
-    ),
-    "an address of ten million letters": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("http://" + "a" * MANY))),
-        "image_url_invalid",
-        "image_url_forbidden",
-    ),
-    "a path of ten million dots": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("file:///" + "../" * (MANY // 3)))),
-        "image_url_invalid",
-        "image_url_forbidden",
-    ),
-    "an unknown scheme": hostile(
-        CHAT,
-        lambda: chat(ask(image_part("a" * MANY + "://x"))),
-        "image_url_invalid",
-        "image_url_forbidden",
-    ),
-    "sixteen of the largest": hostile(
-        CHAT,
-        lambda: chat(ask(*large_pictures())),
-        None,
-        "image_too_large",
-        "image_corrupt",
-        CONTEXT,
-    ),
-    "one too many": hostile(
-        CHAT, lambda: chat(ask(*[image_part(PICTURE)] * 17)), "too_many_images"
-    ),
-    "a bomb": hostile(
-        CHAT, lambda: chat(ask(image_part(bombs.png(30_000, 30_000)))), "image_too_large"
-    ),
-    "to tokenize": hostile(
-        TOKENIZE,
-        lambda: {"messages": [ask(image_part(noise(30_000_000)))]},
-        *(*REFUSED_IMAGE, None),
     ),
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.hostile import bodies
+from tests.api.hostile import bodies, media_bodies
 from tests.api.hostile.attacker import encode
 from tests.api.hostile.watch import Watch
 
@@ -15,8 +15,8 @@ GROUPS = {
     "schemas": bodies.SCHEMAS,
     "strings": bodies.STRINGS,
     "numbers": bodies.NUMBERS,
-    "bytes": bodies.BYTES,
-    "images": bodies.IMAGES,
+    "bytes": media_bodies.BYTES,
+    "images": media_bodies.IMAGES,
 }
 CASES = {
     f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()

@@ -16,7 +16,7 @@ from tests.api.hostile.attacker import (
     parse_response,
     transfer,
 )
-from tests.api.hostile.bodies import CHAT, chat
+from tests.api.hostile.building import CHAT, chat
 from tests.api.hostile.watch import Watch
 from tests.api.running import wait_for_metric
 

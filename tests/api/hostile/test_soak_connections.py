@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.api.hostile.attacker import Attacker, build_head
-from tests.api.hostile.bodies import CHAT, chat
+from tests.api.hostile.building import CHAT, chat
 from tests.api.hostile.test_connections import unread_connection
 from tests.api.running import RunningServer, metric, running_server, wait_for_metric
 
