@@ -26,12 +26,14 @@ from server.api.middleware import RequestId
 from server.api.openapi import add_schemas
 from server.api.routes import chat, completions, health, models, page, responses, tokenize
 from server.api.runtime import Runtime
+from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, count_decode_workers, load_pipeline
 from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 log = get_logger(__name__)
 
@@ -81,6 +83,8 @@ def create_app(
         output_budget=OutputBudget(int(settings.max_buffered_mib * MIB)),
         body_budget=BodyBudget(int(settings.max_buffered_mib * MIB), settings.max_queue_s),
         parser=BodyParser(),
+        metrics_text=SharedRender(metrics.exposition),
+        refusal_log=RefusalLog(),
         examples=checkpoint.path / "examples",
     )
 
@@ -114,6 +118,7 @@ def create_app(
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
         metrics=metrics,
+        refusal_log=runtime.refusal_log,
     )
     app.add_middleware(RequestId)
     return app

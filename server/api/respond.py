@@ -78,7 +78,7 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
     engine is done: a stream takes them over.
     """
     runtime: Runtime = http_request.app.state.runtime
-    record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics)
+    record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics, runtime.refusal_log)
     record.http_request_id = http_request.state.request_id
     record.endpoint = http_request.url.path
     async with AsyncExitStack() as resources:

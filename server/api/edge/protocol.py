@@ -6,6 +6,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from server.api.edge.cycle import ResponseTransport
 from server.api.edge.flow import EdgeFlowControl, WriteProgress, has_hung_up
+from server.api.edge.idle import IdleConnections
 from server.api.edge.limits import KIB, ConnectionLimits, ConnectionTable
 from server.api.edge.refusals import EdgeObserver, RefusalReason, build_canned_responses
 from server.api.edge.requests import RequestProtocol, State
@@ -27,6 +28,7 @@ def build_protocol_class(
             table,
             observer,
             Sweep(limits.sweep_interval_s),
+            IdleConnections(),
             build_canned_responses(
                 max_header_bytes=limits.max_header_bytes,
                 max_header_lines=limits.max_header_lines,
@@ -55,26 +57,47 @@ class EdgeProtocol(RequestProtocol):
         self._keep_alive_timeout_s = self.edge.limits.keep_alive_timeout_s
         self._response_transport = ResponseTransport.build(transport, self.close_connection)
         self.client = get_remote_addr(transport)
-        refusal = self.edge.table.admit(self.client[0] if self.client else None)
+        refusal = self._admit()
         if refusal is not None:
             self._discarded_bytes = self.edge.limits.max_discarded_bytes - REFUSED_INPUT_BYTES
             self.refuse(refusal)
             return
-        self._is_admitted = True
         self.server = get_local_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Have all requests of the connection see a disconnect."""
-        table = self.edge.table
         self.edge.sweep.discard(self, self._slice)
-        if self._is_admitted:
-            table.release(self.client[0] if self.client else None)
+        self._release()
         if self._lingering_since is not None:
-            table.end_linger()
+            self.edge.table.end_linger()
         self._disconnect_all()
         del self._response_transport  # which holds the connection
         super().connection_lost(exc)
+
+    def close_idle(self) -> None:
+        """Close at once, as after the keep-alive timeout."""
+        self._release()
+        self.transport.close()
+
+    def _admit(self) -> RefusalReason | None:
+        """Count the connection, in place of an idle one if need be, or return why not."""
+        address = self.client[0] if self.client else None
+        refusal = self.edge.table.admit(address)
+        if refusal is RefusalReason.CONNECTIONS:
+            self.edge.idle.close_longest()
+            refusal = self.edge.table.admit(address)
+        if refusal is None:
+            self._is_admitted = True
+            self.edge.idle.add(self)
+        return refusal
+
+    def _release(self) -> None:
+        """Uncount the connection."""
+        self.edge.idle.discard(self)
+        if self._is_admitted:
+            self._is_admitted = False
+            self.edge.table.release(self.client[0] if self.client else None)
 
     # Responses
 
@@ -92,6 +115,8 @@ class EdgeProtocol(RequestProtocol):
         self.flow.resume_reading()
         if self._state is not State.HEAD:
             self._since = self.loop.time()
+        if self._state is State.NOTHING:
+            self.edge.idle.add(self)
 
     def resume_writing(self) -> None:
         """The client has taken most of the buffered output."""

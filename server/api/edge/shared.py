@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from server.api.edge.idle import IdleConnections
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.edge.refusals import EdgeObserver, ResponseBytes
 from server.api.edge.sweep import Sweep
@@ -19,4 +20,5 @@ class Edge:
     table: ConnectionTable
     observer: EdgeObserver
     sweep: Sweep
+    idle: IdleConnections
     responses: ResponseBytes

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from server.errors import ApiError, InvalidJson, InvalidValue, UnsupportedParameter
+from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
 from server.protocol import tokenize, wire
 from server.protocol.chat.request import parse_chat_request
 from server.protocol.completions.request import parse_completion_request
@@ -138,7 +138,6 @@ HOSTILE: list[tuple[Parse, dict[str, Any], str | None]] = [
         {**CHAT, "structured_outputs": {"grammar": LONG}},
         "structured_outputs.grammar",
     ),
-    (parse_chat_request, {**CHAT, "metadata": many_keys({"a": 1})}, None),
     (parse_completion_request, {**TEXT, "prompt": [-1] * MANY}, "prompt[0]"),
     (parse_completion_request, {**TEXT, "prompt": ["a"] * MANY}, "prompt"),
     (parse_completion_request, {**TEXT, "prompt": [[-1]] * MANY}, "prompt[0][0]"),
@@ -229,15 +228,6 @@ def test_a_repeated_key_counts_once() -> None:
     with pytest.raises(InvalidValue) as raised:
         parse_chat_request(body.encode())
     assert raised.value.param == "n"
-
-
-@pytest.mark.parametrize(
-    ("parse", "fields"), [(parse_chat_request, CHAT), (parse_tokenize_request, {"prompt": "hi"})]
-)
-def test_refuses_too_many_keys_before_parsing(parse: Parse, fields: dict[str, Any]) -> None:
-    with pytest.raises(ApiError) as raised:
-        parse(json.dumps({**fields, "metadata": {str(key): 1 for key in range(70_000)}}).encode())
-    assert raised.value.message == "The body has more than 65536 keys or colons."
 
 
 @pytest.mark.parametrize(
