@@ -1,5 +1,6 @@
 """State that all connections of a server share."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,3 +21,4 @@ class Edge:
     observer: EdgeObserver
     sweep: Sweep
     responses: ResponseBytes
+    cors_allow_origins: Collection[str] = ()
