@@ -29,7 +29,7 @@ def format_ready_banner(url: str, model: str) -> str:
     if url.startswith(UNIX):
         options = f"--unix-socket {shlex.quote(url.removeprefix(UNIX))} "
         curl = _format_curl("http://localhost", model, options)
-        return f"\n{model} is ready at {url}. Try:\n\n{curl}\n"
+        return f"\n{model} is ready at {url} (a Unix domain socket). Try:\n\n{curl}\n"
     # The certificate is hardly one for the address.
     curl = _format_curl(url, model, "-k " if url.startswith("https:") else "")
     return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"

@@ -58,12 +58,16 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
 
 
 def _listen_unix(path: Path) -> socket.socket:
-    """Bind to a path, in place of a socket that a server left behind."""
+    """Listen on a path, in place of a socket that a server left behind.
+
+    At once, since a socket on which nobody listens counts as left behind.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if _is_abandoned(path):
             path.unlink()
         listener.bind(os.fspath(path))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise OSError(f"cannot listen on {path}: {error.strerror or error}") from None

@@ -25,7 +25,7 @@ def build_tls_options(settings: Settings) -> dict[str, Any]:
     try:
         _load(options)
     except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else error
+        reason = getattr(error, "reason", None) or error  # OpenSSL's words without its place
         raise OSError(f"the files of --ssl-… cannot be used: {reason}") from None
     return options
 

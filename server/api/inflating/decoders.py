@@ -107,9 +107,12 @@ class BrotliDecoder:
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Yield the output of more input. Raises `CorruptData`."""
-        yield self._process(data)
-        while not (self._stream.can_accept_more_data() or self._stream.is_finished()):
-            yield self._process(b"")
+        piece = self._process(data)
+        yield piece
+        # It may accept more and yet hold output back.
+        while not self._stream.is_finished() and (piece or not self._stream.can_accept_more_data()):
+            piece = self._process(b"")
+            yield piece
 
     def _process(self, data: bytes) -> bytes:
         try:
