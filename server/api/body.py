@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from server.api.allocator_trim import AllocatorTrim
+from server.api.inflating.body import stream_inflated
 from server.errors import BodyTooLarge, ClientGone, TooManyRequests
 from server.protocol.body_limits import JsonStructure
 
@@ -104,16 +105,17 @@ class BodyLease:
 
 
 async def read_body(request: Request, lease: BodyLease, max_bytes: int) -> bytearray:
-    """Return a request's body.
+    """Return a request's body, inflated where it is compressed.
 
-    Raises `BodyTooLarge` (413), `TooManyRequests` (429) where memory is short, `InvalidValue`
+    Raises `UnsupportedContentEncoding` (415), `InvalidContentEncoding`, `BodyTooLarge` (413),
+    `TooManyRequests` (429) where memory is short, `InvalidValue`
     where the JSON has too many values, and `ClientGone`. Each is raised as soon as the bytes that
     arrived show it.
     """
     body = bytearray()
     structure = JsonStructure()
     try:
-        async for chunk in request.stream():
+        async for chunk in stream_inflated(request, max_bytes):
             if len(body) + len(chunk) > max_bytes:
                 raise BodyTooLarge(f"The request body exceeds the limit of {max_bytes} bytes.")
             structure.count(chunk)

@@ -11,8 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.api.admission.admission import Admission, Arrival
 from server.api.admission.cost import estimate_unread_cost
 from server.api.auth import Authenticator
+from server.api.body_headers import check_body_headers
 from server.api.error_response import build_error_response
 from server.api.headers import get_header
+from server.api.route_path import route_path
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
 from server.protocol.errors import build_error_body
 from server.telemetry.metrics import Metrics
@@ -39,7 +41,7 @@ class Gate:
         metrics: Metrics,
         refusal_log: RefusalLog,
     ) -> None:
-        """`paths` are those whose POST requests cost work."""
+        """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
         self._paths = frozenset(paths)
         self._authenticator = authenticator
@@ -50,7 +52,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
+        if not self._guards(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -67,11 +69,16 @@ class Gate:
             if arrival is not None:
                 arrival.release()
 
+    def _guards(self, scope: Scope) -> bool:
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        return is_post and route_path(scope) in self._paths
+
     def _check(self, scope: Scope) -> Arrival | None:
         tenant = self._authenticator.authenticate(
             get_header(scope, b"authorization"), scope["client"]
         )
         scope.setdefault("state", {})["tenant"] = tenant
+        check_body_headers(scope)
         length = get_header(scope, b"content-length")
         body_bytes = int(length[:MAX_DIGITS]) if length.isdecimal() else 0
         if body_bytes > self._max_body_bytes:

@@ -3,10 +3,10 @@
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
-from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
+from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.body_limits import check_body_limits
+from server.protocol.json_text import parse_json_text
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
 # Names of models and functions, and ids that clients choose.
@@ -84,13 +84,7 @@ def parse_json(body: bytes | bytearray) -> Any:
     Validated as JSON, a value would be copied for each discriminator that looks at it.
     """
     check_body_limits(body)
-    try:
-        return from_json(body)
-    except ValueError as error:
-        is_deep = str(error).startswith("recursion limit exceeded")
-        raise InvalidJson(
-            "The body is nested too deeply." if is_deep else "The body is not valid JSON."
-        ) from None
+    return parse_json_text(body)
 
 
 def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any, ...]]) -> None:
@@ -113,6 +107,11 @@ def cut(text: str, max_length: int = MAX_QUOTED_LENGTH) -> str:
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
+def quote_key(key: str) -> str:
+    """Return a client's key as a step of a path, e.g. `['50256']`."""
+    return f"['{cut(key)}']"
+
+
 def format_field_path(location: tuple[int | str, ...]) -> str | None:
     """Format pydantic's error location as a path, e.g. `messages[0].content[1].type`.
 
@@ -124,6 +123,8 @@ def format_field_path(location: tuple[int | str, ...]) -> str | None:
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
+        elif path and step.startswith("['") and len(step) <= MAX_NAME_LENGTH:  # of `quote_key`
+            path += step
         elif not step.startswith("#") and len(step) <= MAX_NAME_LENGTH and step.isidentifier():
             path += f".{step}" if path else step
     return path or None

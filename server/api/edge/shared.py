@@ -1,5 +1,6 @@
 """State that all connections of a server share."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,3 +23,4 @@ class Edge:
     sweep: Sweep
     idle: IdleConnections
     responses: ResponseBytes
+    cors_allow_origins: Collection[str] = ()

@@ -37,6 +37,12 @@ def _list(runtime: Runtime) -> list[Model]:
     """Return the model and its adapters; an adapter's `parent` is the model."""
     names = {runtime.model_name: None, **dict.fromkeys(runtime.adapters, runtime.model_name)}
     return [
-        Model(id=name, created=runtime.created, max_model_len=runtime.max_model_len, parent=parent)
+        Model.build(
+            name,
+            parent,
+            created=runtime.created,
+            max_model_len=runtime.max_model_len,
+            is_loaded=runtime.pipeline is not None,
+        )
         for name, parent in names.items()
     ]

@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,8 @@ POST = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n"
     ],
 )
 def test_too_many_connections(limit: str, status: int, reason: str) -> None:
-    with running_edge(None, **{limit: 2}) as edge, edge.connect() as client:
+    limits: dict[str, Any] = {limit: 2}
+    with running_edge(None, **limits) as edge, edge.connect() as client:
         assert client.request("/echo", b"a").status == 200
         client.send(POST)
         with edge.connect() as other:
