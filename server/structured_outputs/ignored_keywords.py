@@ -23,7 +23,6 @@ ENFORCED_FORMATS: Final = frozenset(
 # Values with which a keyword demands nothing.
 NO_DEMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "uniqueItems": (False,),
-    "propertyNames": (True, {}, {"type": "string"}),
     "unevaluatedItems": (True, {}),
     "unevaluatedProperties": (True, {}),
     "dependentRequired": ({},),

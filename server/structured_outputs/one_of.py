@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from server.structured_outputs.references import resolve_reference
 from server.structured_outputs.subschemas import Schema, map_subschemas
 
 
@@ -29,7 +30,7 @@ def _rewrite(schema: Schema, root: Schema) -> Schema:
 
 def _are_disjoint(alternatives: Sequence[Any], root: Schema) -> bool:
     """Whether a property that all alternatives require tells them apart."""
-    discriminators = [_find_discriminators(_resolve_reference(each, root)) for each in alternatives]
+    discriminators = [_find_discriminators(resolve_reference(each, root)) for each in alternatives]
     if not discriminators:
         return False
     shared = set.intersection(*(set(each) for each in discriminators))
@@ -38,15 +39,6 @@ def _are_disjoint(alternatives: Sequence[Any], root: Schema) -> bool:
 
 def _has_no_repeats(sets: Sequence[set[str]]) -> bool:
     return len(set().union(*sets)) == sum(map(len, sets))
-
-
-def _resolve_reference(schema: Any, root: Schema) -> Any:
-    """Follow one reference to a definition, as pydantic writes it."""
-    if not isinstance(schema, dict) or "$ref" not in schema:
-        return schema
-    _, _, name = str(schema["$ref"]).partition("#/$defs/")
-    definitions = root.get("$defs")
-    return definitions.get(name) if isinstance(definitions, dict) else None
 
 
 def _find_discriminators(schema: Any) -> dict[str, set[str]]:

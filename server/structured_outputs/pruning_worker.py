@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from server.structured_outputs.ignored_keywords import drop_ignored_keywords
+from server.structured_outputs.pruning import drop_keywords
 from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.subschemas import Schema
 from server.structured_outputs.unenforceable import (
     Finding,
-    drop_keywords,
     find_overlapping_one_of,
     find_unenforceable,
 )
@@ -18,6 +18,7 @@ from server.structured_outputs.validation_worker import (
     MAX_REASON,
     GrammarError,
     compile_grammar,
+    start_validation_worker,
 )
 from server.workers.confinement import limit_cpu
 
@@ -33,6 +34,14 @@ class PrunedSchema:
     rule: str
     unenforceable: str | None = None
     error: GrammarError | None = None
+
+
+def start_grammar_worker(tokenizer: str) -> None:
+    """Prepare a worker process for this module's functions and `validate_grammar`.
+
+    A confined process can import nothing more. `tokenizer` is the path of `tokenizer.json`.
+    """
+    start_validation_worker(tokenizer)
 
 
 def prune_schemas(schemas: list[str]) -> list[PrunedSchema]:

@@ -10,6 +10,7 @@ from server.errors import InvalidValue
 from server.structured_outputs.ignored_keywords import drop_ignored_keywords
 from server.structured_outputs.narrowing import narrow_schema
 from server.structured_outputs.one_of import discriminated_oneof_to_anyof
+from server.structured_outputs.property_names import spell_out_property_names
 from server.structured_outputs.subschemas import Schema
 
 # vLLM's own limit; OpenAI allows 10 levels of objects, each of which takes two here.
@@ -29,8 +30,8 @@ def build_json_rule(schema: Schema) -> str:
 
 def prepare_schema(schema: Schema) -> Schema:
     """Return the schema that the compiler gets for a client's schema."""
-    narrowed = narrow_schema(discriminated_oneof_to_anyof(schema))
-    return drop_ignored_keywords(narrowed)
+    rewritten = discriminated_oneof_to_anyof(spell_out_property_names(schema))
+    return drop_ignored_keywords(narrow_schema(rewritten))
 
 
 def check_nesting(schema: Schema, param: str) -> None:

@@ -4,12 +4,12 @@ Some are never supported. Of others only certain values are, such as patterns wi
 the compiler is asked about each one, on a fragment of the schema.
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote
 
+from server.structured_outputs.property_names import ABOUT_PROPERTIES
+from server.structured_outputs.references import NOWHERE, follow_reference
 from server.structured_outputs.subschemas import Schema, iterate_subschemas, join_pointer
 
 # Returns the reason why a schema does not compile, None for one that does.
@@ -19,8 +19,8 @@ UNSUPPORTED: Final = frozenset(
     {
         *("not", "if", "then", "else", "$dynamicRef", "$recursiveRef"),
         *("dependentRequired", "dependentSchemas", "dependencies"),
-        *("propertyNames", "unevaluatedProperties"),
-        *("uniqueItems", "contains", "minContains", "maxContains", "unevaluatedItems"),
+        *("uniqueItems", "contains", "minContains", "maxContains"),
+        *("unevaluatedItems", "unevaluatedProperties"),
     }
 )
 # Keywords to ask about, each with those beside it that the answer depends on.
@@ -41,14 +41,6 @@ UNCERTAIN: Final[dict[str, tuple[str, ...]]] = {
 CERTAIN: Final = ("type", "enum", "required")
 # The compiler takes long for more items, or dies.
 MAX_ITEMS: Final = 10_000
-# Keywords that admit properties which an object does not list.
-ADMITS_PROPERTIES: Final = frozenset(
-    {
-        *("not", "if", "then", "else", "$ref", "$dynamicRef", "$recursiveRef"),
-        *("unevaluatedProperties", "dependentRequired", "dependentSchemas", "dependencies"),
-    }
-)
-
 DEFINITIONS: Final = ("$defs", "definitions")
 
 
@@ -71,22 +63,19 @@ def find_unenforceable(schema: Schema, find_reason: FindReason) -> Iterator[Find
 
     The schema has no keywords that are ignored.
     """
-    anchors = [each.get("$anchor") for _, each in iterate_subschemas(schema)]
-    anchored = {each for each in anchors if isinstance(each, str)}
+    inspector = _Inspector(schema, find_reason)
     for pointer, each in iterate_subschemas(schema):
         for keyword, value in each.items():
             if keyword in CERTAIN:
                 if reason := find_reason({keyword: value}):
                     yield Finding(pointer, keyword, reason)
-            elif _is_unenforceable(each, keyword, find_reason) or (
-                keyword == "$ref" and not _resolves(value, schema, anchored)
-            ):
+            elif inspector.is_unenforceable(each, keyword):
                 yield Finding(pointer, keyword)
 
 
 def find_overlapping_one_of(schema: Schema, find_reason: FindReason) -> Iterator[Finding]:
     """Yield each `oneOf` whose alternatives may overlap; all else in the schema is enforceable."""
-    context: Schema = {key: schema[key] for key in DEFINITIONS if key in schema}
+    context = _select(schema, DEFINITIONS)
     if any("allOf" in each for _, each in iterate_subschemas(schema)):
         context["allOf"] = []  # narrowing leaves schemas with it alone
     for pointer, each in iterate_subschemas(schema):
@@ -94,51 +83,48 @@ def find_overlapping_one_of(schema: Schema, find_reason: FindReason) -> Iterator
             yield Finding(pointer, "oneOf")
 
 
-def drop_keywords(schema: Schema, findings: list[Finding]) -> Schema:
-    """Return a copy of the schema that demands less, without the keywords found."""
-    result: Schema = json.loads(json.dumps(schema))
-    # Keywords within a dropped one are not found, so no finding loses its place.
-    places = dict(iterate_subschemas(result))
-    for finding in findings:
-        _drop(places[finding.pointer], finding.keyword)
-    return result
+class _Inspector:
+    """Judges the keywords of the schemas within `root`."""
 
+    def __init__(self, root: Schema, find_reason: FindReason) -> None:
+        self._root = root
+        self._find_reason = find_reason
+        anchors = [each.get("$anchor") for _, each in iterate_subschemas(root)]
+        self._anchors = {f"#{anchor}" for anchor in anchors if isinstance(anchor, str)}
 
-def _drop(schema: Schema, keyword: str) -> None:
-    value = schema.pop(keyword)
-    if keyword == "oneOf":
-        schema.setdefault("anyOf", value)
-    elif keyword == "patternProperties":
-        schema["additionalProperties"] = True
-    elif keyword in ADMITS_PROPERTIES:
-        schema.setdefault("additionalProperties", True)
-
-
-def _is_unenforceable(schema: Schema, keyword: str, find_reason: FindReason) -> bool:
-    value = schema[keyword]
-    if keyword in ("minItems", "maxItems"):
-        return not isinstance(value, int) or value > MAX_ITEMS
-    if keyword not in UNCERTAIN:
+    def is_unenforceable(self, schema: Schema, keyword: str) -> bool:
+        value = schema[keyword]
+        if keyword == "$ref":
+            return not self._resolves(value)
+        if keyword in ("minItems", "maxItems"):
+            return not isinstance(value, int) or value > MAX_ITEMS
+        if keyword == "propertyNames":
+            return self._find_reason(self._isolate_property_names(schema)) is not None
+        if keyword in UNCERTAIN:
+            return self._find_reason(_isolate(schema, keyword)) is not None
         return keyword in UNSUPPORTED
-    beside = {key: _hollow(schema[key]) for key in UNCERTAIN[keyword] if key in schema}
-    return find_reason({**beside, keyword: _hollow(value)}) is not None
+
+    def _resolves(self, reference: Any) -> bool:
+        is_anchor = isinstance(reference, str) and reference in self._anchors
+        return is_anchor or follow_reference(reference, self._root) is not NOWHERE
+
+    def _isolate_property_names(self, schema: Schema) -> Schema:
+        names = {**_select(self._root, DEFINITIONS), "propertyNames": schema["propertyNames"]}
+        return _hollow(_select(schema, ABOUT_PROPERTIES)) | names
 
 
-def _hollow(value: Any) -> Any:
-    """Return a map of subschemas, or a subschema, with nothing within that might not compile."""
-    return dict.fromkeys(value, True) if isinstance(value, dict) else value
+def _isolate(schema: Schema, keyword: str) -> Schema:
+    """Return the keyword and those beside it that the compiler's answer depends on."""
+    return _hollow(_select(schema, (*UNCERTAIN[keyword], keyword)))
 
 
-def _resolves(reference: Any, root: Schema, anchors: set[str]) -> bool:
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return False
-    if not reference.startswith("#/"):
-        return reference == "#" or reference[1:] in anchors
-    node: Any = root
-    try:
-        for step in unquote(reference[2:]).split("/"):
-            name = step.replace("~1", "/").replace("~0", "~")
-            node = node[int(name)] if isinstance(node, list) else node[name]
-    except (LookupError, TypeError, ValueError):
-        return False
-    return True
+def _hollow(schema: Schema) -> Schema:
+    """Return the schema with nothing within its values that might not compile."""
+    return {
+        key: dict.fromkeys(value, True) if isinstance(value, dict) else value
+        for key, value in schema.items()
+    }
+
+
+def _select(schema: Schema, keywords: Iterable[str]) -> Schema:
+    return {key: schema[key] for key in keywords if key in schema}

@@ -12,13 +12,16 @@ from cachetools import LRUCache
 from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
 from server.protocol.json_size import MAX_JSON_CHARACTERS, count_json_characters
-from server.structured_outputs.pruning_worker import PrunedSchema, prune_schemas
+from server.structured_outputs.pruning_worker import (
+    PrunedSchema,
+    prune_schemas,
+    start_grammar_worker,
+)
 from server.structured_outputs.request_schema import PrunedRules, RequestSchema
 from server.structured_outputs.validation_worker import (
     TOO_COMPLEX,
     WALL_S,
     GrammarError,
-    start_validation_worker,
     validate_grammar,
 )
 from server.workers.worker_pool import WorkerPool
@@ -54,7 +57,7 @@ class GrammarValidator:
         self._results: LRUCache[Hashable, Any] = LRUCache(CACHED_RESULTS)
         # Concurrent requests with the same grammar share one validation.
         self._lock = asyncio.Lock()
-        self._pool = WorkerPool(1, start_validation_worker, [str(checkpoint / "tokenizer.json")])
+        self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
 
     async def validate(self, constraint: GrammarConstraint) -> None:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
