@@ -1,6 +1,7 @@
 """Leaves out of schemas what a grammar cannot enforce, in the worker that compiles grammars."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,7 +45,7 @@ def start_grammar_worker(tokenizer: str) -> None:
     start_validation_worker(tokenizer)
 
 
-def prune_schemas(schemas: list[str]) -> list[PrunedSchema]:
+def prune_schemas(schemas: Sequence[str]) -> list[PrunedSchema]:
     """Leave out of schemas, given as JSON text, what cannot be enforced."""
     limit_cpu(CPU_S)
     return [_prune(json.loads(schema)) for schema in schemas]

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from cachetools import LRUCache
 
@@ -29,6 +29,8 @@ from server.workers.worker_process import WORKER_FAILURES
 
 # Results that are cached: clients send the same few grammars again and again.
 CACHED_RESULTS: Final = 1024
+# Requests whose pruned schemas are cached, each of up to half a MiB.
+CACHED_SCHEMAS: Final = 64
 # Smaller schemas are written as text on the event loop.
 MAX_INLINE_CHARACTERS: Final = 8192
 
@@ -54,7 +56,10 @@ class GrammarValidator:
 
     def __init__(self, checkpoint: Path) -> None:
         """`checkpoint` is the folder that holds the tokenizer."""
-        self._results: LRUCache[Hashable, Any] = LRUCache(CACHED_RESULTS)
+        self._results: LRUCache[str, GrammarError | None] = LRUCache(CACHED_RESULTS)
+        self._pruned: LRUCache[tuple[str, ...], list[PrunedSchema] | GrammarError] = LRUCache(
+            CACHED_SCHEMAS
+        )
         # Concurrent requests with the same grammar share one validation.
         self._lock = asyncio.Lock()
         self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
@@ -63,7 +68,7 @@ class GrammarValidator:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
         if len(constraint.grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        error = await self._compute(validate_grammar, constraint.grammar, constraint.grammar)
+        error = await self._compute(self._results, validate_grammar, constraint.grammar)
         if error is not None:
             raise _build_refusal(error, constraint.param)
 
@@ -76,7 +81,7 @@ class GrammarValidator:
         texts = await _dump_schemas(schemas)
         if sum(map(len, texts)) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        pruned = await self._compute(prune_schemas, texts, tuple(texts))
+        pruned = await self._compute(self._pruned, prune_schemas, texts)
         if isinstance(pruned, GrammarError):
             raise _build_refusal(pruned, constraint.param)
         for schema, result in zip(schemas, pruned, strict=True):
@@ -88,18 +93,20 @@ class GrammarValidator:
         self._pool.close()
 
     async def _compute(
-        self, function: Callable[[Argument], Result], argument: Argument, key: Hashable
+        self,
+        cache: LRUCache[Argument, Result | GrammarError],
+        function: Callable[[Argument], Result],
+        argument: Argument,
     ) -> Result | GrammarError:
-        """Call a function in the worker, once for each key."""
-        if key not in self._results:
+        """Call a function in the worker, once for each argument."""
+        if argument not in cache:
             async with self._lock:
-                if key not in self._results:
-                    result, is_final = await self._call(function, argument)
-                    if not is_final:
+                if argument not in cache:
+                    result, is_certain = await self._call(function, argument)
+                    if not is_certain:
                         return result
-                    self._results[key] = result
-        cached: Result | GrammarError = self._results[key]
-        return cached
+                    cache[argument] = result
+        return cache[argument]
 
     async def _call(
         self, function: Callable[[Argument], Result], argument: Argument
@@ -117,11 +124,11 @@ class GrammarValidator:
             return TOO_COMPLEX, True
 
 
-async def _dump_schemas(schemas: Sequence[RequestSchema]) -> list[str]:
+async def _dump_schemas(schemas: Sequence[RequestSchema]) -> tuple[str, ...]:
     return await run_in_thread_if_large(
         sum(count_json_characters(each.schema) for each in schemas),
         MAX_INLINE_CHARACTERS,
-        lambda: [json.dumps(each.schema) for each in schemas],
+        lambda: tuple(json.dumps(each.schema) for each in schemas),
     )
 
 

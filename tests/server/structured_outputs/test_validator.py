@@ -14,6 +14,7 @@ from server.checkpoint.config import Checkpoint
 from server.errors import InvalidValue
 from server.protocol.json_size import MAX_JSON_CHARACTERS
 from server.structured_outputs.content_format import HEADER
+from server.structured_outputs.request_schema import RequestSchema
 from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
 from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
@@ -145,6 +146,21 @@ async def test_a_stopped_worker_costs_one_request(
             await grammars.validate(constraint('"at the stop"'))
     monkeypatch.undo()
     await grammars.validate(constraint('"at the stop"'))  # the refusal is not cached
+
+
+async def test_a_worker_stopped_while_it_prunes(
+    grammars: GrammarValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = RequestSchema({"not": {}}, "the.schema", strict=False)
+    pruned = GrammarConstraint("", "the.field", [schema])
+    await grammars.validate(constraint('"before pruning"'))
+    (worker,) = list_workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    monkeypatch.setattr("server.structured_outputs.validator.WALL_S", 0.5)
+    with pytest.raises(InvalidValue, match="too large or too complex"):
+        await grammars.prune(pruned)
+    monkeypatch.undo()
+    assert list(await grammars.prune(pruned)) == ["the.schema"]
 
 
 async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
