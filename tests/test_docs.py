@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from server import errors
 from server.api.routes import chat, completions, health, models, page, responses, tokenize
@@ -81,7 +82,7 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
         assert re.search(rf"{kind.__name__} .*{kind.code}", errors.__doc__)
 
 
-BODIES = {
+BODIES: dict[str, tuple[type[BaseModel], ...]] = {
     "Chat requests": (ChatCompletionRequest,),
     "Text completions": (CompletionRequest,),
     "Tokenizing": (

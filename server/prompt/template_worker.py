@@ -17,7 +17,7 @@ MEMORY_BYTES: Final = 512 * 1024 * 1024
 CPU_S: Final = 2
 WALL_S: Final = 10.0
 NICENESS: Final = 5
-STANDARD_STREAMS: Final = 3
+OPEN_FILES: Final = 64  # jinja2 imports parts of itself late
 # Of a rendered prompt; the context's own limit is checked afterwards.
 MAX_CHARACTERS: Final = 4_000_000
 TOO_COMPLEX: Final = "The chat template takes too long, or too much memory."
@@ -38,7 +38,7 @@ class TemplateInput:
 
 def start_template_worker() -> None:
     """Prepare a worker process."""
-    confine(memory_bytes=MEMORY_BYTES, open_files=STANDARD_STREAMS, niceness=NICENESS)
+    confine(memory_bytes=MEMORY_BYTES, open_files=OPEN_FILES, niceness=NICENESS)
 
 
 def render_in_worker(given: TemplateInput) -> list[Segment] | str:
