@@ -50,6 +50,14 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "names"), [("a", ("a",)), ("a, org/b,", ("a", "org/b")), (",", ())]
+)
+def test_a_model_may_have_several_names(text: str, names: tuple[str, ...]) -> None:
+    assert options("--served-model-name", text).served_model_names == names
+    assert options().served_model_names == ()
+
+
+@pytest.mark.parametrize(
     ("arguments", "name", "value"),
     [
         (["--port", "0"], "port", 0),
