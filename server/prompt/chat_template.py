@@ -6,8 +6,7 @@ text is never parsed as a special token or an image.
 
 import json
 import re
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import TemplateError
@@ -16,6 +15,7 @@ from server.checkpoint.config import CheckpointError
 from server.errors import InvalidValue
 from server.prompt.jinja import TemplateRefusal, compile_template, find_undeclared_names
 from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.text_markers import TextMarkers
 from server.prompt.turns import Conversation, Turn
 from server.protocol.chat.template_fields import PromptEnding
 from server.protocol.tools import Tool, ToolCall
@@ -24,9 +24,6 @@ from server.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 Messages = list[dict[str, Any]]
-
-# Text that cannot contain a special token of any tokenizer.
-SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
 
 # A template is probed with this conversation, or if it cannot render it, with the first turn.
 PROBE_TURNS: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
@@ -141,48 +138,6 @@ class ChatTemplate:
             "'type'" in each.text for each in segments if isinstance(each, TemplateText)
         )
         return all(UntrustedText(turn.text) in segments for turn in turns) and not prints_lists
-
-
-class TextMarkers:
-    """Unguessable markers for the texts and images of one conversation."""
-
-    PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
-
-    def __init__(self, image_token: str) -> None:
-        self._nonce = secrets.token_hex(16)
-        self.image = self._format_marker(0)
-        self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
-
-    def mark_text(self, text: str) -> str:
-        """Return a marker between the text's own white space, which templates often trim."""
-        core = text.strip()
-        return text.replace(core, self._add_marker(core), 1) if core else text
-
-    def mark_json(self, value: Any) -> Any:
-        """Return JSON with markers for its strings, except for safe ones."""
-        if isinstance(value, str):
-            # The template will write it within a JSON string.
-            return value if SAFE_TEXT.fullmatch(value) else self._add_marker(_escape_json(value))
-        if isinstance(value, dict):
-            return {self.mark_json(key): self.mark_json(each) for key, each in value.items()}
-        return [self.mark_json(each) for each in value] if isinstance(value, list) else value
-
-    def restore(self, rendered: str, pattern: re.Pattern[str]) -> Iterator[Segment]:
-        """Yield segments: texts and image slots for their markers or image tokens, and the rest."""
-        for part in pattern.split(rendered):
-            yield self._segments.get(part) or TemplateText(part)
-
-    def _add_marker(self, text: str) -> str:
-        marker = self._format_marker(len(self._segments))
-        self._segments[marker] = UntrustedText(text)
-        return marker
-
-    def _format_marker(self, index: int) -> str:
-        return f"{self._nonce}:{index};"
-
-
-def _escape_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[str, Any]:

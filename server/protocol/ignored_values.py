@@ -115,10 +115,27 @@ _PART: Final = (
     *("prompt_cache_breakpoint", "provider_specific_fields", "status"),
 )
 _CALL: Final = (
-    *("async", "caller", "cache_control", "created_by", "extra_content", "id", "index", "metadata"),
+    *(
+        "async",
+        "async_",
+        "caller",
+        "cache_control",
+        "created_by",
+        "extra_content",
+        "id",
+        "index",
+        "metadata",
+    ),
     *("name", "namespace", "parsed_arguments", "provider_specific_fields", "status"),
 )
-_TOOL: Final = ("allowed_callers", "async", "cache_control", "defer_loading", "output_schema")
+_TOOL: Final = (
+    "allowed_callers",
+    "async",
+    "async_",
+    "cache_control",
+    "defer_loading",
+    "output_schema",
+)
 _IMAGE: Final = ("detail", "filename", "format", "media_type", "mime_type", "name", "uuid")
 
 

@@ -228,7 +228,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prompt_logprobs": 21}, "prompt_logprobs"),
     ({"prompt_logprobs": 1, "stream": True}, "prompt_logprobs"),
     ({"bad_words": ["a"] * 129}, "bad_words"),
-    ({"bad_words": ["one long text"] * 128}, "bad_words"),
+    ({"bad_words": [f"word {n}" for n in range(128)]}, "bad_words"),
     ({"allowed_token_ids": [859]}, "allowed_token_ids"),
     ({"allowed_token_ids": []}, "allowed_token_ids"),
     ({"bad_words": ["a"], "guided_regex": "a"}, "bad_words"),

@@ -67,7 +67,7 @@ def test_token_ids_are_returned(http: httpx.Client) -> None:
 
 
 def test_token_ids_of_text_completions(http: httpx.Client) -> None:
-    (only,) = complete(http, prompt_logprobs=1, **REPORTED)["choices"]
+    (only,) = complete(http, prompt_logprobs=1, ignore_eos=True, **REPORTED)["choices"]
     assert len(only["token_ids"]) == 4
     assert only["prompt_token_ids"] == tokenize(http, prompt="A")
     first, *rest = only["prompt_logprobs"]

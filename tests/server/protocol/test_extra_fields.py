@@ -4,9 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
+from openai.types.responses import (
+    ResponseFunctionToolCall,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseReasoningItem,
+)
+from pydantic import BaseModel
 
 from server.errors import UnsupportedParameter
 from server.protocol.chat.request import parse_chat_request
+from server.protocol.ignored_values import IGNORED_VALUES
 from server.protocol.policy import RequestPolicy
 from server.protocol.responses.request import parse_responses_request
 
@@ -96,6 +105,23 @@ def test_output_items_can_be_sent_back() -> None:
          "status": "completed"},
     ]  # fmt: skip
     parse_responses_request(json.dumps({"model": "m", "input": items}).encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (ChatCompletionMessage, "messages[]"),
+        (ChatCompletionMessageFunctionToolCall, "messages[].tool_calls[]"),
+        (ResponseOutputMessage, "input[]"),
+        (ResponseFunctionToolCall, "input[]"),
+        (ResponseReasoningItem, "input[]"),
+        (ResponseOutputText, "input[].content[]"),
+    ],
+)
+def test_all_fields_of_the_sdks_answers_are_known(kind: type[BaseModel], place: str) -> None:
+    ours = {"id", "type", "role", "content", "text", "tool_calls", "function"}
+    ours |= {"call_id", "name", "arguments"}
+    assert {name for name in kind.model_fields if f"{place}.{name}" not in IGNORED_VALUES} <= ours
 
 
 def test_one_model_needs_no_name() -> None:
