@@ -15,6 +15,7 @@ from server.api.shared_render import SharedRender
 from server.errors import NotReady
 from server.lifecycle import Lifecycle
 from server.pipeline import Pipeline
+from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 
@@ -24,7 +25,7 @@ class Runtime:
     """The parts of one server.
 
     `pipeline` is set once the model is loaded. `examples` is the folder of the checkpoint's own
-    pictures, which may not exist.
+    pictures, which may not exist. `aliases` are further names of the model.
     """
 
     model_name: str
@@ -44,6 +45,8 @@ class Runtime:
     refusal_log: RefusalLog
     pipeline: Pipeline | None = None
     examples: Path | None = None
+    aliases: Sequence[str] = ()
+    policy: RequestPolicy = STRICT
 
     def require_pipeline(self) -> Pipeline:
         """Return the pipeline. Raises `NotReady` while the model loads."""

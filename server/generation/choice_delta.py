@@ -50,12 +50,16 @@ class DecodedToken:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceDelta:
-    """New content of choice `index`, in order; only its last delta has a `finish_reason`."""
+    """New content of choice `index`, in order; only its last delta has a `finish_reason`.
+
+    `token_ids` are those of the engine's output, if the request asks for them.
+    """
 
     index: int
     content: Sequence[ContentDelta] = ()
     logprobs: Sequence[DecodedToken] = ()
     finish_reason: FinishReason | None = None
+    token_ids: Sequence[int] = ()
 
     @property
     def text(self) -> str:

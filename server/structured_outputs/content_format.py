@@ -46,8 +46,8 @@ def resolve_content_format(request: GenerationFields, pruned: PrunedRules) -> Co
 
     Raises `InvalidValue`.
     """
-    if request.structured_outputs is not None:
-        text_format = _build_text_format(request.structured_outputs)
+    if request.constraint is not None:
+        text_format = _build_text_format(request, request.constraint)
         if text_format is not None:
             return text_format
     schema = _find_json_schema(request)
@@ -57,26 +57,28 @@ def resolve_content_format(request: GenerationFields, pruned: PrunedRules) -> Co
     return ContentFormat(schema.build_rule(pruned), schema.param, schemas=[schema])
 
 
-def _build_text_format(options: StructuredOutputs) -> ContentFormat | None:
+def _build_text_format(
+    request: GenerationFields, options: StructuredOutputs
+) -> ContentFormat | None:
     """Return the format of text that is not JSON, None if JSON is requested."""
     if options.regex is not None:
-        return ContentFormat(build_regex_rule(options.regex), "structured_outputs.regex")
+        return ContentFormat(build_regex_rule(options.regex), request.name_constraint("regex"))
     if options.choice is not None:
-        return ContentFormat(build_choice_rule(options.choice), "structured_outputs.choice")
+        return ContentFormat(build_choice_rule(options.choice), request.name_constraint("choice"))
     if options.grammar is not None:
         is_lark = "::=" not in options.grammar and "%llguidance" not in options.grammar
         source = HEADER + options.grammar if is_lark else options.grammar
-        return ContentFormat(source, "structured_outputs.grammar", is_rule=False)
+        return ContentFormat(source, request.name_constraint("grammar"), is_rule=False)
     return None
 
 
 def _find_json_schema(request: GenerationFields) -> RequestSchema | None:
     """Return the requested schema."""
-    options, response_format = request.structured_outputs, request.response_format
+    options, response_format = request.constraint, request.response_format
     if options is not None:
         if options.json_ is None:
             return RequestSchema(ANY_OBJECT, "structured_outputs.json_object")
-        param = "structured_outputs.json"
+        param = request.name_constraint("json")
         return RequestSchema(_parse_schema(options.json_, param), param)
     if isinstance(response_format, JsonObjectFormat):
         if response_format.schema_ is None:

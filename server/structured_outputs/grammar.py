@@ -84,8 +84,8 @@ def count_schema_characters(request: GenerationFields) -> int:
         schemas.append(request.response_format.json_schema.schema_)
     if isinstance(request.response_format, JsonObjectFormat):
         schemas.append(request.response_format.schema_)
-    if request.structured_outputs is not None:
-        options = request.structured_outputs
+    options = request.constraint
+    if options is not None:
         schemas += [options.json_, options.regex, options.choice]
     return sum(map(count_json_characters, schemas))
 

@@ -24,6 +24,7 @@ OTHERS = {
     "alpha_color": "black",
     "animated_images": "refuse",
     "log_level": "error",
+    "unknown_parameters": "ignore",
     "log_format": "json",
     "fetch_allow_networks": "10.0.0.0/8",
     "fetch_allow_ports": "any",
@@ -54,6 +55,14 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
     assert settings.decode_workers is None
     assert settings.enforce_eager is None
     assert settings.log_format == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("a", ("a",)), ("a, org/b,", ("a", "org/b")), (",", ())]
+)
+def test_a_model_may_have_several_names(text: str, names: tuple[str, ...]) -> None:
+    assert options("--served-model-name", text).served_model_names == names
+    assert options().served_model_names == ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ from starlette.types import ASGIApp
 from server.api.browsers.hosts import ANY
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
-EXPOSED_HEADERS: Final = ("x-request-id", "retry-after", "x-llava-image-notes")
+EXPOSED_HEADERS: Final = (
+    *("x-request-id", "request-id", "retry-after"),
+    *("x-llava-image-notes", "x-llava-ignored-parameters"),
+)
 
 
 def add_cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.api.browsers.hosts import ANY, KnownHosts
 from server.api.error_response import build_error_response
 from server.errors import ApiError, ForbiddenHost, ForbiddenOrigin
-from server.protocol.wire import cut
+from server.protocol.extra_fields import cut
 
 DEFAULT_PORTS: Final = (("http", ":80"), ("https", ":443"))
 
