@@ -46,12 +46,11 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
     """Separate the system text from the turns.
 
     Consecutive messages of one role become one turn, except tool results and messages with calls.
-    Raises `InvalidValue` if the conversation ends with the assistant, a turn has images but no
-    text, or a tool result has no matching call.
+    Raises `InvalidValue` if the conversation ends with the assistant, or a tool result has no
+    matching call.
     """
     system: list[str] = []
     turns: list[Turn] = []
-    indices: list[int] = []
     names: dict[str, str] = {}
     for index, message in enumerate(messages):
         if message.role in ("system", "developer"):
@@ -60,10 +59,8 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
         turn = _build_turn(message, names, index)
         names.update({call.id: call.function.name for call in turn.calls})
         turns.append(turn)
-        indices.append(index)
     if not turns or turns[-1].role == "assistant":
         raise InvalidValue("The last message must be the user's or a tool's.", "messages")
-    _check_images_have_text(turns, indices)
     return Conversation("\n".join(system) if system else None, join_turns(turns))
 
 
@@ -104,18 +101,3 @@ def _can_join(first: Turn, second: Turn) -> bool:
 def _join_group(turns: Sequence[Turn]) -> Turn:
     text = "\n".join(turn.text for turn in turns if turn.text)
     return Turn(turns[0].role, text, sum(turn.num_images for turn in turns))
-
-
-def _check_images_have_text(turns: Sequence[Turn], indices: Sequence[int]) -> None:
-    """Raise `InvalidValue` where consecutive messages of one role have images but no text."""
-    start = 0
-    for end, turn in enumerate(turns, 1):
-        if end < len(turns) and turns[end].role == turn.role:
-            continue
-        group = turns[start:end]
-        start = end
-        if any(each.num_images for each in group) and not any(e.text.strip() for e in group):
-            raise InvalidValue(
-                "An image needs a question: the message holds no text.",
-                f"messages[{indices[end - 1]}].content",
-            )

@@ -20,6 +20,10 @@ CallId = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
 # OpenAI's limits are between 64 and 512.
 Identifier = Annotated[str, Field(max_length=512)]
 
+# The type of an error that a validator of an object finds in one of its fields: the context's
+# `field`, a path.
+FIELD_ERROR: Final = "field_error"
+
 # In a table of ignored values: every value is ignored.
 ANY_VALUE: Final = (...,)
 
@@ -102,8 +106,9 @@ def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any
 
 def build_validation_error(error: ValidationError) -> InvalidValue:
     """Return the first of pydantic's errors as an API error that names its field."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    param = format_field_path(first["loc"])
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = first["ctx"]["field"].split(".") if first["type"] == FIELD_ERROR else ()
+    param = format_field_path((*first["loc"], *field))
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
 

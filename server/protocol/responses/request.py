@@ -1,13 +1,19 @@
 """The request body of `POST /v1/responses`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from server.errors import InvalidValue, UnsupportedParameter
-from server.protocol.responses.content import InputImage
-from server.protocol.responses.items import Input, InputMessage
+from server.protocol.responses.content import InputImage, InputPart
+from server.protocol.responses.items import (
+    FunctionCallOutput,
+    Input,
+    InputItem,
+    InputMessage,
+)
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 from server.protocol.sampling import SamplingFields
@@ -102,8 +108,7 @@ class ResponsesRequest(SamplingFields):
     def drop_images(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
         for item in self.input if isinstance(self.input, list) else ():
-            content = item.content if isinstance(item, InputMessage) else ()
-            for part in content:
+            for part in _get_content(item):
                 if isinstance(part, InputImage):
                     # A frozen model keeps its fields here; nothing reads this one any more.
                     part.__dict__["image_url"] = ""
@@ -112,6 +117,12 @@ class ResponsesRequest(SamplingFields):
     def include_logprobs(self) -> bool:
         """Whether to report log probabilities."""
         return LOGPROBS in (self.include or ())
+
+
+def _get_content(item: InputItem) -> str | Sequence[InputPart]:
+    if isinstance(item, InputMessage):
+        return item.content
+    return item.output if isinstance(item, FunctionCallOutput) else ()
 
 
 def parse_responses_request(body: bytes | bytearray) -> ResponsesRequest:
