@@ -21,6 +21,7 @@ from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault
 from server.images.decode.formats import FORMATS
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.workers import DecodeWorkers
+from server.images.fetch.data_url import is_data_url
 from server.images.fetch.fetcher import Fetcher
 from server.telemetry.metrics import Metrics
 
@@ -98,7 +99,7 @@ class ImageLoader:
         return result
 
     async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
-        if url[:5].lower() == "data:":
+        if is_data_url(url):
             return await self._fetcher.fetch(url)
         started_at = time.perf_counter()
         try:
