@@ -1,7 +1,7 @@
 """The settings: command line first, then `LLAVA_*` variables, then defaults."""
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import idna
 from PIL import ImageColor
@@ -48,6 +48,14 @@ Domains = Annotated[
     tuple[Annotated[str, AfterValidator(_encode_domain)], ...],
     NoDecode,
     BeforeValidator(_split_commas),
+]
+
+# By Pillow's names, in lower case.
+ImageFormat = Literal[
+    "jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jpeg2000", "ico", "ppm", "tga"
+]
+ImageFormats = Annotated[
+    tuple[ImageFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(_split_commas)
 ]
 
 
@@ -185,6 +193,9 @@ class Settings(BaseSettings):
         30.0, description="time to fetch all images of one request, in seconds"
     )
     max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
+    image_formats: ImageFormats = Field(
+        get_args(ImageFormat), description="formats of images, with commas between them"
+    )
     animated_images: Literal["first", "refuse"] = Field(
         "first", description="of an animated image, show the first frame, or refuse it"
     )

@@ -61,11 +61,11 @@ def _iterate_values(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _find_detail(part: dict[str, Any]) -> Detail | None:
     image_url = part.get("image_url")
-    is_nested = isinstance(image_url, dict) and image_url.get("detail") is not None
-    detail = image_url["detail"] if is_nested else part.get("detail")
+    field, detail = "detail", part.get("detail")
+    if isinstance(image_url, dict) and image_url.get("detail") is not None:
+        field, detail = "image_url.detail", image_url["detail"]
     if detail is None or detail in get_args(Detail):
         return detail
-    field = "image_url.detail" if is_nested else "detail"
     message = f"Input should be one of {', '.join(get_args(Detail))}"
     raise PydanticCustomError(FIELD_ERROR, message, {"field": field})
 

@@ -30,6 +30,7 @@ OTHERS = {
     "fetch_allow_domains": "example.org",
     "fetch_deny_domains": "example.net",
     "image_folders": "/",
+    "image_formats": "png",
     "lora_adapters": "a=/",
 }
 
@@ -79,6 +80,7 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
         ),
         (["--fetch-cache-mib", "0"], "fetch_cache_mib", 0.0),
         (["--fetch-proxy-env"], "fetch_proxy_env", True),
+        (["--image-formats", "jpeg, png"], "image_formats", ("jpeg", "png")),
         (["--image-folders", "/,/tmp"], "image_folders", (Path("/"), Path("/tmp"))),  # noqa: S108
     ],
 )

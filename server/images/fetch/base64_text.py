@@ -64,5 +64,5 @@ def _unescape(data: bytes) -> bytes:
 
 def estimate_num_bytes(text: str | bytes) -> int:
     """Return the number of bytes that strict base64 decodes to."""
-    padding = text[-2:].count("=" if isinstance(text, str) else b"=")
+    padding = text[-2:].count("=") if isinstance(text, str) else text[-2:].count(b"=")
     return len(text) * 3 // 4 - padding
