@@ -4,7 +4,7 @@ import re
 import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 import idna
 from PIL import ImageColor
@@ -56,6 +56,14 @@ Domains = Annotated[
     tuple[Annotated[str, AfterValidator(_encode_domain)], ...],
     NoDecode,
     BeforeValidator(_split_commas),
+]
+
+# By Pillow's names, in lower case.
+ImageFormat = Literal[
+    "jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jpeg2000", "ico", "ppm", "tga"
+]
+ImageFormats = Annotated[
+    tuple[ImageFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(_split_commas)
 ]
 
 
@@ -292,6 +300,9 @@ class Settings(BaseSettings):
         30.0, description="time to fetch all images of one request, in seconds"
     )
     max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
+    image_formats: ImageFormats = Field(
+        get_args(ImageFormat), description="formats of images, with commas between them"
+    )
     animated_images: Literal["first", "refuse"] = Field(
         "first", description="of an animated image, show the first frame, or refuse it"
     )

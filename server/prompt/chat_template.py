@@ -18,7 +18,7 @@ from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedTe
 from server.prompt.text_markers import TextMarkers
 from server.prompt.turns import Conversation, Turn
 from server.protocol.chat.template_fields import PromptEnding
-from server.protocol.tools import Tool, ToolCall
+from server.protocol.tools import CalledFunction, Tool, ToolCall
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -27,6 +27,14 @@ Messages = list[dict[str, Any]]
 
 # A template is probed with this conversation, or if it cannot render it, with the first turn.
 PROBE_TURNS: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
+ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
+# How the results of tools are rendered is probed with this conversation.
+PROBE_CALL: Final = ToolCall(id="call00000", function=CalledFunction(name="show", arguments="{}"))
+PROBE_TOOL_TURNS: Final = (
+    Turn("user", "look", 0),
+    Turn("assistant", "", 0, (PROBE_CALL,)),
+    Turn("tool", "seen", 1, (), "show", PROBE_CALL.id),
+)
 # Characters of a template's own error message in an error response.
 MAX_REFUSAL_LENGTH: Final = 200
 
@@ -47,7 +55,7 @@ class ChatTemplate:
         self._special_tokens = special_tokens
         self._image_token = image_token
         self._marker_pattern = re.compile(f"({TextMarkers.PATTERN}|{re.escape(image_token)})")
-        self._accepts_parts = self._detect_content_format()
+        self._part_roles = self._detect_content_format()
         self.supports_tools = "tools" in find_undeclared_names(source)
 
     def render(
@@ -66,7 +74,7 @@ class ChatTemplate:
         messages = [] if system is None else [Turn("system", system, 0)]
         rendered = self._render_or_refuse(
             [
-                _build_message(turn, markers, as_parts=self._accepts_parts)
+                _build_message(turn, markers, as_parts=turn.role in self._part_roles)
                 for turn in [*messages, *turns]
             ],
             [markers.mark_json(tool.model_dump(exclude_none=True)) for tool in tools],
@@ -117,27 +125,41 @@ class ChatTemplate:
         }
         return self._template.render({**options, **variables})
 
-    def _detect_content_format(self) -> bool:
-        """Return whether the template accepts content parts. Raises `CheckpointError`."""
+    def _detect_content_format(self) -> frozenset[str]:
+        """Return the roles whose content is rendered as parts. Raises `CheckpointError`."""
         for turns in (PROBE_TURNS, PROBE_TURNS[:1]):
-            for as_parts in (True, False):
-                if self._renders_text(turns, as_parts=as_parts):
-                    return as_parts
+            for part_roles in (ROLES, frozenset[str]()):
+                if self._renders_text(turns, part_roles):
+                    return self._detect_tool_format(part_roles)
         raise CheckpointError("the chat template does not show what a user says")
 
-    def _renders_text(self, turns: Sequence[Turn], *, as_parts: bool) -> bool:
+    def _detect_tool_format(self, part_roles: frozenset[str]) -> frozenset[str]:
+        """Return the roles, with or without `tool`: as the template shows a result's image."""
+        for roles in (part_roles, part_roles ^ {"tool"}):
+            if self._renders_text(PROBE_TOOL_TURNS, roles, with_images=True):
+                return roles
+        return part_roles
+
+    def _renders_text(
+        self, turns: Sequence[Turn], part_roles: frozenset[str], *, with_images: bool = False
+    ) -> bool:
         """Whether all texts are rendered; a template for strings fails on parts or prints lists."""
         markers = TextMarkers(self._image_token)
-        messages = [_build_message(turn, markers, as_parts=as_parts) for turn in turns]
+        messages = [
+            _build_message(turn, markers, as_parts=turn.role in part_roles) for turn in turns
+        ]
         try:
             rendered = self._render(messages, None, {})
             segments = list(markers.restore(rendered, self._marker_pattern))
+            if with_images:
+                _check_images(segments, sum(turn.num_images for turn in turns))
         except Exception:  # as above
             return False
         prints_lists = any(
             "'type'" in each.text for each in segments if isinstance(each, TemplateText)
         )
-        return all(UntrustedText(turn.text) in segments for turn in turns) and not prints_lists
+        texts = [turn.text for turn in turns if turn.text]
+        return all(UntrustedText(text) in segments for text in texts) and not prints_lists
 
 
 def _build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[str, Any]:

@@ -116,9 +116,9 @@ def parse_json(body: bytes | bytearray) -> Any:
 def build_validation_error(error: ValidationError) -> InvalidValue:
     """Return the first of pydantic's errors as an API error that names its field."""
     first = error.errors(include_url=False, include_input=False)[0]
-    # A model's own checks name the field at fault in the context.
+    # A check of several fields names the one at fault, as a path, in the context.
     field = first.get("ctx", {}).get("field")
-    param = format_field_path((*first["loc"], field) if field else first["loc"])
+    param = format_field_path((*first["loc"], *field.split(".")) if field else first["loc"])
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
 

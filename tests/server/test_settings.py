@@ -31,6 +31,7 @@ OTHERS = {
     "fetch_allow_domains": "example.org",
     "fetch_deny_domains": "example.net",
     "image_folders": "/",
+    "image_formats": "png",
     "lora_adapters": "a=/",
     "uds": "llava.sock",
     "root_path": "/llava",
@@ -109,6 +110,7 @@ def test_a_model_may_have_several_names(text: str, names: tuple[str, ...]) -> No
             "allowed_hosts",
             ("llava.example.com", "*.example.org", "::1", "*"),
         ),
+        (["--image-formats", "jpeg, png"], "image_formats", ("jpeg", "png")),
         (["--image-folders", "/,/tmp"], "image_folders", (Path("/"), Path("/tmp"))),  # noqa: S108
     ],
 )

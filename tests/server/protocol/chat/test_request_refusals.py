@@ -61,7 +61,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (one_message("user", [{"type": "text", "text": [SECRET]}]), "messages[0].content[0].text"),
     (one_message("user", [{"type": "image_url"}]), "messages[0].content[0].image_url"),
     (
-        one_message("user", [text(), {"type": "image_url", "image_url": SECRET}]),
+        one_message("user", [text(), {"type": "image_url", "image_url": [SECRET]}]),
         "messages[0].content[1].image_url",
     ),
     (
