@@ -80,7 +80,7 @@ class Pipeline:
         self._chat_prompts = ChatPrompts(
             prompt, metrics, request_templates, native_tools=tool_parser is not None
         )
-        self._grammars = GrammarBuilder(vocabulary, grammar_validator)
+        self._grammars = GrammarBuilder(grammar_validator)
         self._tool_parser = tool_parser
         self._has_native_tools = tool_parser is not None
         self._vocabulary = vocabulary
@@ -103,9 +103,7 @@ class Pipeline:
         tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
         keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         conversation = self._check(request, tools, enforce_limit=keep_last is None)
-        # The prompt's length is only known once the images are encoded.
-        max_tokens = request.token_limit or self._engine.max_model_len // 2
-        grammar = await self._grammars.build_and_validate(request, tools, max_tokens)
+        grammar = await self._grammars.build_and_validate(request, tools)
         budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
         on_encoded()
@@ -131,7 +129,7 @@ class Pipeline:
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        grammar = await self._grammars.build_and_validate(request, None, request.token_limit)
+        grammar = await self._grammars.build_and_validate(request, None)
         prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._find_adapter(request.model)

@@ -8,9 +8,7 @@ from server.protocol.errors import build_error_body
 
 def build_error_response(error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return an error as a response with its own status."""
-    headers = dict(headers or {})
+    headers = {**error.headers, **(headers or {})}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"  # RFC 9110 asks for it
     return JSONResponse(build_error_body(error), error.status, headers)

@@ -4,10 +4,11 @@ import re
 from secrets import token_hex
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUEST_ID_HEADER: Final = "x-request-id"
+from server.api.headers import get_header
+
+REQUEST_ID_HEADER: Final = b"x-request-id"
 ACCEPTED_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -22,13 +23,14 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        sent = get_header(scope, REQUEST_ID_HEADER)
         request_id = sent if ACCEPTED_ID.fullmatch(sent) else token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                header = (REQUEST_ID_HEADER, request_id.encode())
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

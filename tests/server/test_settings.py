@@ -32,6 +32,14 @@ OTHERS = {
     "fetch_deny_domains": "example.net",
     "image_folders": "/",
     "lora_adapters": "a=/",
+    "uds": "llava.sock",
+    "root_path": "/llava",
+    "ssl_certfile": __file__,
+    "ssl_keyfile": __file__,
+    "ssl_ca_certs": __file__,
+    "ssl_cert_reqs": "required",
+    "cors_allow_origins": "https://app.example.com",
+    "allowed_hosts": "llava.example.com",
 }
 
 
@@ -88,6 +96,19 @@ def test_a_model_may_have_several_names(text: str, names: tuple[str, ...]) -> No
         ),
         (["--fetch-cache-mib", "0"], "fetch_cache_mib", 0.0),
         (["--fetch-proxy-env"], "fetch_proxy_env", True),
+        (["--root-path", "/a/b/"], "root_path", "/a/b"),
+        (["--root-path", "/"], "root_path", ""),
+        (
+            ["--cors-allow-origins", "HTTPS://App.example.com:443/, http://localhost:5173"],
+            "cors_allow_origins",
+            ("https://app.example.com", "http://localhost:5173"),
+        ),
+        (["--cors-allow-origins", "*"], "cors_allow_origins", ("*",)),
+        (
+            ["--allowed-hosts", "LLaVA.example.com,*.example.org,[::1],*"],
+            "allowed_hosts",
+            ("llava.example.com", "*.example.org", "::1", "*"),
+        ),
         (["--image-folders", "/,/tmp"], "image_folders", (Path("/"), Path("/tmp"))),  # noqa: S108
     ],
 )
@@ -134,6 +155,17 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD = [
+    ("root_path", "llava"),
+    ("root_path", "/a b"),
+    ("root_path", "//example.com"),
+    ("cors_allow_origins", "app.example.com"),
+    ("cors_allow_origins", "https://app.example.com/page"),
+    ("cors_allow_origins", "https://*.example.com/"),
+    ("allowed_hosts", "example.com:80"),
+    ("allowed_hosts", "https://example.com"),
+    ("allowed_hosts", "a*.example.com"),
+    ("ssl_certfile", "/nowhere/cert.pem"),
+    ("ssl_cert_reqs", "perhaps"),
     ("port", "-1"),
     ("port", "65536"),
     ("port", "http"),

@@ -45,7 +45,7 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"tools": [TOOL | {"foo": 1}]}, "tools[0].foo"),
     ({"tools": [TOOL | {"function": {"name": "f", "foo": 1}}]}, "tools[0].function.foo"),
     ({"stream": True, "stream_options": {"foo": 1}}, "stream_options.foo"),
-    ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+    ({"response_format": {"type": "json_object", "strict": True}}, "response_format.strict"),
     ({"structured_outputs": {"regex": "a", "foo": 1}}, "structured_outputs.foo"),
     (
         {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "foo": 1}}},
