@@ -124,6 +124,11 @@ def test_all_fields_of_the_sdks_answers_are_known(kind: type[BaseModel], place: 
     assert {name for name in kind.model_fields if f"{place}.{name}" not in IGNORED_VALUES} <= ours
 
 
+def test_nulls_within_ignored_values_are_absent() -> None:
+    parse_chat_request(chat(reasoning={"effort": "medium", "summary": None}))
+    parse_chat_request(chat(reasoning={"effort": None}))
+
+
 def test_one_model_needs_no_name() -> None:
     body = json.dumps(message()).encode()
     assert parse_chat_request(body, RequestPolicy(default_model="a")).model == "a"
