@@ -24,7 +24,16 @@ from server.api.gate import Gate
 from server.api.limits import ApiLimits
 from server.api.middleware import RequestId
 from server.api.openapi import add_schemas
-from server.api.routes import chat, completions, health, models, page, responses, tokenize
+from server.api.routes import (
+    chat,
+    completions,
+    health,
+    messages,
+    models,
+    page,
+    responses,
+    tokenize,
+)
 from server.api.runtime import Runtime
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
@@ -40,7 +49,8 @@ MIB: Final = 1024 * KIB
 
 # POST requests that cost work, and so pass the gate.
 GATED_PATHS: Final = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize"),
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses"),
+    *("/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/detokenize"),
 )
 # Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
 # not refused: what does not run may wait (see `Admission`).
@@ -103,7 +113,7 @@ def create_app(
     app.state.runtime = runtime
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-    for routes in (chat, completions, responses, tokenize, models, health, page):
+    for routes in (chat, completions, responses, messages, tokenize, models, health, page):
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)

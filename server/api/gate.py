@@ -10,10 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.admission.admission import Admission, Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import Authenticator
-from server.api.error_response import build_error_response
+from server.api.auth import API_KEY_HEADER, Authenticator
+from server.api.error_response import build_body, build_error_response
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
-from server.protocol.errors import build_error_body
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 
@@ -67,7 +66,9 @@ class Gate:
 
     def _check(self, scope: Scope) -> Arrival | None:
         headers = Headers(scope=scope)
-        tenant = self._authenticator.authenticate(headers.get("authorization"), scope["client"])
+        tenant = self._authenticator.authenticate(
+            headers.get("authorization"), scope["client"], headers.get(API_KEY_HEADER)
+        )
         scope.setdefault("state", {})["tenant"] = tenant
         length = headers.get("content-length", "")
         body_bytes = int(length[:MAX_DIGITS]) if length.isdecimal() else 0
@@ -90,7 +91,7 @@ class Gate:
         if delay_s := scope["state"]["refusal_delay_s"]:
             await asyncio.sleep(delay_s)
         # Under overload this is the hot path: no response object, no model.
-        body = json.dumps(build_error_body(error)).encode()
+        body = json.dumps(build_body(error, scope)).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

@@ -50,12 +50,16 @@ class DecodedToken:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceDelta:
-    """New content of choice `index`, in order; only its last delta has a `finish_reason`."""
+    """New content of choice `index`, in order; only its last delta has a `finish_reason`.
+
+    `stop_string` is the one that ended the choice, if one did.
+    """
 
     index: int
     content: Sequence[ContentDelta] = ()
     logprobs: Sequence[DecodedToken] = ()
     finish_reason: FinishReason | None = None
+    stop_string: str | None = None
 
     @property
     def text(self) -> str:

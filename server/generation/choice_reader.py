@@ -46,6 +46,7 @@ class ChoiceReader:
             content,
             list(reader.read(output.logprobs, text, ended=ended)) if reader else (),
             self._build_finish_reason(output),
+            output.stop_string,
         )
 
     def _strip_leading_space(self, text: str) -> str:
