@@ -29,10 +29,9 @@ SAME_FIELDS: Final = ("model", "max_tokens", "temperature", "top_p", "top_k", "s
 MESSAGE_PATH: Final = re.compile(r"messages\[(\d+)\](?:\.content\[(\d+)\])?(.*)")
 # Paths of a chat request outside its messages, as patterns, and here.
 PATHS: Final = {
-    r"^(tools\[\d+\])\.function(\.parameters)?": lambda found: (
-        found[1] + (".input_schema" if found[2] else "")
-    ),
-    r"^response_format(\.json_schema)?": lambda _: "output_config.format",
+    r"^(tools\[\d+\])\.function\.parameters": r"\1.input_schema",
+    r"^(tools\[\d+\])\.function": r"\1",
+    r"^response_format(\.json_schema)?": "output_config.format",
 }
 
 
@@ -56,7 +55,11 @@ def parse_and_translate_token_count(body: bytes | bytearray) -> TranslatedReques
 
 def translate_error(error: ApiError, origins: Sequence[Origin]) -> ApiError:
     """Return an error of the chat request with the `param` of the Messages request."""
-    return error if error.param is None else error.at(_translate_param(error.param, origins))
+    if error.param is None:
+        return error
+    param = _translate_param(error.param, origins)
+    message = error.message.replace(f"'{error.param}'", f"'{param}'")
+    return type(error)(message, param, error.retry_after)
 
 
 def _translate(request: TokenCountRequest) -> TranslatedRequest:

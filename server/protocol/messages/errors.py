@@ -40,7 +40,7 @@ class MessagesErrorResponse(BaseModel):
 def build_messages_error(error: ApiError, request_id: str | None) -> MessagesErrorResponse:
     """Return an error in Anthropic's shape, which has no field for `param`."""
     message = error.message
-    if error.param is not None and error.param not in message:
+    if error.param is not None and f"'{error.param}'" not in message:
         message = f"{error.param}: {message}"
     body = MessagesError(type=_get_type(error.status), message=cut(message, MAX_MESSAGE_LENGTH))
     return MessagesErrorResponse(error=body, request_id=request_id)
