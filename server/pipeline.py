@@ -155,7 +155,7 @@ class Pipeline:
                 request.images[max_images].param,
             )
         check_sampling_token_ids(request, self._vocabulary.size)
-        conversation = split_turns(request.messages)
+        conversation = split_turns(request.messages, request)
         count = conversation.num_characters
         self._prompt.check_characters(count, "messages", enforce_limit=enforce_limit)
         if tools is not None:

@@ -112,7 +112,7 @@ class PromptBuilder:
         if isinstance(template, ChatTemplate):
             return template.render(render_tools_as_text(conversation, description, ""), (), options)
         conversation = render_tools_as_text(conversation, description, template.system)
-        return template.render(conversation.system, conversation.turns)
+        return template.render(conversation.system, conversation.turns, conversation.ending)
 
     def check_characters(self, count: int, param: str, *, enforce_limit: bool = True) -> None:
         """Refuse text that cannot fit, before any work, by its number of characters.

@@ -17,6 +17,7 @@ from server.errors import InvalidValue
 from server.prompt.jinja import TemplateRefusal, compile_template, find_undeclared_names
 from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
 from server.prompt.turns import Conversation, Turn
+from server.protocol.chat.template_fields import PromptEnding
 from server.protocol.tools import Tool, ToolCall
 from server.telemetry.logs import get_logger
 
@@ -58,7 +59,7 @@ class ChatTemplate:
         tools: Sequence[Tool] = (),
         options: Mapping[str, Any] | None = None,
     ) -> list[Segment]:
-        """Render a conversation up to the start of the answer.
+        """Render a conversation up to its ending.
 
         `options` become variables of the template, except those that are always set.
         Raises `InvalidValue` if the template refuses it or does not place each image.
@@ -73,16 +74,24 @@ class ChatTemplate:
             ],
             [markers.mark_json(tool.model_dump(exclude_none=True)) for tool in tools],
             options or {},
+            begin_answer=conversation.ending is PromptEnding.ANSWER,
         )
         segments = list(markers.restore(rendered, self._marker_pattern))
+        if conversation.ending is PromptEnding.CONTINUATION:
+            segments = _cut_after_last_turn(segments, turns[-1].text)
         _check_images(segments, sum(turn.num_images for turn in turns))
         return segments
 
     def _render_or_refuse(
-        self, messages: Messages, tools: list[Any], options: Mapping[str, Any]
+        self,
+        messages: Messages,
+        tools: list[Any],
+        options: Mapping[str, Any],
+        *,
+        begin_answer: bool,
     ) -> str:
         try:
-            return self._render(messages, tools, options)
+            return self._render(messages, tools, options, begin_answer=begin_answer)
         except TemplateRefusal as refusal:
             reason = " ".join(str(refusal).split())[:MAX_REFUSAL_LENGTH]
             raise InvalidValue(
@@ -95,13 +104,18 @@ class ChatTemplate:
             ) from None
 
     def _render(
-        self, messages: Messages, tools: list[Any] | None, options: Mapping[str, Any]
+        self,
+        messages: Messages,
+        tools: list[Any] | None,
+        options: Mapping[str, Any],
+        *,
+        begin_answer: bool = True,
     ) -> str:
         variables = {
             "messages": messages,
             "tools": tools or None,
             "documents": None,
-            "add_generation_prompt": True,
+            "add_generation_prompt": begin_answer,
             **self._special_tokens,
         }
         return self._template.render({**options, **variables})
@@ -197,6 +211,23 @@ def _build_call(call: ToolCall, markers: TextMarkers) -> dict[str, Any]:
         arguments = markers.mark_json(call.function.arguments)
     function = {"name": markers.mark_json(call.function.name), "arguments": arguments}
     return {"id": markers.mark_json(call.id), "type": "function", "function": function}
+
+
+def _cut_after_last_turn(segments: Sequence[Segment], text: str) -> list[Segment]:
+    """Return the segments up to the last turn's text, with what white space it ends with.
+
+    Raises `InvalidValue` where the template does not show the text.
+    """
+    shown = UntrustedText(text.strip())
+    last = max((i for i, each in enumerate(segments) if each == shown), default=None)
+    if last is None:
+        raise InvalidValue(
+            "The model's chat template cannot continue the assistant's message.", "messages"
+        )
+    space = text[len(text.rstrip()) :]
+    following = segments[last + 1 : last + 2]
+    is_kept = bool(following) and getattr(following[0], "text", "").startswith(space)
+    return [*segments[: last + 1], *([UntrustedText(space)] if space and is_kept else [])]
 
 
 def _check_images(segments: Sequence[Segment], expected: int) -> None:

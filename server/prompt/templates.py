@@ -11,6 +11,7 @@ from typing import Final
 
 from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
 from server.prompt.turns import Turn
+from server.protocol.chat.template_fields import PromptEnding
 
 Render = Callable[[str | None, Sequence[Turn]], Iterable[Segment]]
 
@@ -27,6 +28,7 @@ LLAMA_2_SYSTEM: Final = (
     "content that the user provides, and assist the user with a variety of tasks using natural "
     "language."
 )
+CHATML_ANSWER: Final = "<|im_start|>assistant\n"
 MPT_SYSTEM: Final = (
     "A conversation between a user and an LLM-based AI assistant. "
     "The assistant gives helpful and honest answers."
@@ -37,12 +39,28 @@ MPT_SYSTEM: Final = (
 class ConversationTemplate:
     """Renders turns as a prompt; `stop` ends an answer where the tokenizer's EOS does not.
 
-    `system` is the default system text.
+    `system` is the default system text, and `answer_start` begins an answer.
     """
 
-    render: Render
+    render_turns: Render
     stop: str | None
     system: str = ""
+    answer_start: str = ""
+
+    def render(
+        self,
+        system: str | None,
+        turns: Sequence[Turn],
+        ending: PromptEnding = PromptEnding.ANSWER,
+    ) -> Sequence[Segment]:
+        """Render a conversation up to its ending."""
+        segments = list(self.render_turns(system, turns))
+        match ending:
+            case PromptEnding.ANSWER:
+                segments.append(TemplateText(self.answer_start))
+            case PromptEnding.CONTINUATION:
+                _cut_after_last_text(segments)
+        return segments
 
 
 def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> ConversationTemplate:
@@ -54,8 +72,15 @@ def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> Con
     if not image_start_end:
         return template
     return replace(
-        template, render=lambda system, turns: _wrap_images(template.render(system, turns))
+        template,
+        render_turns=lambda system, turns: _wrap_images(template.render_turns(system, turns)),
     )
+
+
+def _cut_after_last_text(segments: list[Segment]) -> None:
+    """Remove what the template puts after the last turn's text."""
+    while segments and not isinstance(segments[-1], UntrustedText):
+        segments.pop()
 
 
 def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
@@ -86,7 +111,6 @@ def _render_two(default: str, system: str | None, turns: Sequence[Turn]) -> Iter
         yield TemplateText("USER: " if is_user else "ASSISTANT: ")
         yield from _render_content(turn)
         yield TemplateText(" " if is_user else "</s>")
-    yield TemplateText("ASSISTANT:")
 
 
 def _render_single(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
@@ -96,7 +120,6 @@ def _render_single(default: str, system: str | None, turns: Sequence[Turn]) -> I
         yield TemplateText("Human: " if turn.role == "user" else "Assistant: ")
         yield from _render_content(turn)
         yield TemplateText("###")
-    yield TemplateText("Assistant:")
 
 
 def _render_llama_2(
@@ -134,7 +157,6 @@ def _render_chatml(default: str, system: str | None, turns: Sequence[Turn]) -> I
     for turn in turns:
         yield TemplateText(f"<|im_start|>{turn.role}\n")
         yield from (*_render_content(turn), TemplateText("<|im_end|>"))
-    yield TemplateText("<|im_start|>assistant\n")
 
 
 def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
@@ -145,18 +167,24 @@ def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment
 
 
 def _build_template(
-    render: Callable[..., Iterable[Segment]], system: str, stop: str, *details: str
+    render: Callable[..., Iterable[Segment]],
+    system: str,
+    stop: str,
+    *details: str,
+    answer_start: str = "",
 ) -> ConversationTemplate:
-    return ConversationTemplate(partial(render, system, *details), stop, system)
+    return ConversationTemplate(partial(render, system, *details), stop, system, answer_start)
 
 
 TEMPLATES: Final[dict[str, ConversationTemplate]] = {
-    "vicuna_v1": _build_template(_render_two, USER_SYSTEM, "</s>"),
-    "llava_v1": _build_template(_render_two, HUMAN_SYSTEM, "</s>"),
-    "llava_v0": _build_template(_render_single, HUMAN_SYSTEM, "###"),
+    "vicuna_v1": _build_template(_render_two, USER_SYSTEM, "</s>", answer_start="ASSISTANT:"),
+    "llava_v1": _build_template(_render_two, HUMAN_SYSTEM, "</s>", answer_start="ASSISTANT:"),
+    "llava_v0": _build_template(_render_single, HUMAN_SYSTEM, "###", answer_start="Assistant:"),
     "llava_llama_2": _build_template(_render_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
     "mistral_instruct": _build_template(_render_llama_2, "", "</s>", ""),
-    "chatml_direct": _build_template(_render_chatml, "Answer the questions.", "<|im_end|>"),
-    "mpt": _build_template(_render_chatml, MPT_SYSTEM, "<|im_end|>"),
+    "chatml_direct": _build_template(
+        _render_chatml, "Answer the questions.", "<|im_end|>", answer_start=CHATML_ANSWER
+    ),
+    "mpt": _build_template(_render_chatml, MPT_SYSTEM, "<|im_end|>", answer_start=CHATML_ANSWER),
     "plain": ConversationTemplate(_render_plain, "\n"),
 }

@@ -1,7 +1,7 @@
 """Tools as text, for templates that do not support tools."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.prompt.turns import Conversation, Turn, join_turns
 from server.protocol.tools import Tool
@@ -28,7 +28,7 @@ def render_tools_as_text(
         system = default_system if system is None else system
         system = f"{system}\n\n{description}" if system else description
     turns = join_turns(_render_turn_as_text(turn) for turn in conversation.turns)
-    return Conversation(system, turns)
+    return replace(conversation, system=system, turns=turns)
 
 
 def _render_turn_as_text(turn: Turn) -> Turn:

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from server.errors import InvalidValue
 from server.protocol.chat.messages import Message
+from server.protocol.chat.template_fields import PromptEnding, TemplateFields
 from server.protocol.tools import ToolCall
+
+PLAIN: Final = TemplateFields()
+BEGIN_ANSWER: Final = TemplateFields(add_generation_prompt=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The system text, None without one, and the turns."""
+    """The system text, None without one, the turns, and where the prompt ends."""
 
     system: str | None
     turns: Sequence[Turn]
+    ending: PromptEnding = PromptEnding.ANSWER
 
     @property
     def num_characters(self) -> int:
@@ -42,12 +48,14 @@ class Conversation:
         )
 
 
-def split_turns(messages: Sequence[Message]) -> Conversation:
+def split_turns(
+    messages: Sequence[Message], template_fields: TemplateFields = PLAIN
+) -> Conversation:
     """Separate the system text from the turns.
 
     Consecutive messages of one role become one turn, except tool results and messages with calls.
-    Raises `InvalidValue` if the conversation ends with the assistant, a turn has images but no
-    text, or a tool result has no matching call.
+    Raises `InvalidValue` if there are no turns, a turn has images but no text, a tool result has no
+    matching call, or a message with calls is to be continued.
     """
     system: list[str] = []
     turns: list[Turn] = []
@@ -61,10 +69,26 @@ def split_turns(messages: Sequence[Message]) -> Conversation:
         names.update({call.id: call.function.name for call in turn.calls})
         turns.append(turn)
         indices.append(index)
-    if not turns or turns[-1].role == "assistant":
-        raise InvalidValue("The last message must be the user's or a tool's.", "messages")
     _check_images_have_text(turns, indices)
-    return Conversation("\n".join(system) if system else None, join_turns(turns))
+    return _end_conversation("\n".join(system) if system else None, turns, template_fields)
+
+
+def _end_conversation(
+    system: str | None, turns: Sequence[Turn], template_fields: TemplateFields
+) -> Conversation:
+    """Return the conversation with its ending; continuing no text is beginning an answer."""
+    if not turns:
+        raise InvalidValue("There must be a message of the user.", "messages")
+    ending = template_fields.choose_ending(turns[-1].role)
+    joined = join_turns(turns)
+    if ending is PromptEnding.CONTINUATION:
+        if joined[-1].calls:
+            raise InvalidValue(
+                "The last message calls tools: their results must follow.", "messages"
+            )
+        if not joined[-1].text.strip():
+            return _end_conversation(system, joined[:-1], BEGIN_ANSWER)
+    return Conversation(system, joined, ending)
 
 
 def join_turns(turns: Iterable[Turn]) -> list[Turn]:

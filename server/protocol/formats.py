@@ -2,15 +2,18 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.json_size import MAX_JSON_CHARACTERS, JsonObject
-from server.protocol.wire import MAX_NAME_LENGTH, WireModel, get_type
+from server.protocol.wire import WireModel, get_type
 
 MAX_GRAMMAR_CHOICES: Final = 4096
 
 GrammarText = Annotated[str, Field(max_length=MAX_JSON_CHARACTERS)]
+GrammarChoices = Annotated[
+    list[GrammarText], Field(min_length=1, max_length=MAX_GRAMMAR_CHOICES, fail_fast=True)
+]
 
 
 class TextFormat(WireModel):
@@ -62,28 +65,11 @@ ResponseFormat = Annotated[
 class StructuredOutputs(WireModel):
     """Exactly one constraint of the answer, by vLLM's name for it."""
 
-    model_config = ConfigDict(extra="forbid")
-
     json_: JsonObject | GrammarText | None = Field(None, alias="json")
     json_object: bool | None = None
     regex: GrammarText | None = None
-    choice: (
-        Annotated[
-            list[GrammarText], Field(min_length=1, max_length=MAX_GRAMMAR_CHOICES, fail_fast=True)
-        ]
-        | None
-    ) = None
+    choice: GrammarChoices | None = None
     grammar: GrammarText | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_keys(cls, value: Any) -> Any:
-        """Bound the keys first: each unknown one becomes an error that has a copy of it."""
-        if isinstance(value, dict) and len(value) > len(cls.model_fields):
-            raise PydanticCustomError("structured_outputs", "The object has too many keys")
-        if isinstance(value, dict) and any(len(key) > MAX_NAME_LENGTH for key in value):
-            raise PydanticCustomError("structured_outputs", "A key is too long")
-        return value
 
     @model_validator(mode="after")
     def _check_exactly_one(self) -> Self:

@@ -8,8 +8,13 @@ from pydantic_core import PydanticCustomError
 from server.protocol.wire import RequestBody
 
 MAX_LOGIT_BIASES: Final = 4096
+# vLLM's limit on the forms of these words, with and without a space in front.
+MAX_BAD_WORDS: Final = 128
+MAX_ALLOWED_TOKEN_IDS: Final = 65_536
+MAX_PROMPT_LOGPROBS: Final = 20
 
 StopString = Annotated[str, Field(min_length=1, max_length=1024)]
+BadWord = Annotated[str, Field(min_length=1, max_length=256)]
 StopStrings = Annotated[
     list[StopString],
     Field(max_length=4, fail_fast=True),
@@ -20,10 +25,18 @@ StopStrings = Annotated[
 ]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+TokenLimit = Annotated[
+    Annotated[int, Field(ge=1)] | None,
+    BeforeValidator(lambda value: None if _is_no_limit(value) else value),
+]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 # OpenAI's limit too.
 MAX_CHOICES = 128
+
+
+def _is_no_limit(value: Any) -> bool:
+    return type(value) is int and value == -1
 
 
 def _check_logit_bias(value: Any) -> Any:
@@ -72,6 +85,22 @@ class SamplingFields(RequestBody):
     )
     ignore_eos: bool | None = Field(None, description="vLLM's: go on to the token limit")
     min_tokens: int | None = Field(None, ge=0, description="vLLM's: let nothing end it before")
+    bad_words: Annotated[list[BadWord], Field(max_length=MAX_BAD_WORDS, fail_fast=True)] | None = (
+        Field(None, description="vLLM's: texts that the answer must not hold")
+    )
+    allowed_token_ids: (
+        Annotated[
+            list[TokenId], Field(min_length=1, max_length=MAX_ALLOWED_TOKEN_IDS, fail_fast=True)
+        ]
+        | None
+    ) = Field(None, description="vLLM's: the only tokens of the answer")
+    include_stop_str_in_output: bool | None = Field(None, description="vLLM's")
+    skip_special_tokens: bool | None = Field(
+        None, description="vLLM's: false shows the names of special tokens"
+    )
+    truncate_prompt_tokens: int | None = Field(
+        None, ge=-1, lt=2**63, description="vLLM's: keep that many last tokens; -1: what fits"
+    )
 
     @property
     def stop_strings(self) -> list[str]:

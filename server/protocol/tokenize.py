@@ -6,26 +6,19 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, Validati
 
 from server.protocol.chat.messages import MAX_MESSAGES, Message
 from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
-from server.protocol.json_size import JsonObject
+from server.protocol.chat.template_fields import TemplateFields, check_template_fields
+from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.sampling import TokenId
 from server.protocol.tools import MAX_TOOLS, Tool
 from server.protocol.wire import (
     ModelName,
     RequestBody,
     build_validation_error,
-    check_extra_fields,
     parse_body,
     parse_json,
 )
 
 MAX_TOKEN_IDS: Final = 262_144
-
-# Like `server.protocol.wire.IGNORED_VALUES`, for `messages`.
-IGNORED_CHAT_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "add_generation_prompt": (True,),
-    "add_special_tokens": (False,),
-    "continue_final_message": (False,),
-}
 
 
 class TokenizeTextRequest(RequestBody):
@@ -37,13 +30,12 @@ class TokenizeTextRequest(RequestBody):
     return_token_strs: bool | None = None
 
 
-class TokenizeChatRequest(RequestBody):
+class TokenizeChatRequest(TemplateFields, RequestBody):
     """`messages` with their images, tokenised as in a chat completion."""
 
     model: ModelName | None = None
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
-    chat_template_kwargs: JsonObject | None = None
     return_token_strs: bool | None = None
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
@@ -52,7 +44,7 @@ class TokenizeChatRequest(RequestBody):
             model=self.model or default_model,
             messages=self.messages,
             tools=self.tools,
-            chat_template_kwargs=self.chat_template_kwargs,
+            **{name: getattr(self, name) for name in TemplateFields.model_fields},
         )
         check_field_combinations(request)
         return request
@@ -93,19 +85,23 @@ TOKENIZE: Final[TypeAdapter[TokenizeRequest]] = TypeAdapter(
 )
 
 
-def parse_tokenize_request(body: bytes | bytearray) -> TokenizeRequest:
+def parse_tokenize_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> TokenizeRequest:
     """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
     content = parse_json(body)
     try:
         request = TOKENIZE.validate_python(content)
     except ValidationError as error:
         raise build_validation_error(error) from None
-    check_extra_fields(
-        request, IGNORED_CHAT_VALUES if isinstance(request, TokenizeChatRequest) else {}
-    )
+    request.take_extra_fields(policy)
+    if isinstance(request, TokenizeChatRequest):
+        check_template_fields(request, policy)
     return request
 
 
-def parse_detokenize_request(body: bytes | bytearray) -> DetokenizeRequest:
+def parse_detokenize_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> DetokenizeRequest:
     """Parse a body with `tokens`. Raises the errors of `parse_body`."""
-    return parse_body(DetokenizeRequest, body, {})
+    return parse_body(DetokenizeRequest, body, policy)

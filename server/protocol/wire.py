@@ -1,38 +1,32 @@
 """Base models of request bodies, and how validation errors become API errors."""
 
+from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import from_json
 
-from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
+from server.errors import InvalidJson, InvalidValue
 from server.protocol.body_limits import check_body_limits
+from server.protocol.extra_fields import MAX_QUOTED_LENGTH, check_extra_fields, cut
+from server.protocol.policy import STRICT, RequestPolicy
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
 # Names of models and functions, and ids that clients choose.
 MAX_NAME_LENGTH: Final = 256
 MAX_ID_LENGTH: Final = 4096
-# Characters of a client's text in an error message or its `param`.
-MAX_QUOTED_LENGTH: Final = 100
 
 ModelName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 CallId = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
 # OpenAI's limits are between 64 and 512.
 Identifier = Annotated[str, Field(max_length=512)]
-
-# In a table of ignored values: every value is ignored.
-ANY_VALUE: Final = (...,)
-
-# Unsupported fields that clients send by default, for all endpoints. These values change nothing,
-# so they are accepted and ignored. Any other value asks for something unsupported: an error.
-IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "metadata": ANY_VALUE,
-    "prompt_cache_key": ANY_VALUE,
-    "prompt_cache_retention": ANY_VALUE,
-    "safety_identifier": ANY_VALUE,
-    "service_tier": ANY_VALUE,
-    "user": ANY_VALUE,
-}
 
 # Reasons of pydantic that speak of Python's types.
 JSON_REASONS: Final = {
@@ -46,15 +40,42 @@ Body = TypeVar("Body", bound="RequestBody")
 
 
 class WireModel(BaseModel):
-    """Base of request types: JSON types are not coerced, unknown keys are ignored."""
+    """Base of request types: JSON types are not coerced, and null means absent.
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    Unknown fields are kept until `check_extra_fields` takes them.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, value: Any) -> Any:
+        """Drop the nulls of the model's own fields."""
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        names = _collect_names(cls)
+        return {key: each for key, each in value.items() if each is not None or key not in names}
+
+
+@cache
+def _collect_names(kind: type[BaseModel]) -> frozenset[str]:
+    """Return the names of a model's fields in JSON."""
+    return frozenset(field.alias or name for name, field in kind.model_fields.items())
 
 
 class RequestBody(WireModel):
-    """Base of request bodies: an unknown field is an error, unless its value is ignored."""
+    """Base of request bodies."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    _ignored_parameters: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def ignored_parameters(self) -> tuple[str, ...]:
+        """The paths of unknown fields, which were ignored."""
+        return self._ignored_parameters
+
+    def take_extra_fields(self, policy: RequestPolicy) -> None:
+        """Check and forget unknown fields. Raises `UnsupportedParameter`."""
+        self._ignored_parameters = check_extra_fields(self, ignore_unknown=policy.ignore_unknown)
 
 
 def get_type(value: Any) -> Any:
@@ -62,20 +83,25 @@ def get_type(value: Any) -> Any:
     return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
 
 
-def parse_body(
-    kind: type[Body], body: bytes | bytearray, ignored_values: dict[str, tuple[Any, ...]]
-) -> Body:
+def parse_body(kind: type[Body], body: bytes | bytearray, policy: RequestPolicy = STRICT) -> Body:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
     content = parse_json(body)
+    name_model(content, policy)
     try:
         request = kind.model_validate(content)
     except ValidationError as error:
         raise build_validation_error(error) from None
-    check_extra_fields(request, ignored_values)
+    request.take_extra_fields(policy)
     return request
+
+
+def name_model(content: Any, policy: RequestPolicy) -> None:
+    """Name the default model in a parsed body that names none."""
+    if isinstance(content, dict) and content.get("model") is None and policy.default_model:
+        content["model"] = policy.default_model
 
 
 def parse_json(body: bytes | bytearray) -> Any:
@@ -93,24 +119,14 @@ def parse_json(body: bytes | bytearray) -> Any:
         ) from None
 
 
-def check_extra_fields(request: RequestBody, ignored_values: dict[str, tuple[Any, ...]]) -> None:
-    """Raise `UnsupportedParameter` for an unknown field whose value is not ignored."""
-    all_ignored = IGNORED_VALUES | ignored_values
-    for name, value in (request.model_extra or {}).items():
-        _check_ignored_value(name, value, all_ignored)
-
-
 def build_validation_error(error: ValidationError) -> InvalidValue:
     """Return the first of pydantic's errors as an API error that names its field."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    param = format_field_path(first["loc"])
+    first = error.errors(include_url=False, include_input=False)[0]
+    # A model's own checks name the field at fault in the context.
+    field = first.get("ctx", {}).get("field")
+    param = format_field_path((*first["loc"], field) if field else first["loc"])
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
-
-
-def cut(text: str, max_length: int = MAX_QUOTED_LENGTH) -> str:
-    """Return a client's text for a message, shortened to `max_length` characters."""
-    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
 def format_field_path(location: tuple[int | str, ...]) -> str | None:
@@ -127,18 +143,3 @@ def format_field_path(location: tuple[int | str, ...]) -> str | None:
         elif not step.startswith("#") and len(step) <= MAX_NAME_LENGTH and step.isidentifier():
             path += f".{step}" if path else step
     return path or None
-
-
-def _check_ignored_value(name: str, value: Any, ignored_values: dict[str, tuple[Any, ...]]) -> None:
-    ignored = ignored_values.get(name)
-    if ignored is None:
-        raise UnsupportedParameter(f"Unknown or unsupported parameter: '{cut(name)}'.", cut(name))
-    if value is None or ignored == ANY_VALUE:
-        return
-    if not any(_is_same_json(value, each) for each in ignored):
-        raise UnsupportedParameter(f"This value of '{name}' is not supported.", name)
-
-
-def _is_same_json(value: Any, other: Any) -> bool:
-    """Whether two JSON values are equal; in JSON, true is not 1."""
-    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)

@@ -63,8 +63,12 @@ def _translate_call(item: InputFunctionCall) -> ToolCall:
     return ToolCall(id=item.call_id, function=function)
 
 
-def _translate_content(content: str | Sequence[InputPart]) -> str | list[ContentPart]:
-    return content if isinstance(content, str) else list(_translate_parts(content))
+def _translate_content(
+    content: str | Sequence[InputPart] | None,
+) -> str | list[ContentPart] | None:
+    if content is None or isinstance(content, str):
+        return content
+    return list(_translate_parts(content))
 
 
 def _translate_parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from server.errors import ApiError
 from server.protocol.chat.request import ChatCompletionRequest, check_field_combinations
 from server.protocol.formats import JsonSchema, JsonSchemaFormat, ResponseFormat
+from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.responses.request import ResponsesRequest, parse_responses_request
 from server.protocol.responses.text import ResponseJsonSchema, ResponseTextConfig
 from server.protocol.responses.tools import AllowedFunctions, FlatToolChoice, FunctionChoice
@@ -46,9 +47,11 @@ class TranslatedRequest:
         return re.sub(r"^(tools\[\d+\])\.function", r"\1", param)
 
 
-def parse_and_translate(body: bytes | bytearray) -> TranslatedRequest:
+def parse_and_translate(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> TranslatedRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
-    translated = translate(parse_responses_request(body))
+    translated = translate(parse_responses_request(body, policy))
     try:
         check_field_combinations(translated.chat)
     except ApiError as error:

@@ -71,8 +71,8 @@ def count_schema_characters(request: GenerationFields) -> int:
     ]
     if isinstance(request.response_format, JsonSchemaFormat):
         schemas.append(request.response_format.json_schema.schema_)
-    if request.structured_outputs is not None:
-        options = request.structured_outputs
+    options = request.constraint
+    if options is not None:
         schemas += [options.json_, options.regex, options.choice]
     return sum(map(count_json_characters, schemas))
 
@@ -119,8 +119,8 @@ class _ContentFormat:
 
 def _resolve_format(request: GenerationFields, char_budget: int) -> _ContentFormat | None:
     """Return the format of content that the request asks for, None for any text."""
-    if request.structured_outputs is not None:
-        text_format = _build_text_format(request.structured_outputs)
+    if request.constraint is not None:
+        text_format = _build_text_format(request, request.constraint)
         if text_format is not None:
             return text_format
     json_format = _find_json_format(request)
@@ -130,26 +130,29 @@ def _resolve_format(request: GenerationFields, char_budget: int) -> _ContentForm
     return _ContentFormat(build_json_rule(schema, param, char_budget), param)
 
 
-def _build_text_format(options: StructuredOutputs) -> _ContentFormat | None:
+def _build_text_format(
+    request: GenerationFields, options: StructuredOutputs
+) -> _ContentFormat | None:
     """Return the format of text that is not JSON, None if JSON is requested."""
     if options.regex is not None:
-        return _ContentFormat(build_regex_rule(options.regex), "structured_outputs.regex")
+        return _ContentFormat(build_regex_rule(options.regex), request.name_constraint("regex"))
     if options.choice is not None:
-        return _ContentFormat(build_choice_rule(options.choice), "structured_outputs.choice")
+        return _ContentFormat(build_choice_rule(options.choice), request.name_constraint("choice"))
     if options.grammar is not None:
         is_lark = "::=" not in options.grammar and "%llguidance" not in options.grammar
         source = HEADER + options.grammar if is_lark else options.grammar
-        return _ContentFormat(source, "structured_outputs.grammar", is_rule=False)
+        return _ContentFormat(source, request.name_constraint("grammar"), is_rule=False)
     return None
 
 
 def _find_json_format(request: GenerationFields) -> tuple[dict[str, Any] | None, str] | None:
     """Return the requested schema and its field; the schema is None for any JSON object."""
-    options, response_format = request.structured_outputs, request.response_format
+    options, response_format = request.constraint, request.response_format
     if options is not None:
         if options.json_ is None:
             return None, "structured_outputs.json_object"
-        return _parse_schema(options.json_, "structured_outputs.json"), "structured_outputs.json"
+        param = request.name_constraint("json")
+        return _parse_schema(options.json_, param), param
     if isinstance(response_format, JsonObjectFormat):
         return None, "response_format"
     if isinstance(response_format, JsonSchemaFormat):

@@ -66,9 +66,7 @@ ContentPart = Annotated[
 ]
 Content = Annotated[
     Annotated[str, Tag(STRING)]
-    | Annotated[
-        list[ContentPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)
-    ],
+    | Annotated[list[ContentPart], Field(max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)],
     Discriminator(
         _select_content_branch,
         custom_error_type="content",
@@ -116,8 +114,12 @@ class Message(WireModel):
             raise PydanticCustomError("tool_calls", "Only assistant messages may hold tool calls")
         if self.role == "tool" and self.tool_call_id is None:
             raise PydanticCustomError("tool_call_id", "A tool message needs a tool_call_id")
-        if self.content is None and not self.tool_calls:
+        if self.content is None and self.role != "assistant":
             raise PydanticCustomError("content_missing", "The message has no content")
+        if self.content == [] and self.role != "assistant":
+            raise PydanticCustomError(
+                "content_missing", "The message has no content", {"field": "content"}
+            )
         if self.images and self.role != "user":
             raise PydanticCustomError("image_role", "Only user messages may hold images")
         return self

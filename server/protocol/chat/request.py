@@ -2,27 +2,22 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from pydantic import Field
 
 from server.errors import InvalidValue
 from server.protocol.chat.messages import MAX_MESSAGES, ImageUrl, Message
-from server.protocol.generation_fields import GenerationFields, check_generation_fields
-from server.protocol.json_size import JsonObject
+from server.protocol.chat.template_fields import TemplateFields, check_template_fields
+from server.protocol.generation_fields import (
+    GenerationFields,
+    check_generation_fields,
+    check_no_token_mask,
+)
+from server.protocol.policy import STRICT, RequestPolicy
+from server.protocol.sampling import TokenLimit
 from server.protocol.tools import MAX_TOOLS, AllowedTools, NamedTool, Tool, ToolChoice
-from server.protocol.wire import ANY_VALUE, format_field_path, parse_body
-
-# Like `server.protocol.wire.IGNORED_VALUES`, for chat completions.
-IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "add_generation_prompt": (True,),
-    "continue_final_message": (False,),
-    "echo": (False,),
-    "function_call": ("none", "auto"),
-    "functions": ([],),
-    "modalities": (["text"],),
-    "store": ANY_VALUE,
-}
+from server.protocol.wire import format_field_path, parse_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +29,20 @@ class ImageReference:
     low_detail: bool = False
 
 
-class ChatCompletionRequest(GenerationFields):
+class ChatCompletionRequest(TemplateFields, GenerationFields):
     """A chat completion request as in OpenAI's API reference, with vLLM's additions.
 
     https://platform.openai.com/docs/api-reference/chat/create
     """
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
-    max_tokens: int | None = Field(None, ge=1, description="deprecated by OpenAI, still honoured")
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: TokenLimit = Field(None, description="deprecated by OpenAI, still honoured")
+    max_completion_tokens: TokenLimit = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    chat_template_kwargs: JsonObject | None = Field(
-        None, description="vLLM's: for the checkpoint's own chat template, if that is in use"
-    )
 
     @property
     def token_limit(self) -> int | None:
@@ -90,12 +82,15 @@ def format_image_param(message: int, part: int) -> str:
     return f"messages[{message}].content[{part}].image_url.url"
 
 
-def parse_chat_request(body: bytes | bytearray) -> ChatCompletionRequest:
+def parse_chat_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> ChatCompletionRequest:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    request = parse_body(ChatCompletionRequest, body, IGNORED_VALUES)
+    request = parse_body(ChatCompletionRequest, body, policy)
+    check_template_fields(request, policy)
     check_field_combinations(request)
     return request
 
@@ -111,6 +106,8 @@ def check_field_combinations(request: ChatCompletionRequest) -> None:
 def _check_tools(request: ChatCompletionRequest) -> None:
     """Check that names of tools are unique and that `tool_choice` names existing tools."""
     choice = request.tool_choice
+    if request.tools and choice != "none":
+        check_no_token_mask(request)
     names = [tool.function.name for tool in request.tools or ()]
     if len(set(names)) < len(names):
         raise InvalidValue("Two tools have the same name.", "tools")

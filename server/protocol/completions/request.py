@@ -6,16 +6,9 @@ from pydantic import Discriminator, Field, Tag
 
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.generation_fields import GenerationFields, check_generation_fields
+from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.sampling import MAX_CHOICES, TokenId
 from server.protocol.wire import parse_body
-
-# Like `server.protocol.wire.IGNORED_VALUES`, for text completions.
-IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "add_special_tokens": (True,),
-    "include_stop_str_in_output": (False,),
-    "skip_special_tokens": (True,),
-    "suffix": ("",),
-}
 
 # OpenAI's default.
 MAX_TOKENS: Final = 16
@@ -62,7 +55,12 @@ class CompletionRequest(GenerationFields):
 
     prompt: Prompt
     max_tokens: int | None = Field(
-        None, ge=0, description=f"default: {MAX_TOKENS}; 0 only with 'echo', to score the prompt"
+        None,
+        ge=-1,
+        description=f"default: {MAX_TOKENS}; -1: all that fit; 0 with 'echo' scores the prompt",
+    )
+    add_special_tokens: bool = Field(
+        True, description="vLLM's: begin texts with the BOS, if the model has one"
     )
     best_of: int | None = Field(None, ge=1, le=MAX_CHOICES, description="only the value of 'n'")
     echo: bool | None = Field(None, description="begin each answer with its prompt")
@@ -88,6 +86,8 @@ class CompletionRequest(GenerationFields):
     @property
     def token_limit(self) -> int:
         """The maximum number of tokens to generate for each choice."""
+        if self.max_tokens == -1:
+            return MAX_TOKEN_IDS
         return MAX_TOKENS if self.max_tokens is None else self.max_tokens
 
     @property
@@ -96,12 +96,14 @@ class CompletionRequest(GenerationFields):
         return self.token_limit == 0
 
 
-def parse_completion_request(body: bytes | bytearray) -> CompletionRequest:
+def parse_completion_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> CompletionRequest:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    request = parse_body(CompletionRequest, body, IGNORED_VALUES)
+    request = parse_body(CompletionRequest, body, policy)
     check_generation_fields(request, request.token_limit)
     n = request.n or 1
     if request.best_of not in (None, n):

@@ -67,9 +67,7 @@ InputPart = Annotated[
 ]
 InputContent = Annotated[
     Annotated[str, Tag(STRING)]
-    | Annotated[
-        list[InputPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)
-    ],
+    | Annotated[list[InputPart], Field(max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)],
     Discriminator(
         select_content_branch,
         custom_error_type="content",

@@ -26,12 +26,16 @@ class InputMessage(WireModel):
 
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
-    content: InputContent
+    content: InputContent | None = None
 
     @model_validator(mode="after")
     def _check_content_of_role(self) -> Self:
+        if self.content in (None, []) and self.role != "assistant":
+            raise PydanticCustomError(
+                "content_missing", "The message has no content", {"field": "content"}
+            )
         has_images = not isinstance(self.content, str) and any(
-            isinstance(part, InputImage) for part in self.content
+            isinstance(part, InputImage) for part in self.content or ()
         )
         if has_images and self.role != "user":
             raise PydanticCustomError("image_role", "Only user messages may hold images")

@@ -5,27 +5,17 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from server.errors import InvalidValue, UnsupportedParameter
+from server.errors import InvalidValue
+from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.responses.content import InputImage
 from server.protocol.responses.items import Input, InputMessage
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
-from server.protocol.sampling import SamplingFields
+from server.protocol.sampling import SamplingFields, TokenLimit
 from server.protocol.tools import MAX_TOOLS
-from server.protocol.wire import ANY_VALUE, Identifier, ModelName, WireModel, parse_body
+from server.protocol.wire import Identifier, ModelName, WireModel, parse_body
 
 LOGPROBS: Final = "message.output_text.logprobs"
-
-# Fields that only a server with stored responses can support.
-STATEFUL_FIELDS: Final = ("background", "conversation", "previous_response_id", "prompt")
-# Like `server.protocol.wire.IGNORED_VALUES`, for responses.
-IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    **dict.fromkeys(STATEFUL_FIELDS, ANY_VALUE),  # refused with a message of their own
-    "max_tool_calls": (),
-    "store": ANY_VALUE,
-    "truncation": ("disabled",),
-}
-
 
 MAX_METADATA: Final = 16
 MAX_METADATA_KEY: Final = 64
@@ -70,7 +60,7 @@ class ResponseStreamOptions(WireModel):
 class ReasoningOptions(WireModel):
     """`reasoning`, which LLaVA models do not support."""
 
-    effort: Literal["none"] | None = None
+    effort: Literal["none", "medium"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
@@ -83,7 +73,7 @@ class ResponsesRequest(SamplingFields):
     model: ModelName
     input: Input
     instructions: str | None = None
-    max_output_tokens: int | None = Field(None, ge=1)
+    max_output_tokens: TokenLimit = None
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     include: Annotated[list[Include], Field(max_length=64, fail_fast=True)] | None = None
@@ -102,8 +92,8 @@ class ResponsesRequest(SamplingFields):
     def drop_images(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
         for item in self.input if isinstance(self.input, list) else ():
-            content = item.content if isinstance(item, InputMessage) else ()
-            for part in content:
+            content = item.content if isinstance(item, InputMessage) else None
+            for part in content or ():
                 if isinstance(part, InputImage):
                     # A frozen model keeps its fields here; nothing reads this one any more.
                     part.__dict__["image_url"] = ""
@@ -114,19 +104,14 @@ class ResponsesRequest(SamplingFields):
         return LOGPROBS in (self.include or ())
 
 
-def parse_responses_request(body: bytes | bytearray) -> ResponsesRequest:
+def parse_responses_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> ResponsesRequest:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    request = parse_body(ResponsesRequest, body, IGNORED_VALUES)
-    for name in STATEFUL_FIELDS:
-        if (request.model_extra or {}).get(name) not in (None, False):
-            raise UnsupportedParameter(
-                f"'{name}' is not supported: this server keeps no state, so send all of the "
-                "conversation as 'input'.",
-                name,
-            )
+    request = parse_body(ResponsesRequest, body, policy)
     if request.stream_options is not None and not request.stream:
         raise InvalidValue(
             "'stream_options' is only allowed when 'stream' is true.", "stream_options"

@@ -153,7 +153,7 @@ def test_images_are_in_order_with_the_path_of_their_field() -> None:
         {"role": "system", "content": "s"},
         {"role": "user", "content": [image("http://a"), text(), image("http://b", detail="high")]},
         {"role": "assistant", "content": [text("fine")]},
-        {"role": "user", "content": [text(), image("data:,", detail=None, extra=1)]},
+        {"role": "user", "content": [text(), image("data:,", detail=None, format="image/png")]},
     ]
     assert parse_chat_request(body(messages=messages)).images == [
         ImageReference("http://a", "messages[1].content[0].image_url.url"),

@@ -1,0 +1,70 @@
+"""Fields of a body that its models do not have, at any depth: harmless, unknown or unsupported."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from server.errors import UnsupportedParameter
+from server.protocol.ignored_values import ANY_VALUE, IGNORED_VALUES, REMEDIES
+
+# Characters of a client's text in an error message or its `param`.
+MAX_QUOTED_LENGTH: Final = 100
+INDEX: Final = re.compile(r"\[\d+\]")
+
+
+def cut(text: str, max_length: int = MAX_QUOTED_LENGTH) -> str:
+    """Return a client's text for a message, shortened to `max_length` characters."""
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+
+def check_extra_fields(body: BaseModel, *, ignore_unknown: bool) -> tuple[str, ...]:
+    """Take the extra fields out of a validated body; return the paths of unknown ones.
+
+    Raises `UnsupportedParameter` for a value that `IGNORED_VALUES` does not accept, and for an
+    unknown field unless `ignore_unknown`.
+    """
+    unknown = []
+    for path, value in list(take_extra_fields(body)):
+        accepted = IGNORED_VALUES.get(INDEX.sub("[]", path))
+        if accepted is not None:
+            _check_value(path, value, accepted)
+        elif ignore_unknown:
+            unknown.append(path)
+        else:
+            raise UnsupportedParameter(f"Unknown or unsupported parameter: '{path}'.", path)
+    return tuple(unknown)
+
+
+def take_extra_fields(model: BaseModel, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Remove and yield the extra fields of a model and of those in it, each with its path."""
+    if model.model_extra:
+        extras = list(model.model_extra.items())
+        model.model_extra.clear()
+        yield from ((_join(path, cut(name)), value) for name, value in extras)
+    for name, value in model.__dict__.items():
+        if isinstance(value, BaseModel):
+            yield from take_extra_fields(value, _join(path, name))
+        elif isinstance(value, list) and not (value and isinstance(value[0], int | str)):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from take_extra_fields(item, f"{_join(path, name)}[{index}]")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _check_value(path: str, value: Any, accepted: tuple[Any, ...]) -> None:
+    if value is None or accepted == ANY_VALUE:
+        return
+    if not any(_is_same_json(value, each) for each in accepted):
+        remedy = REMEDIES.get(INDEX.sub("[]", path))
+        reason = f": {remedy}" if remedy else ""
+        raise UnsupportedParameter(f"This value of '{path}' is not supported{reason}.", path)
+
+
+def _is_same_json(value: Any, other: Any) -> bool:
+    """Whether two JSON values are equal; in JSON, true is not 1."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)

@@ -1,0 +1,161 @@
+"""Fields that this server knows and does not need, of all endpoints, and the values it accepts.
+
+These values change nothing, so they are accepted, as is null. Any other value asks for something
+unsupported: an error. The paths are those of `server.protocol.extra_fields`, without indices. A
+field that an endpoint does support is never looked up here.
+"""
+
+from typing import Any, Final
+
+# Every value is ignored.
+ANY_VALUE: Final = (...,)
+# Only null is.
+NULL_ONLY: Final[tuple[Any, ...]] = ()
+
+_OPENAI: Final[dict[str, tuple[Any, ...]]] = {
+    "access_programs": NULL_ONLY,
+    "audio": NULL_ONLY,
+    "background": (False,),
+    "background_options": NULL_ONLY,
+    "best_of": (1,),
+    "context_management": ([],),
+    "conversation": NULL_ONLY,
+    "echo": (False,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "image": NULL_ONLY,
+    "include": ([],),
+    "instructions": NULL_ONLY,
+    "logprobs": (False,),
+    "max_completion_tokens": NULL_ONLY,
+    "max_output_tokens": NULL_ONLY,
+    "max_tokens": NULL_ONLY,
+    "max_tool_calls": NULL_ONLY,
+    "metadata": ANY_VALUE,
+    "modalities": (["text"],),
+    "moderation": NULL_ONLY,
+    "parallel_tool_calls": ANY_VALUE,
+    "prediction": NULL_ONLY,
+    "previous_response_id": NULL_ONLY,
+    "prompt": NULL_ONLY,
+    "prompt_cache_key": ANY_VALUE,
+    "prompt_cache_options": ANY_VALUE,
+    "prompt_cache_retention": ANY_VALUE,
+    "reasoning": ({}, {"effort": "medium"}, {"effort": "none"}),
+    "reasoning_effort": ("medium", "none"),
+    "response_format": ({"type": "text"},),
+    "safety_identifier": ANY_VALUE,
+    "service_tier": ANY_VALUE,
+    "store": ANY_VALUE,
+    "suffix": ("",),
+    "text": ({"format": {"type": "text"}},),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "truncation": ("disabled",),
+    "user": ANY_VALUE,
+    "verbosity": ("medium",),
+    "web_search_options": NULL_ONLY,
+}
+
+# vLLM's own, at its defaults.
+_VLLM: Final[dict[str, tuple[Any, ...]]] = {
+    "add_generation_prompt": (True,),
+    "add_special_tokens": (False,),
+    "allowed_token_ids": NULL_ONLY,
+    "bad_words": ([],),
+    "cache_salt": NULL_ONLY,
+    "chat_template": NULL_ONLY,
+    "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "documents": ([],),
+    "early_stopping": (False,),
+    "guided_decoding_backend": ANY_VALUE,
+    "guided_whitespace_pattern": NULL_ONLY,
+    "include_reasoning": ANY_VALUE,
+    "kv_transfer_params": NULL_ONLY,
+    "length_penalty": (1,),
+    "logits_processors": ([],),
+    "media_io_kwargs": ({},),
+    "mm_processor_kwargs": ({},),
+    "n": (1,),
+    "priority": (0,),
+    "prompt_logprobs": NULL_ONLY,
+    "repetition_detection": NULL_ONLY,
+    "request_id": ANY_VALUE,
+    "return_prompt_text": (False,),
+    "return_token_ids": (False,),
+    "return_token_offsets": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "session_id": ANY_VALUE,
+    "spaces_between_special_tokens": (True,),
+    "stream_interval": (1,),
+    "structured_outputs": NULL_ONLY,
+    "structured_outputs.disable_additional_properties": (False,),
+    "structured_outputs.disable_any_whitespace": (False,),
+    "structured_outputs.disable_fallback": ANY_VALUE,
+    "structured_outputs.structural_tag": NULL_ONLY,
+    "structured_outputs.whitespace_pattern": NULL_ONLY,
+    "thinking_token_budget": NULL_ONLY,
+    "truncation_side": ("left",),
+    "use_beam_search": (False,),
+    "vllm_xargs": ({},),
+    "watermarking": (False,),
+}
+
+# What client libraries put into messages, parts and tools, above all when they send answers back.
+_MESSAGE: Final = (
+    *("annotations", "cache_control", "created_at", "id", "metadata", "model", "name", "object"),
+    *("parsed", "phase", "prefix", "provider_specific_fields", "reasoning", "reasoning_content"),
+    *("reasoning_details", "refusal", "status", "stop_reason", "thinking", "thinking_blocks"),
+    *("timestamp", "token_ids", "usage"),
+)
+_PART: Final = (
+    *("annotations", "cache_control", "id", "logprobs", "metadata", "parsed", "uuid"),
+    *("prompt_cache_breakpoint", "provider_specific_fields", "status"),
+)
+_CALL: Final = (
+    *("async", "caller", "cache_control", "created_by", "extra_content", "id", "index", "metadata"),
+    *("name", "namespace", "parsed_arguments", "provider_specific_fields", "status"),
+)
+_TOOL: Final = ("allowed_callers", "async", "cache_control", "defer_loading", "output_schema")
+_IMAGE: Final = ("detail", "filename", "format", "media_type", "mime_type", "name", "uuid")
+
+
+def _place(place: str, names: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    return {f"{place}.{name}": ANY_VALUE for name in names}
+
+
+_NESTED: Final[dict[str, tuple[Any, ...]]] = {
+    **_place("messages[]", _MESSAGE),
+    "messages[].audio": NULL_ONLY,
+    "messages[].function_call": NULL_ONLY,
+    "messages[].content[].file_id": NULL_ONLY,
+    **_place("messages[].content[]", _PART),
+    **_place("messages[].content[].image_url", _IMAGE),
+    **_place("messages[].tool_calls[]", _CALL),
+    **_place("messages[].tool_calls[].function", _CALL),
+    **_place("tools[]", _TOOL),
+    **_place("tools[].function", _TOOL),
+    **_place("input[]", (*_MESSAGE, *_CALL, "content", "encrypted_content", "summary")),
+    **_place("input[].content[]", _PART),
+    **_place("input[].output[]", _PART),
+    "reasoning.context": ("auto",),
+    "reasoning.generate_summary": ANY_VALUE,
+    "reasoning.mode": ("standard",),
+    "stream_options.include_obfuscation": ANY_VALUE,
+    "stream_options.include_usage": ANY_VALUE,
+    "stream_options.continuous_usage_stats": (False,),
+}
+
+IGNORED_VALUES: Final = _OPENAI | _VLLM | _NESTED
+
+_STATELESS: Final = "this server keeps no state, so send the whole conversation"
+# Why other values are refused and what to do instead, where that is not plain.
+REMEDIES: Final[dict[str, str]] = {
+    **dict.fromkeys(("background", "conversation", "previous_response_id", "prompt"), _STATELESS),
+    "function_call": "use 'tool_choice'",
+    "functions": "use 'tools'",
+    "messages[].function_call": "use 'tool_calls'",
+    "use_beam_search": "use sampling with 'n'",
+}
