@@ -7,11 +7,22 @@ import pytest
 from fastapi.routing import APIRoute
 
 from server import errors
-from server.api.routes import chat, completions, health, models, page, responses, tokenize
+from server.api.routes import (
+    chat,
+    completions,
+    health,
+    messages,
+    models,
+    page,
+    responses,
+    tokenize,
+)
 from server.protocol import tokenize as tokenizing
 from server.protocol import wire
 from server.protocol.chat.request import IGNORED_VALUES, ChatCompletionRequest
 from server.protocol.completions import request as text
+from server.protocol.messages.errors import TYPES
+from server.protocol.messages.request import MessagesRequest
 from server.protocol.responses import request as responses_request
 from server.settings import Settings
 from server.telemetry.metrics import Metrics
@@ -49,7 +60,7 @@ def test_metrics() -> None:
 def test_endpoints() -> None:
     expected = {
         f"{method} {route.path}".replace("{model_id:path}", "{id}")
-        for module in (chat, completions, health, models, page, responses, tokenize)
+        for module in (chat, completions, health, messages, models, page, responses, tokenize)
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
@@ -114,3 +125,13 @@ def test_fields_of_tokenizing(name: str) -> None:
 )
 def test_fields_of_responses(name: str) -> None:
     assert re.search(rf"`{name}\b", section("Responses"))
+
+
+@pytest.mark.parametrize("name", MessagesRequest.model_fields)
+def test_fields_of_messages(name: str) -> None:
+    assert re.search(rf"`{name}\b", section("Messages"))
+
+
+@pytest.mark.parametrize(("status", "kind"), TYPES.items())
+def test_error_types_of_messages(status: int, kind: str) -> None:
+    assert re.search(rf"{status}\b[^|]*\| `{kind}`", section("Messages"))

@@ -23,6 +23,7 @@ from server.protocol.messages.tools import (
     NamedChoice,
     NoChoice,
 )
+from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.wire import build_validation_error
 
 SAME_FIELDS: Final = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
@@ -43,14 +44,18 @@ class TranslatedRequest:
     origins: Sequence[Origin]
 
 
-def parse_and_translate(body: bytes | bytearray) -> TranslatedRequest:
+def parse_and_translate(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> TranslatedRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
-    return _translate(parse_messages_request(body))
+    return _translate(parse_messages_request(body, policy))
 
 
-def parse_and_translate_token_count(body: bytes | bytearray) -> TranslatedRequest:
+def parse_and_translate_token_count(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> TranslatedRequest:
     """Parse and check a body whose tokens are to be counted, as `parse_and_translate` does."""
-    return _translate(parse_token_count_request(body))
+    return _translate(parse_token_count_request(body, policy))
 
 
 def translate_error(error: ApiError, origins: Sequence[Origin]) -> ApiError:

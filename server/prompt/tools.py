@@ -33,7 +33,7 @@ def render_tools_as_text(
 
 def _render_turn_as_text(turn: Turn) -> Turn:
     if turn.role == "tool":
-        return Turn("user", format_tool_result(turn.name or "", turn.text), 0)
+        return Turn("user", format_tool_result(turn.name or "", turn.text), turn.num_images)
     if not turn.calls:
         return turn
     calls = [format_tool_call(call.function.name, call.function.arguments) for call in turn.calls]

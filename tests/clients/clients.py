@@ -19,9 +19,9 @@ RESPONSES = (
 MESSAGES = (
     "message message_aborted message_asynchronous message_bad_parameter message_broken_image "
     "message_count message_events message_image message_image_streamed message_length "
-    "message_model_not_found message_retried message_round_trip message_stop message_streamed "
-    "message_structured message_system message_tool message_tool_named message_tool_streamed "
-    "message_turns"
+    "message_model_not_found message_parsed message_retried message_round_trip message_stop "
+    "message_streamed message_structured message_system message_tool message_tool_named "
+    "message_tool_streamed message_turns"
 )
 AI_SDK = (
     f"{TEXT} {IMAGES} {TOOLS} {ERRORS} length retried structured structured_by_output "

@@ -1,5 +1,6 @@
 """Anthropic's Messages API, through Anthropic's client."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_answers_after_a_call(result: Any) -> None:
     assert result["reason"] == "end_turn"
 
 
+@parametrize_scenarios("message_parsed")
+def test_parses_what_fits_the_model(result: Any) -> None:
+    assert json.loads(result["text"])["shape"]
+    assert result["reason"] == "end_turn"
+
+
 @parametrize_scenarios("message_structured")
 def test_fits_the_schema(result: Any) -> None:
     assert_shape(result)
@@ -96,7 +103,7 @@ def test_there_is_no_such_model(result: Any) -> None:
 @parametrize_scenarios("message_bad_parameter")
 def test_a_parameter_is_wrong(result: Any) -> None:
     assert (result["raised"], result["type"]) == ("BadRequestError", "invalid_request_error")
-    assert "temperature" in result["message"]
+    assert "max_tokens" in result["message"]
 
 
 @parametrize_scenarios("message_broken_image")

@@ -120,6 +120,6 @@ class Message(WireModel):
             raise PydanticCustomError(
                 "content_missing", "The message has no content", {"field": "content"}
             )
-        if self.images and self.role != "user":
-            raise PydanticCustomError("image_role", "Only user messages may hold images")
+        if self.images and self.role not in ("user", "tool"):
+            raise PydanticCustomError("image_role", "Only user and tool messages may hold images")
         return self

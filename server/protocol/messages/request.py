@@ -10,24 +10,12 @@ from server.protocol.json_size import JsonObject
 from server.protocol.messages.content import Content, TextBlock
 from server.protocol.messages.messages import InputMessage
 from server.protocol.messages.tools import AnthropicToolChoice, CustomTool
+from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.sampling import StopString
 from server.protocol.tools import MAX_TOOLS
-from server.protocol.wire import ANY_VALUE, ModelName, RequestBody, WireModel, parse_body
+from server.protocol.wire import ModelName, RequestBody, WireModel, parse_body
 
 MAX_STOP_SEQUENCES: Final = 32
-
-# Like `server.protocol.wire.IGNORED_VALUES`, for messages.
-IGNORED_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "cache_control": ANY_VALUE,
-    "container": (),
-    "context_management": (),
-    "diagnostics": (),
-    "inference_geo": ANY_VALUE,
-    "mcp_servers": ([],),
-    "speed": ("standard",),
-    "user_profile_id": ANY_VALUE,
-    "workspace_id": ANY_VALUE,
-}
 
 
 class ThinkingConfig(WireModel):
@@ -88,14 +76,18 @@ class MessagesRequest(TokenCountRequest):
     max_tokens: int = Field(ge=1)
 
 
-def parse_messages_request(body: bytes | bytearray) -> MessagesRequest:
+def parse_messages_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> MessagesRequest:
     """Parse and check a request body.
 
     Raises `InvalidJson`, `InvalidValue` (first offending field) or `UnsupportedParameter`.
     """
-    return parse_body(MessagesRequest, body, IGNORED_VALUES)
+    return parse_body(MessagesRequest, body, policy)
 
 
-def parse_token_count_request(body: bytes | bytearray) -> TokenCountRequest:
+def parse_token_count_request(
+    body: bytes | bytearray, policy: RequestPolicy = STRICT
+) -> TokenCountRequest:
     """Parse and check a request body, as `parse_messages_request` does."""
-    return parse_body(TokenCountRequest, body, IGNORED_VALUES)
+    return parse_body(TokenCountRequest, body, policy)

@@ -1,10 +1,12 @@
 """Anthropic's Python client: messages, streams, tools, token counts and errors."""
 
 import base64
-from typing import Any
+import json
+from typing import Any, Literal
 
 import anthropic
 from anthropic.types import Message
+from pydantic import BaseModel
 
 from tests.clients.programs.harness import (
     BROKEN_URL,
@@ -14,7 +16,6 @@ from tests.clients.programs.harness import (
     PROMPTS,
     RETRY_URL,
     URL,
-    Shape,
     cancelled,
     cancelled_more_than,
     failure,
@@ -31,17 +32,21 @@ REPORT, PAINT = (
     {"name": name, "description": description, "input_schema": PROMPTS["schema"]}
     for name, description in PROMPTS["tools"].items()
 )
+ENDLESS: Any = {
+    "type": "json_schema",
+    "schema": {"type": "array", "items": {"enum": [0]}, "minItems": 4000},
+}
 NAMED = {"type": "tool", "name": "report_shape"}
 
 
 def create(messages: list[Any], client: anthropic.Anthropic = CLIENT, **options: Any) -> Message:
-    wishes = {"model": MODEL, "temperature": 0, "max_tokens": MAX_TOKENS, **options}
+    wishes = {"model": MODEL, "max_tokens": MAX_TOKENS, **options}
     answer: Message = client.messages.create(messages=messages, **wishes)
     return answer
 
 
 def with_helper(messages: list[Any], **options: Any) -> Message:
-    wishes = {"model": MODEL, "temperature": 0, "max_tokens": MAX_TOKENS, **options}
+    wishes = {"model": MODEL, "max_tokens": MAX_TOKENS, **options}
     with CLIENT.messages.stream(messages=messages, **wishes) as stream:
         said = "".join(stream.text_stream)
         final: Message = stream.get_final_message()
@@ -97,9 +102,7 @@ def message_streamed() -> Any:
 
 @scenario
 def message_events() -> Any:
-    events = CLIENT.messages.create(
-        messages=HELLO, model=MODEL, temperature=0, max_tokens=MAX_TOKENS, stream=True
-    )
+    events = CLIENT.messages.create(messages=HELLO, model=MODEL, max_tokens=MAX_TOKENS, stream=True)
     kinds = [event.type for event in events]
     return [kind for at, kind in enumerate(kinds) if kinds[at - 1 : at] != [kind]]
 
@@ -107,7 +110,7 @@ def message_events() -> Any:
 @scenario
 async def message_asynchronous() -> Any:
     async with anthropic.AsyncAnthropic(base_url=BASE_URL, api_key="none") as client:
-        wishes: dict[str, Any] = {"model": MODEL, "temperature": 0, "max_tokens": MAX_TOKENS}
+        wishes: dict[str, Any] = {"model": MODEL, "max_tokens": MAX_TOKENS}
         return told(await client.messages.create(messages=HELLO, **wishes))
 
 
@@ -179,13 +182,26 @@ def message_round_trip() -> Any:
     return told(create(history, tools=[REPORT], tool_choice={"type": "none"}))
 
 
+class Seen(BaseModel):
+    """A schema without bounds, which this client takes out."""
+
+    shape: Literal["circle", "square", "triangle", "star"]
+    sure: bool
+
+
+@scenario
+def message_parsed() -> Any:
+    answer = CLIENT.messages.parse(
+        messages=REQUEST, model=MODEL, max_tokens=MAX_TOKENS, output_format=Seen
+    )
+    assert isinstance(answer.parsed_output, Seen)
+    return told(answer)
+
+
 @scenario
 def message_structured() -> Any:
-    answer = CLIENT.messages.parse(
-        messages=REQUEST, model=MODEL, temperature=0, max_tokens=MAX_TOKENS, output_format=Shape
-    )
-    assert isinstance(answer.parsed_output, Shape)
-    return answer.parsed_output.model_dump()
+    config = {"format": {"type": "json_schema", "schema": PROMPTS["schema"]}}
+    return json.loads(read_text(create(REQUEST, output_config=config)))
 
 
 @scenario
@@ -198,7 +214,9 @@ def message_count() -> Any:
 @scenario
 def message_aborted() -> Any:
     before = cancelled()
-    with CLIENT.messages.stream(messages=HELLO, model=MODEL, max_tokens=1500) as stream:
+    with CLIENT.messages.stream(
+        messages=HELLO, model=MODEL, max_tokens=1500, output_config={"format": ENDLESS}
+    ) as stream:
         for event in stream:
             if event.type == "text":
                 break
@@ -212,7 +230,7 @@ def message_model_not_found() -> Any:
 
 @scenario
 def message_bad_parameter() -> Any:
-    return fail(lambda: create(HELLO, temperature=9))
+    return fail(lambda: create(HELLO, max_tokens=0))
 
 
 @scenario
