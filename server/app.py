@@ -38,6 +38,7 @@ from server.api.runtime import Runtime
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, count_decode_workers, load_pipeline
+from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
@@ -73,8 +74,15 @@ def create_app(
     name.
     """
     metrics = Metrics()
+    names = settings.served_model_names or (checkpoint.path.name,)
     runtime = Runtime(
-        model_name=settings.served_model_name or checkpoint.path.name,
+        model_name=names[0],
+        aliases=names[1:],
+        policy=RequestPolicy(
+            ignore_unknown=settings.unknown_parameters == "ignore",
+            trust_chat_template=settings.trust_request_chat_template,
+            default_model=None if settings.lora_adapters else names[0],
+        ),
         adapters=tuple(settings.lora_adapters),
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
         created=int(time.time()),

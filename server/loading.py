@@ -36,6 +36,7 @@ from server.images.vision.weights import load_vision_model, stores_image_newline
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
+from server.prompt.request_templates import RequestTemplates
 from server.prompt.tokenizer import read_tokenizer
 from server.prompt.tool_parser import choose_tool_parser
 from server.protocol.chat.request import parse_chat_request
@@ -64,12 +65,13 @@ async def load_pipeline(
     Weights and engine load in threads, so the event loop stays free. Prompt and vision side come
     first: they are fast and detect a wrong checkpoint early. Raises `CheckpointError`.
     """
+    aliases = settings.served_model_names[1:]
     if settings.verify_model:
         await asyncio.to_thread(verify_files, checkpoint.path)
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
-    adapters = read_lora_adapters(settings.lora_adapters, model_name)
+    adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     engine = await asyncio.to_thread(
         start_engine, settings, checkpoint, model_name, device, adapters
     )
@@ -97,8 +99,12 @@ def _connect(
     parser = None if parser_name is None else engine.load_tool_parser(parser_name)
     grammar_validator = GrammarValidator(checkpoint.path)
     stack.callback(grammar_validator.close)
+    templates = _start_request_templates(settings, checkpoint, prompts)
+    if templates is not None:
+        stack.callback(templates.close)
     return Pipeline(
         model_name=model_name,
+        aliases=settings.served_model_names[1:],
         adapters=frozenset(settings.lora_adapters),
         image_limits=ImageLimits(
             max_images=settings.max_images,
@@ -108,12 +114,22 @@ def _connect(
         sampling_defaults=SamplingDefaults(checkpoint.text.temperature, checkpoint.text.top_p),
         images=_connect_images(settings, checkpoint, metrics, vision_model, stack),
         prompt=PromptBuilder(prompts, engine.max_model_len, native_tools=parser is not None),
+        request_templates=templates,
         tool_parser=parser,
         grammar_validator=grammar_validator,
         vocabulary=Vocabulary(checkpoint.path),
         engine=engine,
         metrics=metrics,
     )
+
+
+def _start_request_templates(
+    settings: Settings, checkpoint: Checkpoint, prompts: PromptFormat
+) -> RequestTemplates | None:
+    if not settings.trust_request_chat_template:
+        return None
+    (image_token,) = prompts.tokenizer.convert_ids_to_tokens([prompts.image_token_id])
+    return RequestTemplates(checkpoint.text.special_tokens, image_token)
 
 
 def _connect_images(

@@ -19,15 +19,20 @@ from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import ApiError, ModelNotFound, TooManyImages
 from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
+from server.generation.prompt_details import describe_prompt
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.images.budget import ImageLimits
 from server.images.embedder import ImageEmbedder
-from server.prompt.builder import Prompt, PromptBuilder
+from server.prompt.builder import PromptBuilder
+from server.prompt.prompt import Prompt
+from server.prompt.request_templates import RequestTemplates
+from server.prompt.segments import Segment
 from server.prompt.text_tokenizer import INLINE_CHARACTERS, TextTokenizer
 from server.prompt.token_ids import check_sampling_token_ids
 from server.prompt.tools import PromptTools
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.chat.request import ChatCompletionRequest
+from server.protocol.chat.template_fields import PromptEnding
 from server.protocol.completions.request import CompletionRequest
 from server.structured_outputs.grammar import GrammarBuilder
 from server.structured_outputs.validator import GrammarValidator
@@ -49,6 +54,7 @@ class Pipeline:
         self,
         *,
         model_name: str,
+        aliases: Collection[str] = (),
         adapters: Collection[str] = (),
         image_limits: ImageLimits,
         sampling_defaults: SamplingDefaults,
@@ -56,19 +62,25 @@ class Pipeline:
         prompt: PromptBuilder,
         grammar_validator: GrammarValidator,
         vocabulary: Vocabulary,
+        request_templates: RequestTemplates | None = None,
         tool_parser: ToolParser | None = None,
         engine: Engine,
         metrics: Metrics,
     ) -> None:
-        """`adapters` are the names of the LoRA adapters served beside the model."""
+        """`aliases` are further names of the model, `adapters` those of its LoRA adapters.
+
+        Without `request_templates`, no request has passed with a template.
+        """
         self.sampling_defaults = sampling_defaults
         self.text_tokenizer = TextTokenizer(prompt, vocabulary, metrics)
         self._model_name = model_name
+        self._aliases = aliases
         self._adapters = adapters
         self._image_limits = image_limits
         self._images = images
         self._prompt = prompt
         self._grammars = GrammarBuilder(vocabulary, grammar_validator)
+        self._request_templates = request_templates
         self._tool_parser = tool_parser
         self._has_native_tools = tool_parser is not None
         self._vocabulary = vocabulary
@@ -89,7 +101,8 @@ class Pipeline:
         their data is needed no more. The caller closes the generation.
         """
         tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
-        conversation = self._check(request, tools)
+        keep_last = self._prompt.resolve_truncation(request, request.token_limit)
+        conversation = self._check(request, tools, enforce_limit=keep_last is None)
         # The prompt's length is only known once the images are encoded.
         max_tokens = request.token_limit or self._engine.max_model_len // 2
         grammar = await self._grammars.build_and_validate(request, tools, max_tokens)
@@ -98,9 +111,17 @@ class Pipeline:
         on_encoded()
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
-        prompt = await self._render_prompt(request, conversation, num_image_tokens, tools)
-        generation = self._submit(request, record, prompt, images, grammar, tools)
+        prompt = await self._render_prompt(
+            request, conversation, num_image_tokens, tools, keep_last=keep_last
+        )
+        is_continuation = conversation.ending is PromptEnding.CONTINUATION
+        generation = self._submit(
+            request, record, prompt, images, grammar, tools, is_continuation=is_continuation
+        )
         await generation.await_first()
+        generation.prompt = await describe_prompt(
+            request, prompt.token_ids, generation.prompt_logprobs, self._vocabulary
+        )
         return generation
 
     async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
@@ -132,7 +153,7 @@ class Pipeline:
 
     def check_model(self, name: str) -> None:
         """Raise `ModelNotFound` for models that are not served."""
-        if name != self._model_name and name not in self._adapters:
+        if name != self._model_name and name not in (*self._aliases, *self._adapters):
             raise ModelNotFound(f"The model '{name}' does not exist.", "model")
 
     def _find_adapter(self, model: str) -> str | None:
@@ -171,6 +192,7 @@ class Pipeline:
         tools: CallableTools | None,
         *,
         enforce_limit: bool = True,
+        keep_last: int | None = None,
     ) -> Prompt:
         prompt_tools = None
         num_chars = conversation.num_characters
@@ -178,17 +200,37 @@ class Pipeline:
             prompt_tools = PromptTools(tools.tools, tools.description)
             num_chars += len(prompt_tools.description)
 
+        segments = await self._render_request_template(request, conversation, prompt_tools)
+
         def build() -> Prompt:
-            return self._prompt.build(
-                conversation,
+            return self._prompt.assemble(
+                self._prompt.render(conversation, prompt_tools, request.chat_template_kwargs)
+                if segments is None
+                else segments,
                 num_image_tokens,
-                prompt_tools,
-                request.chat_template_kwargs,
                 enforce_limit=enforce_limit,
+                keep_last=keep_last,
             )
 
         with self._metrics.stage("prompt"):
             return await run_in_thread_if_large(num_chars, INLINE_CHARACTERS, build)
+
+    async def _render_request_template(
+        self,
+        request: ChatCompletionRequest,
+        conversation: Conversation,
+        tools: PromptTools | None,
+    ) -> Sequence[Segment] | None:
+        """Return the conversation as the request's own template renders it, if it has one."""
+        if request.chat_template is None or self._request_templates is None:
+            return None
+        return await self._request_templates.render(
+            request.chat_template,
+            conversation,
+            tools,
+            request.chat_template_kwargs,
+            native_tools=self._has_native_tools,
+        )
 
     def _submit(
         self,
@@ -198,6 +240,8 @@ class Pipeline:
         images: Sequence[tuple[str, Tensor]],
         grammar: str | None,
         tools: CallableTools | None,
+        *,
+        is_continuation: bool,
     ) -> Generation:
         """Submit the prompt to the engine."""
         engine_images = [
@@ -214,6 +258,7 @@ class Pipeline:
                 request.token_limit, prompt_length, self._engine.max_model_len
             ),
             logprobs=request.num_logprobs,
+            prompt_logprobs=request.prompt_logprobs,
             grammar=grammar,
             # A native tool parser needs the special tokens that begin a call.
             skip_special_tokens=tools is None or not tools.is_native,
@@ -227,6 +272,10 @@ class Pipeline:
             adapter=self._find_adapter(request.model),
         )
         build_reader = build_chat_readers(
-            tools, self._tool_parser, self._vocabulary, request.num_logprobs
+            request,
+            tools,
+            self._tool_parser,
+            self._vocabulary,
+            is_continuation=is_continuation,
         )
         return Generation(outputs, record, build_reader, request.n or 1)

@@ -105,7 +105,9 @@ class Settings(BaseSettings):
         True, description="compare the model's files with its manifest before loading them"
     )
     served_model_name: str | None = Field(
-        None, description="the name clients use; default: the checkpoint's folder name"
+        None,
+        description="the name clients use, or several with commas between them, of which"
+        " responses repeat the requested one; default: the checkpoint's folder name",
     )
     conv_mode: str | None = Field(
         None,
@@ -125,6 +127,14 @@ class Settings(BaseSettings):
         (),
         description="keys that clients must send as bearer tokens, with commas between them; rather"
         " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
+    )
+    unknown_parameters: Literal["refuse", "ignore"] = Field(
+        "refuse",
+        description="whether a request with fields that this server does not know is refused, or"
+        " answered with their names in the header x-llava-ignored-parameters",
+    )
+    trust_request_chat_template: bool = Field(
+        False, description="let requests bring a chat_template, which is rendered in a sandbox"
     )
     max_concurrent_requests: PositiveInt | None = Field(
         None,
@@ -284,6 +294,11 @@ class Settings(BaseSettings):
         "info", description="least severe log lines shown"
     )
     log_format: Literal["text", "json"] = Field("text", description="how log lines look")
+
+    @property
+    def served_model_names(self) -> tuple[str, ...]:
+        """The names clients use; none where the checkpoint's folder names the model."""
+        return tuple(filter(None, map(str.strip, (self.served_model_name or "").split(","))))
 
     @property
     def max_body_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """The path that all generation endpoints share, from the request to the response."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Final, Protocol
 
@@ -15,6 +15,7 @@ from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
+from server.api.ignored_parameters import build_ignored_header
 from server.api.runtime import Runtime
 from server.generation.interruption import Interruption
 from server.pipeline import OnEncoded, Pipeline
@@ -55,6 +56,10 @@ class GenerationRequest(Protocol):
     @property
     def request(self) -> GenerationFields:
         """The fields that the pipeline reads."""
+
+    @property
+    def ignored_parameters(self) -> Sequence[str]:
+        """The paths of unknown fields, which were ignored."""
 
     def drop_images(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
@@ -122,6 +127,7 @@ class _Exchange:
         body = await read_body(self._http_request, self._lease, max_bytes)
         parsed = await self._runtime.parser.run(parse, body)
         request = parsed.request
+        self._record.ignored_parameters = parsed.ignored_parameters
         self._record.record_request(request.model, request.num_images, stream=bool(request.stream))
         image_bytes = estimate_image_bytes(len(body), request.num_images)
         return parsed, Cost(request.num_sequences, image_bytes)
@@ -165,5 +171,6 @@ async def _collect(submission: Awaitable[GenerationResponse]) -> BaseModel:
 
 
 def _note_headers(record: RequestRecord) -> dict[str, str]:
-    """Return the header that tells a client about its images, if there is anything to tell."""
-    return {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}
+    """Return the headers about images and ignored fields, if there is anything to tell."""
+    notes = {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}
+    return notes | build_ignored_header(record.ignored_parameters)

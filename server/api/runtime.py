@@ -14,6 +14,7 @@ from server.api.limits import ApiLimits
 from server.errors import NotReady
 from server.lifecycle import Lifecycle
 from server.pipeline import Pipeline
+from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
 
 
@@ -22,7 +23,7 @@ class Runtime:
     """The parts of one server.
 
     `pipeline` is set once the model is loaded. `examples` is the folder of the checkpoint's own
-    pictures, which may not exist.
+    pictures, which may not exist. `aliases` are further names of the model.
     """
 
     model_name: str
@@ -40,6 +41,8 @@ class Runtime:
     parser: BodyParser
     pipeline: Pipeline | None = None
     examples: Path | None = None
+    aliases: Sequence[str] = ()
+    policy: RequestPolicy = STRICT
 
     def require_pipeline(self) -> Pipeline:
         """Return the pipeline. Raises `NotReady` while the model loads."""

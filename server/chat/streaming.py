@@ -11,9 +11,16 @@ from pydantic import PrivateAttr
 
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta, DecodedToken
-from server.generation.chunk_writer import ChunkWriter, build_usage, end_chunks
+from server.generation.chunk_writer import (
+    ChunkWriter,
+    build_usage,
+    end_chunks,
+    format_prompt_token_ids,
+    format_token_ids,
+)
 from server.generation.generation import Generation
 from server.generation.logprobs_json import format_tokens
+from server.generation.prompt_details import PromptDetails
 from server.protocol.chat.response import (
     AssistantFunctionCall,
     AssistantMessage,
@@ -42,8 +49,12 @@ async def collect_chat_completion(
         id=record.request_id,
         created=int(time.time()),
         model=model,
-        choices=[_build_choice(index, message) for index, message in enumerate(messages)],
+        choices=[
+            _build_choice(index, message, returns_token_ids=generation.prompt.token_ids is not None)
+            for index, message in enumerate(messages)
+        ],
         usage=build_usage(record),
+        **_describe_prompt(generation.prompt),
     )
     completion.set_logprobs([_wrap_logprobs(each) if each else "null" for each in logprobs])
     return completion
@@ -67,7 +78,13 @@ class _CompletionWithLogprobs(ChatCompletion):
         return "".join(chain(*zip_longest(parts, inserted, fillvalue="")))
 
 
-def _build_choice(index: int, message: MessageAccumulator) -> ChatChoice:
+def _describe_prompt(prompt: PromptDetails) -> dict[str, Any]:
+    return {"prompt_token_ids": prompt.token_ids, "prompt_logprobs": prompt.logprobs}
+
+
+def _build_choice(
+    index: int, message: MessageAccumulator, *, returns_token_ids: bool
+) -> ChatChoice:
     calls = [
         AssistantToolCall(
             id=call.id, function=AssistantFunctionCall(name=call.name, arguments=call.arguments)
@@ -80,6 +97,7 @@ def _build_choice(index: int, message: MessageAccumulator) -> ChatChoice:
             content=None if calls and not message.text else message.text, tool_calls=calls or None
         ),
         finish_reason=message.finish_reason,
+        token_ids=message.token_ids if returns_token_ids else None,
     )
 
 
@@ -110,8 +128,10 @@ def stream_chat_completion(
 
 async def _write_chunks(generation: Generation, writer: ChunkWriter) -> AsyncIterator[bytes]:
     choices = _ChatChunkWriter(writer)
+    prompt = format_prompt_token_ids(generation.prompt)
     for index in range(generation.n):
-        yield choices.write_message_delta(index, {"role": "assistant", "content": ""})
+        role = {"role": "assistant", "content": ""}
+        yield choices.write_message_delta(index, role, body="" if index else prompt)
     async for delta in generation:
         for event in choices.write(delta, await _format_logprobs(delta.logprobs)):
             yield event
@@ -126,29 +146,46 @@ class _ChatChunkWriter:
         self._writer = writer
 
     def write(self, delta: ChoiceDelta, logprobs: str) -> Iterator[bytes]:
-        """Yield a chunk per content delta, the first with the log probabilities, then the finish.
+        """Yield a chunk per content delta, the first with tokens, then the finish.
 
-        Log probabilities without content come with empty text.
+        Log probabilities and token ids without content come with empty text.
         """
-        for content in delta.content or ([""] if delta.logprobs else ()):
-            yield self._write_choice(delta.index, _format_content(content), logprobs)
-            logprobs = "null"
+        token_ids = format_token_ids(delta.token_ids)
+        for content in delta.content or ([""] if delta.logprobs or token_ids else ()):
+            yield self._write_choice(
+                delta.index, _format_content(content), logprobs, token_ids=token_ids
+            )
+            logprobs, token_ids = "null", ""
         if delta.finish_reason is not None:
             yield self.write_message_delta(delta.index, {}, delta.finish_reason)
 
     def write_message_delta(
-        self, index: int, delta: dict[str, str], finish_reason: str | None = None
+        self,
+        index: int,
+        delta: dict[str, str],
+        finish_reason: str | None = None,
+        body: str = "",
     ) -> bytes:
-        return self._write_choice(index, json.dumps(delta), "null", json.dumps(finish_reason))
+        return self._write_choice(
+            index, json.dumps(delta), "null", json.dumps(finish_reason), body=body
+        )
 
     def _write_choice(
-        self, index: int, delta: str, logprobs: str, finish_reason: str = "null"
+        self,
+        index: int,
+        delta: str,
+        logprobs: str,
+        finish_reason: str = "null",
+        *,
+        token_ids: str = "",
+        body: str = "",
     ) -> bytes:
+        """Write a chunk; `token_ids` and `body` are further members of the choice and the chunk."""
         choice = (
             f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, '
-            f'"finish_reason": {finish_reason}}}'
+            f'"finish_reason": {finish_reason}{token_ids}}}'
         )
-        return self._writer.write(choice)
+        return self._writer.write(choice, body)
 
 
 def _format_content(content: ContentDelta) -> str:

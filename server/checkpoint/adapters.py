@@ -17,10 +17,11 @@ class LoraAdapter:
     rank: int
 
 
-def read_lora_adapters(folders: Mapping[str, Path], model_name: str) -> Sequence[LoraAdapter]:
+def read_lora_adapters(folders: Mapping[str, Path], *model_names: str) -> Sequence[LoraAdapter]:
     """Read the configurations of the adapters' folders. Raises `CheckpointError`."""
-    if model_name in folders:
-        raise CheckpointError(f"the adapter {model_name!r} is named as the model itself")
+    for name in model_names:
+        if name in folders:
+            raise CheckpointError(f"the adapter {name!r} is named as the model itself")
     return [LoraAdapter(name, path, _read_rank(path)) for name, path in folders.items()]
 
 

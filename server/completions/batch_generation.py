@@ -9,6 +9,7 @@ from server.concurrency import gather_or_cancel
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.generation import Generation
 from server.generation.interruption import Interruption
+from server.generation.prompt_details import PromptDetails
 
 
 class BatchGeneration:
@@ -33,7 +34,14 @@ class BatchGeneration:
 
     def get_echo(self, index: int) -> PromptEcho | None:
         """Return the echo of the prompt of choice `index`."""
-        return self.echoes[index * len(self._generations) // self.num_choices]
+        return self.echoes[self._find_prompt(index)]
+
+    def get_prompt(self, index: int) -> PromptDetails:
+        """Return the details of the prompt of choice `index`."""
+        return self._generations[self._find_prompt(index)].prompt
+
+    def _find_prompt(self, index: int) -> int:
+        return index * len(self._generations) // self.num_choices
 
     async def await_first(self) -> None:
         """Wait for each generation's first output; the first error cancels the others."""

@@ -10,7 +10,13 @@ from server.completions.batch_generation import BatchGeneration
 from server.completions.prompt_echo import PromptEcho
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import DecodedToken
-from server.generation.chunk_writer import ChunkWriter, build_usage, end_chunks
+from server.generation.chunk_writer import (
+    ChunkWriter,
+    build_usage,
+    end_chunks,
+    format_prompt_token_ids,
+    format_token_ids,
+)
 from server.generation.logprobs_json import iterate_slices
 from server.protocol.chat.response import FinishReason
 from server.protocol.completions.request import CompletionRequest
@@ -29,7 +35,7 @@ async def collect_completion(
     async for delta in batch:
         messages[delta.index].add(delta)
     record.mark_complete()
-    if request.logprobs is None:
+    if request.logprobs is None and request.prompt_logprobs is None:
         choices = _build_choices(messages, batch, request)
     else:  # those of many long prompts would block the event loop
         choices = await asyncio.to_thread(_build_choices, messages, batch, request)
@@ -45,16 +51,14 @@ async def collect_completion(
 def _build_choices(
     messages: Sequence[MessageAccumulator], batch: BatchGeneration, request: CompletionRequest
 ) -> list[CompletionChoice]:
-    return [
-        _build_choice(index, message, batch.get_echo(index), request)
-        for index, message in enumerate(messages)
-    ]
+    return [_build_choice(index, message, batch, request) for index, message in enumerate(messages)]
 
 
 def _build_choice(
-    index: int, message: MessageAccumulator, echo: PromptEcho | None, request: CompletionRequest
+    index: int, message: MessageAccumulator, batch: BatchGeneration, request: CompletionRequest
 ) -> CompletionChoice:
-    echo = echo or PromptEcho("")
+    echo = batch.get_echo(index) or PromptEcho("")
+    prompt = batch.get_prompt(index)
     logprobs = None
     if request.logprobs is not None:
         tokens = [*echo.tokens, *message.logprobs]
@@ -65,6 +69,9 @@ def _build_choice(
             "text": echo.text + message.text,
             "logprobs": logprobs,
             "finish_reason": message.finish_reason,
+            "token_ids": message.token_ids if request.return_token_ids else None,
+            "prompt_token_ids": prompt.token_ids,
+            "prompt_logprobs": prompt.logprobs,
         }
     )
 
@@ -93,8 +100,10 @@ async def _write_chunks(batch: BatchGeneration, writer: ChunkWriter) -> AsyncIte
         if echo is not None:
             yield await choices.write(index, echo.text, echo.tokens)
     async for delta in batch:
-        if delta.text or delta.logprobs or delta.finish_reason:
-            yield await choices.write(delta.index, delta.text, delta.logprobs, delta.finish_reason)
+        if delta.text or delta.logprobs or delta.token_ids or delta.finish_reason:
+            yield await choices.write(
+                delta.index, delta.text, delta.logprobs, delta.finish_reason, delta.token_ids
+            )
     if writer.include_usage:
         yield writer.write_usage()
 
@@ -104,6 +113,9 @@ class _TextChunkWriter:
 
     def __init__(self, batch: BatchGeneration, writer: ChunkWriter) -> None:
         self._writer = writer
+        self._prompts = [
+            format_prompt_token_ids(batch.get_prompt(index)) for index in range(batch.num_choices)
+        ]
         echoes = [batch.get_echo(index) for index in range(batch.num_choices)]
         self._offsets = [TextOffsets(echo.prefix_length if echo else 0) for echo in echoes]
 
@@ -113,11 +125,14 @@ class _TextChunkWriter:
         text: str,
         tokens: Sequence[DecodedToken],
         finish_reason: FinishReason | None = None,
+        token_ids: Sequence[int] = (),
     ) -> bytes:
+        """Write a chunk; a choice's first one has the ids of its prompt, if requested."""
+        prompt, self._prompts[index] = self._prompts[index], ""
         logprobs = await _format_logprobs(tokens, self._offsets[index]) if tokens else "null"
         return self._writer.write(
             f'{{"index": {index}, "text": {json.dumps(text)}, "logprobs": {logprobs}, '
-            f'"finish_reason": {json.dumps(finish_reason)}}}'
+            f'"finish_reason": {json.dumps(finish_reason)}{format_token_ids(token_ids)}{prompt}}}'
         )
 
 

@@ -13,6 +13,7 @@ from server.engine.base import Engine, EngineOutput, SamplingOptions, TokenLogpr
 from server.generation.choice_reader import ChoiceReader
 from server.generation.generation import Generation
 from server.generation.logprobs import AllTokensReader
+from server.generation.prompt_details import describe_prompt
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.generation.tool_call_parser import TextOnlyParser
 from server.prompt.format import StopCriteria
@@ -48,10 +49,14 @@ class CompletionSubmitter:
         batch = BatchGeneration(generations)
         try:
             await batch.await_first()
+            for generation, prompt in zip(generations, prompts, strict=True):
+                generation.prompt = await describe_prompt(
+                    request, prompt.token_ids, generation.prompt_logprobs, self._vocabulary
+                )
             if request.echo:
                 logprobs = [generation.prompt_logprobs for generation in generations]
                 batch.echoes = await asyncio.to_thread(
-                    self._build_echoes, prompts, logprobs, request.logprobs
+                    self._build_echoes, prompts, logprobs, request
                 )
         except BaseException:
             await batch.aclose()
@@ -81,13 +86,28 @@ class CompletionSubmitter:
         def build_reader(choice_index: int) -> ChoiceReader:
             logprobs_reader = None
             if request.logprobs is not None:
-                logprobs_reader = AllTokensReader(self._vocabulary, request.logprobs)
+                logprobs_reader = self._build_logprobs_reader(request, request.logprobs)
             return ChoiceReader(
-                choice_index, TextOnlyParser(), logprobs_reader, keep_leading_space=True
+                choice_index,
+                TextOnlyParser(),
+                logprobs_reader,
+                keep_leading_space=True,
+                report_token_ids=bool(request.return_token_ids),
             )
 
         n = request.n or 1
         return Generation(outputs, record, build_reader, n, first_index=index * n)
+
+    def _build_logprobs_reader(self, request: CompletionRequest, num_top: int) -> AllTokensReader:
+        return AllTokensReader(
+            self._name_tokens(request),
+            num_top,
+            skip_special_tokens=request.skip_special_tokens is not False,
+        )
+
+    def _name_tokens(self, request: CompletionRequest) -> Vocabulary:
+        vocabulary = self._vocabulary
+        return vocabulary.named_by_id if request.return_tokens_as_token_ids else vocabulary
 
     def _build_sampling_options(
         self, request: CompletionRequest, prompt_length: int, grammar: str | None
@@ -100,7 +120,7 @@ class CompletionSubmitter:
                 max(request.token_limit, 1), prompt_length, self._engine.max_model_len
             ),
             logprobs=request.logprobs,
-            prompt_logprobs=request.logprobs if request.echo else None,
+            prompt_logprobs=_count_prompt_logprobs(request),
             grammar=grammar,
         )
 
@@ -108,22 +128,26 @@ class CompletionSubmitter:
         self,
         prompts: Sequence[TextPrompt],
         logprobs: Sequence[Sequence[TokenLogprob | None]],
-        num_top: int | None,
+        request: CompletionRequest,
     ) -> list[PromptEcho]:
+        num_top = request.logprobs
         if num_top is None:
             return [PromptEcho(prompt.text) for prompt in prompts]
+        vocabulary = self._name_tokens(request)
         return [
             PromptEcho(
                 prompt.text,
-                list(
-                    decode_prompt_tokens(
-                        prompt.token_ids, prompt_logprobs, self._vocabulary, num_top
-                    )
-                ),
+                list(decode_prompt_tokens(prompt.token_ids, prompt_logprobs, vocabulary, num_top)),
                 prompt.prefix_length,
             )
             for prompt, prompt_logprobs in zip(prompts, logprobs, strict=True)
         ]
+
+
+def _count_prompt_logprobs(request: CompletionRequest) -> int | None:
+    """Return how many alternatives to each prompt token the engine reports, None for nothing."""
+    counts = (request.prompt_logprobs, request.logprobs if request.echo else None)
+    return max((count for count in counts if count is not None), default=None)
 
 
 async def drop_generated_tokens(

@@ -1,7 +1,7 @@
 """The engine's interface: what the pipeline submits and what it reads."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
@@ -50,18 +50,23 @@ class SamplingOptions:
     prompt_logprobs: int | None = None
     grammar: str | None = None
     skip_special_tokens: bool = True  # in the text only
+    include_stop_str_in_output: bool = False  # in the text
+    bad_words: Sequence[str] = ()
+    allowed_token_ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """A token's log probability, and the likeliest tokens at its position, `(token_id, logprob)`.
 
-    `top` contains the token itself, even where it is less likely than the others.
+    `top` contains the token itself, even where it is less likely than the others. `rank` is the
+    token's, from 1 for the likeliest.
     """
 
     token_id: int
     logprob: float
     top: Sequence[tuple[int, float]]
+    rank: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

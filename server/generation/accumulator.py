@@ -18,12 +18,13 @@ class AccumulatedToolCall:
 
 @dataclass(slots=True)
 class MessageAccumulator:
-    """The message so far: text, tool calls, log probabilities and finish reason."""
+    """The message so far: text, tool calls, log probabilities, finish reason, token ids."""
 
     text: str = ""
     calls: list[AccumulatedToolCall] = field(default_factory=list)
     logprobs: list[DecodedToken] = field(default_factory=list)
     finish_reason: FinishReason = "stop"
+    token_ids: list[int] = field(default_factory=list)
 
     def add(self, delta: ChoiceDelta) -> None:
         """Append a delta."""
@@ -35,4 +36,5 @@ class MessageAccumulator:
             else:
                 self.calls[content.index].arguments += content.arguments
         self.logprobs += delta.logprobs
+        self.token_ids += delta.token_ids
         self.finish_reason = delta.finish_reason or self.finish_reason

@@ -53,12 +53,14 @@ class ChoiceDelta:
     """New content of choice `index`, in order; only its last delta has a `finish_reason`.
 
     `stop_string` is the one that ended the choice, if one did.
+    `token_ids` are those of the engine's output, if the request asks for them.
     """
 
     index: int
     content: Sequence[ContentDelta] = ()
     logprobs: Sequence[DecodedToken] = ()
     finish_reason: FinishReason | None = None
+    token_ids: Sequence[int] = ()
     stop_string: str | None = None
 
     @property

@@ -7,6 +7,7 @@ from server.engine.base import EngineOutput, ToolParser
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.logprobs import LogprobsReader, VisibleTokensReader
 from server.generation.tool_call_parser import TextOnlyParser, ToolCallParser
+from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.chat.response import FinishReason
 from server.tools.callable_tools import CallableTools
 from server.tools.content import ContentParser, ToolCallStart
@@ -23,8 +24,10 @@ class ChoiceReader:
         *,
         named_tool_choice: bool = False,
         keep_leading_space: bool = False,
+        report_token_ids: bool = False,
     ) -> None:
         """With `named_tool_choice` the client chose the function: a call ends with `stop`."""
+        self._report_token_ids = report_token_ids
         self._index = index
         self._content_parser = content_parser
         self._logprobs_reader = logprobs_reader
@@ -46,6 +49,7 @@ class ChoiceReader:
             content,
             list(reader.read(output.logprobs, text, ended=ended)) if reader else (),
             self._build_finish_reason(output),
+            output.token_ids if self._report_token_ids else (),
             output.stop_string,
         )
 
@@ -71,26 +75,42 @@ def build_text_reader(index: int) -> ChoiceReader:
 
 
 def build_chat_readers(
+    request: ChatCompletionRequest,
     tools: CallableTools | None,
     native_parser: ToolParser | None,
     vocabulary: Vocabulary,
-    top_logprobs: int | None,
+    *,
+    is_continuation: bool = False,
 ) -> ChoiceReaderFactory:
     """Return a function that builds the reader of a chat's choice by its index.
 
-    `native_parser` parses calls in the checkpoint's own format. `top_logprobs` is None for a
-    reader without log probabilities.
+    `native_parser` parses calls in the checkpoint's own format. A continuation keeps the space
+    that it begins with.
     """
 
     def build_reader(index: int) -> ChoiceReader:
         return ChoiceReader(
             index,
             _build_content_parser(tools, native_parser),
-            None if top_logprobs is None else VisibleTokensReader(vocabulary, top_logprobs),
+            _build_logprobs_reader(request, vocabulary),
             named_tool_choice=tools is not None and tools.named,
+            keep_leading_space=is_continuation,
+            report_token_ids=bool(request.return_token_ids),
         )
 
     return build_reader
+
+
+def _build_logprobs_reader(
+    request: ChatCompletionRequest, vocabulary: Vocabulary
+) -> VisibleTokensReader | None:
+    if request.num_logprobs is None:
+        return None
+    return VisibleTokensReader(
+        vocabulary.named_by_id if request.return_tokens_as_token_ids else vocabulary,
+        request.num_logprobs,
+        skip_special_tokens=request.skip_special_tokens is not False,
+    )
 
 
 def _build_content_parser(

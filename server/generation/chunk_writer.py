@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from server.errors import ApiError
 from server.generation.event_stream import end_stream, format_event
+from server.generation.prompt_details import PromptDetails
 from server.protocol.errors import build_error_body
 from server.protocol.usage import CompletionTokensDetails, PromptTokensDetails, Usage
 from server.telemetry.request_record import RequestRecord
@@ -37,6 +38,17 @@ def format_error_event(error: ApiError) -> bytes:
     return format_event(json.dumps(build_error_body(error)))
 
 
+def format_token_ids(token_ids: Sequence[int]) -> str:
+    """Return a choice's further member `token_ids`, nothing without any."""
+    return f', "token_ids": {[*token_ids]}' if token_ids else ""
+
+
+def format_prompt_token_ids(prompt: PromptDetails) -> str:
+    """Return the further member `prompt_token_ids`, nothing unless requested."""
+    ids = prompt.token_ids
+    return "" if ids is None else f', "prompt_token_ids": {[*ids]}'
+
+
 class ChunkWriter:
     """Writes chunks as JSON text around a head built once, which saves a model per token."""
 
@@ -62,10 +74,10 @@ class ChunkWriter:
         self._continuous_usage = continuous_usage
         self._tail = ', "usage": null}' if include_usage else "}"
 
-    def write(self, choice: str) -> bytes:
-        """Return the event of one choice, given as JSON text."""
+    def write(self, choice: str, members: str = "") -> bytes:
+        """Return the event of one choice, given as JSON text; `members` are more of the chunk."""
         tail = f', "usage": {self._dump_usage()}}}' if self._continuous_usage else self._tail
-        return format_event(f'{self._head}, "choices": [{choice}]{tail}')
+        return format_event(f'{self._head}, "choices": [{choice}]{members}{tail}')
 
     def write_usage(self) -> bytes:
         """Return the event with the usage and no choices."""

@@ -8,6 +8,7 @@ from server.errors import EngineUnavailable
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.choice_reader import ChoiceReaderFactory, build_text_reader
 from server.generation.interruption import Interruption
+from server.generation.prompt_details import PromptDetails
 from server.telemetry.request_record import RequestRecord
 
 
@@ -26,6 +27,7 @@ class Generation:
         self.n = n
         self.interruption = Interruption()
         self.prompt_logprobs: Sequence[TokenLogprob | None] = ()
+        self.prompt = PromptDetails()
         self._outputs = outputs
         self._record = record
         self._readers = [build_reader(first_index + index) for index in range(n)]

@@ -31,12 +31,15 @@ class LogprobsReader(Protocol):
 class AllTokensReader:
     """For text completions: reports all tokens immediately, including the stop token.
 
-    Special tokens have no bytes, since they are not part of the text.
+    Special tokens have no bytes where they are not part of the text.
     """
 
-    def __init__(self, vocabulary: Vocabulary, num_top: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, num_top: int, *, skip_special_tokens: bool = True
+    ) -> None:
         self._vocabulary = vocabulary
         self._num_top = num_top
+        self._skip_special_tokens = skip_special_tokens
 
     def read(
         self,
@@ -48,8 +51,7 @@ class AllTokensReader:
         """Yield the tokens."""
         for token in tokens:
             decoded = decode_token(self._vocabulary, token, self._num_top)
-            is_special = self._vocabulary.is_special(token.token_id)
-            if is_special:
+            if self._skip_special_tokens and self._vocabulary.is_special(token.token_id):
                 token_text = build_token_text(b"", decoded.token)
                 decoded = replace(decoded, token_text=token_text)
             yield decoded
@@ -61,13 +63,16 @@ class AllTokensReader:
 class VisibleTokensReader:
     """For chats: reports the tokens whose bytes make up the answer's text, and no others.
 
-    The engine holds text back while it may be the start of a stop string. It never emits stop
-    strings or special tokens.
+    The engine holds text back while it may be the start of a stop string. By default it emits no
+    stop strings and no special tokens.
     """
 
-    def __init__(self, vocabulary: Vocabulary, num_top: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, num_top: int, *, skip_special_tokens: bool = True
+    ) -> None:
         self._vocabulary = vocabulary
         self._num_top = num_top
+        self._skip_special_tokens = skip_special_tokens
         self._aligner = TokenAligner()
 
     def skip(self, text: str) -> None:
@@ -81,7 +86,7 @@ class VisibleTokensReader:
         self._aligner.add_tokens(
             decode_token(self._vocabulary, token, self._num_top)
             for token in tokens
-            if not self._vocabulary.is_special(token.token_id)
+            if not (self._skip_special_tokens and self._vocabulary.is_special(token.token_id))
         )
         return self._aligner.advance(text, include_partial=ended)
 
@@ -142,9 +147,9 @@ def _drop_leading_bytes(token: DecodedToken, count: int) -> DecodedToken:
         return token
     space, rest = token.bytes[:count], token.bytes[count:]
     top = [
-        TopToken(build_token_text(each.bytes[count:]), each.logprob)
+        TopToken(build_token_text(each.bytes[count:], name=each.token_text.name), each.logprob)
         if each.bytes.startswith(space)
         else each
         for each in token.top
     ]
-    return DecodedToken(build_token_text(rest), token.logprob, top)
+    return DecodedToken(build_token_text(rest, name=token.token_text.name), token.logprob, top)

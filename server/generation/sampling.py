@@ -52,7 +52,10 @@ def build_sampling_options(
         logprobs=logprobs,
         prompt_logprobs=prompt_logprobs,
         grammar=grammar,
-        skip_special_tokens=skip_special_tokens,
+        skip_special_tokens=skip_special_tokens and request.skip_special_tokens is not False,
+        include_stop_str_in_output=bool(request.include_stop_str_in_output),
+        bad_words=request.bad_words or (),
+        allowed_token_ids=request.allowed_token_ids,
     )
 
 

@@ -38,10 +38,11 @@ PATHS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TranslatedRequest:
-    """A chat request, and where each of its messages comes from."""
+    """A chat request, where each of its messages comes from, and fields that were ignored."""
 
     chat: ChatCompletionRequest
     origins: Sequence[Origin]
+    ignored_parameters: Sequence[str]
 
 
 def parse_and_translate(
@@ -82,7 +83,7 @@ def _translate(request: TokenCountRequest) -> TranslatedRequest:
         raise translate_error(error, messages.origins) from None
     # The chat request's own limit on stop strings is OpenAI's.
     chat = chat.model_copy(update={"stop": request.stop_sequences})
-    return TranslatedRequest(chat, messages.origins)
+    return TranslatedRequest(chat, messages.origins, request.ignored_parameters)
 
 
 def _build_chat_request(fields: dict[str, Any]) -> ChatCompletionRequest:

@@ -1,39 +1,21 @@
 """Builds prompt_token_ids: conversation template, tokenisation, image placeholders."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from server.errors import ContextLengthExceeded, InvalidValue
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, StopCriteria
+from server.prompt.prompt import Placeholder, Prompt
+from server.prompt.rendering import render_chat_template
 from server.prompt.segments import ImageSlot, Segment, UntrustedText, count_characters
 from server.prompt.tools import PromptTools, render_tools_as_text
+from server.prompt.truncation import resolve_truncation, truncate_prompt
 from server.prompt.turns import Conversation
+from server.protocol.sampling import SamplingFields
 
 # Characters that `/tokenize` always takes: its prompts may exceed the context.
 MAX_TOKENIZED_CHARACTERS: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Placeholder:
-    """The image tokens of one image: a range of `token_ids`."""
-
-    offset: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """The prompt to prefill; `placeholders` are in the order of the request's images."""
-
-    token_ids: list[int]
-    placeholders: list[Placeholder]
-
-    @property
-    def num_image_tokens(self) -> int:
-        """The number of image tokens."""
-        return sum(placeholder.length for placeholder in self.placeholders)
 
 
 class PromptBuilder:
@@ -66,8 +48,23 @@ class PromptBuilder:
         `template_options` are passed to the checkpoint's own chat template, if that is in use.
         Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
         """
-        segments = list(self._render(conversation, tools, template_options))
-        self.check_characters(count_characters(segments), "messages", enforce_limit=enforce_limit)
+        segments = self.render(conversation, tools, template_options)
+        return self.assemble(segments, image_token_counts, enforce_limit=enforce_limit)
+
+    def assemble(
+        self,
+        segments: Sequence[Segment],
+        image_token_counts: Sequence[int],
+        *,
+        enforce_limit: bool = True,
+        keep_last: int | None = None,
+    ) -> Prompt:
+        """Tokenise rendered segments and keep the last tokens, by default all; see `build`."""
+        self.check_characters(
+            count_characters(segments),
+            "messages",
+            enforce_limit=enforce_limit and keep_last is None,
+        )
         token_ids: list[int] = []
         placeholders: list[Placeholder] = []
         counts = iter(image_token_counts)
@@ -77,9 +74,17 @@ class PromptBuilder:
                 token_ids += [self._format.image_token_id] * placeholders[-1].length
             else:
                 token_ids += chunk
+        prompt = truncate_prompt(Prompt(token_ids, placeholders), keep_last)
         if enforce_limit:
-            self.check_length(len(token_ids), "messages")
-        return Prompt(token_ids, placeholders)
+            self.check_length(len(prompt.token_ids), "messages")
+        return prompt
+
+    def resolve_truncation(self, request: SamplingFields, token_limit: int | None) -> int | None:
+        """Return how many last tokens of the prompt a request keeps, None for all.
+
+        Raises `InvalidValue`.
+        """
+        return resolve_truncation(request, token_limit, self._max_model_len)
 
     @property
     def image_token_id(self) -> int:
@@ -99,18 +104,19 @@ class PromptBuilder:
         """Return each id's token as the vocabulary has it, as transformers' method does."""
         return self._format.tokenizer.convert_ids_to_tokens(token_ids)
 
-    def _render(
+    def render(
         self,
         conversation: Conversation,
         tools: PromptTools | None,
         options: Mapping[str, Any] | None,
-    ) -> Iterable[Segment]:
+    ) -> Sequence[Segment]:
+        """Render a conversation with the checkpoint's template. Raises `InvalidValue`."""
         template = self._format.template
-        if isinstance(template, ChatTemplate) and template.supports_tools and self._native_tools:
-            return template.render(conversation, tools.tools if tools else (), options)
-        description = None if tools is None else tools.description
         if isinstance(template, ChatTemplate):
-            return template.render(render_tools_as_text(conversation, description, ""), (), options)
+            return render_chat_template(
+                template, conversation, tools, options, native_tools=self._native_tools
+            )
+        description = None if tools is None else tools.description
         conversation = render_tools_as_text(conversation, description, template.system)
         return template.render(conversation.system, conversation.turns, conversation.ending)
 

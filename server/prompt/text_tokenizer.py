@@ -43,15 +43,21 @@ class TextTokenizer:
         Raises `InvalidValue` or `ContextLengthExceeded`.
         """
         prompts = request.prompts
+        keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         for prompt, param in prompts:
             if isinstance(prompt, str):
-                self._prompt.check_characters(len(prompt), param)
+                self._prompt.check_characters(len(prompt), param, enforce_limit=keep_last is None)
         size = sum(len(prompt) for prompt, _ in prompts)
         with self._metrics.stage("prompt"):
             return await run_in_thread_if_large(
                 size,
                 INLINE_CHARACTERS,
-                lambda: [self._build_text_prompt(prompt, param) for prompt, param in prompts],
+                lambda: [
+                    self._build_text_prompt(
+                        prompt, param, keep_last, special_tokens=request.add_special_tokens
+                    )
+                    for prompt, param in prompts
+                ],
             )
 
     async def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
@@ -83,19 +89,29 @@ class TextTokenizer:
         check_prompt_token_ids(token_ids, self._vocabulary.size, "tokens")
         return self._prompt.detokenize(token_ids)
 
-    def _build_text_prompt(self, prompt: str | list[int], param: str) -> TextPrompt:
+    def _build_text_prompt(
+        self,
+        prompt: str | list[int],
+        param: str,
+        keep_last: int | None,
+        *,
+        special_tokens: bool,
+    ) -> TextPrompt:
         if isinstance(prompt, str):
-            token_ids = self._prompt.tokenize(prompt)
+            token_ids = self._prompt.tokenize(prompt, special_tokens=special_tokens)
         else:
-            token_ids = prompt
+            token_ids = prompt if keep_last is None else prompt[-keep_last:]
             self._prompt.check_length(len(token_ids), param)
             check_prompt_token_ids(token_ids, self._vocabulary.size, param)
             self._check_no_image(token_ids, param)
         if not token_ids:
             raise InvalidValue("The prompt has no tokens.", param)
+        is_whole = keep_last is None or len(token_ids) <= keep_last
+        if keep_last is not None:
+            token_ids = token_ids[-keep_last:]
         self._prompt.check_length(len(token_ids), param)
         text = self._decode_without_special_tokens(token_ids)
-        if isinstance(prompt, str):
+        if isinstance(prompt, str) and is_whole:
             return TextPrompt(token_ids, prompt, max(len(text) - len(prompt), 0))
         return TextPrompt(token_ids, text)
 

@@ -7,10 +7,11 @@ from server.protocol.sampling import SamplingFields
 
 
 def check_sampling_token_ids(request: SamplingFields, vocabulary_size: int) -> None:
-    """Raise `InvalidValue` where `logit_bias` or `stop_token_ids` name a token out of range."""
+    """Raise `InvalidValue` where `logit_bias` or a list of tokens names one out of range."""
     for param, token_ids in (
         ("logit_bias", request.logit_bias or ()),
         ("stop_token_ids", request.stop_token_ids or ()),
+        ("allowed_token_ids", request.allowed_token_ids or ()),
     ):
         if any(token_id >= vocabulary_size for token_id in token_ids):
             raise _build_out_of_range_error(vocabulary_size, param)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -36,6 +37,7 @@ class RequestRecord:
         self.stream = False
         self.images = 0
         self.notes: list[str] = []  # about the images, for the client
+        self.ignored_parameters: Sequence[str] = ()
         self.prompt_tokens = 0
         self.image_tokens = 0
         self.cached_tokens = 0

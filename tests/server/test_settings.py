@@ -24,6 +24,7 @@ OTHERS = {
     "alpha_color": "black",
     "animated_images": "refuse",
     "log_level": "error",
+    "unknown_parameters": "ignore",
     "log_format": "json",
     "fetch_allow_networks": "10.0.0.0/8",
     "fetch_allow_ports": "any",

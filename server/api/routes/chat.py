@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,12 +39,19 @@ EXAMPLE: Final = {
 )
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation with or without images, as one body or as server-sent events."""
-    return await respond(request, "chatcmpl-", lambda body: _ChatRequest(parse_chat_request(body)))
+    policy = request.app.state.runtime.policy
+    return await respond(
+        request, "chatcmpl-", lambda body: _ChatRequest(parse_chat_request(body, policy))
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _ChatRequest:
     request: ChatCompletionRequest
+
+    @property
+    def ignored_parameters(self) -> Sequence[str]:
+        return self.request.ignored_parameters
 
     def drop_images(self) -> None:
         self.request.drop_images()

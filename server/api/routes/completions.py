@@ -1,6 +1,6 @@
 """`POST /v1/completions`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,14 +37,19 @@ EXAMPLES: Final = {
 )
 async def completions(request: Request) -> Response:
     """Continue one or more prompts without a template, as one body or as server-sent events."""
+    policy = request.app.state.runtime.policy
     return await respond(
-        request, "cmpl-", lambda body: _TextRequest(parse_completion_request(body))
+        request, "cmpl-", lambda body: _TextRequest(parse_completion_request(body, policy))
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _TextRequest:
     request: CompletionRequest
+
+    @property
+    def ignored_parameters(self) -> Sequence[str]:
+        return self.request.ignored_parameters
 
     def drop_images(self) -> None:
         """Text completions have none."""

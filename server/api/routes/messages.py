@@ -1,7 +1,8 @@
 """`POST /v1/messages` and `POST /v1/messages/count_tokens`, in Anthropic's shapes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from server.api.admit import admit
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
+from server.api.ignored_parameters import build_ignored_header
 from server.api.openapi import MESSAGES_ERRORS, describe_event_stream, describe_request_body
 from server.api.respond import respond
 from server.api.runtime import Runtime
@@ -58,7 +60,10 @@ CONVERSATION: Final = {
 )
 async def create_message(request: Request) -> Response:
     """Answer a conversation with or without images, as one body or as server-sent events."""
-    return await respond(request, "msg_", lambda body: _MessagesRequest(parse_and_translate(body)))
+    policy = request.app.state.runtime.policy
+    return await respond(
+        request, "msg_", lambda body: _MessagesRequest(parse_and_translate(body, policy))
+    )
 
 
 @router.post(
@@ -70,13 +75,13 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request, tenant: CurrentTenant) -> Response:
     """Count the tokens of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    async with admit(
-        request, tenant, parse_and_translate_token_count, lambda body: body.chat.num_images
-    ) as body:
+    parse = partial(parse_and_translate_token_count, policy=runtime.policy)
+    async with admit(request, tenant, parse, lambda body: body.chat.num_images) as body:
         count = await cancel_on_disconnect(
             request.receive, _count_tokens(runtime.require_pipeline(), body, tenant.id)
         )
-    return Response(count.model_dump_json(), 200, media_type="application/json")
+    headers = build_ignored_header(body.ignored_parameters)
+    return Response(count.model_dump_json(), 200, headers, "application/json")
 
 
 async def _count_tokens(
@@ -96,6 +101,10 @@ class _MessagesRequest:
     @property
     def request(self) -> ChatCompletionRequest:
         return self.translated.chat
+
+    @property
+    def ignored_parameters(self) -> Sequence[str]:
+        return self.translated.ignored_parameters
 
     def drop_images(self) -> None:
         self.request.drop_images()

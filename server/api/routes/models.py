@@ -34,8 +34,11 @@ async def retrieve_model(request: Request, model_id: str, _: CurrentTenant) -> M
 
 
 def _list(runtime: Runtime) -> list[Model]:
-    """Return the model and its adapters; an adapter's `parent` is the model."""
-    names = {runtime.model_name: None, **dict.fromkeys(runtime.adapters, runtime.model_name)}
+    """Return the model, by all its names, and its adapters, whose `parent` is the model."""
+    names = {
+        **dict.fromkeys((runtime.model_name, *runtime.aliases)),
+        **dict.fromkeys(runtime.adapters, runtime.model_name),
+    }
     return [
         Model(id=name, created=runtime.created, max_model_len=runtime.max_model_len, parent=parent)
         for name, parent in names.items()

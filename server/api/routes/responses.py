@@ -1,6 +1,6 @@
 """`POST /v1/responses`, and 404 for the paths that need stored responses."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,8 +52,9 @@ async def create_response(request: Request) -> Response:
 
     Responses are not stored.
     """
+    policy = request.app.state.runtime.policy
     return await respond(
-        request, "resp_", lambda body: _ResponsesRequest(parse_and_translate(body))
+        request, "resp_", lambda body: _ResponsesRequest(parse_and_translate(body, policy))
     )
 
 
@@ -73,6 +74,10 @@ class _ResponsesRequest:
     @property
     def request(self) -> ChatCompletionRequest:
         return self.translated.chat
+
+    @property
+    def ignored_parameters(self) -> Sequence[str]:
+        return self.translated.request.ignored_parameters
 
     def drop_images(self) -> None:
         self.request.drop_images()

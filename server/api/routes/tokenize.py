@@ -1,12 +1,15 @@
 """`POST /tokenize` and `POST /detokenize`."""
 
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from server.api.admit import admit
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
+from server.api.ignored_parameters import build_ignored_header
 from server.api.openapi import ERRORS, describe_request_body
 from server.api.runtime import Runtime
 from server.protocol.tokenize import (
@@ -19,6 +22,7 @@ from server.protocol.tokenize import (
     parse_detokenize_request,
     parse_tokenize_request,
 )
+from server.protocol.wire import RequestBody
 
 router = APIRouter()
 
@@ -43,9 +47,10 @@ DETOKENIZE_EXAMPLES: Final = {"token ids": {"model": "llava-tiny", "tokens": [0,
 async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    async with admit(request, tenant, parse_tokenize_request, _count_images) as body:
+    parse = partial(parse_tokenize_request, policy=runtime.policy)
+    async with admit(request, tenant, parse, _count_images) as body:
         response = await cancel_on_disconnect(request.receive, _tokenize(runtime, body, tenant.id))
-    return Response(response.model_dump_json(), 200, media_type="application/json")
+    return _respond(response, body)
 
 
 @router.post(
@@ -57,13 +62,17 @@ async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
 async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the text of token ids."""
     runtime: Runtime = request.app.state.runtime
-    async with admit(request, tenant, parse_detokenize_request) as body:
+    parse = partial(parse_detokenize_request, policy=runtime.policy)
+    async with admit(request, tenant, parse) as body:
         pipeline = runtime.require_pipeline()
         pipeline.check_model(body.model or runtime.model_name)
         text = await pipeline.text_tokenizer.detokenize(body.tokens)
-    return Response(
-        DetokenizeResponse(prompt=text).model_dump_json(), 200, media_type="application/json"
-    )
+    return _respond(DetokenizeResponse(prompt=text), body)
+
+
+def _respond(response: BaseModel, body: RequestBody) -> Response:
+    headers = build_ignored_header(body.ignored_parameters)
+    return Response(response.model_dump_json(), 200, headers, "application/json")
 
 
 def _count_images(body: TokenizeRequest) -> int:

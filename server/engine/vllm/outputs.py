@@ -77,4 +77,4 @@ def _read_prompt_logprobs(output: RequestOutput) -> Sequence[TokenLogprob | None
 def _read_token_logprob(token_id: int, entries: Mapping[int, Logprob]) -> TokenLogprob:
     likeliest = sorted(entries.items(), key=lambda entry: entry[1].rank or 0)
     top = [(each, entry.logprob) for each, entry in likeliest]
-    return TokenLogprob(token_id, entries[token_id].logprob, top)
+    return TokenLogprob(token_id, entries[token_id].logprob, top, entries[token_id].rank or 0)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from server.protocol.requested import PromptLogprobs, Requested
 from server.protocol.usage import Usage
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -63,6 +64,7 @@ class ChatChoice(BaseModel):
     message: AssistantMessage
     logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason
+    token_ids: Requested[list[int]] = None
 
 
 class ChatCompletion(BaseModel):
@@ -74,6 +76,8 @@ class ChatCompletion(BaseModel):
     model: str
     choices: list[ChatChoice]
     usage: Usage
+    prompt_token_ids: Requested[list[int]] = None
+    prompt_logprobs: Requested[PromptLogprobs] = None
 
 
 class FunctionDelta(BaseModel):
@@ -107,6 +111,7 @@ class ChunkChoice(BaseModel):
     delta: MessageDelta
     logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason | None = None
+    token_ids: Requested[list[int]] = None
 
 
 class ChatCompletionChunk(BaseModel):
@@ -122,3 +127,4 @@ class ChatCompletionChunk(BaseModel):
     model: str
     choices: list[ChunkChoice]
     usage: Usage | None = None
+    prompt_token_ids: Requested[list[int]] = None

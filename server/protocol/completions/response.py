@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from server.protocol.requested import PromptLogprobs, Requested
 from server.protocol.usage import Usage
 
 
@@ -27,6 +28,9 @@ class CompletionChoice(BaseModel):
     text: str
     logprobs: CompletionLogprobs | None = None
     finish_reason: Literal["stop", "length"]
+    token_ids: Requested[list[int]] = None
+    prompt_token_ids: Requested[list[int]] = None
+    prompt_logprobs: Requested[PromptLogprobs] = None
 
 
 class TextCompletion(BaseModel):
@@ -47,6 +51,8 @@ class CompletionChunkChoice(BaseModel):
     text: str
     logprobs: CompletionLogprobs | None = None
     finish_reason: Literal["stop", "length"] | None = None
+    token_ids: Requested[list[int]] = None
+    prompt_token_ids: Requested[list[int]] = None
 
 
 class TextCompletionChunk(BaseModel):

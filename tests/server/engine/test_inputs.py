@@ -83,6 +83,9 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "logprobs": (5, 5),
     "prompt_logprobs": (0, 0),
     "skip_special_tokens": (False, False),
+    "include_stop_str_in_output": (True, True),
+    "bad_words": (("red",), ["red"]),
+    "allowed_token_ids": ((3, 5), [3, 5]),
 }
 
 

@@ -10,8 +10,9 @@ from tokenizers import Tokenizer
 
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.errors import ContextLengthExceeded, InvalidValue
-from server.prompt.builder import Placeholder, Prompt, PromptBuilder
+from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
+from server.prompt.prompt import Placeholder, Prompt
 from server.prompt.tokenizer import read_tokenizer
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
@@ -300,16 +301,8 @@ def test_an_image_without_text_is_refused(
     assert "no text" in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [("system", "s")],
-        [("user", "Hi"), ("assistant", "Hello.")],
-        [("assistant", "Hello.")],
-        [("user", "Hi"), ("assistant", "Hello."), ("system", "s")],
-    ],
-)
-def test_the_last_message_must_be_the_users(messages: list[Any], builder: PromptBuilder) -> None:
+@pytest.mark.parametrize("messages", [[("system", "s")], [("assistant", "")]])
+def test_there_must_be_a_turn(messages: list[Any], builder: PromptBuilder) -> None:
     with pytest.raises(InvalidValue) as caught:
         builder.build(split_turns([message(*each) for each in messages]), [])
     assert caught.value.param == "messages"

@@ -1,0 +1,117 @@
+"""Unknown fields at any depth are refused or ignored; what client libraries add is accepted."""
+
+import json
+from typing import Any
+
+import pytest
+
+from server.errors import UnsupportedParameter
+from server.protocol.chat.request import parse_chat_request
+from server.protocol.policy import RequestPolicy
+from server.protocol.responses.request import parse_responses_request
+
+IGNORING = RequestPolicy(ignore_unknown=True)
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    """Return a conversation whose first message has these fields."""
+    return {"messages": [{"role": "user", "content": "hi"} | fields]}
+
+
+def chat(**fields: Any) -> bytes:
+    """Return a chat request."""
+    return json.dumps({"model": "m"} | message() | fields).encode()
+
+
+UNKNOWN: list[tuple[dict[str, Any], str]] = [
+    ({"foo": 1}, "foo"),
+    (message(foo=1), "messages[0].foo"),
+    (message(content=[{"type": "text", "text": "a", "foo": 1}]), "messages[0].content[0].foo"),
+    (
+        message(content=[{"type": "image_url", "image_url": {"url": "data:,", "foo": 1}}]),
+        "messages[0].content[0].image_url.foo",
+    ),
+    ({"tools": [TOOL | {"foo": 1}]}, "tools[0].foo"),
+    ({"tools": [TOOL | {"function": {"name": "f", "foo": 1}}]}, "tools[0].function.foo"),
+    ({"stream": True, "stream_options": {"foo": 1}}, "stream_options.foo"),
+    ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+    ({"structured_outputs": {"regex": "a", "foo": 1}}, "structured_outputs.foo"),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "foo": 1}}},
+        "response_format.json_schema.foo",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "path"), UNKNOWN, ids=[path for _, path in UNKNOWN])
+def test_unknown_fields_are_refused_by_their_path(fields: dict[str, Any], path: str) -> None:
+    with pytest.raises(UnsupportedParameter) as caught:
+        parse_chat_request(chat(**fields))
+    assert caught.value.param == path
+    assert f"'{path}'" in caught.value.message
+
+
+@pytest.mark.parametrize(("fields", "path"), UNKNOWN, ids=[path for _, path in UNKNOWN])
+def test_unknown_fields_are_ignored_where_the_operator_says_so(
+    fields: dict[str, Any], path: str
+) -> None:
+    request = parse_chat_request(chat(**fields), IGNORING)
+    assert request.ignored_parameters == (path,)
+    for tool in request.tools or ():
+        assert "foo" not in json.dumps(tool.model_dump())
+
+
+def test_values_known_to_change_the_answer_are_refused_all_the_same() -> None:
+    with pytest.raises(UnsupportedParameter):
+        parse_chat_request(chat(prediction={"type": "content", "content": "a"}), IGNORING)
+
+
+ECHOED: list[dict[str, Any]] = [
+    {"role": "assistant", "content": "a", "refusal": None, "annotations": [], "audio": None},
+    {"role": "assistant", "content": "a", "function_call": None, "reasoning_content": "hm"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL | {"index": 0}]},
+    {"role": "assistant", "content": "a", "parsed": None, "id": "msg_1", "status": "completed"},
+    {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "x"}}]},
+    {"role": "user", "content": "a", "name": "Ann"},
+]
+
+
+@pytest.mark.parametrize("echoed", ECHOED, ids=str)
+def test_what_clients_send_back_is_accepted(echoed: dict[str, Any]) -> None:
+    request = parse_chat_request(chat(messages=[echoed, {"role": "user", "content": "hi"}]))
+    assert request.ignored_parameters == ()
+
+
+def test_output_items_can_be_sent_back() -> None:
+    part = {"type": "output_text", "text": "a", "annotations": [], "logprobs": []}
+    items = [
+        {"type": "message", "role": "assistant", "id": "m", "status": "completed",
+         "content": [part], "phase": None},
+        {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "x"},
+        {"type": "function_call", "id": "f", "call_id": "c", "name": "f", "arguments": "{}",
+         "status": "completed"},
+        {"type": "function_call_output", "id": "o", "call_id": "c", "output": "1",
+         "status": "completed"},
+    ]  # fmt: skip
+    parse_responses_request(json.dumps({"model": "m", "input": items}).encode())
+
+
+def test_one_model_needs_no_name() -> None:
+    body = json.dumps(message()).encode()
+    assert parse_chat_request(body, RequestPolicy(default_model="a")).model == "a"
+
+
+@pytest.mark.parametrize("policy", [RequestPolicy(), RequestPolicy(trust_chat_template=True)])
+def test_templates_of_requests_need_trust(policy: RequestPolicy) -> None:
+    for fields, param in (
+        ({"chat_template": "a"}, "chat_template"),
+        ({"chat_template_kwargs": {"chat_template": "a"}}, "chat_template_kwargs.chat_template"),
+    ):
+        if policy.trust_chat_template:
+            parse_chat_request(chat(**fields), policy)
+            continue
+        with pytest.raises(UnsupportedParameter, match="--trust-request-chat-template") as caught:
+            parse_chat_request(chat(**fields), policy)
+        assert caught.value.param == param
