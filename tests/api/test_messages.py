@@ -89,7 +89,7 @@ def test_a_stream_adds_up_to_the_message(http: httpx.Client) -> None:
 def test_a_call_and_an_image_in_its_result(http: httpx.Client) -> None:
     question = user(text(COLOR))
     choice = {"type": "tool", "name": "get_weather"}
-    called = create(http, question, tools=[WEATHER], tool_choice=choice)
+    called = create(http, question, tools=[WEATHER], tool_choice=choice, max_tokens=128)
     [call] = called["content"]
     assert called["stop_reason"] == "tool_use"
     assert call["input"]["city"] in ("Paris", "Rome")
@@ -100,6 +100,14 @@ def test_a_call_and_an_image_in_its_result(http: httpx.Client) -> None:
     without_image = count(http, *history)
     result["content"] = [image(), text("so")]
     assert count(http, *history) > without_image + 60
+
+
+def test_the_begin_of_an_answer_goes_on(http: httpx.Client) -> None:
+    question = user(image(), text("Describe the image."))
+    [complete] = create(http, question)["content"]
+    begin, rest = complete["text"][:5], complete["text"][5:]
+    [block] = create(http, question, {"role": "assistant", "content": begin})["content"]
+    assert block["text"] == rest
 
 
 def test_the_token_limit_cuts_a_call(http: httpx.Client) -> None:
