@@ -29,6 +29,7 @@ from server.api.routes import (
     completions,
     docs,
     health,
+    messages,
     models,
     page,
     responses,
@@ -52,7 +53,8 @@ MIB: Final = 1024 * KIB
 
 # POST requests that cost work, and so pass the gate.
 GATED_PATHS: Final = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/tokenize", "/detokenize"),
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses"),
+    *("/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/detokenize"),
 )
 # Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
 # not refused: what does not run may wait (see `Admission`).
@@ -129,7 +131,10 @@ def create_app(
     app.state.runtime = runtime
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-    for routes in (chat, completions, responses, tokenize, models, health, page, docs):
+    for routes in (
+        *(chat, completions, responses, messages, tokenize),
+        *(models, health, page, docs),
+    ):
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)

@@ -8,10 +8,21 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from server import errors
-from server.api.routes import chat, completions, health, models, page, responses, tokenize
+from server.api.routes import (
+    chat,
+    completions,
+    health,
+    messages,
+    models,
+    page,
+    responses,
+    tokenize,
+)
 from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.completions.request import CompletionRequest
 from server.protocol.ignored_values import IGNORED_VALUES
+from server.protocol.messages.errors import TYPES
+from server.protocol.messages.request import MessagesRequest
 from server.protocol.responses.request import ResponsesRequest
 from server.protocol.tokenize import (
     DetokenizeRequest,
@@ -55,7 +66,7 @@ def test_metrics() -> None:
 def test_endpoints() -> None:
     expected = {
         f"{method} {route.path}".replace("{model_id:path}", "{id}")
-        for module in (chat, completions, health, models, page, responses, tokenize)
+        for module in (chat, completions, health, messages, models, page, responses, tokenize)
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
@@ -92,6 +103,7 @@ BODIES: dict[str, tuple[type[BaseModel], ...]] = {
         TokenizeResponse,
     ),
     "Responses": (ResponsesRequest,),
+    "Messages": (MessagesRequest,),
 }
 
 
@@ -111,3 +123,8 @@ def test_fields_that_change_nothing() -> None:
     text = section("Chat requests").split("\n### Fields that change nothing\n")[1]
     names = {name for name in IGNORED_VALUES if "." not in name}
     assert {name for name in names if not re.search(rf"`{name}\b", text)} == set()
+
+
+@pytest.mark.parametrize(("status", "kind"), TYPES.items())
+def test_error_types_of_messages(status: int, kind: str) -> None:
+    assert re.search(rf"{status}\b[^|]*\| `{kind}`", section("Messages"))

@@ -3,13 +3,16 @@
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from blake3 import blake3
 from fastapi import Depends, Request
 
 from server.api.edge.limits import build_address_key
 from server.errors import Unauthorized
+
+# Anthropic's clients send the key here.
+API_KEY_HEADER: Final = b"x-api-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +42,25 @@ class Tenant:
 
 
 class Authenticator:
-    """Checks bearer tokens against the API keys; without any keys everybody may ask."""
+    """Checks keys of requests against the API keys; without any keys everybody may ask."""
 
     def __init__(self, api_keys: Iterable[str]) -> None:
         self._known_ids = [_digest(key) for key in api_keys]
 
     def authenticate(
-        self, authorization: str | None, client: tuple[str, int] | None = None
+        self,
+        authorization: str | None,
+        client: tuple[str, int] | None = None,
+        api_key: str | None = None,
     ) -> Tenant:
-        """Return the tenant of an `Authorization` header. Raises `Unauthorized` (401).
+        """Return the tenant of an `Authorization` header, or else of `x-api-key`.
 
-        A token names a tenant even where no keys are set: a proxy in front of the server may have
-        checked it.
+        A key names a tenant even where no keys are set: a proxy in front of the server may have
+        checked it. Raises `Unauthorized` (401).
         """
-        scheme, _, token = (authorization or "").partition(" ")
-        has_token = scheme.lower() == "bearer" and token.strip()
+        key = _read_bearer_token(authorization or "") or (api_key or "").strip()
         address = client[0] if client else ""
-        tenant_id = _digest(token.strip()) if has_token else ""
+        tenant_id = _digest(key) if key else ""
         # Every digest is compared in full: the time taken reveals nothing about a key.
         matches = [hmac.compare_digest(tenant_id, known) for known in self._known_ids]
         if self._known_ids and not any(matches):
@@ -72,10 +77,18 @@ async def get_tenant(request: Request) -> Tenant:
     if found is not None:
         return found
     authenticator: Authenticator = request.app.state.runtime.authenticator
-    return authenticator.authenticate(request.headers.get("authorization"), request.client)
+    headers = request.headers
+    return authenticator.authenticate(
+        headers.get("authorization"), request.client, headers.get(API_KEY_HEADER.decode())
+    )
 
 
 CurrentTenant = Annotated[Tenant, Depends(get_tenant)]
+
+
+def _read_bearer_token(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(key: str) -> str:

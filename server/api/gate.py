@@ -10,11 +10,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.admission.admission import Admission, Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import Authenticator
+from server.api.auth import API_KEY_HEADER, Authenticator
 from server.api.body_headers import check_body_headers
-from server.api.error_response import build_error_response
-from server.api.headers import get_header
-from server.api.route_path import route_path
+from server.api.error_response import build_body, build_error_response, is_messages_path
+from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
 from server.protocol.errors import build_error_body
 from server.telemetry.metrics import Metrics
@@ -75,7 +74,7 @@ class Gate:
 
     def _check(self, scope: Scope) -> Arrival | None:
         tenant = self._authenticator.authenticate(
-            get_header(scope, b"authorization"), scope["client"]
+            get_header(scope, b"authorization"), scope["client"], get_header(scope, API_KEY_HEADER)
         )
         scope.setdefault("state", {})["tenant"] = tenant
         check_body_headers(scope)
@@ -101,6 +100,8 @@ class Gate:
             await asyncio.sleep(delay_s)
         # Under overload this is the hot path: no response object, no model.
         body = _encode_refusal(error.message)
+        if is_messages_path(scope):
+            body = json.dumps(build_body(error, scope)).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

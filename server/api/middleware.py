@@ -6,9 +6,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.api.headers import get_header
+from server.api.scope import get_header
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
+# Anthropic's clients read it here.
+ANTHROPIC_REQUEST_ID_HEADER: Final = b"request-id"
 ACCEPTED_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -29,8 +31,9 @@ class RequestId:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                header = (REQUEST_ID_HEADER, request_id.encode())
-                message["headers"] = [*message.get("headers", ()), header]
+                value = request_id.encode()
+                headers = (REQUEST_ID_HEADER, value), (ANTHROPIC_REQUEST_ID_HEADER, value)
+                message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -13,6 +13,9 @@ from server.protocol.chat.response import ChatCompletionChunk
 from server.protocol.completions.request import CompletionRequest
 from server.protocol.completions.response import TextCompletionChunk
 from server.protocol.errors import ErrorResponse
+from server.protocol.messages.errors import MessagesErrorResponse
+from server.protocol.messages.events import MessageStreamEvent
+from server.protocol.messages.request import MessagesRequest, TokenCountRequest
 from server.protocol.responses.events import ResponseStreamEvent
 from server.protocol.responses.request import ResponsesRequest
 from server.protocol.tokenize import DetokenizeRequest, TokenizeChatRequest, TokenizeTextRequest
@@ -24,6 +27,8 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     ChatCompletionRequest,
     CompletionRequest,
     ResponsesRequest,
+    MessagesRequest,
+    TokenCountRequest,
     TokenizeTextRequest,
     TokenizeChatRequest,
     DetokenizeRequest,
@@ -32,12 +37,15 @@ EVENTS: Final[Sequence[type[BaseModel]]] = (
     ChatCompletionChunk,
     TextCompletionChunk,
     ResponseStreamEvent,
+    MessageStreamEvent,
 )
 
 Responses = dict[int | str, dict[str, Any]]
 
-ERRORS: Final[Responses] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
+ERROR_STATUSES: Final = (400, 401, 404, 413, 429, 500, 503)
+ERRORS: Final[Responses] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
+MESSAGES_ERRORS: Final[Responses] = {
+    status: {"model": MessagesErrorResponse} for status in ERROR_STATUSES
 }
 
 

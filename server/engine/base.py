@@ -73,7 +73,8 @@ class TokenLogprob:
 class EngineOutput:
     """The tokens generated since the last output, for one of the `n` completions.
 
-    `finish_reason` is set on a completion's last output only. `first_token_s` is the time from
+    `finish_reason` is set on a completion's last output only, and so is the `stop_string` that
+    ended it, if one did. `first_token_s` is the time from
     submission to the first token. `num_cached_tokens` counts the prompt tokens that the prefix
     cache held. `prompt_logprobs` come with the first output; a prompt's first token has none.
     """
@@ -87,6 +88,7 @@ class EngineOutput:
     token_ids: Sequence[int] = ()
     logprobs: Sequence[TokenLogprob] = ()
     prompt_logprobs: Sequence[TokenLogprob | None] = ()
+    stop_string: str | None = None
 
 
 class ToolParser(Protocol):

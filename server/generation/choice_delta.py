@@ -52,6 +52,7 @@ class DecodedToken:
 class ChoiceDelta:
     """New content of choice `index`, in order; only its last delta has a `finish_reason`.
 
+    `stop_string` is the one that ended the choice, if one did.
     `token_ids` are those of the engine's output, if the request asks for them.
     """
 
@@ -60,6 +61,7 @@ class ChoiceDelta:
     logprobs: Sequence[DecodedToken] = ()
     finish_reason: FinishReason | None = None
     token_ids: Sequence[int] = ()
+    stop_string: str | None = None
 
     @property
     def text(self) -> str:

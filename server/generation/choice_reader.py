@@ -51,6 +51,7 @@ class ChoiceReader:
             list(reader.read(output.logprobs, text, ended=ended)) if reader else (),
             self._build_finish_reason(output),
             output.token_ids if self._report_token_ids else (),
+            output.stop_string,
         )
 
     def _strip_leading_space(self, text: str) -> str:

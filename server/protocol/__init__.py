@@ -1,1 +1,1 @@
-"""OpenAI's wire types: request bodies, response bodies and events."""
+"""OpenAI's and Anthropic's wire types: request bodies, response bodies and events."""

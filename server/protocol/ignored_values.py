@@ -103,6 +103,20 @@ _VLLM: Final[dict[str, tuple[Any, ...]]] = {
     "watermarking": (False,),
 }
 
+# Anthropic's.
+_ANTHROPIC: Final[dict[str, tuple[Any, ...]]] = {
+    "cache_control": ANY_VALUE,
+    "container": NULL_ONLY,
+    "diagnostics": NULL_ONLY,
+    "inference_geo": ANY_VALUE,
+    "mcp_servers": ([],),
+    "speed": ("standard",),
+    "thinking.budget_tokens": NULL_ONLY,
+    "thinking.display": ANY_VALUE,
+    "user_profile_id": ANY_VALUE,
+    "workspace_id": ANY_VALUE,
+}
+
 # What client libraries put into messages, parts and tools, above all when they send answers back.
 _MESSAGE: Final = (
     *("annotations", "cache_control", "created_at", "id", "metadata", "model", "name", "object"),
@@ -129,12 +143,12 @@ _CALL: Final = (
     *("name", "namespace", "parsed_arguments", "provider_specific_fields", "status"),
 )
 _TOOL: Final = (
-    "allowed_callers",
-    "async",
-    "async_",
-    "cache_control",
-    "defer_loading",
-    "output_schema",
+    *("allowed_callers", "async", "async_", "cache_control", "defer_loading"),
+    *("eager_input_streaming", "input_examples", "output_schema"),
+)
+_BLOCK: Final = (
+    *("cache_control", "caller", "citations", "data", "signature", "thinking", "toolset_name"),
+    "transformations",
 )
 _IMAGE: Final = ("detail", "filename", "format", "media_type", "mime_type", "name", "uuid")
 
@@ -149,6 +163,9 @@ _NESTED: Final[dict[str, tuple[Any, ...]]] = {
     "messages[].function_call": NULL_ONLY,
     "messages[].content[].file_id": NULL_ONLY,
     **_place("messages[].content[]", _PART),
+    **_place("messages[].content[]", _BLOCK),
+    **_place("messages[].content[].content[]", _BLOCK),
+    **_place("system[]", _BLOCK),
     **_place("messages[].content[].image_url", _IMAGE),
     **_place("messages[].tool_calls[]", _CALL),
     **_place("messages[].tool_calls[].function", _CALL),
@@ -165,7 +182,7 @@ _NESTED: Final[dict[str, tuple[Any, ...]]] = {
     "stream_options.continuous_usage_stats": (False,),
 }
 
-IGNORED_VALUES: Final = _OPENAI | _VLLM | _NESTED
+IGNORED_VALUES: Final = _OPENAI | _VLLM | _ANTHROPIC | _NESTED
 
 _STATELESS: Final = "this server keeps no state, so send the whole conversation"
 # Why other values are refused and what to do instead, where that is not plain.

@@ -16,6 +16,13 @@ RESPONSES = (
     "response response_broken_image response_image response_instructions response_model_not_found "
     "response_streamed response_structured response_tool response_tool_streamed"
 )
+MESSAGES = (
+    "message message_aborted message_asynchronous message_bad_parameter message_broken_image "
+    "message_count message_events message_image message_image_streamed message_length "
+    "message_model_not_found message_parsed message_retried message_round_trip message_stop "
+    "message_streamed message_structured message_system message_tool message_tool_named "
+    "message_tool_streamed message_turns"
+)
 AI_SDK = (
     f"{TEXT} {IMAGES} {TOOLS} {ERRORS} length retried structured structured_by_output "
     "structured_image structured_streamed tool_loop"
@@ -36,6 +43,7 @@ SCENARIOS: Final[dict[str, frozenset[str]]] = {
             "aborted at_once image image_streamed plain response_streamed retried streamed "
             "structured"
         ),
+        "anthropic_python.py": MESSAGES,
         "langchain_openai.py": (
             f"{TEXT} {IMAGES} {SAMPLING} {TOOLS} {ERRORS} asynchronous image_of_its_own "
             "json_object logprobs response retried several structured structured_by_tool "

@@ -21,7 +21,7 @@ def pins() -> dict[tuple[str, str], str]:
 
 def test_versions_are_those_that_are_pinned() -> None:
     rows = re.findall(r"^\| `([^`]+)`(?: \((\w+)\))? \| ([\d.]+) \|", DOCS, re.M)
-    assert len(rows) == 11
+    assert len(rows) == 12
     for name, language, version in rows:
         languages = [language] if language else ["Python", "Node"]
         assert version in [pins().get((language, name)) for language in languages]

@@ -42,6 +42,7 @@ def read_outputs(
             token_ids=completion.token_ids,
             logprobs=_read_logprobs(completion),
             prompt_logprobs=prompt_logprobs,
+            stop_string=_read_stop_string(completion),
         )
 
 
@@ -50,6 +51,11 @@ def _check_finish_reason(finish_reason: str | None, *, has_grammar: bool) -> Non
         raise InvalidRequest("The answer's grammar became too complex.")
     if finish_reason not in (None, "stop", "length"):
         raise EngineUnavailable("The engine dropped the request.")
+
+
+def _read_stop_string(completion: CompletionOutput) -> str | None:
+    """Return the stop string; vLLM's stop reason may also be a token's id."""
+    return completion.stop_reason if isinstance(completion.stop_reason, str) else None
 
 
 def _read_logprobs(completion: CompletionOutput) -> Sequence[TokenLogprob]:

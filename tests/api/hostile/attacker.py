@@ -27,10 +27,12 @@ class Response:
 
     @property
     def code(self) -> str | None:
-        """The error's code, from a body in OpenAI's shape; None without an error."""
+        """The error's code, or its type in Anthropic's shape; None without an error."""
         if self.status < 400:
             return None
         error = self.json()["error"]
+        if self.json().get("type") == "error":
+            return str(error["type"])
         assert set(error) == {"message", "type", "param", "code"}, error
         assert isinstance(error["message"], str)
         assert isinstance(error["type"], str)

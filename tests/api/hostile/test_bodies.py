@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.hostile import bodies, media_bodies
+from tests.api.hostile import bodies, media_bodies, message_bodies
 from tests.api.hostile.attacker import encode
 from tests.api.hostile.watch import Watch
 
@@ -17,6 +17,7 @@ GROUPS = {
     "numbers": bodies.NUMBERS,
     "bytes": media_bodies.BYTES,
     "images": media_bodies.IMAGES,
+    "messages": message_bodies.MESSAGE_BODIES,
 }
 CASES = {
     f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()

@@ -78,7 +78,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         """Begin to probe, once the server is warm."""
-        for path in ("/v1/chat/completions", "/v1/responses", "/v1/completions"):
+        for path in WARM_UP_BODY:
             for _ in range(WARM_UP):
                 self._http.post(path, json=WARM_UP_BODY[path]).raise_for_status()
         self._memory_at_start = self.memory_mib()
@@ -161,5 +161,6 @@ _MESSAGES: dict[str, Any] = {"model": "llava-tiny", "max_tokens": 2}
 WARM_UP_BODY: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {**_MESSAGES, "messages": [{"role": "user", "content": "Hi"}]},
     "/v1/completions": {**_MESSAGES, "prompt": "Hi"},
+    "/v1/messages": {**_MESSAGES, "messages": [{"role": "user", "content": "Hi"}]},
     "/v1/responses": {"model": "llava-tiny", "max_output_tokens": 16, "input": "Hi"},
 }

@@ -30,6 +30,22 @@ def test_all_else_is_refused(header: str | None) -> None:
     assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
 
 
+@pytest.mark.parametrize("header", [None, "", "Basic three"])
+def test_a_key_may_come_without_a_scheme(header: str | None) -> None:
+    authenticator = Authenticator(["one"])
+    assert authenticator.authenticate(header, None, " one") == authenticator.authenticate(
+        "Bearer one"
+    )
+    for key in (None, "", "two"):
+        with pytest.raises(Unauthorized):
+            authenticator.authenticate(header, None, key)
+
+
+def test_a_bearer_token_goes_first() -> None:
+    with pytest.raises(Unauthorized):
+        Authenticator(["one"]).authenticate("Bearer two", None, "one")
+
+
 def test_each_key_is_a_tenant() -> None:
     authenticator = Authenticator(["one", "two"])
     assert authenticator.authenticate("Bearer one") == authenticator.authenticate("bearer one")

@@ -13,6 +13,12 @@ from server.checkpoint.config import Checkpoint
 from server.lifecycle import Lifecycle
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.protocol.completions.request import CompletionRequest, parse_completion_request
+from server.protocol.messages.request import (
+    MessagesRequest,
+    TokenCountRequest,
+    parse_messages_request,
+    parse_token_count_request,
+)
 from server.protocol.responses.request import ResponsesRequest
 from server.protocol.tokenize import (
     DetokenizeRequest,
@@ -28,6 +34,8 @@ PARSERS: dict[str, Callable[[bytes], Any]] = {
     "/v1/chat/completions": parse_chat_request,
     "/v1/completions": parse_completion_request,
     "/v1/responses": lambda body: parse_and_translate(body).request,
+    "/v1/messages": parse_messages_request,
+    "/v1/messages/count_tokens": parse_token_count_request,
     "/tokenize": parse_tokenize_request,
     "/detokenize": parse_detokenize_request,
 }
@@ -35,6 +43,8 @@ KINDS: dict[str, set[str]] = {
     "/v1/chat/completions": {ChatCompletionRequest.__name__},
     "/v1/completions": {CompletionRequest.__name__},
     "/v1/responses": {ResponsesRequest.__name__},
+    "/v1/messages": {MessagesRequest.__name__},
+    "/v1/messages/count_tokens": {TokenCountRequest.__name__},
     "/tokenize": {TokenizeTextRequest.__name__, TokenizeChatRequest.__name__},
     "/detokenize": {DetokenizeRequest.__name__},
 }
@@ -83,8 +93,10 @@ def test_examples_are_requests(description: dict[str, Any], path: str) -> None:
 @pytest.mark.parametrize("path", PARSERS)
 def test_errors_have_their_shape(description: dict[str, Any], path: str) -> None:
     responses = description["paths"][path]["post"]["responses"]
+    is_anthropic = path.startswith("/v1/messages")
+    shape = "MessagesErrorResponse" if is_anthropic else "ErrorResponse"
     for status in ("400", "401", "404", "413", "429", "500", "503"):
-        assert set(references(responses[status])) == {"ErrorResponse"}
+        assert set(references(responses[status])) == {shape}
     assert references(responses["200"])
     assert "422" not in responses
 

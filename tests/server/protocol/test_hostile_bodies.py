@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
+from server.messages import translation as messages
 from server.protocol import tokenize, wire
 from server.protocol.chat.request import parse_chat_request
 from server.protocol.completions.request import parse_completion_request
@@ -22,6 +23,8 @@ LONG = "x" * 1_000_000
 MESSAGE = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "f"}}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+BLOCK = "messages[0].content[0]"
 
 Parse = Callable[[bytes], object]
 
@@ -42,6 +45,9 @@ def deep(levels: int) -> Any:
 CHAT: dict[str, Any] = {"model": "m", "messages": [MESSAGE]}
 TEXT: dict[str, Any] = {"model": "m", "prompt": "hi"}
 RESPONSE: dict[str, Any] = {"model": "m", "input": "hi"}
+ANTHROPIC: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [MESSAGE]}
+RESULT = {"type": "tool_result", "tool_use_id": "i"}
+USE = {"type": "tool_use", "id": "i", "name": "f", "input": {}}
 
 HOSTILE: list[tuple[Parse, dict[str, Any], str | None]] = [
     (parse_chat_request, {**CHAT, "messages": [1] * MANY}, "messages[0]"),
@@ -156,6 +162,42 @@ HOSTILE: list[tuple[Parse, dict[str, Any], str | None]] = [
     (parse_and_translate, {**RESPONSE, "metadata": {LONG: "a"}}, "metadata"),
     (parse_and_translate, {**RESPONSE, "prompt_cache_key": LONG}, "prompt_cache_key"),
     (parse_and_translate, {**RESPONSE, "user": LONG}, "user"),
+    *(
+        (messages.parse_and_translate, {**ANTHROPIC, **fields}, param)
+        for fields, param in (
+            ({"messages": [1] * MANY}, "messages[0]"),
+            ({"messages": [MESSAGE] * 10_000}, "messages"),
+            ({"messages": [{"role": LONG, "content": "a"}]}, "messages[0]"),
+            ({"messages": [{"role": "user", "content": [1] * MANY}]}, "messages[0].content[0]"),
+            ({"messages": [{"role": "user", "content": [RESULT] * 2000}]}, "messages[0].content"),
+            ({"messages": [{"role": "user", "content": [RESULT] * 1000}] * 5}, "messages"),
+            (
+                {"messages": [{"role": "user", "content": [{**RESULT, "content": [1] * MANY}]}]},
+                "messages[0].content[0].content[0]",
+            ),
+            (
+                {"messages": [{"role": "assistant", "content": [USE] * 1000}]},
+                "messages[0].content",
+            ),
+            (
+                {"messages": [{"role": "assistant", "content": [{**USE, "id": LONG}]}]},
+                "messages[0].content[0].id",
+            ),
+            (
+                {"messages": [{"role": "assistant", "content": [{**USE, "input": {"a": LONG}}]}]},
+                "messages[0].content[0].input",
+            ),
+            ({"messages": [{"role": "user", "content": [{"type": LONG}]}]}, BLOCK),
+            ({"system": [1] * MANY}, "system[0]"),
+            ({"stop_sequences": ["a"] * MANY}, "stop_sequences"),
+            ({"stop_sequences": [LONG]}, "stop_sequences[0]"),
+            ({"tools": [1] * MANY}, "tools[0]"),
+            ({"tools": [{"name": LONG, "input_schema": {}}]}, "tools[0].name"),
+            ({"tools": [{"name": "f", "input_schema": {"a": LONG}}]}, "tools[0].input_schema"),
+            ({"tool_choice": {"type": LONG}}, "tool_choice"),
+            ({"thinking": {"type": LONG}}, "thinking.type"),
+        )
+    ),
     (parse_tokenize_request, {"messages": [1] * MANY}, "messages[0]"),
     (parse_tokenize_request, {"messages": [MESSAGE], "tools": [TOOL] * 129}, "tools"),
     (parse_tokenize_request, {"prompt": [1] * MANY}, "prompt"),
@@ -180,7 +222,7 @@ def test_stops_at_the_first_error(
         return build(error)
 
     build = wire.build_validation_error
-    for module in (wire, tokenize):
+    for module in (wire, tokenize, messages):
         monkeypatch.setattr(module, "build_validation_error", build_and_count)
     with pytest.raises(InvalidValue) as raised:
         parse(json.dumps(fields).encode())
