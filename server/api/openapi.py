@@ -37,7 +37,7 @@ EVENTS: Final[Sequence[type[BaseModel]]] = (
 Responses = dict[int | str, dict[str, Any]]
 
 ERRORS: Final[Responses] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 404, 413, 429, 500, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 404, 413, 415, 429, 500, 503)
 }
 
 

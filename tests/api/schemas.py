@@ -57,7 +57,11 @@ OMITTED: Final = {"Response": {"access_programs"}}
 # What this server says beyond OpenAI's document, by class. OpenAI's API says `store`, too.
 ADDITIONS: Final[dict[str, set[str]]] = {
     "InputTokensDetails": {"image_tokens"},
-    "Model": {"max_model_len", "parent", "permission", "root"},
+    "Model": {
+        *("max_model_len", "parent", "permission", "root"),  # vLLM's
+        *("type", "state", "capabilities", "max_context_length"),  # LM Studio's
+        *("meta", "modalities", "architecture", "context_length"),  # llama.cpp's, OpenRouter's
+    },
     "Response": {"store"},
     "SyncPage[Model]": {"object"},
 }
