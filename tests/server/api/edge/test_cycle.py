@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_a_client_that_sends_on_is_heard_out() -> None:
 
 
 def test_sending_on_is_bounded_in_time() -> None:
-    limits = {"linger_s": 0.4, "max_linger_s": 0.5, "sweep_interval_s": 0.1}
+    limits: dict[str, Any] = {"linger_s": 0.4, "max_linger_s": 0.5, "sweep_interval_s": 0.1}
     with running_edge(**limits) as edge, edge.connect() as client:
         client.send(HEAD)
         wait_until(lambda: edge.table.lingering_connections == 1)
