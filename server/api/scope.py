@@ -1,9 +1,15 @@
 """What is read from a raw ASGI scope, without an object around it: every request passes here."""
 
+from typing import overload
+
 from starlette.types import Scope
 
 
-def get_header(scope: Scope, name: bytes, default: str = "") -> str:
+@overload
+def get_header(scope: Scope, name: bytes, default: str = "") -> str: ...
+@overload
+def get_header(scope: Scope, name: bytes, default: None) -> str | None: ...
+def get_header(scope: Scope, name: bytes, default: str | None = "") -> str | None:
     """Return a header's first value; `name` is in lower case."""
     for each, value in scope["headers"]:
         if each == name:

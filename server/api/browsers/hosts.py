@@ -7,10 +7,12 @@ its own server, but the `Host` header still names `evil.example`.
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
 ANY: Final = "*"
+MAX_ADDRESS_LENGTH: Final = 64  # with the zone of a link-local one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class KnownHosts:
 
     def _is_known(self, authority: str) -> bool:
         host = split_host(authority)
-        return is_local_name(host) or _is_address(host) or self.names(authority)
+        is_address = len(host) <= MAX_ADDRESS_LENGTH and _is_address(host)
+        return is_local_name(host) or is_address or self.names(authority)
 
 
 def split_host(authority: str) -> str:
@@ -51,6 +54,7 @@ def is_local_name(host: str) -> bool:
     return bool(host) and ("." not in host or host.endswith(".localhost"))
 
 
+@lru_cache(maxsize=256)
 def _is_address(host: str) -> bool:
     """Whether the host is an IP address: nobody resolves that to another one."""
     try:

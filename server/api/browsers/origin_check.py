@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.browsers.hosts import ANY, KnownHosts
 from server.api.error_response import build_error_response
+from server.api.scope import get_header
 from server.errors import ApiError, ForbiddenHost, ForbiddenOrigin
 from server.protocol.extra_fields import cut
 
@@ -29,21 +30,23 @@ class OriginCheck:
         """Handle one request."""
         if scope["type"] == "http":
             try:
-                self._check(Headers(scope=scope))
+                self._check(scope)
             except ApiError as error:
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
-        host = headers.get("host")
+    def _check(self, scope: Scope) -> None:
+        host = get_header(scope, b"host")
         if host and not self._hosts.allows(host):
             raise ForbiddenHost(
                 f"This server is not '{cut(host)}': ask it as localhost or by its address, or add"
                 " the name to --allowed-hosts."
             )
-        origin = headers.get("origin")
-        if origin is not None and not (self._is_allowed(origin) or self._is_own(origin, headers)):
+        origin = get_header(scope, b"origin", None)
+        if origin is not None and not (
+            self._is_allowed(origin) or self._is_own(origin, Headers(scope=scope))
+        ):
             raise ForbiddenOrigin(
                 f"The origin '{cut(origin)}' may not use this server: add it to"
                 " --cors-allow-origins."
