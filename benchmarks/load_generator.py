@@ -7,7 +7,6 @@ the parent can sample the server, and the figures as one line of JSON.
 import asyncio
 import itertools
 import json
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,13 +17,13 @@ import typer
 import uvloop
 
 from benchmarks.client import Connection, TimedResponse, connect
+from benchmarks.percentiles import compute_percentiles
 from benchmarks.requests import Conversation, RequestOptions, UniqueNumbers
 from benchmarks.workloads import WORKLOADS, ClientGroup, Workload, find_workload
 
 # More than the requests of one workload, so that no image repeats in another workload.
 NUMBERS_PER_WORKLOAD: Final = 100_000
 DRAIN_S: Final = 60.0
-MS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -141,7 +140,7 @@ def _compute_group_figures(clients: GroupResult, window_s: float) -> dict[str, f
         "requests_per_s": len(answers) / window_s,
         "tokens_per_s": len(answers) * clients.group.max_tokens / window_s,
     }
-    result |= _compute_percentiles("latency_ms", [each.ended_at - each.sent_at for each in answers])
+    result |= compute_percentiles("latency_ms", [each.ended_at - each.sent_at for each in answers])
     if clients.group.stream:
         firsts = [each.text_times[0] - each.sent_at for each in answers if each.text_times]
         gaps = [
@@ -149,17 +148,10 @@ def _compute_group_figures(clients: GroupResult, window_s: float) -> dict[str, f
             for each in answers
             for earlier, later in itertools.pairwise(each.text_times)
         ]
-        result |= _compute_percentiles("ttft_ms", firsts) | _compute_percentiles(
+        result |= compute_percentiles("ttft_ms", firsts) | compute_percentiles(
             "inter_token_ms", gaps
         )
     return result
-
-
-def _compute_percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
-    if len(seconds) < 2:
-        return {}
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    return {f"{name}_p50": cuts[49] * MS, f"{name}_p99": cuts[98] * MS}
 
 
 def main(

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 
 from server import __version__
 from server.api.admission.admission import Admission
@@ -21,12 +20,14 @@ from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.error_handlers import add_error_handlers
 from server.api.event_stream import OutputBudget
 from server.api.gate import Gate
+from server.api.key_required import KeyRequired
 from server.api.limits import ApiLimits
-from server.api.middleware import RequestId
 from server.api.openapi import add_schemas
+from server.api.route_path import HeadAsGet, RoutePath
 from server.api.routes import (
     chat,
     completions,
+    docs,
     health,
     messages,
     models,
@@ -35,6 +36,7 @@ from server.api.routes import (
     tokenize,
 )
 from server.api.runtime import Runtime
+from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, count_decode_workers, load_pipeline
@@ -42,6 +44,7 @@ from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 log = get_logger(__name__)
 
@@ -99,6 +102,8 @@ def create_app(
         output_budget=OutputBudget(int(settings.max_buffered_mib * MIB)),
         body_budget=BodyBudget(int(settings.max_buffered_mib * MIB), settings.max_queue_s),
         parser=BodyParser(),
+        metrics_text=SharedRender(metrics.exposition),
+        refusal_log=RefusalLog(),
         examples=checkpoint.path / "examples",
     )
 
@@ -114,14 +119,19 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await lifetime
 
-    # FastAPI's own /docs loads scripts from other hosts.
-    app = FastAPIOffline(
-        title="llava-server", version=__version__, lifespan=lifespan, redoc_url=None
+    app = FastAPI(
+        title="llava-server",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,  # `docs` has a route that does not stop the event loop
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.runtime = runtime
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-    for routes in (chat, completions, responses, messages, tokenize, models, health, page):
+    for routes in (chat, completions, responses, messages, tokenize, models, health, page, docs):
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)
@@ -132,8 +142,13 @@ def create_app(
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
         metrics=metrics,
+        refusal_log=runtime.refusal_log,
     )
-    app.add_middleware(RequestId)
+    # Each one is around those before it.
+    if settings.protect_all:
+        app.add_middleware(KeyRequired, authenticator=runtime.authenticator)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(RoutePath)
     return app
 
 

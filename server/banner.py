@@ -1,12 +1,14 @@
 """The banner of a ready server: its URL and an example request."""
 
 import re
+import shlex
 from typing import Final
 
+UNIX: Final = "unix:"
 EXAMPLE_IMAGE: Final = "model_store/llava-tiny/examples/scene-1.png"
 
 CURL: Final = """\
-curl -s {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{{
+curl -s {options}{url}/v1/chat/completions -H 'Content-Type: application/json' -d '{{
   "model": "{model}",
   "messages": [{{"role": "user", "content": [
     {{"type": "text", "text": "Describe the image."}},
@@ -19,10 +21,22 @@ READY: Final = re.compile(r"is ready at (\S+) \(in a browser, too; docs: ")
 
 
 def format_ready_banner(url: str, model: str) -> str:
-    """Format the URL, which opens the page, and a curl command that asks about an image."""
+    """Format the URL, which opens the page, and a curl command that asks about an image.
+
+    Of a Unix domain socket, the URL is `unix:` and its path.
+    """
     url = url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
-    curl = CURL.format(url=url, model=model, image=EXAMPLE_IMAGE)
+    if url.startswith(UNIX):
+        options = f"--unix-socket {shlex.quote(url.removeprefix(UNIX))} "
+        curl = _format_curl("http://localhost", model, options)
+        return f"\n{model} is ready at {url} (a Unix domain socket). Try:\n\n{curl}\n"
+    # The certificate is hardly one for the address.
+    curl = _format_curl(url, model, "-k " if url.startswith("https:") else "")
     return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"
+
+
+def _format_curl(url: str, model: str, options: str) -> str:
+    return CURL.format(options=options, url=url, model=model, image=EXAMPLE_IMAGE)
 
 
 def parse_ready_url(line: str) -> str | None:

@@ -3,6 +3,7 @@
 ApiError                        500 internal_error
 ├── InvalidRequest              400 invalid_request
 │   ├── InvalidJson                 invalid_json
+│   ├── InvalidContentEncoding      invalid_content_encoding
 │   ├── InvalidValue                invalid_value
 │   ├── UnsupportedParameter        unsupported_parameter
 │   ├── ContextLengthExceeded       context_length_exceeded
@@ -15,11 +16,15 @@ ApiError                        500 internal_error
 │       ├── ImageFormatUnsupported  image_format_unsupported
 │       └── ImageCorrupt            image_corrupt
 ├── Unauthorized                401 invalid_api_key
+├── ForbiddenOrigin             403 forbidden_origin
+├── ForbiddenHost               403 forbidden_host
 ├── NotFound                    404 not_found
 │   └── ModelNotFound               model_not_found
 ├── MethodNotAllowed            405 method_not_allowed
 ├── ClientTooSlow               408 client_too_slow
 ├── BodyTooLarge                413 request_too_large
+├── UnsupportedMediaType        415 unsupported_media_type
+│   └── UnsupportedContentEncoding  unsupported_content_encoding
 ├── TooManyRequests             429 rate_limit_exceeded
 ├── Unavailable                 503 service_unavailable
 │   ├── NotReady                    not_ready
@@ -27,6 +32,7 @@ ApiError                        500 internal_error
 └── DeadlineExceeded            504 deadline_exceeded
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Final, Self
 
 # The only text that a client gets about an unknown exception.
@@ -37,12 +43,14 @@ class ApiError(Exception):
     """An error as the client sees it: `message` and `param` are sent, so they hold no internals.
 
     `param` names the offending field as a path into the body, e.g. `messages[0].content`.
-    `retry_after` (seconds) becomes the `Retry-After` header.
+    `retry_after` (seconds) becomes the `Retry-After` header; `headers` are those of every such
+    response.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self, message: str, param: str | None = None, retry_after: int | None = None
@@ -69,6 +77,12 @@ class InvalidJson(InvalidRequest):
     """The body is not JSON."""
 
     code = "invalid_json"
+
+
+class InvalidContentEncoding(InvalidRequest):
+    """The body is not what its `Content-Encoding` says."""
+
+    code = "invalid_content_encoding"
 
 
 class InvalidValue(InvalidRequest):
@@ -143,6 +157,23 @@ class Unauthorized(ApiError):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+    headers: ClassVar = {"www-authenticate": "Bearer"}  # RFC 9110 asks for it
+
+
+class ForbiddenOrigin(ApiError):
+    """A web page of another origin asks."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "forbidden_origin"
+
+
+class ForbiddenHost(ApiError):
+    """The request names a host that this server is not."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "forbidden_host"
 
 
 class NotFound(ApiError):
@@ -181,6 +212,21 @@ class BodyTooLarge(ApiError):
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is not declared as JSON."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class UnsupportedContentEncoding(UnsupportedMediaType):
+    """The body is compressed in a way that the server does not know."""
+
+    code = "unsupported_content_encoding"
+    headers: ClassVar = {"accept-encoding": "gzip, deflate, br, zstd"}  # RFC 7694
 
 
 class TooManyRequests(ApiError):

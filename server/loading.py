@@ -24,6 +24,7 @@ from server.engine.base import Engine
 from server.generation.sampling import SamplingDefaults
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
+from server.images.decode.formats import FORMATS
 from server.images.decode.sandbox import DecodeLimits
 from server.images.embedder import ImageEmbedder
 from server.images.fetch.fetcher import Fetcher
@@ -197,6 +198,7 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
         alpha_color=settings.alpha_rgb,
         max_frames=settings.max_image_frames,
         animated_images=settings.animated_images,
+        formats=tuple(each for each in FORMATS if each.lower() in settings.image_formats),
     )
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
-from server.concurrency import run_in_thread_if_large
 from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import ApiError, ModelNotFound, TooManyImages
 from server.generation.choice_reader import build_chat_readers
@@ -24,12 +23,11 @@ from server.generation.sampling import SamplingDefaults, build_sampling_options,
 from server.images.budget import ImageLimits
 from server.images.embedder import ImageEmbedder
 from server.prompt.builder import PromptBuilder
+from server.prompt.chat_prompts import ChatPrompts
 from server.prompt.prompt import Prompt
 from server.prompt.request_templates import RequestTemplates
-from server.prompt.segments import Segment
-from server.prompt.text_tokenizer import INLINE_CHARACTERS, TextTokenizer
+from server.prompt.text_tokenizer import TextTokenizer
 from server.prompt.token_ids import check_sampling_token_ids
-from server.prompt.tools import PromptTools
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.chat.request import ChatCompletionRequest
 from server.protocol.chat.template_fields import PromptEnding
@@ -79,8 +77,10 @@ class Pipeline:
         self._image_limits = image_limits
         self._images = images
         self._prompt = prompt
-        self._grammars = GrammarBuilder(vocabulary, grammar_validator)
-        self._request_templates = request_templates
+        self._chat_prompts = ChatPrompts(
+            prompt, metrics, request_templates, native_tools=tool_parser is not None
+        )
+        self._grammars = GrammarBuilder(grammar_validator)
         self._tool_parser = tool_parser
         self._has_native_tools = tool_parser is not None
         self._vocabulary = vocabulary
@@ -103,15 +103,13 @@ class Pipeline:
         tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
         keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         conversation = self._check(request, tools, enforce_limit=keep_last is None)
-        # The prompt's length is only known once the images are encoded.
-        max_tokens = request.token_limit or self._engine.max_model_len // 2
-        grammar = await self._grammars.build_and_validate(request, tools, max_tokens)
+        grammar = await self._grammars.build_and_validate(request, tools)
         budget = self._image_limits.start_budget()
         images = await self._images.embed(request.images, tenant_id, budget)
         on_encoded()
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
-        prompt = await self._render_prompt(
+        prompt = await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, keep_last=keep_last
         )
         is_continuation = conversation.ending is PromptEnding.CONTINUATION
@@ -131,7 +129,7 @@ class Pipeline:
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        grammar = await self._grammars.build_and_validate(request, None, request.token_limit)
+        grammar = await self._grammars.build_and_validate(request, None)
         prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._find_adapter(request.model)
@@ -143,7 +141,7 @@ class Pipeline:
         conversation = self._check(request, tools, enforce_limit=False)
         budget = self._image_limits.start_budget()
         num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
-        return await self._render_prompt(
+        return await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
 
@@ -183,54 +181,6 @@ class Pipeline:
             count += tools.num_characters
             self._prompt.check_characters(count, "tools", enforce_limit=enforce_limit)
         return conversation
-
-    async def _render_prompt(
-        self,
-        request: ChatCompletionRequest,
-        conversation: Conversation,
-        num_image_tokens: Sequence[int],
-        tools: CallableTools | None,
-        *,
-        enforce_limit: bool = True,
-        keep_last: int | None = None,
-    ) -> Prompt:
-        prompt_tools = None
-        num_chars = conversation.num_characters
-        if tools is not None:
-            prompt_tools = PromptTools(tools.tools, tools.description)
-            num_chars += len(prompt_tools.description)
-
-        segments = await self._render_request_template(request, conversation, prompt_tools)
-
-        def build() -> Prompt:
-            return self._prompt.assemble(
-                self._prompt.render(conversation, prompt_tools, request.chat_template_kwargs)
-                if segments is None
-                else segments,
-                num_image_tokens,
-                enforce_limit=enforce_limit,
-                keep_last=keep_last,
-            )
-
-        with self._metrics.stage("prompt"):
-            return await run_in_thread_if_large(num_chars, INLINE_CHARACTERS, build)
-
-    async def _render_request_template(
-        self,
-        request: ChatCompletionRequest,
-        conversation: Conversation,
-        tools: PromptTools | None,
-    ) -> Sequence[Segment] | None:
-        """Return the conversation as the request's own template renders it, if it has one."""
-        if request.chat_template is None or self._request_templates is None:
-            return None
-        return await self._request_templates.render(
-            request.chat_template,
-            conversation,
-            tools,
-            request.chat_template_kwargs,
-            native_tools=self._has_native_tools,
-        )
 
     def _submit(
         self,

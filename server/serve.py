@@ -7,25 +7,30 @@ import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
+from server.api.browsers.hosts import KnownHosts
+from server.api.browsers.outermost import add_outermost
 from server.api.edge.protocol import build_protocol_class
+from server.api.key_required import OPEN_PATHS, PROBE_PATHS
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
 from server.lifecycle import Lifecycle
+from server.listening import format_url, is_loopback, listen
 from server.settings import Settings
 from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.tls import build_tls_options
 
 log = get_logger(__name__)
 
@@ -123,30 +128,42 @@ def serve(settings: Settings) -> int:
     configure_logs(settings.log_level, settings.log_format)
     _limit_arenas()
     _raise_file_limit()
-    try:
-        listener = _listen(settings.host, settings.port)
-        checkpoint = _read_model(settings.model)
-    except (StoreError, CheckpointError, OSError) as error:
-        print(f"llava-server cannot start: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        log.info("stopped while the model was pulled; the next start goes on from there")
-        return 0
+    with ExitStack() as stack:
+        try:
+            tls = build_tls_options(settings)
+            listener = stack.enter_context(listen(settings.host, settings.port, settings.uds))
+            checkpoint = _read_model(settings.model)
+        except (StoreError, CheckpointError, OSError) as error:
+            print(f"llava-server cannot start: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            log.info("stopped while the model was pulled; the next start goes on from there")
+            return 0
+        return _run(settings, checkpoint, listener, tls)
+
+
+def _run(
+    settings: Settings, checkpoint: Checkpoint, listener: socket.socket, tls: dict[str, Any]
+) -> int:
+    """Serve on a bound socket until stopped. Returns the exit code."""
     lifecycle = Lifecycle(settings.drain_timeout_s)
-    url = _url(listener)
+    url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
 
     def announce(model_name: str) -> None:
+        _log_open_paths(settings)
         print(format_ready_banner(url, model_name), flush=True)
 
     app = create_app(settings, checkpoint, lifecycle, announce)
     runtime: Runtime = app.state.runtime
     requests = RequestsInFlight(app)
+    hosts = KnownHosts(settings.known_hosts, bool(settings.allowed_hosts) or is_loopback(listener))
     config = uvicorn.Config(
-        requests,
+        add_outermost(requests, hosts, settings.cors_allow_origins),
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
             ConnectionRefusals(runtime.metrics),
+            settings.cors_allow_origins,
         ),
         loop="uvloop",
         ws="none",
@@ -157,9 +174,18 @@ def serve(settings: Settings) -> int:
         # Whoever reaches the server could name any address as its own.
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+        root_path=settings.root_path,
+        **tls,
     )
     Server(config, runtime, requests).run(sockets=[listener])
     return lifecycle.exit_code
+
+
+def _log_open_paths(settings: Settings) -> None:
+    """Say what needs no key, where there are keys."""
+    if settings.api_keys:
+        paths = PROBE_PATHS if settings.protect_all else (*PROBE_PATHS, *OPEN_PATHS)
+        log.info("these paths need no API key", paths=", ".join(paths))
 
 
 def _limit_arenas() -> None:
@@ -184,23 +210,3 @@ def _read_model(model: str) -> Checkpoint:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     return read_checkpoint(resolve_model(model, on_pull))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is loaded, so that a port in use fails at once."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,7 +1,10 @@
 """The settings: command line first, then `LLAVA_*` variables, then defaults."""
 
+import re
+import ssl
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, get_args
 
 import idna
 from PIL import ImageColor
@@ -10,14 +13,19 @@ from pydantic import (
     BeforeValidator,
     DirectoryPath,
     Field,
+    FilePath,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
+ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s@*]+")
+HOST_PATTERN: Final = re.compile(r"\*|(\*\.)?[^\s*/:]+|[0-9a-f:.]+")
+ROOT_PATH: Final = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
 
 def _split_commas(value: object) -> object:
@@ -50,6 +58,14 @@ Domains = Annotated[
     BeforeValidator(_split_commas),
 ]
 
+# By Pillow's names, in lower case.
+ImageFormat = Literal[
+    "jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heif", "jpeg2000", "ico", "ppm", "tga"
+]
+ImageFormats = Annotated[
+    tuple[ImageFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(_split_commas)
+]
+
 
 def _split_pairs(value: object) -> object:
     """Split comma-separated `name=value` pairs."""
@@ -67,6 +83,52 @@ def _split_pair(item: str) -> tuple[str, str]:
 
 NamedFolders = Annotated[dict[str, DirectoryPath], NoDecode, BeforeValidator(_split_pairs)]
 Folders = Annotated[tuple[DirectoryPath, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+def _check_origin(text: str) -> str:
+    """Return an origin as browsers write it. Raises `ValueError`."""
+    origin = text.lower().removesuffix("/")
+    if not ORIGIN.fullmatch(origin):
+        raise ValueError(f"{text!r} is no origin, such as https://app.example.com, and not *")
+    for scheme, port in (("http", ":80"), ("https", ":443")):
+        if origin.startswith(f"{scheme}://"):
+            origin = origin.removesuffix(port)
+    return origin
+
+
+def _check_host_pattern(text: str) -> str:
+    """Return a host pattern in lower case. Raises `ValueError`."""
+    host = text.lower().removesuffix(".").removeprefix("[").removesuffix("]")
+    if not HOST_PATTERN.fullmatch(host):
+        raise ValueError(f"{text!r} is no host name without a port, no *.domain and not *")
+    return host
+
+
+def _check_root_path(path: str) -> str:
+    """Return a path without a slash at its end. Raises `ValueError`."""
+    path = path.rstrip("/")
+    if not ROOT_PATH.fullmatch(path):
+        raise ValueError("must be a path that begins with a slash, such as /llava")
+    return path
+
+
+def _parse_cert_reqs(value: object) -> object:
+    """Read ssl's names or numbers: none, optional, required."""
+    names = {"none": 0, "optional": 1, "required": 2}
+    return names.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_origin)], ...],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
+HostPatterns = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_host_pattern)], ...],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
+CertReqs = Annotated[ssl.VerifyMode, BeforeValidator(_parse_cert_reqs)]
 
 
 def _check_opaque_color(name: str) -> str:
@@ -95,6 +157,44 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8000, description="port to listen on; 0 takes a free one"
+    )
+    uds: Path | None = Field(
+        None, description="Unix domain socket to listen on, instead of host and port"
+    )
+    root_path: Annotated[str, AfterValidator(_check_root_path)] = Field(
+        "", description="path under which a proxy offers the server, such as /llava"
+    )
+    ssl_certfile: FilePath | None = Field(
+        None, description="certificate chain in PEM; with it the server speaks TLS only"
+    )
+    ssl_keyfile: FilePath | None = Field(
+        None, description="the certificate's key in PEM; default: it is in the certificate's file"
+    )
+    ssl_keyfile_password: SecretStr | None = Field(
+        None,
+        description="password of the key; rather set LLAVA_SSL_KEYFILE_PASSWORD, since command"
+        " lines are there for all to see",
+    )
+    ssl_ca_certs: FilePath | None = Field(
+        None, description="authorities in PEM that clients' certificates must come from"
+    )
+    ssl_cert_reqs: CertReqs = Field(
+        ssl.CERT_NONE,
+        description="whether clients must show a certificate: none, optional or required",
+    )
+    ssl_ciphers: str | None = Field(
+        None, description="OpenSSL's list of ciphers for TLS 1.2; default: Python's"
+    )
+    cors_allow_origins: Origins = Field(
+        (),
+        description="origins of web pages that may use the server, such as"
+        " https://app.example.com, with commas between them, or *; default: its own only",
+    )
+    allowed_hosts: HostPatterns = Field(
+        (),
+        description="names that requests may name as Host, such as llava.example.com or"
+        " *.example.com, with commas between them, or *; default: on a loopback address only"
+        " local names and addresses, elsewhere any",
     )
     model: str = Field(
         "llava-tiny",
@@ -127,6 +227,11 @@ class Settings(BaseSettings):
         (),
         description="keys that clients must send as bearer tokens, with commas between them; rather"
         " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
+    )
+    protect_all: bool = Field(
+        False,
+        description="ask for a key on every path but /health and /ready: also on the page, /docs"
+        " and /metrics",
     )
     unknown_parameters: Literal["refuse", "ignore"] = Field(
         "refuse",
@@ -195,6 +300,9 @@ class Settings(BaseSettings):
         30.0, description="time to fetch all images of one request, in seconds"
     )
     max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
+    image_formats: ImageFormats = Field(
+        get_args(ImageFormat), description="formats of images, with commas between them"
+    )
     animated_images: Literal["first", "refuse"] = Field(
         "first", description="of an animated image, show the first frame, or refuse it"
     )
@@ -294,6 +402,21 @@ class Settings(BaseSettings):
         "info", description="least severe log lines shown"
     )
     log_format: Literal["text", "json"] = Field("text", description="how log lines look")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.protect_all and not self.api_keys:
+            raise ValueError("protect_all needs api_keys")
+        if self.ssl_certfile is None and (self.ssl_keyfile or self.ssl_ca_certs):
+            raise ValueError("ssl_keyfile and ssl_ca_certs need ssl_certfile")
+        if self.ssl_cert_reqs and self.ssl_ca_certs is None:
+            raise ValueError("ssl_cert_reqs needs ssl_ca_certs")
+        return self
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """The names that the operator gave the server."""
+        return (*self.allowed_hosts, self.host.lower())
 
     @property
     def served_model_names(self) -> tuple[str, ...]:

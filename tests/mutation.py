@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from PIL import Image
 
+from tests.heics import HEICS
+
 Mutator = Callable[[random.Random, bytearray], None]
 
 SEED_FORMATS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
@@ -24,13 +26,19 @@ SEED_FORMATS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("TIFF", "RGB", {"compression": "jpeg"}),
     ("TIFF", "F", {}),
     ("AVIF", "RGB", {}),
+    ("JPEG2000", "RGB", {}),
+    ("JPEG2000", "LA", {"no_jp2": True}),
+    ("ICO", "RGBA", {"sizes": [(32, 32)]}),
+    ("ICO", "RGBA", {"sizes": [(32, 32)], "bitmap_format": "bmp"}),
+    ("PPM", "RGB", {}),
+    ("TGA", "RGBA", {"compression": "tga_rle"}),
 )
 
 
 def build_seed_images() -> list[bytes]:
     """Build small images in every format and several modes."""
     gradient = Image.linear_gradient("L").resize((60, 44))
-    return [_encode(gradient, *seed_format) for seed_format in SEED_FORMATS]
+    return [*(_encode(gradient, *seed_format) for seed_format in SEED_FORMATS), *HEICS.values()]
 
 
 def generate_mutants(seed: int) -> Iterator[bytes]:

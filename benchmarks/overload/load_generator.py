@@ -7,7 +7,6 @@ figures as one line of JSON.
 import asyncio
 import itertools
 import json
-import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,12 +18,12 @@ import uvloop
 
 from benchmarks.overload.client import Client, Link, Results, Window
 from benchmarks.overload.loads import Group, Kind, build_questions, load_groups
+from benchmarks.percentiles import compute_percentiles
 from benchmarks.requests import UniqueNumbers
 
 # More than the requests of one load, so that no image repeats in another one.
 NUMBERS_PER_LOAD: Final = 1_000_000
 DRAIN_S: Final = 60.0
-MS: Final = 1000
 
 
 async def run_load(
@@ -76,21 +75,14 @@ def compute_figures(results: dict[str, Results], window_s: float) -> dict[str, f
         "goodput_per_s": sum(len(each.latencies_s) for each in every) / window_s,
         "refusals_per_s": sum(len(each.refusals_s) for each in every) / window_s,
     }
-    figures |= _compute_percentiles("latency_ms", [t for each in every for t in each.latencies_s])
-    figures |= _compute_percentiles("refusal_ms", [t for each in every for t in each.refusals_s])
-    figures |= _compute_percentiles("retry_after_ms", [t for each in every for t in each.waits_s])
+    figures |= compute_percentiles("latency_ms", [t for each in every for t in each.latencies_s])
+    figures |= compute_percentiles("refusal_ms", [t for each in every for t in each.refusals_s])
+    figures |= compute_percentiles("retry_after_ms", [t for each in every for t in each.waits_s])
     for name, result in results.items():
         figures[f"{name}_per_s"] = len(result.latencies_s) / window_s
     errors: Counter[str] = sum((each.errors for each in every), Counter())
     figures["errors"] = errors.total()
     return figures | {f"error: {what}": count for what, count in errors.items()}
-
-
-def _compute_percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
-    if len(seconds) < 2:
-        return {}
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    return {f"{name}_p50": cuts[49] * MS, f"{name}_p99": cuts[98] * MS}
 
 
 def main(

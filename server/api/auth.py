@@ -2,17 +2,19 @@
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from blake3 import blake3
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from server.api.edge.limits import build_address_key
+from server.api.headers import get_header
 from server.errors import Unauthorized
 
 # Anthropic's clients send the key here.
-API_KEY_HEADER: Final = "x-api-key"
+API_KEY_HEADER: Final = b"x-api-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,17 @@ class Authenticator:
         """
         key = _read_bearer_token(authorization or "") or (api_key or "").strip()
         address = client[0] if client else ""
-        tenant = Tenant(_digest(key) if key else "", address)
+        tenant_id = _digest(key) if key else ""
         # Every digest is compared in full: the time taken reveals nothing about a key.
-        matches = [hmac.compare_digest(tenant.id, known) for known in self._known_ids]
+        matches = [hmac.compare_digest(tenant_id, known) for known in self._known_ids]
         if self._known_ids and not any(matches):
             raise Unauthorized("The API key is missing or wrong.")
-        return replace(tenant, is_known=any(matches))
+        return Tenant(tenant_id, address, any(matches))
+
+    def authenticate_scope(self, scope: Scope) -> Tenant:
+        """Return the tenant of a request. Raises `Unauthorized` (401)."""
+        authorization = get_header(scope, b"authorization")
+        return self.authenticate(authorization, scope["client"], get_header(scope, API_KEY_HEADER))
 
 
 async def get_tenant(request: Request) -> Tenant:
@@ -77,10 +84,7 @@ async def get_tenant(request: Request) -> Tenant:
     if found is not None:
         return found
     authenticator: Authenticator = request.app.state.runtime.authenticator
-    headers = request.headers
-    return authenticator.authenticate(
-        headers.get("authorization"), request.client, headers.get(API_KEY_HEADER)
-    )
+    return authenticator.authenticate_scope(request.scope)
 
 
 CurrentTenant = Annotated[Tenant, Depends(get_tenant)]

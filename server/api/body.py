@@ -9,7 +9,9 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from server.api.allocator_trim import AllocatorTrim
-from server.errors import BodyTooLarge, ClientGone, InvalidValue, TooManyRequests
+from server.api.inflating.body import stream_inflated
+from server.errors import BodyTooLarge, ClientGone, TooManyRequests
+from server.protocol.body_limits import JsonStructure
 
 # Bodies up to this size take nothing from the budget: the transport buffers as much anyway.
 FREE_BYTES: Final = 64 * 1024
@@ -17,14 +19,6 @@ FREE_BYTES: Final = 64 * 1024
 STEP_BYTES: Final = 1024 * 1024
 # Of the budget, the share that one tenant may take.
 TENANT_SHARE: Final = 0.5
-# Bounds on a body's JSON, counted in its bytes: text may hold these characters, too, but a text
-# with so many of them has more tokens than any context.
-MAX_JSON_VALUES: Final = 262_144
-MAX_JSON_CONTAINERS: Final = 32_768
-# A parser holds the interpreter's lock while it decodes these, many times as long as for the
-# base64 of images. Some encoders escape each slash of base64, a character in 64.
-MAX_JSON_ESCAPES: Final = 2 * 1024 * 1024
-MAX_NON_ASCII_BYTES: Final = 16 * 1024 * 1024
 
 
 class BodyBudget:
@@ -111,16 +105,17 @@ class BodyLease:
 
 
 async def read_body(request: Request, lease: BodyLease, max_bytes: int) -> bytearray:
-    """Return a request's body.
+    """Return a request's body, inflated where it is compressed.
 
-    Raises `BodyTooLarge` (413), `TooManyRequests` (429) where memory is short, `InvalidValue`
+    Raises `UnsupportedContentEncoding` (415), `InvalidContentEncoding`, `BodyTooLarge` (413),
+    `TooManyRequests` (429) where memory is short, `InvalidValue`
     where the JSON has too many values, and `ClientGone`. Each is raised as soon as the bytes that
     arrived show it.
     """
     body = bytearray()
     structure = JsonStructure()
     try:
-        async for chunk in request.stream():
+        async for chunk in stream_inflated(request, max_bytes):
             if len(body) + len(chunk) > max_bytes:
                 raise BodyTooLarge(f"The request body exceeds the limit of {max_bytes} bytes.")
             structure.count(chunk)
@@ -129,33 +124,3 @@ async def read_body(request: Request, lease: BodyLease, max_bytes: int) -> bytea
     except ClientDisconnect:
         raise ClientGone from None
     return body
-
-
-class JsonStructure:
-    """Counts what a JSON parser would have to build, at the speed of a memory scan."""
-
-    def __init__(self) -> None:
-        self._values = 0
-        self._containers = 0
-        self._escapes = 0
-        self._non_ascii_bytes = 0
-
-    def count(self, chunk: bytes) -> None:
-        """Count the bytes of a chunk. Raises `InvalidValue` beyond the bounds."""
-        self._values += chunk.count(b",")
-        self._containers += chunk.count(b"{") + chunk.count(b"[")
-        self._escapes += chunk.count(b"\\")
-        if not chunk.isascii():
-            self._non_ascii_bytes += len(chunk)  # of the whole chunk, which is fast to tell
-        if self._values > MAX_JSON_VALUES:
-            raise InvalidValue(f"The body has more than {MAX_JSON_VALUES} JSON values.")
-        if self._containers > MAX_JSON_CONTAINERS:
-            raise InvalidValue(
-                f"The body has more than {MAX_JSON_CONTAINERS} JSON objects and arrays."
-            )
-        if self._escapes > MAX_JSON_ESCAPES:
-            raise InvalidValue(f"The body has more than {MAX_JSON_ESCAPES} escapes.")
-        if self._non_ascii_bytes > MAX_NON_ASCII_BYTES:
-            raise InvalidValue(
-                f"The body has more than {MAX_NON_ASCII_BYTES} bytes of text that is not ASCII."
-            )

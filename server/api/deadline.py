@@ -24,8 +24,16 @@ def read_deadline(request: Request, limit_s: float) -> float:
     if header is None:
         return now + limit_s
     if not (header.isdecimal() and header.isascii() and 0 < len(header) <= MAX_DIGITS):
-        raise InvalidValue(f"The header '{TIMEOUT_HEADER}' must be a number of milliseconds.")
-    return now + min(int(header) / 1000, limit_s)
+        raise _invalid_header()
+    if (milliseconds := int(header)) == 0:
+        raise _invalid_header()
+    return now + min(milliseconds / 1000, limit_s)
+
+
+def _invalid_header() -> InvalidValue:
+    return InvalidValue(
+        f"The header '{TIMEOUT_HEADER}' must be a number of milliseconds, 1 or more."
+    )
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from server.api.allowed_methods import find_allowed_methods
 from server.api.error_response import build_error_response
 from server.errors import (
     INTERNAL_ERROR_MESSAGE,
@@ -33,13 +34,18 @@ async def _api_error(_: Request, error: Exception) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    """Translate the router's own refusals."""
+    """Translate the router's own refusals; answer OPTIONS, which no route has."""
     error = cast(HTTPException, error)
     path = request.url.path
     if error.status_code == 405:
-        refusal: ApiError = MethodNotAllowed(f"{path} does not allow {request.method}.")
-    elif error.status_code == 404:
-        refusal = NotFound(f"There is no {path}.")
+        allow = {"allow": find_allowed_methods(request.app.routes, request.scope)}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        return build_error_response(
+            MethodNotAllowed(f"{path} does not allow {request.method}."), allow
+        )
+    if error.status_code == 404:
+        refusal: ApiError = NotFound(f"There is no {path}.")
     else:
         refusal = InvalidRequest("The request cannot be read.")
     return build_error_response(refusal, dict(error.headers or {}))

@@ -25,7 +25,7 @@ class ErrorJsonResponse(JSONResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        if not _is_messages_path(scope["path"]):
+        if not is_messages_path(scope):
             await super().__call__(scope, receive, send)
             return
         body = build_body(self._error, scope)
@@ -34,21 +34,21 @@ class ErrorJsonResponse(JSONResponse):
 
 def build_error_response(error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return an error as a response with its own status."""
-    headers = dict(headers or {})
+    headers = {**error.headers, **(headers or {})}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"  # RFC 9110 asks for it
     return ErrorJsonResponse(error, headers)
 
 
 def build_body(error: ApiError, scope: Scope) -> dict[str, Any]:
     """Return an error's body as JSON."""
-    if not _is_messages_path(scope["path"]):
+    if not is_messages_path(scope):
         return build_error_body(error)
     request_id = scope.get("state", {}).get("request_id")
     return build_messages_error(error, request_id).model_dump()
 
 
-def _is_messages_path(path: str) -> bool:
-    return path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/")
+def is_messages_path(scope: Scope) -> bool:
+    """Whether a path belongs to Anthropic's API."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return bool(path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"))

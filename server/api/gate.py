@@ -3,16 +3,20 @@
 import asyncio
 import json
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.admission.admission import Admission, Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import API_KEY_HEADER, Authenticator
-from server.api.error_response import build_body, build_error_response
+from server.api.auth import Authenticator
+from server.api.body_headers import check_body_headers
+from server.api.error_response import build_body, build_error_response, is_messages_path
+from server.api.headers import get_header
+from server.api.route_path import route_path
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
+from server.protocol.errors import build_error_body
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 
@@ -35,19 +39,20 @@ class Gate:
         admission: Admission,
         max_body_bytes: int,
         metrics: Metrics,
+        refusal_log: RefusalLog,
     ) -> None:
-        """`paths` are those whose POST requests cost work."""
+        """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
         self._paths = frozenset(paths)
         self._authenticator = authenticator
         self._admission = admission
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
-        self._log = RefusalLog()
+        self._log = refusal_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
+        if not self._guards(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -64,13 +69,15 @@ class Gate:
             if arrival is not None:
                 arrival.release()
 
+    def _guards(self, scope: Scope) -> bool:
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        return is_post and route_path(scope) in self._paths
+
     def _check(self, scope: Scope) -> Arrival | None:
-        headers = Headers(scope=scope)
-        tenant = self._authenticator.authenticate(
-            headers.get("authorization"), scope["client"], headers.get(API_KEY_HEADER)
-        )
+        tenant = self._authenticator.authenticate_scope(scope)
         scope.setdefault("state", {})["tenant"] = tenant
-        length = headers.get("content-length", "")
+        check_body_headers(scope)
+        length = get_header(scope, b"content-length")
         body_bytes = int(length[:MAX_DIGITS]) if length.isdecimal() else 0
         if body_bytes > self._max_body_bytes:
             raise BodyTooLarge(
@@ -91,7 +98,7 @@ class Gate:
         if delay_s := scope["state"]["refusal_delay_s"]:
             await asyncio.sleep(delay_s)
         # Under overload this is the hot path: no response object, no model.
-        body = json.dumps(build_body(error, scope)).encode()
+        body = _encode_refusal(error, scope)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -99,3 +106,15 @@ class Gate:
         ]
         await send({"type": "http.response.start", "status": 429, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _encode_refusal(error: TooManyRequests, scope: Scope) -> bytes:
+    if is_messages_path(scope):  # has the request's id
+        return json.dumps(build_body(error, scope)).encode()
+    return _encode_openai_refusal(error.message)
+
+
+@lru_cache(maxsize=8)
+def _encode_openai_refusal(message: str) -> bytes:
+    """Return the body of a 429; few messages occur."""
+    return json.dumps(build_error_body(TooManyRequests(message))).encode()

@@ -4,12 +4,13 @@ import re
 from secrets import token_hex
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUEST_ID_HEADER: Final = "x-request-id"
+from server.api.headers import get_header
+
+REQUEST_ID_HEADER: Final = b"x-request-id"
 # Anthropic's clients read it here.
-ANTHROPIC_REQUEST_ID_HEADER: Final = "request-id"
+ANTHROPIC_REQUEST_ID_HEADER: Final = b"request-id"
 ACCEPTED_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -24,14 +25,15 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        sent = get_header(scope, REQUEST_ID_HEADER)
         request_id = sent if ACCEPTED_ID.fullmatch(sent) else token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID_HEADER] = headers[ANTHROPIC_REQUEST_ID_HEADER] = request_id
+                value = request_id.encode()
+                added = [(REQUEST_ID_HEADER, value), (ANTHROPIC_REQUEST_ID_HEADER, value)]
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

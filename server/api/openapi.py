@@ -1,6 +1,7 @@
 """The OpenAPI description of bodies and events that FastAPI does not parse or write itself."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -63,9 +64,13 @@ def describe_event_stream(kind: type[BaseModel]) -> Responses:
 
 
 def add_schemas(app: FastAPI) -> None:
-    """Add the schemas that bodies and events refer to to the app's OpenAPI description."""
+    """Add the schemas that bodies and events refer to to the app's OpenAPI description.
+
+    It takes a second or two to build, once.
+    """
     generate = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         description = generate()
         _, schemas = models_json_schema(

@@ -16,6 +16,7 @@ from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.ignored_parameters import build_ignored_header
+from server.api.route_path import route_path
 from server.api.runtime import Runtime
 from server.generation.interruption import Interruption
 from server.pipeline import OnEncoded, Pipeline
@@ -83,9 +84,9 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
     engine is done: a stream takes them over.
     """
     runtime: Runtime = http_request.app.state.runtime
-    record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics)
+    record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics, runtime.refusal_log)
     record.http_request_id = http_request.state.request_id
-    record.endpoint = http_request.url.path
+    record.endpoint = route_path(http_request.scope)
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
         tenant = await get_tenant(http_request)

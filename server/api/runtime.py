@@ -11,11 +11,13 @@ from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionTable
 from server.api.event_stream import OutputBudget
 from server.api.limits import ApiLimits
+from server.api.shared_render import SharedRender
 from server.errors import NotReady
 from server.lifecycle import Lifecycle
 from server.pipeline import Pipeline
 from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Runtime:
     body_budget: BodyBudget
     output_budget: OutputBudget
     parser: BodyParser
+    metrics_text: SharedRender
+    refusal_log: RefusalLog
     pipeline: Pipeline | None = None
     examples: Path | None = None
     aliases: Sequence[str] = ()

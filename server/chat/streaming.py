@@ -4,11 +4,9 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
-from typing import Any, Final
+from typing import Any
 
-from pydantic import PrivateAttr
-
+from server.chat.completion_json import CompletionWithLogprobs
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta, DecodedToken
 from server.generation.chunk_writer import (
@@ -31,9 +29,6 @@ from server.protocol.chat.response import (
 from server.telemetry.request_record import RequestRecord
 from server.tools.content import ContentDelta, ToolCallStart
 
-# As pydantic writes it.
-NO_LOGPROBS: Final = '"logprobs":null'
-
 
 async def collect_chat_completion(
     generation: Generation, model: str, record: RequestRecord
@@ -45,7 +40,7 @@ async def collect_chat_completion(
         logprobs[delta.index] += await format_tokens(delta.logprobs)
         messages[delta.index].add(replace(delta, logprobs=()))
     record.mark_complete()
-    completion = _CompletionWithLogprobs(
+    completion = CompletionWithLogprobs(
         id=record.request_id,
         created=int(time.time()),
         model=model,
@@ -58,24 +53,6 @@ async def collect_chat_completion(
     )
     completion.set_logprobs([_wrap_logprobs(each) if each else "null" for each in logprobs])
     return completion
-
-
-class _CompletionWithLogprobs(ChatCompletion):
-    """A completion whose log probabilities are JSON text already, one for each choice."""
-
-    _logprobs: list[str] = PrivateAttr(default_factory=list)
-
-    def set_logprobs(self, logprobs: list[str]) -> None:
-        self._logprobs = logprobs
-
-    def model_dump_json(self, **options: Any) -> str:
-        """Put in the log probabilities where the choices have none.
-
-        In JSON only a key can match: quotation marks within strings are escaped.
-        """
-        parts = super().model_dump_json(**options).split(NO_LOGPROBS)
-        inserted = (f'"logprobs":{each}' for each in self._logprobs)
-        return "".join(chain(*zip_longest(parts, inserted, fillvalue="")))
 
 
 def _describe_prompt(prompt: PromptDetails) -> dict[str, Any]:

@@ -1,14 +1,20 @@
 """vLLM's tool parsers, for models with a native tool-call format."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from transformers import PreTrainedTokenizerBase
+from vllm.entrypoints.generate.base.protocol import DeltaMessage
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.tool_parsers import ToolParser, ToolParserManager
+from vllm.tool_parsers.utils import partial_tag_overlap
 
 from server.checkpoint.config import CheckpointError
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, make_tool_call_id
+
+# Where vLLM's parsers have the text that begins a call.
+MARKER_ATTRIBUTES: Final = ("tool_call_start_token", "bot_token")
 
 
 class NativeToolParser:
@@ -42,15 +48,33 @@ class NativeContentParser:
         self._token_ids: list[int] = []
         self._num_calls = 0
 
-    def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
+    def parse(
+        self, text: str, token_ids: Sequence[int], finish_reason: FinishReason | None
+    ) -> Iterator[ContentDelta]:
         """Yield the deltas that vLLM's parser finds in the text."""
-        if ended and not self._token_ids:
+        if finish_reason == "stop" and not self._token_ids:
             yield from self._parse_complete(text)
             return
+        # A complete text that was cut off is parsed like a stream, where calls may be partial.
+        delta = self._parse_next(text, token_ids)
+        if delta is not None:
+            content = delta.content or ""
+            if finish_reason == "length":
+                content = self._cut_off_marker(content)
+            if content:
+                yield content
+            for call in delta.tool_calls or ():
+                yield from self._convert_call(call)
+        if finish_reason and self._num_calls:
+            remaining = self._parser.get_remaining_unstreamed_args()
+            if remaining:
+                yield ToolCallArguments(self._num_calls - 1, remaining)
+
+    def _parse_next(self, text: str, token_ids: Sequence[int]) -> DeltaMessage | None:
         previous_text, previous_ids = self._text, list(self._token_ids)
         self._text += text
         self._token_ids += token_ids
-        delta = self._parser.extract_tool_calls_streaming(
+        return self._parser.extract_tool_calls_streaming(
             previous_text,
             self._text,
             text,
@@ -59,15 +83,14 @@ class NativeContentParser:
             list(token_ids),
             self._request,
         )
-        if delta is not None:
-            if delta.content:
-                yield delta.content
-            for call in delta.tool_calls or ():
-                yield from self._convert_call(call)
-        if ended and self._num_calls:
-            remaining = self._parser.get_remaining_unstreamed_args()
-            if remaining:
-                yield ToolCallArguments(self._num_calls - 1, remaining)
+
+    def _cut_off_marker(self, text: str) -> str:
+        """Return the text before a marker that begins a call, or before the start of one."""
+        markers = (getattr(self._parser, name, None) for name in MARKER_ATTRIBUTES)
+        for marker in filter(None, markers):
+            text = text.partition(marker)[0]
+            text = text[: len(text) - partial_tag_overlap(text, marker)]
+        return text
 
     def _convert_call(self, call: Any) -> Iterator[ContentDelta]:
         function = call.function

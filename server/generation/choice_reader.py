@@ -41,7 +41,8 @@ class ChoiceReader:
         if not self._has_text:
             text = self._strip_leading_space(text)
         ended = output.finish_reason is not None
-        content = list(self._content_parser.parse(text, output.token_ids, ended=ended))
+        parsed = self._content_parser.parse(text, output.token_ids, output.finish_reason)
+        content = list(parsed)
         self._has_calls = self._has_calls or any(isinstance(c, ToolCallStart) for c in content)
         reader = self._logprobs_reader
         return ChoiceDelta(
@@ -120,4 +121,4 @@ def _build_content_parser(
         return TextOnlyParser()
     if tools.is_native and native_parser is not None:
         return native_parser.build_reader([tool.model_dump() for tool in tools.tools])
-    return ToolCallParser()
+    return ToolCallParser(required=tools.required)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, make_tool_call_id
 from server.tools.format import ARGUMENTS, CALL_BEGIN, CALL_END
 
@@ -18,8 +19,7 @@ class TextOnlyParser:
         self,
         text: str,
         token_ids: Sequence[int],  # noqa: ARG002
-        *,
-        ended: bool,  # noqa: ARG002
+        finish_reason: FinishReason | None,  # noqa: ARG002
     ) -> Iterator[ContentDelta]:
         """Yield the text."""
         if text:
@@ -29,9 +29,11 @@ class TextOnlyParser:
 class ToolCallParser:
     """Parses the calls of `server.tools.format`; the text around calls is passed on as text."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, required: bool = False) -> None:
+        """With `required` the grammar admits nothing but calls, so there is no text."""
+        self._required = required
         self._buffer = ""
-        self._state: Callable[[bool], Iterator[ContentDelta]] = self._parse_text
+        self._state: Callable[[FinishReason | None], Iterator[ContentDelta]] = self._parse_text
         self._num_calls = 0
         self._arguments = ""
 
@@ -39,40 +41,40 @@ class ToolCallParser:
         self,
         text: str,
         token_ids: Sequence[int],  # noqa: ARG002
-        *,
-        ended: bool,
+        finish_reason: FinishReason | None,
     ) -> Iterator[ContentDelta]:
         """Yield text and the deltas of calls, without the markers around calls."""
         self._buffer += text
         state = None
         while state != self._state:
             state = self._state
-            yield from state(ended)
+            yield from state(finish_reason)
 
-    def _parse_text(self, ended: bool) -> Iterator[ContentDelta]:
+    def _parse_text(self, finish_reason: FinishReason | None) -> Iterator[ContentDelta]:
         text, marker, rest = self._buffer.partition(CALL_BEGIN)
         if marker:
             self._buffer, self._state = rest, self._parse_head
         else:
-            held_back = 0 if ended else _measure_overlap(text, CALL_BEGIN)
+            # A text may end so by itself, but the token limit has cut off a call.
+            held_back = 0 if finish_reason == "stop" else _measure_overlap(text, CALL_BEGIN)
             end = len(text) - held_back
             text, self._buffer = text[:end], text[end:]
-        if text:
+        if text and not self._required:
             yield text
 
-    def _parse_head(self, _: bool) -> Iterator[ContentDelta]:
+    def _parse_head(self, _: FinishReason | None) -> Iterator[ContentDelta]:
         head = HEAD.match(self._buffer)
         if head is not None:
             self._buffer, self._state = self._buffer[head.end() :], self._parse_arguments
             self._arguments = ""
             yield ToolCallStart(self._num_calls, make_tool_call_id(), json.loads(head[1]))
 
-    def _parse_arguments(self, ended: bool) -> Iterator[ContentDelta]:
+    def _parse_arguments(self, finish_reason: FinishReason | None) -> Iterator[ContentDelta]:
         """Yield arguments up to `CALL_END`: the grammar allows no line break within the JSON."""
         arguments, marker, rest = self._buffer.partition(CALL_END)
         if not marker:
             end = len(arguments) - _measure_overlap(arguments, CALL_END)
-            if ended and not _is_json(self._arguments + arguments[:end]):
+            if finish_reason and not _is_json(self._arguments + arguments[:end]):
                 end = len(arguments)
             arguments, rest = arguments[:end], arguments[end:]
         self._buffer = rest

@@ -18,9 +18,9 @@ from server.errors import (
     ImageTooLarge,
 )
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, DecodeOptions
-from server.images.decode.formats import FORMATS
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.workers import DecodeWorkers
+from server.images.fetch.data_url import is_data_url
 from server.images.fetch.fetcher import Fetcher
 from server.telemetry.metrics import Metrics
 
@@ -98,7 +98,7 @@ class ImageLoader:
         return result
 
     async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
-        if url[:5].lower() == "data:":
+        if is_data_url(url):
             return await self._fetcher.fetch(url)
         started_at = time.perf_counter()
         try:
@@ -129,8 +129,9 @@ class ImageLoader:
         size = f"{failure.width}x{failure.height}"
         match failure.fault:
             case DecodeFault.FORMAT:
+                formats = ", ".join(self._options.formats)
                 return ImageFormatUnsupported(
-                    f"The data is not an image of a supported format ({', '.join(FORMATS)})."
+                    f"The data is not an image of a supported format ({formats})."
                 )
             case DecodeFault.CORRUPT:
                 return ImageCorrupt("The image is damaged or cut short.")

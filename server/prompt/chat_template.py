@@ -6,8 +6,7 @@ text is never parsed as a special token or an image.
 
 import json
 import re
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import TemplateError
@@ -16,20 +15,26 @@ from server.checkpoint.config import CheckpointError
 from server.errors import InvalidValue
 from server.prompt.jinja import TemplateRefusal, compile_template, find_undeclared_names
 from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.text_markers import TextMarkers
 from server.prompt.turns import Conversation, Turn
 from server.protocol.chat.template_fields import PromptEnding
-from server.protocol.tools import Tool, ToolCall
+from server.protocol.tools import CalledFunction, Tool, ToolCall
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 Messages = list[dict[str, Any]]
 
-# Text that cannot contain a special token of any tokenizer.
-SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
-
 # A template is probed with this conversation, or if it cannot render it, with the first turn.
 PROBE_TURNS: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
+ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
+# How the results of tools are rendered is probed with this conversation.
+PROBE_CALL: Final = ToolCall(id="call00000", function=CalledFunction(name="show", arguments="{}"))
+PROBE_TOOL_TURNS: Final = (
+    Turn("user", "look", 0),
+    Turn("assistant", "", 0, (PROBE_CALL,)),
+    Turn("tool", "seen", 1, (), "show", PROBE_CALL.id),
+)
 # Characters of a template's own error message in an error response.
 MAX_REFUSAL_LENGTH: Final = 200
 
@@ -50,7 +55,7 @@ class ChatTemplate:
         self._special_tokens = special_tokens
         self._image_token = image_token
         self._marker_pattern = re.compile(f"({TextMarkers.PATTERN}|{re.escape(image_token)})")
-        self._accepts_parts = self._detect_content_format()
+        self._part_roles = self._detect_content_format()
         self.supports_tools = "tools" in find_undeclared_names(source)
 
     def render(
@@ -69,7 +74,7 @@ class ChatTemplate:
         messages = [] if system is None else [Turn("system", system, 0)]
         rendered = self._render_or_refuse(
             [
-                _build_message(turn, markers, as_parts=self._accepts_parts)
+                _build_message(turn, markers, as_parts=turn.role in self._part_roles)
                 for turn in [*messages, *turns]
             ],
             [markers.mark_json(tool.model_dump(exclude_none=True)) for tool in tools],
@@ -120,69 +125,41 @@ class ChatTemplate:
         }
         return self._template.render({**options, **variables})
 
-    def _detect_content_format(self) -> bool:
-        """Return whether the template accepts content parts. Raises `CheckpointError`."""
+    def _detect_content_format(self) -> frozenset[str]:
+        """Return the roles whose content is rendered as parts. Raises `CheckpointError`."""
         for turns in (PROBE_TURNS, PROBE_TURNS[:1]):
-            for as_parts in (True, False):
-                if self._renders_text(turns, as_parts=as_parts):
-                    return as_parts
+            for part_roles in (ROLES, frozenset[str]()):
+                if self._renders_text(turns, part_roles):
+                    return self._detect_tool_format(part_roles)
         raise CheckpointError("the chat template does not show what a user says")
 
-    def _renders_text(self, turns: Sequence[Turn], *, as_parts: bool) -> bool:
+    def _detect_tool_format(self, part_roles: frozenset[str]) -> frozenset[str]:
+        """Return the roles, with or without `tool`: as the template shows a result's image."""
+        for roles in (part_roles, part_roles ^ {"tool"}):
+            if self._renders_text(PROBE_TOOL_TURNS, roles, with_images=True):
+                return roles
+        return part_roles
+
+    def _renders_text(
+        self, turns: Sequence[Turn], part_roles: frozenset[str], *, with_images: bool = False
+    ) -> bool:
         """Whether all texts are rendered; a template for strings fails on parts or prints lists."""
         markers = TextMarkers(self._image_token)
-        messages = [_build_message(turn, markers, as_parts=as_parts) for turn in turns]
+        messages = [
+            _build_message(turn, markers, as_parts=turn.role in part_roles) for turn in turns
+        ]
         try:
             rendered = self._render(messages, None, {})
             segments = list(markers.restore(rendered, self._marker_pattern))
+            if with_images:
+                _check_images(segments, sum(turn.num_images for turn in turns))
         except Exception:  # as above
             return False
         prints_lists = any(
             "'type'" in each.text for each in segments if isinstance(each, TemplateText)
         )
-        return all(UntrustedText(turn.text) in segments for turn in turns) and not prints_lists
-
-
-class TextMarkers:
-    """Unguessable markers for the texts and images of one conversation."""
-
-    PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
-
-    def __init__(self, image_token: str) -> None:
-        self._nonce = secrets.token_hex(16)
-        self.image = self._format_marker(0)
-        self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
-
-    def mark_text(self, text: str) -> str:
-        """Return a marker between the text's own white space, which templates often trim."""
-        core = text.strip()
-        return text.replace(core, self._add_marker(core), 1) if core else text
-
-    def mark_json(self, value: Any) -> Any:
-        """Return JSON with markers for its strings, except for safe ones."""
-        if isinstance(value, str):
-            # The template will write it within a JSON string.
-            return value if SAFE_TEXT.fullmatch(value) else self._add_marker(_escape_json(value))
-        if isinstance(value, dict):
-            return {self.mark_json(key): self.mark_json(each) for key, each in value.items()}
-        return [self.mark_json(each) for each in value] if isinstance(value, list) else value
-
-    def restore(self, rendered: str, pattern: re.Pattern[str]) -> Iterator[Segment]:
-        """Yield segments: texts and image slots for their markers or image tokens, and the rest."""
-        for part in pattern.split(rendered):
-            yield self._segments.get(part) or TemplateText(part)
-
-    def _add_marker(self, text: str) -> str:
-        marker = self._format_marker(len(self._segments))
-        self._segments[marker] = UntrustedText(text)
-        return marker
-
-    def _format_marker(self, index: int) -> str:
-        return f"{self._nonce}:{index};"
-
-
-def _escape_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+        texts = [turn.text for turn in turns if turn.text]
+        return all(UntrustedText(text) in segments for text in texts) and not prints_lists
 
 
 def _build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[str, Any]:

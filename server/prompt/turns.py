@@ -54,12 +54,11 @@ def split_turns(
     """Separate the system text from the turns.
 
     Consecutive messages of one role become one turn, except tool results and messages with calls.
-    Raises `InvalidValue` if there are no turns, a turn has images but no text, a tool result has no
-    matching call, or a message with calls is to be continued.
+    Raises `InvalidValue` if there are no turns, a tool result has no matching call, or a message
+    with calls is to be continued.
     """
     system: list[str] = []
     turns: list[Turn] = []
-    indices: list[int] = []
     names: dict[str, str] = {}
     for index, message in enumerate(messages):
         if message.role in ("system", "developer"):
@@ -68,8 +67,6 @@ def split_turns(
         turn = _build_turn(message, names, index)
         names.update({call.id: call.function.name for call in turn.calls})
         turns.append(turn)
-        indices.append(index)
-    _check_images_have_text(turns, indices)
     return _end_conversation("\n".join(system) if system else None, turns, template_fields)
 
 
@@ -128,18 +125,3 @@ def _can_join(first: Turn, second: Turn) -> bool:
 def _join_group(turns: Sequence[Turn]) -> Turn:
     text = "\n".join(turn.text for turn in turns if turn.text)
     return Turn(turns[0].role, text, sum(turn.num_images for turn in turns))
-
-
-def _check_images_have_text(turns: Sequence[Turn], indices: Sequence[int]) -> None:
-    """Raise `InvalidValue` where consecutive messages of one role have images but no text."""
-    start = 0
-    for end, turn in enumerate(turns, 1):
-        if end < len(turns) and turns[end].role == turn.role:
-            continue
-        group = turns[start:end]
-        start = end
-        if any(each.num_images for each in group) and not any(e.text.strip() for e in group):
-            raise InvalidValue(
-                "An image needs a question: the message holds no text.",
-                f"messages[{indices[end - 1]}].content",
-            )

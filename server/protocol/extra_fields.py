@@ -59,6 +59,8 @@ def _join(path: str, name: str) -> str:
 def _check_value(path: str, value: Any, accepted: tuple[Any, ...]) -> None:
     if value is None or accepted == ANY_VALUE:
         return
+    if isinstance(value, dict):  # its nulls are absent, too
+        value = {key: each for key, each in value.items() if each is not None}
     if not any(_is_same_json(value, each) for each in accepted):
         remedy = REMEDIES.get(INDEX.sub("[]", path))
         reason = f": {remedy}" if remedy else ""

@@ -23,9 +23,12 @@ class TextFormat(WireModel):
 
 
 class JsonObjectFormat(WireModel):
-    """`{"type": "json_object"}`: any JSON object."""
+    """`{"type": "json_object"}`: any JSON object, or as llama.cpp has it, one of a `schema`."""
 
     type: Literal["json_object"]
+    schema_: Annotated[
+        JsonObject | None, Field(alias="schema", exclude_if=lambda schema: schema is None)
+    ] = None
 
 
 class JsonSchema(WireModel):

@@ -129,12 +129,22 @@ _PART: Final = (
     *("prompt_cache_breakpoint", "provider_specific_fields", "status"),
 )
 _CALL: Final = (
-    *("async", "caller", "cache_control", "created_by", "extra_content", "id", "index", "metadata"),
+    *(
+        "async",
+        "async_",
+        "caller",
+        "cache_control",
+        "created_by",
+        "extra_content",
+        "id",
+        "index",
+        "metadata",
+    ),
     *("name", "namespace", "parsed_arguments", "provider_specific_fields", "status"),
 )
 _TOOL: Final = (
-    *("allowed_callers", "async", "cache_control", "defer_loading", "eager_input_streaming"),
-    *("input_examples", "output_schema"),
+    *("allowed_callers", "async", "async_", "cache_control", "defer_loading"),
+    *("eager_input_streaming", "input_examples", "output_schema"),
 )
 _BLOCK: Final = (
     *("cache_control", "caller", "citations", "data", "signature", "thinking", "toolset_name"),

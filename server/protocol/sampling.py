@@ -1,11 +1,11 @@
 """Sampling and stop fields of a request body: OpenAI's and vLLM's."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, LiteralString
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from server.protocol.wire import RequestBody
+from server.protocol.wire import RequestBody, quote_key
 
 MAX_LOGIT_BIASES: Final = 4096
 # vLLM's limit on the forms of these words, with and without a space in front.
@@ -45,22 +45,31 @@ def _check_logit_bias(value: Any) -> Any:
         return value
     if len(value) > MAX_LOGIT_BIASES:
         raise PydanticCustomError("logit_bias", f"At most {MAX_LOGIT_BIASES} tokens may be biased")
-    return {_parse_token_id(key): _check_bias(bias) for key, bias in value.items()}
+    return {_parse_token_id(key): _check_bias(key, bias) for key, bias in value.items()}
 
 
 def _parse_token_id(key: Any) -> int:
+    token_id = key
     if isinstance(key, str) and len(key) <= 10 and key.isascii() and key.isdigit():
-        key = int(key)
-    if isinstance(key, int) and 0 <= key < 2**31:
-        return key
-    raise PydanticCustomError("logit_bias", "Keys must be token ids")
+        token_id = int(key)
+    if isinstance(token_id, int) and 0 <= token_id < 2**31:
+        return token_id
+    raise _build_entry_error(key, "Keys must be token ids")
 
 
-def _check_bias(bias: Any) -> float:
+def _check_bias(key: Any, bias: Any) -> float:
     is_number = isinstance(bias, int | float) and not isinstance(bias, bool)
     if is_number and -100 <= bias <= 100:
         return float(bias)
-    raise PydanticCustomError("logit_bias", "Biases must be numbers from -100 to 100")
+    raise _build_entry_error(key, "Biases must be numbers from -100 to 100")
+
+
+def _build_entry_error(key: Any, reason: LiteralString) -> ValidationError:
+    """Return an error at one entry."""
+    error = PydanticCustomError("logit_bias", reason)
+    return ValidationError.from_exception_data(
+        "logit_bias", [{"type": error, "loc": (quote_key(str(key)),), "input": None}]
+    )
 
 
 LogitBias = Annotated[dict[TokenId, Bias], BeforeValidator(_check_logit_bias)]

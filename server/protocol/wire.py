@@ -11,11 +11,11 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import from_json
 
-from server.errors import InvalidJson, InvalidValue
+from server.errors import InvalidValue
 from server.protocol.body_limits import check_body_limits
 from server.protocol.extra_fields import MAX_QUOTED_LENGTH, check_extra_fields, cut
+from server.protocol.json_text import parse_json_text
 from server.protocol.policy import STRICT, RequestPolicy
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
@@ -110,23 +110,22 @@ def parse_json(body: bytes | bytearray) -> Any:
     Validated as JSON, a value would be copied for each discriminator that looks at it.
     """
     check_body_limits(body)
-    try:
-        return from_json(body)
-    except ValueError as error:
-        is_deep = str(error).startswith("recursion limit exceeded")
-        raise InvalidJson(
-            "The body is nested too deeply." if is_deep else "The body is not valid JSON."
-        ) from None
+    return parse_json_text(body)
 
 
 def build_validation_error(error: ValidationError) -> InvalidValue:
     """Return the first of pydantic's errors as an API error that names its field."""
     first = error.errors(include_url=False, include_input=False)[0]
-    # A model's own checks name the field at fault in the context.
+    # A check of several fields names the one at fault, as a path, in the context.
     field = first.get("ctx", {}).get("field")
-    param = format_field_path((*first["loc"], field) if field else first["loc"])
+    param = format_field_path((*first["loc"], *field.split(".")) if field else first["loc"])
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
+
+
+def quote_key(key: str) -> str:
+    """Return a client's key as a step of a path, e.g. `['50256']`."""
+    return f"['{cut(key)}']"
 
 
 def format_field_path(location: tuple[int | str, ...]) -> str | None:
@@ -140,6 +139,8 @@ def format_field_path(location: tuple[int | str, ...]) -> str | None:
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
+        elif path and step.startswith("['") and len(step) <= MAX_NAME_LENGTH:  # of `quote_key`
+            path += step
         elif not step.startswith("#") and len(step) <= MAX_NAME_LENGTH and step.isidentifier():
             path += f".{step}" if path else step
     return path or None

@@ -92,7 +92,12 @@ class FunctionCallWriter:
 
     def write_end(self, status: ItemStatus) -> Iterator[AnyEvent]:
         """Yield the events that end the arguments and the call."""
-        yield ArgumentsDone(item_id=self._id, output_index=self._index, arguments=self._arguments)
+        yield ArgumentsDone(
+            item_id=self._id,
+            output_index=self._index,
+            name=self._call.name,
+            arguments=self._arguments,
+        )
         item = self.build_item(status)
         yield ItemEvent(type="response.output_item.done", output_index=self._index, item=item)
 

@@ -77,7 +77,12 @@ def _translate_parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
         if isinstance(part, InputText):
             yield TextPart(type="text", text=part.text)
         elif isinstance(part, InputImage):
-            image_url = ImageUrl(url=part.image_url, detail=part.detail)
-            yield ImagePart(type="image_url", image_url=image_url)
+            yield _translate_image(part)
         else:
             yield RefusalPart(type="refusal", refusal=part.refusal)
+
+
+def _translate_image(part: InputImage) -> ImagePart:
+    image_url = ImageUrl(url=part.image_url, detail=part.detail)
+    # Validation would read it as a client's part, and lose the field's path.
+    return ImagePart.model_construct(type="image_url", image_url=image_url, field=part.field)

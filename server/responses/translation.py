@@ -38,9 +38,10 @@ class TranslatedRequest:
 
     def _translate_param(self, param: str) -> str:
         if message := re.fullmatch(r"messages\[(\d+)\](.*)", param):
-            origin, path = self.origins[int(message[1])], message[2]
+            index, path = int(message[1]), message[2]
+            origin, role = self.origins[index], self.chat.messages[index].role
             # The input is a bare string, which has no smaller parts.
-            return origin + _translate_item_path(path) if origin.endswith("]") else origin
+            return origin + _translate_item_path(path, role) if origin.endswith("]") else origin
         if param == "messages":
             return "input"
         param = re.sub(r"^response_format(\.json_schema)?", "text.format", param)
@@ -79,8 +80,10 @@ def translate(request: ResponsesRequest) -> TranslatedRequest:
     return TranslatedRequest(request, chat, messages.origins)
 
 
-def _translate_item_path(path: str) -> str:
-    return path.removesuffix(".url").replace(".tool_call_id", ".call_id")
+def _translate_item_path(path: str, role: str) -> str:
+    if role == "tool":  # which is a function's output
+        path = re.sub(r"^\.content", ".output", path)
+    return path.replace(".tool_call_id", ".call_id")
 
 
 def _translate_format(text: ResponseTextConfig | None) -> ResponseFormat | None:

@@ -3,36 +3,41 @@
 import json
 from typing import Final
 
-from server.protocol.tools import Function
-from server.structured_outputs.schema import build_json_rule, check_nesting
+from server.structured_outputs.request_schema import PrunedRules, RequestSchema
+from server.structured_outputs.schema import check_nesting
 from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN, CALL_END, format_call_head
 
 NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
-def build_tool_rules(tools: CallableTools, char_budget: int) -> str:
-    """Return the rules `calls` (without the first `CALL_BEGIN`) and `call`.
+def resolve_tool_schemas(tools: CallableTools) -> dict[str, RequestSchema]:
+    """Return the schemas of the callable functions' arguments, by the functions' names.
 
-    `char_budget` is the approximate length of one call. Raises `InvalidValue` where the parameters
-    of a tool are nested too deeply, even if the model may not call it.
+    Raises `InvalidValue` where the parameters of a tool are nested too deeply, even if the model
+    may not call it.
     """
-    params = {}
+    schemas = {}
     for index, tool in enumerate(tools.declared):
-        param = f"tools[{index}].function.parameters"
-        check_nesting(tool.function.parameters or {}, param)
-        params[tool.function.name] = param
-    calls = "call"
-    if tools.parallel:
-        calls += f" ({json.dumps(CALL_BEGIN)} call)*"
+        function, param = tool.function, f"tools[{index}].function.parameters"
+        check_nesting(function.parameters or {}, param)
+        schemas[function.name] = RequestSchema(
+            function.parameters or NO_PARAMETERS, param, strict=bool(function.strict)
+        )
+    return {function.name: schemas[function.name] for function in tools.functions}
+
+
+def build_tool_rules(
+    schemas: dict[str, RequestSchema], pruned: PrunedRules, *, parallel: bool
+) -> str:
+    """Return the rules `calls` (without the first `CALL_BEGIN`) and `call`."""
+    calls = f"call ({json.dumps(CALL_BEGIN)} call)*" if parallel else "call"
     alternatives = "\n    | ".join(
-        _build_call(function, params[function.name], char_budget) for function in tools.functions
+        _build_call(name, schema.build_rule(pruned)) for name, schema in schemas.items()
     )
     return f"calls: {calls}\ncall: {alternatives}\n"
 
 
-def _build_call(function: Function, param: str, char_budget: int) -> str:
-    head, end = json.dumps(format_call_head(function.name)), json.dumps(CALL_END)
-    char_budget -= len(CALL_BEGIN) + len(head) + len(end)
-    arguments = build_json_rule(function.parameters or NO_PARAMETERS, param, char_budget)
+def _build_call(name: str, arguments: str) -> str:
+    head, end = json.dumps(format_call_head(name)), json.dumps(CALL_END)
     return f"{head} ({arguments}) {end}"

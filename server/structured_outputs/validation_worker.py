@@ -20,7 +20,7 @@ NICENESS: Final = 5
 STANDARD_STREAMS: Final = 3
 # Length of a trial sentence: a grammar that compiles may still become too complex in use.
 NUM_TRIAL_TOKENS: Final = 32
-# Characters of the compiler's own message that a client gets.
+# Characters of the compiler's own message, or of a schema's location, that a client gets.
 MAX_REASON: Final = 300
 # Its messages where no token can come next.
 DEAD_END: Final = ("NoExtension", "NoExtensionBias")
@@ -49,21 +49,29 @@ def start_validation_worker(tokenizer: str) -> None:
 def validate_grammar(grammar: str) -> GrammarError | None:
     """Compile a grammar and generate the beginning of a sentence; return the error, if any."""
     limit_cpu(CPU_S)
+    started = time.process_time()
+    matcher = compile_grammar(grammar)
+    if isinstance(matcher, GrammarError):
+        return matcher
+    if time.process_time() - started > COMPILATION_S:
+        return TOO_COMPLEX
+    _generate_sentence(matcher)
+    return (_find_dead_end(matcher) or TOO_COMPLEX) if matcher.is_error() else None
+
+
+def compile_grammar(grammar: str) -> LLMatcher | GrammarError:
+    """Compile a grammar and compute the first tokens; return the error, if any."""
     assert _tokenizer is not None  # noqa: S101 - the pool has called start_validation_worker
     try:
         source = grammar_from("grammar", grammar)
     except ValueError:
         return GrammarError("it is not a grammar")
-    started = time.process_time()
     matcher = LLMatcher(_tokenizer, source, log_level=0)
     if not matcher.is_error():
         matcher.compute_bitmask()
     if matcher.is_error():
         return _find_dead_end(matcher) or GrammarError(_extract_reason(matcher.get_error()))
-    if time.process_time() - started > COMPILATION_S:
-        return TOO_COMPLEX
-    _generate_sentence(matcher)
-    return (_find_dead_end(matcher) or TOO_COMPLEX) if matcher.is_error() else None
+    return matcher
 
 
 def _generate_sentence(matcher: LLMatcher) -> None:

@@ -1,19 +1,27 @@
 """Refuses grammars that the engine cannot compile or that would delay other requests."""
 
 import asyncio
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cachetools import LRUCache
 
+from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
-from server.protocol.json_size import MAX_JSON_CHARACTERS
+from server.protocol.json_size import MAX_JSON_CHARACTERS, count_json_characters
+from server.structured_outputs.pruning_worker import (
+    PrunedSchema,
+    prune_schemas,
+    start_grammar_worker,
+)
+from server.structured_outputs.request_schema import PrunedRules, RequestSchema
 from server.structured_outputs.validation_worker import (
     TOO_COMPLEX,
     WALL_S,
     GrammarError,
-    start_validation_worker,
     validate_grammar,
 )
 from server.workers.worker_pool import WorkerPool
@@ -21,17 +29,26 @@ from server.workers.worker_process import WORKER_FAILURES
 
 # Results that are cached: clients send the same few grammars again and again.
 CACHED_RESULTS: Final = 1024
+# Requests whose pruned schemas are cached, each of up to half a MiB.
+CACHED_SCHEMAS: Final = 64
+# Smaller schemas are written as text on the event loop.
+MAX_INLINE_CHARACTERS: Final = 8192
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class GrammarConstraint:
     """A grammar that constrains the generated text, in llguidance's Lark or in GBNF.
 
-    `param` is the request field that an error of the grammar names.
+    `param` is the request field that an error of the grammar names. `schemas` are those that the
+    grammar was built from.
     """
 
     grammar: str
     param: str
+    schemas: Sequence[RequestSchema] = ()
 
 
 class GrammarValidator:
@@ -40,40 +57,98 @@ class GrammarValidator:
     def __init__(self, checkpoint: Path) -> None:
         """`checkpoint` is the folder that holds the tokenizer."""
         self._results: LRUCache[str, GrammarError | None] = LRUCache(CACHED_RESULTS)
+        self._pruned: LRUCache[tuple[str, ...], list[PrunedSchema] | GrammarError] = LRUCache(
+            CACHED_SCHEMAS
+        )
         # Concurrent requests with the same grammar share one validation.
         self._lock = asyncio.Lock()
-        self._pool = WorkerPool(1, start_validation_worker, [str(checkpoint / "tokenizer.json")])
+        self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
 
     async def validate(self, constraint: GrammarConstraint) -> None:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
-        grammar = constraint.grammar
-        if len(grammar) > MAX_JSON_CHARACTERS:
+        if len(constraint.grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        if grammar not in self._results:
-            async with self._lock:
-                if grammar not in self._results:
-                    self._results[grammar] = await self._compile(constraint)
-        error = self._results[grammar]
+        error = await self._compute(self._results, validate_grammar, constraint.grammar)
         if error is not None:
-            raise _build_refusal(error, constraint)
+            raise _build_refusal(error, constraint.param)
+
+    async def prune(self, constraint: GrammarConstraint) -> PrunedRules:
+        """Return the rules of the constraint's schemas without what cannot be enforced.
+
+        Raises `InvalidValue`, naming the schema's field, where that is not allowed or not enough.
+        """
+        schemas = constraint.schemas
+        texts = await _dump_schemas(schemas)
+        if sum(map(len, texts)) > MAX_JSON_CHARACTERS:
+            raise InvalidValue("This is too large.", constraint.param)
+        pruned = await self._compute(self._pruned, prune_schemas, texts)
+        if isinstance(pruned, GrammarError):
+            raise _build_refusal(pruned, constraint.param)
+        for schema, result in zip(schemas, pruned, strict=True):
+            _check_pruned(schema, result)
+        return {schema.param: each.rule for schema, each in zip(schemas, pruned, strict=True)}
 
     def close(self) -> None:
         """End the worker."""
         self._pool.close()
 
-    async def _compile(self, constraint: GrammarConstraint) -> GrammarError | None:
-        """Compile a grammar in the worker; one that it does not survive is too complex.
+    async def _compute(
+        self,
+        cache: LRUCache[Argument, Result | GrammarError],
+        function: Callable[[Argument], Result],
+        argument: Argument,
+    ) -> Result | GrammarError:
+        """Call a function in the worker, once for each argument."""
+        if argument not in cache:
+            async with self._lock:
+                if argument not in cache:
+                    result, is_certain = await self._call(function, argument)
+                    if not is_certain:
+                        return result
+                    cache[argument] = result
+        return cache[argument]
 
-        Raises `InvalidValue` where the time is over: the cause may be a stopped worker or a busy
-        machine rather than the grammar, so this result must not be cached.
+    async def _call(
+        self, function: Callable[[Argument], Result], argument: Argument
+    ) -> tuple[Result | GrammarError, bool]:
+        """Return the result and whether it is certain.
+
+        What the worker does not survive is too complex. Where the time is over, the cause may be a
+        stopped worker or a busy machine instead, so this result must not be cached.
         """
         try:
-            return await self._pool.run(validate_grammar, constraint.grammar, timeout_s=WALL_S)
+            return await self._pool.run(function, argument, timeout_s=WALL_S), True
         except TimeoutError:
-            raise _build_refusal(TOO_COMPLEX, constraint) from None
+            return TOO_COMPLEX, False
         except WORKER_FAILURES:
-            return TOO_COMPLEX
+            return TOO_COMPLEX, True
 
 
-def _build_refusal(error: GrammarError, constraint: GrammarConstraint) -> InvalidValue:
-    return InvalidValue(f"This cannot be used: {error.reason}.", constraint.param)
+async def _dump_schemas(schemas: Sequence[RequestSchema]) -> tuple[str, ...]:
+    return await run_in_thread_if_large(
+        sum(count_json_characters(each.schema) for each in schemas),
+        MAX_INLINE_CHARACTERS,
+        lambda: tuple(json.dumps(each.schema) for each in schemas),
+    )
+
+
+def _check_pruned(schema: RequestSchema, pruned: PrunedSchema) -> None:
+    """Raise `InvalidValue` where a schema cannot be used, or not as strictly as it must be."""
+    if pruned.error is not None and (pruned.unenforceable is None or not schema.strict):
+        raise _build_refusal(pruned.error, schema.param)
+    if schema.strict and pruned.unenforceable is not None:
+        raise InvalidValue(
+            f"This cannot be used: {pruned.unenforceable} cannot be enforced. "
+            f"{_suggest_remedy(schema.param)}",
+            schema.param,
+        )
+
+
+def _suggest_remedy(param: str) -> str:
+    if param.startswith("tools"):
+        return "Leave it out, or leave out 'strict'."
+    return "Leave it out and describe it in the prompt."
+
+
+def _build_refusal(error: GrammarError, param: str) -> InvalidValue:
+    return InvalidValue(f"This cannot be used: {error.reason}.", param)

@@ -20,9 +20,12 @@ class RefusalLog:
     def add(self, code: str) -> None:
         """Count a refusal. Call it from the event loop."""
         if not self._counts:
-            asyncio.get_running_loop().call_later(INTERVAL_S, self._flush)
+            asyncio.get_running_loop().call_later(INTERVAL_S, self.flush)
         self._counts[code] += 1
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Log the counts, if there are any."""
+        if not self._counts:
+            return
         log.info("requests refused", **dict(self._counts))
         self._counts.clear()

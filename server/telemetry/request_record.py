@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from server.errors import ApiError, ClientGone
+from server.errors import ApiError, ClientGone, TooManyRequests
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 log = get_logger(__name__)
 
@@ -27,7 +28,10 @@ class RequestRecord:
     The outcome is `cancelled` until `mark_complete` or `mark_failed` sets it.
     """
 
-    def __init__(self, request_id: str, metrics: Metrics) -> None:
+    def __init__(
+        self, request_id: str, metrics: Metrics, refusals: RefusalLog | None = None
+    ) -> None:
+        """`refusals` takes the place of the log line where the server had no capacity."""
         self.request_id = request_id
         self.http_request_id: str | None = None
         self.endpoint: str | None = None
@@ -43,6 +47,7 @@ class RequestRecord:
         self.cached_tokens = 0
         self.completion_tokens = 0
         self._metrics = metrics
+        self._refusals = refusals
         self._started = self._submitted = time.perf_counter()
         self._first_token_s: float | None = None
         self._last_output: dict[int, float] = {}  # of each answer
@@ -128,6 +133,9 @@ class RequestRecord:
             metrics.e2e_latency.observe(elapsed_s)
         if self._first_token_s is not None:
             metrics.time_to_first_token.observe(self._first_token_s)
+        if self._outcome == TooManyRequests.code and self._refusals is not None:
+            self._refusals.add(self._outcome)
+            return
         log.info(
             "request",
             id=self.request_id,

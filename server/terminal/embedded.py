@@ -1,6 +1,7 @@
 """A server in a child process, on a free port, that ends with this process."""
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from server.terminal.errors import ServerUnreachable
 
 _STOP_LIMIT_S: Final = 30
 _MAX_LOG_LINES: Final = 5
+_ELSEWHERE: Final = re.compile("LLAVA_(UDS|ROOT_PATH|SSL_.*)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,13 @@ def _run_process(
 
 
 def _build_environment(api_key: str) -> dict[str, str]:
-    """Return this process's environment with the key and the path of this package."""
+    """Return this process's environment with the key and the path of this package.
+
+    Without the settings that would have the server listen elsewhere, or otherwise.
+    """
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     return {
-        **os.environ,
+        **{name: text for name, text in os.environ.items() if not _ELSEWHERE.match(name)},
         "LLAVA_API_KEYS": api_key,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }

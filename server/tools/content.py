@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.protocol.chat.response import FinishReason
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStart:
@@ -34,9 +36,12 @@ ContentDelta = str | ToolCallStart | ToolCallArguments
 class ContentParser(Protocol):
     """Splits the generated text of one choice into deltas, incrementally."""
 
-    def parse(self, text: str, token_ids: Sequence[int], *, ended: bool) -> Iterator[ContentDelta]:
-        """Yield the deltas that are certain by now; with `ended`, all that remain.
+    def parse(
+        self, text: str, token_ids: Sequence[int], finish_reason: FinishReason | None
+    ) -> Iterator[ContentDelta]:
+        """Yield the deltas that are certain by now; with a finish reason, all that remain.
 
-        `token_ids` are those that `text` was decoded from, special tokens included.
+        `token_ids` are those that `text` was decoded from, special tokens included. What may be
+        the start of a call's markup is no text where the token limit has cut it off.
         """
         ...

@@ -54,11 +54,13 @@ REQUIRED: Final = {"ChoiceLogprobs": {"content", "refusal"}, "Response": {"top_p
 # Required by the document of today, but of no meaning outside of OpenAI's service.
 OMITTED: Final = {"Response": {"access_programs"}}
 
-# What this server says beyond OpenAI's document, by class. OpenAI's API says `store`, too.
+# What this server says beyond OpenAI's document, by class. OpenAI's API says `store`, too, and its
+# client for Node requires the `name`.
 ADDITIONS: Final[dict[str, set[str]]] = {
     "InputTokensDetails": {"image_tokens"},
     "Model": {"max_model_len", "parent", "permission", "root"},
     "Response": {"store"},
+    "ResponseFunctionCallArgumentsDoneEvent": {"name"},
     "SyncPage[Model]": {"object"},
 }
 

@@ -74,8 +74,8 @@ BAD: dict[str, tuple[Any, int, str, str | None]] = {
         "invalid_value",
         "input[0].content",
     ),
-    "the assistant last": (
-        body([user(text("Hi")), {"role": "assistant", "content": "Hello"}]),
+    "nobody's turn": (
+        body([{"role": "system", "content": "Hello"}]),
         400,
         "invalid_value",
         "input",

@@ -200,7 +200,7 @@ def test_tool_choices_in_streams(http: httpx.Client, choice: dict[str, Any]) -> 
     [call] = last["output"]
     assert call["name"] == "get_weather"
     done = next(event for event in events if event["type"].endswith("arguments.done"))
-    assert done["arguments"] == call["arguments"]
+    assert (done["name"], done["arguments"]) == ("get_weather", call["arguments"])
     assert last["tool_choice"] == choice
     assert last["tools"] == [other, WEATHER]
 

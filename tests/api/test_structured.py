@@ -31,7 +31,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$defs": {"Shape": SHAPE},
         "type": "object",
-        "properties": {"shapes": {"type": "array", "items": {"$ref": "#/$defs/Shape"}}},
+        "properties": {
+            "shapes": {"type": "array", "items": {"$ref": "#/$defs/Shape"}, "maxItems": 2}
+        },
         "required": ["shapes"],
     },
     "array": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
@@ -50,12 +52,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "nullable": {
         "type": "object",
-        "properties": {"a": {"type": ["string", "null"]}, "b": {"type": ["integer", "null"]}},
+        "properties": {
+            "a": {"type": ["string", "null"], "maxLength": 20},
+            "b": {"type": ["integer", "null"]},
+        },
         "required": ["a", "b"],
     },
     "strings": {
         "type": "object",
-        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        "properties": {
+            "a": {"type": "string", "maxLength": 30},
+            "b": {"type": "string", "maxLength": 5},
+        },
         "required": ["a", "b"],
     },
     "format": {"type": "string", "format": "date"},
@@ -107,11 +115,19 @@ def test_any_object(http: httpx.Client, wishes: dict[str, Any]) -> None:
     assert isinstance(json.loads(found["message"]["content"]), dict)
 
 
-@pytest.mark.parametrize("max_tokens", [60, 120, 400])
-def test_strings_without_a_limit_end_within_the_tokens(http: httpx.Client, max_tokens: int) -> None:
-    found = choice(http, max_tokens=max_tokens, **wanted(SCHEMAS["strings"]))
-    assert found["finish_reason"] == "stop"
-    Draft202012Validator(SCHEMAS["strings"]).validate(json.loads(found["message"]["content"]))
+def test_strings_without_a_limit_are_never_cut(http: httpx.Client) -> None:
+    properties = {"description": {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "required": ["description"]}
+    found = [choice(http, max_tokens=count, **wanted(schema)) for count in (20, 60, 400)]
+    texts = [each["message"]["content"] for each in found]
+    for each in found[:-1]:
+        assert each["finish_reason"] == "length" or each["message"]["content"] == texts[-1]
+        assert texts[-1].startswith(each["message"]["content"])
+
+
+def test_a_schema_of_a_json_object(http: httpx.Client) -> None:
+    wishes = {"response_format": {"type": "json_object", "schema": SHAPE}}
+    Draft202012Validator(SHAPE).validate(json.loads(text(http, max_tokens=MAX_TOKENS, **wishes)))
 
 
 def test_at_the_token_limit_json_is_cut_off(http: httpx.Client) -> None:
@@ -158,9 +174,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "response_format.json_schema.schema",
         "unique",
     ),
+    (
+        wanted({"items": {"pattern": "(?=a)"}}),
+        "response_format.json_schema.schema",
+        "'pattern' at '/items/pattern'",
+    ),
     (wanted({"type": "intger"}), "response_format.json_schema.schema", "intger"),
-    (wanted({"$ref": "#/$defs/A"}), "response_format.json_schema.schema", "A"),
-    (wanted({"$ref": "http://127.0.0.1/"}), "response_format.json_schema.schema", "retriev"),
+    (
+        {"response_format": {"type": "json_object", "schema": {"not": {}}}},
+        "response_format.schema",
+        "'not' at '/not'",
+    ),
+    (wanted({"$ref": "#/$defs/A"}), "response_format.json_schema.schema", "'$ref' at '/$ref'"),
+    (wanted({"$ref": "http://127.0.0.1/"}), "response_format.json_schema.schema", "'$ref'"),
     (wanted({"enum": []}), "response_format.json_schema.schema", ""),
     (wanted({"$ref": "#"}), "response_format.json_schema.schema", "nothing satisfies it"),
     (wanted([]), "response_format.json_schema.schema", ""),

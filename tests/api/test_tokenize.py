@@ -107,12 +107,16 @@ BAD: dict[str, tuple[str, Any, int, str, str | None]] = {
         "invalid_value",
         "messages[0].role",
     ),
-    "without the answer's begin": (
+    "two endings": (
         "/tokenize",
-        {"messages": [user("a")], "add_generation_prompt": False},
+        {
+            "messages": [user("a")],
+            "add_generation_prompt": True,
+            "continue_final_message": True,
+        },
         400,
-        "unsupported_parameter",
-        "add_generation_prompt",
+        "invalid_value",
+        "continue_final_message",
     ),
     "a template": (
         "/tokenize",

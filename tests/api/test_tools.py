@@ -38,6 +38,13 @@ TOOLS = [
 ]
 NO_ARGUMENTS = {"type": "function", "function": {"name": "stop-it.now"}}
 
+UNIQUE = {
+    "type": "object",
+    "properties": {
+        "a": {"type": "array", "items": {"enum": [1]}, "uniqueItems": True, "maxItems": 2}
+    },
+}
+
 
 def named(name: str) -> dict[str, Any]:
     """Return the choice of one function."""
@@ -101,6 +108,16 @@ def test_named_is_called_once_and_ends_as_text_would(http: httpx.Client, name: s
     found = choice(http, **wishes)
     assert [called for called, _ in calls_of(found)] == [name]
     assert found["finish_reason"] == "stop"
+
+
+def test_what_cannot_be_enforced_is_dropped_without_strict(http: httpx.Client) -> None:
+    tools = [{**named("f"), "function": {"name": "f", "parameters": UNIQUE}}]
+    assert choice(http, tools=tools, max_tokens=5)["message"]["content"]
+    found = choice(http, tools=tools, tool_choice=named("f"), max_tokens=MAX_TOKENS)
+    (call,) = found["message"]["tool_calls"]
+    Draft202012Validator({**UNIQUE, "properties": {}}).validate(
+        json.loads(call["function"]["arguments"])
+    )
 
 
 def test_allowed_tools_leave_out_the_others(http: httpx.Client) -> None:
@@ -172,12 +189,14 @@ def test_logprobs_and_usage_beside_calls(http: httpx.Client) -> None:
 def test_at_the_token_limit_what_there_is_of_a_call_is_told(http: httpx.Client) -> None:
     wishes = {"tools": TOOLS, "tool_choice": named("report")}
     reasons = []
-    for max_tokens in (1, 8, 16, 32, 48):
+    for max_tokens in (1, 4, 8, 16, 32, 48):
         found = choice(http, max_tokens=max_tokens, **wishes)
+        assert not found["message"]["content"]
         (answer,) = streamed(http, max_tokens=max_tokens, **wishes)
         calls = found["message"].get("tool_calls") or []
         told = [(c["function"]["name"], c["function"]["arguments"]) for c in calls]
         assert [(each["name"], each["arguments"]) for each in answer.calls] == told
+        assert answer.content == ""
         assert answer.finish_reason == found["finish_reason"]
         reasons.append(found["finish_reason"])
     assert reasons[0] == "length"
@@ -239,7 +258,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tools": [*TOOLS, TOOLS[0]]}, "tools"),
     ({"tools": [named("a b")]}, "tools[0].function.name"),
     ({"tools": [{"type": "retrieval"}]}, "tools[0].type"),
-    ({"tools": [{**named("f"), "function": {"name": "f", "parameters": {"not": {}}}}]}, "tools"),
+    (
+        {
+            "tools": [
+                {**named("f"), "function": {"name": "f", "parameters": UNIQUE, "strict": True}}
+            ]
+        },
+        "tools[0].function.parameters",
+    ),
     (
         {"tools": TOOLS, "structured_outputs": {"grammar": 'start: "a"'}},
         "structured_outputs.grammar",

@@ -31,7 +31,16 @@ OTHERS = {
     "fetch_allow_domains": "example.org",
     "fetch_deny_domains": "example.net",
     "image_folders": "/",
+    "image_formats": "png",
     "lora_adapters": "a=/",
+    "uds": "llava.sock",
+    "root_path": "/llava",
+    "ssl_certfile": __file__,
+    "ssl_keyfile": __file__,
+    "ssl_ca_certs": __file__,
+    "ssl_cert_reqs": "required",
+    "cors_allow_origins": "https://app.example.com",
+    "allowed_hosts": "llava.example.com",
 }
 
 
@@ -47,6 +56,14 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
     assert settings.decode_workers is None
     assert settings.enforce_eager is None
     assert settings.log_format == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("a", ("a",)), ("a, org/b,", ("a", "org/b")), (",", ())]
+)
+def test_a_model_may_have_several_names(text: str, names: tuple[str, ...]) -> None:
+    assert options("--served-model-name", text).served_model_names == names
+    assert options().served_model_names == ()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,20 @@ def test_defaults_serve_the_embedded_model_on_this_machine_only() -> None:
         ),
         (["--fetch-cache-mib", "0"], "fetch_cache_mib", 0.0),
         (["--fetch-proxy-env"], "fetch_proxy_env", True),
+        (["--root-path", "/a/b/"], "root_path", "/a/b"),
+        (["--root-path", "/"], "root_path", ""),
+        (
+            ["--cors-allow-origins", "HTTPS://App.example.com:443/, http://localhost:5173"],
+            "cors_allow_origins",
+            ("https://app.example.com", "http://localhost:5173"),
+        ),
+        (["--cors-allow-origins", "*"], "cors_allow_origins", ("*",)),
+        (
+            ["--allowed-hosts", "LLaVA.example.com,*.example.org,[::1],*"],
+            "allowed_hosts",
+            ("llava.example.com", "*.example.org", "::1", "*"),
+        ),
+        (["--image-formats", "jpeg, png"], "image_formats", ("jpeg", "png")),
         (["--image-folders", "/,/tmp"], "image_folders", (Path("/"), Path("/tmp"))),  # noqa: S108
     ],
 )
@@ -126,6 +157,17 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD = [
+    ("root_path", "llava"),
+    ("root_path", "/a b"),
+    ("root_path", "//example.com"),
+    ("cors_allow_origins", "app.example.com"),
+    ("cors_allow_origins", "https://app.example.com/page"),
+    ("cors_allow_origins", "https://*.example.com/"),
+    ("allowed_hosts", "example.com:80"),
+    ("allowed_hosts", "https://example.com"),
+    ("allowed_hosts", "a*.example.com"),
+    ("ssl_certfile", "/nowhere/cert.pem"),
+    ("ssl_cert_reqs", "perhaps"),
     ("port", "-1"),
     ("port", "65536"),
     ("port", "http"),

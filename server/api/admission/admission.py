@@ -25,7 +25,7 @@ WAITING_IMAGES: Final = 0.5
 MIN_WAITING: Final = 2
 # A client that ignores its `Retry-After` waits so long for the next 429: little while it competes
 # with its own kind only, longer while it floods a server that other tenants use.
-EARLY_DELAY_S: Final = 0.06
+EARLY_DELAY_S: Final = 0.08
 FLOOD_DELAY_S: Final = 0.4
 # How often the active tenants are counted.
 RECOUNT_S: Final = 0.1

@@ -1,11 +1,15 @@
 """uvicorn's HTTP/1 protocol with limits on connections, headers and time."""
 
 import asyncio
+from collections.abc import Collection
+from typing import Final
 
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
+from server.api.browsers.cors import build_cors_lines
 from server.api.edge.cycle import ResponseTransport
 from server.api.edge.flow import EdgeFlowControl, WriteProgress, has_hung_up
+from server.api.edge.idle import IdleConnections
 from server.api.edge.limits import KIB, ConnectionLimits, ConnectionTable
 from server.api.edge.refusals import EdgeObserver, RefusalReason, build_canned_responses
 from server.api.edge.requests import RequestProtocol, State
@@ -14,12 +18,20 @@ from server.api.edge.sweep import Sweep
 
 # Discarded of a connection over the limits, which must stay cheap; others may send more.
 REFUSED_INPUT_BYTES = 64 * KIB
+# Who asks by a Unix domain socket.
+UNIX_CLIENT: Final = ("unix", 0)
 
 
 def build_protocol_class(
-    limits: ConnectionLimits, table: ConnectionTable, observer: EdgeObserver
+    limits: ConnectionLimits,
+    table: ConnectionTable,
+    observer: EdgeObserver,
+    cors_allow_origins: Collection[str] = (),
 ) -> type["EdgeProtocol"]:
-    """Return the class to give to uvicorn as `http`, bound to the limits of one server."""
+    """Return the class to give to uvicorn as `http`, bound to the limits of one server.
+
+    Pages of `cors_allow_origins` may read its refusals.
+    """
 
     class BoundEdgeProtocol(EdgeProtocol):
         edge = Edge(
@@ -27,11 +39,13 @@ def build_protocol_class(
             table,
             observer,
             Sweep(limits.sweep_interval_s),
+            IdleConnections(),
             build_canned_responses(
                 max_header_bytes=limits.max_header_bytes,
                 max_header_lines=limits.max_header_lines,
                 retry_after_s=limits.retry_after_s,
             ),
+            cors_allow_origins,
         )
 
     return BoundEdgeProtocol
@@ -55,26 +69,48 @@ class EdgeProtocol(RequestProtocol):
         self._keep_alive_timeout_s = self.edge.limits.keep_alive_timeout_s
         self._response_transport = ResponseTransport.build(transport, self.close_connection)
         self.client = get_remote_addr(transport)
-        refusal = self.edge.table.admit(self.client[0] if self.client else None)
+        self._address = self.client[0] if self.client else None
+        refusal = self._admit()
         if refusal is not None:
             self._discarded_bytes = self.edge.limits.max_discarded_bytes - REFUSED_INPUT_BYTES
             self.refuse(refusal)
             return
-        self._is_admitted = True
+        self.client = self.client or UNIX_CLIENT
         self.server = get_local_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Have all requests of the connection see a disconnect."""
-        table = self.edge.table
         self.edge.sweep.discard(self, self._slice)
-        if self._is_admitted:
-            table.release(self.client[0] if self.client else None)
+        self._release()
         if self._lingering_since is not None:
-            table.end_linger()
+            self.edge.table.end_linger()
         self._disconnect_all()
         del self._response_transport  # which holds the connection
         super().connection_lost(exc)
+
+    def close_idle(self) -> None:
+        """Close at once, as after the keep-alive timeout."""
+        self._release()
+        self.transport.close()
+
+    def _admit(self) -> RefusalReason | None:
+        """Count the connection, in place of an idle one if need be, or return why not."""
+        refusal = self.edge.table.admit(self._address)
+        if refusal is RefusalReason.CONNECTIONS:
+            self.edge.idle.close_longest()
+            refusal = self.edge.table.admit(self._address)
+        if refusal is None:
+            self._is_admitted = True
+            self.edge.idle.add(self)
+        return refusal
+
+    def _release(self) -> None:
+        """Uncount the connection."""
+        self.edge.idle.discard(self)
+        if self._is_admitted:
+            self._is_admitted = False
+            self.edge.table.release(self._address)
 
     # Responses
 
@@ -92,6 +128,8 @@ class EdgeProtocol(RequestProtocol):
         self.flow.resume_reading()
         if self._state is not State.HEAD:
             self._since = self.loop.time()
+        if self._state is State.NOTHING:
+            self.edge.idle.add(self)
 
     def resume_writing(self) -> None:
         """The client has taken most of the buffered output."""
@@ -141,8 +179,13 @@ class EdgeProtocol(RequestProtocol):
             last.keep_alive = False
             return
         if not has_begun and reason in self.edge.responses:
-            self.transport.write(self.edge.responses[reason])
+            self._write_refusal(reason)
         self._linger()
+
+    def _write_refusal(self, reason: RefusalReason) -> None:
+        status, end, rest = self.edge.responses[reason].partition(b"\r\n")
+        cors = build_cors_lines(self.edge.cors_allow_origins, self.headers)
+        self.transport.write(status + end + cors + rest)
 
     def _abandon_request(self) -> bool:
         """Drop the request whose body is at fault. Return whether its response has begun."""

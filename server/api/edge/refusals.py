@@ -19,6 +19,7 @@ class RefusalReason(StrEnum):
     WRITE_TIMEOUT = "write_timeout"
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
+    SMALL_CHUNKS = "small_chunks"
     PIPELINED = "pipelined"
     BAD_REQUEST = "bad_request"
 
@@ -57,6 +58,9 @@ def build_canned_responses(
         ),
         RefusalReason.HEADER_TIMEOUT: _invalid(408, timeout, "The headers came too slowly."),
         RefusalReason.BODY_TIMEOUT: _invalid(408, timeout, "The request body came too slowly."),
+        RefusalReason.SMALL_CHUNKS: _invalid(
+            InvalidRequest.status, InvalidRequest.code, "The request body has too many tiny chunks."
+        ),
         RefusalReason.BAD_REQUEST: _invalid(
             InvalidRequest.status, InvalidRequest.code, "The request is not valid HTTP."
         ),

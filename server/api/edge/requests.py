@@ -5,7 +5,7 @@ import urllib.parse
 from abc import abstractmethod
 from collections import deque
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import httptools
 from uvicorn.config import Config
@@ -19,6 +19,11 @@ from server.api.edge.head import validate_head
 from server.api.edge.refusals import RefusalReason, Refused
 from server.api.edge.shared import WRITE_PAUSED, Edge
 from server.api.edge.upgrade import HeadlessCallbacks, build_request_parser, build_synthetic_head
+
+# Each piece of a body costs a callback: a megabyte in chunks of one byte takes seconds. Thousands
+# of small ones are fine, since some clients send a JSON encoder's output as it comes.
+MIN_PIECE_BYTES: Final = 64
+MAX_PIECE_DEBT: Final = 4096 * MIN_PIECE_BYTES
 
 
 class State(Enum):
@@ -52,6 +57,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._state = HEAD
         self._since = self.loop.time()  # of the head, or of the silence between requests
         self._has_begun = False  # the head; empty lines before it do not count
+        self._piece_debt = 0  # bytes that the pieces of the body are too small by
         self._framing_bytes = 0  # since the last head, piece of a body, or message
         self._offers_upgrade = False
         self._running: EdgeCycle | None = None
@@ -61,6 +67,10 @@ class RequestProtocol(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._lingering_since: float | None = None
         self._response_transport: asyncio.Transport
+
+    @abstractmethod
+    def close_idle(self) -> None:
+        """Close at once, as after the keep-alive timeout."""
 
     @abstractmethod
     def refuse(self, reason: RefusalReason) -> None:
@@ -116,6 +126,7 @@ class RequestProtocol(HttpToolsProtocol):
             self._state = HEAD
             self._since = self.loop.time()
         self._has_begun = True
+        self.edge.idle.discard(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header; a trailer is dropped."""
@@ -139,6 +150,7 @@ class RequestProtocol(HttpToolsProtocol):
         self.cycle = self._build_cycle(version)
         self._state = BODY
         self._framing_bytes = 0
+        self._piece_debt = 0
         if self._running is None:
             self.start(self.cycle)
         else:
@@ -184,6 +196,9 @@ class RequestProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Buffer a piece of the body; the application's reading resumes ours."""
         self._framing_bytes = 0
+        self._piece_debt = max(0, self._piece_debt + MIN_PIECE_BYTES - len(body))
+        if self._piece_debt > MAX_PIECE_DEBT:
+            raise Refused(RefusalReason.SMALL_CHUNKS)
         cycle = self.cycle
         if cycle.response_complete:
             return

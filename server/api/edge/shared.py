@@ -1,8 +1,10 @@
 """State that all connections of a server share."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from server.api.edge.idle import IdleConnections
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.edge.refusals import EdgeObserver, ResponseBytes
 from server.api.edge.sweep import Sweep
@@ -19,4 +21,6 @@ class Edge:
     table: ConnectionTable
     observer: EdgeObserver
     sweep: Sweep
+    idle: IdleConnections
     responses: ResponseBytes
+    cors_allow_origins: Collection[str] = ()

@@ -39,7 +39,8 @@ async def ready(request: Request) -> JSONResponse:
 async def metrics(request: Request) -> Response:
     """Return our metrics and the engine's in Prometheus' text format."""
     runtime: Runtime = request.app.state.runtime
-    return Response(runtime.metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    text = await runtime.metrics_text.get()
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/version")

@@ -40,6 +40,12 @@ def _list(runtime: Runtime) -> list[Model]:
         **dict.fromkeys(runtime.adapters, runtime.model_name),
     }
     return [
-        Model(id=name, created=runtime.created, max_model_len=runtime.max_model_len, parent=parent)
+        Model.build(
+            name,
+            parent,
+            created=runtime.created,
+            max_model_len=runtime.max_model_len,
+            is_loaded=runtime.pipeline is not None,
+        )
         for name, parent in names.items()
     ]

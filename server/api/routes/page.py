@@ -1,15 +1,17 @@
 """`GET /`: the page for a browser, its files, and the pictures that come with the model."""
 
 import os
+from html import escape
 from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from starlette.datastructures import Headers
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from server.api.browsers.security_headers import build_security_headers
 from server.api.runtime import Runtime
 from server.errors import NotFound
 
@@ -24,16 +26,8 @@ MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 EXAMPLE_TYPES: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS: Final = {
-    "cache-control": "no-cache",
-    "content-security-policy": POLICY,
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
+HEADERS: Final = build_security_headers(base="'self'")
+HEAD: Final = "<head>\n"
 
 
 class PageFiles(StaticFiles):
@@ -62,6 +56,9 @@ files = PageFiles(directory=PAGE)
 @router.get("/")
 async def page(request: Request) -> Response:
     """Return the page. It needs no model: while that loads, the page says so."""
+    root = request.scope.get("root_path", "")
+    if root:
+        return _page_below(root)
     return await files.get_response("index.html", request.scope)
 
 
@@ -84,6 +81,13 @@ def example(request: Request, name: str) -> Response:
 async def page_file(request: Request, name: str) -> Response:
     """Return a file of the page."""
     return await files.get_response(name, request.scope)
+
+
+def _page_below(root: str) -> Response:
+    """Return the page with its base, which is its own URL only where that ends with a slash."""
+    text = (PAGE / "index.html").read_text()
+    base = f'{HEAD}  <base href="{escape(root)}/">\n'
+    return HTMLResponse(text.replace(HEAD, base, 1), headers=HEADERS)
 
 
 def _examples(request: Request) -> dict[str, Path]:

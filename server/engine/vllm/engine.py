@@ -18,7 +18,7 @@ from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, st
 from server.engine.vllm.inputs import build_engine_input, build_sampling_params, is_greedy
 from server.engine.vllm.outputs import measure_first_token_s, read_outputs
 from server.engine.vllm.watchdog import StallDetector, StepCounter
-from server.errors import ApiError, EngineUnavailable, InvalidRequest, InvalidValue
+from server.errors import ApiError, EngineUnavailable, InvalidRequest
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -105,7 +105,7 @@ class VllmEngine:
             raise EngineUnavailable("The engine failed while it worked on the request.") from None
         except VLLMClientError as error:
             log.warning("the engine refused a request", id=request_id, reason=str(error))
-            raise _translate_refusal(error) from None
+            raise InvalidRequest("The engine refuses this combination of parameters.") from None
 
     async def wait_until_dead(self) -> str:
         """Return the reason once the engine can generate no more or makes no steps."""
@@ -133,12 +133,3 @@ class VllmEngine:
         """End the engine's process: gently, or at once where it may work on or not react."""
         # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
         self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)
-
-
-def _translate_refusal(error: VLLMClientError) -> InvalidRequest:
-    """Return the error of a request that vLLM refuses; of its fields the engine names one."""
-    if getattr(error, "parameter", None) == "bad_words":
-        return InvalidValue(
-            "These have too many tokens together, or one has none ('bad_words').", "bad_words"
-        )
-    return InvalidRequest("The engine refuses this combination of parameters.")

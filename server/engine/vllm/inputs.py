@@ -1,6 +1,7 @@
 """Prompts with image embeddings, and sampling parameters, in the form that vLLM takes."""
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import torch
 from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
@@ -16,13 +17,34 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 
 from server.engine.base import EngineImage, SamplingOptions
 from server.engine.vllm.arguments import GRAMMAR_BACKEND
+from server.errors import InvalidValue
+
+# vLLM's own limits: it compares all of these at every step.
+MAX_BAD_FORMS: Final = 128
+MAX_BAD_TOKENS: Final = 1024
 
 
 class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is Any to mypy
     """Sampling parameters whose grammar a worker process has validated.
 
-    vLLM would compile the grammar once more on the event loop, only to validate it.
+    vLLM would compile the grammar once more on the event loop, only to validate it. It would also
+    ban a word with a space in front only where that has as many tokens as the word alone.
     """
+
+    def update_from_tokenizer(self, tokenizer: Any) -> None:
+        """Tokenise the bad words, each with and without a space in front."""
+        if not self.bad_words:
+            return
+        texts = [space + word.lstrip() for word in self.bad_words for space in ("", " ")]
+        forms = {tuple(tokenizer.encode(text=each, add_special_tokens=False)) for each in texts}
+        forms.discard(())
+        if len(forms) > MAX_BAD_FORMS or sum(map(len, forms)) > MAX_BAD_TOKENS:
+            raise InvalidValue(
+                f"These have more than {MAX_BAD_FORMS} forms, with and without a space in front,"
+                f" or more than {MAX_BAD_TOKENS} tokens ('bad_words').",
+                "bad_words",
+            )
+        self._bad_words_token_ids = [list(form) for form in sorted(forms)]
 
     def _validate_structured_outputs(self, *_: object) -> None:
         if self.structured_outputs is not None:

@@ -6,6 +6,9 @@ from typing import Final
 from PIL import Image
 
 from llava_spec.anyres import Size
+from server.images.decode.heif import read_heif_size
+from server.images.decode.icon import read_bitmap_size
+from server.images.decode.jpeg2000 import has_jpeg2000_end, read_jpeg2000_size
 
 # Formats whose frames follow each other in time. A TIFF has pages, a JPEG (MPO) other views.
 ANIMATED_FORMATS: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
@@ -18,6 +21,24 @@ PNG_SIGNATURE_BYTES: Final = 8
 # TIFF tags.
 TILE_WIDTH: Final = 322
 TILE_LENGTH: Final = 323
+
+
+def read_decoded_size(data: bytes, image_format: str) -> Size:
+    """Return the (width, height) that will be decoded, where Pillow says another or too late.
+
+    (0, 0) for other formats, and for damaged headers.
+    """
+    match image_format:
+        case "WEBP":  # libwebp allocates when it opens a file
+            return read_webp_size(data)
+        case "HEIF":
+            return read_heif_size(data)
+        case "JPEG2000":
+            return read_jpeg2000_size(data)
+        case "ICO":
+            return read_bitmap_size(data)
+        case _:
+            return 0, 0
 
 
 def read_webp_size(data: bytes) -> Size:
@@ -42,7 +63,7 @@ def has_huge_tiles(image: Image.Image, max_pixels: int) -> bool:
 
 
 def is_complete(data: bytes, image_format: str) -> bool:
-    """Whether a PNG or WebP is not truncated; Pillow would decode a truncated one silently.
+    """Whether a PNG, WebP or JPEG 2000 is not truncated, which Pillow would decode silently.
 
     Trailing bytes are ignored. Other formats pass: Pillow detects their truncation, and a GIF only
     needs its first frame, which `count_gif_frames` checks.
@@ -50,6 +71,8 @@ def is_complete(data: bytes, image_format: str) -> bool:
     match image_format:
         case "PNG":
             return _has_png_end(data)
+        case "JPEG2000":
+            return has_jpeg2000_end(data)
         case "WEBP":
             return _read_uint(data[4:8]) + 8 <= len(data)
         case _:

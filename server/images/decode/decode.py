@@ -19,10 +19,11 @@ from server.images.decode.containers import (
     count_frames,
     has_huge_tiles,
     is_complete,
-    read_webp_size,
+    read_decoded_size,
 )
 from server.images.decode.draft import choose_draft_scale
-from server.images.decode.formats import detect_format, open_image
+from server.images.decode.formats import FORMATS, detect_format, open_image
+from server.images.decode.icon import extract_largest
 from server.images.decode.image_processor import (
     PAD_COLOR,
     Color,
@@ -61,6 +62,7 @@ class DecodeOptions:
     alpha_color: Color = WHITE
     max_frames: int = 1000
     animated_images: Literal["first", "refuse"] = "first"
+    formats: tuple[str, ...] = FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +98,26 @@ class DecodeFailure:
 def decode(data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
     """Decode and preprocess one image. Never raises for bad data: returns a `DecodeFailure`."""
     started_at = time.perf_counter()
-    image_format = detect_format(data)
+    image_format = detect_format(data, options.formats)
     if image_format is None:
         return DecodeFailure(DecodeFault.FORMAT)
+    size = (0, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about metadata
-        size = read_webp_size(data) if image_format == "WEBP" else (0, 0)
-        if size[0] * size[1] > options.max_pixels:  # libwebp allocates when it opens a file
-            return DecodeFailure(DecodeFault.PIXELS, *size)
         try:
-            image = open_image(data, image_format)
+            data, codec = extract_largest(data) if image_format == "ICO" else (data, image_format)
+            size = read_decoded_size(data, codec)
+            if size[0] * size[1] > options.max_pixels:
+                return DecodeFailure(DecodeFault.PIXELS, *size)
+            image = open_image(data, codec)
             size = image.size
-            frames = count_frames(data, image, image_format, options.max_frames)
-            fault = _find_header_fault(image, image_format, frames, options)
-            if fault is None and not (frames and is_complete(data, image_format)):
+            frames = count_frames(data, image, codec, options.max_frames)
+            fault = _find_header_fault(image, codec, frames, options)
+            if fault is None and not (frames and is_complete(data, codec)):
                 fault = DecodeFault.CORRUPT
             if fault is not None:
                 return DecodeFailure(fault, *size)
-            image_size, rgb = _load(image, image_format, options)
+            image_size, rgb = _load(image, codec, options)
             decoded_at = time.perf_counter()
             views = _preprocess(rgb, image_size, options)
         except Exception as error:  # codecs raise many kinds of exception on damaged data

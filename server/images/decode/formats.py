@@ -1,14 +1,22 @@
 """The image formats that are accepted: detection by content, and opening a file."""
 
+import functools
 import io
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from PIL import AvifImagePlugin, Image, ImageFile, features
 
-# Without Pillow's AVIF support, AVIF files are of an unknown format.
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF") + (
-    ("AVIF",) if features.check("avif") else ()
+from server.images.decode.heif import HAS_HEIF, has_hevc_brand, read_brands, register_plugin
+
+# By Pillow's names. AVIF needs a Pillow that was built with it, HEIF the plugin.
+FORMATS: Final = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"),
+    *(("AVIF",) if features.check("avif") else ()),
+    *(("HEIF",) if HAS_HEIF else ()),
+    *(("JPEG2000",) if features.check("jpg_2000") else ()),
+    *("ICO", "PPM", "TGA"),
 )
 
 # There are as many workers as cores.
@@ -20,21 +28,43 @@ MAGIC_BYTES: Final = 16
 # The type of the item that holds EXIF data, in an AVIF's list of items.
 AVIF_EXIF: Final = re.compile(rb"(?<=infe.{8})Exif", re.DOTALL)
 
+# Text may begin with a P and a digit, too.
+PPM_START: Final = re.compile(rb"P[1-6f]\s")
+# A TGA has no magic number at its start, but since version 2 one at its end.
+TGA_END: Final = b"TRUEVISION-XFILE.\0"
 
-def detect_format(data: bytes) -> str | None:
-    """Return the format whose magic number the bytes begin with, None if there is none."""
+
+@functools.cache
+def load_plugins() -> None:
+    """Load Pillow's plugins and their libraries, which a confined process cannot."""
     Image.init()
-    for image_format in FORMATS:
-        accept = Image.OPEN[image_format][1]
-        if accept is not None and accept(data[:MAGIC_BYTES]) is True:
-            return image_format if image_format != "AVIF" or _has_avif_brand(data) else None
-    return None
+    register_plugin()
+
+
+def detect_format(data: bytes, formats: Sequence[str] = FORMATS) -> str | None:
+    """Return which of the formats the bytes have, by their magic number; None if they have none."""
+    load_plugins()
+    return next((each for each in formats if _has_format(data, each)), None)
+
+
+def _has_format(data: bytes, image_format: str) -> bool:
+    accept, check = Image.OPEN[image_format][1], CHECKS.get(image_format)
+    has_magic = accept is None or accept(data[:MAGIC_BYTES]) is True
+    return has_magic and (check is None or check(data))
 
 
 def _has_avif_brand(data: bytes) -> bool:
-    """Whether a file in the container of AVIF and HEIC is an AVIF."""
-    brands = data[8 : min(int.from_bytes(data[:4], "big"), 1024)]
+    brands = read_brands(data)
     return b"avif" in brands or b"avis" in brands
+
+
+# Where Pillow's look at the first bytes does not suffice.
+CHECKS: Final[dict[str, Callable[[bytes], bool]]] = {
+    "AVIF": _has_avif_brand,
+    "HEIF": has_hevc_brand,
+    "PPM": lambda data: PPM_START.match(data) is not None,
+    "TGA": lambda data: data.endswith(TGA_END),
+}
 
 
 def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:

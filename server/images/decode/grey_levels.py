@@ -1,6 +1,6 @@
 """Grey levels of 16 and 32 bits, scaled to 8, a band of rows at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -76,7 +76,9 @@ def _find_range(image: Image.Image) -> tuple[float, float]:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     if low > high:
         return 0.0, 1.0
-    usual_whites = FLOAT_WHITES if image.mode == "F" else INTEGER_WHITES
+    usual_whites: Sequence[float] = FLOAT_WHITES if image.mode == "F" else INTEGER_WHITES
+    if image.format == "PPM" and image.mode == "I":  # which says what white is: Pillow scales
+        usual_whites = usual_whites[-1:]
     whites = [white for white in usual_whites if low >= 0 and high <= white]
     return (0.0, whites[0]) if whites else (low, high)
 

@@ -6,6 +6,7 @@ from typing import Final
 from PIL import Image
 
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions, decode
+from server.images.decode.formats import load_plugins
 from server.workers.confinement import confine, limit_cpu
 
 # Decode workers give way to the engine and the event loop.
@@ -31,7 +32,7 @@ class DecodeLimits:
 def start_decode_worker(limits: DecodeLimits) -> None:
     """Prepare a worker process: low priority, plugins loaded, limits set."""
     Image.MAX_IMAGE_PIXELS = None
-    Image.init()
+    load_plugins()
     confine(memory_bytes=limits.memory_bytes, open_files=limits.open_files, niceness=NICENESS)
 
 

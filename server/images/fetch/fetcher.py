@@ -11,7 +11,7 @@ import httpx
 from server.errors import ImageFetchFailed, ImageUrlInvalid
 from server.images.fetch.address_policy import AddressPolicy
 from server.images.fetch.body import read_body
-from server.images.fetch.data_url import read_data_url
+from server.images.fetch.data_url import is_data_url, read_data_url
 from server.images.fetch.http_cache import wrap_with_cache
 from server.images.fetch.local_file import LocalFileReader
 from server.images.fetch.network import GuardedNetwork
@@ -76,10 +76,9 @@ class Fetcher:
 
         Raises `ImageUrlInvalid`, `ImageUrlForbidden`, `ImageTooLarge` or `ImageFetchFailed`.
         """
-        scheme = url[:5].lower()
-        if scheme == "data:":
+        if is_data_url(url):
             return await read_data_url(url, self._options.max_bytes)
-        if scheme == "file:":
+        if url[:5].lower() == "file:":
             return await self._file_reader.read(url)
         return await self._download(self._url_policy.check(url))
 

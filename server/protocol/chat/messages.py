@@ -3,8 +3,15 @@
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from server.protocol.image_source import (
+    IMAGE_TYPES,
+    Detail,
+    find_extra_fields,
+    find_image_source,
+)
 from server.protocol.tools import MAX_TOOL_CALLS, ToolCall
 from server.protocol.wire import CallId, WireModel, get_type
 
@@ -14,13 +21,17 @@ MAX_PARTS: Final = 1024
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
 STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
-PART_BRANCHES: Final = {"text": TEXT, "image_url": IMAGE, "refusal": REFUSAL}
+PART_BRANCHES: Final = {
+    **dict.fromkeys(("text", "input_text", "output_text"), TEXT),
+    **dict.fromkeys(IMAGE_TYPES, IMAGE),
+    "refusal": REFUSAL,
+}
 
 
 class TextPart(WireModel):
-    """`{"type": "text", "text": …}`."""
+    """`{"type": "text", "text": …}`; the Responses API's names of the type are taken, too."""
 
-    type: Literal["text"]
+    type: Literal["text", "input_text", "output_text"]
     text: str
 
 
@@ -28,14 +39,30 @@ class ImageUrl(WireModel):
     """An http(s) URL or a base64 `data:` URL."""
 
     url: str = Field(min_length=1)
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Detail | None = None
 
 
 class ImagePart(WireModel):
-    """`{"type": "image_url", "image_url": {"url": …}}`."""
+    """`{"type": "image_url", "image_url": {"url": …}}`, or another API's image part.
+
+    `field` is the path of the field that held the image.
+    """
 
     type: Literal["image_url"]
     image_url: ImageUrl
+    field: SkipJsonSchema[str] = Field("image_url.url", exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _translate_spelling(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        source = find_image_source(value)
+        nested = value.get("image_url")
+        extras = find_extra_fields(nested) if isinstance(nested, dict) else {}
+        image_url = extras | {"url": source.url, "detail": source.detail}
+        part = {"type": "image_url", "image_url": image_url, "field": source.field}
+        return find_extra_fields(value) | part
 
 
 class RefusalPart(WireModel):
@@ -98,14 +125,12 @@ class Message(WireModel):
         )
 
     @property
-    def images(self) -> list[tuple[int, ImageUrl]]:
-        """The images of the message, each with the index of its part."""
+    def images(self) -> list[tuple[int, ImagePart]]:
+        """The image parts of the message, each with its index."""
         if self.content is None or isinstance(self.content, str):
             return []
         return [
-            (index, part.image_url)
-            for index, part in enumerate(self.content)
-            if isinstance(part, ImagePart)
+            (index, part) for index, part in enumerate(self.content) if isinstance(part, ImagePart)
         ]
 
     @model_validator(mode="after")
@@ -116,7 +141,7 @@ class Message(WireModel):
             raise PydanticCustomError("tool_call_id", "A tool message needs a tool_call_id")
         if self.content is None and self.role != "assistant":
             raise PydanticCustomError("content_missing", "The message has no content")
-        if self.content == [] and self.role != "assistant":
+        if self.content == [] and self.role not in ("assistant", "tool"):
             raise PydanticCustomError(
                 "content_missing", "The message has no content", {"field": "content"}
             )

@@ -62,24 +62,23 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
     def drop_images(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
         for message in self.messages:
-            for _, image in message.images:
+            for _, part in message.images:
                 # A frozen model keeps its fields in `__dict__`; nothing reads this one any more.
-                image.__dict__["url"] = ""
+                part.image_url.__dict__["url"] = ""
         self.__dict__.pop("images", None)
 
     @cached_property
     def images(self) -> list[ImageReference]:
         """All images, in the order of the messages."""
         return [
-            ImageReference(image.url, format_image_param(turn, part), image.detail == "low")
-            for turn, message in enumerate(self.messages)
-            for part, image in message.images
+            ImageReference(
+                part.image_url.url,
+                f"messages[{message_index}].content[{part_index}].{part.field}",
+                part.image_url.detail == "low",
+            )
+            for message_index, message in enumerate(self.messages)
+            for part_index, part in message.images
         ]
-
-
-def format_image_param(message: int, part: int) -> str:
-    """Return the path of an image part's URL in the body."""
-    return f"messages[{message}].content[{part}].image_url.url"
 
 
 def parse_chat_request(

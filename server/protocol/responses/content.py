@@ -2,21 +2,35 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from server.protocol.chat.messages import MAX_PARTS
+from server.protocol.image_source import (
+    IMAGE_TYPES,
+    Detail,
+    find_extra_fields,
+    find_image_source,
+)
 from server.protocol.wire import WireModel, get_type
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
 STRING, PARTS = "#string", "#parts"
-PART_TYPES: Final = ("input_text", "output_text", "input_image", "refusal")
+TEXT, IMAGE, REFUSAL = "#input_text", "#input_image", "#refusal"
+PART_BRANCHES: Final = {
+    **dict.fromkeys(("input_text", "output_text", "text"), TEXT),
+    **dict.fromkeys(IMAGE_TYPES, IMAGE),
+    "refusal": REFUSAL,
+}
 
 
 class InputText(WireModel):
-    """`{"type": "input_text", "text": …}`; the text of an earlier answer is an `output_text`."""
+    """`{"type": "input_text", "text": …}`; the text of an earlier answer is an `output_text`.
 
-    type: Literal["input_text", "output_text"]
+    The chat API's name of the type is taken, too.
+    """
+
+    type: Literal["input_text", "output_text", "text"]
     text: str
 
 
@@ -28,23 +42,34 @@ class InputRefusal(WireModel):
 
 
 class InputImage(WireModel):
-    """`{"type": "input_image", "image_url": …}`: an http(s) URL or a base64 `data:` URL."""
+    """`{"type": "input_image", "image_url": …}`, or another API's image part.
+
+    `image_url` is an http(s) URL or a base64 `data:` URL; `field` is the path of the field that
+    held it.
+    """
 
     type: Literal["input_image"]
-    file_id: None = Field(None, description="this server keeps no files")
     image_url: str = Field(min_length=1)
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Detail | None = None
+    field: SkipJsonSchema[str] = Field("image_url", exclude=True)
 
-    @field_validator("file_id", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _reject_file_id(cls, value: Any) -> None:
-        if value is not None:
-            raise PydanticCustomError("file_id", "This server keeps no files: send an image_url")
+    def _translate_spelling(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        source = find_image_source(value)
+        return find_extra_fields(value) | {
+            "type": "input_image",
+            "image_url": source.url,
+            "detail": source.detail,
+            "field": source.field,
+        }
 
 
 def _select_part_branch(value: Any) -> str | None:
     kind = get_type(value)
-    return f"#{kind}" if kind in PART_TYPES else None
+    return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
 
 
 def select_content_branch(value: Any) -> str | None:
@@ -53,10 +78,9 @@ def select_content_branch(value: Any) -> str | None:
 
 
 InputPart = Annotated[
-    Annotated[InputText, Tag("#input_text")]
-    | Annotated[InputText, Tag("#output_text")]
-    | Annotated[InputImage, Tag("#input_image")]
-    | Annotated[InputRefusal, Tag("#refusal")],
+    Annotated[InputText, Tag(TEXT)]
+    | Annotated[InputImage, Tag(IMAGE)]
+    | Annotated[InputRefusal, Tag(REFUSAL)],
     Discriminator(
         _select_part_branch,
         custom_error_type="content_part",

@@ -85,6 +85,7 @@ class ArgumentsDone(Event):
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
     item_id: str
     output_index: int
+    name: str
     arguments: str
 
 

@@ -5,13 +5,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.protocol.chat.messages import MAX_MESSAGES, MAX_PARTS
+from server.protocol.chat.messages import MAX_MESSAGES
 from server.protocol.responses.content import (
     PARTS,
     STRING,
     InputContent,
     InputImage,
-    InputText,
     select_content_branch,
 )
 from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel
@@ -56,17 +55,7 @@ class FunctionCallOutput(WireModel):
 
     type: Literal["function_call_output"]
     call_id: CallId
-    output: Annotated[
-        Annotated[str, Tag(STRING)]
-        | Annotated[
-            list[InputText], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)
-        ],
-        Discriminator(
-            select_content_branch,
-            custom_error_type="output",
-            custom_error_message="The output must be a string or a list of input_text parts",
-        ),
-    ]
+    output: InputContent
 
 
 class InputReasoning(WireModel):

@@ -1,5 +1,6 @@
 """The request body of `POST /v1/responses`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
@@ -7,8 +8,13 @@ from pydantic_core import PydanticCustomError
 
 from server.errors import InvalidValue
 from server.protocol.policy import STRICT, RequestPolicy
-from server.protocol.responses.content import InputImage
-from server.protocol.responses.items import Input, InputMessage
+from server.protocol.responses.content import InputImage, InputPart
+from server.protocol.responses.items import (
+    FunctionCallOutput,
+    Input,
+    InputItem,
+    InputMessage,
+)
 from server.protocol.responses.text import ResponseTextConfig
 from server.protocol.responses.tools import FlatToolChoice, FunctionTool
 from server.protocol.sampling import SamplingFields, TokenLimit
@@ -92,8 +98,7 @@ class ResponsesRequest(SamplingFields):
     def drop_images(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
         for item in self.input if isinstance(self.input, list) else ():
-            content = item.content if isinstance(item, InputMessage) else None
-            for part in content or ():
+            for part in _get_content(item):
                 if isinstance(part, InputImage):
                     # A frozen model keeps its fields here; nothing reads this one any more.
                     part.__dict__["image_url"] = ""
@@ -102,6 +107,12 @@ class ResponsesRequest(SamplingFields):
     def include_logprobs(self) -> bool:
         """Whether to report log probabilities."""
         return LOGPROBS in (self.include or ())
+
+
+def _get_content(item: InputItem) -> str | Sequence[InputPart]:
+    if isinstance(item, InputMessage):
+        return item.content or ()
+    return item.output if isinstance(item, FunctionCallOutput) else ()
 
 
 def parse_responses_request(

@@ -9,8 +9,10 @@ from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.event_stream import OutputBudget
 from server.api.limits import ApiLimits
 from server.api.runtime import Runtime
+from server.api.shared_render import SharedRender
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 
 def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -> Runtime:
@@ -31,4 +33,6 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         output_budget=OutputBudget(1_000_000),
         body_budget=BodyBudget(1_000_000, 1),
         parser=BodyParser(),
+        metrics_text=SharedRender(metrics.exposition),
+        refusal_log=RefusalLog(),
     )

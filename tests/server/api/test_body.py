@@ -13,17 +13,12 @@ from starlette.routing import Route
 
 from server.api.body import (
     FREE_BYTES,
-    MAX_JSON_CONTAINERS,
-    MAX_JSON_ESCAPES,
-    MAX_JSON_VALUES,
-    MAX_NON_ASCII_BYTES,
     STEP_BYTES,
     BodyBudget,
-    JsonStructure,
     read_body,
 )
 from server.api.error_response import build_error_response
-from server.errors import ApiError, InvalidValue, TooManyRequests
+from server.errors import ApiError, TooManyRequests
 
 LIMIT = 100
 
@@ -97,30 +92,6 @@ async def test_a_body_over_the_limit_is_refused_as_soon_as_it_is(
 async def test_a_length_that_lies_does_not_help(client: httpx.AsyncClient) -> None:
     response = await client.post("/", content=send_chunks(20), headers={"content-length": "5"})
     assert_too_large(response)
-
-
-@pytest.mark.parametrize(
-    ("byte", "limit"),
-    [(b",", MAX_JSON_VALUES), (b"[", MAX_JSON_CONTAINERS), (b"{", MAX_JSON_CONTAINERS)],
-)
-def test_structure_is_bounded_over_all_chunks(byte: bytes, limit: int) -> None:
-    structure = JsonStructure()
-    structure.count(byte * limit + b'"text"')
-    with pytest.raises(InvalidValue, match=f"more than {limit} JSON"):
-        structure.count(byte)
-
-
-def test_slow_characters_are_bounded() -> None:
-    """Escapes and text beyond ASCII, which hold a parser up."""
-    structure = JsonStructure()
-    structure.count(b"\\" * MAX_JSON_ESCAPES)
-    with pytest.raises(InvalidValue, match=f"more than {MAX_JSON_ESCAPES} escapes"):
-        structure.count(b"\\")
-    structure = JsonStructure()
-    structure.count("é".encode() * (MAX_NON_ASCII_BYTES // 2))
-    structure.count(b"base64")
-    with pytest.raises(InvalidValue, match=f"more than {MAX_NON_ASCII_BYTES} bytes of text"):
-        structure.count("é".encode())
 
 
 async def test_small_bodies_take_nothing_from_the_budget() -> None:

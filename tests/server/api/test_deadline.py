@@ -16,14 +16,14 @@ def build_request(timeout_ms: str | None = None) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("timeout_ms", "seconds"), [(None, 10), ("2500", 2.5), ("99999", 10), ("0", 0)]
+    ("timeout_ms", "seconds"), [(None, 10), ("2500", 2.5), ("99999", 10), ("1", 0)]
 )
 async def test_the_shorter_time_holds(timeout_ms: str | None, seconds: float) -> None:
     now = asyncio.get_running_loop().time()
     assert read_deadline(build_request(timeout_ms), 10) - now == pytest.approx(seconds, abs=0.1)
 
 
-@pytest.mark.parametrize("timeout_ms", ["", "-1", "1.5", "soon", "9" * 13])
+@pytest.mark.parametrize("timeout_ms", ["", "0", "000", "-1", "1.5", "soon", "9" * 13])
 async def test_other_headers_are_refused(timeout_ms: str) -> None:
     with pytest.raises(InvalidValue, match="x-request-timeout-ms"):
         read_deadline(build_request(timeout_ms), 10)

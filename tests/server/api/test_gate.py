@@ -15,6 +15,7 @@ from server.api.auth import Authenticator
 from server.api.gate import Gate
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 
 PATH = "/v1/chat/completions"
 MIB = 1024 * 1024
@@ -57,6 +58,7 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
         admission=admission,
         max_body_bytes=8 * MIB,
         metrics=metrics,
+        refusal_log=RefusalLog(),
     )
 
 

@@ -54,14 +54,14 @@ def test_streamed_and_complete_texts_give_the_same(
     text: str, tokenizer: PreTrainedTokenizerFast, reader: NativeContentParser
 ) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
-    complete_text, complete_calls = join_content(reader.parse(text, ids, ended=True))
+    complete_text, complete_calls = join_content(reader.parse(text, ids, "stop"))
     streamed = NativeToolParser("hermes", tokenizer).build_reader(TOOLS)
     deltas = []
     emitted = ""
     for count, token_id in enumerate(ids, 1):
         so_far = tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False).rstrip("\ufffd")
         delta, emitted = so_far[len(emitted) :], so_far
-        deltas += list(streamed.parse(delta, [token_id], ended=count == len(ids)))
+        deltas += list(streamed.parse(delta, [token_id], "stop" if count == len(ids) else None))
     text_found, calls_found = join_content(deltas)
     assert parse_arguments(calls_found) == parse_arguments(complete_calls)
     assert len(complete_calls) == text.count("<tool_call>")
@@ -70,12 +70,23 @@ def test_streamed_and_complete_texts_give_the_same(
         assert text_found == text
 
 
+def test_no_markup_is_text_at_the_token_limit(tokenizer: PreTrainedTokenizerFast) -> None:
+    call = format_tool_call("point", '{"x": 1}')
+    for text in ("Well." + call, call, call + call):
+        for end in range(len(text)):
+            reader = NativeToolParser("hermes", tokenizer).build_reader(TOOLS)
+            content, calls = join_content(reader.parse(text[:end], [1, 2], "length"))
+            assert "Well.".startswith(content), text[:end]
+            assert {name for name, _ in calls} <= {"point"}
+            assert (len(calls) > 0) == ('"point"' in text[:end])
+
+
 def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     parser = NativeToolParser("hermes", tokenizer)
     first, second = parser.build_reader(TOOLS), parser.build_reader(TOOLS)
     text = format_tool_call("point", "{}")
-    list(first.parse("<tool_call>", [5], ended=False))
-    assert join_content(second.parse(text, [5, 6], ended=True)) == ("", [("point", "{}")])
+    list(first.parse("<tool_call>", [5], None))
+    assert join_content(second.parse(text, [5, 6], "stop")) == ("", [("point", "{}")])
 
 
 def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentDelta, ContentParser, ToolCallArguments, ToolCallStart
 
 Call = tuple[str, str]
 
 
 def parse_parts(
-    reader: ContentParser, parts: Sequence[str], *, ended: bool = True
+    reader: ContentParser, parts: Sequence[str], finish_reason: FinishReason = "stop"
 ) -> list[ContentDelta]:
     """Return the deltas of a text in parts, each as one token."""
     content: list[ContentDelta] = []
     for index, part in enumerate(parts):
-        last = ended and index == len(parts) - 1
-        content += reader.parse(part, [index], ended=last)
+        is_last = index == len(parts) - 1
+        content += reader.parse(part, [index], finish_reason if is_last else None)
     return content
 
 

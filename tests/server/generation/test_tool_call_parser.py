@@ -6,6 +6,7 @@ from itertools import combinations_with_replacement
 import pytest
 
 from server.generation.tool_call_parser import TextOnlyParser, ToolCallParser
+from server.protocol.chat.response import FinishReason
 from server.tools.content import ToolCallStart
 from server.tools.format import ARGUMENTS, CALL_BEGIN, CALL_END, format_call_head, format_tool_call
 from tests.server.generation.reading import Call, join_content, parse_parts, split_text
@@ -69,9 +70,8 @@ def test_partial_arguments_are_yielded_at_the_token_limit(streamed: bool) -> Non
         parts = list(text[:end]) if streamed else [text[:end]]
         is_complete = end >= len(head) + len(arguments)
         expected = arguments if is_complete else arguments[: end - len(head)]
-        assert join_content(parse_parts(ToolCallParser(), parts)) == ("", [("f", expected)]), text[
-            :end
-        ]
+        content = join_content(parse_parts(ToolCallParser(), parts, "length"))
+        assert content == ("", [("f", expected)]), text[:end]
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -80,13 +80,25 @@ def test_a_call_without_a_name_is_dropped_at_the_token_limit(streamed: bool) -> 
     for end in range(len(CALL_BEGIN), len(head)):
         text = "Well." + head[:end]
         parts = list(text) if streamed else [text]
-        assert join_content(parse_parts(ToolCallParser(), parts)) == ("Well.", [])
+        assert join_content(parse_parts(ToolCallParser(), parts, "length")) == ("Well.", [])
 
 
-def test_a_partial_marker_is_text_at_the_token_limit() -> None:
+def test_a_partial_marker_is_no_text_at_the_token_limit() -> None:
     for end in range(1, len(CALL_BEGIN)):
-        text = "Well." + CALL_BEGIN[:end]
-        assert join_content(parse_parts(ToolCallParser(), list(text))) == (text, [])
+        parts = list("Well." + CALL_BEGIN[:end])
+        assert join_content(parse_parts(ToolCallParser(), parts, "length")) == ("Well.", [])
+        second = list(format_calls(("f", "{}")) + CALL_BEGIN[:end])
+        content = join_content(parse_parts(ToolCallParser(), second, "length"))
+        assert content == ("", [("f", "{}")])
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "length"])
+def test_required_calls_have_no_text_wherever_they_end(finish_reason: FinishReason) -> None:
+    text = format_calls(("f", '{"a": 1}'), ("g", "{}"))
+    for end in range(len(text) + 1):
+        for parts in ([text[:end]], list(text[:end])):
+            content = parse_parts(ToolCallParser(required=True), parts, finish_reason)
+            assert join_content(content)[0] == ""
 
 
 def test_deeply_nested_partial_arguments() -> None:
@@ -98,18 +110,16 @@ def test_deeply_nested_partial_arguments() -> None:
 
 def test_text_is_yielded_at_once_unless_it_may_be_a_marker() -> None:
     reader = ToolCallParser()
-    assert list(reader.parse("a < b", [], ended=False)) == ["a < b"]
-    assert list(reader.parse(" <tool", [], ended=False)) == [" "]
-    assert list(reader.parse("box>", [], ended=False)) == ["<toolbox>"]
+    assert list(reader.parse("a < b", [], None)) == ["a < b"]
+    assert list(reader.parse(" <tool", [], None)) == [" "]
+    assert list(reader.parse("box>", [], None)) == ["<toolbox>"]
 
 
 def test_arguments_are_yielded_at_once_unless_they_may_be_the_end() -> None:
     reader = ToolCallParser()
-    (begin,) = reader.parse(CALL_BEGIN + format_call_head("f"), [], ended=False)
+    (begin,) = reader.parse(CALL_BEGIN + format_call_head("f"), [], None)
     assert isinstance(begin, ToolCallStart)
-    calls = [
-        join_content([begin, *reader.parse(part, [], ended=False)])[1] for part in ('{"a": ', "1}")
-    ]
+    calls = [join_content([begin, *reader.parse(part, [], None)])[1] for part in ('{"a": ', "1}")]
     assert calls == [[("f", '{"a": ')], [("f", "1")]]
 
 
@@ -124,4 +134,4 @@ def test_markers_are_text_without_tools() -> None:
     text = "Well. " + format_calls(("f", "{}"))
     for place in range(len(text) + 1):
         assert join_content(parse_parts(TextOnlyParser(), split_text(text, place))) == (text, [])
-    assert list(TextOnlyParser().parse("", [], ended=True)) == []
+    assert list(TextOnlyParser().parse("", [], "stop")) == []

@@ -183,7 +183,7 @@ async def test_a_long_text_is_tokenised_in_a_thread_to_the_same_prompt(
     engine = FakeEngine(OUTPUTS, max_model_len=10**6)
     request = build_request(text="What is it? " * 1000)
     await generate_deltas(stages.pipeline(engine), request)
-    monkeypatch.setattr("server.pipeline.INLINE_CHARACTERS", 10**6)
+    monkeypatch.setattr("server.prompt.chat_prompts.INLINE_CHARACTERS", 10**6)
     await generate_deltas(stages.pipeline(engine), request)
     in_thread, inline = engine.calls
     assert in_thread.token_ids == inline.token_ids

@@ -277,28 +277,25 @@ def test_the_context_limit_is_exact_and_the_error_has_both_lengths(checkpoint: C
 
 
 @pytest.mark.parametrize(
-    ("messages", "param"),
+    ("messages", "prompt"),
     [
-        ([("user", IMAGE_PART)], "messages[0].content"),
-        ([("user", IMAGE_PART, " \n\t")], "messages[0].content"),
-        ([("system", "s"), ("user", IMAGE_PART)], "messages[1].content"),
+        ([("user", IMAGE_PART)], "USER: <image>\n ASSISTANT:"),
+        ([("user", IMAGE_PART, " \n")], "USER: <image>\n \n ASSISTANT:"),
         (
-            [("user", IMAGE_PART), ("assistant", "What about it?"), ("user", "Describe it.")],
-            "messages[0].content",
+            [("user", IMAGE_PART), ("assistant", "What of it?"), ("user", "Describe it.")],
+            "USER: <image>\n ASSISTANT: What of it?</s>USER: Describe it. ASSISTANT:",
         ),
         (
-            [("user", "Hi"), ("assistant", "Hello."), ("developer", "d"), ("user", IMAGE_PART)],
-            "messages[3].content",
+            [("user", "Hi"), ("assistant", "Hello."), ("user", IMAGE_PART)],
+            "USER: Hi ASSISTANT: Hello.</s>USER: <image>\n ASSISTANT:",
         ),
     ],
 )
-def test_an_image_without_text_is_refused(
-    messages: list[Any], param: str, builder: PromptBuilder
-) -> None:
-    with pytest.raises(InvalidValue) as caught:
-        builder.build(split_turns([message(*each) for each in messages]), [1])
-    assert caught.value.param == param
-    assert "no text" in caught.value.message
+def test_an_image_needs_no_text(messages: list[Any], prompt: str, builder: PromptBuilder) -> None:
+    turns = split_turns([message("system", ""), *(message(*each) for each in messages)])
+    built = builder.build(turns, [1])
+    assert len(built.placeholders) == 1
+    assert builder.detokenize(built.token_ids).removeprefix("<s>") == prompt
 
 
 @pytest.mark.parametrize("messages", [[("system", "s")], [("assistant", "")]])

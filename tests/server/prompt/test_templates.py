@@ -11,7 +11,6 @@ from tokenizers import Tokenizer, normalizers
 from tokenizers.models import BPE
 
 from server.checkpoint.config import Checkpoint, TextConfig
-from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, StopCriteria, choose_prompt_format
 from server.prompt.templates import TEMPLATES
@@ -341,12 +340,6 @@ def test_a_stop_string_that_is_a_token_becomes_a_stop_token(
     assert choose_prompt_format(convert(model, "prepend"), ended).stop == StopCriteria((), ())
     # The embedded model's tokenizer has no such token: there it is text.
     assert choose_prompt_format(tokenizer, text).stop == StopCriteria(("<|im_end|>",), ())
-
-
-def test_an_image_needs_text(model: SentencePieceModel) -> None:
-    prompt_format = choose_prompt_format(convert(model, "prepend"), text_config(model, "plain"))
-    with pytest.raises(InvalidValue, match="no text"):
-        build_ids(prompt_format, [message("user", " ", 1)])
 
 
 def test_merges_into_a_special_token_are_removed(model: SentencePieceModel) -> None:

@@ -1,4 +1,4 @@
-"""Large strings with characters other than ASCII are found wherever they are in a body."""
+"""Large strings with characters other than ASCII are found; what a parser builds is bounded."""
 
 import json
 import tracemalloc
@@ -6,7 +6,17 @@ import tracemalloc
 import pytest
 
 from server.errors import InvalidValue
-from server.protocol.body_limits import CHUNK, MAX_UNICODE_BYTES, check_body_limits
+from server.protocol.body_limits import (
+    CHUNK,
+    MAX_JSON_CONTAINERS,
+    MAX_JSON_ESCAPES,
+    MAX_JSON_VALUES,
+    MAX_KEYS,
+    MAX_NON_ASCII_BYTES,
+    MAX_UNICODE_BYTES,
+    JsonStructure,
+    check_body_limits,
+)
 
 LARGE = "x" * (MAX_UNICODE_BYTES + 2 * CHUNK)
 UNICODE = ["é", "日", "😀"]
@@ -53,3 +63,32 @@ def test_admits_many_texts() -> None:
     assert len(json.dumps(texts)) > MAX_UNICODE_BYTES
     check_body_limits(json.dumps(texts).encode())
     check_body_limits(json.dumps(texts, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize(
+    ("byte", "limit"),
+    [
+        (b",", MAX_JSON_VALUES),
+        (b":", MAX_KEYS),
+        (b"[", MAX_JSON_CONTAINERS),
+        (b"{", MAX_JSON_CONTAINERS),
+    ],
+)
+def test_structure_is_bounded_over_all_chunks(byte: bytes, limit: int) -> None:
+    structure = JsonStructure()
+    structure.count(byte * limit + b'"text"')
+    with pytest.raises(InvalidValue, match=f"more than {limit} "):
+        structure.count(byte)
+
+
+def test_slow_characters_are_bounded() -> None:
+    """Escapes and text beyond ASCII, which hold a parser up."""
+    structure = JsonStructure()
+    structure.count(b"\\" * MAX_JSON_ESCAPES)
+    with pytest.raises(InvalidValue, match=f"more than {MAX_JSON_ESCAPES} escapes"):
+        structure.count(b"\\")
+    structure = JsonStructure()
+    structure.count("é".encode() * (MAX_NON_ASCII_BYTES // 2))
+    structure.count(b"base64")
+    with pytest.raises(InvalidValue, match=f"more than {MAX_NON_ASCII_BYTES} bytes of text"):
+        structure.count("é".encode())

@@ -4,9 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
+from openai.types.responses import (
+    ResponseFunctionToolCall,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseReasoningItem,
+)
+from pydantic import BaseModel
 
 from server.errors import UnsupportedParameter
 from server.protocol.chat.request import parse_chat_request
+from server.protocol.ignored_values import IGNORED_VALUES
 from server.protocol.policy import RequestPolicy
 from server.protocol.responses.request import parse_responses_request
 
@@ -36,7 +45,7 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
     ({"tools": [TOOL | {"foo": 1}]}, "tools[0].foo"),
     ({"tools": [TOOL | {"function": {"name": "f", "foo": 1}}]}, "tools[0].function.foo"),
     ({"stream": True, "stream_options": {"foo": 1}}, "stream_options.foo"),
-    ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+    ({"response_format": {"type": "json_object", "strict": True}}, "response_format.strict"),
     ({"structured_outputs": {"regex": "a", "foo": 1}}, "structured_outputs.foo"),
     (
         {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "foo": 1}}},
@@ -96,6 +105,28 @@ def test_output_items_can_be_sent_back() -> None:
          "status": "completed"},
     ]  # fmt: skip
     parse_responses_request(json.dumps({"model": "m", "input": items}).encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (ChatCompletionMessage, "messages[]"),
+        (ChatCompletionMessageFunctionToolCall, "messages[].tool_calls[]"),
+        (ResponseOutputMessage, "input[]"),
+        (ResponseFunctionToolCall, "input[]"),
+        (ResponseReasoningItem, "input[]"),
+        (ResponseOutputText, "input[].content[]"),
+    ],
+)
+def test_all_fields_of_the_sdks_answers_are_known(kind: type[BaseModel], place: str) -> None:
+    ours = {"id", "type", "role", "content", "text", "tool_calls", "function"}
+    ours |= {"call_id", "name", "arguments"}
+    assert {name for name in kind.model_fields if f"{place}.{name}" not in IGNORED_VALUES} <= ours
+
+
+def test_nulls_within_ignored_values_are_absent() -> None:
+    parse_chat_request(chat(reasoning={"effort": "medium", "summary": None}))
+    parse_chat_request(chat(reasoning={"effort": None}))
 
 
 def test_one_model_needs_no_name() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from server.errors import ApiError, InvalidJson, InvalidValue, UnsupportedParameter
+from server.errors import InvalidJson, InvalidValue, UnsupportedParameter
 from server.messages import translation as messages
 from server.protocol import tokenize, wire
 from server.protocol.chat.request import parse_chat_request
@@ -83,9 +83,9 @@ HOSTILE: list[tuple[Parse, dict[str, Any], str | None]] = [
     (
         parse_chat_request,
         {**CHAT, "logit_bias": {str(token_id): 101 for token_id in range(4096)}},
-        "logit_bias",
+        "logit_bias['0']",
     ),
-    (parse_chat_request, {**CHAT, "logit_bias": {LONG: 1}}, "logit_bias"),
+    (parse_chat_request, {**CHAT, "logit_bias": {LONG: 1}}, f"logit_bias['{LONG[:99]}…']"),
     (parse_chat_request, {**CHAT, "tools": [1] * MANY}, "tools[0]"),
     (parse_chat_request, {**CHAT, "tools": [TOOL] * 129}, "tools"),
     (
@@ -144,7 +144,6 @@ HOSTILE: list[tuple[Parse, dict[str, Any], str | None]] = [
         {**CHAT, "structured_outputs": {"grammar": LONG}},
         "structured_outputs.grammar",
     ),
-    (parse_chat_request, {**CHAT, "metadata": many_keys({"a": 1})}, None),
     (parse_completion_request, {**TEXT, "prompt": [-1] * MANY}, "prompt[0]"),
     (parse_completion_request, {**TEXT, "prompt": ["a"] * MANY}, "prompt"),
     (parse_completion_request, {**TEXT, "prompt": [[-1]] * MANY}, "prompt[0][0]"),
@@ -234,20 +233,20 @@ def test_stops_at_the_first_error(
 
 @pytest.mark.parametrize("parse", [parse_chat_request, parse_completion_request])
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("value", "reason"),
     [
-        ("1" + "0" * 10_000_000, "The body is not valid JSON."),
-        (json.dumps(deep(150)).replace("]" * 151, "{" * 100), "The body is not valid JSON."),
-        ("[" * 10_000, "The body is nested too deeply."),
-        ('"\\ud800"', "The body is not valid JSON."),
-        ("-", "The body is not valid JSON."),
+        ("1" + "0" * 10_000_000, "number out of range"),
+        (json.dumps(deep(150)).replace("]" * 151, "{" * 100), "a key must be a string"),
+        ("[" * 10_000, "it is nested deeper than 200 levels"),
+        ('"\\ud800"', "half of a surrogate pair"),
+        ("-", "invalid number"),
     ],
     ids=["digits", "wrong end", "deep", "surrogate", "minus"],
 )
-def test_refuses_json_that_cannot_be_read(parse: Parse, value: str, message: str) -> None:
+def test_refuses_json_that_cannot_be_read(parse: Parse, value: str, reason: str) -> None:
     with pytest.raises(InvalidJson) as raised:
         parse(f'{{"model": "m", "metadata": {value}}}'.encode())
-    assert raised.value.message == message
+    assert raised.value.message.startswith(f"The body is not valid JSON: {reason}")
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 300])
@@ -271,15 +270,6 @@ def test_a_repeated_key_counts_once() -> None:
     with pytest.raises(InvalidValue) as raised:
         parse_chat_request(body.encode())
     assert raised.value.param == "n"
-
-
-@pytest.mark.parametrize(
-    ("parse", "fields"), [(parse_chat_request, CHAT), (parse_tokenize_request, {"prompt": "hi"})]
-)
-def test_refuses_too_many_keys_before_parsing(parse: Parse, fields: dict[str, Any]) -> None:
-    with pytest.raises(ApiError) as raised:
-        parse(json.dumps({**fields, "metadata": {str(key): 1 for key in range(70_000)}}).encode())
-    assert raised.value.message == "The body has more than 65536 keys or colons."
 
 
 @pytest.mark.parametrize(

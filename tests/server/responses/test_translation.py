@@ -219,9 +219,9 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
         {"input": [message("user", {"type": "input_image"})]},
         "input[0].content[0].image_url",
     ),
-    "a chat's image": (
-        {"input": [message("user", {"type": "input_image", "image_url": {"url": URL}})]},
-        "input[0].content[0].image_url",
+    "an image whose URL is a number": (
+        {"input": [message("user", {"type": "image_url", "image_url": {"url": 5}})]},
+        "input[0].content[0].image_url.url",
     ),
     "a detail": ({"input": [message("user", image(detail="x"))]}, "input[0].content[0].detail"),
     "an assistant's image": ({"input": [message("assistant", image())]}, "input[0]"),
@@ -229,9 +229,9 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
         {"input": [{"type": "function_call", "name": "a", "arguments": ""}]},
         "input[0].call_id",
     ),
-    "an image as a result": (
-        {"input": [RESULT | {"output": [image()]}]},
-        "input[0].output[0].type",
+    "a file as a result": (
+        {"input": [RESULT | {"output": [{"type": "input_file", "file_id": "f"}]}]},
+        "input[0].output[0]",
     ),
     "no tokens": ({"max_output_tokens": 0}, "max_output_tokens"),
     "a chat's limit": ({"max_tokens": 5}, "max_tokens"),
@@ -293,8 +293,9 @@ PARAMS = {
     "messages[0].content": "instructions",
     "messages[1]": "input[1]",
     "messages[1].content": "input[1].content",
-    "messages[1].content[1].image_url.url": "input[1].content[1].image_url",
+    "messages[1].content[1].image_url": "input[1].content[1].image_url",
     "messages[2]": "input[2]",
+    "messages[3].content[0].image_url": "input[3].output[0].image_url",
     "messages[3].tool_call_id": "input[3].call_id",
     "response_format": "text.format",
     "response_format.json_schema.schema": "text.format.schema",

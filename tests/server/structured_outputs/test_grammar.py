@@ -13,7 +13,6 @@ from server.tools.callable_tools import resolve_callable_tools
 from server.tools.format import format_tool_call
 from tests.server.structured_outputs.sentences import accepts
 
-CHAR_BUDGET = 100
 F, G = format_tool_call("f", "{}"), format_tool_call("g", '{"x": 1}')
 TOOLS = [
     {"type": "function", "function": {"name": "f"}},
@@ -38,7 +37,7 @@ def request(**fields: Any) -> ChatCompletionRequest:
 def constraint(**fields: Any) -> GrammarConstraint | None:
     """Return the constraint of a request."""
     parsed = request(**fields)
-    return build_constraint(parsed, resolve_callable_tools(parsed), CHAR_BUDGET)
+    return build_constraint(parsed, resolve_callable_tools(parsed), {})
 
 
 def admits(text: str, **fields: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.structured_outputs.grammar import HEADER, build_choice_rule, build_regex_rule
+from server.structured_outputs.content_format import HEADER, build_choice_rule, build_regex_rule
 from tests.server.structured_outputs.sentences import accepts
 
 

@@ -9,16 +9,15 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from server.generation.tool_call_parser import ToolCallParser
 from server.protocol.tools import Function, Tool
-from server.structured_outputs.grammar import HEADER
+from server.structured_outputs.content_format import HEADER
 from server.structured_outputs.schema import build_json_rule
-from server.structured_outputs.tool_rules import build_tool_rules
+from server.structured_outputs.tool_rules import build_tool_rules, resolve_tool_schemas
 from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN
 from tests.server.generation.reading import join_content, parse_parts
 from tests.server.structured_outputs.schemas import SchemaGenerator
 from tests.server.structured_outputs.sentences import compile_grammar, draw_sentence
 
-CHAR_BUDGET = 200
 FORMATS = FormatChecker(["date", "ipv4", "uuid", "email"])
 
 
@@ -39,7 +38,7 @@ def test_sentences_satisfy_their_schema() -> None:
     count: Counter[str] = Counter()
     for _ in range(150):
         schema = schemas.generate()
-        grammar = f"{HEADER}start: {build_json_rule(schema, 'p', CHAR_BUDGET)}\n"
+        grammar = f"{HEADER}start: {build_json_rule(schema)}\n"
         if compile_grammar(grammar).is_error():
             count["refused"] += 1
             continue
@@ -66,10 +65,10 @@ def test_calls_are_parsed_back() -> None:
             Tool(type="function", function=Function(name=name, parameters=schema))
             for name, schema in schema_by_name.items()
         ]
-        rules = build_tool_rules(
-            CallableTools(tools, required=False, parallel=True, named=False, declared=tools),
-            CHAR_BUDGET,
+        callable_tools = CallableTools(
+            tools, required=False, parallel=True, named=False, declared=tools
         )
+        rules = build_tool_rules(resolve_tool_schemas(callable_tools), {}, parallel=True)
         grammar = f"{HEADER}start: {json.dumps(CALL_BEGIN)} calls\n{rules}"
         if compile_grammar(grammar).is_error():
             continue

@@ -5,13 +5,11 @@ import json
 import pytest
 
 from server.protocol.tools import Function, Tool
-from server.structured_outputs.grammar import HEADER
-from server.structured_outputs.tool_rules import build_tool_rules
+from server.structured_outputs.content_format import HEADER
+from server.structured_outputs.tool_rules import build_tool_rules, resolve_tool_schemas
 from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN, format_tool_call
 from tests.server.structured_outputs.sentences import accepts
-
-CHAR_BUDGET = 200
 
 POINT = Function(
     name="point", parameters={"type": "object", "properties": {"x": {"type": "integer"}}}
@@ -25,7 +23,7 @@ def admits_calls(*calls: tuple[str, str], parallel: bool = True) -> bool:
     tools = CallableTools(
         declared, required=False, parallel=parallel, named=False, declared=declared
     )
-    rules = build_tool_rules(tools, CHAR_BUDGET)
+    rules = build_tool_rules(resolve_tool_schemas(tools), {}, parallel=parallel)
     text = "".join(format_tool_call(name, arguments) for name, arguments in calls)
     return accepts(f"{HEADER}start: {json.dumps(CALL_BEGIN)} calls\n{rules}", text)
 

@@ -13,7 +13,8 @@ import pytest_asyncio
 from server.checkpoint.config import Checkpoint
 from server.errors import InvalidValue
 from server.protocol.json_size import MAX_JSON_CHARACTERS
-from server.structured_outputs.grammar import HEADER
+from server.structured_outputs.content_format import HEADER
+from server.structured_outputs.request_schema import RequestSchema
 from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.validation_worker import WALL_S
 from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
@@ -21,7 +22,7 @@ from server.structured_outputs.validator import GrammarConstraint, GrammarValida
 # One takes unlimited memory; sentences of the other become too complex once they have begun.
 BOMBS = {
     "memory": build_json_rule(
-        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}, "p", 100
+        {"type": "array", "items": {"type": "integer"}, "maxItems": 100_000_000}
     ),
     "later": " | ".join(f'"c{number}"' for number in range(20_000)),
 }
@@ -60,7 +61,7 @@ def list_workers() -> list[psutil.Process]:
 
 async def test_accepts(grammars: GrammarValidator) -> None:
     await grammars.validate(constraint('"a"'))
-    await grammars.validate(constraint(build_json_rule({"type": "object"}, "p", 100)))
+    await grammars.validate(constraint(build_json_rule({"type": "object"})))
 
 
 @pytest.mark.parametrize(
@@ -147,10 +148,23 @@ async def test_a_stopped_worker_costs_one_request(
     await grammars.validate(constraint('"at the stop"'))  # the refusal is not cached
 
 
+async def test_a_worker_stopped_while_it_prunes(
+    grammars: GrammarValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = RequestSchema({"not": {}}, "the.schema", strict=False)
+    pruned = GrammarConstraint("", "the.field", [schema])
+    await grammars.validate(constraint('"before pruning"'))
+    (worker,) = list_workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    monkeypatch.setattr("server.structured_outputs.validator.WALL_S", 0.5)
+    with pytest.raises(InvalidValue, match="too large or too complex"):
+        await grammars.prune(pruned)
+    monkeypatch.undo()
+    assert list(await grammars.prune(pruned)) == ["the.schema"]
+
+
 async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
-    checking = asyncio.create_task(
-        grammars.validate(constraint(build_json_rule({"const": 5}, "p", 100)))
-    )
+    checking = asyncio.create_task(grammars.validate(constraint(build_json_rule({"const": 5}))))
     await asyncio.sleep(0)
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):

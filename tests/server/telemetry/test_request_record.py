@@ -10,6 +10,7 @@ from structlog.typing import EventDict
 from server.errors import ApiError, ClientGone, ImageCorrupt, TooManyRequests
 from server.generation.chunk_writer import build_usage
 from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample, stage_count
 
@@ -162,3 +163,16 @@ def test_the_line_of_a_request_that_never_got_anywhere(
     assert line["first_token_s"] is None
     assert line["model"] is None
     assert line["outcome"] == "cancelled"
+
+
+async def test_refusals_for_want_of_capacity_share_log_lines(
+    metrics: Metrics, lines: list[EventDict]
+) -> None:
+    refusals = RefusalLog()
+    for _ in range(3):
+        with pytest.raises(TooManyRequests), RequestRecord("1", metrics, refusals):
+            raise TooManyRequests("Full.")
+    assert sample(metrics, "requests_total", outcome="rate_limit_exceeded") == 3
+    assert lines == []
+    refusals.flush()
+    assert lines == [{"event": "requests refused", "log_level": "info", "rate_limit_exceeded": 3}]

@@ -203,7 +203,13 @@ def build_request(path: str, body: bytes = b"", *headers: str) -> bytes:
 
 
 @contextmanager
-def running_edge(unix_path: Path | None = None, **limits: float) -> Iterator[RunningEdge]:
+def running_edge(
+    unix_path: Path | None = None,
+    *,
+    cors_allow_origins: tuple[str, ...] = (),
+    tls: dict[str, Any] | None = None,
+    **limits: float,
+) -> Iterator[RunningEdge]:
     """Serve with these limits, checked every 20 ms."""
     options: dict[str, Any] = {"sweep_interval_s": 0.02, **limits}
     bounds = ConnectionLimits(**options)
@@ -212,12 +218,13 @@ def running_edge(unix_path: Path | None = None, **limits: float) -> Iterator[Run
         edge = RunningEdge(listener.getsockname(), App(), table, [])
         config = uvicorn.Config(
             edge.app,
-            http=build_protocol_class(bounds, table, edge),
+            http=build_protocol_class(bounds, table, edge, cors_allow_origins),
             loop="uvloop",
             ws="none",
             lifespan="off",
             log_config=None,
             timeout_graceful_shutdown=1,
+            **(tls or {}),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))

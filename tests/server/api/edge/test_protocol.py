@@ -4,8 +4,9 @@ import json
 import socket
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,13 @@ POST = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n"
     ],
 )
 def test_too_many_connections(limit: str, status: int, reason: str) -> None:
-    with running_edge(None, **{limit: 2}) as edge, edge.connect() as client:
+    limits: dict[str, Any] = {limit: 2}
+    with running_edge(None, **limits) as edge, edge.connect() as client:
         assert client.request("/echo", b"a").status == 200
+        client.send(POST)
         with edge.connect() as other:
-            wait_until(lambda: edge.table.open_connections == 2)
+            other.send(POST)
+            wait_until(lambda: edge.app.started.count("/echo") == 3)
             with edge.connect() as refused:
                 refused.send(build_request("/echo", b"a"))
                 response = refused.read_response()
@@ -38,11 +42,34 @@ def test_too_many_connections(limit: str, status: int, reason: str) -> None:
                 assert response.headers["retry-after"] == "1"
                 assert json.loads(response.body)["error"]["param"] is None
                 assert refused.is_ended()
-            assert other.request("/echo", b"b").status == 200
+            other.send(bytes(1_000_000))
+            assert other.read_response().status == 200
         wait_until(lambda: edge.table.open_connections == 1)
         with edge.connect() as admitted:
             assert admitted.request("/echo", b"c").status == 200
         assert edge.refusals == [reason]
+
+
+def test_the_longest_idle_connection_makes_room() -> None:
+    """Silent connections keep nobody out, used or not."""
+    with (
+        running_edge(max_connections=3) as edge,
+        edge.connect() as busy,
+        edge.connect() as silent,
+        edge.connect() as used,
+        ExitStack() as others,
+    ):
+        busy.send(POST)
+        assert used.request("/echo", b"a").status == 200
+        wait_until(lambda: edge.table.open_connections == 3)
+        for gone in (silent, used):
+            new = others.enter_context(edge.connect())
+            assert new.request("/echo", b"b").status == 200
+            assert gone.is_ended()
+            assert edge.table.open_connections == 3
+        busy.send(bytes(1_000_000))
+        assert busy.read_response().status == 200
+        assert edge.refusals == []
 
 
 def test_unix_sockets_have_no_address(tmp_path: Path) -> None:

@@ -42,6 +42,21 @@ def test_a_chunked_body(edge: RunningEdge) -> None:
         assert client.request("/echo", b"again").body == b"again"
 
 
+def test_small_chunks(edge: RunningEdge) -> None:
+    """Thousands of tiny ones are fine, and any number of others."""
+    with edge.connect() as client:
+        client.send(CHUNKED, b"1\r\nx\r\n" * 4000, b"0\r\n\r\n")
+        assert client.read_response().body == b"x" * 4000
+        client.send(CHUNKED, (b"40\r\n" + b"x" * 64 + b"\r\n") * 20_000, b"0\r\n\r\n")
+        assert len(client.read_response().body) == 64 * 20_000
+
+
+def test_too_many_small_chunks(edge: RunningEdge) -> None:
+    with edge.connect() as client:
+        client.send(CHUNKED, b"1\r\nx\r\n" * 5000)
+        assert_refused(client, edge, 400, "small_chunks")
+
+
 @pytest.mark.parametrize(
     ("begin", "filler"),
     [

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions, decode
+from server.images.decode.formats import FORMATS
 from server.images.decode.image_processor import Pixels
 from tests.server.released import pinpoints
 
@@ -13,6 +14,9 @@ PAD = DecodeOptions(96, "pad", 100_000_000)
 SQUARE = DecodeOptions(96, "square", 100_000_000)
 ANYRES = DecodeOptions(48, "anyres", 10**8, pinpoints(48))
 BASE_VIEW = DecodeOptions(48, "anyres", 10**8)
+
+# Formats that Pillow writes, at any size.
+WRITABLE_FORMATS = tuple(each for each in FORMATS if each not in ("HEIF", "ICO"))
 
 RED = (200, 30, 60)
 

@@ -10,6 +10,7 @@ from llava_spec.anyres import Size
 from llava_spec.image_settings import AspectRatio
 from server.images.decode.color import WHITE
 from server.images.decode.decode import DecodeOptions
+from server.images.decode.formats import FORMATS
 from server.images.decode.image_processor import PAD_COLOR, Color
 
 
@@ -31,6 +32,7 @@ class HangingOptions:
     alpha_color: Color = WHITE
     max_frames: int = 1000
     animated_images: Literal["first", "refuse"] = "first"
+    formats: tuple[str, ...] = FORMATS
     released: bool = False
 
     @classmethod
@@ -68,6 +70,7 @@ class BusyOptions:
     """Options whose pixel limit is computed forever."""
 
     grid_pinpoints: tuple[Size, ...] = ()
+    formats: tuple[str, ...] = FORMATS
 
     @property
     def max_pixels(self) -> int:
@@ -81,6 +84,7 @@ class CrashingOptions:
     """Options that end the worker as a broken codec does."""
 
     grid_pinpoints: tuple[Size, ...] = ()
+    formats: tuple[str, ...] = FORMATS
 
     @property
     def max_pixels(self) -> int:

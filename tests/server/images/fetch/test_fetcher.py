@@ -20,7 +20,6 @@ from tests.server.origin import Responder, build_response, respond_with, serve_o
     [
         *["", "cat.png", "/etc/passwd", "ftp://example.org/cat.png"],
         *["http:/example.org", "http:example.org", "//example.org/cat.png", "gopher://x", "datax:"],
-        *[" http://example.org/", " data:;base64,AAAA", "blob:http://example.org/1", "AAAA"],
     ],
 )
 async def test_other_schemes(url: str, offline_fetcher: Fetcher) -> None:

@@ -61,7 +61,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (one_message("user", [{"type": "text", "text": [SECRET]}]), "messages[0].content[0].text"),
     (one_message("user", [{"type": "image_url"}]), "messages[0].content[0].image_url"),
     (
-        one_message("user", [text(), {"type": "image_url", "image_url": SECRET}]),
+        one_message("user", [text(), {"type": "image_url", "image_url": [SECRET]}]),
         "messages[0].content[1].image_url",
     ),
     (
@@ -116,9 +116,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"top_k": -2}, "top_k"),
     ({"top_k": False}, "top_k"),
     ({"top_k": 1.5}, "top_k"),
-    ({"logit_bias": {"7": 101}}, "logit_bias"),
-    ({"logit_bias": {SECRET: 1}}, "logit_bias"),
-    ({"logit_bias": {"-1": 1}}, "logit_bias"),
+    ({"logit_bias": {"7": 101}}, "logit_bias['7']"),
+    ({"logit_bias": {"x": 1}}, "logit_bias['x']"),
+    ({"logit_bias": {"-1": 1}}, "logit_bias['-1']"),
+    ({"logit_bias": {"k" * 500: 1}}, f"logit_bias['{'k' * 99}…']"),
     ({"logit_bias": [SECRET]}, "logit_bias"),
     ({"stop_token_ids": [-1]}, "stop_token_ids[0]"),
     ({"stop_token_ids": ["1"]}, "stop_token_ids[0]"),
@@ -216,40 +217,46 @@ def test_refuses_json_other_than_an_object(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "reason"),
     [
-        b"",
-        b" ",
-        b"{",
-        b"hi",
-        body()[:-1],
-        body() + b" x",
-        body().replace(b'"hi"', b"'hi'"),
-        body().replace(b'"hi"', b'"\xff"'),
-        body().replace(b'"hi"', b'"\xed\xa0\x80"'),
-        body().replace(b'"hi"', b'"\\ud800"'),
-        body().replace(b'"hi"', b'"line\nbreak"'),
-        body(seed=0).replace(b'"seed": 0', b'"seed": 1' + b"0" * 5000),
-        b"\xef\xbb\xbf" + body(),
-        body().decode().encode("utf-16"),
+        (b"", "it is empty"),
+        (b" ", "it is empty"),
+        (b"{", "it ends early, at line 1 column 1"),
+        (b"hi", "expected value, at line 1 column 1"),
+        (body()[:-1], f"it ends early, at line 1 column {len(body()) - 1}"),
+        (body()[:-1] + b",}", f"trailing comma, at line 1 column {len(body()) + 1}"),
+        (body() + b" x", f"there is more text after its end, at line 1 column {len(body()) + 2}"),
+        (b"{\n'model': 1}", "a key must be a string in double quotes, at line 2 column 1"),
+        (b'{"model": "\xff"}', "it is not UTF-8 at byte 11"),
+        (b'{"model": "\xed\xa0\x80"}', "it is not UTF-8 at byte 11"),
+        (b'"' + b"a" * 65_534 + b'\xc3\xa9\xe9"', "it is not UTF-8 at byte 65537"),
+        (b'{"model": "\\ud800"}', "half of a surrogate pair, at line 1 column 18"),
+        (
+            b'{"model": "line\nbreak"}',
+            "a control character, such as a line break, within a string, at line 2 column 0",
+        ),
+        (body(seed=0).replace(b'"seed": 0', b'"seed": 1' + b"0" * 5000), "number out of range"),
+        (body().decode().encode("utf-16"), "it is UTF-16. Send it as UTF-8"),
+        (body().decode().encode("utf-16-be"), "it is UTF-16. Send it as UTF-8"),
+        (body().decode().encode("utf-32"), "it is UTF-32. Send it as UTF-8"),
+        (b"[" * 100_000, "it is nested deeper than 200 levels, at line 1 column 202"),
+        (
+            b'{"metadata": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+            "it is nested deeper than 200 levels",
+        ),
     ],
-    ids=lambda raw: repr(raw[:24]),
+    ids=lambda value: repr(value[:24]),
 )
-def test_refuses_invalid_json(raw: bytes) -> None:
+def test_refuses_invalid_json_and_says_where_and_why(raw: bytes, reason: str) -> None:
     error = parse_refused(raw)
     assert type(error) is InvalidJson
     assert error.param is None
-    assert error.message == "The body is not valid JSON."
+    assert error.message.startswith(f"The body is not valid JSON: {reason}")
     assert error.__suppress_context__
 
 
-@pytest.mark.parametrize(
-    "raw", [b"[" * 100_000, b'{"model": "m", "metadata": ' + b"[" * 5000 + b"]" * 5000 + b"}"]
-)
-def test_refuses_json_that_is_nested_too_deeply(raw: bytes) -> None:
-    error = parse_refused(raw)
-    assert type(error) is InvalidJson
-    assert error.message == "The body is nested too deeply."
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert parse_chat_request(b"\xef\xbb\xbf" + body()) == parse_chat_request(body())
 
 
 def test_stream_options_names_its_field() -> None:

@@ -1,0 +1,46 @@
+"""What the headers of a request say of its body: JSON, and how it is compressed."""
+
+from email.message import Message
+from typing import Final
+
+from starlette.types import Scope
+
+from server.api.headers import get_header
+from server.api.inflating.codings import parse_codings
+from server.errors import UnsupportedMediaType
+
+CHARSETS: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
+# By one of them a browser is known. What it sends without asking first (CORS) has another type.
+BROWSER_HEADERS: Final = (b"origin", b"sec-fetch-site")
+JSON: Final = "application/json"
+
+
+def check_body_headers(scope: Scope) -> None:
+    """Raise `UnsupportedMediaType` (415) for a body that the server would not read.
+
+    A browser posts any page's form or text to any server, but JSON only to one that agrees. A
+    request without a type is taken from other clients.
+    """
+    headers = scope["headers"]
+    content_type = get_header(scope, b"content-type")
+    # The usual type is told apart first: every request passes here.
+    if content_type != JSON and (
+        content_type or any(name in BROWSER_HEADERS for name, _ in headers)
+    ):
+        _check_content_type(content_type)
+    parse_codings([str(value, "latin-1") for name, value in headers if name == b"content-encoding"])
+
+
+def _check_content_type(content_type: str) -> None:
+    parsed = Message()
+    parsed["content-type"] = content_type
+    kind = parsed.get_content_type()
+    is_json = kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+    if not (content_type and is_json):
+        raise UnsupportedMediaType("The body must be JSON: send 'Content-Type: application/json'.")
+    if str(parsed.get_param("charset", "utf-8")).lower() not in CHARSETS:
+        raise UnsupportedMediaType(
+            "The body must be UTF-8: send 'Content-Type: application/json' without another charset."
+        )

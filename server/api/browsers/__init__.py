@@ -1,0 +1,1 @@
+"""What web pages of other origins may do: hosts, origins, CORS and headers that browsers obey."""

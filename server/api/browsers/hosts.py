@@ -1,0 +1,60 @@
+"""Host names that this server goes by, against DNS rebinding.
+
+A page of `evil.example` may have its own name resolve to 127.0.0.1. To the browser it then talks to
+its own server, but the `Host` header still names `evil.example`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from typing import Final
+
+ANY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHosts:
+    """The names that `Host` and `Origin` may have.
+
+    `patterns` are an operator's, e.g. `*.example.com`, or `*` for any. Unless `is_checked`, `Host`
+    may be any name: a server that other machines reach goes by names that it does not know.
+    """
+
+    patterns: Collection[str] = ()
+    is_checked: bool = False
+
+    def allows(self, authority: str) -> bool:
+        """Whether a `Host` header names this server, or is not checked."""
+        return not self.is_checked or ANY in self.patterns or self._is_known(authority)
+
+    def names(self, authority: str) -> bool:
+        """Whether an operator gave this name."""
+        host = split_host(authority)
+        return any(fnmatchcase(host, pattern) for pattern in self.patterns if pattern != ANY)
+
+    def _is_known(self, authority: str) -> bool:
+        host = split_host(authority)
+        return is_local_name(host) or _is_address(host) or self.names(authority)
+
+
+def split_host(authority: str) -> str:
+    """Return the host of `host:port`, in lower case; an IPv6 address without brackets."""
+    authority = authority.strip().lower()
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0].removesuffix(".")
+
+
+def is_local_name(host: str) -> bool:
+    """Whether no page on the Internet can have this name: `localhost`, and names without a dot."""
+    return bool(host) and ("." not in host or host.endswith(".localhost"))
+
+
+def _is_address(host: str) -> bool:
+    """Whether the host is an IP address: nobody resolves that to another one."""
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""ASGI middleware that refuses web pages of other origins, and hosts that this server is not."""
+
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.api.browsers.hosts import ANY, KnownHosts
+from server.api.error_response import build_error_response
+from server.errors import ApiError, ForbiddenHost, ForbiddenOrigin
+from server.protocol.extra_fields import cut
+
+DEFAULT_PORTS: Final = (("http", ":80"), ("https", ":443"))
+
+
+class OriginCheck:
+    """Refuses with 403 what a browser sends for a page that is not this server's.
+
+    Other clients send no `Origin` and pass.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            try:
+                self._check(Headers(scope=scope))
+            except ApiError as error:
+                await build_error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, headers: Headers) -> None:
+        host = headers.get("host")
+        if host and not self._hosts.allows(host):
+            raise ForbiddenHost(
+                f"This server is not '{cut(host)}': ask it as localhost or by its address, or add"
+                " the name to --allowed-hosts."
+            )
+        origin = headers.get("origin")
+        if origin is not None and not (self._is_allowed(origin) or self._is_own(origin, headers)):
+            raise ForbiddenOrigin(
+                f"The origin '{cut(origin)}' may not use this server: add it to"
+                " --cors-allow-origins."
+            )
+
+    def _is_allowed(self, origin: str) -> bool:
+        return ANY in self._allowed_origins or origin.lower() in self._allowed_origins
+
+    def _is_own(self, origin: str, headers: Headers) -> bool:
+        """Whether the page is this server's own.
+
+        A proxy may have changed `Host`. `X-Forwarded-Host` can be believed here: a page of another
+        origin must ask first before it sends such a header, and is refused.
+        """
+        scheme, _, authority = origin.lower().partition("://")
+        if not authority:
+            return False
+        own = [headers.get("host", ""), *headers.get("x-forwarded-host", "").split(",")]
+        return (
+            headers.get("sec-fetch-site") == "same-origin"
+            or _drop_port(scheme, authority) in {_drop_port(scheme, name) for name in own}
+            or self._hosts.names(authority)
+        )
+
+
+def _drop_port(scheme: str, authority: str) -> str:
+    """Return an authority without its scheme's default port, as browsers write it."""
+    authority = authority.strip().lower()
+    for name, port in DEFAULT_PORTS:
+        if scheme == name:
+            authority = authority.removesuffix(port)
+    return authority

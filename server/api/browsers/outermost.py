@@ -1,0 +1,17 @@
+"""The layers around the whole application: ids, hosts and origins, and CORS."""
+
+from collections.abc import Collection
+
+from starlette.types import ASGIApp
+
+from server.api.browsers.cors import add_cors
+from server.api.browsers.hosts import KnownHosts
+from server.api.browsers.origin_check import OriginCheck
+from server.api.middleware import RequestId
+
+
+def add_outermost(app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str]) -> ASGIApp:
+    """Return the application with them: whatever answers, its response has these headers."""
+    if allowed_origins:
+        app = add_cors(app, allowed_origins)
+    return RequestId(OriginCheck(app, hosts, allowed_origins))

@@ -1,0 +1,1 @@
+"""Compressed request bodies: gzip, deflate, Brotli and Zstandard, inflated within limits."""

@@ -1,0 +1,33 @@
+"""`--protect-all`: every path but those of probes needs a key."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.api.auth import Authenticator
+from server.api.error_response import build_error_response
+from server.api.route_path import route_path
+from server.errors import Unauthorized
+
+# Whoever restarts or balances servers has no key.
+PROBE_PATHS: Final = ("/health", "/ready")
+# These need a key only with `--protect-all`, and with them all that lies below.
+OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/version")
+
+
+class KeyRequired:
+    """ASGI middleware that asks for a key on every path but those of probes."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http" and route_path(scope) not in PROBE_PATHS:
+            try:
+                self._authenticator.authenticate_scope(scope)
+            except Unauthorized as error:
+                await build_error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -1,0 +1,69 @@
+"""One spelling for each path, given before anything decides by it; HEAD wherever GET is."""
+
+import re
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.api.error_response import build_error_response
+from server.errors import NotFound
+
+SLASHES: Final = re.compile("//+")
+# A route's pattern ends before a line break at the end of a path, too.
+CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f]")
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path as routes know it: without the prefix of `--root-path`."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+class RoutePath:
+    """ASGI middleware: no slash ends a path or follows another; no control character is in it.
+
+    So a path that leads to a route equals the route's own, and redirects are not needed. Behind
+    `--root-path`, a proxy may cut the prefix off or leave it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = route_path(scope)
+        if CONTROL_CHARACTERS.search(path):
+            error = NotFound("There is no such path: it holds control characters.")
+            await build_error_response(error)(scope, receive, send)
+            return
+        root = scope.get("root_path", "")
+        path = _cut_prefix(SLASHES.sub("/", path), root).rstrip("/") or "/"
+        await self._app({**scope, "path": root + path}, receive, send)
+
+
+def _cut_prefix(path: str, prefix: str) -> str:
+    is_below = prefix and (path == prefix or path.startswith(f"{prefix}/"))
+    return path[len(prefix) :] if is_below else path
+
+
+class HeadAsGet:
+    """ASGI middleware that answers HEAD as GET, less the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)

@@ -1,0 +1,93 @@
+"""Sockets to listen on: TCP, or a Unix domain socket."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+
+@contextmanager
+def listen(host: str, port: int, uds: Path | None) -> Iterator[socket.socket]:
+    """Bind for a block, before anything is loaded, so that what is in use fails at once.
+
+    Raises `OSError`. The file of a Unix socket is removed at the end.
+    """
+    if uds is None:
+        with _listen_tcp(host, port) as listener:
+            yield listener
+        return
+    with _listen_unix(uds) as listener:
+        inode = uds.stat().st_ino
+        try:
+            yield listener
+        finally:
+            _remove(uds, inode)
+
+
+def format_url(listener: socket.socket, *, is_tls: bool, root_path: str = "") -> str:
+    """Return the URL of a server; of a Unix socket `unix:` and its path."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{root_path}"
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine reaches the socket, by TCP: its browsers do, for any web page."""
+    if listener.family == socket.AF_UNIX:
+        return False
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _listen_tcp(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    """Listen on a path, in place of a socket that a server left behind.
+
+    At once, since a socket on which nobody listens counts as left behind.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_abandoned(path):
+            path.unlink()
+        listener.bind(os.fspath(path))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {path}: {error.strerror or error}") from None
+    return listener
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether the path is a socket on which nobody listens."""
+    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def _remove(path: Path, inode: int) -> None:
+    """Remove a socket's file, unless another server has taken its place."""
+    with suppress(OSError):
+        if path.stat().st_ino == inode:
+            path.unlink()

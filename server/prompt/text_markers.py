@@ -1,0 +1,54 @@
+"""Markers that stand for texts and images while a chat template is rendered."""
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any, Final
+
+from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+
+# Text that cannot contain a special token of any tokenizer.
+SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
+
+
+class TextMarkers:
+    """Unguessable markers for the texts and images of one conversation."""
+
+    PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
+
+    def __init__(self, image_token: str) -> None:
+        self._nonce = secrets.token_hex(16)
+        self.image = self._format_marker(0)
+        self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
+
+    def mark_text(self, text: str) -> str:
+        """Return a marker between the text's own white space, which templates often trim."""
+        core = text.strip()
+        return text.replace(core, self._add_marker(core), 1) if core else text
+
+    def mark_json(self, value: Any) -> Any:
+        """Return JSON with markers for its strings, except for safe ones."""
+        if isinstance(value, str):
+            # The template will write it within a JSON string.
+            return value if SAFE_TEXT.fullmatch(value) else self._add_marker(_escape_json(value))
+        if isinstance(value, dict):
+            return {self.mark_json(key): self.mark_json(each) for key, each in value.items()}
+        return [self.mark_json(each) for each in value] if isinstance(value, list) else value
+
+    def restore(self, rendered: str, pattern: re.Pattern[str]) -> Iterator[Segment]:
+        """Yield segments: texts and image slots for their markers or image tokens, and the rest."""
+        for part in pattern.split(rendered):
+            yield self._segments.get(part) or TemplateText(part)
+
+    def _add_marker(self, text: str) -> str:
+        marker = self._format_marker(len(self._segments))
+        self._segments[marker] = UntrustedText(text)
+        return marker
+
+    def _format_marker(self, index: int) -> str:
+        return f"{self._nonce}:{index};"
+
+
+def _escape_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]

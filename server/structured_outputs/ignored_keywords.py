@@ -1,0 +1,52 @@
+"""Leaves out what a schema says that does not concern a grammar."""
+
+from typing import Any, Final
+
+from server.structured_outputs.subschemas import Schema, map_subschemas
+
+# They describe values, or name the schema. Whoever reads the schema may use them.
+ANNOTATIONS: Final = frozenset(
+    {
+        *("title", "description", "default", "examples", "example", "deprecated", "$comment"),
+        *("readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"),
+        *("$schema", "$id", "id", "$vocabulary", "$dynamicAnchor", "$recursiveAnchor"),
+        "x-guidance",  # the compiler's own options
+    }
+)
+# The formats that the grammar's compiler can enforce. To JSON schema, all are annotations.
+ENFORCED_FORMATS: Final = frozenset(
+    {
+        *("date-time", "time", "date", "duration", "email", "hostname"),
+        *("ipv4", "ipv6", "uuid", "uri"),
+    }
+)
+# Values with which a keyword demands nothing.
+NO_DEMANDS: Final[dict[str, tuple[Any, ...]]] = {
+    "uniqueItems": (False,),
+    "unevaluatedItems": (True, {}),
+    "unevaluatedProperties": (True, {}),
+    "dependentRequired": ({},),
+    "dependentSchemas": ({},),
+    "dependencies": ({},),
+}
+
+
+def drop_ignored_keywords(schema: Schema) -> Schema:
+    """Return the schema without annotations and keywords that demand nothing."""
+    base = schema.get("$id")
+    return _drop(schema, base if isinstance(base, str) else "")
+
+
+def _drop(schema: Schema, base: str) -> Schema:
+    result = map_subschemas(schema, lambda each: _drop(each, base))
+    result = {key: value for key, value in result.items() if not _is_ignored(key, value)}
+    reference = result.get("$ref")
+    if base and isinstance(reference, str) and reference.partition("#")[0] == base:
+        result["$ref"] = "#" + reference.partition("#")[2]
+    return result
+
+
+def _is_ignored(key: str, value: Any) -> bool:
+    if key == "format":
+        return not isinstance(value, str) or value not in ENFORCED_FORMATS
+    return key in ANNOTATIONS or value in NO_DEMANDS.get(key, ())

@@ -1,0 +1,30 @@
+"""References within a schema."""
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+from server.structured_outputs.subschemas import Schema
+
+# Returned for a reference that leads nowhere.
+NOWHERE: Final = object()
+
+
+def resolve_reference(schema: Any, root: Schema) -> Any:
+    """Return what a schema refers to by one `$ref` alone; any other schema is returned itself."""
+    if not isinstance(schema, dict) or "$ref" not in schema:
+        return schema
+    return follow_reference(schema["$ref"], root)
+
+
+def follow_reference(reference: Any, root: Schema) -> Any:
+    """Return the part of `root` that a reference by JSON pointer leads to, or `NOWHERE`."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return NOWHERE
+    node: Any = root
+    try:
+        for step in unquote(reference).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            node = node[int(name)] if isinstance(node, list) else node[name]
+    except (LookupError, TypeError, ValueError):
+        return NOWHERE
+    return node if reference == "#" or reference.startswith("#/") else NOWHERE

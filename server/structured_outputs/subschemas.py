@@ -1,0 +1,52 @@
+"""The schemas within a JSON schema, found by the keywords that hold them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+HOLDS_SUBSCHEMA: Final = ("items", "additionalItems", "additionalProperties")
+# In older drafts a list of `items` is what `prefixItems` is today.
+HOLDS_LIST: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+HOLDS_MAP: Final = ("properties", "patternProperties", "$defs", "definitions")
+
+
+def map_subschemas(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
+    """Return the schema with each schema directly within it changed."""
+    return {key: _map_value(key, value, change) for key, value in schema.items()}
+
+
+def iterate_subschemas(schema: Schema, pointer: str = "") -> Iterator[tuple[str, Schema]]:
+    """Yield the JSON pointers of the schema and of all schemas within it, and the schemas."""
+    yield pointer, schema
+    for key, value in schema.items():
+        for step, each in _list_subschemas(key, value):
+            if isinstance(each, dict):
+                yield from iterate_subschemas(each, join_pointer(pointer, *step))
+
+
+def join_pointer(pointer: str, *names: str) -> str:
+    """Return a JSON pointer (RFC 6901) that leads on by some names."""
+    escaped = (name.replace("~", "~0").replace("/", "~1") for name in names)
+    return "/".join((pointer, *escaped))
+
+
+def _map_value(key: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
+    if key in HOLDS_SUBSCHEMA and isinstance(value, dict):
+        return change(value)
+    if key in HOLDS_LIST and isinstance(value, list):
+        return [change(each) if isinstance(each, dict) else each for each in value]
+    if key in HOLDS_MAP and isinstance(value, dict):
+        return {
+            name: change(each) if isinstance(each, dict) else each for name, each in value.items()
+        }
+    return value
+
+
+def _list_subschemas(key: str, value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if key in HOLDS_SUBSCHEMA and isinstance(value, dict):
+        yield (key,), value
+    elif key in HOLDS_LIST and isinstance(value, list):
+        yield from (((key, str(index)), each) for index, each in enumerate(value))
+    elif key in HOLDS_MAP and isinstance(value, dict):
+        yield from (((key, name), each) for name, each in value.items())

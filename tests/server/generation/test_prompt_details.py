@@ -1,0 +1,36 @@
+"""The log probabilities of a prompt, and tokens named by their ids."""
+
+import math
+
+from server.checkpoint.config import Checkpoint
+from server.checkpoint.vocabulary import Vocabulary
+from server.engine.base import TokenLogprob
+from server.generation.logprobs import LEAST_LOGPROB, VisibleTokensReader
+from server.generation.prompt_details import build_prompt_logprobs
+
+
+def test_positions_have_the_token_and_the_likeliest(checkpoint: Checkpoint) -> None:
+    vocabulary = Vocabulary(checkpoint.path)
+    token = TokenLogprob(7, -math.inf, [(5, -0.5), (6, -1.0), (7, -math.inf)], rank=9)
+    first, second = build_prompt_logprobs([None, token], 1, vocabulary)
+    assert first is None
+    assert second == {
+        "7": {"logprob": LEAST_LOGPROB, "rank": 9, "decoded_token": "#"},
+        "5": {"logprob": -0.5, "rank": 1, "decoded_token": "!"},
+    }
+
+
+def test_names_by_id_keep_bytes(checkpoint: Checkpoint) -> None:
+    vocabulary = Vocabulary(checkpoint.path).named_by_id
+    reader = VisibleTokensReader(vocabulary, 1)
+    (token,) = reader.read([TokenLogprob(5, -0.5, [(5, -0.5)])], "!", ended=True)
+    assert (token.token, token.bytes) == ("token_id:5", b"!")
+    assert token.top[0].token == "token_id:5"
+
+
+def test_shown_special_tokens_are_reported(checkpoint: Checkpoint) -> None:
+    end = TokenLogprob(1, -0.5, [(1, -0.5)])
+    vocabulary = Vocabulary(checkpoint.path)
+    shown = VisibleTokensReader(vocabulary, 0, skip_special_tokens=False)
+    assert [each.token for each in shown.read([end], "</s>", ended=True)] == ["</s>"]
+    assert list(VisibleTokensReader(vocabulary, 0).read([end], "", ended=True)) == []
