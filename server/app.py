@@ -131,7 +131,10 @@ def create_app(
     app.state.runtime = runtime
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-    for routes in (chat, completions, responses, messages, tokenize, models, health, page, docs):
+    for routes in (
+        *(chat, completions, responses, messages, tokenize),
+        *(models, health, page, docs),
+    ):
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)

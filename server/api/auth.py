@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from starlette.types import Scope
 
 from server.api.edge.limits import build_address_key
-from server.api.headers import get_header
+from server.api.scope import get_header
 from server.errors import Unauthorized
 
 # Anthropic's clients send the key here.

@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.types import Scope
 
-from server.api.headers import get_header
 from server.api.inflating.codings import parse_codings
+from server.api.scope import get_header
 from server.errors import UnsupportedMediaType
 
 CHARSETS: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))

@@ -5,6 +5,7 @@ from typing import Any, Final
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from server.api.scope import route_path
 from server.errors import ApiError
 from server.protocol.errors import build_error_body
 from server.protocol.messages.errors import build_messages_error
@@ -49,6 +50,6 @@ def build_body(error: ApiError, scope: Scope) -> dict[str, Any]:
 
 
 def is_messages_path(scope: Scope) -> bool:
-    """Whether a path belongs to Anthropic's API."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return bool(path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"))
+    """Whether a request is one of Anthropic's API."""
+    path = route_path(scope)
+    return path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/")

@@ -13,8 +13,7 @@ from server.api.admission.cost import estimate_unread_cost
 from server.api.auth import Authenticator
 from server.api.body_headers import check_body_headers
 from server.api.error_response import build_body, build_error_response, is_messages_path
-from server.api.headers import get_header
-from server.api.route_path import route_path
+from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
 from server.protocol.errors import build_error_body
 from server.telemetry.metrics import Metrics
@@ -98,7 +97,9 @@ class Gate:
         if delay_s := scope["state"]["refusal_delay_s"]:
             await asyncio.sleep(delay_s)
         # Under overload this is the hot path: no response object, no model.
-        body = _encode_refusal(error, scope)
+        body = _encode_refusal(error.message)
+        if is_messages_path(scope):
+            body = json.dumps(build_body(error, scope)).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -108,13 +109,7 @@ class Gate:
         await send({"type": "http.response.body", "body": body})
 
 
-def _encode_refusal(error: TooManyRequests, scope: Scope) -> bytes:
-    if is_messages_path(scope):  # has the request's id
-        return json.dumps(build_body(error, scope)).encode()
-    return _encode_openai_refusal(error.message)
-
-
 @lru_cache(maxsize=8)
-def _encode_openai_refusal(message: str) -> bytes:
+def _encode_refusal(message: str) -> bytes:
     """Return the body of a 429; few messages occur."""
     return json.dumps(build_error_body(TooManyRequests(message))).encode()

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.auth import Authenticator
 from server.api.error_response import build_error_response
-from server.api.route_path import route_path
+from server.api.scope import route_path
 from server.errors import Unauthorized
 
 # Whoever restarts or balances servers has no key.

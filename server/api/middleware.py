@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.api.headers import get_header
+from server.api.scope import get_header
 
 REQUEST_ID_HEADER: Final = b"x-request-id"
 # Anthropic's clients read it here.
@@ -32,8 +32,8 @@ class RequestId:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 value = request_id.encode()
-                added = [(REQUEST_ID_HEADER, value), (ANTHROPIC_REQUEST_ID_HEADER, value)]
-                message["headers"] = [*message.get("headers", ()), *added]
+                headers = (REQUEST_ID_HEADER, value), (ANTHROPIC_REQUEST_ID_HEADER, value)
+                message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -16,8 +16,8 @@ from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.ignored_parameters import build_ignored_header
-from server.api.route_path import route_path
 from server.api.runtime import Runtime
+from server.api.scope import route_path
 from server.generation.interruption import Interruption
 from server.pipeline import OnEncoded, Pipeline
 from server.protocol.generation_fields import GenerationFields

@@ -6,17 +6,12 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.error_response import build_error_response
+from server.api.scope import route_path
 from server.errors import NotFound
 
 SLASHES: Final = re.compile("//+")
 # A route's pattern ends before a line break at the end of a path, too.
 CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f]")
-
-
-def route_path(scope: Scope) -> str:
-    """Return the path as routes know it: without the prefix of `--root-path`."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 class RoutePath:

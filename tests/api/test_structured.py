@@ -202,7 +202,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (structured(choice=[]), "structured_outputs.choice", ""),
     (structured(), "structured_outputs", "one of"),
     (structured(regex="a", choice=["a"]), "structured_outputs", "one of"),
-    (structured(xgrammar="a"), "structured_outputs.xgrammar", ""),
+    (structured(xgrammar="a"), "structured_outputs", "one of"),
+    (structured(regex="a", xgrammar="a"), "structured_outputs.xgrammar", ""),
     ({**structured(regex="a"), **wanted({})}, "structured_outputs", "combined"),
 ]
 

@@ -15,10 +15,15 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from server.checkpoint.config import CheckpointError
 from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
 from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, start_llm
-from server.engine.vllm.inputs import build_engine_input, build_sampling_params, is_greedy
+from server.engine.vllm.inputs import (
+    BAD_WORDS,
+    build_engine_input,
+    build_sampling_params,
+    is_greedy,
+)
 from server.engine.vllm.outputs import measure_first_token_s, read_outputs
 from server.engine.vllm.watchdog import StallDetector, StepCounter
-from server.errors import ApiError, EngineUnavailable, InvalidRequest
+from server.errors import ApiError, EngineUnavailable, InvalidRequest, InvalidValue
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -105,7 +110,7 @@ class VllmEngine:
             raise EngineUnavailable("The engine failed while it worked on the request.") from None
         except VLLMClientError as error:
             log.warning("the engine refused a request", id=request_id, reason=str(error))
-            raise InvalidRequest("The engine refuses this combination of parameters.") from None
+            raise _translate_refusal(error) from None
 
     async def wait_until_dead(self) -> str:
         """Return the reason once the engine can generate no more or makes no steps."""
@@ -133,3 +138,10 @@ class VllmEngine:
         """End the engine's process: gently, or at once where it may work on or not react."""
         # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
         self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)
+
+
+def _translate_refusal(error: VLLMClientError) -> InvalidRequest:
+    """Return the error of a request that vLLM refuses: only of bad words it says what is wrong."""
+    if getattr(error, "parameter", None) == BAD_WORDS:
+        return InvalidValue(str(error.args[0]), BAD_WORDS)
+    return InvalidRequest("The engine refuses this combination of parameters.")

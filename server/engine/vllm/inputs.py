@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
+from vllm.exceptions import VLLMValidationError
 from vllm.inputs.engine import MultiModalInput, TokensInput, mm_input, tokens_input
 from vllm.multimodal.inputs import (
     MultiModalBatchedField,
@@ -17,8 +18,8 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 
 from server.engine.base import EngineImage, SamplingOptions
 from server.engine.vllm.arguments import GRAMMAR_BACKEND
-from server.errors import InvalidValue
 
+BAD_WORDS: Final = "bad_words"
 # vLLM's own limits: it compares all of these at every step.
 MAX_BAD_FORMS: Final = 128
 MAX_BAD_TOKENS: Final = 1024
@@ -39,10 +40,10 @@ class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is 
         forms = {tuple(tokenizer.encode(text=each, add_special_tokens=False)) for each in texts}
         forms.discard(())
         if len(forms) > MAX_BAD_FORMS or sum(map(len, forms)) > MAX_BAD_TOKENS:
-            raise InvalidValue(
+            raise VLLMValidationError(
                 f"These have more than {MAX_BAD_FORMS} forms, with and without a space in front,"
                 f" or more than {MAX_BAD_TOKENS} tokens ('bad_words').",
-                "bad_words",
+                parameter=BAD_WORDS,
             )
         self._bad_words_token_ids = [list(form) for form in sorted(forms)]
 

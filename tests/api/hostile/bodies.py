@@ -307,7 +307,7 @@ STRINGS = {
     "a key of metadata": hostile(CHAT, lambda: chat(metadata={"k" * MANY: "v"}), None, INVALID),
     "an unknown field": hostile(CHAT, lambda: chat(**{"k" * 20_000_000: 1}), UNSUPPORTED),
     "an unknown key of a part": hostile(
-        CHAT, lambda: chat(user({**text_part("Hi"), "k" * MANY: 1})), None, INVALID
+        CHAT, lambda: chat(user({**text_part("Hi"), "k" * MANY: 1})), UNSUPPORTED
     ),
     "a role": hostile(CHAT, lambda: chat({"role": "r" * MANY, "content": "Hi"}), INVALID),
     "a type of a part": hostile(CHAT, lambda: chat(user({"type": "t" * MANY})), INVALID),
