@@ -42,7 +42,7 @@ EVENTS: Final[Sequence[type[BaseModel]]] = (
 
 Responses = dict[int | str, dict[str, Any]]
 
-ERROR_STATUSES: Final = (400, 401, 404, 413, 429, 500, 503)
+ERROR_STATUSES: Final = (400, 401, 403, 404, 413, 415, 429, 500, 503)
 ERRORS: Final[Responses] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
 MESSAGES_ERRORS: Final[Responses] = {
     status: {"model": MessagesErrorResponse} for status in ERROR_STATUSES

@@ -58,7 +58,11 @@ OMITTED: Final = {"Response": {"access_programs"}}
 # client for Node requires the `name`.
 ADDITIONS: Final[dict[str, set[str]]] = {
     "InputTokensDetails": {"image_tokens"},
-    "Model": {"max_model_len", "parent", "permission", "root"},
+    "Model": {
+        *("max_model_len", "parent", "permission", "root"),  # vLLM's
+        *("type", "state", "capabilities", "max_context_length"),  # LM Studio's
+        *("meta", "modalities", "architecture", "context_length"),  # llama.cpp's, OpenRouter's
+    },
     "Response": {"store"},
     "ResponseFunctionCallArgumentsDoneEvent": {"name"},
     "SyncPage[Model]": {"object"},

@@ -35,11 +35,14 @@ class ConnectionLimits:
     body_grace_s: float = 10.0
     # Without any progress of pending output.
     write_timeout_s: float = 30.0
-    # Input discarded after a response that came before the end of its request.
+    # After a response that came before the end of its request, input is discarded while it arrives:
+    # a client that still sends does not read, and a reset would take the response from it. At most
+    # so long without any input, in all, and so many bytes.
     linger_s: float = 2.0
+    max_linger_s: float = 30.0
     # A declared body up to this size is read to its end instead, and the connection goes on.
     max_drained_bytes: int = 4 * MIB
-    max_discarded_bytes: int = 4 * MIB
+    max_discarded_bytes: int = 256 * MIB
     retry_after_s: int = 1
     sweep_interval_s: float = 1.0
 

@@ -218,9 +218,12 @@ class EdgeProtocol(RequestProtocol):
             self._check_progress(buffered, now)
             return
         self._writes.stop()
-        since = self._lingering_since
-        if since is not None and now - since >= self.edge.limits.linger_s:
+        if self._lingering_since is not None and self._has_lingered(now, self._lingering_since):
             self.transport.close()
+
+    def _has_lingered(self, now: float, since: float) -> bool:
+        limits, latest = self.edge.limits, max(since, self._last_discarded_at)
+        return now - latest >= limits.linger_s or now - since >= limits.max_linger_s
 
     def _check_progress(self, buffered: int, now: float) -> None:
         if self._lingering_since is not None:

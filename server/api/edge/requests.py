@@ -66,6 +66,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._is_discarding = False
         self._discarded_bytes = 0
         self._lingering_since: float | None = None
+        self._last_discarded_at = 0.0
         self._response_transport: asyncio.Transport
 
     @abstractmethod
@@ -110,6 +111,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def _discard(self, num_bytes: int) -> None:
         self._discarded_bytes += num_bytes
+        self._last_discarded_at = self.loop.time()
         if self._is_discard_full():
             self.flow.hold_reading = True
             self.flow.pause_reading()
@@ -201,6 +203,7 @@ class RequestProtocol(HttpToolsProtocol):
             raise Refused(RefusalReason.SMALL_CHUNKS)
         cycle = self.cycle
         if cycle.response_complete:
+            self._since = self.loop.time()
             return
         cycle.body += body
         if cycle.body_rate is not None:

@@ -26,7 +26,7 @@ MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 EXAMPLE_TYPES: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-HEADERS: Final = build_security_headers(base="'self'")
+HEADERS: Final = build_security_headers()
 HEAD: Final = "<head>\n"
 
 
@@ -87,7 +87,8 @@ def _page_below(root: str) -> Response:
     """Return the page with its base, which is its own URL only where that ends with a slash."""
     text = (PAGE / "index.html").read_text()
     base = f'{HEAD}  <base href="{escape(root)}/">\n'
-    return HTMLResponse(text.replace(HEAD, base, 1), headers=HEADERS)
+    headers = build_security_headers(base="'self'")
+    return HTMLResponse(text.replace(HEAD, base, 1), headers=headers)
 
 
 def _examples(request: Request) -> dict[str, Path]:

@@ -1,6 +1,8 @@
 """Responses: early ones, and those for HTTP/1.0."""
 
 import time
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,30 @@ def test_discarding_is_bounded_in_time() -> None:
         wait_until(lambda: edge.app.started == ["/early"])
         wait_until(lambda: edge.table.open_connections == 0)
         assert time.monotonic() - started >= 0.1
+
+
+def test_a_client_that_sends_on_is_heard_out() -> None:
+    """Slower than the pause that ends the discarding, but steadily."""
+    with running_edge(linger_s=0.4, sweep_interval_s=0.1) as edge, edge.connect() as client:
+        client.send(HEAD)
+        wait_until(lambda: edge.table.lingering_connections == 1)
+        started = time.monotonic()
+        while time.monotonic() - started < 1.0:
+            client.send(b"x" * 1000)
+            time.sleep(0.02)
+        assert_early(client)
+        wait_until(lambda: edge.table.open_connections == 0)
+
+
+def test_sending_on_is_bounded_in_time() -> None:
+    limits: dict[str, Any] = {"linger_s": 0.4, "max_linger_s": 0.5, "sweep_interval_s": 0.1}
+    with running_edge(**limits) as edge, edge.connect() as client:
+        client.send(HEAD)
+        wait_until(lambda: edge.table.lingering_connections == 1)
+        while edge.table.lingering_connections:
+            with suppress(ConnectionResetError, BrokenPipeError):
+                client.send(b"x" * 1000)
+            time.sleep(0.02)
 
 
 def test_a_connection_stays_where_the_whole_body_was_there(edge: RunningEdge) -> None:
