@@ -7,8 +7,10 @@ from typing import Annotated, Final
 
 from blake3 import blake3
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from server.api.edge.limits import build_address_key
+from server.api.scope import get_header
 from server.errors import Unauthorized
 
 # Anthropic's clients send the key here.
@@ -67,6 +69,11 @@ class Authenticator:
             raise Unauthorized("The API key is missing or wrong.")
         return Tenant(tenant_id, address, any(matches))
 
+    def authenticate_scope(self, scope: Scope) -> Tenant:
+        """Return the tenant of a request. Raises `Unauthorized` (401)."""
+        authorization = get_header(scope, b"authorization")
+        return self.authenticate(authorization, scope["client"], get_header(scope, API_KEY_HEADER))
+
 
 async def get_tenant(request: Request) -> Tenant:
     """Return the tenant of a request, found by the gate if it passed there.
@@ -77,10 +84,7 @@ async def get_tenant(request: Request) -> Tenant:
     if found is not None:
         return found
     authenticator: Authenticator = request.app.state.runtime.authenticator
-    headers = request.headers
-    return authenticator.authenticate(
-        headers.get("authorization"), request.client, headers.get(API_KEY_HEADER.decode())
-    )
+    return authenticator.authenticate_scope(request.scope)
 
 
 CurrentTenant = Annotated[Tenant, Depends(get_tenant)]

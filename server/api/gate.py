@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.admission.admission import Admission, Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import API_KEY_HEADER, Authenticator
+from server.api.auth import Authenticator
 from server.api.body_headers import check_body_headers
 from server.api.error_response import build_body, build_error_response, is_messages_path
 from server.api.scope import get_header, route_path
@@ -73,9 +73,7 @@ class Gate:
         return is_post and route_path(scope) in self._paths
 
     def _check(self, scope: Scope) -> Arrival | None:
-        tenant = self._authenticator.authenticate(
-            get_header(scope, b"authorization"), scope["client"], get_header(scope, API_KEY_HEADER)
-        )
+        tenant = self._authenticator.authenticate_scope(scope)
         scope.setdefault("state", {})["tenant"] = tenant
         check_body_headers(scope)
         length = get_header(scope, b"content-length")

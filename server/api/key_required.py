@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.auth import Authenticator
@@ -26,9 +25,8 @@ class KeyRequired:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] == "http" and route_path(scope) not in PROBE_PATHS:
-            authorization = Headers(scope=scope).get("authorization")
             try:
-                self._authenticator.authenticate(authorization, scope["client"])
+                self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
                 await build_error_response(error)(scope, receive, send)
                 return

@@ -125,6 +125,7 @@ def test_the_context_is_full_before_the_limit(http: httpx.Client) -> None:
     assert message["stop_reason"] == "model_context_window_exceeded"
 
 
+NOTHING = {"type": "nothing"}
 LONG_LIST = {"type": "array", "items": {"enum": [0]}, "minItems": 4000}
 
 
@@ -157,10 +158,10 @@ BAD: dict[str, tuple[Any, int, str, str]] = {
     ),
     "too long": (body(user(text("word " * 100_000))), 400, "invalid_request_error", "messages: "),
     "a bad schema": (
-        body(user(text("Hi")), tools=[{"name": "f", "input_schema": {"type": "nothing"}}]),
+        body(user(text("Hi")), tools=[{**WEATHER, "strict": True, "input_schema": NOTHING}]),
         400,
         "invalid_request_error",
-        "tools",
+        "tools[0].input_schema",
     ),
 }
 

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from itertools import product
 
 import httpx
 import pytest
@@ -137,7 +138,7 @@ async def test_below_a_path_a_proxy_may_cut_the_prefix_or_leave_it(
 
 
 async def test_protect_all_leaves_only_probes_open(checkpoint: Checkpoint) -> None:
-    key = {"authorization": "Bearer key"}
+    keys = {"authorization": "Bearer key"}, {"x-api-key": "key"}
     closed = [path for path in GET_PATHS if path != "/health"]
     async with connect(checkpoint, api_keys="key", protect_all=True) as client:
         for path in ("/health", "/ready", "//health/"):
@@ -145,7 +146,7 @@ async def test_protect_all_leaves_only_probes_open(checkpoint: Checkpoint) -> No
         for path in (*closed, "/nothing", "/health/x"):
             assert (await client.get(path)).status_code == 401
         assert (await client.options("/v1/models")).status_code == 401
-        for path in GET_PATHS:
+        for path, key in product(GET_PATHS, keys):
             assert (await client.get(path, headers=key)).status_code == 200
 
 

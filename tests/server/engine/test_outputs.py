@@ -126,3 +126,11 @@ def test_else_the_clock_measures_it(metrics: RequestStateStats | None) -> None:
     submitted = time.perf_counter() - 2
     output = request_output(completion(), metrics=metrics)
     assert 2 <= measure_first_token_s(output, submitted) < 60
+
+
+@pytest.mark.parametrize(("reason", "expected"), [("red", "red"), (7, None), (None, None)])
+def test_a_stop_string_is_named_and_a_stop_token_is_not(
+    reason: str | int | None, expected: str | None
+) -> None:
+    (output,) = read(request_output(completion(finish_reason="stop", stop_reason=reason)))
+    assert output.stop_string == expected
