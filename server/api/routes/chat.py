@@ -2,11 +2,16 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.openapi import ERRORS, describe_event_stream, describe_request_body
+from server.api.openapi import (
+    ERRORS,
+    EXAMPLE_IMAGE_URL,
+    describe_event_stream,
+    describe_request_body,
+)
 from server.api.respond import respond
 from server.chat.streaming import collect_chat_completion, stream_chat_completion
 from server.generation.generation import Generation
@@ -17,13 +22,13 @@ from server.telemetry.request_record import RequestRecord
 
 router = APIRouter()
 
-EXAMPLE: Final = {
+EXAMPLE: Final[dict[str, Any]] = {
     "model": "llava-tiny",
     "messages": [
         {
             "role": "user",
             "content": [
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}},
+                {"type": "image_url", "image_url": {"url": EXAMPLE_IMAGE_URL}},
                 {"type": "text", "text": "Describe the image."},
             ],
         }

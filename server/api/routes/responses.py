@@ -7,7 +7,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from server.api.auth import CurrentTenant
-from server.api.openapi import ERRORS, describe_event_stream, describe_request_body
+from server.api.openapi import (
+    ERRORS,
+    EXAMPLE_IMAGE_URL,
+    describe_event_stream,
+    describe_request_body,
+)
 from server.api.respond import respond
 from server.errors import ApiError, NotFound
 from server.generation.generation import Generation
@@ -24,13 +29,13 @@ from server.telemetry.request_record import RequestRecord
 
 router = APIRouter()
 
-EXAMPLE: Final = {
+EXAMPLE: Final[dict[str, Any]] = {
     "model": "llava-tiny",
     "input": [
         {
             "role": "user",
             "content": [
-                {"type": "input_image", "image_url": "data:image/png;base64,…"},
+                {"type": "input_image", "image_url": EXAMPLE_IMAGE_URL},
                 {"type": "input_text", "text": "Describe the image."},
             ],
         }

@@ -1,33 +1,71 @@
-"""The scale at which a JPEG may be decoded (libjpeg's scaled decoding, Pillow's `draft`)."""
+"""The scale of a large JPEG before the resize: of libjpeg's decoding, else of squares of pixels.
+
+libjpeg's scaled decoding (Pillow's `draft`) is several times as fast, but leaves out the
+interpolation of subsampled colours and clips later, which shows where saturated colours meet. So
+its result counts only if it is smooth. Averaging squares of pixels is exact enough for any image.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from PIL import Image, ImageChops
+
 from llava_spec.anyres import Size, fit_within, select_best_resolution
 from llava_spec.image_settings import AspectRatio
 
-# The scales that libjpeg decodes at no cost, besides 1.
-DRAFT_SCALES: Final = (8, 4, 2)
+SCALES: Final = (8, 4, 2)
 
-# The resize that follows scales down by at least 5/2. Then even noisy photographs stay within 3/255
-# of the full decode; at a ratio of 2 they do not.
-MIN_RESIZE_RATIO: Final = (5, 2)
+# The resize that follows scales down by at least this ratio. Then pixels stay within 3/255 of those
+# without scaling; at ratios of 2 and 6 they do not.
+Ratio = tuple[int, int]
+MIN_RATIO_OF_DRAFT: Final = (5, 2)
+MIN_RATIO_OF_AVERAGE: Final = (8, 1)
+
+# Most that neighbouring pixels of a draft may differ, of 255.
+MAX_DRAFT_STEP: Final = 48
+
+# The sampling factors of a JPEG whose colours libjpeg scales as it scales the brightness: in full
+# (4:4:4), and halved in both directions (4:2:0).
+DRAFT_SAMPLINGS: Final = ([(1, 1)], [(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)])
 
 
-def choose_draft_scale(
-    image_size: Size, size: int, aspect_ratio: AspectRatio, grid_pinpoints: Sequence[Size]
+def can_draft(image: Image.Image) -> bool:
+    """Whether a JPEG's sampling allows a draft."""
+    layers = getattr(image, "layer", ())  # of each component: id, two sampling factors, table
+    return [tuple(layer[1:3]) for layer in layers] in DRAFT_SAMPLINGS
+
+
+def is_smooth(draft: Image.Image) -> bool:
+    """Whether no neighbouring pixels of an RGB image differ much."""
+    width, height = draft.size
+    return all(
+        high <= MAX_DRAFT_STEP
+        for right, down in ((1, 0), (0, 1))
+        for _, high in ImageChops.difference(
+            draft.crop((right, down, width, height)),
+            draft.crop((0, 0, width - right, height - down)),
+        ).getextrema()
+    )
+
+
+def choose_scale(
+    image_size: Size,
+    size: int,
+    aspect_ratio: AspectRatio,
+    grid_pinpoints: Sequence[Size],
+    min_ratio: Ratio,
 ) -> int:
     """Return 1, 2, 4 or 8 for an upright image whose views are `size` pixels wide and high.
 
     The scale divides the image's sides and padding, or else seams would move.
     """
-    width, height = image_size
     longer, shorter = max(image_size), min(image_size)
     match aspect_ratio:
         case "pad":
-            return _largest_scale(longer, size, [longer, shorter, (longer - shorter) // 2])
+            padding = (longer - shorter) // 2
+            return _largest_scale(longer, size, [longer, shorter, padding], min_ratio)
         case "square":
-            return _largest_scale(shorter, size, [longer, shorter])
+            return _largest_scale(shorter, size, [longer, shorter], min_ratio)
         case "anyres":
             resized_sizes = [(size, size)]
             if grid_pinpoints:
@@ -35,15 +73,16 @@ def choose_draft_scale(
                     fit_within(image_size, select_best_resolution(image_size, grid_pinpoints))
                 )
             return min(
-                min(_largest_scale(width, w, image_size), _largest_scale(height, h, image_size))
-                for w, h in resized_sizes
+                _largest_scale(length, target, image_size, min_ratio)
+                for resized_size in resized_sizes
+                for length, target in zip(image_size, resized_size, strict=True)
             )
 
 
-def _largest_scale(length: int, target: int, lengths: Iterable[int]) -> int:
+def _largest_scale(length: int, target: int, lengths: Iterable[int], min_ratio: Ratio) -> int:
     """Return the largest scale that leaves enough of `length` and divides all `lengths`."""
-    for scale in DRAFT_SCALES:
-        is_enough = length * MIN_RESIZE_RATIO[1] >= MIN_RESIZE_RATIO[0] * scale * target
+    for scale in SCALES:
+        is_enough = length * min_ratio[1] >= min_ratio[0] * scale * target
         if is_enough and all(each % scale == 0 for each in lengths):
             return scale
     return 1

@@ -1,13 +1,17 @@
 """The description of the API: every body that a route parses by itself, with examples that work."""
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from server.api.openapi import BODIES
+from server.api.openapi import BODIES, EXAMPLE_IMAGE_URL
+from server.api.routes import chat, responses
 from server.app import create_app
 from server.checkpoint.config import Checkpoint
 from server.lifecycle import Lifecycle
@@ -118,3 +122,12 @@ def test_a_prompt_may_be_any_of_four(description: dict[str, Any]) -> None:
     assert (texts["items"]["type"], ids["items"]["type"]) == ("string", "integer")
     assert lists["items"]["items"]["type"] == "integer"
     assert texts["maxItems"] == lists["maxItems"] == 128
+
+
+def test_the_picture_of_the_examples_is_one() -> None:
+    assert chat.EXAMPLE["messages"][0]["content"][0]["image_url"]["url"] == EXAMPLE_IMAGE_URL
+    assert responses.EXAMPLE["input"][0]["content"][0]["image_url"] == EXAMPLE_IMAGE_URL
+    header, data = EXAMPLE_IMAGE_URL.split(",")
+    assert header == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as image:
+        assert image.convert("RGB").getpixel((32, 32)) == (255, 0, 0)

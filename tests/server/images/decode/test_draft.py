@@ -2,19 +2,22 @@
 
 import functools
 import io
+import struct
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from llava_spec.image_settings import AspectRatio
+from server.images.decode import decode as decoding
 from server.images.decode.decode import (
     DecodedImage,
     DecodeOptions,
     decode,
 )
+from server.images.decode.draft import is_smooth
 from server.images.decode.image_processor import preprocess, preprocess_anyres
 from tests.server.images.decode.decoding import (
     ANYRES,
@@ -23,7 +26,7 @@ from tests.server.images.decode.decoding import (
     decode_views,
     max_difference,
 )
-from tests.server.pictures import encode_image, make_photo
+from tests.server.pictures import encode_image, make_noise, make_photo
 from tests.server.released import anyres_views, pinpoints
 
 
@@ -76,6 +79,75 @@ def test_scaled_decoding_for_anyres_stays_close(
     scaled = all(side % 2 == 0 for side in shape)
     assert (max_difference(result.views, expected) > 0) == scaled
     assert max_difference(result.views, expected) <= 3
+
+
+def draw_saturated_shapes(width: int, height: int) -> Image.Image:
+    """Return hard edges between saturated colours, and lines of one pixel."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    colors = ("red", "lime", "blue", "cyan", "magenta", "yellow", "black", "white")
+    rng = np.random.default_rng(2)
+    for number in range(60):
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        side = int(rng.integers(width // 40, width // 4))
+        draw_shape = draw.ellipse if number % 2 else draw.rectangle
+        draw_shape((x, y, x + side, y + side), fill=colors[number % 8])
+    for x in range(0, width // 3, 3):
+        draw.line((x, 0, x, height // 3), fill=colors[x // 3 % 6])
+    return image
+
+
+# The sampling that Pillow writes, and the factors of the first component that take its place: the
+# same blocks at other places, which is another image and no less of a test.
+SAMPLINGS: dict[str, tuple[str, int, int]] = {
+    "4:4:4": ("4:4:4", 1, 1),
+    "4:2:2": ("4:2:2", 2, 1),
+    "4:4:0": ("4:2:2", 1, 2),
+    "4:2:0": ("4:2:0", 2, 2),
+    "4:1:1": ("4:2:0", 4, 1),
+    "4:1:0": ("4:2:0", 1, 4),
+}
+
+
+def encode_sampled(image: Image.Image, sampling: str, quality: int) -> bytes:
+    """Encode a JPEG with any sampling; the sides of another sampling than Pillow's differ."""
+    written, wide, high = SAMPLINGS[sampling]
+    data = bytearray(encode_image(image, "JPEG", quality=quality, subsampling=written))
+    at = data.index(b"\xff\xc0") + 5
+    height, width = struct.unpack_from(">2H", data, at)
+    old_wide, old_high = data[at + 6] >> 4, data[at + 6] & 15
+    struct.pack_into(">2H", data, at, height * high // old_high, width * wide // old_wide)
+    data[at + 6] = wide << 4 | high
+    return bytes(data)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("quality", [30, 90])
+@pytest.mark.parametrize("shape", [(1152, 768), (2304, 1152)])
+def test_hard_edges_of_saturated_colours_stay_close(
+    shape: tuple[int, int], quality: int, sampling: str
+) -> None:
+    images = [draw_saturated_shapes(*shape), make_noise(shape[0] // 8, shape[1] // 8)]
+    for image in images:
+        data = encode_sampled(image.resize(shape, Image.Resampling.BICUBIC), sampling, quality)
+        for size in (24, 48, 96):
+            for aspect_ratio in ("pad", "square"):
+                options = DecodeOptions(size, aspect_ratio, 10**8)
+                exact = decode_views(data, replace(options, fast_jpeg=False))
+                assert max_difference(decode_views(data, options), exact) <= 3
+
+
+def test_a_smooth_photograph_is_decoded_scaled_and_a_sharp_one_in_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[bool] = []
+    monkeypatch.setattr(
+        decoding, "is_smooth", lambda draft: found.append(is_smooth(draft)) or found[-1]
+    )
+    for image in (make_photo(1152, 768), draw_saturated_shapes(1152, 768)):
+        for sampling in ("4:2:0", "4:2:2"):  # the latter is never decoded scaled
+            decode_views(encode_sampled(image, sampling, 90), DecodeOptions(48, "pad", 10**8))
+    assert found == [True, False]
 
 
 @pytest.mark.parametrize("aspect_ratio", ["pad", "square", "anyres"])
