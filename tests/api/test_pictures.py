@@ -38,17 +38,12 @@ def content(answer: dict[str, Any]) -> str:
 
 
 def test_a_picture_without_words(http: httpx.Client) -> None:
-    for messages in (
-        [user(image_part(PICTURE))],
-        [
-            user(image_part(PICTURE)),
-            {"role": "assistant", "content": "A circle."},
-            user("What color is the circle?"),
-        ],
-    ):
-        answer = ask(http, *messages)
+    alone = [user(image_part(PICTURE))]
+    earlier = [*alone, {"role": "assistant", "content": "A circle."}, user(QUESTION)]
+    answers = [ask(http, *messages) for messages in (alone, earlier)]
+    for answer in answers:
         assert answer["usage"]["prompt_tokens_details"]["image_tokens"] == IMAGE_TOKENS
-    assert content(answer) == "red"
+    assert content(answers[1]) == "red"
     items = [{"role": "user", "content": [{"type": "input_image", "image_url": URL}]}]
     response = http.post("/v1/responses", json={"model": "llava-tiny", "input": items})
     assert response.status_code == 200, response.text

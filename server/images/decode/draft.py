@@ -37,15 +37,20 @@ def can_draft(image: Image.Image) -> bool:
 
 def is_smooth(draft: Image.Image) -> bool:
     """Whether no neighbouring pixels of an RGB image differ much."""
-    width, height = draft.size
-    return all(
-        high <= MAX_DRAFT_STEP
-        for right, down in ((1, 0), (0, 1))
-        for _, high in ImageChops.difference(
-            draft.crop((right, down, width, height)),
-            draft.crop((0, 0, width - right, height - down)),
-        ).getextrema()
+    return all(_find_largest_step(draft, *step) <= MAX_DRAFT_STEP for step in ((1, 0), (0, 1)))
+
+
+def _find_largest_step(image: Image.Image, right: int, down: int) -> int:
+    width, height = image.size
+    steps = ImageChops.difference(
+        image.crop((right, down, width, height)), image.crop((0, 0, width - right, height - down))
     )
+    levels = _sum_bands(steps.histogram())
+    return max((step for step, count in enumerate(levels) if count), default=0)
+
+
+def _sum_bands(histogram: list[int]) -> list[int]:
+    return [sum(histogram[level::256]) for level in range(256)]
 
 
 def choose_scale(

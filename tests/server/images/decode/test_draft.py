@@ -141,9 +141,12 @@ def test_a_smooth_photograph_is_decoded_scaled_and_a_sharp_one_in_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found: list[bool] = []
-    monkeypatch.setattr(
-        decoding, "is_smooth", lambda draft: found.append(is_smooth(draft)) or found[-1]
-    )
+
+    def watch(draft: Image.Image) -> bool:
+        found.append(is_smooth(draft))
+        return found[-1]
+
+    monkeypatch.setattr(decoding, "is_smooth", watch)
     for image in (make_photo(1152, 768), draw_saturated_shapes(1152, 768)):
         for sampling in ("4:2:0", "4:2:2"):  # the latter is never decoded scaled
             decode_views(encode_sampled(image, sampling, 90), DecodeOptions(48, "pad", 10**8))
@@ -172,3 +175,16 @@ def test_a_noisy_photograph_stays_close_at_the_smallest_ratio() -> None:
     data = encode_image(noisy, "JPEG", quality=90)
     decoded = decode_views(data, DecodeOptions(320, "pad", 10**8))
     assert 0 < max_difference(decoded, preprocess(decode_fully(data), 320, "pad")) <= 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
+def test_lines_of_one_pixel_are_smooth(size: tuple[int, int]) -> None:
+    assert is_smooth(Image.new("RGB", size, "red"))
+
+
+@pytest.mark.parametrize("size", [(8, 4000), (4000, 8), (16, 16000)])
+def test_a_narrow_jpeg_is_decoded(size: tuple[int, int]) -> None:
+    data = encode_image(make_noise(*size), "JPEG")
+    options = DecodeOptions(24, "pad", 10**8)
+    exact = decode_views(data, replace(options, fast_jpeg=False))
+    assert max_difference(decode_views(data, options), exact) <= 3
