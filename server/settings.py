@@ -358,7 +358,7 @@ class Settings(BaseSettings):
         None, description="decode processes; default: the CPU cores less one, from 2 to 8"
     )
     fast_jpeg: bool = Field(
-        True, description="decode large JPEGs at a smaller scale where that changes little"
+        True, description="average pixels of very large JPEGs before the resize, which is faster"
     )
     vision_batch_size: PositiveInt = Field(16, description="most views the tower takes at once")
     vision_threads: PositiveInt | None = Field(

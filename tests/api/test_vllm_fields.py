@@ -128,7 +128,7 @@ def test_the_last_tokens_of_a_prompt_are_kept(http: httpx.Client) -> None:
         ({"guided_json": {"enum": ["a"]}}, {'"a"'}),
         ({"guided_grammar": 'start: "x" "y"'}, {"xy"}),
     ],
-    ids=str,
+    ids=["choice", "regex", "json", "grammar"],
 )
 def test_guided_fields_constrain(
     http: httpx.Client, fields: dict[str, Any], answers: set[str]

@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import AspectRatio
+from server.images.decode.averaging import choose_scale
 from server.images.decode.color import WHITE, convert_to_rgb
 from server.images.decode.containers import (
     ANIMATED_FORMATS,
@@ -20,14 +21,6 @@ from server.images.decode.containers import (
     has_huge_tiles,
     is_complete,
     read_decoded_size,
-)
-from server.images.decode.draft import (
-    MIN_RATIO_OF_AVERAGE,
-    MIN_RATIO_OF_DRAFT,
-    Ratio,
-    can_draft,
-    choose_scale,
-    is_smooth,
 )
 from server.images.decode.formats import FORMATS, detect_format, open_image
 from server.images.decode.icon import extract_largest
@@ -124,7 +117,7 @@ def decode(data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
                 fault = DecodeFault.CORRUPT
             if fault is not None:
                 return DecodeFailure(fault, *size)
-            image_size, rgb = _load(data, image, codec, options)
+            image_size, rgb = _load(image, codec, options)
             decoded_at = time.perf_counter()
             views = _preprocess(rgb, image_size, options)
         except Exception as error:  # codecs raise many kinds of exception on damaged data
@@ -172,55 +165,20 @@ def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
 
 
 def _load(
-    data: bytes, image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
+    image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
 ) -> tuple[Size, Image.Image]:
     """Decode the first frame, upright, as RGB. A JPEG may be scaled down.
 
     Returns the full upright image's (width, height), and the image.
     """
-    if image_format != "JPEG" or not options.fast_jpeg:
-        rgb = _load_upright(image, image_format, options)
-        return rgb.size, rgb
-    image_size = _transpose_size(image.size, find_transpose(image, image_format))
-    draft = _load_draft(image, image_size, options)
-    if draft is not None:
-        return image_size, draft
-    rgb = _load_upright(open_image(data, image_format), image_format, options)
-    return image_size, rgb.reduce(_choose_scale(image_size, options, MIN_RATIO_OF_AVERAGE))
-
-
-def _load_draft(
-    image: ImageFile.ImageFile, image_size: Size, options: DecodeOptions
-) -> Image.Image | None:
-    """Have libjpeg decode a JPEG at the smallest size that its views allow.
-
-    Returns None if that is the full size or would show in the views.
-    """
-    scale = _choose_scale(image_size, options, MIN_RATIO_OF_DRAFT)
-    if scale == 1 or not can_draft(image):
-        return None
-    image.draft("RGB", (image.width // scale, image.height // scale))
-    rgb = _load_upright(image, "JPEG", options)
-    return rgb if is_smooth(rgb) else None
-
-
-def _load_upright(
-    image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
-) -> Image.Image:
     image.load()
     transpose = find_transpose(image, image_format)
     rgb = convert_to_rgb(image, options.alpha_color)
-    return rgb if transpose is None else rgb.transpose(transpose)
-
-
-def _choose_scale(image_size: Size, options: DecodeOptions, min_ratio: Ratio) -> int:
-    return choose_scale(
-        image_size, options.size, options.aspect_ratio, options.grid_pinpoints, min_ratio
-    )
-
-
-def _transpose_size(size: Size, transpose: Image.Transpose | None) -> Size:
-    return (size[1], size[0]) if transpose in SWAPS_SIDES else size
+    image_size = rgb.size[::-1] if transpose in SWAPS_SIDES else rgb.size
+    if image_format == "JPEG" and options.fast_jpeg:
+        scale = choose_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)
+        rgb = rgb.reduce(scale)
+    return image_size, rgb if transpose is None else rgb.transpose(transpose)
 
 
 def _preprocess(image: Image.Image, image_size: Size, options: DecodeOptions) -> Pixels:

@@ -91,7 +91,7 @@ async def test_an_unknown_coding_names_those_that_are_accepted(client: httpx.Asy
     assert response.headers["accept-encoding"] == "gzip, deflate, br, zstd"
 
 
-@pytest.mark.parametrize("data", [gzip.compress(b"{}")[:-1], b"{}"])
+@pytest.mark.parametrize("data", [gzip.compress(b"{}")[:-1], b"{}"], ids=["cut", "plain"])
 async def test_a_damaged_body_is_refused(data: bytes, client: httpx.AsyncClient) -> None:
     response = await client.post("/", content=data, headers=encoded("gzip"))
     assert response.status_code == 400
