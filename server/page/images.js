@@ -5,7 +5,6 @@ import { sniff } from "./formats.js";
 const MAX_PIXELS = 8_000_000;
 const MAX_BYTES = 8_000_000;
 const QUALITY = 0.9;
-const HEIC = "image/heic";
 
 /** A file that cannot be sent, and why. */
 export class Unusable extends Error {}
@@ -25,10 +24,6 @@ export async function pictureIn(file) {
   const type = sniff(new Uint8Array(await file.slice(0, 16).arrayBuffer()));
   if (!type) throw new Unusable(`“${name}” is no picture of a kind that the server reads.`);
   const bitmap = await decoded(file.type === type ? file : new Blob([file], { type }));
-  if (!bitmap && type === HEIC) {
-    throw new Unusable(`“${name}” is a HEIC picture, which neither this browser nor the server`
-      + " reads. Export it as JPEG, and add that.");
-  }
   try {
     return await prepared(file, name, type, bitmap);
   } finally {
@@ -37,7 +32,7 @@ export async function pictureIn(file) {
 }
 
 async function prepared(file, name, type, bitmap) {
-  if (bitmap && (type === HEIC || isLarge(file, bitmap))) return scaledDown(file, name, bitmap);
+  if (bitmap && isLarge(file, bitmap)) return scaledDown(file, name, bitmap);
   if (file.size > MAX_BYTES) {
     throw new Unusable(`“${name}” has ${megabytes(file.size)}, and this browser cannot read it to`
       + " scale it down.");

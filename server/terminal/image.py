@@ -20,10 +20,17 @@ _SIGNATURES: Final = {
     "image/gif": rb"GIF8[79]a",
     "image/bmp": rb"BM",
     "image/tiff": rb"II\*\0|MM\0\*",
-    "image/avif": rb"....ftyp(avif|avis|mif1|msf1)",
+    "image/avif": rb"....ftypavi[fs]",
+    "image/heic": rb"....ftyp(he[iv][cmsx]|mif1|msf1)",
+    "image/jp2": rb"\0\0\0\x0cjP  |\xffO\xffQ",
+    "image/vnd.microsoft.icon": rb"\0\0\x01\0",
+    "image/x-portable-anymap": rb"P[1-6f]\s",
 }
 _URL: Final = re.compile(r"(https?|file)://|data:", re.IGNORECASE)
-_SUFFIXES: Final = (*(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),)
+_SUFFIXES: Final = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".ico", ".jp2", ".jpeg", ".jpg", ".pgm"),
+    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
 _MAX_NAME_CHARS: Final = 48
 
 
@@ -74,7 +81,7 @@ def read_image(name: str, file: BinaryIO) -> AttachedImage:
         raise UsageError(f"the image {name} is empty")
     kind = next((kind for kind, start in _SIGNATURES.items() if _has_signature(start, data)), None)
     if kind is None:
-        raise UsageError(f"{name} is no image: neither JPEG, PNG, WebP, GIF, BMP, TIFF nor AVIF")
+        raise UsageError(f"{name} is no image of a known format, such as JPEG, PNG, WebP or HEIC")
     return AttachedImage(name, f"data:{kind};base64,{base64.b64encode(data).decode()}")
 
 

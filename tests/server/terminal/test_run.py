@@ -148,7 +148,10 @@ def test_an_error_as_json(server: RunningServer, picture: Path) -> None:
     [
         (["What", "color?"], "one question at a time, in quotes; neither a file nor"),
         (["cat.png", "What color?"], "there is no file cat.png"),
-        ([str(Path(__file__)), "What color?"], f"{Path(__file__).name} is no image: neither JPEG"),
+        (
+            [str(Path(__file__)), "What color?"],
+            f"{Path(__file__).name} is no image of a known format",
+        ),
         ([], "no question: give one"),
         (["-"], "stdin holds the image: give the question as an argument"),
         (["-", "-", "What color?"], "- may be there once"),

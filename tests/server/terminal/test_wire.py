@@ -24,9 +24,17 @@ from server.terminal.wire import (
 from tests.api.pictures import encoded, green_triangle
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"])
-def test_the_media_type_comes_from_the_content(kind: str) -> None:
-    data = encoded(green_triangle(), kind.upper())
+@pytest.mark.parametrize(
+    ("kind", "image_format"),
+    [
+        *((each.lower(), each) for each in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")),
+        ("jp2", "JPEG2000"),
+        ("vnd.microsoft.icon", "ICO"),
+        ("x-portable-anymap", "PPM"),
+    ],
+)
+def test_the_media_type_comes_from_the_content(kind: str, image_format: str) -> None:
+    data = encoded(green_triangle(), image_format)
     url = read_image("it", io.BytesIO(data)).url
     assert url == f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
