@@ -45,6 +45,7 @@ from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 
 log = get_logger(__name__)
 
@@ -77,6 +78,7 @@ def create_app(
     name.
     """
     metrics = Metrics()
+    refusal_log = RefusalLog()
     names = settings.served_model_names or (checkpoint.path.name,)
     runtime = Runtime(
         model_name=names[0],
@@ -103,7 +105,8 @@ def create_app(
         body_budget=BodyBudget(int(settings.max_buffered_mib * MIB), settings.max_queue_s),
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
-        refusal_log=RefusalLog(),
+        refusal_log=refusal_log,
+        refusals=Refusals(metrics, refusal_log),
         examples=checkpoint.path / "examples",
     )
 
@@ -144,12 +147,13 @@ def create_app(
         authenticator=runtime.authenticator,
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
-        metrics=metrics,
-        refusal_log=runtime.refusal_log,
+        refusals=runtime.refusals,
     )
     # Each one is around those before it.
     if settings.protect_all:
-        app.add_middleware(KeyRequired, authenticator=runtime.authenticator)
+        app.add_middleware(
+            KeyRequired, authenticator=runtime.authenticator, refusals=runtime.refusals
+        )
     app.add_middleware(HeadAsGet)
     app.add_middleware(RoutePath)
     return app

@@ -1,11 +1,19 @@
 """Three ways to await work: together, shared between callers, or in a thread where it is large."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class AsyncClosable(Protocol):
+    """Anything with `aclose`."""
+
+    async def aclose(self) -> None:
+        """Give up what it holds."""
 
 
 async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -17,6 +25,16 @@ async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def aclosing_on_error(resource: AsyncClosable) -> AsyncIterator[None]:
+    """Close the resource if the block fails or is cancelled; else it is the caller's."""
+    try:
+        yield
+    except BaseException:
+        await resource.aclose()
+        raise
 
 
 async def run_in_thread_if_large(size: int, max_inline_size: int, work: Callable[[], T]) -> T:

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
+
+# A probe of a socket file: whoever listens accepts at once.
+PROBE_TIMEOUT_S: Final = 1.0
 
 
 @contextmanager
@@ -79,6 +83,7 @@ def _is_abandoned(path: Path) -> bool:
     if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_TIMEOUT_S)  # a full backlog would block
         try:
             probe.connect(os.fspath(path))
         except ConnectionRefusedError:

@@ -14,6 +14,7 @@ from torch import Tensor
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
+from server.concurrency import aclosing_on_error
 from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import ApiError, ModelNotFound, TooManyImages
 from server.generation.choice_reader import build_chat_readers
@@ -112,14 +113,12 @@ class Pipeline:
         prompt = await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, keep_last=keep_last
         )
-        is_continuation = conversation.ending is PromptEnding.CONTINUATION
-        generation = self._submit(
-            request, record, prompt, images, grammar, tools, is_continuation=is_continuation
-        )
-        await generation.await_first()
-        generation.prompt = await describe_prompt(
-            request, prompt.token_ids, generation.prompt_logprobs, self._vocabulary
-        )
+        generation = self._submit(request, record, conversation, prompt, images, grammar, tools)
+        async with aclosing_on_error(generation):
+            await generation.await_first()
+            generation.prompt = await describe_prompt(
+                request, prompt.token_ids, generation.prompt_logprobs, self._vocabulary
+            )
         return generation
 
     async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
@@ -186,12 +185,11 @@ class Pipeline:
         self,
         request: ChatCompletionRequest,
         record: RequestRecord,
+        conversation: Conversation,
         prompt: Prompt,
         images: Sequence[tuple[str, Tensor]],
         grammar: str | None,
         tools: CallableTools | None,
-        *,
-        is_continuation: bool,
     ) -> Generation:
         """Submit the prompt to the engine."""
         engine_images = [
@@ -226,6 +224,6 @@ class Pipeline:
             tools,
             self._tool_parser,
             self._vocabulary,
-            is_continuation=is_continuation,
+            is_continuation=conversation.ending is PromptEnding.CONTINUATION,
         )
         return Generation(outputs, record, build_reader, request.n or 1)

@@ -151,14 +151,18 @@ def _run(
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        print(format_ready_banner(url, model_name), flush=True)
+        print(format_ready_banner(url, model_name, needs_key=bool(settings.api_keys)), flush=True)
 
     app = create_app(settings, checkpoint, lifecycle, announce)
     runtime: Runtime = app.state.runtime
     requests = RequestsInFlight(app)
-    hosts = KnownHosts(settings.known_hosts, bool(settings.allowed_hosts) or is_loopback(listener))
+    hosts = KnownHosts(
+        settings.allowed_hosts,
+        bool(settings.allowed_hosts) or is_loopback(listener),
+        settings.host.lower(),
+    )
     config = uvicorn.Config(
-        add_outermost(requests, hosts, settings.cors_allow_origins),
+        add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,

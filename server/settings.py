@@ -89,7 +89,7 @@ def _check_origin(text: str) -> str:
     """Return an origin as browsers write it. Raises `ValueError`."""
     origin = text.lower().removesuffix("/")
     if not ORIGIN.fullmatch(origin):
-        raise ValueError(f"{text!r} is no origin, such as https://app.example.com, and not *")
+        raise ValueError(f"{text!r} must be an origin such as https://app.example.com, or *")
     for scheme, port in (("http", ":80"), ("https", ":443")):
         if origin.startswith(f"{scheme}://"):
             origin = origin.removesuffix(port)
@@ -406,17 +406,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.protect_all and not self.api_keys:
-            raise ValueError("protect_all needs api_keys")
-        if self.ssl_certfile is None and (self.ssl_keyfile or self.ssl_ca_certs):
-            raise ValueError("ssl_keyfile and ssl_ca_certs need ssl_certfile")
+            raise ValueError("--protect-all needs --api-keys")
+        if self.ssl_certfile is None and (
+            self.ssl_keyfile or self.ssl_ca_certs or self.ssl_keyfile_password
+        ):
+            raise ValueError("--ssl-keyfile, its password and --ssl-ca-certs need --ssl-certfile")
         if self.ssl_cert_reqs and self.ssl_ca_certs is None:
-            raise ValueError("ssl_cert_reqs needs ssl_ca_certs")
+            raise ValueError("--ssl-cert-reqs needs --ssl-ca-certs")
         return self
-
-    @property
-    def known_hosts(self) -> tuple[str, ...]:
-        """The names that the operator gave the server."""
-        return (*self.allowed_hosts, self.host.lower())
 
     @property
     def served_model_names(self) -> tuple[str, ...]:

@@ -66,7 +66,9 @@ class Authenticator:
         # Every digest is compared in full: the time taken reveals nothing about a key.
         matches = [hmac.compare_digest(tenant_id, known) for known in self._known_ids]
         if self._known_ids and not any(matches):
-            raise Unauthorized("The API key is missing or wrong.")
+            raise Unauthorized(
+                "The API key is missing or wrong: send 'Authorization: Bearer …' or 'x-api-key: …'."
+            )
         return Tenant(tenant_id, address, any(matches))
 
     def authenticate_scope(self, scope: Scope) -> Tenant:

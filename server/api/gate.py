@@ -16,8 +16,7 @@ from server.api.error_response import build_body, build_error_response, is_messa
 from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
 from server.protocol.errors import build_error_body
-from server.telemetry.metrics import Metrics
-from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 
 # No limit has more digits; Python refuses to convert thousands of them.
 MAX_DIGITS: Final = 20
@@ -37,8 +36,7 @@ class Gate:
         authenticator: Authenticator,
         admission: Admission,
         max_body_bytes: int,
-        metrics: Metrics,
-        refusal_log: RefusalLog,
+        refusals: Refusals,
     ) -> None:
         """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
@@ -46,8 +44,7 @@ class Gate:
         self._authenticator = authenticator
         self._admission = admission
         self._max_body_bytes = max_body_bytes
-        self._metrics = metrics
-        self._log = refusal_log
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -57,8 +54,7 @@ class Gate:
         try:
             arrival = self._check(scope)
         except ApiError as error:
-            self._metrics.requests.labels(error.code).inc()
-            self._log.add(error.code)
+            self._refusals.add(error.code)
             await self._refuse(error, scope, receive, send)
             return
         scope["state"]["arrival"] = arrival

@@ -8,19 +8,21 @@ from server.api.auth import Authenticator
 from server.api.error_response import build_error_response
 from server.api.scope import route_path
 from server.errors import Unauthorized
+from server.telemetry.refusals import Refusals
 
-# Whoever restarts or balances servers has no key.
+# Probes of orchestrators and load balancers send no key.
 PROBE_PATHS: Final = ("/health", "/ready")
-# These need a key only with `--protect-all`, and with them all that lies below.
+# These, and the files of `/page` and `/docs`, need a key only with `--protect-all`.
 OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/version")
 
 
 class KeyRequired:
     """ASGI middleware that asks for a key on every path but those of probes."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, refusals: Refusals) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -28,6 +30,7 @@ class KeyRequired:
             try:
                 self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
+                self._refusals.add(error.code)
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

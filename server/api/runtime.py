@@ -18,6 +18,7 @@ from server.pipeline import Pipeline
 from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Runtime:
     parser: BodyParser
     metrics_text: SharedRender
     refusal_log: RefusalLog
+    refusals: Refusals
     pipeline: Pipeline | None = None
     examples: Path | None = None
     aliases: Sequence[str] = ()

@@ -9,6 +9,7 @@ from typing import Final
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.prompt_echo import PromptEcho, decode_prompt_tokens
+from server.concurrency import aclosing_on_error
 from server.engine.base import Engine, EngineOutput, SamplingOptions, TokenLogprob
 from server.generation.choice_reader import ChoiceReader
 from server.generation.generation import Generation
@@ -47,7 +48,7 @@ class CompletionSubmitter:
             for index, prompt in enumerate(prompts)
         ]
         batch = BatchGeneration(generations)
-        try:
+        async with aclosing_on_error(batch):
             await batch.await_first()
             for generation, prompt in zip(generations, prompts, strict=True):
                 generation.prompt = await describe_prompt(
@@ -58,9 +59,6 @@ class CompletionSubmitter:
                 batch.echoes = await asyncio.to_thread(
                     self._build_echoes, prompts, logprobs, request
                 )
-        except BaseException:
-            await batch.aclose()
-            raise
         return batch
 
     def _start_generation(

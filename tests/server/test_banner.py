@@ -82,3 +82,8 @@ def test_the_address_is_one_that_can_be_reached(listening: str, shown: str) -> N
     assert f"llava-tiny is ready at {shown} (in a browser, too; docs: {shown}/docs)" in banner
     assert f"curl -s {shown}/v1/chat/completions " in banner
     assert [url for line in banner.splitlines() if (url := parse_ready_url(line))] == [shown]
+
+
+def test_a_server_with_keys_shows_where_the_key_goes() -> None:
+    banner = format_ready_banner("http://127.0.0.1:8000", "m", needs_key=True)
+    assert '-H "Authorization: Bearer $LLAVA_API_KEY" http://127.0.0.1:8000/v1/chat' in banner

@@ -19,26 +19,29 @@ MAX_ADDRESS_LENGTH: Final = 64  # with the zone of a link-local one
 class KnownHosts:
     """The names that `Host` and `Origin` may have.
 
-    `patterns` are an operator's, e.g. `*.example.com`, or `*` for any. Unless `is_checked`, `Host`
-    may be any name: a server that other machines reach goes by names that it does not know.
+    `patterns` are an operator's, e.g. `*.example.com`, or `*` for any; `bound_host` is the one that
+    the server listens on. Unless `is_checked`, `Host` may be any name: a server that other machines
+    reach goes by names that it does not know.
     """
 
     patterns: Collection[str] = ()
     is_checked: bool = False
+    bound_host: str = ""
 
     def allows(self, authority: str) -> bool:
         """Whether a `Host` header names this server, or is not checked."""
         return not self.is_checked or ANY in self.patterns or self._is_known(authority)
 
     def names(self, authority: str) -> bool:
-        """Whether an operator gave this name."""
+        """Whether `--allowed-hosts` has this name."""
         host = split_host(authority)
         return any(fnmatchcase(host, pattern) for pattern in self.patterns if pattern != ANY)
 
     def _is_known(self, authority: str) -> bool:
         host = split_host(authority)
         is_address = len(host) <= MAX_ADDRESS_LENGTH and _is_address(host)
-        return is_local_name(host) or is_address or self.names(authority)
+        is_bound = bool(host) and host == self.bound_host
+        return is_bound or is_local_name(host) or is_address or self.names(authority)
 
 
 def split_host(authority: str) -> str:

@@ -11,6 +11,7 @@ from server.api.error_response import build_error_response
 from server.api.scope import get_header
 from server.errors import ApiError, ForbiddenHost, ForbiddenOrigin
 from server.protocol.extra_fields import cut
+from server.telemetry.refusals import Refusals
 
 DEFAULT_PORTS: Final = (("http", ":80"), ("https", ":443"))
 
@@ -21,8 +22,15 @@ class OriginCheck:
     Other clients send no `Origin` and pass.
     """
 
-    def __init__(self, app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: KnownHosts,
+        allowed_origins: Collection[str],
+        refusals: Refusals,
+    ) -> None:
         self._app = app
+        self._refusals = refusals
         self._hosts = hosts
         self._allowed_origins = allowed_origins
 
@@ -32,6 +40,7 @@ class OriginCheck:
             try:
                 self._check(scope)
             except ApiError as error:
+                self._refusals.add(error.code)
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -62,13 +71,13 @@ class OriginCheck:
         origin must ask first before it sends such a header, and is refused.
         """
         scheme, _, authority = origin.lower().partition("://")
-        if not authority:
+        if scheme not in ("http", "https") or not authority:
             return False
         own = [headers.get("host", ""), *headers.get("x-forwarded-host", "").split(",")]
         return (
             headers.get("sec-fetch-site") == "same-origin"
             or _drop_port(scheme, authority) in {_drop_port(scheme, name) for name in own}
-            or self._hosts.names(authority)
+            or (_has_default_port(scheme, authority) and self._hosts.names(authority))
         )
 
 
@@ -79,3 +88,8 @@ def _drop_port(scheme: str, authority: str) -> str:
         if scheme == name:
             authority = authority.removesuffix(port)
     return authority
+
+
+def _has_default_port(scheme: str, authority: str) -> bool:
+    """Whether an origin names no port: another port is another origin."""
+    return ":" not in _drop_port(scheme, authority).rpartition("]")[2]

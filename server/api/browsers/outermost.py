@@ -8,10 +8,13 @@ from server.api.browsers.cors import add_cors
 from server.api.browsers.hosts import KnownHosts
 from server.api.browsers.origin_check import OriginCheck
 from server.api.middleware import RequestId
+from server.telemetry.refusals import Refusals
 
 
-def add_outermost(app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str]) -> ASGIApp:
+def add_outermost(
+    app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str], refusals: Refusals
+) -> ASGIApp:
     """Return the application with them: whatever answers, its response has these headers."""
     if allowed_origins:
         app = add_cors(app, allowed_origins)
-    return RequestId(OriginCheck(app, hosts, allowed_origins))
+    return RequestId(OriginCheck(app, hosts, allowed_origins, refusals))

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1 protocol with limits on connections, headers and time."""
 
 import asyncio
+import itertools
 from collections.abc import Collection
 from typing import Final
 
@@ -19,7 +20,9 @@ from server.api.edge.sweep import Sweep
 # Discarded of a connection over the limits, which must stay cheap; others may send more.
 REFUSED_INPUT_BYTES = 64 * KIB
 # Who asks by a Unix domain socket.
-UNIX_CLIENT: Final = ("unix", 0)
+# A Unix socket has no addresses. Its clients are told apart by a number in place of the port.
+UNIX_ADDRESS: Final = "unix"
+unix_clients: Final = itertools.count(1)
 
 
 def build_protocol_class(
@@ -75,7 +78,7 @@ class EdgeProtocol(RequestProtocol):
             self._discarded_bytes = self.edge.limits.max_discarded_bytes - REFUSED_INPUT_BYTES
             self.refuse(refusal)
             return
-        self.client = self.client or UNIX_CLIENT
+        self.client = self.client or (UNIX_ADDRESS, next(unix_clients))
         self.server = get_local_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
 
@@ -244,7 +247,7 @@ class EdgeProtocol(RequestProtocol):
     def _check_body(self, now: float) -> None:
         limits, rate = self.edge.limits, self.cycle.body_rate
         if self.cycle.response_complete:
-            if now - self._since >= limits.linger_s:
+            if self._has_lingered(now, self._since):  # since the response
                 self.transport.close()
         elif rate is not None and rate.is_too_slow(
             now, limits.min_body_bytes_per_s, limits.body_grace_s

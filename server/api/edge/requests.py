@@ -203,7 +203,7 @@ class RequestProtocol(HttpToolsProtocol):
             raise Refused(RefusalReason.SMALL_CHUNKS)
         cycle = self.cycle
         if cycle.response_complete:
-            self._since = self.loop.time()
+            self._last_discarded_at = self.loop.time()
             return
         cycle.body += body
         if cycle.body_rate is not None:
@@ -219,4 +219,6 @@ class RequestProtocol(HttpToolsProtocol):
         self._state = NOTHING
         self._framing_bytes = 0
         self.cycle.more_body = False
+        if self._running is None:
+            self.edge.idle.add(self)
         self.cycle.message_event.set()

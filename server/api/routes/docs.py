@@ -1,15 +1,16 @@
 """`GET /docs` and `GET /openapi.json`: the API's description, without a file from another host."""
 
+import json
 import re
 from base64 import b64encode
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from server.api.browsers.security_headers import build_security_headers
@@ -47,11 +48,10 @@ async def docs(request: Request) -> Response:
 
 
 @router.get("/openapi.json")
-def openapi(request: Request) -> JSONResponse:
+def openapi(request: Request) -> Response:
     """Return the description in OpenAPI's form; behind `--root-path` it names the server's path."""
     root = request.scope.get("root_path", "")
-    servers = {"servers": [{"url": root}]} if root else {}
-    return JSONResponse({**request.app.openapi(), **servers})
+    return Response(_dump_description(request.app, root), media_type="application/json")
 
 
 @router.get("/docs/{name}")
@@ -60,6 +60,12 @@ async def docs_file(request: Request, name: str) -> Response:
     response = await assets.get_response(name, request.scope)
     response.headers.update(build_security_headers())
     return response
+
+
+@lru_cache(maxsize=2)
+def _dump_description(app: FastAPI, root: str) -> bytes:
+    servers = {"servers": [{"url": root}]} if root else {}
+    return json.dumps({**app.openapi(), **servers}).encode()
 
 
 def _digest(script: str) -> str:

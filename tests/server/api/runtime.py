@@ -13,10 +13,12 @@ from server.api.shared_render import SharedRender
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 
 
 def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -> Runtime:
     """Return the runtime of a server with one permit."""
+    refusal_log = RefusalLog()
     return Runtime(
         model_name="m",
         adapters=(),
@@ -34,5 +36,6 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         body_budget=BodyBudget(1_000_000, 1),
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
-        refusal_log=RefusalLog(),
+        refusal_log=refusal_log,
+        refusals=Refusals(metrics, refusal_log),
     )

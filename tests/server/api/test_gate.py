@@ -16,6 +16,7 @@ from server.api.gate import Gate
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 
 PATH = "/v1/chat/completions"
 MIB = 1024 * 1024
@@ -57,8 +58,7 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
         authenticator=Authenticator([]),
         admission=admission,
         max_body_bytes=8 * MIB,
-        metrics=metrics,
-        refusal_log=RefusalLog(),
+        refusals=Refusals(metrics, RefusalLog()),
     )
 
 

@@ -70,7 +70,7 @@ def test_from_loading_to_death(browser: Browser, starting: RunningServer) -> Non
 def asks_for_a_key(page: Page) -> None:
     """The key is asked for at once, and again where it is wrong."""
     notice = page.locator("#key-notice")
-    expect(notice).to_have_text("The API key is missing or wrong.")
+    expect(notice).to_contain_text("The API key is missing or wrong")
     expect(page.get_by_label("API key")).to_be_focused()
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")

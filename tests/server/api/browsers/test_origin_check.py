@@ -6,6 +6,9 @@ from starlette.responses import PlainTextResponse
 
 from server.api.browsers.hosts import KnownHosts
 from server.api.browsers.outermost import add_outermost
+from server.telemetry.metrics import Metrics
+from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 
 APP = "https://app.example.com"
 
@@ -18,7 +21,8 @@ async def ask(
     method: str = "POST",
 ) -> httpx.Response:
     """Send a request through the layers."""
-    app = add_outermost(PlainTextResponse("ok"), hosts or KnownHosts(), origins)
+    refusals = Refusals(Metrics(), RefusalLog())
+    app = add_outermost(PlainTextResponse("ok"), hosts or KnownHosts(), origins, refusals)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
         return await client.request(method, "/", headers=headers)
@@ -70,6 +74,17 @@ async def test_other_pages_are_refused(headers: dict[str, str], method: str) -> 
     assert "access-control-allow-origin" not in response.headers
     assert method == "HEAD" or refusal(response) == "forbidden_origin"
     assert method == "HEAD" or "--cors-allow-origins" in response.text
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:3000", "ftp://127.0.0.1:8000", "https://llava.example.com:8443"]
+)
+async def test_another_port_or_scheme_is_another_origin(origin: str) -> None:
+    hosts = KnownHosts(("llava.example.com",), is_checked=True, bound_host="127.0.0.1")
+    headers = {"host": "127.0.0.1:8000"}
+    assert refusal(await ask({**headers, "origin": origin}, hosts=hosts)) == "forbidden_origin"
+    for own in ("http://127.0.0.1:8000", "https://llava.example.com"):
+        assert refusal(await ask({**headers, "origin": own}, hosts=hosts)) == ""
 
 
 @pytest.mark.parametrize("origins", [(APP,), ("*",)])
