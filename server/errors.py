@@ -32,11 +32,13 @@ ApiError                        500 internal_error
 └── DeadlineExceeded            504 deadline_exceeded
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Self
 
 # The only text that a client gets about an unknown exception.
 INTERNAL_ERROR_MESSAGE: Final = "The server failed to handle the request."
+# Names of models in a message.
+MAX_LISTED_NAMES: Final = 8
 
 
 class ApiError(Exception):
@@ -188,6 +190,11 @@ class ModelNotFound(NotFound):
     """The request names a model that this server does not serve."""
 
     code = "model_not_found"
+
+    def __init__(self, name: str, served: Sequence[str]) -> None:
+        """`served` are the names that there are."""
+        names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES])
+        super().__init__(f"The model '{name}' does not exist: this server has {names}.", "model")
 
 
 class MethodNotAllowed(ApiError):

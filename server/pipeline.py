@@ -150,8 +150,9 @@ class Pipeline:
 
     def check_model(self, name: str) -> None:
         """Raise `ModelNotFound` for models that are not served."""
-        if name != self._model_name and name not in (*self._aliases, *self._adapters):
-            raise ModelNotFound(f"The model '{name}' does not exist.", "model")
+        names = (self._model_name, *self._aliases, *self._adapters)
+        if name not in names:
+            raise ModelNotFound(name, names)
 
     def _find_adapter(self, model: str) -> str | None:
         """Return the LoRA adapter that a model name stands for, None for the model itself."""

@@ -17,6 +17,7 @@ from server.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from server.protocol.extra_fields import cut
 from server.telemetry.request_record import CLIENT_CLOSED_REQUEST
 
 
@@ -45,10 +46,18 @@ async def _http_exception(request: Request, error: Exception) -> Response:
             MethodNotAllowed(f"{path} does not allow {request.method}."), allow
         )
     if error.status_code == 404:
-        refusal: ApiError = NotFound(f"There is no {path}.")
+        refusal: ApiError = NotFound(_describe_missing_path(request))
     else:
         refusal = InvalidRequest("The request cannot be read.")
     return build_error_response(refusal, dict(error.headers or {}))
+
+
+def _describe_missing_path(request: Request) -> str:
+    """Name the path, and the one that was meant where `/v1` is missing or there twice."""
+    path = request.url.path
+    meant = path.removeprefix("/v1") if path.startswith("/v1/v1/") else f"/v1{path}"
+    paths = {getattr(route, "path", "") for route in request.app.routes}
+    return f"There is no {cut(path)}" + (f": use {meant}." if meant in paths else ".")
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:

@@ -1,5 +1,6 @@
 """Fields of a body that its models do not have, at any depth: harmless, unknown or unsupported."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -62,9 +63,16 @@ def _check_value(path: str, value: Any, accepted: tuple[Any, ...]) -> None:
     if isinstance(value, dict):  # its nulls are absent, too
         value = {key: each for key, each in value.items() if each is not None}
     if not any(_is_same_json(value, each) for each in accepted):
-        remedy = REMEDIES.get(INDEX.sub("[]", path))
-        reason = f": {remedy}" if remedy else ""
-        raise UnsupportedParameter(f"This value of '{path}' is not supported{reason}.", path)
+        raise UnsupportedParameter(_explain_refusal(path, accepted), path)
+
+
+def _explain_refusal(path: str, accepted: tuple[Any, ...]) -> str:
+    """Say what to send instead: another field, an accepted value, or nothing."""
+    remedy = REMEDIES.get(INDEX.sub("[]", path))
+    if remedy is None and accepted:
+        remedy = f"send {' or '.join(map(json.dumps, accepted))}, or leave it out"
+    subject = f"This value of '{path}'" if accepted else f"'{path}'"
+    return f"{subject} is not supported: {remedy or 'leave it out'}."
 
 
 def _is_same_json(value: Any, other: Any) -> bool:

@@ -187,9 +187,21 @@ IGNORED_VALUES: Final = _OPENAI | _VLLM | _ANTHROPIC | _NESTED
 _STATELESS: Final = "this server keeps no state, so send the whole conversation"
 # Why other values are refused and what to do instead, where that is not plain.
 REMEDIES: Final[dict[str, str]] = {
-    **dict.fromkeys(("background", "conversation", "previous_response_id", "prompt"), _STATELESS),
+    **dict.fromkeys(("background", "conversation", "previous_response_id"), _STATELESS),
     "function_call": "use 'tool_choice'",
     "functions": "use 'tools'",
+    "image": "send an image_url part in 'messages'",
+    "instructions": "send a system message",
+    "max_completion_tokens": "use 'max_tokens' or, in responses, 'max_output_tokens'",
+    "max_output_tokens": "use 'max_tokens'",
+    "max_tokens": "use 'max_output_tokens'",
     "messages[].function_call": "use 'tool_calls'",
+    "prompt": (
+        "this server keeps no state, so send 'messages' or, in responses, 'input';"
+        " /v1/completions takes a 'prompt'"
+    ),
+    "response_format": "in responses, use 'text.format'",
+    "text": "use 'response_format'",
+    "tools": "chats, responses and messages take them",
     "use_beam_search": "use sampling with 'n'",
 }

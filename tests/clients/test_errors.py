@@ -32,7 +32,7 @@ def assert_attributes(result: Any, status: int, **expected: str) -> None:
 @parametrize_scenarios("model_not_found", "no_such_model", "response_model_not_found")
 def test_there_is_no_such_model(result: Any) -> None:
     assert result["raised"] in NOT_FOUND
-    assert "The model 'nothing' does not exist." in result["message"]
+    assert "The model 'nothing' does not exist: this server has" in result["message"]
     assert_attributes(result, 404, param="model", code="model_not_found")
 
 

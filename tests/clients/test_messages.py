@@ -97,7 +97,7 @@ def test_stops_for_who_leaves(result: Any) -> None:
 @parametrize_scenarios("message_model_not_found")
 def test_there_is_no_such_model(result: Any) -> None:
     assert (result["raised"], result["type"]) == ("NotFoundError", "not_found_error")
-    assert "The model 'nothing' does not exist." in result["message"]
+    assert "The model 'nothing' does not exist: this server has" in result["message"]
 
 
 @parametrize_scenarios("message_bad_parameter")

@@ -27,10 +27,11 @@ async def list_models(request: Request, _: CurrentTenant) -> ModelList:
 @router.get("/v1/models/{model_id:path}", responses=NOT_FOUND)
 async def retrieve_model(request: Request, model_id: str, _: CurrentTenant) -> Model:
     """Describe one model; its name may hold slashes."""
-    for model in _list(request.app.state.runtime):
+    models = _list(request.app.state.runtime)
+    for model in models:
         if model.id == model_id:
             return model
-    raise ModelNotFound(f"The model '{model_id}' does not exist.", "model")
+    raise ModelNotFound(model_id, [model.id for model in models])
 
 
 def _list(runtime: Runtime) -> list[Model]:

@@ -29,6 +29,8 @@ async def read_data_url(url: str, max_bytes: int) -> bytes:
     Raises `ImageUrlInvalid`, or `ImageTooLarge` before decoding any.
     """
     payload = _get_payload(url)
+    if not payload.strip():
+        raise ImageUrlInvalid("The data URL holds no data.")
     num_bytes = estimate_num_bytes(payload)
     check_num_bytes(num_bytes // MAX_ESCAPED_RATIO, max_bytes)
     if num_bytes <= max_bytes:

@@ -88,7 +88,10 @@ ContentPart = Annotated[
     Discriminator(
         _select_part_branch,
         custom_error_type="content_part",
-        custom_error_message="A content part must be an object of type 'text' or 'image_url'",
+        custom_error_message=(
+            "A content part must be an object of type 'text' or 'image_url'; of video, audio and"
+            " files, send frames as images and words as text"
+        ),
     ),
 ]
 Content = Annotated[

@@ -132,7 +132,8 @@ def test_json(how: list[str], server: RunningServer, picture: Path) -> None:
 def test_a_server_that_refuses(server: RunningServer) -> None:
     result = run_chat("Hello?", "--url", server.url, "--model", "gpt")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "error: The model 'gpt' does not exist. (model_not_found, model)\n"
+    assert result.err.startswith("error: The model 'gpt' does not exist: this server has ")
+    assert result.err.endswith("(model_not_found, model)\n")
 
 
 def test_an_error_as_json(server: RunningServer, picture: Path) -> None:

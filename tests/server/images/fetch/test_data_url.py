@@ -91,8 +91,10 @@ async def test_the_limit_counts_bytes_and_not_the_spelling() -> None:
             await fetcher.close()
 
 
-async def test_empty_data_url_is_empty_bytes(offline_fetcher: Fetcher) -> None:
-    assert await offline_fetcher.fetch("data:image/png;base64,") == b""
+@pytest.mark.parametrize("payload", ["", "\n"])
+async def test_an_empty_data_url_is_named_as_such(payload: str, offline_fetcher: Fetcher) -> None:
+    with pytest.raises(ImageUrlInvalid, match="no data"):
+        await offline_fetcher.fetch(f"data:image/png;base64,{payload}")
 
 
 def test_any_bytes_within_the_limit() -> None:
@@ -100,7 +102,7 @@ def test_any_bytes_within_the_limit() -> None:
         fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
 
         @settings(max_examples=50)
-        @given(st.binary(max_size=LIMIT))
+        @given(st.binary(min_size=1, max_size=LIMIT))
         def check(data: bytes) -> None:
             url = f"data:;base64,{base64.b64encode(data).decode()}"
             assert runner.run(fetcher.fetch(url)) == data
