@@ -191,10 +191,11 @@ class ModelNotFound(NotFound):
 
     code = "model_not_found"
 
-    def __init__(self, name: str, served: Sequence[str]) -> None:
-        """`served` are the names that there are."""
+    @classmethod
+    def build(cls, name: str, served: Sequence[str]) -> Self:
+        """Return the error for a name; `served` are the names that there are."""
         names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES])
-        super().__init__(f"The model '{name}' does not exist: this server has {names}.", "model")
+        return cls(f"The model '{name}' does not exist: this server has {names}.", "model")
 
 
 class MethodNotAllowed(ApiError):

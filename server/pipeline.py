@@ -152,7 +152,7 @@ class Pipeline:
         """Raise `ModelNotFound` for models that are not served."""
         names = (self._model_name, *self._aliases, *self._adapters)
         if name not in names:
-            raise ModelNotFound(name, names)
+            raise ModelNotFound.build(name, names)
 
     def _find_adapter(self, model: str) -> str | None:
         """Return the LoRA adapter that a model name stands for, None for the model itself."""

@@ -1,8 +1,9 @@
 """Tools, tool choices and tool calls of a chat request."""
 
+import json
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from server.protocol.json_size import JsonObject
 from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel, get_type
@@ -80,11 +81,19 @@ ToolChoice = Annotated[
 ]
 
 
+def _dump_arguments(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
+# Some clients leave out what is empty, and some send the object itself.
+ArgumentsText = Annotated[str, BeforeValidator(_dump_arguments)]
+
+
 class CalledFunction(WireModel):
     """A function's name and its arguments as JSON text."""
 
     name: str = Field(max_length=MAX_NAME_LENGTH)
-    arguments: str
+    arguments: ArgumentsText = ""
 
 
 class ToolCall(WireModel):

@@ -51,7 +51,9 @@ def _is_open_object(schema: Schema) -> bool:
     if not isinstance(properties, dict) or "additionalProperties" in schema:
         return False
     required = schema.get("required", [])
-    are_listed = isinstance(required, list) and all(name in properties for name in required)
+    are_listed = isinstance(required, list) and all(
+        isinstance(name, str) and name in properties for name in required
+    )
     return are_listed and "minProperties" not in schema and not COMBINING_KEYWORDS & schema.keys()
 
 

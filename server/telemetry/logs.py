@@ -2,17 +2,32 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
-from structlog.types import Processor
+from structlog.types import EventDict, Processor, WrappedLogger
 
 LogFormat = Literal["text", "json"]
+
+# What our code or a library wrote, in lines and colours.
+OWN_TEXT: Final = frozenset({"event", "exception", "stack"})
 
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+def escape_controls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Escape what is not printable in values: clients' names must not steer a terminal."""
+    for name, value in line.items():
+        if isinstance(value, str) and name not in OWN_TEXT and not value.isprintable():
+            line[name] = "".join(map(_escape, value))
+    return line
+
+
+def _escape(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def configure_logs(level: str, log_format: LogFormat) -> None:
@@ -49,9 +64,10 @@ def _renderer(log_format: LogFormat) -> list[Processor]:
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return [
+        escape_controls,
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             # Rich tracebacks would show local variables, prompts and images among them.
             exception_formatter=structlog.dev.plain_traceback,
-        )
+        ),
     ]

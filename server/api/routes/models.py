@@ -31,7 +31,7 @@ async def retrieve_model(request: Request, model_id: str, _: CurrentTenant) -> M
     for model in models:
         if model.id == model_id:
             return model
-    raise ModelNotFound(model_id, [model.id for model in models])
+    raise ModelNotFound.build(model_id, [model.id for model in models])
 
 
 def _list(runtime: Runtime) -> list[Model]:

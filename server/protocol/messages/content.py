@@ -100,7 +100,9 @@ def _select_content_branch(value: Any) -> str | None:
 def _select_block_branch(value: Any) -> str | None:
     """Return the union branch of a block; a type that is none of the union's is an error."""
     kind = get_type(value)
-    return UNSUPPORTED if kind in REMEDIES else f"#{kind}" if isinstance(kind, str) else None
+    if not isinstance(kind, str):
+        return None
+    return UNSUPPORTED if kind in REMEDIES else f"#{kind}"
 
 
 ToolResultPart = Annotated[

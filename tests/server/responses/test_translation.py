@@ -257,7 +257,6 @@ BAD: dict[str, tuple[dict[str, Any], str | None]] = {
     "min_tokens above the limit": ({"min_tokens": 5, "max_output_tokens": 4}, "min_tokens"),
     "truncation": ({"truncation": "auto"}, "truncation"),
     "reasoning": ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
-    "tool calls": ({"max_tool_calls": 1}, "max_tool_calls"),
     "state": ({"previous_response_id": "resp_1"}, "previous_response_id"),
     "a conversation": ({"conversation": "conv_1"}, "conversation"),
     "a stored prompt": ({"prompt": {"id": "p"}}, "prompt"),

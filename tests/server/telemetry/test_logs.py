@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from server.telemetry.logs import escape_controls
+
 PROGRAM = """
 import logging
 from server.telemetry.logs import configure_logs, get_logger
@@ -63,3 +65,10 @@ def test_text_has_no_colours_in_a_file_and_no_variables_in_tracebacks() -> None:
 def test_the_level_is_ours_alone() -> None:
     logged = [json.loads(line)["event"] for line in lines("error", "json")]
     assert logged == ["broken", "failed"]
+
+
+def test_values_cannot_steer_a_terminal() -> None:
+    line = {"event": "request", "model": "\x1b[31mred\x1b[0m\u202e\x00é\n", "images": 1}
+    escaped = escape_controls(None, "info", line)
+    assert escaped["model"] == r"\x1b[31mred\x1b[0m\u202e\x00é\n"
+    assert escaped["images"] == 1
