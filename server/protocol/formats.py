@@ -23,7 +23,7 @@ class TextFormat(WireModel):
 
 
 class JsonObjectFormat(WireModel):
-    """`{"type": "json_object"}`: any JSON object, or as llama.cpp has it, one of a `schema`."""
+    """`{"type": "json_object"}`: any JSON object; `schema` (llama.cpp's) constrains it."""
 
     type: Literal["json_object"]
     schema_: Annotated[

@@ -10,7 +10,7 @@ from server.errors import InvalidValue
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 from server.protocol.generation_fields import GenerationFields
 from server.structured_outputs.request_schema import PrunedRules, RequestSchema
-from server.structured_outputs.schema import check_nesting
+from server.structured_outputs.schema import check_schema
 from server.structured_outputs.subschemas import Schema
 
 # By default llguidance tokenizes text that can only continue in one way to its end at each step.
@@ -53,7 +53,7 @@ def resolve_content_format(request: GenerationFields, pruned: PrunedRules) -> Co
     schema = _find_json_schema(request)
     if schema is None:
         return None
-    check_nesting(schema.schema, schema.param)
+    check_schema(schema.schema, schema.param)
     return ContentFormat(schema.build_rule(pruned), schema.param, schemas=[schema])
 
 

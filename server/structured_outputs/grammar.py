@@ -18,13 +18,12 @@ from server.structured_outputs.content_format import (
     resolve_content_format,
 )
 from server.structured_outputs.request_schema import PrunedRules
+from server.structured_outputs.schema import MAX_INLINE_SCHEMA_CHARACTERS
 from server.structured_outputs.tool_rules import build_tool_rules, resolve_tool_schemas
 from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
 from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN
 
-# Smaller schemas become a grammar on the event loop.
-MAX_INLINE_CHARACTERS: Final = 8192
 ANY_TEXT: Final = r"/(.|\n)*/"
 
 
@@ -53,7 +52,7 @@ class GrammarBuilder:
     async def _validate(
         self, request: GenerationFields, tools: CallableTools | None, constraint: GrammarConstraint
     ) -> str:
-        """Return the grammar, without what schemas demand in vain if they need not be strict."""
+        """Return the grammar. Drops unenforceable keywords of schemas that are not strict."""
         try:
             await self._validator.validate(constraint)
         except InvalidValue:
@@ -70,7 +69,7 @@ async def _build(
 ) -> GrammarConstraint | None:
     return await run_in_thread_if_large(
         count_schema_characters(request),
-        MAX_INLINE_CHARACTERS,
+        MAX_INLINE_SCHEMA_CHARACTERS,
         lambda: build_constraint(request, tools, pruned),
     )
 

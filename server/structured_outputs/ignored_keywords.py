@@ -37,16 +37,17 @@ def drop_ignored_keywords(schema: Schema) -> Schema:
     return _drop(schema, base if isinstance(base, str) else "")
 
 
+def is_ignored(key: str, value: Any) -> bool:
+    """Whether a keyword of a schema is an annotation or demands nothing."""
+    if key == "format":
+        return not isinstance(value, str) or value not in ENFORCED_FORMATS
+    return key in ANNOTATIONS or value in NO_DEMANDS.get(key, ())
+
+
 def _drop(schema: Schema, base: str) -> Schema:
     result = map_subschemas(schema, lambda each: _drop(each, base))
-    result = {key: value for key, value in result.items() if not _is_ignored(key, value)}
+    result = {key: value for key, value in result.items() if not is_ignored(key, value)}
     reference = result.get("$ref")
     if base and isinstance(reference, str) and reference.partition("#")[0] == base:
         result["$ref"] = "#" + reference.partition("#")[2]
     return result
-
-
-def _is_ignored(key: str, value: Any) -> bool:
-    if key == "format":
-        return not isinstance(value, str) or value not in ENFORCED_FORMATS
-    return key in ANNOTATIONS or value in NO_DEMANDS.get(key, ())

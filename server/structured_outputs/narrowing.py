@@ -31,7 +31,7 @@ def narrow_schema(schema: Schema) -> Schema:
 
     Schemas with `allOf` stay as they are: narrowed parts might exclude each other.
     """
-    if any("allOf" in each for _, each in iterate_subschemas(schema)):
+    if any("allOf" in each for each in iterate_subschemas(schema)):
         return schema
     return _narrow(schema)
 
@@ -50,11 +50,17 @@ def _is_open_object(schema: Schema) -> bool:
     properties = schema.get("properties")
     if not isinstance(properties, dict) or "additionalProperties" in schema:
         return False
-    required = schema.get("required", [])
-    are_listed = isinstance(required, list) and all(
+    return (
+        _are_listed(schema.get("required", []), properties)
+        and "minProperties" not in schema
+        and not COMBINING_KEYWORDS & schema.keys()
+    )
+
+
+def _are_listed(required: object, properties: Schema) -> bool:
+    return isinstance(required, list) and all(
         isinstance(name, str) and name in properties for name in required
     )
-    return are_listed and "minProperties" not in schema and not COMBINING_KEYWORDS & schema.keys()
 
 
 def _bound_integer(schema: Schema) -> Schema:

@@ -1,10 +1,16 @@
 """Rewrites `oneOf`, which the grammar's compiler accepts only where types differ."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from server.structured_outputs.references import resolve_reference
+from server.structured_outputs.references import follow_reference
 from server.structured_outputs.subschemas import Schema, map_subschemas
+
+# The required properties of an object that only admit certain strings, and these strings.
+Discriminators = dict[str, set[str]]
+
+# Alternatives may be referred to again and again. More strings of one are not compared.
+MAX_STRINGS: Final = 100
 
 
 def discriminated_oneof_to_anyof(schema: Schema) -> Schema:
@@ -13,53 +19,82 @@ def discriminated_oneof_to_anyof(schema: Schema) -> Schema:
     A discriminator property makes both mean the same; pydantic writes `oneOf` for discriminated
     unions.
     """
-    return _rewrite(schema, schema)
+    return _Rewriter(schema).rewrite(schema)
 
 
-def _rewrite(schema: Schema, root: Schema) -> Schema:
-    result = map_subschemas(schema, lambda each: _rewrite(each, root))
-    alternatives = result.get("oneOf")
-    if (
-        isinstance(alternatives, list)
-        and "anyOf" not in result
-        and _are_disjoint(alternatives, root)
-    ):
-        result["anyOf"] = result.pop("oneOf")
-    return result
+class _Rewriter:
+    """Rewrites the schemas within `root`."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        # By the identity of the schemas within `root` that references lead to.
+        self._referenced: dict[int, Discriminators] = {}
+
+    def rewrite(self, schema: Schema) -> Schema:
+        result = map_subschemas(schema, self.rewrite)
+        if "anyOf" not in result and self._exclude_each_other(result.get("oneOf")):
+            result["anyOf"] = result.pop("oneOf")
+        return result
+
+    def _exclude_each_other(self, alternatives: Any) -> bool:
+        """Whether a property that all alternatives require tells them apart."""
+        if not isinstance(alternatives, list):
+            return False
+        found = [self._find_discriminators(each) for each in alternatives]
+        return any(_has_no_repeats(each[name] for each in found) for name in _find_shared(found))
+
+    def _find_discriminators(self, alternative: Any) -> Discriminators:
+        if not isinstance(alternative, dict) or "$ref" not in alternative:
+            return _read_discriminators(alternative)
+        target = follow_reference(alternative["$ref"], self._root)
+        if id(target) not in self._referenced:
+            self._referenced[id(target)] = _read_discriminators(target)
+        return self._referenced[id(target)]
 
 
-def _are_disjoint(alternatives: Sequence[Any], root: Schema) -> bool:
-    """Whether a property that all alternatives require tells them apart."""
-    discriminators = [_find_discriminators(resolve_reference(each, root)) for each in alternatives]
-    if not discriminators:
-        return False
-    shared = set.intersection(*(set(each) for each in discriminators))
-    return any(_has_no_repeats([each[name] for each in discriminators]) for name in shared)
+def _find_shared(alternatives: Sequence[Discriminators]) -> set[str]:
+    """Return the names of the discriminators that all alternatives have."""
+    shared = set(alternatives[0]) if alternatives else set()
+    for each in alternatives:
+        shared &= each.keys()
+    return shared
 
 
-def _has_no_repeats(sets: Sequence[set[str]]) -> bool:
-    return len(set().union(*sets)) == sum(map(len, sets))
+def _has_no_repeats(sets: Iterable[set[str]]) -> bool:
+    seen: set[str] = set()
+    for each in sets:
+        if not seen.isdisjoint(each):
+            return False
+        seen |= each
+    return True
 
 
-def _find_discriminators(schema: Any) -> dict[str, set[str]]:
-    """Map each required property of an object that only admits certain strings to these."""
+def _read_discriminators(schema: Any) -> Discriminators:
     if not isinstance(schema, dict) or schema.get("type") != "object":
         return {}
     properties, required = schema.get("properties"), schema.get("required")
     if not isinstance(properties, dict) or not isinstance(required, list):
         return {}
-    return {
-        name: strings
-        for name in required
-        if isinstance(name, str) and (strings := _list_strings(properties.get(name)))
-    }
+    names = dict.fromkeys(name for name in required if isinstance(name, str))
+    return _keep_few({name: _list_strings(properties.get(name)) for name in names})
 
 
-def _list_strings(schema: Any) -> set[str]:
+def _keep_few(discriminators: Mapping[str, Sequence[str]]) -> Discriminators:
+    """Return the discriminators with strings, and with at most `MAX_STRINGS` in total."""
+    kept: Discriminators = {}
+    remaining = MAX_STRINGS
+    for name, strings in discriminators.items():
+        if 0 < len(strings) <= remaining:
+            kept[name] = set(strings)
+            remaining -= len(strings)
+    return kept
+
+
+def _list_strings(schema: Any) -> list[str]:
     """Return the strings of a `const` or an `enum` that holds nothing else."""
     if not isinstance(schema, dict):
-        return set()
+        return []
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        return set()
-    return set(values)
+        return []
+    return values

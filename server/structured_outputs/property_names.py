@@ -3,49 +3,115 @@
 pydantic and zod write it for maps whose keys are of an enum or have a pattern.
 """
 
+from itertools import count
 from typing import Any, Final
 
-from server.structured_outputs.ignored_keywords import drop_ignored_keywords
+from server.errors import InvalidValue
+from server.protocol.json_size import MAX_JSON_CHARACTERS, count_json_characters
+from server.structured_outputs.ignored_keywords import is_ignored
 from server.structured_outputs.references import resolve_reference
-from server.structured_outputs.subschemas import Schema, map_subschemas
+from server.structured_outputs.subschemas import Schema, iterate_subschemas, map_subschemas
 
 # Beside one of these, the names alone do not say which properties there are.
 ABOUT_PROPERTIES: Final = frozenset(
     {"properties", "patternProperties", "minProperties", "maxProperties"}
 )
+READ_KEYWORDS: Final = ("const", "enum", "pattern")
+# Characters that a property has besides its name: it refers to the schema of its value.
+PROPERTY_CHARACTERS: Final = len('"": {"$ref": "#/$defs/value-99999"}, ')
+# Maps may refer to one list of names. Their properties have at most this many times the characters
+# of the schema.
+MAX_GROWTH: Final = 16
+
+
+def check_property_names(schema: Schema, param: str) -> None:
+    """Raise `InvalidValue`, naming `param`, where the maps have too many names in total."""
+    budget = min(MAX_GROWTH * count_json_characters(schema), MAX_JSON_CHARACTERS)
+    for each in iterate_subschemas(schema):
+        names = resolve_reference(each.get("propertyNames"), schema)
+        for name in _find_list(_read_names(names)) or ():
+            budget -= PROPERTY_CHARACTERS + (len(name) if isinstance(name, str) else 0)
+            if budget < 0:
+                raise InvalidValue(
+                    "The maps of this schema have too many names in total. "
+                    "List fewer names in 'propertyNames', or use a 'pattern'.",
+                    param,
+                )
 
 
 def spell_out_property_names(schema: Schema) -> Schema:
-    """Return the schema with the properties that `propertyNames` admits, where these are told."""
-    return _rewrite(schema, schema)
+    """Return the schema with the properties that `propertyNames` lists or has a pattern for.
+
+    The result is linear in the size of a schema that `check_property_names` lets pass: the
+    properties of a map share the schema of their values, in `$defs`.
+    """
+    return _Rewriter(schema).rewrite_root()
 
 
-def _rewrite(schema: Schema, root: Schema) -> Schema:
-    result = map_subschemas(schema, lambda each: _rewrite(each, root))
-    names = _read_names(resolve_reference(result.get("propertyNames"), root))
-    if names == {}:
-        del result["propertyNames"]
-    elif names is not None and not ABOUT_PROPERTIES & result.keys():
-        admitted = _admit(names, result.get("additionalProperties", True))
-        if admitted:
+class _Rewriter:
+    """Rewrites the schemas within `root`, and collects the definitions that they refer to."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        definitions = root.get("$defs")
+        self._taken = definitions if isinstance(definitions, dict) else {}
+        self._numbers = count()
+        self._added: Schema = {}
+
+    def rewrite_root(self) -> Schema:
+        result = self._rewrite(self._root)
+        if self._added:
+            kept = result["$defs"] if self._taken else {}
+            result["$defs"] = {**kept, **self._added}
+        return result
+
+    def _rewrite(self, schema: Schema) -> Schema:
+        result = map_subschemas(schema, self._rewrite)
+        demands = _read_names(resolve_reference(result.get("propertyNames"), self._root))
+        if demands == {}:
             del result["propertyNames"]
-            result |= {**admitted, "additionalProperties": False}
-    return result
+        elif demands is not None and not ABOUT_PROPERTIES & result.keys():
+            admitted = self._admit(demands, result.get("additionalProperties", True))
+            if admitted:
+                del result["propertyNames"]
+                result |= {**admitted, "additionalProperties": False}
+        return result
+
+    def _admit(self, demands: Schema, value: Any) -> Schema:
+        """Return the keywords that admit properties, none if it is unknown which."""
+        names = _find_list(demands)
+        if names is not None:
+            strings = (name for name in names if isinstance(name, str))
+            return {"properties": dict.fromkeys(strings, self._share(value))}
+        if demands.keys() == {"pattern"} and isinstance(demands["pattern"], str):
+            return {"patternProperties": {demands["pattern"]: value}}
+        return {}
+
+    def _share(self, value: Any) -> Any:
+        """Return a reference to a schema, which is defined once."""
+        if not isinstance(value, dict):
+            return value
+        name = next(name for n in self._numbers if (name := f"value-{n}") not in self._taken)
+        self._added[name] = value
+        return {"$ref": f"#/$defs/{name}"}
 
 
 def _read_names(names: Any) -> Schema | None:
-    """Return what names have to satisfy besides being strings; None for no schema of strings."""
+    """Return what names have to satisfy besides being strings; None if it is anything else."""
     if not isinstance(names, dict) or names.get("type", "string") != "string":
         return {} if names is True else None
-    demands = drop_ignored_keywords(names)
-    return {key: value for key, value in demands.items() if key not in ("type", "format")}
+    demands = {}
+    for key, value in names.items():
+        if key in READ_KEYWORDS:
+            demands[key] = value
+        elif key not in ("type", "format") and not is_ignored(key, value):
+            return None
+    return demands
 
 
-def _admit(names: Schema, value: Any) -> Schema:
-    """Return the keywords that admit properties of these names, none if it is unknown which."""
-    listed = [names["const"]] if names.keys() == {"const"} else names.get("enum")
-    if names.keys() <= {"const", "enum"} and isinstance(listed, list):
-        return {"properties": {name: value for name in listed if isinstance(name, str)}}
-    if names.keys() == {"pattern"} and isinstance(names["pattern"], str):
-        return {"patternProperties": {names["pattern"]: value}}
-    return {}
+def _find_list(demands: Schema | None) -> list[Any] | None:
+    """Return the names, if names have to be one of a list and nothing else."""
+    if not demands or "pattern" in demands:
+        return None
+    names = demands["enum"] if "enum" in demands else [demands["const"]]
+    return names if isinstance(names, list) else None

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from server.structured_outputs.subschemas import Schema, iterate_subschemas
+from server.structured_outputs.subschemas import Schema, locate_subschemas
 from server.structured_outputs.unenforceable import Finding
 
 # Keywords that admit properties which an object does not list.
@@ -20,7 +20,7 @@ def drop_keywords(schema: Schema, findings: Sequence[Finding]) -> Schema:
     """Return a copy of the schema that demands less, without the keywords found."""
     result: Schema = json.loads(json.dumps(schema))
     # Noted before anything is dropped: findings may lie within dropped keywords.
-    places = dict(iterate_subschemas(result))
+    places = dict(locate_subschemas(result))
     for finding in findings:
         _drop(places[finding.pointer], finding.keyword)
     return result

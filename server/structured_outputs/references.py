@@ -1,5 +1,6 @@
 """References within a schema."""
 
+import re
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -7,6 +8,7 @@ from server.structured_outputs.subschemas import Schema
 
 # Returned for a reference that leads nowhere.
 NOWHERE: Final = object()
+INDEX: Final = re.compile("0|[1-9][0-9]*")
 
 
 def resolve_reference(schema: Any, root: Schema) -> Any:
@@ -23,8 +25,18 @@ def follow_reference(reference: Any, root: Schema) -> Any:
     node: Any = root
     try:
         for step in unquote(reference).split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            node = node[int(name)] if isinstance(node, list) else node[name]
+            node = node[_read_index(step)] if isinstance(node, list) else node[_unescape(step)]
     except (LookupError, TypeError, ValueError):
         return NOWHERE
     return node if reference == "#" or reference.startswith("#/") else NOWHERE
+
+
+def _unescape(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")
+
+
+def _read_index(step: str) -> int:
+    """Return the index of a list (RFC 6901, section 4). Raises `ValueError`."""
+    if INDEX.fullmatch(step) is None:
+        raise ValueError
+    return int(step)

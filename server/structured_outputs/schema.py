@@ -10,11 +10,16 @@ from server.errors import InvalidValue
 from server.structured_outputs.ignored_keywords import drop_ignored_keywords
 from server.structured_outputs.narrowing import narrow_schema
 from server.structured_outputs.one_of import discriminated_oneof_to_anyof
-from server.structured_outputs.property_names import spell_out_property_names
+from server.structured_outputs.property_names import (
+    check_property_names,
+    spell_out_property_names,
+)
 from server.structured_outputs.subschemas import Schema
 
 # vLLM's own limit; OpenAI allows 10 levels of objects, each of which takes two here.
 MAX_DEPTH: Final = 64
+# Smaller schemas are rewritten and written as text on the event loop.
+MAX_INLINE_SCHEMA_CHARACTERS: Final = 8192
 # One space or none after commas and colons; weak models generate white space without end.
 WHITE_SPACE: Final = {
     "whitespace_flexible": False,
@@ -32,6 +37,12 @@ def prepare_schema(schema: Schema) -> Schema:
     """Return the schema that the compiler gets for a client's schema."""
     rewritten = discriminated_oneof_to_anyof(spell_out_property_names(schema))
     return drop_ignored_keywords(narrow_schema(rewritten))
+
+
+def check_schema(schema: Schema, param: str) -> None:
+    """Raise `InvalidValue`, naming `param`, where a schema would take too much work."""
+    check_nesting(schema, param)
+    check_property_names(schema, param)
 
 
 def check_nesting(schema: Schema, param: str) -> None:

@@ -16,13 +16,23 @@ def map_subschemas(schema: Schema, change: Callable[[Schema], Schema]) -> Schema
     return {key: _map_value(key, value, change) for key, value in schema.items()}
 
 
-def iterate_subschemas(schema: Schema, pointer: str = "") -> Iterator[tuple[str, Schema]]:
-    """Yield the JSON pointers of the schema and of all schemas within it, and the schemas."""
+def iterate_subschemas(schema: Schema) -> Iterator[Schema]:
+    """Yield the schema and all schemas within it, in their order."""
+    pending = [schema]
+    while pending:
+        each = pending.pop()
+        yield each
+        pending += reversed([subschema for _, subschema in _list_subschemas(each)])
+
+
+def locate_subschemas(schema: Schema, pointer: str = "") -> Iterator[tuple[str, Schema]]:
+    """Yield the JSON pointers of the schema and of all schemas within it, and the schemas.
+
+    The pointers together may be much longer than the schema.
+    """
     yield pointer, schema
-    for key, value in schema.items():
-        for step, each in _list_subschemas(key, value):
-            if isinstance(each, dict):
-                yield from iterate_subschemas(each, join_pointer(pointer, *step))
+    for steps, each in _list_subschemas(schema):
+        yield from locate_subschemas(each, join_pointer(pointer, *steps))
 
 
 def join_pointer(pointer: str, *names: str) -> str:
@@ -43,7 +53,15 @@ def _map_value(key: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
     return value
 
 
-def _list_subschemas(key: str, value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _list_subschemas(schema: Schema) -> Iterator[tuple[tuple[str, ...], Schema]]:
+    """Yield the schemas directly within a schema, and the names that lead to them."""
+    for key, value in schema.items():
+        for steps, each in _list_values(key, value):
+            if isinstance(each, dict):
+                yield steps, each
+
+
+def _list_values(key: str, value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     if key in HOLDS_SUBSCHEMA and isinstance(value, dict):
         yield (key,), value
     elif key in HOLDS_LIST and isinstance(value, list):

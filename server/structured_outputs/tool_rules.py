@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from server.structured_outputs.request_schema import PrunedRules, RequestSchema
-from server.structured_outputs.schema import check_nesting
+from server.structured_outputs.schema import check_schema
 from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN, CALL_END, format_call_head
 
@@ -14,13 +14,13 @@ NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalPropertie
 def resolve_tool_schemas(tools: CallableTools) -> dict[str, RequestSchema]:
     """Return the schemas of the callable functions' arguments, by the functions' names.
 
-    Raises `InvalidValue` where the parameters of a tool are nested too deeply, even if the model
+    Raises `InvalidValue` where the parameters of a tool would take too much work, even if the model
     may not call it.
     """
     schemas = {}
     for index, tool in enumerate(tools.declared):
         function, param = tool.function, f"tools[{index}].function.parameters"
-        check_nesting(function.parameters or {}, param)
+        check_schema(function.parameters or {}, param)
         schemas[function.name] = RequestSchema(
             function.parameters or NO_PARAMETERS, param, strict=bool(function.strict)
         )

@@ -10,7 +10,12 @@ from typing import Any, Final
 
 from server.structured_outputs.property_names import ABOUT_PROPERTIES
 from server.structured_outputs.references import NOWHERE, follow_reference
-from server.structured_outputs.subschemas import Schema, iterate_subschemas, join_pointer
+from server.structured_outputs.subschemas import (
+    Schema,
+    iterate_subschemas,
+    join_pointer,
+    locate_subschemas,
+)
 
 # Returns the reason why a schema does not compile, None for one that does.
 FindReason = Callable[[Schema], str | None]
@@ -64,7 +69,7 @@ def find_unenforceable(schema: Schema, find_reason: FindReason) -> Iterator[Find
     The schema has no keywords that are ignored.
     """
     inspector = _Inspector(schema, find_reason)
-    for pointer, each in iterate_subschemas(schema):
+    for pointer, each in locate_subschemas(schema):
         for keyword, value in each.items():
             if keyword in CERTAIN:
                 if reason := find_reason({keyword: value}):
@@ -76,9 +81,9 @@ def find_unenforceable(schema: Schema, find_reason: FindReason) -> Iterator[Find
 def find_overlapping_one_of(schema: Schema, find_reason: FindReason) -> Iterator[Finding]:
     """Yield each `oneOf` whose alternatives may overlap; all else in the schema is enforceable."""
     context = _select(schema, DEFINITIONS)
-    if any("allOf" in each for _, each in iterate_subschemas(schema)):
+    if any("allOf" in each for each in iterate_subschemas(schema)):
         context["allOf"] = []  # narrowing leaves schemas with it alone
-    for pointer, each in iterate_subschemas(schema):
+    for pointer, each in locate_subschemas(schema):
         if "oneOf" in each and find_reason({**context, "oneOf": each["oneOf"]}):
             yield Finding(pointer, "oneOf")
 
@@ -89,7 +94,7 @@ class _Inspector:
     def __init__(self, root: Schema, find_reason: FindReason) -> None:
         self._root = root
         self._find_reason = find_reason
-        anchors = [each.get("$anchor") for _, each in iterate_subschemas(root)]
+        anchors = [each.get("$anchor") for each in iterate_subschemas(root)]
         self._anchors = {f"#{anchor}" for anchor in anchors if isinstance(anchor, str)}
 
     def is_unenforceable(self, schema: Schema, keyword: str) -> bool:

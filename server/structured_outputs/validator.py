@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ from server.structured_outputs.pruning_worker import (
     start_grammar_worker,
 )
 from server.structured_outputs.request_schema import PrunedRules, RequestSchema
+from server.structured_outputs.schema import MAX_INLINE_SCHEMA_CHARACTERS
 from server.structured_outputs.validation_worker import (
     TOO_COMPLEX,
     WALL_S,
@@ -31,8 +33,6 @@ from server.workers.worker_process import WORKER_FAILURES
 CACHED_RESULTS: Final = 1024
 # Requests whose pruned schemas are cached, each of up to half a MiB.
 CACHED_SCHEMAS: Final = 64
-# Smaller schemas are written as text on the event loop.
-MAX_INLINE_CHARACTERS: Final = 8192
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -56,10 +56,8 @@ class GrammarValidator:
 
     def __init__(self, checkpoint: Path) -> None:
         """`checkpoint` is the folder that holds the tokenizer."""
-        self._results: LRUCache[str, GrammarError | None] = LRUCache(CACHED_RESULTS)
-        self._pruned: LRUCache[tuple[str, ...], list[PrunedSchema] | GrammarError] = LRUCache(
-            CACHED_SCHEMAS
-        )
+        self._results: LRUCache[bytes, GrammarError | None] = LRUCache(CACHED_RESULTS)
+        self._pruned: LRUCache[bytes, list[PrunedSchema] | GrammarError] = LRUCache(CACHED_SCHEMAS)
         # Concurrent requests with the same grammar share one validation.
         self._lock = asyncio.Lock()
         self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
@@ -68,7 +66,8 @@ class GrammarValidator:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
         if len(constraint.grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        error = await self._compute(self._results, validate_grammar, constraint.grammar)
+        key = _compute_digest([constraint.grammar])
+        error = await self._compute(self._results, key, validate_grammar, constraint.grammar)
         if error is not None:
             raise _build_refusal(error, constraint.param)
 
@@ -81,7 +80,7 @@ class GrammarValidator:
         texts = await _dump_schemas(schemas)
         if sum(map(len, texts)) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        pruned = await self._compute(self._pruned, prune_schemas, texts)
+        pruned = await self._compute(self._pruned, _compute_digest(texts), prune_schemas, texts)
         if isinstance(pruned, GrammarError):
             raise _build_refusal(pruned, constraint.param)
         for schema, result in zip(schemas, pruned, strict=True):
@@ -94,19 +93,20 @@ class GrammarValidator:
 
     async def _compute(
         self,
-        cache: LRUCache[Argument, Result | GrammarError],
+        cache: LRUCache[bytes, Result | GrammarError],
+        key: bytes,
         function: Callable[[Argument], Result],
         argument: Argument,
     ) -> Result | GrammarError:
-        """Call a function in the worker, once for each argument."""
-        if argument not in cache:
+        """Call a function in the worker, once for each key, the digest of the argument."""
+        if key not in cache:
             async with self._lock:
-                if argument not in cache:
+                if key not in cache:
                     result, is_certain = await self._call(function, argument)
                     if not is_certain:
                         return result
-                    cache[argument] = result
-        return cache[argument]
+                    cache[key] = result
+        return cache[key]
 
     async def _call(
         self, function: Callable[[Argument], Result], argument: Argument
@@ -124,10 +124,15 @@ class GrammarValidator:
             return TOO_COMPLEX, True
 
 
+def _compute_digest(texts: Sequence[str]) -> bytes:
+    digests = (sha256(text.encode(errors="surrogatepass")).digest() for text in texts)
+    return sha256(b"".join(digests)).digest()
+
+
 async def _dump_schemas(schemas: Sequence[RequestSchema]) -> tuple[str, ...]:
     return await run_in_thread_if_large(
         sum(count_json_characters(each.schema) for each in schemas),
-        MAX_INLINE_CHARACTERS,
+        MAX_INLINE_SCHEMA_CHARACTERS,
         lambda: tuple(json.dumps(each.schema) for each in schemas),
     )
 

@@ -17,7 +17,6 @@ from tests.api.hostile.building import (
     TEXT,
     TOKENIZE,
     UNSUPPORTED,
-    WIDE,
     called,
     chat,
     completion,
@@ -221,73 +220,6 @@ NESTING = {
         lambda: chat(tools=[tool(parameters=deep_schema(60))], tool_choice="required"),
         None,
         CONTEXT,
-        INVALID,
-    ),
-}
-
-SCHEMAS = {
-    "wide": hostile(
-        CHAT,
-        lambda: chat(response_format=schema_format({"type": "object", "properties": WIDE})),
-        INVALID,
-    ),
-    "wide, for a response": hostile(
-        RESPONSES,
-        lambda: response(
-            "Hi",
-            text={
-                "format": {
-                    "type": "json_schema",
-                    "name": "s",
-                    "schema": {"type": "object", "properties": WIDE},
-                }
-            },
-        ),
-        INVALID,
-    ),
-    "a tool's, wide": hostile(
-        CHAT,
-        lambda: chat(
-            tools=[tool(parameters={"type": "object", "properties": WIDE})], tool_choice="required"
-        ),
-        INVALID,
-        CONTEXT,
-    ),
-    "an enumeration": hostile(
-        CHAT,
-        lambda: chat(
-            response_format=schema_format({"enum": ["x" * 50 + str(n) for n in range(99_999)]})
-        ),
-        INVALID,
-    ),
-    "long strings": hostile(
-        CHAT, lambda: chat(response_format=schema_format({"const": "x" * MANY})), INVALID
-    ),
-    "repetition": hostile(
-        CHAT, lambda: chat(structured_outputs={"regex": "(a{1,1000}){1,1000}"}), INVALID, None
-    ),
-    "an expression of ten million letters": hostile(
-        CHAT, lambda: chat(structured_outputs={"regex": "a?" * (MANY // 2)}), INVALID
-    ),
-    "a grammar of ten million letters": hostile(
-        CHAT, lambda: chat(structured_outputs={"grammar": 'root ::= "a"\n' * 800_000}), INVALID
-    ),
-    "choices": hostile(
-        CHAT,
-        lambda: chat(structured_outputs={"choice": [f"c{n}" for n in range(200_000)]}),
-        INVALID,
-    ),
-    "JSON in a string": hostile(
-        CHAT, lambda: chat(structured_outputs={"json": "[" * MANY}), INVALID, JSON
-    ),
-    "references to themselves": hostile(
-        CHAT,
-        lambda: chat(
-            response_format=schema_format(
-                {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
-            )
-        ),
-        None,
         INVALID,
     ),
 }

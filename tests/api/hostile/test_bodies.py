@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.hostile import bodies, media_bodies, message_bodies
+from tests.api.hostile import bodies, media_bodies, message_bodies, schema_bodies
 from tests.api.hostile.attacker import encode
 from tests.api.hostile.watch import Watch
 
@@ -12,7 +12,7 @@ GROUPS = {
     "long text": bodies.LONG_TEXT,
     "many elements": bodies.MANY_ELEMENTS,
     "nesting": bodies.NESTING,
-    "schemas": bodies.SCHEMAS,
+    "schemas": schema_bodies.SCHEMAS,
     "strings": bodies.STRINGS,
     "numbers": bodies.NUMBERS,
     "bytes": media_bodies.BYTES,

@@ -37,6 +37,7 @@ UNCHANGED: list[dict[str, Any]] = [
     {"type": "array", "items": {"type": "string"}, "minItems": 3},
     {**OPEN, "additionalProperties": True},
     {**OPEN, "required": ["a", "b"]},
+    {**OPEN, "required": [["a"], {}]},
     {**OPEN, "minProperties": 2},
     {**OPEN, "patternProperties": {"^b": {"type": "null"}}},
     {**OPEN, "dependentSchemas": {"a": {"properties": {"b": {}}}}},

@@ -7,15 +7,16 @@ import pytest
 from server.structured_outputs.property_names import spell_out_property_names
 
 NULL = {"type": "null"}
+SHARED = {"$ref": "#/$defs/value-1"}
 CLOSED = {"additionalProperties": False}
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        ({"enum": ["a", "b"]}, {"properties": {"a": NULL, "b": NULL}, **CLOSED}),
-        ({"type": "string", "const": "a", "title": "T"}, {"properties": {"a": NULL}, **CLOSED}),
-        ({"$ref": "#/$defs/A"}, {"properties": {"x": NULL}, **CLOSED}),
+        ({"enum": ["a", "b", 3]}, {"properties": {"a": SHARED, "b": SHARED}, **CLOSED}),
+        ({"type": "string", "const": "a", "title": "T"}, {"properties": {"a": SHARED}, **CLOSED}),
+        ({"$ref": "#/$defs/A"}, {"properties": {"x": SHARED}, **CLOSED}),
         ({"pattern": "^a"}, {"patternProperties": {"^a": NULL}, **CLOSED}),
         ({"type": "string"}, {"additionalProperties": NULL}),
         ({"format": "uuid"}, {"additionalProperties": NULL}),
@@ -23,10 +24,11 @@ CLOSED = {"additionalProperties": False}
     ],
 )
 def test_spelled_out(names: Any, expected: dict[str, Any]) -> None:
-    definitions = {"$defs": {"A": {"enum": ["x"], "type": "string"}}}
+    definitions = {"A": {"enum": ["x"], "type": "string"}, "value-0": {}}
     items = {"type": "object", "propertyNames": names, "additionalProperties": NULL}
-    found = spell_out_property_names({"items": items, **definitions})
-    assert found == {"items": {"type": "object", **expected}, **definitions}
+    found = spell_out_property_names({"items": items, "$defs": definitions})
+    added = {"value-1": NULL} if "properties" in expected else {}
+    assert found == {"items": {"type": "object", **expected}, "$defs": {**definitions, **added}}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,11 @@ def admits(rule: str, text: str) -> bool:
     return accepts(f"{HEADER}start: {rule}\n", text)
 
 
+MAP = {
+    "type": "object",
+    "propertyNames": {"enum": ["a", "b"]},
+    "additionalProperties": {"type": "integer"},
+}
 JSON: list[tuple[dict[str, Any], str, bool]] = [
     ({}, "[1,null]", True),
     ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"a": 1}', True),
@@ -46,6 +51,12 @@ JSON: list[tuple[dict[str, Any], str, bool]] = [
     ({"type": "array", "items": {"type": "null"}, "maxItems": 2}, "[null,null,null]", False),
     ({"$ref": "#/$defs/A", "$defs": {"A": {"type": "null"}}}, "null", True),
     ({"type": "string", "pattern": "^a/b$"}, '"a/b"', True),
+    (MAP, '{"a": 1}', True),
+    (MAP, '{"a": 1, "b": 2}', True),
+    (MAP, '{"a": 1, "a": 1}', False),
+    (MAP, '{"c": 1}', False),
+    (MAP, '{"a": "1"}', False),
+    ({"type": "object", "properties": {"a": {}}, "required": ["a"]}, "{}", False),
 ]
 
 
@@ -150,6 +161,24 @@ def alternative(value: Any, **changes: Any) -> dict[str, Any]:
 def test_alternatives_that_may_overlap_stay(alternatives: list[Any]) -> None:
     schema = {"oneOf": alternatives}
     assert discriminated_oneof_to_anyof(schema) == schema
+
+
+def test_one_of_references() -> None:
+    definitions = {"a": alternative("a"), "b": alternative("b")}
+    a, b = {"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}
+    found = discriminated_oneof_to_anyof({"$defs": definitions, "oneOf": [a, b]})
+    assert found == {"$defs": definitions, "anyOf": [a, b]}
+    repeated = {"$defs": definitions, "oneOf": [a, b, a]}
+    assert discriminated_oneof_to_anyof(repeated) == repeated
+
+
+def test_a_constant_beside_a_long_enum_tells_alternatives_apart() -> None:
+    country = {"enum": [f"c{number}" for number in range(250)]}
+    alternatives = [
+        alternative(kind, required=["c", "k"], properties={"c": country, "k": {"const": kind}})
+        for kind in ("a", "b")
+    ]
+    assert discriminated_oneof_to_anyof({"oneOf": alternatives}) == {"anyOf": alternatives}
 
 
 def test_nested_one_of_and_one_of_beside_any_of() -> None:
