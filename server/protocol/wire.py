@@ -14,9 +14,10 @@ from pydantic import (
 
 from server.errors import InvalidValue
 from server.protocol.body_limits import check_body_limits
-from server.protocol.extra_fields import MAX_QUOTED_LENGTH, check_extra_fields, cut
+from server.protocol.extra_fields import check_extra_fields
 from server.protocol.json_text import parse_json_text
 from server.protocol.policy import STRICT, RequestPolicy
+from server.protocol.text import MAX_QUOTED_LENGTH, cut
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
 # Names of models and functions, and ids that clients choose.
@@ -121,11 +122,6 @@ def build_validation_error(error: ValidationError) -> InvalidValue:
     param = format_field_path((*first["loc"], *field.split(".")) if field else first["loc"])
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
-
-
-def quote_key(key: str) -> str:
-    """Return a client's key as a step of a path, e.g. `['50256']`."""
-    return f"['{cut(key)}']"
 
 
 def format_field_path(location: tuple[int | str, ...]) -> str | None:
