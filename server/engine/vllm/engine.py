@@ -112,12 +112,12 @@ class VllmEngine:
                     first_token_s = first_token_s or measure_first_token_s(
                         request_output, submitted
                     )
-                    outputs = read_outputs(request_output, first_token_s, has_grammar=has_grammar)
-                    for output in await run_in_thread_if_large(
-                        len(request_output.prompt_logprobs or ()),
-                        INLINE_POSITIONS,
-                        partial(list, outputs),
-                    ):
+                    read = read_outputs(request_output, first_token_s, has_grammar=has_grammar)
+                    num_positions = len(request_output.prompt_logprobs or ())
+                    outputs: list[EngineOutput] = await run_in_thread_if_large(
+                        num_positions, INLINE_POSITIONS, partial(list, read)
+                    )
+                    for output in outputs:
                         for index in copies:
                             yield replace(output, index=index) if index else output
         except (EngineDeadError, EngineGenerateError):
