@@ -19,7 +19,7 @@ from server.engine.base import Engine, EngineImage, ToolParser
 from server.errors import ApiError, ModelNotFound, TooManyImages
 from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
-from server.generation.prompt_details import describe_prompt
+from server.generation.prompt_details import check_num_prompt_logprobs, describe_prompt
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.images.budget import ImageLimits
 from server.images.embedder import ImageEmbedder
@@ -78,12 +78,9 @@ class Pipeline:
         self._image_limits = image_limits
         self._images = images
         self._prompt = prompt
-        self._chat_prompts = ChatPrompts(
-            prompt, metrics, request_templates, native_tools=tool_parser is not None
-        )
+        self._chat_prompts = ChatPrompts(prompt, metrics, request_templates)
         self._grammars = GrammarBuilder(grammar_validator)
         self._tool_parser = tool_parser
-        self._has_native_tools = tool_parser is not None
         self._vocabulary = vocabulary
         self._engine = engine
         self._metrics = metrics
@@ -101,7 +98,7 @@ class Pipeline:
         Images are shared within a tenant only. `on_encoded` is called once they are encoded, when
         their data is needed no more. The caller closes the generation.
         """
-        tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
+        tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         conversation = self._check(request, tools, enforce_limit=keep_last is None)
         grammar = await self._grammars.build_and_validate(request, tools)
@@ -136,7 +133,7 @@ class Pipeline:
 
     async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
-        tools = resolve_callable_tools(request, has_native_format=self._has_native_tools)
+        tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         conversation = self._check(request, tools, enforce_limit=False)
         budget = self._image_limits.start_budget()
         num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
@@ -192,7 +189,10 @@ class Pipeline:
         grammar: str | None,
         tools: CallableTools | None,
     ) -> Generation:
-        """Submit the prompt to the engine."""
+        """Submit the prompt to the engine. Raises `InvalidValue` for too many log probabilities."""
+        check_num_prompt_logprobs(
+            [len(prompt.token_ids)], request.n or 1, request.prompt_logprobs, "prompt_logprobs"
+        )
         engine_images = [
             EngineImage(key, placeholder.offset, image_embeds)
             for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)

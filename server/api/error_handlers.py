@@ -17,7 +17,7 @@ from server.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from server.protocol.extra_fields import cut
+from server.protocol.text import cut
 from server.telemetry.request_record import CLIENT_CLOSED_REQUEST
 
 

@@ -1,19 +1,31 @@
 """The header that names the unknown fields of a request that were ignored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import quote
 
 IGNORED_HEADER: Final = "x-llava-ignored-parameters"
-# Names in one header.
-MAX_NAMES: Final = 32
+# Of the header's value; many clients and proxies take 8 KiB of headers in all.
+MAX_LENGTH: Final = 2048
+SEPARATOR: Final = ", "
 
 
 def build_ignored_header(paths: Sequence[str]) -> dict[str, str]:
     """Return the header with the paths of ignored fields, percent-encoded; none without any."""
     if not paths:
         return {}
-    names = [quote(path, safe="[]._-$") for path in paths[:MAX_NAMES]]
-    if len(paths) > MAX_NAMES:
-        names.append(f"and {len(paths) - MAX_NAMES} more")
-    return {IGNORED_HEADER: ", ".join(names)}
+    names = list(_take_names(paths))
+    if len(paths) > len(names):
+        names.append(f"and {len(paths) - len(names)} more")
+    return {IGNORED_HEADER: SEPARATOR.join(names)}
+
+
+def _take_names(paths: Sequence[str]) -> Iterator[str]:
+    """Yield names as long as they and the number of the others fit."""
+    room = MAX_LENGTH - len(SEPARATOR + f"and {len(paths)} more")
+    for path in paths:
+        name = quote(path, safe="[]._-$")
+        room -= len(name + SEPARATOR)
+        if room < 0:
+            return
+        yield name

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from server.chat.completion_json import CompletionWithLogprobs
 from server.generation.accumulator import MessageAccumulator
 from server.generation.choice_delta import ChoiceDelta, DecodedToken
 from server.generation.chunk_writer import (
@@ -16,9 +15,12 @@ from server.generation.chunk_writer import (
     format_prompt_token_ids,
     format_token_ids,
 )
+from server.generation.completion_json import (
+    ChatCompletionWithLogprobs,
+    format_prompt_logprobs,
+)
 from server.generation.generation import Generation
 from server.generation.logprobs_json import format_tokens
-from server.generation.prompt_details import PromptDetails
 from server.protocol.chat.response import (
     AssistantFunctionCall,
     AssistantMessage,
@@ -40,7 +42,7 @@ async def collect_chat_completion(
         logprobs[delta.index] += await format_tokens(delta.logprobs)
         messages[delta.index].add(replace(delta, logprobs=()))
     record.mark_complete()
-    completion = CompletionWithLogprobs(
+    completion = ChatCompletionWithLogprobs(
         id=record.request_id,
         created=int(time.time()),
         model=model,
@@ -49,14 +51,13 @@ async def collect_chat_completion(
             for index, message in enumerate(messages)
         ],
         usage=build_usage(record),
-        **_describe_prompt(generation.prompt),
+        prompt_token_ids=generation.prompt.token_ids,
     )
-    completion.set_logprobs([_wrap_logprobs(each) if each else "null" for each in logprobs])
+    completion.insert(
+        [_wrap_logprobs(each) if each else "null" for each in logprobs],
+        format_prompt_logprobs(generation.prompt),
+    )
     return completion
-
-
-def _describe_prompt(prompt: PromptDetails) -> dict[str, Any]:
-    return {"prompt_token_ids": prompt.token_ids, "prompt_logprobs": prompt.logprobs}
 
 
 def _build_choice(

@@ -1,6 +1,5 @@
 """A batch of generations as a text completion, or as a stream of its chunks."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,10 +16,18 @@ from server.generation.chunk_writer import (
     format_prompt_token_ids,
     format_token_ids,
 )
+from server.generation.completion_json import (
+    TextCompletionWithLogprobs,
+    format_prompt_logprobs,
+)
 from server.generation.logprobs_json import iterate_slices
 from server.protocol.chat.response import FinishReason
 from server.protocol.completions.request import CompletionRequest
-from server.protocol.completions.response import CompletionChoice, TextCompletion
+from server.protocol.completions.response import (
+    CompletionChoice,
+    CompletionLogprobs,
+    TextCompletion,
+)
 from server.telemetry.request_record import RequestRecord
 
 # Bytes of UTF-8 that continue a character.
@@ -35,45 +42,49 @@ async def collect_completion(
     async for delta in batch:
         messages[delta.index].add(delta)
     record.mark_complete()
-    if request.logprobs is None and request.prompt_logprobs is None:
-        choices = _build_choices(messages, batch, request)
-    else:  # those of many long prompts would block the event loop
-        choices = await asyncio.to_thread(_build_choices, messages, batch, request)
-    return TextCompletion(
+    completion = TextCompletionWithLogprobs(
         id=record.request_id,
         created=int(time.time()),
         model=request.model,
-        choices=choices,
+        choices=[
+            _build_choice(index, message, batch, request) for index, message in enumerate(messages)
+        ],
         usage=build_usage(record),
     )
-
-
-def _build_choices(
-    messages: Sequence[MessageAccumulator], batch: BatchGeneration, request: CompletionRequest
-) -> list[CompletionChoice]:
-    return [_build_choice(index, message, batch, request) for index, message in enumerate(messages)]
+    completion.insert(
+        [
+            await _format_choice_logprobs(index, message, batch, request)
+            for index, message in enumerate(messages)
+        ]
+    )
+    return completion
 
 
 def _build_choice(
     index: int, message: MessageAccumulator, batch: BatchGeneration, request: CompletionRequest
 ) -> CompletionChoice:
     echo = batch.get_echo(index) or PromptEcho("")
-    prompt = batch.get_prompt(index)
-    logprobs = None
-    if request.logprobs is not None:
-        tokens = [*echo.tokens, *message.logprobs]
-        logprobs = _build_logprobs(tokens, TextOffsets(echo.prefix_length))
     return CompletionChoice.model_validate(
         {
             "index": index,
             "text": echo.text + message.text,
-            "logprobs": logprobs,
             "finish_reason": message.finish_reason,
             "token_ids": message.token_ids if request.return_token_ids else None,
-            "prompt_token_ids": prompt.token_ids,
-            "prompt_logprobs": prompt.logprobs,
+            "prompt_token_ids": batch.get_prompt(index).token_ids,
         }
     )
+
+
+async def _format_choice_logprobs(
+    index: int, message: MessageAccumulator, batch: BatchGeneration, request: CompletionRequest
+) -> str:
+    """Return a choice's `logprobs` as JSON, then its further member `prompt_logprobs`."""
+    logprobs = "null"
+    if request.logprobs is not None:
+        echo = batch.get_echo(index) or PromptEcho("")
+        tokens = [*echo.tokens, *message.logprobs]
+        logprobs = await _format_logprobs(tokens, TextOffsets(echo.prefix_length))
+    return logprobs + format_prompt_logprobs(batch.get_prompt(index))
 
 
 def stream_completion(
@@ -156,10 +167,10 @@ class TextOffsets:
 
 async def _format_logprobs(tokens: Sequence[DecodedToken], offsets: TextOffsets) -> str:
     """Return the JSON of `server.protocol.completions.response.CompletionLogprobs`."""
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {name: [] for name in CompletionLogprobs.model_fields}
     async for each in iterate_slices(tokens):
         for name, values in _build_logprobs(each, offsets).items():
-            columns.setdefault(name, []).append(json.dumps(values)[1:-1])
+            columns[name].append(json.dumps(values)[1:-1])
     members = (f'"{name}": [{", ".join(parts)}]' for name, parts in columns.items())
     return f"{{{', '.join(members)}}}"
 

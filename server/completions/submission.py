@@ -14,7 +14,7 @@ from server.engine.base import Engine, EngineOutput, SamplingOptions, TokenLogpr
 from server.generation.choice_reader import ChoiceReader
 from server.generation.generation import Generation
 from server.generation.logprobs import AllTokensReader
-from server.generation.prompt_details import describe_prompt
+from server.generation.prompt_details import check_num_prompt_logprobs, describe_prompt
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
 from server.generation.tool_call_parser import TextOnlyParser
 from server.prompt.format import StopCriteria
@@ -42,7 +42,11 @@ class CompletionSubmitter:
         grammar: str | None,
         adapter: str | None,
     ) -> BatchGeneration:
-        """Submit all prompts and await the first output of each. Raises `EngineUnavailable`."""
+        """Submit all prompts and await the first output of each.
+
+        Raises `InvalidValue` for too many log probabilities, or `EngineUnavailable`.
+        """
+        _check_logprobs(request, [len(prompt.token_ids) for prompt in prompts])
         generations = [
             self._start_generation(request, record, index, prompt, grammar, adapter)
             for index, prompt in enumerate(prompts)
@@ -140,6 +144,14 @@ class CompletionSubmitter:
             )
             for prompt, prompt_logprobs in zip(prompts, logprobs, strict=True)
         ]
+
+
+def _check_logprobs(request: CompletionRequest, prompt_lengths: Sequence[int]) -> None:
+    """Raise `InvalidValue` for too many log probabilities of the prompts, in all choices."""
+    n = request.n or 1
+    check_num_prompt_logprobs(prompt_lengths, n, request.prompt_logprobs, "prompt_logprobs")
+    if request.echo:
+        check_num_prompt_logprobs(prompt_lengths, n, request.logprobs, "logprobs")
 
 
 def _count_prompt_logprobs(request: CompletionRequest) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
+from server.protocol.chat.messages import MAX_PARTS
 from server.protocol.messages.content import (
     Base64Source,
     ImageBlock,
@@ -65,7 +66,9 @@ class ChatMessages:
         if not self.messages or self.messages[-1]["role"] != "assistant":
             self.add("assistant", path, [], tool_calls=[])
         last = self.messages[-1]
-        last["content"] = [*(last["content"] or ()), *_translate_parts(texts)] or None
+        # One part beyond the limit is an error already.
+        texts = texts[: MAX_PARTS + 1 - len(last["content"])]
+        last["content"] += _translate_parts(texts)
         last["tool_calls"] += calls
         self.origins[-1].parts.extend(path for path, _ in texts)
 

@@ -37,7 +37,7 @@ PATHS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class TranslatedRequest:
+class TranslatedMessagesRequest:
     """A chat request, where each of its messages comes from, and fields that were ignored."""
 
     chat: ChatCompletionRequest
@@ -47,14 +47,14 @@ class TranslatedRequest:
 
 def parse_and_translate(
     body: bytes | bytearray, policy: RequestPolicy = STRICT
-) -> TranslatedRequest:
+) -> TranslatedMessagesRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
     return _translate(parse_messages_request(body, policy))
 
 
 def parse_and_translate_token_count(
     body: bytes | bytearray, policy: RequestPolicy = STRICT
-) -> TranslatedRequest:
+) -> TranslatedMessagesRequest:
     """Parse and check a body whose tokens are to be counted, as `parse_and_translate` does."""
     return _translate(parse_token_count_request(body, policy))
 
@@ -68,7 +68,7 @@ def translate_error(error: ApiError, origins: Sequence[Origin]) -> ApiError:
     return type(error)(message, param, error.retry_after)
 
 
-def _translate(request: TokenCountRequest) -> TranslatedRequest:
+def _translate(request: TokenCountRequest) -> TranslatedMessagesRequest:
     messages = translate_messages(request)
     fields = {
         **{name: getattr(request, name) for name in SAME_FIELDS},
@@ -83,7 +83,7 @@ def _translate(request: TokenCountRequest) -> TranslatedRequest:
         raise translate_error(error, messages.origins) from None
     # The chat request's own limit on stop strings is OpenAI's.
     chat = chat.model_copy(update={"stop": request.stop_sequences})
-    return TranslatedRequest(chat, messages.origins, request.ignored_parameters)
+    return TranslatedMessagesRequest(chat, messages.origins, request.ignored_parameters)
 
 
 def _build_chat_request(fields: dict[str, Any]) -> ChatCompletionRequest:

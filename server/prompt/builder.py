@@ -26,7 +26,7 @@ class PromptBuilder:
     ) -> None:
         """With `native_tools`, a chat template that supports tools renders them itself."""
         self._format = prompt_format
-        self._native_tools = native_tools
+        self.native_tools = native_tools
         self._max_model_len = max_model_len
 
     @property
@@ -42,14 +42,18 @@ class PromptBuilder:
         template_options: Mapping[str, Any] | None = None,
         *,
         enforce_limit: bool = True,
+        keep_last: int | None = None,
     ) -> Prompt:
         """Tokenise a conversation, with `image_token_counts[i]` image tokens for image i.
 
-        `template_options` are passed to the checkpoint's own chat template, if that is in use.
-        Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
+        Of the prompt, `keep_last` tokens are kept, by default all. `template_options` are passed to
+        the checkpoint's own chat template, if that is in use. Raises `InvalidValue`, or with
+        `enforce_limit` `ContextLengthExceeded`.
         """
-        segments = self.render(conversation, tools, template_options)
-        return self.assemble(segments, image_token_counts, enforce_limit=enforce_limit)
+        segments = self._render(conversation, tools, template_options)
+        return self.assemble(
+            segments, image_token_counts, enforce_limit=enforce_limit, keep_last=keep_last
+        )
 
     def assemble(
         self,
@@ -104,7 +108,7 @@ class PromptBuilder:
         """Return each id's token as the vocabulary has it, as transformers' method does."""
         return self._format.tokenizer.convert_ids_to_tokens(token_ids)
 
-    def render(
+    def _render(
         self,
         conversation: Conversation,
         tools: PromptTools | None,
@@ -114,7 +118,7 @@ class PromptBuilder:
         template = self._format.template
         if isinstance(template, ChatTemplate):
             return render_chat_template(
-                template, conversation, tools, options, native_tools=self._native_tools
+                template, conversation, tools, options, native_tools=self.native_tools
             )
         description = None if tools is None else tools.description
         conversation = render_tools_as_text(conversation, description, template.system)

@@ -1,18 +1,24 @@
 """Builds the prompts of chats: the checkpoint's template or the request's, then tokenising."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 from server.concurrency import run_in_thread_if_large
 from server.prompt.builder import PromptBuilder
 from server.prompt.prompt import Prompt
 from server.prompt.request_templates import RequestTemplates
-from server.prompt.segments import Segment
+from server.prompt.segments import Segment, count_characters
 from server.prompt.text_tokenizer import INLINE_CHARACTERS
 from server.prompt.tools import PromptTools
 from server.prompt.turns import Conversation
 from server.protocol.chat.request import ChatCompletionRequest
+from server.protocol.json_size import count_json_characters
 from server.telemetry.metrics import Metrics
 from server.tools.callable_tools import CallableTools
+
+# About what a template writes around each turn.
+TURN_CHARACTERS: Final = 16
 
 
 class ChatPrompts:
@@ -23,14 +29,11 @@ class ChatPrompts:
         builder: PromptBuilder,
         metrics: Metrics,
         request_templates: RequestTemplates | None,
-        *,
-        native_tools: bool,
     ) -> None:
         """Without `request_templates`, no request has passed with a template."""
         self._builder = builder
         self._metrics = metrics
         self._request_templates = request_templates
-        self._native_tools = native_tools
 
     async def build(
         self,
@@ -47,22 +50,22 @@ class ChatPrompts:
         Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
         """
         prompt_tools = None if tools is None else PromptTools(tools.tools, tools.description)
-        num_chars = conversation.num_characters
-        num_chars += 0 if prompt_tools is None else len(prompt_tools.description)
+        options = request.chat_template_kwargs
         with self._metrics.stage("prompt"):
             segments = await self._render_request_template(request, conversation, prompt_tools)
-
-            def build() -> Prompt:
-                return self._builder.assemble(
-                    self._builder.render(conversation, prompt_tools, request.chat_template_kwargs)
-                    if segments is None
-                    else segments,
-                    num_image_tokens,
-                    enforce_limit=enforce_limit,
-                    keep_last=keep_last,
+            if segments is None:
+                num_chars = _estimate_characters(conversation, prompt_tools, options)
+                build = partial(
+                    self._builder.build, conversation, num_image_tokens, prompt_tools, options
                 )
-
-            return await run_in_thread_if_large(num_chars, INLINE_CHARACTERS, build)
+            else:
+                num_chars = count_characters(segments)
+                build = partial(self._builder.assemble, segments, num_image_tokens)
+            return await run_in_thread_if_large(
+                num_chars,
+                INLINE_CHARACTERS,
+                partial(build, enforce_limit=enforce_limit, keep_last=keep_last),
+            )
 
     async def _render_request_template(
         self,
@@ -78,5 +81,17 @@ class ChatPrompts:
             conversation,
             tools,
             request.chat_template_kwargs,
-            native_tools=self._native_tools,
+            native_tools=self._builder.native_tools,
         )
+
+
+def _estimate_characters(
+    conversation: Conversation, tools: PromptTools | None, options: Mapping[str, Any] | None
+) -> int:
+    """Return about how many characters a prompt has, or its template reads; enough to be large."""
+    return (
+        conversation.num_characters
+        + TURN_CHARACTERS * len(conversation.turns)
+        + (0 if tools is None else len(tools.description))
+        + count_json_characters(options, INLINE_CHARACTERS)
+    )

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from server.errors import ApiError
-from server.protocol.extra_fields import cut
+from server.protocol.text import cut
 
 # Messages quote paths and names that clients made up.
 MAX_MESSAGE_LENGTH: Final = 1000

@@ -9,25 +9,21 @@ from pydantic import BaseModel
 
 from server.errors import UnsupportedParameter
 from server.protocol.ignored_values import ANY_VALUE, IGNORED_VALUES, REMEDIES
+from server.protocol.text import cut
 
-# Characters of a client's text in an error message or its `param`.
-MAX_QUOTED_LENGTH: Final = 100
 INDEX: Final = re.compile(r"\[\d+\]")
-
-
-def cut(text: str, max_length: int = MAX_QUOTED_LENGTH) -> str:
-    """Return a client's text for a message, shortened to `max_length` characters."""
-    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
 def check_extra_fields(body: BaseModel, *, ignore_unknown: bool) -> tuple[str, ...]:
     """Take the extra fields out of a validated body; return the paths of unknown ones.
 
-    Raises `UnsupportedParameter` for a value that `IGNORED_VALUES` does not accept, and for an
-    unknown field unless `ignore_unknown`.
+    One that is null is absent. Raises `UnsupportedParameter` for a value that `IGNORED_VALUES` does
+    not accept, and for an unknown field unless `ignore_unknown`.
     """
     unknown = []
     for path, value in list(take_extra_fields(body)):
+        if value is None:
+            continue
         accepted = IGNORED_VALUES.get(INDEX.sub("[]", path))
         if accepted is not None:
             _check_value(path, value, accepted)
@@ -58,7 +54,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _check_value(path: str, value: Any, accepted: tuple[Any, ...]) -> None:
-    if value is None or accepted == ANY_VALUE:
+    if accepted == ANY_VALUE:
         return
     if isinstance(value, dict):  # its nulls are absent, too
         value = {key: each for key, each in value.items() if each is not None}

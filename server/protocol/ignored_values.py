@@ -7,6 +7,8 @@ field that an endpoint does support is never looked up here.
 
 from typing import Any, Final
 
+from server.protocol.image_source import FIELDS
+
 # Every value is ignored.
 ANY_VALUE: Final = (...,)
 # Only null is.
@@ -184,6 +186,14 @@ def _place(place: str, names: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     return {f"{place}.{name}": ANY_VALUE for name in names}
 
 
+def _place_in_images(part: str) -> dict[str, tuple[Any, ...]]:
+    return {
+        path: accepted
+        for field in FIELDS
+        for path, accepted in _place(f"{part}.{field}", _IMAGE).items()
+    }
+
+
 _NESTED: Final[dict[str, tuple[Any, ...]]] = {
     **_place("messages[]", _MESSAGE),
     "messages[].audio": NULL_ONLY,
@@ -193,14 +203,16 @@ _NESTED: Final[dict[str, tuple[Any, ...]]] = {
     **_place("messages[].content[]", _BLOCK),
     **_place("messages[].content[].content[]", _BLOCK),
     **_place("system[]", _BLOCK),
-    **_place("messages[].content[].image_url", _IMAGE),
+    **_place_in_images("messages[].content[]"),
     **_place("messages[].tool_calls[]", _CALL),
     **_place("messages[].tool_calls[].function", _CALL),
     **_place("tools[]", _TOOL),
     **_place("tools[].function", _TOOL),
     **_place("input[]", (*_MESSAGE, *_CALL, "content", "encrypted_content", "summary")),
     **_place("input[].content[]", _PART),
+    **_place_in_images("input[].content[]"),
     **_place("input[].output[]", _PART),
+    **_place_in_images("input[].output[]"),
     "reasoning.context": ("auto",),
     "reasoning.generate_summary": ANY_VALUE,
     "reasoning.mode": ("standard",),

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, LiteralString
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from server.protocol.wire import RequestBody, quote_key
+from server.protocol.text import quote_key
+from server.protocol.wire import RequestBody
 
 MAX_LOGIT_BIASES: Final = 4096
 # vLLM's limit on the forms of these words, with and without a space in front.

@@ -73,7 +73,8 @@ class DetokenizeResponse(BaseModel):
 
 
 def _select_branch(value: Any) -> str:
-    return "#chat" if isinstance(value, dict) and "messages" in value else "#text"
+    has_messages = isinstance(value, dict) and value.get("messages") is not None
+    return "#chat" if has_messages else "#text"
 
 
 TokenizeRequest = TokenizeTextRequest | TokenizeChatRequest

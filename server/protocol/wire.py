@@ -1,7 +1,9 @@
 """Base models of request bodies, and how validation errors become API errors."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Final, TypeVar
+from types import NoneType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -14,9 +16,10 @@ from pydantic import (
 
 from server.errors import InvalidValue
 from server.protocol.body_limits import check_body_limits
-from server.protocol.extra_fields import MAX_QUOTED_LENGTH, check_extra_fields, cut
+from server.protocol.extra_fields import check_extra_fields
 from server.protocol.json_text import parse_json_text
 from server.protocol.policy import STRICT, RequestPolicy
+from server.protocol.text import MAX_QUOTED_LENGTH, cut
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
 # Names of models and functions, and ids that clients choose.
@@ -36,31 +39,54 @@ JSON_REASONS: Final = {
     "model_attributes_type": "Input should be an object",
 }
 
+MAX_EXACT_INTEGER: Final = 2**53
+
 Body = TypeVar("Body", bound="RequestBody")
 
 
 class WireModel(BaseModel):
     """Base of request types: JSON types are not coerced, and null means absent.
 
-    Unknown fields are kept until `check_extra_fields` takes them.
+    To JSON, 16.0 is an integer; some languages write integers so. Unknown fields are kept until
+    `check_extra_fields` takes them.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_nulls(cls, value: Any) -> Any:
-        """Drop the nulls of the model's own fields."""
-        if not isinstance(value, dict) or None not in value.values():
+    def _normalize(cls, value: Any) -> Any:
+        """Drop the nulls of the model's own fields, and read its integers."""
+        if not isinstance(value, dict):
             return value
         names = _collect_names(cls)
-        return {key: each for key, each in value.items() if each is not None or key not in names}
+        return {
+            key: _read_integer(each) if type(each) is float and names.get(key) else each
+            for key, each in value.items()
+            if each is not None or key not in names
+        }
+
+
+def _read_integer(number: float) -> float:
+    """Return a number as an integer if it is one that a float holds exactly."""
+    return int(number) if number.is_integer() and abs(number) <= MAX_EXACT_INTEGER else number
 
 
 @cache
-def _collect_names(kind: type[BaseModel]) -> frozenset[str]:
-    """Return the names of a model's fields in JSON."""
-    return frozenset(field.alias or name for name, field in kind.model_fields.items())
+def _collect_names(kind: type[BaseModel]) -> Mapping[str, bool]:
+    """Return the names of a model's fields in JSON, and whether each is an integer."""
+    return {
+        field.alias or name: _is_integer(field.annotation)
+        for name, field in kind.model_fields.items()
+    }
+
+
+def _is_integer(annotation: Any) -> bool:
+    """Whether an annotation allows an integer, alone or beside None."""
+    if get_origin(annotation) is Annotated:
+        return _is_integer(get_args(annotation)[0])
+    kinds = set(get_args(annotation)) - {NoneType}
+    return annotation is int or (len(kinds) == 1 and _is_integer(kinds.pop()))
 
 
 class RequestBody(WireModel):
@@ -121,11 +147,6 @@ def build_validation_error(error: ValidationError) -> InvalidValue:
     param = format_field_path((*first["loc"], *field.split(".")) if field else first["loc"])
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
     return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
-
-
-def quote_key(key: str) -> str:
-    """Return a client's key as a step of a path, e.g. `['50256']`."""
-    return f"['{cut(key)}']"
 
 
 def format_field_path(location: tuple[int | str, ...]) -> str | None:

@@ -31,11 +31,13 @@ class TranslatedMessages:
 
     def add_call(self, call: ToolCall, origin: str) -> None:
         """Append a call to the last message if it is the assistant's, else as a new message."""
-        if self.messages and self.messages[-1].role == "assistant":
-            calls = [*(self.messages[-1].tool_calls or ()), call]
-            self.messages[-1] = self.messages[-1].model_copy(update={"tool_calls": calls})
-        else:
+        last = self.messages[-1] if self.messages else None
+        if last is None or last.role != "assistant":
             self.add(Message(role="assistant", tool_calls=[call]), origin)
+        elif last.tool_calls is None:
+            self.messages[-1] = last.model_copy(update={"tool_calls": [call]})
+        else:
+            last.tool_calls.append(call)
 
 
 def translate_input(request: ResponsesRequest) -> TranslatedMessages:
@@ -85,4 +87,4 @@ def _translate_parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
 def _translate_image(part: InputImage) -> ImagePart:
     image_url = ImageUrl(url=part.image_url, detail=part.detail)
     # Validation would read it as a client's part, and lose the field's path.
-    return ImagePart.model_construct(type="image_url", image_url=image_url, field=part.field)
+    return ImagePart.model_construct(type="image_url", image_url=image_url).at(part.field)

@@ -25,7 +25,7 @@ from server.responses.messages import translate_input
 
 
 @dataclass(frozen=True, slots=True)
-class TranslatedRequest:
+class TranslatedResponsesRequest:
     """A request, its chat request, and the path that each chat message comes from."""
 
     request: ResponsesRequest
@@ -50,7 +50,7 @@ class TranslatedRequest:
 
 def parse_and_translate(
     body: bytes | bytearray, policy: RequestPolicy = STRICT
-) -> TranslatedRequest:
+) -> TranslatedResponsesRequest:
     """Parse and check a body. Raises `InvalidJson`, `InvalidValue` or `UnsupportedParameter`."""
     translated = translate(parse_responses_request(body, policy))
     try:
@@ -60,7 +60,7 @@ def parse_and_translate(
     return translated
 
 
-def translate(request: ResponsesRequest) -> TranslatedRequest:
+def translate(request: ResponsesRequest) -> TranslatedResponsesRequest:
     """Return the request with its chat request."""
     messages = translate_input(request)
     sampling = {name: getattr(request, name) for name in SamplingFields.model_fields}
@@ -77,7 +77,7 @@ def translate(request: ResponsesRequest) -> TranslatedRequest:
         tool_choice=_translate_tool_choice(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls,
     )
-    return TranslatedRequest(request, chat, messages.origins)
+    return TranslatedResponsesRequest(request, chat, messages.origins)
 
 
 def _translate_item_path(path: str, role: str) -> str:

@@ -10,7 +10,7 @@ from server.api.browsers.hosts import ANY, KnownHosts
 from server.api.error_response import build_error_response
 from server.api.scope import get_header
 from server.errors import ApiError, ForbiddenHost, ForbiddenOrigin
-from server.protocol.extra_fields import cut
+from server.protocol.text import cut
 from server.telemetry.refusals import Refusals
 
 DEFAULT_PORTS: Final = (("http", ":80"), ("https", ":443"))

@@ -19,7 +19,7 @@ from server.generation.generation import Generation
 from server.messages.message_builder import MessageBuilder
 from server.messages.streaming import collect_message, stream_message
 from server.messages.translation import (
-    TranslatedRequest,
+    TranslatedMessagesRequest,
     parse_and_translate,
     parse_and_translate_token_count,
     translate_error,
@@ -85,7 +85,7 @@ async def count_tokens(request: Request, tenant: CurrentTenant) -> Response:
 
 
 async def _count_tokens(
-    pipeline: Pipeline, translated: TranslatedRequest, tenant_id: str
+    pipeline: Pipeline, translated: TranslatedMessagesRequest, tenant_id: str
 ) -> TokenCount:
     try:
         prompt = await pipeline.build_prompt(translated.chat, tenant_id)
@@ -96,7 +96,7 @@ async def _count_tokens(
 
 @dataclass(frozen=True, slots=True)
 class _MessagesRequest:
-    translated: TranslatedRequest
+    translated: TranslatedMessagesRequest
 
     @property
     def request(self) -> ChatCompletionRequest:

@@ -24,7 +24,7 @@ from server.protocol.responses.request import ResponsesRequest
 from server.protocol.responses.response import ResponseObject
 from server.responses.response_builder import ResponseBuilder
 from server.responses.streaming import collect_response, stream_response
-from server.responses.translation import TranslatedRequest, parse_and_translate
+from server.responses.translation import TranslatedResponsesRequest, parse_and_translate
 from server.telemetry.request_record import RequestRecord
 
 router = APIRouter()
@@ -74,7 +74,7 @@ async def refuse_stored_response(response_id: str, _: CurrentTenant) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _ResponsesRequest:
-    translated: TranslatedRequest
+    translated: TranslatedResponsesRequest
 
     @property
     def request(self) -> ChatCompletionRequest:

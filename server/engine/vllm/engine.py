@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from vllm import envs
@@ -13,6 +14,7 @@ from vllm.lora.request import LoRARequest
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.checkpoint.config import CheckpointError
+from server.concurrency import run_in_thread_if_large
 from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
 from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, start_llm
 from server.engine.vllm.inputs import (
@@ -32,6 +34,10 @@ log = get_logger(__name__)
 CLOSE_TIMEOUT_S: Final = 5.0
 # Seconds between two checks whether the engine is dead or stalled.
 WATCH_INTERVAL_S: Final = 0.25
+# So many words of at most 256 characters are tokenised within a millisecond.
+INLINE_BAD_WORDS: Final = 4
+# So many prompt tokens' log probabilities are read within a millisecond.
+INLINE_POSITIONS: Final = 64
 
 
 class VllmEngine:
@@ -89,9 +95,15 @@ class VllmEngine:
         copies = range(sampling.n if is_greedy(sampling) else 1)
         has_grammar = sampling.grammar is not None
         try:
+            params = build_sampling_params(sampling, stream=stream)
+            await run_in_thread_if_large(
+                len(sampling.bad_words),
+                INLINE_BAD_WORDS,
+                partial(params.update_from_tokenizer, self._llm.get_tokenizer()),
+            )
             request_outputs = self._llm.generate(
                 engine_input,
-                build_sampling_params(sampling, stream=stream),
+                params,
                 request_id,
                 lora_request=None if adapter is None else self._adapters[adapter],
             )
@@ -100,9 +112,12 @@ class VllmEngine:
                     first_token_s = first_token_s or measure_first_token_s(
                         request_output, submitted
                     )
-                    for output in read_outputs(
-                        request_output, first_token_s, has_grammar=has_grammar
-                    ):
+                    read = read_outputs(request_output, first_token_s, has_grammar=has_grammar)
+                    num_positions = len(request_output.prompt_logprobs or ())
+                    outputs: list[EngineOutput] = await run_in_thread_if_large(
+                        num_positions, INLINE_POSITIONS, partial(list, read)
+                    )
+                    for output in outputs:
                         for index in copies:
                             yield replace(output, index=index) if index else output
         except (EngineDeadError, EngineGenerateError):

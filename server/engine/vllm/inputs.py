@@ -33,8 +33,11 @@ class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is 
     """
 
     def update_from_tokenizer(self, tokenizer: Any) -> None:
-        """Tokenise the bad words, each with and without a space in front."""
-        if not self.bad_words:
+        """Tokenise the bad words, each with and without a space in front, unless that is done.
+
+        Raises `VLLMValidationError` for too many.
+        """
+        if not self.bad_words or self.bad_words_token_ids is not None:
             return
         texts = [space + word.lstrip() for word in self.bad_words for space in ("", " ")]
         forms = {tuple(tokenizer.encode(text=each, add_special_tokens=False)) for each in texts}

@@ -3,15 +3,10 @@
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from server.protocol.image_source import (
-    IMAGE_TYPES,
-    Detail,
-    find_extra_fields,
-    find_image_source,
-)
+from server.protocol.image_part import LocatedImage
+from server.protocol.image_source import IMAGE_TYPES, Detail, ImageSource
 from server.protocol.tools import MAX_TOOL_CALLS, ToolCall
 from server.protocol.wire import CallId, WireModel, get_type
 
@@ -42,27 +37,15 @@ class ImageUrl(WireModel):
     detail: Detail | None = None
 
 
-class ImagePart(WireModel):
-    """`{"type": "image_url", "image_url": {"url": …}}`, or another API's image part.
-
-    `field` is the path of the field that held the image.
-    """
+class ImagePart(LocatedImage):
+    """`{"type": "image_url", "image_url": {"url": …}}`, or another API's image part."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
-    field: SkipJsonSchema[str] = Field("image_url.url", exclude=True)
 
-    @model_validator(mode="before")
     @classmethod
-    def _translate_spelling(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        source = find_image_source(value)
-        nested = value.get("image_url")
-        extras = find_extra_fields(nested) if isinstance(nested, dict) else {}
-        image_url = extras | {"url": source.url, "detail": source.detail}
-        part = {"type": "image_url", "image_url": image_url, "field": source.field}
-        return find_extra_fields(value) | part
+    def _translate(cls, source: ImageSource) -> dict[str, Any]:
+        return {"type": "image_url", "image_url": {"url": source.url, "detail": source.detail}}
 
 
 class RefusalPart(WireModel):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from server.errors import InvalidValue
-from server.protocol.chat.messages import MAX_MESSAGES, ImageUrl, Message
+from server.protocol.chat.messages import MAX_MESSAGES, Message
 from server.protocol.chat.template_fields import TemplateFields, check_template_fields
 from server.protocol.generation_fields import (
     GenerationFields,
@@ -17,7 +17,7 @@ from server.protocol.generation_fields import (
 from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.sampling import TokenLimit
 from server.protocol.tools import MAX_TOOLS, AllowedTools, NamedTool, Tool, ToolChoice
-from server.protocol.wire import format_field_path, parse_body
+from server.protocol.wire import parse_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,3 @@ def _check_tools(request: ChatCompletionRequest) -> None:
                 f"'tool_choice' names '{tool.function.name}', which is none of 'tools'.",
                 "tool_choice",
             )
-
-
-__all__ = [
-    "ChatCompletionRequest",
-    "ImageReference",
-    "ImageUrl",
-    "Message",
-    "format_field_path",
-    "parse_chat_request",
-]

@@ -96,7 +96,7 @@ class ToolCallDelta(BaseModel):
     function: FunctionDelta
 
 
-class MessageDelta(BaseModel):
+class AssistantDelta(BaseModel):
     """A delta of a message."""
 
     role: Literal["assistant"] | None = None
@@ -108,7 +108,7 @@ class ChunkChoice(BaseModel):
     """A delta of one choice."""
 
     index: int
-    delta: MessageDelta
+    delta: AssistantDelta
     logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason | None = None
     token_ids: Requested[list[int]] = None

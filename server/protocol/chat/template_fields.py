@@ -10,6 +10,7 @@ from server.protocol.policy import RequestPolicy
 from server.protocol.wire import WireModel
 
 SETTING_HINT = "this server's operator has not allowed it (--trust-request-chat-template)"
+FIELD_HINT = "send it as the field 'chat_template'"
 
 
 class PromptEnding(Enum):
@@ -66,12 +67,11 @@ def check_template_fields(fields: TemplateFields, policy: RequestPolicy) -> None
             "'continue_final_message' and 'add_generation_prompt' cannot both be true.",
             "continue_final_message",
         )
-    if policy.trust_chat_template:
-        return
-    if fields.chat_template is not None:
+    if fields.chat_template is not None and not policy.trust_chat_template:
         raise UnsupportedParameter(f"No 'chat_template': {SETTING_HINT}.", "chat_template")
     if (fields.chat_template_kwargs or {}).get("chat_template") is not None:
+        remedy = FIELD_HINT if policy.trust_chat_template else SETTING_HINT
         raise UnsupportedParameter(
-            f"No 'chat_template' in 'chat_template_kwargs': {SETTING_HINT}.",
+            f"No 'chat_template' in 'chat_template_kwargs': {remedy}.",
             "chat_template_kwargs.chat_template",
         )

@@ -28,7 +28,7 @@ def _select_prompt_branch(value: Any) -> str | None:
     return None
 
 
-Prompt = Annotated[
+PromptInput = Annotated[
     Annotated[str, Tag("#text")]
     | Annotated[
         list[str], Field(min_length=1, max_length=MAX_CHOICES, fail_fast=True), Tag("#texts")
@@ -53,7 +53,7 @@ class CompletionRequest(GenerationFields):
     https://platform.openai.com/docs/api-reference/completions/create
     """
 
-    prompt: Prompt
+    prompt: PromptInput
     max_tokens: int | None = Field(
         None,
         ge=-1,

@@ -46,7 +46,7 @@ def _select_source_branch(value: Any) -> str | None:
     return f"#{kind}" if kind in ("base64", "url") else None
 
 
-ImageSource = Annotated[
+ImageBlockSource = Annotated[
     Annotated[Base64Source, Tag("#base64")] | Annotated[UrlSource, Tag("#url")],
     Discriminator(
         _select_source_branch,
@@ -60,7 +60,7 @@ class ImageBlock(WireModel):
     """`{"type": "image", "source": …}`."""
 
     type: Literal["image"]
-    source: ImageSource
+    source: ImageBlockSource
 
 
 class ThinkingBlock(WireModel):

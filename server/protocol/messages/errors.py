@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from server.errors import ApiError
 from server.protocol.errors import MAX_MESSAGE_LENGTH
-from server.protocol.extra_fields import cut
+from server.protocol.text import cut
 
 # By status; https://platform.claude.com/docs/en/api/errors has 529 where we have 503.
 TYPES: Final = {

@@ -2,16 +2,11 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Discriminator, Field, Tag
 
 from server.protocol.chat.messages import MAX_PARTS
-from server.protocol.image_source import (
-    IMAGE_TYPES,
-    Detail,
-    find_extra_fields,
-    find_image_source,
-)
+from server.protocol.image_part import LocatedImage
+from server.protocol.image_source import IMAGE_TYPES, Detail, ImageSource
 from server.protocol.wire import WireModel, get_type
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
@@ -41,30 +36,19 @@ class InputRefusal(WireModel):
     refusal: str
 
 
-class InputImage(WireModel):
+class InputImage(LocatedImage):
     """`{"type": "input_image", "image_url": …}`, or another API's image part.
 
-    `image_url` is an http(s) URL or a base64 `data:` URL; `field` is the path of the field that
-    held it.
+    `image_url` is an http(s) URL or a base64 `data:` URL.
     """
 
     type: Literal["input_image"]
     image_url: str = Field(min_length=1)
     detail: Detail | None = None
-    field: SkipJsonSchema[str] = Field("image_url", exclude=True)
 
-    @model_validator(mode="before")
     @classmethod
-    def _translate_spelling(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        source = find_image_source(value)
-        return find_extra_fields(value) | {
-            "type": "input_image",
-            "image_url": source.url,
-            "detail": source.detail,
-            "field": source.field,
-        }
+    def _translate(cls, source: ImageSource) -> dict[str, Any]:
+        return {"type": "input_image", "image_url": source.url, "detail": source.detail}
 
 
 def _select_part_branch(value: Any) -> str | None:

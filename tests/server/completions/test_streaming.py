@@ -19,6 +19,7 @@ from server.generation.generation import Generation
 from server.generation.logprobs import AllTokensReader
 from server.generation.tool_call_parser import TextOnlyParser
 from server.protocol.completions.request import CompletionRequest
+from server.protocol.completions.response import TextCompletion
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample
@@ -110,7 +111,8 @@ async def test_a_token_without_text_is_reported_with_its_offset(
     ]
     batch = build_batch(vocabulary, record, [build_output(RED, last=True, tokens=tokens)])
     answer = await collect_completion(batch, build_request(logprobs=1), record)
-    logprobs = answer.choices[0].logprobs
+    completion = TextCompletion.model_validate_json(answer.model_dump_json())
+    logprobs = completion.choices[0].logprobs
     assert logprobs is not None
     assert logprobs.tokens == [RED, END]
     assert logprobs.token_logprobs == [-0.5, -0.25]

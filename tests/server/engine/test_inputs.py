@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 from vllm.multimodal.inputs import MultiModalKwargsItem, PlaceholderRange
 from vllm.sampling_params import RequestOutputKind
 
@@ -131,3 +133,12 @@ def test_greedy_decoding_runs_once_for_all_completions() -> None:
     assert is_greedy(greedy)
     assert not is_greedy(SAMPLING)
     assert build_sampling_params(greedy, stream=True).n == 1
+
+
+def test_bad_words_are_tokenised_once(tokenizer: Tokenizer) -> None:
+    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    params = build_sampling_params(replace(SAMPLING, bad_words=("red",)), stream=True)
+    params.update_from_tokenizer(words)
+    cloned = params.clone()
+    cloned.update_from_tokenizer(None)
+    assert cloned.bad_words_token_ids == params.bad_words_token_ids != []

@@ -7,11 +7,12 @@ import pytest
 
 from server.errors import ApiError, ImageCorrupt, InvalidValue, UnsupportedParameter
 from server.messages.translation import (
-    TranslatedRequest,
+    TranslatedMessagesRequest,
     parse_and_translate,
     parse_and_translate_token_count,
     translate_error,
 )
+from server.protocol.chat.messages import MAX_PARTS
 from server.protocol.formats import JsonSchemaFormat
 
 URL = "http://host/a.png"
@@ -21,7 +22,7 @@ CALL = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"city": "Par
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"}
 
 
-def translate(*messages: Any, **fields: Any) -> TranslatedRequest:
+def translate(*messages: Any, **fields: Any) -> TranslatedMessagesRequest:
     """Return a translated body."""
     body = {"model": "m", "max_tokens": 5, "messages": list(messages) or [HI], **fields}
     return parse_and_translate(json.dumps(body).encode())
@@ -125,6 +126,12 @@ def test_consecutive_messages_of_the_assistant_are_one() -> None:
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
     assert messages[1]["content"] == [text("a"), text("b")]
     assert len(messages[1]["tool_calls"]) == 1
+
+
+def test_parts_of_joined_messages_are_bounded() -> None:
+    many = [assistant(*[text("a")] * MAX_PARTS)] * 8
+    with pytest.raises(InvalidValue, match=str(MAX_PARTS)):
+        translate_messages(HI, *many)
 
 
 @pytest.mark.parametrize("blocks", [[], [text("")], [{"type": "redacted_thinking", "data": "x"}]])

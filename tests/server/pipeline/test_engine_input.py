@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from server.errors import (
     ContextLengthExceeded,
+    InvalidValue,
 )
 from server.images.decode.image_processor import preprocess
 from server.images.vision.tower import VisionModel
@@ -188,3 +189,11 @@ async def test_a_long_text_is_tokenised_in_a_thread_to_the_same_prompt(
     in_thread, inline = engine.calls
     assert in_thread.token_ids == inline.token_ids
     assert len(in_thread.token_ids) > 3000
+
+
+async def test_too_many_log_probabilities_of_a_prompt_are_not_submitted(stages: Stages) -> None:
+    engine = FakeEngine(OUTPUTS, max_model_len=65_536)
+    request = build_request(text=" red" * 30_000, prompt_logprobs=20)
+    with pytest.raises(InvalidValue) as raised:
+        await generate_deltas(stages.pipeline(engine), request)
+    assert (raised.value.param, engine.calls) == ("prompt_logprobs", [])

@@ -20,6 +20,8 @@ from tests.server.pipeline.stages import Stages
 # One event loop, since the tests of a module share workers, as in a server.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+LONG = [421] * 2000
+
 
 def build_output(
     text: str, *, last: bool = True, logprobs: Sequence[TokenLogprob] = ()
@@ -120,6 +122,9 @@ async def test_cancelling_before_the_first_token_aborts_all_prompts(stages: Stag
         ({"min_tokens": 2, "response_format": {"type": "json_object"}}, InvalidValue, "min_tokens"),
         ({"structured_outputs": {"grammar": "x"}}, InvalidValue, "structured_outputs.grammar"),
         ({"prompt": [0, 4]}, InvalidValue, "prompt[1]"),
+        ({"prompt": LONG, "n": 32, "prompt_logprobs": 9}, InvalidValue, "prompt_logprobs"),
+        ({"prompt": [LONG] * 32, "prompt_logprobs": 9}, InvalidValue, "prompt_logprobs"),
+        ({"prompt": LONG, "n": 32, "logprobs": 9, "echo": True}, InvalidValue, "logprobs"),
     ],
 )
 async def test_refused_requests_are_not_submitted(

@@ -14,10 +14,25 @@ from openai.types.responses import (
 from pydantic import BaseModel
 
 from server.errors import UnsupportedParameter
-from server.protocol.chat.request import parse_chat_request
+from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
+from server.protocol.completions.request import CompletionRequest, parse_completion_request
 from server.protocol.ignored_values import IGNORED_VALUES
+from server.protocol.messages.request import (
+    MessagesRequest,
+    TokenCountRequest,
+    parse_messages_request,
+    parse_token_count_request,
+)
 from server.protocol.policy import RequestPolicy
-from server.protocol.responses.request import parse_responses_request
+from server.protocol.responses.request import ResponsesRequest, parse_responses_request
+from server.protocol.tokenize import (
+    DetokenizeRequest,
+    TokenizeChatRequest,
+    TokenizeTextRequest,
+    parse_detokenize_request,
+    parse_tokenize_request,
+)
+from server.protocol.wire import RequestBody
 
 IGNORING = RequestPolicy(ignore_unknown=True)
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -134,15 +149,38 @@ def test_one_model_needs_no_name() -> None:
     assert parse_chat_request(body, RequestPolicy(default_model="a")).model == "a"
 
 
+REQUESTS: list[tuple[type[RequestBody], Any, dict[str, Any]]] = [
+    (ChatCompletionRequest, parse_chat_request, message()),
+    (CompletionRequest, parse_completion_request, {"prompt": "a"}),
+    (ResponsesRequest, parse_responses_request, {"input": "a"}),
+    (MessagesRequest, parse_messages_request, message() | {"max_tokens": 1}),
+    (TokenCountRequest, parse_token_count_request, message()),
+    (TokenizeChatRequest, parse_tokenize_request, message()),
+    (TokenizeTextRequest, parse_tokenize_request, {"prompt": "a"}),
+    (DetokenizeRequest, parse_detokenize_request, {"tokens": []}),
+]
+NAMES = {name for kind, _, _ in REQUESTS for name in kind.model_fields} | {"foo"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parse", "fields"), REQUESTS, ids=[kind.__name__ for kind, *_ in REQUESTS]
+)
+def test_null_is_absent_whatever_the_field(kind: Any, parse: Any, fields: dict[str, Any]) -> None:
+    body = json.dumps(dict.fromkeys(NAMES) | {"model": "m"} | fields).encode()
+    assert parse(body) == kind.model_validate({"model": "m"} | fields)
+    assert parse(body, IGNORING).ignored_parameters == ()
+
+
 @pytest.mark.parametrize("policy", [RequestPolicy(), RequestPolicy(trust_chat_template=True)])
 def test_templates_of_requests_need_trust(policy: RequestPolicy) -> None:
     for fields, param in (
         ({"chat_template": "a"}, "chat_template"),
         ({"chat_template_kwargs": {"chat_template": "a"}}, "chat_template_kwargs.chat_template"),
     ):
-        if policy.trust_chat_template:
+        if policy.trust_chat_template and param == "chat_template":
             parse_chat_request(chat(**fields), policy)
             continue
-        with pytest.raises(UnsupportedParameter, match="--trust-request-chat-template") as caught:
+        remedy = "as the field" if policy.trust_chat_template else "--trust-request-chat-template"
+        with pytest.raises(UnsupportedParameter, match=remedy) as caught:
             parse_chat_request(chat(**fields), policy)
         assert caught.value.param == param

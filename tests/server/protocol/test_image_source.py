@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import InvalidValue
+from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.protocol.tokenize import TokenizeChatRequest, parse_tokenize_request
 from server.responses.translation import parse_and_translate
@@ -85,9 +85,29 @@ def test_detail_beside_the_url_or_with_it(detail: str | None, parse: Any) -> Non
         assert parse(part).images[0].low_detail == (detail == "low")
 
 
-def test_a_client_cannot_choose_the_path_of_errors() -> None:
-    part = {"type": "image_url", "image_url": URL, "field": "elsewhere"}
-    assert parse_chat(part).images[0].param == "messages[0].content[0].image_url"
+UNKNOWN: list[tuple[dict[str, Any], str]] = [
+    ({"type": "image_url", "image_url": URL, "field": "elsewhere"}, "field"),
+    ({"type": "image_url", "image_url": {"url": URL, "foo": 1}}, "image_url.foo"),
+    ({"type": "image_url", "image_url": {"url": URL, "image": 1}}, "image_url.image"),
+    ({"type": "image", "source": {"type": "url", "url": URL, "foo": 1}}, "source.foo"),
+    ({"type": "image", "image": {"data": URL, "foo": 1}}, "image.foo"),
+]
+
+
+@pytest.mark.parametrize(("parse", "path"), [(parse_chat, "messages"), (parse_response, "input")])
+@pytest.mark.parametrize(("part", "field"), UNKNOWN, ids=str)
+def test_unknown_fields_are_named_where_they_are(
+    part: dict[str, Any], field: str, parse: Any, path: str
+) -> None:
+    with pytest.raises(UnsupportedParameter) as caught:
+        parse(part)
+    assert caught.value.param == f"{path}[0].content[0].{field}"
+
+
+@pytest.mark.parametrize("parse", [parse_chat, parse_response])
+def test_what_is_known_of_files_changes_nothing(parse: Any) -> None:
+    source = {"url": URL, "data": None, "filename": "a", "mime_type": "x", "foo": None}
+    assert parse({"type": "image", "source": source, "url": {}}).images[0].url == URL
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -96,6 +116,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"type": "image", "image": ["a"]}, "image"),
     ({"type": "image", "data": ""}, "data"),
     ({"type": "image", "url": {}}, "image_url"),
+    ({"type": "image_url", "image_url": {"url": URL}, "url": URL}, "url"),
+    ({"type": "image_url", "image_url": {"url": URL, "data": "aa"}}, "image_url.data"),
+    ({"type": "image", "image": URL, "source": {"type": "file", "file_id": "f"}}, "source"),
+    ({"type": "image", "source": {"url": {"url": URL}}}, "source.url"),
+    ({"type": "image", "source": {"url": URL, "detail": "x"}}, "source.detail"),
     ({"type": "image", "source": {"type": "base64", "data": 5}}, "source.data"),
     ({"type": "image", "source": {"type": "file", "file_id": "f"}}, "image_url"),
     ({"type": "input_image", "file_id": "f"}, "file_id"),

@@ -18,7 +18,7 @@ from server.errors import (
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.protocol.formats import JsonObjectFormat, JsonSchemaFormat, TextFormat
 from server.protocol.tools import AllowedTools, NamedTool
-from server.responses.translation import TranslatedRequest, parse_and_translate
+from server.responses.translation import TranslatedResponsesRequest, parse_and_translate
 
 URL = "http://host/a.png"
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
@@ -26,7 +26,7 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "argume
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "rain"}
 
 
-def translate(body_input: Any = "Hi", **more: Any) -> TranslatedRequest:
+def translate(body_input: Any = "Hi", **more: Any) -> TranslatedResponsesRequest:
     """Return a translated body."""
     return parse_and_translate(json.dumps({"model": "m", "input": body_input, **more}).encode())
 

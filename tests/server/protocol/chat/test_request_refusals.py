@@ -76,7 +76,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (one_message("assistant", [image(SECRET)]), "messages[0]"),
     ({"max_tokens": 0}, "max_tokens"),
     ({"max_tokens": -2}, "max_tokens"),
-    ({"max_tokens": 1.0}, "max_tokens"),
+    ({"max_tokens": 1.5}, "max_tokens"),
     ({"max_tokens": "1"}, "max_tokens"),
     ({"max_tokens": True}, "max_tokens"),
     ({"max_completion_tokens": 0}, "max_completion_tokens"),
