@@ -68,7 +68,7 @@ class Pipeline:
     ) -> None:
         """`aliases` are further names of the model, `adapters` those of its LoRA adapters.
 
-        Without `request_templates`, no request has passed with a template.
+        Without `request_templates`, requests that bring a template were refused.
         """
         self.sampling_defaults = sampling_defaults
         self.text_tokenizer = TextTokenizer(prompt, vocabulary, metrics)

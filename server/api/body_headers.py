@@ -23,7 +23,7 @@ def check_body_headers(scope: Scope) -> None:
     """
     headers = scope["headers"]
     content_type = get_header(scope, b"content-type")
-    # The usual type is told apart first: every request passes here.
+    # Fast path for the usual type: every request passes here.
     if content_type != JSON and (
         content_type or any(name in BROWSER_HEADERS for name, _ in headers)
     ):

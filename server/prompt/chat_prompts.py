@@ -30,7 +30,7 @@ class ChatPrompts:
         metrics: Metrics,
         request_templates: RequestTemplates | None,
     ) -> None:
-        """Without `request_templates`, no request has passed with a template."""
+        """Without `request_templates`, requests that bring one were refused."""
         self._builder = builder
         self._metrics = metrics
         self._request_templates = request_templates
