@@ -1,6 +1,8 @@
 """An HTTP client of the chat completions API; requests are retried before the first chunk."""
 
+import os
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
@@ -103,8 +105,15 @@ def open_client(
         timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
         # A proxy would resolve loopback addresses to its own machine.
         trust_env=not _is_loopback(base.host),
+        # OpenSSL itself reads SSL_CERT_FILE, which `trust_env` would turn off with the proxies.
+        verify=ssl.create_default_context() if _names_certificates(base) else True,
     ) as http:
         yield ChatClient(http, report)
+
+
+def _names_certificates(base: httpx.URL) -> bool:
+    has_files = "SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ
+    return has_files and base.scheme == "https" and _is_loopback(base.host)
 
 
 def _parse_base_url(url: str) -> httpx.URL:
@@ -139,6 +148,11 @@ def _translate_errors(request: httpx.Request) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise APIError(
+                f"the certificate of {origin} is not trusted: name a file with it, or with its"
+                " authority's, in SSL_CERT_FILE"
+            ) from None
         reason = _ERRNO.sub("", str(error))
         raise ServerUnreachable(f"no server at {origin}: {reason}") from None
     except httpx.TimeoutException:

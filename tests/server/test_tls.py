@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from server.settings import Settings
+from server.terminal.client import open_client
+from server.terminal.errors import APIError
 from server.tls import build_tls_options
 from tests.server.api.edge.running import running_edge
 
@@ -114,3 +116,23 @@ def test_what_cannot_be_used_is_told_at_once(
 def test_settings_that_need_another(alone: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r" needs? "):
         Settings.model_validate(alone)
+
+
+def test_the_chat_trusts_a_certificate_that_is_named(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_edge(tls=options(files)) as edge:
+
+        def ask() -> str:
+            url = f"https://localhost:{edge.address[1]}"
+            with (
+                open_client(url, None, 10, report=print) as client,
+                pytest.raises(APIError) as caught,
+            ):
+                client.list_models()  # of a server that is none of ours
+            return str(caught.value)
+
+        assert "is not trusted" in ask()
+        assert "SSL_CERT_FILE" in ask()
+        monkeypatch.setenv("SSL_CERT_FILE", files["ssl_certfile"])
+        assert "is not trusted" not in ask()
