@@ -55,6 +55,7 @@ class ChatTemplate:
         self._special_tokens = special_tokens
         self._image_token = image_token
         self._marker_pattern = re.compile(f"({TextMarkers.PATTERN}|{re.escape(image_token)})")
+        self._probe_error: str | None = None  # the latest
         self._part_roles = self._detect_content_format()
         self.supports_tools = "tools" in find_undeclared_names(source)
 
@@ -131,7 +132,8 @@ class ChatTemplate:
             for part_roles in (ROLES, frozenset[str]()):
                 if self._renders_text(turns, part_roles):
                     return self._detect_tool_format(part_roles)
-        raise CheckpointError("the chat template does not show what a user says")
+        reason = f": {self._probe_error}" if self._probe_error else ""
+        raise CheckpointError(f"the chat template does not show what a user says{reason}")
 
     def _detect_tool_format(self, part_roles: frozenset[str]) -> frozenset[str]:
         """Return the roles, with or without `tool`: as the template shows a result's image."""
@@ -153,7 +155,8 @@ class ChatTemplate:
             segments = list(markers.restore(rendered, self._marker_pattern))
             if with_images:
                 _check_images(segments, sum(turn.num_images for turn in turns))
-        except Exception:  # as above
+        except Exception as error:  # as above
+            self._probe_error = " ".join(f"{type(error).__name__}: {error}".split())
             return False
         prints_lists = any(
             "'type'" in each.text for each in segments if isinstance(each, TemplateText)

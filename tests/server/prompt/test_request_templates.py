@@ -39,3 +39,9 @@ async def test_a_bad_template_fails_its_own_request_only(templates: RequestTempl
             await templates.render(source, ASKED, None, None, native_tools=False)
         assert caught.value.param == "chat_template"
     assert await templates.render(LLAVA_1_5, ASKED, None, None, native_tools=False)
+
+
+async def test_a_template_that_fails_says_why(templates: RequestTemplates) -> None:
+    source = "{{ messages[0].content }}{{ missing.name }}"
+    with pytest.raises(InvalidValue, match="UndefinedError: 'missing' is undefined"):
+        await templates.render(source, ASKED, None, None, native_tools=False)
