@@ -107,7 +107,7 @@ BAD: dict[str, tuple[Any, int, str, str | None]] = {
     ),
     "data URL without base64": (with_image("data:image/png,abc"), 400, "image_url_invalid", URL),
     "not an image": (with_image(b"Hello, world"), 400, "image_format_unsupported", URL),
-    "an empty image": (with_image(b""), 400, "image_format_unsupported", URL),
+    "an empty image": (with_image(b""), 400, "image_url_invalid", URL),
     "truncated image": (with_image(PICTURE[: len(PICTURE) // 2]), 400, "image_corrupt", URL),
     "truncated JPEG": (
         with_image(encoded(circle_and_square(), "JPEG")[:-900]),
