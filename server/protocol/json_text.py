@@ -33,15 +33,20 @@ def parse_json_text(body: bytes | bytearray) -> Any:
     """
     if body.startswith(BYTE_ORDER_MARK):
         body = body[len(BYTE_ORDER_MARK) :]
+    if _is_blank(body):
+        raise InvalidJson("The body is not valid JSON: it is empty.") from None
     try:
         return from_json(body)
     except ValueError as error:
         raise InvalidJson(_explain(body, str(error))) from None
 
 
+def _is_blank(body: bytes | bytearray) -> bool:
+    """Whether there is only white space: in steps, since the parser would hold the lock."""
+    return all(body[start : start + CHUNK].isspace() for start in range(0, len(body), CHUNK))
+
+
 def _explain(body: bytes | bytearray, reason: str) -> str:
-    if not body.strip():
-        return "The body is not valid JSON: it is empty."
     if encoding := _find_wide_encoding(body):
         return f"The body is not valid JSON: it is {encoding}. Send it as UTF-8."
     if (offset := find_invalid_utf8(body)) is not None:

@@ -96,11 +96,12 @@ class VllmEngine:
         has_grammar = sampling.grammar is not None
         try:
             params = build_sampling_params(sampling, stream=stream)
-            await run_in_thread_if_large(
-                len(sampling.bad_words),
-                INLINE_BAD_WORDS,
-                partial(params.update_from_tokenizer, self._llm.get_tokenizer()),
-            )
+            if sampling.bad_words:
+                await run_in_thread_if_large(
+                    len(sampling.bad_words),
+                    INLINE_BAD_WORDS,
+                    partial(params.update_from_tokenizer, self._llm.get_tokenizer()),
+                )
             request_outputs = self._llm.generate(
                 engine_input,
                 params,
