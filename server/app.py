@@ -106,7 +106,7 @@ def create_app(
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics, refusal_log),
+        refusals=Refusals(metrics.requests, refusal_log),
         examples=checkpoint.path / "examples",
     )
 

@@ -63,8 +63,11 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
     def at(self, param: str) -> Self:
-        """Return the same error, naming `param` as the field at fault."""
-        return type(self)(self.message, param, self.retry_after)
+        """Return the same error, naming `param` as the field at fault, also in the message."""
+        message = self.message
+        if self.param is not None:
+            message = message.replace(f"'{self.param}'", f"'{param}'")
+        return type(self)(message, param, self.retry_after)
 
 
 class InvalidRequest(ApiError):

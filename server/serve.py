@@ -28,8 +28,8 @@ from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback, listen
 from server.settings import Settings
 from server.telemetry.logs import configure_logs, get_logger
-from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.refusals import Refusals
 from server.tls import build_tls_options
 
 log = get_logger(__name__)
@@ -45,19 +45,6 @@ CLOSE_INTERVAL_S: Final = 0.05
 # From <malloc.h>.
 M_ARENA_MAX = -8
 ARENAS = 2
-
-
-class ConnectionRefusals:
-    """Counts refused connections in the metrics and, once a second, in the log."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._counter = metrics.connections_refused
-        self._log = RefusalLog()
-
-    def refused(self, reason: str) -> None:
-        """Count one."""
-        self._counter.labels(reason).inc()
-        self._log.add(reason)
 
 
 class Server(uvicorn.Server):
@@ -166,7 +153,7 @@ def _run(
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
-            ConnectionRefusals(runtime.metrics),
+            Refusals(runtime.metrics.connections_refused, RefusalLog()),
             settings.cors_allow_origins,
         ),
         loop="uvloop",

@@ -12,6 +12,7 @@ from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
 from server.api.runtime import Runtime
+from server.protocol.policy import RequestPolicy
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 async def admit(
     request: Request,
     tenant: Tenant,
-    parse: Callable[[bytearray], T],
+    parse: Callable[[bytearray, RequestPolicy], T],
     count_images: Callable[[T], int] = lambda _: 0,
 ) -> AsyncIterator[T]:
     """Yield the parsed body while the request holds memory, a permit and time.
@@ -32,7 +33,7 @@ async def admit(
     with runtime.body_budget.lease(tenant.queue_key) as lease:
         async with limit_time(deadline):
             body = await read_body(request, lease, runtime.limits.max_body_bytes)
-            parsed = await runtime.parser.run(parse, body)
+            parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
             cost = Cost(1, estimate_image_bytes(len(body), count_images(parsed)))
             del body
             end_arrival(request)

@@ -108,9 +108,8 @@ async def read_body(request: Request, lease: BodyLease, max_bytes: int) -> bytea
     """Return a request's body, inflated where it is compressed.
 
     Raises `UnsupportedContentEncoding` (415), `InvalidContentEncoding`, `BodyTooLarge` (413),
-    `TooManyRequests` (429) where memory is short, `InvalidValue`
-    where the JSON has too many values, and `ClientGone`. Each is raised as soon as the bytes that
-    arrived show it.
+    `TooManyRequests` (429) where memory is short, `InvalidValue` where the JSON has too many
+    values, and `ClientGone`. Each is raised as soon as the bytes that arrived show it.
     """
     body = bytearray()
     structure = JsonStructure()

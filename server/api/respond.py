@@ -21,6 +21,7 @@ from server.api.scope import route_path
 from server.generation.interruption import Interruption
 from server.pipeline import OnEncoded, Pipeline
 from server.protocol.generation_fields import GenerationFields
+from server.protocol.policy import RequestPolicy
 from server.telemetry.request_record import RequestRecord
 
 NOTES_HEADER: Final = "x-llava-image-notes"
@@ -74,7 +75,7 @@ class GenerationRequest(Protocol):
         """
 
 
-Parser = Callable[[bytearray], GenerationRequest]
+Parser = Callable[[bytearray, RequestPolicy], GenerationRequest]
 
 
 async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Response:
@@ -126,7 +127,8 @@ class _Exchange:
         """Return the parsed body and what the request costs. Raises `ApiError`."""
         max_bytes = self._runtime.limits.max_body_bytes
         body = await read_body(self._http_request, self._lease, max_bytes)
-        parsed = await self._runtime.parser.run(parse, body)
+        policy = self._runtime.policy
+        parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)
         request = parsed.request
         self._record.ignored_parameters = parsed.ignored_parameters
         self._record.record_request(request.model, request.num_images, stream=bool(request.stream))

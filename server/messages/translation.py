@@ -61,11 +61,7 @@ def parse_and_translate_token_count(
 
 def translate_error(error: ApiError, origins: Sequence[Origin]) -> ApiError:
     """Return an error of the chat request with the `param` of the Messages request."""
-    if error.param is None:
-        return error
-    param = _translate_param(error.param, origins)
-    message = error.message.replace(f"'{error.param}'", f"'{param}'")
-    return type(error)(message, param, error.retry_after)
+    return error if error.param is None else error.at(_translate_param(error.param, origins))
 
 
 def _translate(request: TokenCountRequest) -> TranslatedMessagesRequest:

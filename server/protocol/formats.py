@@ -1,12 +1,12 @@
 """Structured outputs: OpenAI's `response_format` and vLLM's `structured_outputs`."""
 
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.json_size import MAX_JSON_CHARACTERS, JsonObject
-from server.protocol.wire import WireModel, get_type
+from server.protocol.wire import WireModel, select_type_branch
 
 MAX_GRAMMAR_CHOICES: Final = 4096
 
@@ -47,18 +47,12 @@ class JsonSchemaFormat(WireModel):
     json_schema: JsonSchema
 
 
-def select_format_branch(value: Any) -> str | None:
-    """Return the union branch of a format, of this API or the Responses API."""
-    kind = get_type(value)
-    return f"#{kind}" if kind in ("text", "json_object", "json_schema") else None
-
-
 ResponseFormat = Annotated[
     Annotated[TextFormat, Tag("#text")]
     | Annotated[JsonObjectFormat, Tag("#json_object")]
     | Annotated[JsonSchemaFormat, Tag("#json_schema")],
     Discriminator(
-        select_format_branch,
+        select_type_branch,
         custom_error_type="response_format",
         custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
     ),

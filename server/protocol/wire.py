@@ -41,6 +41,9 @@ JSON_REASONS: Final = {
 
 MAX_EXACT_INTEGER: Final = 2**53
 
+# Names of union branches of content: see `format_field_path`.
+STRING, PARTS = "#string", "#parts"
+
 Body = TypeVar("Body", bound="RequestBody")
 
 
@@ -57,7 +60,7 @@ class WireModel(BaseModel):
     @classmethod
     def _normalize(cls, value: Any) -> Any:
         """Drop the nulls of the model's own fields, and read its integers."""
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not any(map(_is_null_or_float, value.values())):
             return value
         names = _collect_names(cls)
         return {
@@ -65,6 +68,10 @@ class WireModel(BaseModel):
             for key, each in value.items()
             if each is not None or key not in names
         }
+
+
+def _is_null_or_float(value: Any) -> bool:
+    return value is None or type(value) is float
 
 
 def _read_integer(number: float) -> float:
@@ -107,6 +114,17 @@ class RequestBody(WireModel):
 def get_type(value: Any) -> Any:
     """Return the `type` of a JSON object or of a model; None without one."""
     return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+
+
+def select_type_branch(value: Any) -> str | None:
+    """Return the union branch that the `type` of an object names; None without one."""
+    kind = get_type(value)
+    return f"#{kind}" if isinstance(kind, str) else None
+
+
+def select_content_branch(value: Any) -> str | None:
+    """Return the union branch of content: a string or a list of parts."""
+    return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
 
 
 def parse_body(kind: type[Body], body: bytes | bytearray, policy: RequestPolicy = STRICT) -> Body:

@@ -1,17 +1,19 @@
-"""Refused requests: counted by error code, and logged once a second."""
+"""Refusals: counted by their reason, and logged once a second."""
 
-from server.telemetry.metrics import Metrics
+from prometheus_client import Counter
+
 from server.telemetry.refusal_log import RefusalLog
 
 
 class Refusals:
-    """Where everything counts that refuses a request before a route has it."""
+    """Counts what is refused before a route has it: requests, or connections."""
 
-    def __init__(self, metrics: Metrics, log: RefusalLog) -> None:
-        self._metrics = metrics
+    def __init__(self, counter: Counter, log: RefusalLog) -> None:
+        """`counter` has one label, the reason."""
+        self._counter = counter
         self._log = log
 
-    def add(self, code: str) -> None:
-        """Count one refusal with an error code."""
-        self._metrics.requests.labels(code).inc()
-        self._log.add(code)
+    def add(self, reason: str) -> None:
+        """Count one refusal, by its error code or the edge's reason."""
+        self._counter.labels(reason).inc()
+        self._log.add(reason)

@@ -27,7 +27,7 @@ class RefusalReason(StrEnum):
 class EdgeObserver(Protocol):
     """Learns of every refused or dropped connection."""
 
-    def refused(self, reason: str) -> None:
+    def add(self, reason: str) -> None:
         """Count one; `reason` is a value of `RefusalReason`."""
 
 

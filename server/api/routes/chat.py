@@ -44,9 +44,8 @@ EXAMPLE: Final[dict[str, Any]] = {
 )
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation with or without images, as one body or as server-sent events."""
-    policy = request.app.state.runtime.policy
     return await respond(
-        request, "chatcmpl-", lambda body: _ChatRequest(parse_chat_request(body, policy))
+        request, "chatcmpl-", lambda *body: _ChatRequest(parse_chat_request(*body))
     )
 
 

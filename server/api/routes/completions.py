@@ -37,9 +37,8 @@ EXAMPLES: Final = {
 )
 async def completions(request: Request) -> Response:
     """Continue one or more prompts without a template, as one body or as server-sent events."""
-    policy = request.app.state.runtime.policy
     return await respond(
-        request, "cmpl-", lambda body: _TextRequest(parse_completion_request(body, policy))
+        request, "cmpl-", lambda *body: _TextRequest(parse_completion_request(*body))
     )
 
 

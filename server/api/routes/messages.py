@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +10,12 @@ from server.api.admit import admit
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.ignored_parameters import build_ignored_header
-from server.api.openapi import MESSAGES_ERRORS, describe_event_stream, describe_request_body
+from server.api.openapi import (
+    EXAMPLE_IMAGE_URL,
+    MESSAGES_ERRORS,
+    describe_event_stream,
+    describe_request_body,
+)
 from server.api.respond import respond
 from server.api.runtime import Runtime
 from server.errors import ApiError
@@ -41,7 +45,11 @@ CONVERSATION: Final = {
             "content": [
                 {
                     "type": "image",
-                    "source": {"type": "base64", "media_type": "image/png", "data": "…"},
+                    "source": {
+                        "type": "base64",
+                        "media_type": "image/png",
+                        "data": EXAMPLE_IMAGE_URL.partition(",")[2],
+                    },
                 },
                 {"type": "text", "text": "Describe the image."},
             ],
@@ -60,9 +68,8 @@ CONVERSATION: Final = {
 )
 async def create_message(request: Request) -> Response:
     """Answer a conversation with or without images, as one body or as server-sent events."""
-    policy = request.app.state.runtime.policy
     return await respond(
-        request, "msg_", lambda body: _MessagesRequest(parse_and_translate(body, policy))
+        request, "msg_", lambda *body: _MessagesRequest(parse_and_translate(*body))
     )
 
 
@@ -75,8 +82,9 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request, tenant: CurrentTenant) -> Response:
     """Count the tokens of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    parse = partial(parse_and_translate_token_count, policy=runtime.policy)
-    async with admit(request, tenant, parse, lambda body: body.chat.num_images) as body:
+    async with admit(
+        request, tenant, parse_and_translate_token_count, lambda body: body.chat.num_images
+    ) as body:
         count = await cancel_on_disconnect(
             request.receive, _count_tokens(runtime.require_pipeline(), body, tenant.id)
         )

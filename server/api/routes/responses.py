@@ -57,9 +57,8 @@ async def create_response(request: Request) -> Response:
 
     Responses are not stored.
     """
-    policy = request.app.state.runtime.policy
     return await respond(
-        request, "resp_", lambda body: _ResponsesRequest(parse_and_translate(body, policy))
+        request, "resp_", lambda *body: _ResponsesRequest(parse_and_translate(*body))
     )
 
 

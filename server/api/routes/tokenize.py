@@ -1,6 +1,5 @@
 """`POST /tokenize` and `POST /detokenize`."""
 
-from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -47,8 +46,7 @@ DETOKENIZE_EXAMPLES: Final = {"token ids": {"model": "llava-tiny", "tokens": [0,
 async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    parse = partial(parse_tokenize_request, policy=runtime.policy)
-    async with admit(request, tenant, parse, _count_images) as body:
+    async with admit(request, tenant, parse_tokenize_request, _count_images) as body:
         response = await cancel_on_disconnect(request.receive, _tokenize(runtime, body, tenant.id))
     return _respond(response, body)
 
@@ -62,8 +60,7 @@ async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
 async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the text of token ids."""
     runtime: Runtime = request.app.state.runtime
-    parse = partial(parse_detokenize_request, policy=runtime.policy)
-    async with admit(request, tenant, parse) as body:
+    async with admit(request, tenant, parse_detokenize_request) as body:
         pipeline = runtime.require_pipeline()
         pipeline.check_model(body.model or runtime.model_name)
         text = await pipeline.text_tokenizer.detokenize(body.tokens)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from llava_spec.anyres import Size
 from server.images.decode.heif import read_heif_size
-from server.images.decode.icon import read_bitmap_size
+from server.images.decode.icon import PNG_SIGNATURE, read_bitmap_size
 from server.images.decode.jpeg2000 import has_jpeg2000_end, read_jpeg2000_size
 
 # Formats whose frames follow each other in time. A TIFF has pages, a JPEG (MPO) other views.
@@ -15,8 +15,6 @@ ANIMATED_FORMATS: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 # GIF block introducers.
 GIF_IMAGE, GIF_EXTENSION = 0x2C, 0x21
-
-PNG_SIGNATURE_BYTES: Final = 8
 
 # TIFF tags.
 TILE_WIDTH: Final = 322
@@ -137,7 +135,7 @@ def _skip_sub_blocks(data: bytes, position: int) -> int:
 
 def _has_png_end(data: bytes) -> bool:
     """Walk the chunks to IEND."""
-    position = PNG_SIGNATURE_BYTES
+    position = len(PNG_SIGNATURE)
     while position + 8 <= len(data):
         length, chunk_type = struct.unpack_from(">I4s", data, position)
         if chunk_type == b"IEND":

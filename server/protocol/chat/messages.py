@@ -8,14 +8,21 @@ from pydantic_core import PydanticCustomError
 from server.protocol.image_part import LocatedImage
 from server.protocol.image_source import IMAGE_TYPES, Detail, ImageSource
 from server.protocol.tools import MAX_TOOL_CALLS, ToolCall
-from server.protocol.wire import CallId, WireModel, get_type
+from server.protocol.wire import (
+    PARTS,
+    STRING,
+    CallId,
+    WireModel,
+    get_type,
+    select_content_branch,
+)
 
 MAX_MESSAGES: Final = 4096
 # Content parts in one message.
 MAX_PARTS: Final = 1024
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
-STRING, PARTS, TEXT, IMAGE, REFUSAL = "#string", "#parts", "#text", "#image_url", "#refusal"
+TEXT, IMAGE, REFUSAL = "#text", "#image_url", "#refusal"
 PART_BRANCHES: Final = {
     **dict.fromkeys(("text", "input_text", "output_text"), TEXT),
     **dict.fromkeys(IMAGE_TYPES, IMAGE),
@@ -60,10 +67,6 @@ def _select_part_branch(value: Any) -> str | None:
     return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
 
 
-def _select_content_branch(value: Any) -> str | None:
-    return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
-
-
 ContentPart = Annotated[
     Annotated[TextPart, Tag(TEXT)]
     | Annotated[ImagePart, Tag(IMAGE)]
@@ -81,7 +84,7 @@ Content = Annotated[
     Annotated[str, Tag(STRING)]
     | Annotated[list[ContentPart], Field(max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)],
     Discriminator(
-        _select_content_branch,
+        select_content_branch,
         custom_error_type="content",
         custom_error_message="Content must be a string or a list of content parts",
     ),

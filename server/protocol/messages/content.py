@@ -7,10 +7,18 @@ from pydantic_core import PydanticCustomError
 
 from server.protocol.chat.messages import MAX_PARTS
 from server.protocol.json_size import JsonObject
-from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel, get_type
+from server.protocol.wire import (
+    MAX_NAME_LENGTH,
+    PARTS,
+    STRING,
+    CallId,
+    WireModel,
+    select_content_branch,
+    select_type_branch,
+)
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
-STRING, BLOCKS, UNSUPPORTED = "#string", "#blocks", "#unsupported"
+UNSUPPORTED: Final = "#unsupported"
 REMEDIES: Final = {
     "document": "send its text as a text block, or its pages as image blocks",
     "search_result": "send its text as a text block",
@@ -41,15 +49,10 @@ class UrlSource(WireModel):
     url: str = Field(min_length=1)
 
 
-def _select_source_branch(value: Any) -> str | None:
-    kind = get_type(value)
-    return f"#{kind}" if kind in ("base64", "url") else None
-
-
 ImageBlockSource = Annotated[
     Annotated[Base64Source, Tag("#base64")] | Annotated[UrlSource, Tag("#url")],
     Discriminator(
-        _select_source_branch,
+        select_type_branch,
         custom_error_type="image_source",
         custom_error_message="An image's source must be an object of type 'base64' or 'url'",
     ),
@@ -93,16 +96,10 @@ class UnsupportedBlock(WireModel):
         )
 
 
-def _select_content_branch(value: Any) -> str | None:
-    return STRING if isinstance(value, str) else BLOCKS if isinstance(value, list) else None
-
-
 def _select_block_branch(value: Any) -> str | None:
     """Return the union branch of a block; a type that is none of the union's is an error."""
-    kind = get_type(value)
-    if not isinstance(kind, str):
-        return None
-    return UNSUPPORTED if kind in REMEDIES else f"#{kind}"
+    branch = select_type_branch(value)
+    return UNSUPPORTED if branch is not None and branch[1:] in REMEDIES else branch
 
 
 ToolResultPart = Annotated[
@@ -119,9 +116,9 @@ ToolResultPart = Annotated[
 BlockT = TypeVar("BlockT")
 Content = Annotated[
     Annotated[str, Tag(STRING)]
-    | Annotated[list[BlockT], Field(max_length=MAX_PARTS, fail_fast=True), Tag(BLOCKS)],
+    | Annotated[list[BlockT], Field(max_length=MAX_PARTS, fail_fast=True), Tag(PARTS)],
     Discriminator(
-        _select_content_branch,
+        select_content_branch,
         custom_error_type="content",
         custom_error_message="Content must be a string or a list of content blocks",
     ),

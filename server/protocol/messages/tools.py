@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from server.protocol.json_size import JsonObject
 from server.protocol.tools import ToolName
-from server.protocol.wire import WireModel, get_type
+from server.protocol.wire import WireModel, select_type_branch
 
 
 class CustomTool(WireModel):
@@ -58,18 +58,13 @@ class NoChoice(WireModel):
     disable_parallel_tool_use: bool | None = None
 
 
-def _select_choice_branch(value: Any) -> str | None:
-    kind = get_type(value)
-    return f"#{kind}" if isinstance(kind, str) else None
-
-
 AnthropicToolChoice = Annotated[
     Annotated[AutoChoice, Tag("#auto")]
     | Annotated[AnyChoice, Tag("#any")]
     | Annotated[NamedChoice, Tag("#tool")]
     | Annotated[NoChoice, Tag("#none")],
     Discriminator(
-        _select_choice_branch,
+        select_type_branch,
         custom_error_type="tool_choice",
         custom_error_message="Must be an object of type 'auto', 'any', 'tool' or 'none'",
     ),

@@ -7,10 +7,9 @@ from pydantic import Discriminator, Field, Tag
 from server.protocol.chat.messages import MAX_PARTS
 from server.protocol.image_part import LocatedImage
 from server.protocol.image_source import IMAGE_TYPES, Detail, ImageSource
-from server.protocol.wire import WireModel, get_type
+from server.protocol.wire import PARTS, STRING, WireModel, get_type, select_content_branch
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
-STRING, PARTS = "#string", "#parts"
 TEXT, IMAGE, REFUSAL = "#input_text", "#input_image", "#refusal"
 PART_BRANCHES: Final = {
     **dict.fromkeys(("input_text", "output_text", "text"), TEXT),
@@ -54,11 +53,6 @@ class InputImage(LocatedImage):
 def _select_part_branch(value: Any) -> str | None:
     kind = get_type(value)
     return PART_BRANCHES.get(kind) if isinstance(kind, str) else None
-
-
-def select_content_branch(value: Any) -> str | None:
-    """Return the union branch of content: a string or a list of parts."""
-    return STRING if isinstance(value, str) else PARTS if isinstance(value, list) else None
 
 
 InputPart = Annotated[

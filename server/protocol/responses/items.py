@@ -6,14 +6,15 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.protocol.chat.messages import MAX_MESSAGES
-from server.protocol.responses.content import (
+from server.protocol.responses.content import InputContent, InputImage
+from server.protocol.wire import (
+    MAX_NAME_LENGTH,
     PARTS,
     STRING,
-    InputContent,
-    InputImage,
+    CallId,
+    WireModel,
     select_content_branch,
 )
-from server.protocol.wire import MAX_NAME_LENGTH, CallId, WireModel
 
 ITEM_TYPES: Final = (
     *("message", "function_call", "function_call_output", "reasoning", "item_reference"),

@@ -4,13 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from server.protocol.formats import (
-    JsonObjectFormat,
-    TextFormat,
-    select_format_branch,
-)
+from server.protocol.formats import JsonObjectFormat, TextFormat
 from server.protocol.json_size import JsonObject
-from server.protocol.wire import WireModel
+from server.protocol.wire import WireModel, select_type_branch
 
 
 class ResponseJsonSchema(WireModel):
@@ -28,7 +24,7 @@ OutputFormat = Annotated[
     | Annotated[JsonObjectFormat, Tag("#json_object")]
     | Annotated[ResponseJsonSchema, Tag("#json_schema")],
     Discriminator(
-        select_format_branch,
+        select_type_branch,
         custom_error_type="text_format",
         custom_error_message="Must be an object of type 'text', 'json_object' or 'json_schema'",
     ),

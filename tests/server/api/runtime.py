@@ -37,5 +37,5 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics, refusal_log),
+        refusals=Refusals(metrics.requests, refusal_log),
     )

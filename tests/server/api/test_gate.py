@@ -58,7 +58,7 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
         authenticator=Authenticator([]),
         admission=admission,
         max_body_bytes=8 * MIB,
-        refusals=Refusals(metrics, RefusalLog()),
+        refusals=Refusals(metrics.requests, RefusalLog()),
     )
 
 

@@ -63,7 +63,7 @@ async def client(
         authenticator=Authenticator(["key"]),
         admission=admission,
         max_body_bytes=100,
-        refusals=Refusals(metrics, RefusalLog()),
+        refusals=Refusals(metrics.requests, RefusalLog()),
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -46,7 +46,7 @@ async def guarded(metrics: Metrics, lifecycle: Lifecycle) -> AsyncIterator[httpx
         authenticator=runtime.authenticator,
         admission=runtime.admission,
         max_body_bytes=1000,
-        refusals=Refusals(metrics, RefusalLog()),
+        refusals=Refusals(metrics.requests, RefusalLog()),
     )
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)

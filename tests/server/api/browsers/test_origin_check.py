@@ -21,7 +21,7 @@ async def ask(
     method: str = "POST",
 ) -> httpx.Response:
     """Send a request through the layers."""
-    refusals = Refusals(Metrics(), RefusalLog())
+    refusals = Refusals(Metrics().requests, RefusalLog())
     app = add_outermost(PlainTextResponse("ok"), hosts or KnownHosts(), origins, refusals)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:

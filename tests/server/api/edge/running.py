@@ -183,7 +183,7 @@ class RunningEdge:
     table: ConnectionTable
     refusals: list[str]
 
-    def refused(self, reason: str) -> None:
+    def add(self, reason: str) -> None:
         """Count a refusal, as the observer."""
         self.refusals.append(reason)
 

@@ -55,6 +55,7 @@ def test_too_many_small_chunks(edge: RunningEdge) -> None:
     with edge.connect() as client:
         client.send(CHUNKED, b"1\r\nx\r\n" * 5000)
         assert_refused(client, edge, 400, "small_chunks")
+    wait_until(lambda: edge.app.disconnects == ["/echo"])
 
 
 @pytest.mark.parametrize(
