@@ -18,7 +18,7 @@ from server.images.decode.formats import FORMATS, detect_format
 from server.images.decode.icon import ENTRY, HEADER
 from server.images.decode.image_processor import preprocess
 from server.images.decode.jpeg2000 import START
-from server.settings import ImageFormat
+from server.settings.types import ImageFormat
 from tests.mutation import build_seed_images
 from tests.server.images.decode.decoding import PAD, decode_views, expect_failure, max_difference
 from tests.server.pictures import encode_image, make_noise, make_photo

@@ -1,0 +1,87 @@
+"""Images: what is accepted, decoding, the vision tower and its cache."""
+
+from typing import Annotated, Literal, get_args
+
+from PIL import ImageColor
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings
+
+from server.settings.types import MIB, ImageFormat, ImageFormats, check_opaque_color
+
+
+class ImageSettings(BaseSettings):
+    """Images: what is accepted, decoding, the vision tower and its cache."""
+
+    max_images: PositiveInt = Field(16, description="images per request")
+    max_image_mib: PositiveFloat = Field(32.0, description="largest encoded image, in MiB")
+    max_image_megapixels: PositiveFloat = Field(
+        100.0, description="largest image, in millions of pixels"
+    )
+    max_request_megapixels: PositiveFloat = Field(
+        400.0, description="the images of one request together, in millions of pixels"
+    )
+    max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
+    image_formats: ImageFormats = Field(
+        get_args(ImageFormat), description="formats of images, with commas between them"
+    )
+    animated_images: Literal["first", "refuse"] = Field(
+        "first", description="of an animated image, show the first frame, or refuse it"
+    )
+    alpha_color: Annotated[str, AfterValidator(check_opaque_color)] = Field(
+        "white", description="what lies behind transparent images: #rrggbb or a colour's name"
+    )
+    decode_timeout_s: PositiveFloat = Field(
+        20.0, description="time to decode one image before its worker is killed, in seconds"
+    )
+    decode_cpu_s: PositiveInt = Field(
+        15, description="CPU time to decode one image before its worker is killed, in seconds"
+    )
+    decode_memory_mib: PositiveInt = Field(
+        3072, description="address space that a decode worker may take for one image, in MiB"
+    )
+    decode_workers: PositiveInt | None = Field(
+        None, description="decode processes; default: the CPU cores less one, from 2 to 8"
+    )
+    fast_jpeg: bool = Field(
+        True, description="average pixels of very large JPEGs before the resize, which is faster"
+    )
+    vision_batch_size: PositiveInt = Field(16, description="most views the tower takes at once")
+    vision_threads: PositiveInt | None = Field(
+        None, description="CPU threads of the tower; default: the CPU cores less one"
+    )
+    image_cache_mib: PositiveFloat | None = Field(
+        None,
+        description="memory for finished image embeddings, in MiB; default: a thousand images of"
+        " the model, at most 1024",
+    )
+
+    @property
+    def max_image_bytes(self) -> int:
+        """Largest encoded image in bytes."""
+        return int(self.max_image_mib * MIB)
+
+    @property
+    def max_image_pixels(self) -> int:
+        """Largest image in pixels."""
+        return int(self.max_image_megapixels * 1_000_000)
+
+    @property
+    def max_request_pixels(self) -> int:
+        """The images of one request together, in pixels."""
+        return int(self.max_request_megapixels * 1_000_000)
+
+    @property
+    def alpha_rgb(self) -> tuple[int, int, int]:
+        """The background of transparent images."""
+        red, green, blue = ImageColor.getrgb(self.alpha_color)[:3]
+        return red, green, blue
+
+    @property
+    def decode_memory_bytes(self) -> int:
+        """Address space for one decode in bytes."""
+        return self.decode_memory_mib * MIB
+
+    @property
+    def image_cache_bytes(self) -> int | None:
+        """Memory for finished image embeddings in bytes, if it was set."""
+        return None if self.image_cache_mib is None else int(self.image_cache_mib * MIB)

@@ -1,0 +1,57 @@
+"""Where the server listens, TLS, and which web pages and host names it answers."""
+
+import ssl
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, FilePath, SecretStr
+from pydantic_settings import BaseSettings
+
+from server.settings.types import CertReqs, HostPatterns, Origins, check_root_path
+
+
+class ListeningSettings(BaseSettings):
+    """Where the server listens, TLS, and which web pages and host names it answers."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="port to listen on; 0 takes a free one"
+    )
+    uds: Path | None = Field(
+        None, description="Unix domain socket to listen on, instead of host and port"
+    )
+    root_path: Annotated[str, AfterValidator(check_root_path)] = Field(
+        "", description="path under which a proxy offers the server, such as /llava"
+    )
+    ssl_certfile: FilePath | None = Field(
+        None, description="certificate chain in PEM; with it the server speaks TLS only"
+    )
+    ssl_keyfile: FilePath | None = Field(
+        None, description="the certificate's key in PEM; default: it is in the certificate's file"
+    )
+    ssl_keyfile_password: SecretStr | None = Field(
+        None,
+        description="password of the key; rather set LLAVA_SSL_KEYFILE_PASSWORD, since command"
+        " lines are there for all to see",
+    )
+    ssl_ca_certs: FilePath | None = Field(
+        None, description="authorities in PEM that clients' certificates must come from"
+    )
+    ssl_cert_reqs: CertReqs = Field(
+        ssl.CERT_NONE,
+        description="whether clients must show a certificate: none, optional or required",
+    )
+    ssl_ciphers: str | None = Field(
+        None, description="OpenSSL's list of ciphers for TLS 1.2; default: Python's"
+    )
+    cors_allow_origins: Origins = Field(
+        (),
+        description="origins of web pages that may use the server, such as"
+        " https://app.example.com, with commas between them, or *; default: its own only",
+    )
+    allowed_hosts: HostPatterns = Field(
+        (),
+        description="names that requests may name as Host, such as llava.example.com or"
+        " *.example.com, with commas between them, or *; default: on a loopback address only"
+        " local names and addresses, elsewhere any",
+    )
