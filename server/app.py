@@ -35,11 +35,14 @@ from server.api.routes import (
     responses,
     tokenize,
 )
+from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
 from server.lifecycle import Lifecycle, State
-from server.loading import choose_accelerator, count_decode_workers, load_pipeline
+from server.loading import choose_accelerator, load_pipeline
+from server.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
@@ -134,6 +137,8 @@ def create_app(
     app.state.runtime = runtime
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
+    if settings.admin_port is None:
+        app.include_router(metrics_route.router)
     for routes in (
         *(chat, completions, responses, messages, tokenize),
         *(models, health, page, docs),
@@ -171,12 +176,13 @@ async def _run(
         pipeline, engine = await load_pipeline(
             settings, checkpoint, runtime.model_name, runtime.metrics, stack
         )
-    except CheckpointError as error:
+    except (CheckpointError, EngineStartError) as error:
+        log.debug("loading failed", exc_info=True)
         runtime.lifecycle.fail(str(error))
         return
-    except Exception:
-        log.exception("loading failed")
-        runtime.lifecycle.fail("the model could not be loaded")
+    except Exception as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(explain_start_failure(describe_error(error)))
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len

@@ -34,6 +34,7 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
+from server.machine import count_decode_workers, count_spare_cores
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
@@ -48,10 +49,6 @@ from server.telemetry.request_record import RequestRecord
 
 CACHED_IMAGES: Final = 1000
 MAX_IMAGE_CACHE_BYTES: Final = 2**30
-
-# At least two: one slow image must not block all others.
-MIN_DECODE_WORKERS: Final = 2
-MAX_DECODE_WORKERS: Final = 8
 
 
 async def load_pipeline(
@@ -78,7 +75,7 @@ async def load_pipeline(
     )
     stack.callback(engine.close)
     await engine.load_adapters()
-    torch.set_num_threads(settings.vision_threads or _spare_cores())
+    torch.set_num_threads(settings.vision_threads or count_spare_cores())
     pipeline = _connect(
         settings, checkpoint, model_name, metrics, engine, vision_model, prompts, stack
     )
@@ -217,8 +214,10 @@ def start_engine(
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    # Its lines go the way of ours, here and in its processes: see `server.telemetry.child_logs`.
+    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
+    # Bars of libraries are no log lines.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     # vLLM 0.32 cannot read back what it compiled ahead of time for a CPU, so every start would
     # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
@@ -298,13 +297,3 @@ def _default_image_cache_bytes(checkpoint: Checkpoint) -> int:
     num_values = checkpoint.max_image_tokens * checkpoint.vision.text_hidden_size
     itemsize: int = getattr(torch, checkpoint.dtype).itemsize
     return min(CACHED_IMAGES * num_values * itemsize, MAX_IMAGE_CACHE_BYTES)
-
-
-def count_decode_workers() -> int:
-    """Return the default number of decode workers: the spare cores, within limits."""
-    return max(MIN_DECODE_WORKERS, min(_spare_cores(), MAX_DECODE_WORKERS))
-
-
-def _spare_cores() -> int:
-    """Return the number of CPU cores minus the one that the engine keeps busy."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)

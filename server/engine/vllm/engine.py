@@ -2,21 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from vllm import envs
 from vllm.exceptions import VLLMClientError
 from vllm.lora.request import LoRARequest
+from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.checkpoint.config import CheckpointError
 from server.concurrency import run_in_thread_if_large
 from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
 from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, start_llm
+from server.engine.vllm.failure_report import FailureReport
 from server.engine.vllm.inputs import (
     BAD_WORDS,
     build_engine_input,
@@ -44,11 +47,14 @@ class VllmEngine:
     """vLLM's `AsyncLLM`, whose scheduler and model run in a process of their own."""
 
     def __init__(self, options: VllmOptions) -> None:
-        """Start the engine process and load the weights. Blocks for many seconds."""
+        """Start the engine process and load the weights. Blocks for many seconds.
+
+        Raises `EngineStartError`, `CheckpointError`.
+        """
         self._steps = StepCounter()
         self._stall_timeout_s = options.stall_timeout_s
         self._error: ApiError | None = None
-        self._llm = start_llm(build_engine_arguments(options), self._steps)
+        self._llm = _start(build_engine_arguments(options), self._steps)
         # vLLM reads these for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
         self._adapters = {
@@ -154,6 +160,19 @@ class VllmEngine:
         """End the engine's process: gently, or at once where it may work on or not react."""
         # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
         self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)
+
+
+def _start(arguments: Mapping[str, Any], steps: StepCounter) -> AsyncLLM:
+    """Start vLLM's engine. Raises `EngineStartError` with cause and remedy."""
+    report = FailureReport()
+    try:
+        return start_llm(arguments, steps)
+    except Exception as error:
+        raise EngineStartError(
+            explain_start_failure(report.read() or describe_error(error))
+        ) from error
+    finally:
+        report.close()
 
 
 def _translate_refusal(error: VLLMClientError) -> InvalidRequest:

@@ -1,0 +1,42 @@
+"""A mistake in the settings, and the nearest right name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+# The least likeness of a misspelling that is more probable than a word cut short.
+CERTAIN: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with a setting, and the remedy.
+
+    `written` is the setting as the user wrote it, such as `--port http` or `LLAVA_PORT=http`.
+    """
+
+    written: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.written}: {self.problem}" if self.written else self.problem
+
+
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant: another case, a beginning, a misspelling."""
+    words = list(known)
+    by_lower = {each.lower(): each for each in words}
+    if word.lower() in by_lower:
+        return by_lower[word.lower()]
+    begun = [each for each in words if each.lower().startswith(word.lower())]
+    if len(begun) == 1 and len(word) > 2:
+        return begun[0]
+    near = get_close_matches(word.lower(), by_lower, 1, 0.6)
+    return by_lower[near[0]] if near else None
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?`, or nothing where no known word is near."""
+    nearest = find_nearest(word, known)
+    return f"; did you mean {nearest}?" if nearest else ""
