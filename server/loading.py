@@ -44,6 +44,7 @@ from server.prompt.tool_parser import choose_tool_parser
 from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.logs import ENGINE_LEVELS
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 
@@ -214,10 +215,7 @@ def start_engine(
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Its lines go the way of ours, here and in its processes: see `server.telemetry.child_logs`.
-    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
-    # Bars of libraries are no log lines.
-    os.environ.setdefault("TQDM_DISABLE", "1")
+    _limit_engine_output(settings.log_level)
     # vLLM 0.32 cannot read back what it compiled ahead of time for a CPU, so every start would
     # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
@@ -253,6 +251,14 @@ def start_engine(
             max_loras=settings.max_loras,
         )
     )
+
+
+def _limit_engine_output(log_level: str) -> None:
+    """Set how much the engine and PyTorch's C++ code say; bars of libraries are no log lines."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", ENGINE_LEVELS[log_level])
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    if log_level != "debug":
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 async def _warm_up(pipeline: Pipeline, model_name: str) -> None:

@@ -17,17 +17,14 @@ CAUSES: Final = tuple(
             r"max-model-len \1 exceeds this model's \2: lower --max-model-len",
         ),
         (
-            r"To serve at least one request with the model's max seq len \((\d+)\), "
-            r"\(?([\d.]+ GiB).*?available KV cache memory \(([\d.]+ GiB)\)"
-            r"(?:.*?estimated maximum model length is (\d+))?",
-            r"the KV cache of \3 is too small for a context of \1 tokens, which takes \2:"
-            r" lower --max-model-len, or raise --gpu-memory-utilization (on a CPU"
-            r" --cpu-kv-cache-gib)",
+            r"max seq len \((\d+)\), \(?([\d.]+ GiB) KV.*?available KV cache memory"
+            r" \(([\d.]+ GiB)\)",
+            r"the KV cache of \3 is too small for a context of \1 tokens, which takes \2: lower"
+            r" --max-model-len, or raise --gpu-memory-utilization (on a CPU --cpu-kv-cache-gib)",
         ),
         (
-            r"To serve at least one request with the model's max seq len",
-            "the KV cache is too small for the context: lower --max-model-len, or raise"
-            " --gpu-memory-utilization (on a CPU --cpu-kv-cache-gib)",
+            r"Available memory on node \d+ \(([^)]*)\).*?requested memory for kv \(([^)]*)\)",
+            r"only \1 of memory are free, less than the KV cache of \2: lower --cpu-kv-cache-gib",
         ),
         (
             r"No available memory for the cache blocks",

@@ -55,12 +55,16 @@ def _format_lines(program: str, commands: Mapping[str, str]) -> Iterator[str]:
 
 
 def _format_option(option: Option) -> Iterator[str]:
-    flag = f"{option.flag}, --no-{option.flag[2:]}" if option.is_switch else option.flag
     value = "" if option.is_switch else f" {option.placeholder}"
-    yield f"  {flag}{value}".ljust(VARIABLE_COLUMN) + f"  {option.variable}"
-    default = option.default_text
-    shown = f" (default: {default})" if default else ""
-    yield from _wrap(f"{option.field.description}{shown}", INDENT)
+    yield f"  {option.flag}{value}".ljust(VARIABLE_COLUMN) + f"  {option.variable}"
+    yield from _wrap(f"{option.field.description}{_format_default(option)}", INDENT)
+
+
+def _format_default(option: Option) -> str:
+    opposite = f"--no-{option.flag[2:]}" if option.is_switch else None
+    default = f"default: {option.default_text}" if option.default_text else None
+    told = "; ".join(filter(None, (default, opposite)))
+    return f" ({told})" if told else ""
 
 
 def _wrap(text: str, indent: str) -> list[str]:

@@ -25,14 +25,14 @@ class Mistake:
 
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant: another case, a beginning, a misspelling."""
-    words = list(known)
-    by_lower = {each.lower(): each for each in words}
-    if word.lower() in by_lower:
-        return by_lower[word.lower()]
-    begun = [each for each in words if each.lower().startswith(word.lower())]
-    if len(begun) == 1 and len(word) > 2:
-        return begun[0]
-    near = get_close_matches(word.lower(), by_lower, 1, 0.6)
+    by_lower = {each.lower(): each for each in known}
+    word = word.lower()
+    begun = [each for each in by_lower if each.startswith(word)]
+    near = (
+        get_close_matches(word, by_lower, 1, CERTAIN)
+        or (begun if len(begun) == 1 else [])
+        or get_close_matches(word, by_lower, 1)
+    )
     return by_lower[near[0]] if near else None
 
 

@@ -53,7 +53,9 @@ def configure_logs(level: str, log_format: LogFormat, process: str | None = None
 
     `level` is ours; libraries show less. `process` names a child process in its lines.
     """
-    shared = [*_SHARED, partial(_add_process, process)] if process else _SHARED
+    shared: list[Processor] = [*_SHARED]
+    if process is not None:
+        shared.append(partial(_add_process, process))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -74,11 +76,22 @@ def configure_logs(level: str, log_format: LogFormat, process: str | None = None
     root.handlers[:] = [handler]
     root.setLevel(LIBRARY_LEVELS[level])
     logging.getLogger("server").setLevel(level.upper())
-    logging.getLogger("vllm").setLevel(os.environ.get("VLLM_LOGGING_LEVEL", ENGINE_LEVELS[level]))
+    logging.getLogger("py.warnings").setLevel("WARNING" if level == "debug" else "ERROR")
     logging.captureWarnings(True)
+    adopt_engine_logger(level)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
     sys.unraisablehook = _log_unraisable
+
+
+def adopt_engine_logger(level: str) -> None:
+    """Send vLLM's lines the way of ours; vLLM gives its logger a handler on import, and later."""
+    logger = logging.getLogger("vllm")
+    logger.handlers.clear()
+    logger.propagate = True
+    own_level = os.environ.get("VLLM_LOGGING_LEVEL", "").upper()
+    is_known = own_level in logging.getLevelNamesMapping()
+    logger.setLevel(own_level if is_known else ENGINE_LEVELS[level])
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -16,6 +16,8 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from server.checkpoint.adapters import LoraAdapter
 from server.checkpoint.config import MODEL_TYPES, CheckpointError
 from server.engine.vllm.watchdog import StepCounter
+from server.telemetry.child_logs import get_child_level
+from server.telemetry.logs import adopt_engine_logger
 
 # These replace vLLM's own choices on a CPU; docs/performance.md has the measurements.
 CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
@@ -66,6 +68,7 @@ def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:
         "gpu_memory_utilization": options.gpu_memory_utilization,
         "hf_overrides": override_as_llava_next if options.has_image_newline else override_as_llava,
         "enable_mm_embeds": True,
+        "use_tqdm_on_load": False,
         "limit_mm_per_prompt": {"image": 0},
         "structured_outputs_config": {"backend": GRAMMAR_BACKEND},
         # A signal to the whole process group must not end sequences that still drain.
@@ -116,6 +119,7 @@ def start_llm(arguments: Mapping[str, Any], step_counter: StepCounter) -> AsyncL
     """
     args = AsyncEngineArgs(**arguments)
     config = args.create_engine_config(UsageContext.ENGINE_CONTEXT)
+    adopt_engine_logger(get_child_level())
     with OMPProcessManager(config).configure_omp_envs(rank=0, local_rank=0):
         return AsyncLLM.from_vllm_config(
             config,
