@@ -1,16 +1,11 @@
 """`llava-server`, also `python -m server`: serve a model, or run another command."""
 
-import logging
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from server.commands import run
-
-# The engine's processes import this first. vLLM logs while it is imported, before it reads this.
-if (level := os.environ.get("VLLM_LOGGING_LEVEL")) in logging.getLevelNamesMapping():
-    logging.getLogger("vllm").setLevel(level)
 
 
 def main() -> NoReturn:

@@ -55,6 +55,8 @@ log = get_logger(__name__)
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+# How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
+LOAD_FAILURE_S: Final = 2.0
 # POST requests that cost work, and so pass the gate.
 GATED_PATHS: Final = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses"),
@@ -178,11 +180,11 @@ async def _run(
         )
     except (CheckpointError, EngineStartError) as error:
         log.debug("loading failed", exc_info=True)
-        runtime.lifecycle.fail(str(error))
+        runtime.lifecycle.fail(str(error), LOAD_FAILURE_S)
         return
     except Exception as error:
         log.debug("loading failed", exc_info=True)
-        runtime.lifecycle.fail(explain_start_failure(describe_error(error)))
+        runtime.lifecycle.fail(explain_start_failure(describe_error(error)), LOAD_FAILURE_S)
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len

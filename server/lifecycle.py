@@ -34,6 +34,7 @@ class Lifecycle:
         self._last_tick = time.monotonic()
         self._drain_timeout_s = drain_timeout_s
         self._deadline = float("inf")
+        self._exit_at = 0.0  # after a failure
 
     @property
     def is_overdue(self) -> bool:
@@ -69,8 +70,12 @@ class Lifecycle:
             log.info("draining", limit_s=self._drain_timeout_s)
         self.state = State.DRAINING
 
-    def fail(self, reason: str) -> None:
-        """Fail: the process will exit with 1. `reason` has cause and remedy; `/ready` says it."""
+    def fail(self, reason: str, linger_s: float = 0.0) -> None:
+        """Fail: the process exits with 1, after `linger_s` seconds in which `/ready` says why.
+
+        `reason` has cause and remedy.
+        """
+        self._exit_at = time.monotonic() + linger_s
         log.error("server failed", reason=reason)
         self.reason = reason
         self.state = State.FAILED
@@ -79,7 +84,7 @@ class Lifecycle:
         """Return whether the server should stop listening and exit."""
         if self.state is State.DRAINING:
             return requests_in_flight == 0 or self.is_overdue
-        return self.state is State.FAILED
+        return self.state is State.FAILED and time.monotonic() >= self._exit_at
 
     def build_exit_error(self) -> ApiError:
         """Return the error of the requests that are in flight when the server exits."""

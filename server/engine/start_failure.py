@@ -62,6 +62,11 @@ CAUSES: Final = tuple(
             " the files)",
         ),
         (
+            r"([^\n]*(?:exceeds dimension size|size mismatch|shape mismatch"
+            r"|Attempted to load weight|KeyError: '[\w.]*(?:weight|bias))[^\n]*)",
+            r"the weights do not fit config.json (\1): use the configuration that belongs to them",
+        ),
+        (
             r"Permission denied: '?([^'\n]+)'?",
             r"\1 cannot be read: give this user the permission",
         ),

@@ -7,6 +7,8 @@ from typing import Final
 
 # The least likeness of a misspelling that is more probable than a word cut short.
 CERTAIN: Final = 0.8
+# Words that are nearer to a wrong one.
+SYNONYMS: Final = {"gpu": "cuda"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Mistake:
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant: another case, a beginning, a misspelling."""
     by_lower = {each.lower(): each for each in known}
-    word = word.lower()
+    word = SYNONYMS.get(word.lower(), word.lower())
     begun = [each for each in by_lower if each.startswith(word)]
     near = (
         get_close_matches(word, by_lower, 1, CERTAIN)

@@ -40,7 +40,8 @@ class Stream:
         if not data or len(self.pending) > MAX_LINE:
             lines, self.pending = [*lines, self.pending], b""
         for line in filter(None, lines):
-            self._write(wrap_line(line, self.name, self.level))
+            for part in split_before_object(line):
+                self._write(wrap_line(part, self.name, self.level))
 
     def _write(self, line: bytes) -> None:
         """Write a line; where it cannot be written, count it and go on: nothing may block here."""
@@ -61,6 +62,14 @@ def wrap_line(line: bytes, stream: str, level: str) -> bytes:
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     wrapped = {"event": text, "level": level, "stream": stream, "timestamp": now}
     return json.dumps(wrapped, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def split_before_object(line: bytes) -> list[bytes]:
+    """Part a log line from raw text in front of it, whose own line had not ended."""
+    begin = line.find(b'{"')
+    if begin > 0 and _is_object(line[begin:]):
+        return [line[:begin], line[begin:]]
+    return [line]
 
 
 def _is_object(line: bytes) -> bool:

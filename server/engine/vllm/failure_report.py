@@ -15,6 +15,8 @@ VARIABLE: Final = "_LLAVA_ENGINE_REPORT"
 MAX_BYTES: Final = 65536
 # vLLM's last words of a process that could not start.
 FAILED_TO_START: Final = "failed to start"
+# Errors that the server is told: it logs them itself, in one line.
+TOLD: Final = (FAILED_TO_START, "Invocation of add_lora method failed")
 
 
 class FailureReport:
@@ -47,16 +49,11 @@ class FailureReporter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Report a record's exception."""
         error = record.exc_info[1] if record.exc_info else None
-        if error is None or not is_start_failure(record):
+        if error is None or FAILED_TO_START not in record.getMessage():
             return
         write_report(self._path, describe_error(error))
         if self._is_silent:
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
-
-
-def is_start_failure(record: logging.LogRecord) -> bool:
-    """Whether vLLM says with this record that a process could not start."""
-    return FAILED_TO_START in record.getMessage()
 
 
 def report_start_failures(*, is_silent: bool) -> None:
@@ -67,7 +64,12 @@ def report_start_failures(*, is_silent: bool) -> None:
     logging.getLogger("vllm").addHandler(FailureReporter(path, is_silent=is_silent))
     if is_silent:
         for handler in logging.getLogger().handlers:
-            handler.addFilter(lambda record: not is_start_failure(record))
+            handler.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the server is not told otherwise."""
+    return not any(told in record.getMessage() for told in TOLD)
 
 
 def write_report(path: str, text: str) -> None:
