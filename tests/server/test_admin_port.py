@@ -19,7 +19,7 @@ from server.settings import Settings
 @pytest.fixture
 def runtime(checkpoint: Checkpoint) -> Runtime:
     """Return the parts of a server that has not been started."""
-    settings = Settings(admin_port=0, api_keys="key", protect_all=True)  # type: ignore[arg-type]
+    settings = Settings(admin_port=0, api_keys="key", protect_all=True)
     app = create_app(settings, checkpoint, Lifecycle(1), lambda _: None)
     found: Runtime = app.state.runtime
     return found
