@@ -1,0 +1,65 @@
+"""The usage log: one JSON line for each request, written in a thread."""
+
+import queue
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import Counter
+
+from server.telemetry.logs import get_logger
+from server.telemetry.usage import Usage
+from server.telemetry.usage_file import UsageFile
+
+log = get_logger(__name__)
+
+# Lines that wait for the disk; beyond it they are dropped.
+MAX_QUEUED: Final = 10_000
+# How long the last lines may take at the end, in seconds.
+CLOSE_TIMEOUT_S: Final = 2.0
+
+
+class UsageLog:
+    """Appends lines to a file, or to stdout.
+
+    The file is opened again once it has been renamed or removed, as log rotation does. Lines that
+    cannot be written are dropped and counted: a full disk must not stop the server.
+    """
+
+    def __init__(self, path: Path, dropped: Counter) -> None:
+        """Open the file. Raises `OSError`."""
+        self._output = UsageFile(path)
+        self._dropped = dropped
+        self._is_failing = False
+        self._queue: queue.Queue[Usage | None] = queue.Queue(MAX_QUEUED)
+        self._thread = threading.Thread(target=self._run, name="usage-log", daemon=True)
+        self._thread.start()
+
+    def add(self, usage: Usage) -> None:
+        """Write a line soon; drop it if too many wait."""
+        try:
+            self._queue.put_nowait(usage)
+        except queue.Full:
+            self._dropped.inc()
+
+    def close(self) -> None:
+        """Write what waits, within a bounded time."""
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=CLOSE_TIMEOUT_S)
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while (usage := self._queue.get()) is not None:
+            try:
+                self._output.write(usage.format_line())
+                self._is_failing = False
+            except OSError as error:
+                self._dropped.inc()
+                self._report(error)
+
+    def _report(self, error: OSError) -> None:
+        """Say once that lines are lost, until one is written again."""
+        if not self._is_failing:
+            self._is_failing = True
+            log.error("the usage log cannot be written: lines are dropped", reason=str(error))
