@@ -210,7 +210,7 @@ class ModelNotFound(NotFound):
     @classmethod
     def build(cls, name: str, served: Sequence[str]) -> Self:
         """Return the error for a name; `served` are the names that there are."""
-        names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES])
+        names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES]) or "none for this key"
         return cls(f"The model '{name}' does not exist: this server has {names}.", "model")
 
 

@@ -34,9 +34,14 @@ class Tenant:
     cache_partition: str = ""
 
     @property
+    def key_name(self) -> str | None:
+        """The name of its key, None without one of the server's keys."""
+        return None if self.key is None else self.key.name
+
+    @property
     def label(self) -> str | None:
         """The key in logs: its name, or the first digits of `id`; None without a key."""
-        return self.key.name if self.key else self.id[:8] or None
+        return self.key_name or self.id[:8] or None
 
     @property
     def queue_key(self) -> str:
@@ -44,7 +49,7 @@ class Tenant:
 
         A key that nobody checks would let a client be as many tenants as it likes.
         """
-        return self.key.name if self.key else build_address_key(self.address).hex()
+        return self.key_name or build_address_key(self.address).hex()
 
 
 def _now() -> datetime:

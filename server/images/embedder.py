@@ -37,7 +37,8 @@ class _Charge:
 class ImageEmbedder:
     """Loads and encodes images, through the cache of image embeddings.
 
-    Images are shared only within a `tenant` and are counted against the request's `budget`.
+    Images are shared only within a `cache_partition`, and are counted against the request's
+    `budget`.
     """
 
     def __init__(
@@ -53,32 +54,32 @@ class ImageEmbedder:
         self._metrics = metrics
 
     async def embed(
-        self, references: Sequence[ImageReference], tenant: str, budget: ImageBudget
+        self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
     ) -> list[tuple[str, Tensor]]:
         """Return each image's content key and its image_embeds (num_image_tokens, hidden).
 
         Raises `ImageError`, or `TooManyRequests` where the key has no image tokens left.
         """
         return await gather_or_cancel(
-            self._embed(reference, tenant, budget) for reference in references
+            self._embed(reference, cache_partition, budget) for reference in references
         )
 
     async def count_image_tokens(
-        self, references: Sequence[ImageReference], tenant: str, budget: ImageBudget
+        self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
     ) -> list[int]:
         """Return each image's number of image tokens.
 
         Images are loaded only if their size matters. Raises `ImageError`.
         """
         return await gather_or_cancel(
-            self._count_image_tokens(reference, tenant, budget) for reference in references
+            self._count_image_tokens(reference, cache_partition, budget) for reference in references
         )
 
     async def _embed(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
+        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> tuple[str, Tensor]:
         with self._attribute_errors(reference):
-            image = await self._load(reference, tenant, budget)
+            image = await self._load(reference, cache_partition, budget)
             charge = _Charge(budget.meter)
             encoded = await self._cache.get_or_compute(
                 image.key, lambda: self._encode(image, charge), budget.meter.owner
@@ -88,23 +89,23 @@ class ImageEmbedder:
         return image.key, encoded.image_embeds
 
     async def _count_image_tokens(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
+        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> int:
         if reference.low_detail or not self._vision.tokens_depend_on_size:
             return self._vision.count_image_tokens()
         with self._attribute_errors(reference):
-            image = await self._load(reference, tenant, budget)
+            image = await self._load(reference, cache_partition, budget)
             decoded = await self._loader.decode(image.data, base_view_only=True)
             budget.spend(decoded, reference.param)
         return self._vision.count_image_tokens(decoded.image_size)
 
     async def _load(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
+        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> LoadedImage:
         return await self._loader.load(
             reference.url,
             low_detail=reference.low_detail,
-            tenant=tenant,
+            cache_partition=cache_partition,
             deadline=budget.deadline,
         )
 

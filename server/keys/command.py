@@ -7,7 +7,7 @@ import typer
 
 from server.keys.commands.listing import list_keys
 from server.keys.commands.new import new_key
-from server.keys.commands.revoke import remove_key, revoke_key
+from server.keys.commands.revoke import revoke_key
 from server.keys.commands.rotate import rotate_key
 from server.keys.errors import KeysFileError
 
@@ -18,12 +18,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.command("new")(new_key)
 app.command("list")(list_keys)
 app.command("rotate")(rotate_key)
 app.command("revoke")(revoke_key)
-app.command("remove")(remove_key)
 
 
 def main(argv: list[str], prog: str = PROG) -> int:

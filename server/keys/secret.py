@@ -7,14 +7,14 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Final
 
-SECRET_PREFIX: Final = "llava-"
+PREFIX: Final = "llava-"
 SECRET_BYTES: Final = 32
 HASH_PREFIX: Final = "sha256:"
 
 
 def generate_secret() -> str:
     """Return a new random secret."""
-    return SECRET_PREFIX + token_urlsafe(SECRET_BYTES)
+    return PREFIX + token_urlsafe(SECRET_BYTES)
 
 
 def hash_secret(secret: str) -> str:

@@ -61,6 +61,10 @@ class RequestRecord:
         self._is_waiting = False
         self._status: int | None = None
 
+    def identify(self, address: str, key: str | None, key_name: str | None) -> None:
+        """Record who asks: `key` is for logs, `key_name` that of one of the server's keys."""
+        self.client, self.key, self.key_name = address, key, key_name
+
     def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
         """Record what is asked for; from now on the request waits for its first token."""
         self.model, self.images, self.stream = model, num_images, stream

@@ -10,7 +10,10 @@ MODE: Final = 0o640
 
 
 class UsageFile:
-    """Appends lines to a path, or to stdout for `-`. For one thread."""
+    """Appends lines to a path, or to stdout for `-`. For one thread.
+
+    The file is opened again once it has been renamed or removed.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file. Raises `OSError`."""

@@ -1,9 +1,9 @@
 """The usage log: one JSON line for each request, written in a thread."""
 
+import asyncio
 import queue
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from prometheus_client import Counter
@@ -21,15 +21,13 @@ CLOSE_TIMEOUT_S: Final = 2.0
 
 
 class UsageLog:
-    """Appends lines to a file, or to stdout.
+    """Writes usage to a file. Lines that cannot be written are dropped and counted.
 
-    The file is opened again once it has been renamed or removed, as log rotation does. Lines that
-    cannot be written are dropped and counted: a full disk must not stop the server.
+    So a full disk, or a reader of stdout that does not read, stops nothing else.
     """
 
-    def __init__(self, path: Path, dropped: Counter) -> None:
-        """Open the file. Raises `OSError`."""
-        self._output = UsageFile(path)
+    def __init__(self, output: UsageFile, dropped: Counter) -> None:
+        self._output = output
         self._dropped = dropped
         self._is_failing = False
         self._queue: queue.Queue[Usage | None] = queue.Queue(MAX_QUEUED)
@@ -43,8 +41,11 @@ class UsageLog:
         except queue.Full:
             self._dropped.inc()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what waits, within a bounded time."""
+        await asyncio.to_thread(self._finish)
+
+    def _finish(self) -> None:
         with suppress(queue.Full):
             self._queue.put(None, timeout=CLOSE_TIMEOUT_S)
         self._thread.join(CLOSE_TIMEOUT_S)

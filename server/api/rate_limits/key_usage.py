@@ -4,15 +4,16 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from server.api.rate_limits.resources import (
+    CONCURRENT_REQUESTS,
+    IMAGE_TOKENS,
+    OUTPUT_TOKENS,
+    REQUESTS,
+)
 from server.api.rate_limits.storage import WindowStorage
 from server.api.rate_limits.window import Window, WindowState
 from server.errors import KeyLimitExceeded
 from server.keys.key import ApiKey
-
-REQUESTS: Final = "requests"
-IMAGE_TOKENS: Final = "image-tokens"
-OUTPUT_TOKENS: Final = "output-tokens"
-CONCURRENT_REQUESTS: Final = "concurrent-requests"
 
 # While nothing is known of a key's answers, one is expected to take this part of the limit, but no
 # more than so many tokens.
@@ -60,9 +61,7 @@ class KeyUsage:
                 window.clear()
                 window = None
             if limit is not None:
-                self._windows[resource] = window or Window(
-                    resource, key.name, limit, self._storage
-                )
+                self._windows[resource] = window or Window(resource, key.name, limit, self._storage)
 
     def look(self) -> Iterator[WindowState]:
         """Yield the state of each limit a minute."""

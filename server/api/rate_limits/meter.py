@@ -1,6 +1,7 @@
 """Counts the tokens of one request against its key's limits."""
 
-from server.api.rate_limits.key_usage import IMAGE_TOKENS, OUTPUT_TOKENS, KeyUsage
+from server.api.rate_limits.key_usage import KeyUsage
+from server.api.rate_limits.resources import IMAGE_TOKENS, OUTPUT_TOKENS
 
 
 class RequestMeter:

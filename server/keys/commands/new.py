@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import tomlkit
 import typer
-from tomlkit import TOMLDocument
 
 from server.keys.commands.limits import (
     Concurrent,
@@ -19,10 +17,9 @@ from server.keys.commands.limits import (
     build_limits,
 )
 from server.keys.commands.options import DEFAULT_FILE, Json, KeysFile, NewName
+from server.keys.commands.tables import add_table
 from server.keys.duration import parse_moment
 from server.keys.edit import edit_keys
-from server.keys.errors import KeysFileError
-from server.keys.key_file import TABLE
 from server.keys.secret import generate_secret, hash_secret
 
 
@@ -57,7 +54,7 @@ def new_key(
         weight=weight,
     )
     with edit_keys(keys_file) as document:
-        _add(document, name, fields, keys_file)
+        add_table(document, name, fields, keys_file)
     print_secret(name, secret, keys_file, as_json=as_json)
 
 
@@ -76,15 +73,3 @@ def _parse_expiry(text: str, now: datetime) -> datetime:
         return parse_moment(text, now)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(str(error), param_hint="--expires") from None
-
-
-def _add(document: TOMLDocument, name: str, fields: dict[str, Any], path: Path) -> None:
-    if TABLE not in document:
-        document[TABLE] = tomlkit.table(is_super_table=True)
-    tables = document[TABLE]
-    assert isinstance(tables, dict)  # noqa: S101 - `edit_keys` has parsed it
-    if name in tables:
-        raise KeysFileError(
-            path, [f" has a key '{name}' already: choose another name, or `keys rotate {name}`"]
-        )
-    tables[name] = fields

@@ -6,7 +6,6 @@ from typing import Annotated, Final
 import typer
 from click import get_app_dir
 
-from server.keys.errors import KeysFileError
 from server.keys.name import check_name
 
 DEFAULT_FILE: Final = Path(get_app_dir("llava-server")) / "keys.toml"
@@ -34,8 +33,3 @@ NewName = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="the name of a key")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]
-
-
-def build_missing_error(path: Path, name: str) -> KeysFileError:
-    """Return the error for a name that the file does not have."""
-    return KeysFileError(path, [f" has no key '{name}'"])

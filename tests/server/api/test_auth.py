@@ -11,6 +11,7 @@ from server.api.error_handlers import add_error_handlers
 from server.api.middleware import RequestId
 from server.api.routes import chat, completions, health, models, tokenize
 from server.errors import Unauthorized
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from tests.server.api.runtime import build_runtime
@@ -18,7 +19,7 @@ from tests.server.api.runtime import build_runtime
 
 @pytest.mark.parametrize("header", ["Bearer one", "bearer one", "Bearer  one", "BEARER two"])
 def test_known_keys_pass(header: str) -> None:
-    assert Authenticator(["one", "two"]).authenticate(header).id
+    assert Authenticator(KeyRing(["one", "two"])).authenticate(header).id
 
 
 @pytest.mark.parametrize(
@@ -26,13 +27,13 @@ def test_known_keys_pass(header: str) -> None:
 )
 def test_all_else_is_refused(header: str | None) -> None:
     with pytest.raises(Unauthorized) as caught:
-        Authenticator(["one", "two"]).authenticate(header)
+        Authenticator(KeyRing(["one", "two"])).authenticate(header)
     assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic three"])
 def test_a_key_may_come_without_a_scheme(header: str | None) -> None:
-    authenticator = Authenticator(["one"])
+    authenticator = Authenticator(KeyRing(["one"]))
     assert authenticator.authenticate(header, None, " one") == authenticator.authenticate(
         "Bearer one"
     )
@@ -43,18 +44,18 @@ def test_a_key_may_come_without_a_scheme(header: str | None) -> None:
 
 def test_a_bearer_token_goes_first() -> None:
     with pytest.raises(Unauthorized):
-        Authenticator(["one"]).authenticate("Bearer two", None, "one")
+        Authenticator(KeyRing(["one"])).authenticate("Bearer two", None, "one")
 
 
 def test_each_key_is_a_tenant() -> None:
-    authenticator = Authenticator(["one", "two"])
+    authenticator = Authenticator(KeyRing(["one", "two"]))
     assert authenticator.authenticate("Bearer one") == authenticator.authenticate("bearer one")
     assert authenticator.authenticate("Bearer one") != authenticator.authenticate("Bearer two")
     assert "one" not in authenticator.authenticate("Bearer one").id
 
 
 def test_without_keys_everybody_passes_and_tokens_still_tell_tenants_apart() -> None:
-    authenticator = Authenticator([])
+    authenticator = Authenticator(KeyRing([]))
     for header in (None, "Basic x", "Bearer "):
         assert authenticator.authenticate(header) == Tenant("")
     assert authenticator.authenticate("Bearer one") != authenticator.authenticate("Bearer two")
@@ -117,9 +118,9 @@ async def test_a_model_by_its_name_needs_a_key_and_the_version_none(
 
 
 def test_only_a_known_key_is_a_queue_of_its_own() -> None:
-    known = Authenticator(["one"]).authenticate("Bearer one", ("10.0.0.1", 1))
-    assert known.queue_key == known.id
-    open_to_all = Authenticator([])
+    known = Authenticator(KeyRing(["one"])).authenticate("Bearer one", ("10.0.0.1", 1))
+    assert known.queue_key == "env-1"
+    open_to_all = Authenticator(KeyRing([]))
     made_up = [
         open_to_all.authenticate(f"Bearer {key}", ("10.0.0.1", port)).queue_key
         for port, key in enumerate("abc")
