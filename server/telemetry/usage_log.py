@@ -16,8 +16,8 @@ log = get_logger(__name__)
 
 # Lines that wait for the disk; beyond it they are dropped.
 MAX_QUEUED: Final = 10_000
-# How long the last lines may take at the end, in seconds.
-CLOSE_TIMEOUT_S: Final = 2.0
+# At the end: how long a place in the queue may take, and then the last lines, in seconds.
+CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class UsageLog:

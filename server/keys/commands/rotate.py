@@ -22,7 +22,8 @@ def rotate_key(
     name: Name,
     keys_file: KeysFile = DEFAULT_FILE,
     keep: Annotated[
-        str, typer.Option(metavar="SPAN", help="how long old secrets stay valid: 7d, 12h; 0 ends all")
+        str,
+        typer.Option(metavar="SPAN", help="how long old secrets stay valid: 7d, 12h; 0 ends all"),
     ] = "1d",
     as_json: Json = False,
 ) -> None:

@@ -90,7 +90,7 @@ async def test_a_request_that_can_be_served_passes(
 ) -> None:
     assert (await client.post("/work", headers=KEY)).text == "ok"
     tenant = app.scopes[0]["state"]["tenant"]
-    assert tenant.queue_key == tenant.id != ""
+    assert tenant.queue_key == "env-1"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/work"), ("POST", "/other")])

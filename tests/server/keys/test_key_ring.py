@@ -14,7 +14,7 @@ def test_a_secret_finds_its_key() -> None:
     ring = KeyRing(["one", "two"], [build_key("alice")])
     found = [ring.find(secret) for secret in ("one", "two", "alice")]
     assert [match.key.name for match in found if match] == ["env-1", "env-2", "alice"]
-    assert [ring.find(secret) for secret in ("", "ONE", "three", "alice ", "ａlice")] == [None] * 5
+    assert [ring.find(secret) for secret in ("", "ONE", "three", "alice ")] == [None] * 4
 
 
 def test_the_key_of_the_file_goes_before_the_same_one_of_the_environment() -> None:

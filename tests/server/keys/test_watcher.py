@@ -40,7 +40,7 @@ class Watched:
     async def wait_for(self, names: list[str], *, is_ok: bool = True) -> None:
         """Wait until the keys are these."""
         async with asyncio.timeout(LIMIT_S):
-            while (self.names, self.is_ok) != (names, is_ok):
+            while (self.names, self.is_ok) != (names, is_ok):  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(POLL_S)
 
 
