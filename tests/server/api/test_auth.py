@@ -1,6 +1,7 @@
 """API keys: who may ask, and who shares images with whom."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -11,10 +12,12 @@ from server.api.error_handlers import add_error_handlers
 from server.api.middleware import RequestId
 from server.api.routes import chat, completions, health, models, tokenize
 from server.errors import Unauthorized
+from server.keys.key import ApiKey
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from tests.server.api.runtime import build_runtime
+from tests.server.keys.samples import build_key
 
 
 @pytest.mark.parametrize("header", ["Bearer one", "bearer one", "Bearer  one", "BEARER two"])
@@ -131,3 +134,51 @@ def test_only_a_known_key_is_a_queue_of_its_own() -> None:
         for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1")
     ]
     assert len(set(addresses)) == 2
+
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def refusal(secret: str, *keys: ApiKey) -> tuple[str, str]:
+    """Return code and message of the refusal of a secret."""
+    with pytest.raises(Unauthorized) as caught:
+        Authenticator(KeyRing([], keys), now=lambda: NOW).authenticate(f"Bearer {secret}")
+    return caught.value.code, caught.value.message
+
+
+def test_a_term_ends() -> None:
+    key = build_key(expires=NOW + timedelta(seconds=1))
+    authenticator = Authenticator(KeyRing([], [key]), now=lambda: NOW)
+    assert authenticator.authenticate("Bearer alice").key == key
+    code, message = refusal("alice", build_key(expires=NOW))
+    assert code == "api_key_expired"
+    assert message == "The API key 'alice' expired at 2026-11-27 00:00 UTC: ask for another one."
+
+
+def test_a_revoked_key_is_told_so_to_who_has_its_secret() -> None:
+    assert "'alice' was revoked" in refusal("alice", build_key(disabled=True))[1]
+    assert "alice" not in refusal("alicf", build_key(disabled=True))[1]
+
+
+def test_a_file_without_keys_lets_nobody_in() -> None:
+    assert refusal("any")[0] == "invalid_api_key"
+    assert refusal("")[0] == "invalid_api_key"
+
+
+def test_tenants_go_by_the_names_of_keys() -> None:
+    old, new = build_key(secret="old"), build_key(secret="new")
+    tenants = [
+        Authenticator(KeyRing([], [key])).authenticate(f"Bearer {secret}")
+        for key, secret in ((old, "old"), (new, "new"))
+    ]
+    assert tenants[0].id == tenants[1].id == tenants[0].cache_partition
+    assert tenants[0].label == tenants[0].queue_key == "alice"
+    other = Authenticator(KeyRing([], [build_key("bob", "old")])).authenticate("Bearer old")
+    assert other.cache_partition != tenants[0].cache_partition
+
+
+def test_caches_are_shared_if_that_is_wanted() -> None:
+    authenticator = Authenticator(KeyRing(["one", "two"]), share_caches=True)
+    tenants = [authenticator.authenticate(f"Bearer {secret}") for secret in ("one", "two")]
+    assert [tenant.cache_partition for tenant in tenants] == ["", ""]
+    assert tenants[0].id != tenants[1].id

@@ -103,7 +103,7 @@ def test_a_line_that_was_cut_off_does_not_damage_the_next(
         monkeypatch.setattr(os, "write", fail)
         return write(descriptor, data[:4])
 
-    def fail(descriptor: int, data: bytes) -> int:
+    def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", write_half)
