@@ -42,7 +42,6 @@ from server.api.routes import (
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
-from server.keys.key_file import read_keys
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, count_decode_workers, load_pipeline
@@ -226,12 +225,6 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
         min_body_bytes_per_s=settings.min_upload_kib_s * KIB,
         write_timeout_s=settings.write_timeout_s,
     )
-
-
-def read_key_ring(settings: Settings) -> KeyRing:
-    """Return the API keys. Raises `KeysFileError`, or `OSError` where the file cannot be read."""
-    secrets = (key.get_secret_value() for key in settings.api_keys)
-    return KeyRing(secrets, None if settings.keys_file is None else read_keys(settings.keys_file))
 
 
 def _admission(

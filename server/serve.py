@@ -21,9 +21,10 @@ from server.api.edge.protocol import build_protocol_class
 from server.api.key_required import OPEN_PATHS, PROBE_PATHS
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
-from server.app import build_connection_limits, create_app, read_key_ring
+from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.keys.configured import read_key_ring
 from server.keys.errors import KeysFileError
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle

@@ -1,6 +1,7 @@
 """Reads the file of API keys again whenever it changes; a broken file keeps the old keys."""
 
 import asyncio
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -64,7 +65,7 @@ class KeysFileWatcher:
 
     async def _reload(self) -> None:
         try:
-            keys = await asyncio.to_thread(read_keys, self._path)
+            keys = await asyncio.to_thread(_read, self._path)
         except (KeysFileError, OSError) as error:
             self._set_ok(False)
             log.error("the keys file cannot be used: the old keys stay", reason=str(error))
@@ -72,6 +73,13 @@ class KeysFileWatcher:
         self._on_change(keys)
         self._set_ok(True)
         log.info("the keys file is read", path=str(self._path), keys=len(keys))
+
+
+def _read(path: Path) -> Sequence[ApiKey]:
+    keys = read_keys(path)
+    if path.stat().st_mode & stat.S_IWOTH:
+        log.warning("everybody on this machine may write the keys file", path=str(path))
+    return keys
 
 
 def _read_signature(path: Path) -> Signature:

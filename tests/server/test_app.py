@@ -9,8 +9,9 @@ from itertools import product
 import httpx
 import pytest
 
-from server.app import create_app, read_key_ring
+from server.app import create_app
 from server.checkpoint.config import Checkpoint
+from server.keys.configured import read_key_ring
 from server.lifecycle import Lifecycle
 from server.settings import Settings
 

@@ -28,8 +28,7 @@ def set_field(table: AbstractTable, name: str, value: Any) -> None:
         end -= 1
     rest, body[end:] = body[end:], []
     table[name] = value
-    for _, item in rest:
-        table.add(item)
+    body.extend(rest)
 
 
 def add_table(document: TOMLDocument, name: str, fields: dict[str, Any], path: Path) -> None:

@@ -39,7 +39,7 @@ class Keys:
     def find(self, secret: str) -> str | None:
         """Return the name of a secret's key."""
         match = KeyRing([], read_keys(self.path)).find(secret)
-        return match and match.key.name
+        return None if match is None else match.key.name
 
 
 @pytest.fixture
