@@ -50,13 +50,14 @@ class Window:
     def look(self) -> WindowState:
         """Return the present state."""
         free_at, remaining = self._limiter.get_window_stats(self._item, *self._ids)
+        empty_at = self._storage.get_expiry(self._key)
         now = self._storage.now()
         return WindowState(
             self.resource,
             self.limit,
             remaining=max(remaining, 0),
             retry_after_s=max(free_at - now, 0.0) if remaining <= 0 else 0.0,
-            reset_s=max(self._storage.get_expiry(self._key) - now, 0.0),
+            reset_s=max(empty_at - now, 0.0),
         )
 
     def clear(self) -> None:
