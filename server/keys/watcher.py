@@ -36,6 +36,7 @@ class KeysFileWatcher:
         self._poll_s = poll_s
         self._read: Signature = ()  # of no file: whatever changed since the start is read, too
         self._seen: Signature = ()
+        self._reason: str | None = None  # why it cannot be used
         self._is_asked = asyncio.Event()
 
     def reload_soon(self) -> None:
@@ -66,13 +67,24 @@ class KeysFileWatcher:
     async def _reload(self) -> None:
         try:
             keys = await asyncio.to_thread(_read, self._path)
-        except (KeysFileError, OSError) as error:
-            self._set_ok(False)
-            log.error("the keys file cannot be used: the old keys stay", reason=str(error))
+        except KeysFileError as error:
+            self._report(str(error))
             return
+        except OSError as error:
+            self._read = ()  # the next look tries again: the cause may be gone by then
+            self._report(str(error))
+            return
+        self._reason = None
         self._on_change(keys)
         self._set_ok(True)
         log.info("the keys file is read", path=str(self._path), keys=len(keys))
+
+    def _report(self, reason: str) -> None:
+        """Say what is wrong with the file, once."""
+        self._set_ok(False)
+        if reason != self._reason:
+            self._reason = reason
+            log.error("the keys file cannot be used: the old keys stay", reason=reason)
 
 
 def _read(path: Path) -> Sequence[ApiKey]:

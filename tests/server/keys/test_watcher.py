@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from server.keys import watcher as watcher_module
 from server.keys.key import ApiKey
 from server.keys.secret import hash_secret
 from server.keys.watcher import KeysFileWatcher
@@ -135,3 +137,18 @@ async def test_a_file_that_is_still_written_is_left_alone(tmp_path: Path) -> Non
     await watched.watcher._look()
     await watched.watcher._look()
     assert (watched.names, watched.num_reads) == (["bob"], 2)
+
+
+async def test_a_file_that_cannot_be_read_for_a_while_is_tried_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> tuple[ApiKey, ...]:
+        raise OSError(24, "Too many open files")
+
+    with capture_logs() as lines, monkeypatch.context() as patch:
+        patch.setattr(watcher_module, "read_keys", fail)
+        watched.path.write_text(table("bob"))
+        await watched.wait_for(["alice"], is_ok=False)
+        await asyncio.sleep(10 * POLL_S)
+    assert ["Too many open files" in line.get("reason", "") for line in lines] == [True]
+    await watched.wait_for(["bob"])
