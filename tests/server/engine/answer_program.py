@@ -18,9 +18,10 @@ from torch import Tensor
 
 from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.engine.base import EngineImage
+from server.engine_loading import configure_engine, start_engine
 from server.images.decode.decode import DecodedImage, decode
 from server.images.vision.weights import load_vision_model
-from server.loading import _decode_options, start_engine
+from server.loading import _decode_options
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
@@ -86,7 +87,7 @@ class ServedCheckpoint:
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
         self._options = _decode_options(settings, checkpoint.image)
         self._vision = load_vision_model(checkpoint, CPU)
-        self.engine: Any = start_engine(settings, checkpoint, "m", CPU)
+        self.engine: Any = start_engine(configure_engine(settings, checkpoint, "m", CPU))
         tokenizer = read_tokenizer(checkpoint.path)
         self._prompt = PromptBuilder(
             choose_prompt_format(tokenizer, checkpoint.text), self.engine.max_model_len
