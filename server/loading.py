@@ -70,7 +70,8 @@ async def load_pipeline(
     start = await asyncio.to_thread(
         configure_engine, settings, checkpoint, model_name, device, adapters
     )
-    vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
+    dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
+    vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device, dtype)
     engine = await asyncio.to_thread(start_engine, start)
     stack.callback(engine.close)
     await engine.load_adapters()
