@@ -16,6 +16,11 @@ CPU_QUANTIZATIONS: Final = (
     "int8_per_channel_weight_only",
 )
 CPU_KV_CACHE_DTYPES: Final = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
+# The methods that quantise weights while they load; the others read what a checkpoint stores.
+ONLINE_QUANTIZATIONS: Final = (
+    *("fp8", "fp8_per_tensor", "fp8_per_channel", "fp8_per_block", "mxfp8", "nvfp4_per_token"),
+    "int8_per_channel_weight_only",
+)
 MAX_TENSOR_PARALLEL_SIZE: Final = 64
 
 # A setting's name, and what is wrong with it.
@@ -28,6 +33,7 @@ def find_engine_problems(
     """Yield the problems, each with its remedy; `on_cpu` says where the engine is to run."""
     yield from _find_sharing_problems(settings, checkpoint)
     yield from _find_batch_problems(settings, checkpoint)
+    yield from _find_quantization_problems(settings, checkpoint)
     if on_cpu:
         yield from _find_cpu_problems(settings, checkpoint)
 
@@ -56,6 +62,16 @@ def _find_batch_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator
             "max_num_batched_tokens",
             f"{given} is less than the {needed} tokens of an image, which the engine takes in one"
             f" step: take {needed} at least",
+        )
+
+
+def _find_quantization_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    method, stored = settings.quantization, checkpoint.language_model.quantization
+    if method is not None and stored is None and method not in ONLINE_QUANTIZATIONS:
+        yield (
+            "quantization",
+            f"{method} needs a checkpoint that is quantised by it, and this one is not quantised:"
+            f" leave it out, or take one of {', '.join(ONLINE_QUANTIZATIONS)}",
         )
 
 

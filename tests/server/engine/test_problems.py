@@ -8,7 +8,7 @@ import pytest
 
 from server.checkpoint.config import Checkpoint
 from server.checkpoint.language_model import LanguageModel
-from server.engine.problems import find_engine_problems
+from server.engine.problems import ONLINE_QUANTIZATIONS, find_engine_problems
 from server.settings import Settings
 
 VICUNA_7B = LanguageModel(32, 32, 11008, 32064)
@@ -89,6 +89,18 @@ def test_more_processes_than_cores(checkpoint: Checkpoint, monkeypatch: pytest.M
     assert problems(checkpoint, on_cpu=True, tensor_parallel_size=2) == {}
     found = problems(checkpoint, on_cpu=True, tensor_parallel_size=4)
     assert found["tensor_parallel_size"] == "4 processes have only 2 CPU cores: take fewer"
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors", "quark"])
+def test_methods_that_need_a_quantised_checkpoint(checkpoint: Checkpoint, method: str) -> None:
+    found = problems(checkpoint, quantization=method)
+    assert found["quantization"].startswith(f"{method} needs a checkpoint that is quantised by it")
+    assert problems(checkpoint, replace(VICUNA_7B, quantization=method), quantization=method) == {}
+
+
+@pytest.mark.parametrize("method", ONLINE_QUANTIZATIONS)
+def test_methods_that_quantise_while_they_load(checkpoint: Checkpoint, method: str) -> None:
+    assert problems(checkpoint, quantization=method) == {}
 
 
 @pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors"])
