@@ -74,6 +74,9 @@ class EngineUnderTest:
         start = configure_engine(settings, read_checkpoint(folder), "m", torch.device("cpu"))
         self.engine: Any = start_engine(start)
         self.sent_bytes = 0
+        self._count_sent_bytes()
+
+    def _count_sent_bytes(self) -> None:
         core = self.engine._llm.engine_core
         add_request = core.add_request_async
 
