@@ -74,4 +74,4 @@ def requires_python(name: str) -> str:
         package = metadata(name)
     except PackageNotFoundError:  # on a GPU
         return ""
-    return package["Requires-Python"] if "Requires-Python" in package else ""
+    return package.get("Requires-Python", "")
