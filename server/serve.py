@@ -7,7 +7,7 @@ import socket
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
@@ -20,10 +20,10 @@ from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.app import build_connection_limits, create_app
 from server.banner import format_curl_command, format_ready_banner
-from server.checkpoint.config import Checkpoint
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
 from server.settings import Settings
+from server.startup import Startup
 from server.telemetry.logs import get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
@@ -107,14 +107,9 @@ class Server(uvicorn.Server):
         return ABRUPT_SHUTDOWN_TIMEOUT_S if self._lifecycle.is_overdue else SHUTDOWN_TIMEOUT_S
 
 
-def serve(
-    settings: Settings,
-    checkpoint: Checkpoint,
-    listener: socket.socket,
-    tls: dict[str, Any],
-    admin_listener: socket.socket | None,
-) -> int:
+def serve(startup: Startup) -> int:
     """Serve on bound sockets until stopped. Returns the exit code."""
+    settings, listener, tls = startup.settings, startup.listener, startup.tls
     _limit_arenas()
     _raise_file_limit()
     lifecycle = Lifecycle(settings.drain_timeout_s)
@@ -124,7 +119,9 @@ def serve(
         _log_open_paths(settings)
         _announce(settings, url, model_name)
 
-    app = create_app(settings, checkpoint, lifecycle, announce)
+    app = create_app(
+        settings, startup.checkpoint, lifecycle, announce, startup.keys, startup.usage_file
+    )
     runtime: Runtime = app.state.runtime
     requests = RequestsInFlight(app)
     hosts = KnownHosts(
@@ -152,14 +149,14 @@ def serve(
         root_path=settings.root_path,
         **tls,
     )
-    with serve_admin(runtime, admin_listener):
+    with serve_admin(runtime, startup.admin_listener):
         Server(config, runtime, requests).run(sockets=[listener])
     return lifecycle.exit_code
 
 
 def _announce(settings: Settings, url: str, model_name: str) -> None:
     """Say that the server is ready: a banner on stdout, or one more line of the JSON log."""
-    needs_key = bool(settings.api_keys)
+    needs_key = settings.needs_key
     if settings.log_format == "json":
         curl = format_curl_command(url, model_name, needs_key=needs_key)
         log.info("ready", url=url, model=model_name, example=curl)
@@ -169,7 +166,7 @@ def _announce(settings: Settings, url: str, model_name: str) -> None:
 
 def _log_open_paths(settings: Settings) -> None:
     """Say what needs no key, where there are keys."""
-    if settings.api_keys:
+    if settings.needs_key:
         paths = PROBE_PATHS if settings.protect_all else (*PROBE_PATHS, *OPEN_PATHS)
         log.info("these paths need no API key", paths=", ".join(paths))
 

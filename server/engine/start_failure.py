@@ -92,15 +92,17 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def explain_start_failure(text: str) -> str:
-    """Return cause and remedy of an error's type and message in one line.
-
-    Of an error that is not known, its own first line.
-    """
+def find_cause(text: str) -> str | None:
+    """Return cause and remedy of an error's type and message, None where it is not known."""
     for pattern, explanation in CAUSES:
         if match := pattern.search(text):
             return match.expand(explanation)
-    return f"the model could not be loaded: {_cut_first_line(text)}"
+    return None
+
+
+def explain_start_failure(text: str) -> str:
+    """Return cause and remedy in one line; of an unknown error its own first line."""
+    return find_cause(text) or f"the model could not be loaded: {_cut_first_line(text)}"
 
 
 def _cut_first_line(text: str) -> str:

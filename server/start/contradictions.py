@@ -24,8 +24,8 @@ def find_contradictions(settings: Settings) -> Iterator[Problem]:
 
 
 def _find_missing(settings: Settings) -> Iterator[Problem]:
-    if settings.protect_all and not settings.api_keys:
-        yield "protect_all", "--protect-all needs --api-keys"
+    if settings.protect_all and not settings.needs_key:
+        yield "protect_all", "--protect-all needs --keys-file or --api-keys"
     if settings.ssl_certfile is None:
         for name in ("ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs"):
             if getattr(settings, name):

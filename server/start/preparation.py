@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from model_store.errors import StoreError
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.keys.configured import read_key_ring
+from server.keys.errors import KeysFileError
 from server.listening import listen
 from server.machine import has_gpu_device
 from server.settings import Settings
@@ -18,6 +20,8 @@ from server.start.model_checks import (
     find_template_problems,
     read_readable_checkpoint,
 )
+from server.startup import Startup
+from server.telemetry.usage_file import UsageFile
 from server.tls import build_tls_options
 
 T = TypeVar("T")
@@ -46,7 +50,29 @@ class Preparation:
             lambda: stack.enter_context(listen(settings.host, settings.port, settings.uds)),
         )
         self.admin_listener = self._listen_for_admin(stack)
+        self.keys = self._attempt(
+            "keys_file" if settings.keys_file else "api_keys", lambda: read_key_ring(settings)
+        )
+        self.usage_file = self._open_usage_file()
         self.checkpoint = self._read_model()
+
+    def build_startup(self, checkpoint: Checkpoint) -> Startup:
+        """Return what the server needs, where there are no problems."""
+        assert self.listener is not None  # noqa: S101 - without it there is a problem
+        assert self.keys is not None  # noqa: S101
+        return Startup(
+            settings=self.settings,
+            checkpoint=checkpoint,
+            listener=self.listener,
+            admin_listener=self.admin_listener,
+            tls=self.tls,
+            keys=self.keys,
+            usage_file=self.usage_file,
+        )
+
+    def _open_usage_file(self) -> UsageFile | None:
+        path = self.settings.usage_log
+        return None if path is None else self._attempt("usage_log", lambda: UsageFile(path))
 
     def _check_engine(self) -> None:
         if find_spec("vllm") is None:
@@ -75,7 +101,7 @@ class Preparation:
     def _attempt(self, name: str, action: Callable[[], T]) -> T | None:
         try:
             return action()
-        except (StoreError, CheckpointError, OSError) as error:
+        except (StoreError, CheckpointError, KeysFileError, OSError) as error:
             self._add([(name, str(error))])
             return None
 

@@ -38,10 +38,7 @@ def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
     # Imported here, so that all mistakes are told before PyTorch is imported, which takes seconds.
     from server.serve import serve
 
-    assert prepared.listener is not None  # noqa: S101 - without it there is a mistake
-    return serve(
-        prepared.settings, checkpoint, prepared.listener, prepared.tls, prepared.admin_listener
-    )
+    return serve(prepared.build_startup(checkpoint))
 
 
 def _pull(prepared: Preparation) -> Checkpoint:

@@ -12,6 +12,8 @@ from server.admin_port import serve_admin
 from server.api.runtime import Runtime
 from server.app import create_app
 from server.checkpoint.config import Checkpoint
+from server.keys.configured import read_key_ring
+from server.keys.key_ring import KeyRing
 from server.lifecycle import MAX_TICK_INTERVAL_S, Lifecycle
 from server.settings import Settings
 
@@ -20,7 +22,7 @@ from server.settings import Settings
 def runtime(checkpoint: Checkpoint) -> Runtime:
     """Return the parts of a server that has not been started."""
     settings = Settings(admin_port=0, api_keys="key", protect_all=True)
-    app = create_app(settings, checkpoint, Lifecycle(1), lambda _: None)
+    app = create_app(settings, checkpoint, Lifecycle(1), lambda _: None, read_key_ring(settings))
     found: Runtime = app.state.runtime
     return found
 
@@ -84,7 +86,7 @@ def test_it_answers_while_this_thread_is_busy(admin: httpx.Client) -> None:
 
 
 async def test_the_public_port_has_no_metrics_then(checkpoint: Checkpoint) -> None:
-    app = create_app(Settings(admin_port=0), checkpoint, Lifecycle(1), lambda _: None)
+    app = create_app(Settings(admin_port=0), checkpoint, Lifecycle(1), lambda _: None, KeyRing(()))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/metrics")).status_code == 404
