@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from multiprocessing import resource_tracker
 from typing import Final
 
@@ -43,6 +44,7 @@ from server.prompt.tool_parser import choose_tool_parser
 from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.gpu_memory import watch_gpu_memory
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 
@@ -60,11 +62,14 @@ async def load_pipeline(
     model_name: str,
     metrics: Metrics,
     stack: AsyncExitStack,
+    *,
+    traces: bool = False,
 ) -> tuple[Pipeline, Engine]:
     """Load the model and connect the stages; `stack` closes what was opened.
 
     Weights and engine load in threads, so the event loop stays free. Prompt and vision side come
-    first: they are fast and detect a wrong checkpoint early. Raises `CheckpointError`.
+    first: they are fast and detect a wrong checkpoint early. `traces` is whether the engine records
+    spans, too. Raises `CheckpointError`.
     """
     aliases = settings.served_model_names[1:]
     if settings.verify_model:
@@ -72,9 +77,10 @@ async def load_pipeline(
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
+    watch_gpu_memory(metrics, device)
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     engine = await asyncio.to_thread(
-        start_engine, settings, checkpoint, model_name, device, adapters
+        partial(start_engine, traces=traces), settings, checkpoint, model_name, device, adapters
     )
     stack.callback(engine.close)
     await engine.load_adapters()
@@ -208,6 +214,8 @@ def start_engine(
     model_name: str,
     device: torch.device,
     adapters: Sequence[LoraAdapter] = (),
+    *,
+    traces: bool = False,
 ) -> Engine:
     """Start the engine with these settings on this device. Blocks for many seconds.
 
@@ -252,6 +260,7 @@ def start_engine(
             stall_timeout_s=settings.engine_stall_timeout_s,
             adapters=adapters,
             max_loras=settings.max_loras,
+            traces=traces,
         )
     )
 

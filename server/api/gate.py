@@ -16,7 +16,7 @@ from server.api.error_response import build_body, build_error_response, is_messa
 from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, TooManyRequests
 from server.protocol.errors import build_error_body
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 # No limit has more digits; Python refuses to convert thousands of them.
 MAX_DIGITS: Final = 20
@@ -36,7 +36,7 @@ class Gate:
         authenticator: Authenticator,
         admission: Admission,
         max_body_bytes: int,
-        refusals: Refusals,
+        refusals: RequestRefusals,
     ) -> None:
         """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
@@ -54,7 +54,7 @@ class Gate:
         try:
             arrival = self._check(scope)
         except ApiError as error:
-            self._refusals.add(error.code)
+            self._refusals.add(error.code, route_path(scope))
             await self._refuse(error, scope, receive, send)
             return
         scope["state"]["arrival"] = arrival

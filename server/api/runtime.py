@@ -18,7 +18,8 @@ from server.pipeline import Pipeline
 from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from server.telemetry.tracing import Tracing
 
 
 @dataclass(slots=True)
@@ -44,7 +45,8 @@ class Runtime:
     parser: BodyParser
     metrics_text: SharedRender
     refusal_log: RefusalLog
-    refusals: Refusals
+    refusals: RequestRefusals
+    tracing: Tracing | None = None
     pipeline: Pipeline | None = None
     examples: Path | None = None
     aliases: Sequence[str] = ()

@@ -13,6 +13,7 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.protocol.chat.request import ImageReference
 from server.telemetry.metrics import Metrics
+from server.telemetry.stages import Span
 
 
 class ImageEmbedder:
@@ -58,7 +59,7 @@ class ImageEmbedder:
     async def _embed(
         self, reference: ImageReference, tenant: str, budget: ImageBudget
     ) -> tuple[str, Tensor]:
-        with self._attribute_errors(reference):
+        with Span("image"), self._attribute_errors(reference):
             image = await self._load(reference, tenant, budget)
             encoded = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
             budget.spend(encoded, reference.param)

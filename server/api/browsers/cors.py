@@ -11,7 +11,7 @@ from server.api.browsers.hosts import ANY
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
 EXPOSED_HEADERS: Final = (
     *("x-request-id", "request-id", "retry-after"),
-    *("x-llava-image-notes", "x-llava-ignored-parameters"),
+    *("x-llava-image-notes", "x-llava-ignored-parameters", "server-timing"),
 )
 
 

@@ -51,6 +51,7 @@ class VllmOptions:
     stall_timeout_s: float
     adapters: Sequence[LoraAdapter] = ()
     max_loras: int = 1
+    traces: bool = False
 
 
 def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:

@@ -24,9 +24,11 @@ from server.engine.vllm.inputs import (
     is_greedy,
 )
 from server.engine.vllm.outputs import measure_first_token_s, read_outputs
+from server.engine.vllm.tracing import enable_tracing
 from server.engine.vllm.watchdog import StallDetector, StepCounter
 from server.errors import ApiError, EngineUnavailable, InvalidRequest, InvalidValue
 from server.telemetry.logs import get_logger
+from server.telemetry.timeline import build_trace_headers
 
 log = get_logger(__name__)
 
@@ -49,6 +51,8 @@ class VllmEngine:
         self._stall_timeout_s = options.stall_timeout_s
         self._error: ApiError | None = None
         self._llm = start_llm(build_engine_arguments(options), self._steps)
+        if options.traces:
+            enable_tracing(self._llm)
         # vLLM reads these for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
         self._adapters = {
@@ -107,6 +111,7 @@ class VllmEngine:
                 params,
                 request_id,
                 lora_request=None if adapter is None else self._adapters[adapter],
+                trace_headers=build_trace_headers(),
             )
             async with aclosing(request_outputs):
                 async for request_output in request_outputs:

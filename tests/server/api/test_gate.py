@@ -16,7 +16,7 @@ from server.api.gate import Gate
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 PATH = "/v1/chat/completions"
 MIB = 1024 * 1024
@@ -58,7 +58,7 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
         authenticator=Authenticator([]),
         admission=admission,
         max_body_bytes=8 * MIB,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
 
 

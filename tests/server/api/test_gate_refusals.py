@@ -13,7 +13,7 @@ from server.api.gate import Gate
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 from tests.server.samples import sample
 
 KEY = {"authorization": "Bearer key"}
@@ -63,7 +63,7 @@ async def client(
         authenticator=Authenticator(["key"]),
         admission=admission,
         max_body_bytes=100,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
