@@ -5,10 +5,11 @@ import gc
 import multiprocessing
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from server import __version__
 from server.api.admission.admission import Admission
@@ -50,7 +51,8 @@ from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from server.telemetry.tracing import start_tracing
 from server.telemetry.usage_file import UsageFile
 from server.telemetry.usage_log import UsageLog
 
@@ -59,6 +61,10 @@ log = get_logger(__name__)
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+ROUTES: Final = (
+    *(chat, completions, responses, messages, tokenize),
+    *(models, health, page, docs),
+)
 # POST requests that generate, and all that cost work, and so pass the gate.
 GENERATING_PATHS: Final = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
@@ -89,10 +95,10 @@ def create_app(
     Until then the server is live but not ready; afterwards `announce` is called with the model's
     name. What requests use is logged to `usage_file`.
     """
-    metrics = Metrics()
+    names = settings.served_model_names or (checkpoint.path.name,)
+    metrics = Metrics(_list_paths(), (*names, *settings.lora_adapters))
     limiter = RateLimiter(metrics.keys.add_refusal)
     refusal_log = RefusalLog()
-    names = settings.served_model_names or (checkpoint.path.name,)
     runtime = Runtime(
         model_name=names[0],
         aliases=names[1:],
@@ -119,7 +125,8 @@ def create_app(
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics.requests, refusal_log),
+        refusals=RequestRefusals(metrics, refusal_log),
+        tracing=start_tracing(settings.otlp_endpoint),
         examples=checkpoint.path / "examples",
     )
 
@@ -152,12 +159,8 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.runtime = runtime
-    metrics.connections.set_function(lambda: runtime.connections.open_connections)
-    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-    for routes in (
-        *(chat, completions, responses, messages, tokenize),
-        *(models, health, page, docs),
-    ):
+    _connect_gauges(settings, checkpoint, runtime)
+    for routes in ROUTES:
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)
@@ -188,10 +191,17 @@ async def _run(
     announce: Callable[[str], None],
 ) -> None:
     """Load the model, announce it, and watch the engine until it dies or the server ends."""
+    tracing = runtime.tracing
     try:
-        pipeline, engine = await load_pipeline(
-            settings, checkpoint, runtime.model_name, runtime.metrics, stack
-        )
+        with nullcontext() if tracing is None else tracing.trace_start():
+            pipeline, engine = await load_pipeline(
+                settings,
+                checkpoint,
+                runtime.model_name,
+                runtime.metrics,
+                stack,
+                traces=tracing is not None,
+            )
     except CheckpointError as error:
         runtime.lifecycle.fail(str(error))
         return
@@ -225,6 +235,28 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
         min_body_bytes_per_s=settings.min_upload_kib_s * KIB,
         write_timeout_s=settings.write_timeout_s,
     )
+
+
+def _list_paths() -> list[str]:
+    """Return the paths of all routes: what may be the value of a label."""
+    return [
+        route.path
+        for routes in ROUTES
+        for route in routes.router.routes
+        if isinstance(route, APIRoute)
+    ]
+
+
+def _connect_gauges(settings: Settings, checkpoint: Checkpoint, runtime: Runtime) -> None:
+    """Have the metrics read what the server's parts know."""
+    metrics, lifecycle = runtime.metrics, runtime.lifecycle
+    metrics.build_info.labels(
+        __version__, health.name_engine(), checkpoint.path.name, choose_accelerator(settings)
+    ).set(1)
+    metrics.ready.set_function(lambda: lifecycle.state is State.READY)
+    metrics.draining.set_function(lambda: lifecycle.state is State.DRAINING)
+    metrics.connections.set_function(lambda: runtime.connections.open_connections)
+    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
 
 
 def _admission(

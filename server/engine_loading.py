@@ -30,8 +30,12 @@ def configure_engine(
     model_name: str,
     device: torch.device,
     adapters: Sequence[LoraAdapter] = (),
+    *,
+    traces: bool = False,
 ) -> StartEngine:
     """Check all that needs no weights. Return a function that starts the engine on this device.
+
+    `traces` is whether it records spans.
 
     Blocks for seconds; the function that it returns for many. Sets the environment variables that
     vLLM reads in this process. Raises `CheckpointError`.
@@ -60,6 +64,7 @@ def configure_engine(
         ),
         adapters=adapters,
         max_loras=settings.max_loras,
+        traces=traces,
     )
     return partial(VllmEngine, options, create_config(options))
 

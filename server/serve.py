@@ -21,6 +21,7 @@ from server.api.edge.protocol import build_protocol_class
 from server.api.key_required import OPEN_PATHS, PROBE_PATHS
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
+from server.api.timelines import TimingOptions, add_timelines
 from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
@@ -153,6 +154,7 @@ def _run(
 
     app = create_app(settings, checkpoint, lifecycle, announce, keys, usage_file)
     runtime: Runtime = app.state.runtime
+    timing = TimingOptions(runtime.tracing, settings.server_timing, settings.cors_allow_origins)
     requests = RequestsInFlight(app)
     hosts = KnownHosts(
         settings.allowed_hosts,
@@ -160,7 +162,11 @@ def _run(
         settings.host.lower(),
     )
     config = uvicorn.Config(
-        add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
+        add_timelines(
+            add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
+            app.routes,
+            timing,
+        ),
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
@@ -180,6 +186,8 @@ def _run(
         **tls,
     )
     Server(config, runtime, requests).run(sockets=[listener])
+    if runtime.tracing is not None:
+        runtime.tracing.close()
     return lifecycle.exit_code
 
 

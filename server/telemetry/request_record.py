@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,6 +12,8 @@ from server.errors import ApiError, ClientGone, TooManyRequests
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.request_metrics import RequestMetrics
+from server.telemetry.timeline import annotate, get_trace_id
 from server.telemetry.token_meter import UNMETERED
 from server.telemetry.usage import Usage
 
@@ -43,6 +46,7 @@ class RequestRecord:
         self.key_name: str | None = None  # of one of the server's keys
         self.meter = UNMETERED
         self.on_end: Callable[[Usage], None] | None = None
+        self.trace_id = get_trace_id()
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -79,7 +83,7 @@ class RequestRecord:
 
     def record_first_token(self, engine_s: float) -> None:
         """Record a prompt's first token, `engine_s` seconds after its submission."""
-        self._metrics.observe_stage("first_token", engine_s)
+        self._metrics.record_stage("first_token", self._submitted, self._submitted + engine_s)
         if self._first_token_s is not None:
             return
         self._first_token_s = self._submitted - self._started + engine_s
@@ -92,7 +96,7 @@ class RequestRecord:
         if self.stream and last is not None and num_tokens:
             per_token = (now - last) / num_tokens
             for _ in range(num_tokens):
-                self._metrics.inter_token_latency.observe(per_token)
+                self._labelled.inter_token_latency.observe(per_token)
         self._last_output[answer] = now
         self.completion_tokens += num_tokens
         self.meter.charge_output_tokens(num_tokens)
@@ -156,8 +160,8 @@ class RequestRecord:
             self._metrics.waiting.dec()
 
     def _report(self, elapsed_s: float) -> None:
-        metrics = self._metrics
-        metrics.requests.labels(self._outcome).inc()
+        metrics = self._labelled
+        metrics.count(self._outcome)
         metrics.prompt_tokens.inc(self.prompt_tokens)
         metrics.image_tokens.inc(self.image_tokens)
         metrics.generation_tokens.inc(self.completion_tokens)
@@ -167,6 +171,10 @@ class RequestRecord:
             metrics.e2e_latency.observe(elapsed_s)
         if self._first_token_s is not None:
             metrics.time_to_first_token.observe(self._first_token_s)
+            self._metrics.record_stage(
+                "generation", self._started + self._first_token_s, time.perf_counter()
+            )
+        self._annotate_trace()
         if self._outcome == TooManyRequests.code and self._refusals is not None:
             self._refusals.add(self._outcome)
             return
@@ -177,6 +185,7 @@ class RequestRecord:
             endpoint=self.endpoint,
             client=self.client,
             key=self.key,
+            trace_id=self.trace_id,
             model=self.model and self.model[:MAX_LOGGED_CHARS],
             outcome=self._outcome,
             status=self._final_status,
@@ -187,3 +196,28 @@ class RequestRecord:
             first_token_s=self._first_token_s and round(self._first_token_s, 4),
             elapsed_s=round(elapsed_s, 4),
         )
+
+    @cached_property
+    def _labelled(self) -> RequestMetrics:
+        """The metrics with this request's labels; first read when it is known what is asked for."""
+        return self._metrics.of_request(self.endpoint, self.model)
+
+    def _annotate_trace(self) -> None:
+        """Describe the request in its trace, in the words of OpenTelemetry's conventions."""
+        if self.trace_id is None:
+            return
+        for name, value in (
+            ("gen_ai.request.model", self.model and self.model[:MAX_LOGGED_CHARS]),
+            ("gen_ai.request.stream", self.stream),
+            ("gen_ai.response.id", self.request_id),
+            ("gen_ai.usage.input_tokens", self.prompt_tokens),
+            ("gen_ai.usage.cache_read.input_tokens", self.cached_tokens),
+            ("gen_ai.usage.output_tokens", self.completion_tokens),
+            ("llava.images", self.images),
+            ("llava.image_tokens", self.image_tokens),
+            ("llava.key", self.key),
+            ("llava.outcome", self._outcome),
+            ("error.type", None if self._outcome == OK else self._outcome),
+        ):
+            if value is not None:
+                annotate(name, value)

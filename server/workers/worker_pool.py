@@ -38,6 +38,7 @@ class WorkerPool:
         self._initializer = initializer
         self._initargs = initargs
         self._on_replace = on_replace
+        self.num_waiting = 0  # calls without a worker
         self._workers = {WorkerProcess(initializer, initargs) for _ in range(count)}
         # The worker used last comes first: its caches are warm.
         self._free: asyncio.LifoQueue[WorkerProcess] = asyncio.LifoQueue()
@@ -50,6 +51,11 @@ class WorkerPool:
         """Start all workers without waiting for them; otherwise each starts with its first call."""
         for worker in self._workers:
             worker.start()
+
+    @property
+    def num_running(self) -> int:
+        """The number of calls that have a worker."""
+        return len(self._busy)
 
     def count_alive(self) -> int:
         """Return the number of workers that have started and not ended."""
@@ -86,7 +92,11 @@ class WorkerPool:
     async def _run_once(
         self, function: Callable[[*Arguments], Result], *args: *Arguments, timeout_s: float
     ) -> Result:
-        worker = await self._free.get()
+        self.num_waiting += 1
+        try:
+            worker = await self._free.get()
+        finally:
+            self.num_waiting -= 1
         call = asyncio.create_task(self._use(worker, function, *args, timeout_s=timeout_s))
         self._busy.add(call)
         call.add_done_callback(self._busy.discard)

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
+LABEL = re.compile(r'([^=,{]+)="([^"]*)"')
 START_LIMIT_S = 240
 STOP_LIMIT_S = 60
 
@@ -119,11 +121,27 @@ def running_server(*options: str) -> Iterator[RunningServer]:
 
 
 def metric(url: str, sample: str) -> float:
-    """Return the sum of all samples of /metrics whose name and labels begin with `sample`."""
-    lines = httpx.get(f"{url}/metrics").raise_for_status().text.splitlines()
-    values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample)]
-    assert values, f"no metric {sample}"
-    return sum(values)
+    """Return the sum of all samples of /metrics of a name, with at least these labels.
+
+    `sample` is written as there: `name{label="value"}`. A metric that is there has no samples
+    before it is first counted.
+    """
+    text = httpx.get(f"{url}/metrics").raise_for_status().text
+    return sum_samples(text, sample)
+
+
+def sum_samples(text: str, sample: str) -> float:
+    """Do what `metric` does, with a text of /metrics."""
+    name, _, labels = sample.strip().partition("{")
+    wanted = dict(LABEL.findall(labels))
+    families = list(text_string_to_metric_families(text))
+    assert any(name.startswith(family.name) for family in families), f"no metric {name}"
+    return sum(
+        each.value
+        for family in families
+        for each in family.samples
+        if each.name == name and wanted.items() <= each.labels.items()
+    )
 
 
 def wait_for_metric(url: str, sample: str, value: float, limit_s: float) -> None:

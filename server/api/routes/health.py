@@ -46,11 +46,11 @@ async def metrics(request: Request) -> Response:
 @router.get("/version")
 async def version() -> Version:
     """Return this server's version and the installed engine's."""
-    return Version(version=__version__, engine=_engine())
+    return Version(version=__version__, engine=name_engine())
 
 
 @cache
-def _engine() -> str:
+def name_engine() -> str:
     """Return the name and version of the installed vLLM package."""
     for name in ENGINES:
         with suppress(PackageNotFoundError):
