@@ -1,7 +1,6 @@
 """Options that vLLM refuses, before any weight loads; each in one line."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,15 +15,6 @@ from server.engine_loading import configure_engine
 from server.settings import Settings
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _same_environment() -> Iterator[None]:
-    """Take back the variables that vLLM sets for its children."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def configure(checkpoint: Checkpoint, **settings: Any) -> None:
