@@ -30,7 +30,7 @@ class KeyRequired:
             try:
                 self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
-                self._refusals.add(error.code)
+                self._refusals.add(error.outcome)
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -90,12 +90,15 @@ class VllmEngine:
         *,
         stream: bool,
         adapter: str | None = None,
+        cache_partition: str = "",
     ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's completions; see `server.engine.base.Engine.generate`."""
         self._refuse_after_end()
         submitted = time.perf_counter()
         first_token_s = 0.0
-        engine_input = build_engine_input(token_ids, images, self._hidden_size)
+        engine_input = build_engine_input(
+            token_ids, images, self._hidden_size, cache_partition or None
+        )
         copies = range(sampling.n if is_greedy(sampling) else 1)
         has_grammar = sampling.grammar is not None
         try:
