@@ -40,12 +40,15 @@ from server.api.routes import (
     responses,
     tokenize,
 )
+from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
-from server.loading import choose_accelerator, count_decode_workers, load_pipeline
+from server.loading import choose_accelerator, load_pipeline
+from server.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
@@ -65,6 +68,8 @@ ROUTES: Final = (
     *(chat, completions, responses, messages, tokenize),
     *(models, health, page, docs),
 )
+# How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
+LOAD_FAILURE_S: Final = 2.0
 # POST requests that generate, and all that cost work, and so pass the gate.
 GENERATING_PATHS: Final = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
@@ -160,6 +165,8 @@ def create_app(
     )
     app.state.runtime = runtime
     _connect_gauges(settings, checkpoint, runtime)
+    if settings.admin_port is None:
+        app.include_router(metrics_route.router)
     for routes in ROUTES:
         app.include_router(routes.router)
     add_error_handlers(app)
@@ -202,12 +209,13 @@ async def _run(
                 stack,
                 traces=tracing is not None,
             )
-    except CheckpointError as error:
-        runtime.lifecycle.fail(str(error))
+    except (CheckpointError, EngineStartError) as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(str(error), LOAD_FAILURE_S)
         return
-    except Exception:
-        log.exception("loading failed")
-        runtime.lifecycle.fail("the model could not be loaded")
+    except Exception as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(explain_start_failure(describe_error(error)), LOAD_FAILURE_S)
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len

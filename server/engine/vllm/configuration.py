@@ -11,14 +11,17 @@ from vllm.platforms import current_platform
 from vllm.usage.usage_lib import UsageContext
 
 from server.checkpoint.config import CheckpointError
+from server.engine.start_failure import EngineStartError, describe_error, find_cause
 from server.engine.vllm.arguments import VllmOptions, build_engine_arguments
 from server.settings.engine import EngineSettings
+from server.telemetry.child_logs import get_child_level
+from server.telemetry.logs import adopt_engine_logger
 
 
 def create_config(options: VllmOptions) -> VllmConfig:
     """Return the engine's configuration; vLLM checks it against checkpoint and device.
 
-    Raises `CheckpointError` with a line that says what cannot work.
+    Raises `CheckpointError` or `EngineStartError` with a line that says what cannot work.
     """
     arguments = build_engine_arguments(options)
     if current_platform.is_cuda():
@@ -27,11 +30,15 @@ def create_config(options: VllmOptions) -> VllmConfig:
     try:
         return _create_config(arguments)
     except Exception as error:
+        if cause := find_cause(describe_error(error)):
+            raise EngineStartError(cause) from error
         raise CheckpointError(f"the engine refuses its options: {explain(error)}") from error
 
 
 def _create_config(arguments: dict[str, Any]) -> VllmConfig:
-    return AsyncEngineArgs(**arguments).create_engine_config(UsageContext.ENGINE_CONTEXT)
+    config = AsyncEngineArgs(**arguments).create_engine_config(UsageContext.ENGINE_CONTEXT)
+    adopt_engine_logger(get_child_level())
+    return config
 
 
 def _check_gpus(options: VllmOptions) -> None:
