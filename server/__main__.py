@@ -1,7 +1,12 @@
 """`python -m server`: read the options and serve; `python -m server chat`: talk to a server."""
 
+import logging
 import os
 import sys
+from contextlib import suppress
+
+from server.early_signals import exit_on_signals
+from server.standard_streams import open_missing_streams
 
 
 def main() -> int:
@@ -11,6 +16,8 @@ def main() -> int:
         from server.terminal.program import main as chat
 
         return chat(sys.argv[2:], NAME)
+    open_missing_streams()
+    exit_on_signals()
     return _serve()
 
 
@@ -34,7 +41,9 @@ def _serve() -> int:
 
 if __name__ == "__main__":
     exit_code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a full disk or a closed pipe
+            stream.flush()
     # All is closed. To take a torch process's interpreter apart would cost seconds more.
     os._exit(exit_code)

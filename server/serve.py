@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import resource
 import signal
 import socket
 import sys
@@ -25,8 +24,10 @@ from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
 from server.lifecycle import Lifecycle
+from server.file_limit import limit_connections, raise_file_limit
 from server.listening import format_url, is_loopback, listen
 from server.settings import Settings
+from server.telemetry.line_writer import LineWriter
 from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
@@ -114,7 +115,7 @@ def serve(settings: Settings) -> int:
     """Serve until stopped. Returns the exit code; prints start errors to stderr."""
     configure_logs(settings.log_level, settings.log_format)
     _limit_arenas()
-    _raise_file_limit()
+    settings = limit_connections(settings, raise_file_limit())
     with ExitStack() as stack:
         try:
             tls = build_tls_options(settings)
@@ -135,10 +136,12 @@ def _run(
     """Serve on a bound socket until stopped. Returns the exit code."""
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
+    stdout = LineWriter(sys.stdout.fileno())
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        print(format_ready_banner(url, model_name, needs_key=bool(settings.api_keys)), flush=True)
+        banner = format_ready_banner(url, model_name, needs_key=bool(settings.api_keys))
+        stdout.write(f"{banner}\n")
 
     app = create_app(settings, checkpoint, lifecycle, announce)
     runtime: Runtime = app.state.runtime
@@ -168,8 +171,16 @@ def _run(
         root_path=settings.root_path,
         **tls,
     )
-    Server(config, runtime, requests).run(sockets=[listener])
+    server = Server(config, runtime, requests)
+    _drain_on_hangup(server)
+    server.run(sockets=[listener])
     return lifecycle.exit_code
+
+
+def _drain_on_hangup(server: Server) -> None:
+    """End as after SIGTERM when the terminal is closed; `nohup` prevents that."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, server.handle_exit)
 
 
 def _log_open_paths(settings: Settings) -> None:
@@ -185,19 +196,12 @@ def _limit_arenas() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
-def _raise_file_limit() -> None:
-    """Allow as many open files as the system does: each connection is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _read_model(model: str) -> Checkpoint:
     """Read the model's configuration. A hub id that is not stored is pulled first."""
 
     def on_pull(reference: str) -> None:
         log.info("pulling the model", model=reference)
-        # As process 1 of a container, Python would ignore the signal.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.default_int_handler)
 
     return read_checkpoint(resolve_model(model, on_pull))

@@ -7,8 +7,12 @@ from typing import Final, Literal
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from server.telemetry.line_writer import LineWriter
+
 LogFormat = Literal["text", "json"]
 
+# Seconds that the last lines may take where their reader has stopped.
+DRAIN_TIMEOUT_S: Final = 1.0
 # What our code or a library wrote, in lines and colours.
 OWN_TEXT: Final = frozenset({"event", "exception", "stack"})
 
@@ -16,6 +20,23 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+class QueuedHandler(logging.StreamHandler[LineWriter]):
+    """Hands lines to a thread that writes them, and says how many of them were lost."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line soon."""
+        super().emit(record)
+        if num_lost := self.stream.take_num_lost():
+            get_logger(__name__).warning(
+                "log lines lost: their output is full or closed", lines=num_lost
+            )
+
+    def close(self) -> None:
+        """Wait a moment until all lines are written; `logging.shutdown` calls this."""
+        self.stream.drain(DRAIN_TIMEOUT_S)
+        super().close()
 
 
 def escape_controls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
@@ -38,7 +59,7 @@ def configure_logs(level: str, log_format: LogFormat) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = QueuedHandler(LineWriter(sys.stderr.fileno()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,
