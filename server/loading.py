@@ -228,9 +228,9 @@ def start_engine(
     from server.engine.vllm.arguments import VllmOptions
     from server.engine.vllm.engine import VllmEngine
 
-    # Ctrl-C and a hangup reach all processes of a terminal. The engine's processes inherit this mask,
-    # so that requests in flight can still finish. Starting multiprocessing's resource tracker would lift
-    # the mask, so the tracker starts first.
+    # Ctrl-C and a hangup reach all processes of a terminal. The engine's processes inherit this
+    # mask, so that requests in flight can still finish. Starting multiprocessing's resource tracker
+    # would lift the mask, so the tracker starts first.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     eager = settings.enforce_eager

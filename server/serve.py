@@ -23,8 +23,8 @@ from server.api.runtime import Runtime
 from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
-from server.lifecycle import Lifecycle
 from server.file_limit import limit_connections, raise_file_limit
+from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback, listen
 from server.settings import Settings
 from server.telemetry.line_writer import LineWriter
@@ -32,6 +32,7 @@ from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
 from server.tls import build_tls_options
+from server.writable_folders import check_temporary_folder, provide_home
 
 log = get_logger(__name__)
 
@@ -118,6 +119,8 @@ def serve(settings: Settings) -> int:
     settings = limit_connections(settings, raise_file_limit())
     with ExitStack() as stack:
         try:
+            check_temporary_folder()
+            stack.enter_context(provide_home())
             tls = build_tls_options(settings)
             listener = stack.enter_context(listen(settings.host, settings.port, settings.uds))
             checkpoint = _read_model(settings.model)

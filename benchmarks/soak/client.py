@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import aclosing
 from typing import Final
 
 import httpx
@@ -92,13 +91,12 @@ def _is_fetch_error(request: SoakRequest, response: httpx.Response) -> bool:
 async def _read_stream(request: SoakRequest, response: httpx.Response) -> str:
     last = ""
     num_events = 0
-    async with aclosing(response.aiter_lines()) as lines:
-        async for line in lines:
-            if not line:
-                continue
-            last, num_events = line, num_events + 1
-            if request.aborts and num_events >= ABORTED_EVENTS:
-                return ABORTED
-            if request.reads_slowly:
-                await asyncio.sleep(SLOW_PAUSE_S)
+    async for line in response.aiter_lines():
+        if not line:
+            continue
+        last, num_events = line, num_events + 1
+        if request.aborts and num_events >= ABORTED_EVENTS:
+            return ABORTED  # leaving the response closes the connection
+        if request.reads_slowly:
+            await asyncio.sleep(SLOW_PAUSE_S)
     return OK if last in STREAM_ENDS else f"stream ended with {last[:200]}"

@@ -24,7 +24,7 @@ SCHEMA: Final = {
     "additionalProperties": False,
 }
 PARAMETERS: Final = {"type": "object", "properties": {"city": {"type": "string"}}}
-BAD_BODIES: Final = (
+BAD_BODIES: Final[tuple[dict[str, Any], ...]] = (
     {"messages": "none"},
     {"messages": []},
     {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": -1},

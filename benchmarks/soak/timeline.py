@@ -62,6 +62,7 @@ class Timeline:
         self.resources: list[Resources] = []
         self.faults: list[Fault] = []
         self.failures: Counter[str] = Counter()
+        self.restarted_s = 0.0  # when the server started that runs now
         self._started = time.monotonic()
         self._outages = 0
 

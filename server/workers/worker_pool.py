@@ -23,8 +23,8 @@ log = get_logger(__name__)
 
 # Workers that one call may lose to a kill from outside.
 MAX_TRIES: Final = 3
-# Exit codes of a worker that was killed from outside: by the kernel for lack of memory, by a person,
-# or by a supervisor that signals all processes of the server at once.
+# Exit codes of a worker that was killed from outside: by the kernel for lack of memory, by a
+# person, or by a supervisor that signals all processes of the server at once.
 KILLED: Final = (-signal.SIGKILL, -signal.SIGTERM)
 NO_WORKER: Final = "The server has no worker process for this request now."
 RETRY_AFTER_S: Final = 1

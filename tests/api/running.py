@@ -109,9 +109,7 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(
-    *options: str, env: Mapping[str, str] | None = None
-) -> Iterator[RunningServer]:
+def running_server(*options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningServer]:
     """Start a server and wait until it is ready; end it at the end of the block."""
     server = RunningServer(*options, env=env)
     try:

@@ -26,7 +26,7 @@ OPTIONS = (
 @pytest.fixture(scope="session")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> FakeClock:
     """Return the wall clock of the server, which tests may move."""
-    return FakeClock(tmp_path_factory.mktemp("clock") / "offset")
+    return FakeClock(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.fixture(scope="session")

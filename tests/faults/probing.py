@@ -121,7 +121,5 @@ class Holdings:
 
     def _covers(self, now: "Holdings") -> bool:
         return (
-            now.files <= self.files
-            and now.workers >= self.workers
-            and now.permits <= self.permits
+            now.files <= self.files and now.workers >= self.workers and now.permits <= self.permits
         )

@@ -24,6 +24,7 @@ def count_unread(server: RunningServer) -> int:
 
 
 def test_a_full_pipe_stalls_nothing(faulty: RunningServer, http: httpx.Client) -> None:
+    assert faulty.process.stderr is not None
     fcntl.fcntl(faulty.process.stderr, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     faulty.reads_log.clear()
     try:

@@ -58,9 +58,7 @@ def check_exit(server: RunningServer) -> None:
         is_starting_the_engine,
     ],
 )
-def test_a_start_can_be_ended(
-    phase: Callable[[RunningServer], bool], sent: signal.Signals
-) -> None:
+def test_a_start_can_be_ended(phase: Callable[[RunningServer], bool], sent: signal.Signals) -> None:
     if sent is signal.SIGINT and phase is not has_handler and not ALL:
         pytest.skip("takes long: make faults")
     with starting_server(*OPTIONS) as server:
