@@ -8,11 +8,13 @@ import time
 import httpx
 
 from tests.api.running import RunningServer
-from tests.faults.probing import CHAT, check_text
+from tests.faults.probing import CHAT, build_text_request, check_text
 
 PIPE_BYTES = 64 * 1024
 NEARLY_FULL = PIPE_BYTES - 4096
 LIMIT_S = 60
+# As long as the server logs of them.
+ID_PREFIX = "x" * 100
 
 
 def count_unread(server: RunningServer) -> int:
@@ -30,7 +32,7 @@ def test_a_full_pipe_stalls_nothing(faulty: RunningServer, http: httpx.Client) -
     try:
         asked = _fill(faulty, http)
         for _ in range(20):
-            asked.append(_ask_unknown_model(http))
+            asked.append(_ask(http))
         check_text(http, limit_s=5)
     finally:
         faulty.reads_log.set()
@@ -42,17 +44,17 @@ def test_a_full_pipe_stalls_nothing(faulty: RunningServer, http: httpx.Client) -
 
 def _fill(server: RunningServer, http: httpx.Client) -> list[str]:
     """Have the server log until its pipe is full. Return the requests' ids."""
-    asked = [_ask_unknown_model(http)]
+    asked: list[str] = []
     deadline = time.monotonic() + LIMIT_S
     while count_unread(server) < NEARLY_FULL:
         assert time.monotonic() < deadline
-        asked.append(_ask_unknown_model(http))
+        asked.append(_ask(http))
     return asked
 
 
-def _ask_unknown_model(http: httpx.Client) -> str:
-    request_id = f"log-{time.monotonic_ns()}"
-    body = {"model": "none", "messages": [{"role": "user", "content": "Hi"}]}
-    response = http.post(CHAT, json=body, headers={"x-request-id": request_id})
-    assert response.status_code == 404
+def _ask(http: httpx.Client) -> str:
+    """Send a request, whose id the log names; return the id."""
+    request_id = f"{ID_PREFIX}{time.monotonic_ns()}"
+    body = build_text_request(max_tokens=1)
+    http.post(CHAT, json=body, headers={"x-request-id": request_id}).raise_for_status()
     return request_id
