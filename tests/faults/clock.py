@@ -24,7 +24,7 @@ class FakeClock:
         self._path = folder / "offset"
         self._path.write_bytes(bytes(OFFSET.size))
         if COMPILER:
-            command = [COMPILER, "-O2", "-shared", "-fPIC", "-o", self._library, SOURCE]
+            command = [COMPILER, "-O2", "-shared", "-fPIC", "-o", str(self._library), str(SOURCE)]
             subprocess.run(command, check=True)
 
     @property

@@ -1,5 +1,6 @@
 """Lines onto pipes that nobody reads, and onto devices that are full."""
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from server.telemetry.line_writer import LineWriter
 
 LINE = "x" * 999 + "\n"
 LIMIT_S = 20.0
+PIPE_BYTES = 65_000  # whole lines of them
 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
     """Return a pipe's ends for reading and writing."""
     ends = os.pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 65_536)
     yield ends
     for end in ends:
         os.close(end)
@@ -33,10 +36,12 @@ def test_lines_arrive_in_order(pipe: tuple[int, int]) -> None:
 def test_a_reader_that_stops_blocks_nobody(pipe: tuple[int, int]) -> None:
     writer = LineWriter(pipe[1], max_pending_bytes=100 * len(LINE))
     began = time.monotonic()
-    for _ in range(11):  # the pipe takes some of them
-        for _ in range(100):
-            writer.write(LINE)
-        writer.drain(0.01)
+    for _ in range(100):
+        writer.write(LINE)
+    while writer.num_pending_bytes > 100 * len(LINE) - PIPE_BYTES:
+        time.sleep(0.01)  # until the pipe is full
+    for _ in range(1000):
+        writer.write(LINE)
     assert time.monotonic() - began < LIMIT_S
     assert writer.take_num_lost() == 0  # nobody could read it
     read = 0
