@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from server.early_signals import exit_on_signals
 from server.standard_streams import open_missing_streams
+from server.writable_folders import check_temporary_folder
 
 
 def main() -> int:
@@ -33,6 +34,12 @@ def _serve() -> int:
         for fault in error.errors():
             print(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", file=sys.stderr)
         return 2
+    # Before torch is loaded, which needs the folder.
+    try:
+        check_temporary_folder()
+    except OSError as error:
+        print(f"llava-server cannot start: {error}", file=sys.stderr)
+        return 1
     # Imported here, so that --help and wrong options are answered before torch is loaded.
     from server.serve import serve
 

@@ -32,7 +32,7 @@ from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
 from server.tls import build_tls_options
-from server.writable_folders import check_temporary_folder, provide_home
+from server.writable_folders import provide_home
 
 log = get_logger(__name__)
 
@@ -119,7 +119,6 @@ def serve(settings: Settings) -> int:
     settings = limit_connections(settings, raise_file_limit())
     with ExitStack() as stack:
         try:
-            check_temporary_folder()
             stack.enter_context(provide_home())
             tls = build_tls_options(settings)
             listener = stack.enter_context(listen(settings.host, settings.port, settings.uds))

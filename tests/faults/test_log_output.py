@@ -13,8 +13,8 @@ from tests.faults.probing import CHAT, build_text_request, check_text
 PIPE_BYTES = 64 * 1024
 NEARLY_FULL = PIPE_BYTES - 4096
 LIMIT_S = 60
-# As long as the server logs of them.
-ID_PREFIX = "x" * 100
+
+ID_PREFIX = "log-"
 
 
 def count_unread(server: RunningServer) -> int:
