@@ -45,6 +45,7 @@ from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
+from server.file_limit import watch_file_limit
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, load_pipeline
@@ -82,6 +83,9 @@ GATED_PATHS: Final = (
 # not refused: what does not run may wait (see `Admission`).
 CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
+# Connections over the limit that still read their response, beside a quarter as many as the limit.
+MIN_LINGERING: Final = 64
+MAX_LINGERING: Final = 512
 # Default for encoded images that wait for one decode worker. Half as much again may wait: together
 # as much as sixteen chats over three photographs send at once, whose history comes again each turn.
 PENDING_IMAGE_MIB: Final = 80
@@ -146,6 +150,7 @@ def create_app(
                 runtime.usage_log = UsageLog(usage_file, metrics.usage_lines_dropped)
                 stack.push_async_callback(runtime.usage_log.close)
             lifetime = asyncio.create_task(_run(settings, checkpoint, runtime, stack, announce))
+            stack.callback(asyncio.create_task(watch_file_limit()).cancel)
             yield
             if runtime.pipeline is None:
                 # Still loading: without its engine process the loading thread ends.
@@ -237,6 +242,7 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
         max_header_bytes=settings.max_header_kib * KIB,
         max_header_lines=settings.max_header_lines,
         max_connections=settings.max_connections,
+        max_lingering=min(MAX_LINGERING, max(MIN_LINGERING, settings.max_connections // 4)),
         max_connections_per_address=settings.max_connections_per_address,
         header_timeout_s=settings.header_timeout_s,
         keep_alive_timeout_s=settings.keep_alive_timeout_s,

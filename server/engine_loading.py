@@ -72,11 +72,11 @@ def configure_engine(
 
 def start_engine(start: StartEngine) -> Engine:
     """Start a configured engine from this thread. Blocks for many seconds."""
-    # Ctrl-C reaches all processes of a terminal. The engine's processes inherit this mask, so that
-    # requests in flight can still finish. Starting multiprocessing's resource tracker would lift
-    # the mask, so the tracker starts first.
+    # Ctrl-C and a hangup reach all processes of a terminal. The engine's processes inherit this
+    # mask, so that requests in flight can still finish. Starting multiprocessing's resource tracker
+    # would lift the mask, so the tracker starts first.
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     return start()
 
 

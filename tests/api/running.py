@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,18 @@ STOP_LIMIT_S = 60
 class RunningServer:
     """A server process, its address and what it prints."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, env: Mapping[str, str] | None = None) -> None:
+        """Start the process, with further variables in `env`, at the head of a group of its own."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server", "--port", "0", "--log-format", "json", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
+            env={**os.environ, "VLLM_NO_USAGE_STATS": "1", **(env or {})},
+            process_group=0,
         )
+        self.reads_log = threading.Event()
+        self.reads_log.set()
         self.log: list[str] = []
         self.output: list[str] = []  # on stdout
         self.example = ""
@@ -101,6 +105,7 @@ class RunningServer:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line.rstrip())
+            self.reads_log.wait()
             if (parsed := _parse(line)).get("event") == "ready":
                 self.url, self.example = parsed["url"], parsed["example"]
                 self._ready.set()
@@ -120,9 +125,9 @@ def _parse(line: str) -> dict[str, Any]:
 
 
 @contextmanager
-def running_server(*options: str) -> Iterator[RunningServer]:
+def running_server(*options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningServer]:
     """Start a server and wait until it is ready; end it at the end of the block."""
-    server = RunningServer(*options)
+    server = RunningServer(*options, env=env)
     try:
         server.wait_until_ready()
         yield server
