@@ -19,6 +19,6 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 chmod 755 "$folder"
 apt-get update -q
-(cd "$folder" && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb files)
+(cd "$folder" && apt-get download -q -o APT::Sandbox::User=root prometheus && dpkg-deb -x prometheus_*.deb files)
 install -m 755 "$folder/files/usr/bin/promtool" /usr/local/bin/promtool
 have_promtool

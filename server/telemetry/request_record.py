@@ -21,6 +21,9 @@ CANCELLED: Final = "cancelled"
 OK_STATUS: Final = 200
 # nginx's status for a client that closed the connection; nobody receives it.
 CLIENT_CLOSED_REQUEST: Final = 499
+# In OpenTelemetry's words; all other endpoints are `chat`.
+OPERATIONS: Final[dict[str | None, str]] = {"/v1/completions": "text_completion"}
+PROVIDER: Final = "llava-server"
 # Of strings that clients made up.
 MAX_LOGGED_CHARS: Final = 128
 
@@ -173,6 +176,8 @@ class RequestRecord:
         if self.trace_id is None:
             return
         for name, value in (
+            ("gen_ai.operation.name", OPERATIONS.get(self.endpoint, "chat")),
+            ("gen_ai.provider.name", PROVIDER),
             ("gen_ai.request.model", self.model and self.model[:MAX_LOGGED_CHARS]),
             ("gen_ai.request.stream", self.stream),
             ("gen_ai.response.id", self.request_id),
