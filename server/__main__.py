@@ -1,16 +1,20 @@
-"""`python -m server`: read the options and serve; `python -m server chat`: talk to a server."""
+"""`python -m server`: read the options and serve; `chat`: talk to a server; `keys`: API keys."""
 
 import os
 import sys
 
 
 def main() -> int:
-    """Run the server, or the terminal's client of one; return its exit code."""
+    """Run the server, the terminal's client of one, or the commands of keys; return exit codes."""
     if sys.argv[1:2] == ["chat"]:
         from server.terminal.program import NAME
         from server.terminal.program import main as chat
 
         return chat(sys.argv[2:], NAME)
+    if sys.argv[1:2] == ["keys"]:
+        from server.keys.command import main as keys
+
+        return keys(sys.argv[2:])
     return _serve()
 
 

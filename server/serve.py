@@ -25,12 +25,16 @@ from server.api.timelines import TimingOptions, add_timelines
 from server.app import build_connection_limits, create_app
 from server.banner import format_ready_banner
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.keys.configured import read_key_ring
+from server.keys.errors import KeysFileError
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback, listen
 from server.settings import Settings
 from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
+from server.telemetry.usage_file import UsageFile
 from server.tls import build_tls_options
 
 log = get_logger(__name__)
@@ -119,19 +123,26 @@ def serve(settings: Settings) -> int:
     with ExitStack() as stack:
         try:
             tls = build_tls_options(settings)
+            keys = read_key_ring(settings)
+            usage_file = None if settings.usage_log is None else UsageFile(settings.usage_log)
             listener = stack.enter_context(listen(settings.host, settings.port, settings.uds))
             checkpoint = _read_model(settings.model)
-        except (StoreError, CheckpointError, OSError) as error:
+        except (StoreError, CheckpointError, KeysFileError, OSError) as error:
             print(f"llava-server cannot start: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             log.info("stopped while the model was pulled; the next start goes on from there")
             return 0
-        return _run(settings, checkpoint, listener, tls)
+        return _run(settings, checkpoint, listener, tls, keys, usage_file)
 
 
 def _run(
-    settings: Settings, checkpoint: Checkpoint, listener: socket.socket, tls: dict[str, Any]
+    settings: Settings,
+    checkpoint: Checkpoint,
+    listener: socket.socket,
+    tls: dict[str, Any],
+    keys: KeyRing,
+    usage_file: UsageFile | None,
 ) -> int:
     """Serve on a bound socket until stopped. Returns the exit code."""
     lifecycle = Lifecycle(settings.drain_timeout_s)
@@ -139,9 +150,9 @@ def _run(
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        print(format_ready_banner(url, model_name, needs_key=bool(settings.api_keys)), flush=True)
+        print(format_ready_banner(url, model_name, needs_key=settings.needs_key), flush=True)
 
-    app = create_app(settings, checkpoint, lifecycle, announce)
+    app = create_app(settings, checkpoint, lifecycle, announce, keys, usage_file)
     runtime: Runtime = app.state.runtime
     timing = TimingOptions(runtime.tracing, settings.server_timing, settings.cors_allow_origins)
     requests = RequestsInFlight(app)
@@ -182,7 +193,7 @@ def _run(
 
 def _log_open_paths(settings: Settings) -> None:
     """Say what needs no key, where there are keys."""
-    if settings.api_keys:
+    if settings.needs_key:
         paths = PROBE_PATHS if settings.protect_all else (*PROBE_PATHS, *OPEN_PATHS)
         log.info("these paths need no API key", paths=", ".join(paths))
 

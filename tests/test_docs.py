@@ -57,6 +57,16 @@ def test_settings() -> None:
     assert first_column("Settings") == options
 
 
+def test_settings_are_grouped_as_in_the_code() -> None:
+    groups = section("Settings").split("\n### ")[1:]
+    documented = [set(re.findall(r"^\| `--([\w-]+)`", group, re.M)) for group in groups]
+    assert documented == [
+        {name.replace("_", "-") for name in group.model_fields}
+        for group in reversed(Settings.__bases__)
+        if issubclass(group, BaseModel)
+    ]
+
+
 def test_metrics() -> None:
     families = Metrics().registry.collect()
     expected = {f.name + ("_total" if f.type == "counter" else "") for f in families}

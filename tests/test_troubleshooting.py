@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
 FOLDERS = (
-    *("server/checkpoint", "server/engine", "server/images/vision", "server/prompt"),
+    *("server/checkpoint", "server/engine", "server/engine/vllm", "server/images/vision"),
+    "server/prompt",
     *("model_store/convert", "model_store"),
 )
 ERRORS = {
@@ -19,6 +20,8 @@ ERRORS = {
 }
 # Its errors become those of the checkpoint.
 VISION = ROOT / "server" / "checkpoint" / "vision.py"
+# It yields pairs of a setting's name and a message.
+PROBLEMS = ROOT / "server" / "engine" / "problems.py"
 
 
 def python_messages() -> Iterator[str]:
@@ -29,6 +32,9 @@ def python_messages() -> Iterator[str]:
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
                     yield message(node.args[0])
+                elif file == PROBLEMS and isinstance(node, ast.Yield):
+                    assert isinstance(node.value, ast.Tuple)
+                    yield message(node.value.elts[1])
 
 
 def message(node: ast.expr) -> str:

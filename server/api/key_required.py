@@ -32,7 +32,7 @@ class KeyRequired:
             try:
                 self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
-                self._refusals.add(error.code, route_path(scope))
+                self._refusals.add(error.outcome, route_path(scope))
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_store.released import format_convert_command, is_released
+from server.checkpoint.language_model import LanguageModel, read_language_model
 from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
@@ -56,11 +57,17 @@ class Checkpoint:
     vision: VisionConfig
     image: ImageConfig
     text: TextConfig
+    language_model: LanguageModel
 
     @property
     def max_image_tokens(self) -> int:
         """An upper bound on the image tokens of one image."""
         return max_image_tokens(self.vision, self.image)
+
+    def resolve_dtype(self, requested: str) -> str:
+        """Return PyTorch's name of a dtype; `auto` is the checkpoint's own."""
+        names = {"auto": self.dtype, "half": "float16", "float": "float32"}
+        return names.get(requested, requested)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -84,6 +91,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             vision=read_vision_config(config),
             image=_read_image_preprocessing(path, config),
             text=_read_text_config(path, config),
+            language_model=read_language_model(config),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: the configuration lacks {error}") from None

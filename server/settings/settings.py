@@ -42,8 +42,8 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if self.protect_all and not self.api_keys:
-            raise ValueError("--protect-all needs --api-keys")
+        if self.protect_all and not self.needs_key:
+            raise ValueError("--protect-all needs --keys-file or --api-keys")
         if self.ssl_certfile is None and (
             self.ssl_keyfile or self.ssl_ca_certs or self.ssl_keyfile_password
         ):

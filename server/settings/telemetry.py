@@ -1,5 +1,6 @@
 """What the server tells of itself."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -13,6 +14,11 @@ class TelemetrySettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines shown"
+    )
+    usage_log: Path | None = Field(
+        None,
+        description="file to which a line of JSON is appended for each request, with its key's name"
+        " and tokens; - is stdout; default: none",
     )
     log_format: Literal["text", "json"] = Field("text", description="how log lines look")
     otlp_endpoint: Annotated[str, AfterValidator(check_http_url)] | None = Field(

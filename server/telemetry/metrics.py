@@ -6,6 +6,7 @@ from typing import Final, get_args
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
+from server.telemetry.key_metrics import KeyMetrics
 from server.telemetry.request_metrics import OTHER, REQUEST_LABELS, RequestMetrics
 from server.telemetry.stages import Stage, TimedStage, record_stage
 
@@ -132,6 +133,10 @@ class Metrics:
         )
         self.gpu_memory_total = self._gauge(
             "llava:gpu_memory_total_bytes", "GPU memory that there is.", "device"
+        )
+        self.keys = KeyMetrics(self.registry)
+        self.usage_lines_dropped = self._counter(
+            "llava:usage_lines_dropped", "Lines of the usage log that could not be written."
         )
 
     def stage(self, name: Stage) -> TimedStage:

@@ -42,6 +42,14 @@ OTHERS = {
     "ssl_cert_reqs": "required",
     "cors_allow_origins": "https://app.example.com",
     "allowed_hosts": "llava.example.com",
+    "dtype": "float16",
+    "quantization": "awq",
+    "kv_cache_dtype": "fp8",
+    "enable_prefix_caching": "false",
+    "distributed_executor_backend": "mp",
+    "speculative_config": '{"method": "ngram"}',
+    "compilation_config": '{"mode": 0}',
+    "engine_args": '{"async_scheduling": false}',
 }
 
 
