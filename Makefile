@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser promtool clients test python-check fuzz soak bench bench-quick bench-overload check format clean
+.PHONY: help setup serve browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -10,7 +10,7 @@ PORT = 8000
 MODEL = llava-tiny
 ARGS =
 FUZZ_S = 600
-SOAK_REQUESTS = 10000
+SOAK_S = 600
 VERSION = 3.13
 BENCH_OUT = .bench
 
@@ -51,8 +51,11 @@ clients: setup ## install the API's clients that tests/clients runs; without the
 fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
 	@FUZZ_S=$(FUZZ_S) FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_fuzz.py
 
-soak: setup ## send many new images to a real server and watch its memory [SOAK_REQUESTS=10000]
-	@SOAK_REQUESTS=$(SOAK_REQUESTS) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_soak.py
+faults: setup ## run all tests of faults, those that take long, too
+	@FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS)
+
+soak: setup ## traffic and faults for a while, then a verdict [SOAK_S=600 ARGS=--restart]
+	@$(BIN)/python -m benchmarks.soak --out $(BENCH_OUT)/soak --seconds $(SOAK_S) $(ARGS)
 
 bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=.bench ARGS=…]
 	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/full $(ARGS)

@@ -40,12 +40,16 @@ from server.api.routes import (
     responses,
     tokenize,
 )
+from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
+from server.file_limit import watch_file_limit
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
-from server.loading import choose_accelerator, count_decode_workers, load_pipeline
+from server.loading import choose_accelerator, load_pipeline
+from server.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
@@ -65,6 +69,8 @@ ROUTES: Final = (
     *(chat, completions, responses, messages, tokenize),
     *(models, health, page, docs),
 )
+# How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
+LOAD_FAILURE_S: Final = 2.0
 # POST requests that generate, and all that cost work, and so pass the gate.
 GENERATING_PATHS: Final = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
@@ -77,6 +83,9 @@ GATED_PATHS: Final = (
 # not refused: what does not run may wait (see `Admission`).
 CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
+# Connections over the limit that still read their response, beside a quarter as many as the limit.
+MIN_LINGERING: Final = 64
+MAX_LINGERING: Final = 512
 # Default for encoded images that wait for one decode worker. Half as much again may wait: together
 # as much as sixteen chats over three photographs send at once, whose history comes again each turn.
 PENDING_IMAGE_MIB: Final = 80
@@ -141,6 +150,7 @@ def create_app(
                 runtime.usage_log = UsageLog(usage_file, metrics.usage_lines_dropped)
                 stack.push_async_callback(runtime.usage_log.close)
             lifetime = asyncio.create_task(_run(settings, checkpoint, runtime, stack, announce))
+            stack.callback(asyncio.create_task(watch_file_limit()).cancel)
             yield
             if runtime.pipeline is None:
                 # Still loading: without its engine process the loading thread ends.
@@ -160,6 +170,8 @@ def create_app(
     )
     app.state.runtime = runtime
     _connect_gauges(settings, checkpoint, runtime)
+    if settings.admin_port is None:
+        app.include_router(metrics_route.router)
     for routes in ROUTES:
         app.include_router(routes.router)
     add_error_handlers(app)
@@ -202,12 +214,13 @@ async def _run(
                 stack,
                 traces=tracing is not None,
             )
-    except CheckpointError as error:
-        runtime.lifecycle.fail(str(error))
+    except (CheckpointError, EngineStartError) as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(str(error), LOAD_FAILURE_S)
         return
-    except Exception:
-        log.exception("loading failed")
-        runtime.lifecycle.fail("the model could not be loaded")
+    except Exception as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(explain_start_failure(describe_error(error)), LOAD_FAILURE_S)
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len
@@ -229,6 +242,7 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
         max_header_bytes=settings.max_header_kib * KIB,
         max_header_lines=settings.max_header_lines,
         max_connections=settings.max_connections,
+        max_lingering=min(MAX_LINGERING, max(MIN_LINGERING, settings.max_connections // 4)),
         max_connections_per_address=settings.max_connections_per_address,
         header_timeout_s=settings.header_timeout_s,
         keep_alive_timeout_s=settings.keep_alive_timeout_s,

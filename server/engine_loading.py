@@ -17,6 +17,7 @@ from server.engine.problems import find_engine_problems
 from server.image_memory import compute_image_cache_bytes
 from server.images.vision.weights import stores_image_newline
 from server.settings import Settings
+from server.telemetry.logs import ENGINE_LEVELS
 
 # How much of what the image cache holds the engine's process holds, too: images of current chats.
 ENGINE_IMAGE_CACHE_SHARE: Final = 1 / 4
@@ -34,6 +35,8 @@ def configure_engine(
     traces: bool = False,
 ) -> StartEngine:
     """Check all that needs no weights. Return a function that starts the engine on this device.
+
+    `traces` is whether it records spans.
 
     Blocks for seconds; the function that it returns for many. Sets the environment variables that
     vLLM reads in this process. Raises `CheckpointError`.
@@ -69,11 +72,11 @@ def configure_engine(
 
 def start_engine(start: StartEngine) -> Engine:
     """Start a configured engine from this thread. Blocks for many seconds."""
-    # Ctrl-C reaches all processes of a terminal. The engine's processes inherit this mask, so that
-    # requests in flight can still finish. Starting multiprocessing's resource tracker would lift
-    # the mask, so the tracker starts first.
+    # Ctrl-C and a hangup reach all processes of a terminal. The engine's processes inherit this
+    # mask, so that requests in flight can still finish. Starting multiprocessing's resource tracker
+    # would lift the mask, so the tracker starts first.
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     return start()
 
 
@@ -81,14 +84,22 @@ def _set_environment(settings: Settings, device: torch.device) -> None:
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    _limit_output(settings.log_level)
     # vLLM 0.32 cannot read back what it compiled ahead of time for a CPU, so every start would
     # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+
+
+def _limit_output(log_level: str) -> None:
+    """Set how much the engine and PyTorch's C++ code say; bars of libraries are no log lines."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", ENGINE_LEVELS[log_level])
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    if log_level != "debug":
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def can_compile(device: torch.device) -> bool:

@@ -4,10 +4,8 @@ import asyncio
 import base64
 import io
 import json
-import os
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
 
 import torch
 from PIL import Image
@@ -33,6 +31,7 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
+from server.machine import count_decode_workers, count_spare_cores
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
@@ -45,10 +44,6 @@ from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.gpu_memory import watch_gpu_memory
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
-
-# At least two: one slow image must not block all others.
-MIN_DECODE_WORKERS: Final = 2
-MAX_DECODE_WORKERS: Final = 8
 
 
 async def load_pipeline(
@@ -74,15 +69,14 @@ async def load_pipeline(
     watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     start = await asyncio.to_thread(
-        partial(configure_engine, traces=traces),
-        *(settings, checkpoint, model_name, device, adapters),
+        partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters
     )
     dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device, dtype)
     engine = await asyncio.to_thread(start_engine, start)
     stack.callback(engine.close)
     await engine.load_adapters()
-    torch.set_num_threads(settings.vision_threads or _spare_cores())
+    torch.set_num_threads(settings.vision_threads or count_spare_cores())
     pipeline = _connect(
         settings, checkpoint, model_name, metrics, engine, vision_model, prompts, stack
     )
@@ -235,13 +229,3 @@ def choose_accelerator(settings: Settings) -> str:
     if settings.accelerator != "auto":
         return settings.accelerator
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def count_decode_workers() -> int:
-    """Return the default number of decode workers: the spare cores, within limits."""
-    return max(MIN_DECODE_WORKERS, min(_spare_cores(), MAX_DECODE_WORKERS))
-
-
-def _spare_cores() -> int:
-    """Return the number of CPU cores minus the one that the engine keeps busy."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)

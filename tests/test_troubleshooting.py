@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from server.engine.start_failure import CAUSES
+
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
 FOLDERS = (
+    "server/start",
     *("server/checkpoint", "server/engine", "server/engine/vllm", "server/images/vision"),
     "server/prompt",
     *("model_store/convert", "model_store"),
@@ -47,6 +50,12 @@ def message(node: ast.expr) -> str:
     return "…"
 
 
+def engine_messages() -> Iterator[str]:
+    """Yield the messages of an engine that cannot start."""
+    for _, text in CAUSES:
+        yield re.sub(r"\\\d", "…", text)
+
+
 def shell_messages() -> Iterator[str]:
     """Yield the messages of the scripts that set things up."""
     for name in ("setup", "clients"):
@@ -56,7 +65,14 @@ def shell_messages() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "text", sorted({*filter(re.compile("[a-z]").search, python_messages()), *shell_messages()})
+    "text",
+    sorted(
+        {
+            *filter(re.compile("[a-z]").search, python_messages()),
+            *engine_messages(),
+            *shell_messages(),
+        }
+    ),
 )
 def test_messages(text: str) -> None:
     assert f"`{text}`" in GUIDE

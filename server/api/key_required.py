@@ -11,7 +11,7 @@ from server.errors import Unauthorized
 from server.telemetry.refusals import RequestRefusals
 
 # Probes of orchestrators and load balancers send no key.
-PROBE_PATHS: Final = ("/health", "/ready")
+PROBE_PATHS: Final = ("/health", "/startup", "/ready")
 # These, and the files of `/page` and `/docs`, need a key only with `--protect-all`.
 OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/version")
 

@@ -46,6 +46,7 @@ class TextConfig:
     legacy: bool | None = None  # LlamaTokenizer's: a space after each special token
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     chat_template: str | None = None
+    has_rope_scaling: bool = False  # so the context may be longer than the positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,13 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
             if name.endswith("_token") and isinstance(token, str | dict)
         },
         chat_template=_read_chat_template(path, tokenizer),
+        has_rope_scaling=_has_rope_scaling(config["text_config"]),
     )
+
+
+def _has_rope_scaling(text_config: dict[str, Any]) -> bool:
+    rope = text_config.get("rope_scaling") or text_config.get("rope_parameters") or {}
+    return (rope.get("rope_type") or rope.get("type") or "default") != "default"
 
 
 def _read_chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:

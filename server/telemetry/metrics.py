@@ -126,6 +126,10 @@ class Metrics:
         self.decode_workers_replaced = self._counter(
             "llava:decode_workers_replaced", "Decode workers that died or hung and were replaced."
         )
+        self.keys = KeyMetrics(self.registry)
+        self.usage_lines_dropped = self._counter(
+            "llava:usage_lines_dropped", "Lines of the usage log that could not be written."
+        )
         self.gpu_memory_used = self._gauge(
             "llava:gpu_memory_used_bytes",
             "GPU memory that is in use, by this server or others.",
@@ -133,10 +137,6 @@ class Metrics:
         )
         self.gpu_memory_total = self._gauge(
             "llava:gpu_memory_total_bytes", "GPU memory that there is.", "device"
-        )
-        self.keys = KeyMetrics(self.registry)
-        self.usage_lines_dropped = self._counter(
-            "llava:usage_lines_dropped", "Lines of the usage log that could not be written."
         )
 
     def stage(self, name: Stage) -> TimedStage:

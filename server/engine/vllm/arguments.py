@@ -74,6 +74,7 @@ def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:
         "seed": settings.seed,
         "hf_overrides": partial(override, tensor_parallel_size=settings.tensor_parallel_size),
         "enable_mm_embeds": True,
+        "use_tqdm_on_load": False,
         "mm_processor_cache_gb": options.image_cache_bytes / GIB,
         "limit_mm_per_prompt": {"image": 0},
         "structured_outputs_config": {"backend": GRAMMAR_BACKEND},

@@ -12,12 +12,15 @@ from vllm import envs
 from vllm.config import VllmConfig
 from vllm.exceptions import VLLMClientError
 from vllm.lora.request import LoRARequest
+from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.checkpoint.config import CheckpointError
 from server.concurrency import run_in_thread_if_large
 from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
 from server.engine.vllm.arguments import VllmOptions
+from server.engine.vllm.failure_report import FailureReport
 from server.engine.vllm.inputs import (
     BAD_WORDS,
     build_engine_input,
@@ -49,11 +52,14 @@ class VllmEngine:
     """vLLM's `AsyncLLM`, whose scheduler and model run in a process of their own."""
 
     def __init__(self, options: VllmOptions, config: VllmConfig) -> None:
-        """Start the engine process and load the weights. Blocks for many seconds."""
+        """Start the engine process and load the weights. Blocks for many seconds.
+
+        Raises `EngineStartError`.
+        """
         self._steps = StepCounter()
         self._stall_timeout_s = options.settings.engine_stall_timeout_s
         self._error: ApiError | None = None
-        self._llm = start_llm(config, self._steps)
+        self._llm = _start(config, self._steps)
         if options.traces:
             enable_tracing(self._llm)
         # vLLM reads these for every token: without the cache each is looked up in os.environ.
@@ -166,6 +172,18 @@ class VllmEngine:
         """End the engine's process: gently, or at once where it may work on or not react."""
         # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
         self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)
+
+
+def _start(config: VllmConfig, steps: StepCounter) -> AsyncLLM:
+    """Start vLLM's engine. Raises `EngineStartError` with cause and remedy."""
+    report = FailureReport()
+    try:
+        return start_llm(config, steps)
+    except Exception as error:
+        cause = explain_start_failure(report.read() or describe_error(error))
+        raise EngineStartError(cause) from error
+    finally:
+        report.close()
 
 
 def _translate_refusal(error: VLLMClientError) -> InvalidRequest:

@@ -69,7 +69,7 @@ class ImageEmbedsCache(Generic[T]):
             annotate("llava.image.cache", "hit")
             return value
         self._metrics.image_cache_misses.inc()
-        flight = group, key
+        flight = (group, key)
         annotate("llava.image.cache", "shared" if flight in self._flights else "miss")
         value = await self._flights.run(flight, compute)
         self._store(key, value)
