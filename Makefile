@@ -15,7 +15,7 @@ BENCH_OUT = .bench
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
-SCRIPTS := scripts/setup.sh scripts/browser.sh scripts/clients.sh .ci/run
+SCRIPTS := scripts/setup.sh scripts/install_engine.sh scripts/browser.sh scripts/clients.sh .ci/run
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1
