@@ -2,7 +2,6 @@
 # Builds the images without a container engine, and runs the CPU image as docker/check says. For root
 # on Debian, with 15 GB of disk; about ten minutes. The base images are stand-ins made by debootstrap:
 # this proves the Dockerfiles' steps and what they make, not the real bases.
-#   scripts/image_check.sh [cpu] [gpu]
 # The environment may set:
 #   IMAGE_CHECK_DIR  where to work and keep the stand-in's packages (default: /var/tmp/llava-image-check)
 set -eu
@@ -61,6 +60,8 @@ base_name() {
     sed -n 's/^FROM \([^ ]*\).*/\1/p' "$1" | head -n 1
 }
 
+# Both stand-ins have Debian's Python, where pip may install; the GPU image's has vLLM's packages by
+# their metadata, too.
 make_stand_in() {
     mkdir -p "$work/stand-in"
     ln -f "$base" "$work/stand-in/base.tar"
@@ -68,12 +69,51 @@ make_stand_in() {
     build -t "docker.io/library/$(base_name docker/Dockerfile.cpu)" "$work/stand-in"
 }
 
-check_cpu() {
+make_gpu_stand_in() {
+    .venv/bin/python -m docker.check.gpu_base "$work/stand-in-gpu/packages"
+    setuptools=$(grep '^setuptools==' requirements/cuda.txt)
+    cat >"$work/stand-in-gpu/Dockerfile" <<END
+FROM docker.io/library/$(base_name docker/Dockerfile.cpu)
+RUN python3 -m pip install $setuptools
+COPY packages/ /usr/local/lib/python3.11/dist-packages/
+END
     # shellcheck disable=SC2046
-    build -f docker/Dockerfile.cpu -t localhost/llava-server:cpu $(.venv/bin/python -m docker.check.pip_options "$work") .
-    container=$(run_buildah from localhost/llava-server:cpu)
-    run_buildah inspect --type image localhost/llava-server:cpu >"$work/image.json"
-    .venv/bin/python -m docker.check "$(run_buildah mount "$container")" "$work/image.json"
+    build -t "docker.io/$(base_name Dockerfile)" $(pip_options) "$work/stand-in-gpu"
+}
+
+pip_options() {
+    .venv/bin/python -m docker.check.pip_options "$work"
+}
+
+# Builds an image, and leaves its configuration and where it is mounted.
+make_image() {
+    # shellcheck disable=SC2046
+    build -f "$1" -t "localhost/llava-server:$2" $(pip_options) .
+    run_buildah inspect --type image "localhost/llava-server:$2" >"$work/$2.json"
+    run_buildah mount "$(run_buildah from "localhost/llava-server:$2")" >"$work/$2.root"
+}
+
+check_cpu() {
+    make_image docker/Dockerfile.cpu cpu
+    .venv/bin/python -m docker.check "$(cat "$work/cpu.root")" "$work/cpu.json"
+}
+
+list_packages() {
+    chroot "$1" python3 -m pip list --format=freeze 2>/dev/null | sort
+}
+
+# What the base brings must stay as it is: the engine was built and tested with it.
+check_gpu() {
+    make_gpu_stand_in
+    list_packages "$(run_buildah mount "$(run_buildah from "docker.io/$(base_name Dockerfile)")")" >"$work/before"
+    make_image Dockerfile cuda
+    root=$(cat "$work/cuda.root")
+    list_packages "$root" >"$work/after"
+    changed=$(comm -23 "$work/before" "$work/after")
+    [ -z "$changed" ] || fail "the GPU image replaces packages of its base: $changed"
+    added=$(comm -13 "$work/before" "$work/after" | tr '\n' ' ')
+    echo "ok: packages that the GPU image adds: $added"
+    chroot "$root" sh -ec 'tini --version; cd /; python3 -c "import server; print(server.__version__)"; stat -c "%n %u:%g %a" /cache'
 }
 
 [ "$(id -u)" = 0 ] || fail "only root can build images in a chroot"
@@ -83,4 +123,5 @@ install_tools
 trap clean EXIT
 make_base
 make_stand_in
+check_gpu
 check_cpu

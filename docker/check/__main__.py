@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from docker.check.container import Container
+from docker.check.container import Container, read_name
 from docker.check.image import Image
 
 CLIENT: Final = (Path(__file__).parent / "client.py").read_text()
@@ -44,14 +44,9 @@ def check_process(container: Container, user: str) -> None:
     status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     report("first process", read_name(container.init), ok=read_name(container.init) == "tini")
     report("user", status["Uid"], ok=set(status["Uid"]) == {user})
-    capabilities = {name: int(*status[f"Cap{name}"], 16) for name in ("Inh", "Prm", "Eff", "Bnd")}
+    capabilities = {name: int(status[f"Cap{name}"][0], 16) for name in ("Inh", "Prm", "Eff", "Bnd")}
     report("capabilities", capabilities, ok=not any(capabilities.values()))
     report("no new privileges", *status["NoNewPrivs"], ok=status["NoNewPrivs"] == ["1"])
-
-
-def read_name(process: int) -> str:
-    """Return the name of a process's program."""
-    return Path(f"/proc/{process}/comm").read_text().strip()
 
 
 def check_files(container: Container) -> None:

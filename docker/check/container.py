@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,11 +23,25 @@ ip link set lo up
 shift 2
 exec "$@"
 """
+SETUP_LIMIT_S: Final = 30
 UNSHARE: Final = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork"]
 UNPRIVILEGED: Final = [
     *("setpriv", "--clear-groups", "--no-new-privs"),
     *("--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"),
 ]
+
+
+def find_descendant(process: int, generation: int) -> int:
+    """Return a process's first child, or that one's, …; `LookupError` where there is none yet."""
+    for _ in range(generation):
+        text = Path(f"/proc/{process}/task/{process}/children").read_text()
+        process = int(text.split()[0])
+    return process
+
+
+def read_name(process: int) -> str:
+    """Return the name of a process's program."""
+    return Path(f"/proc/{process}/comm").read_text().strip()
 
 
 class Container:
@@ -43,6 +58,11 @@ class Container:
         )
 
     def __enter__(self) -> Self:
+        started = time.monotonic()
+        while not self._has_started():
+            if time.monotonic() > started + SETUP_LIMIT_S:
+                raise TimeoutError("the container's first process did not start")
+            time.sleep(0.05)
         return self
 
     def __exit__(
@@ -57,12 +77,12 @@ class Container:
     @property
     def init(self) -> int:
         """The number that the container's first process has outside."""
-        return self._children(self._process.pid)[0]
+        return find_descendant(self._process.pid, 1)
 
     @property
     def server(self) -> int:
         """The number that the server has outside: the init's only child."""
-        return self._children(self.init)[0]
+        return find_descendant(self._process.pid, 2)
 
     def execute(self, *command: str, script: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in the container, as `docker exec` does."""
@@ -92,6 +112,13 @@ class Container:
         """Return the container's exit code."""
         return self._process.wait(timeout_s)
 
+    def _has_started(self) -> bool:
+        """Whether all is mounted and the image's command runs."""
+        try:
+            return read_name(self.init) == self._image.command[0]
+        except LookupError:
+            return False
+
     def _enter(self, command: tuple[str, ...]) -> list[str]:
         """Return the command line that runs a command in the container's namespaces."""
         namespaces = ["--mount", "--net", "--pid", "--ipc", "--uts"]
@@ -104,8 +131,3 @@ class Container:
             *("chroot", str(self._image.root), *UNPRIVILEGED, *user),
             *("--", *environment, *command),
         ]
-
-    @staticmethod
-    def _children(process: int) -> list[int]:
-        text = Path(f"/proc/{process}/task/{process}/children").read_text()
-        return [int(number) for number in text.split()]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes_validate import latest_version, validate
 
 from server.telemetry.metrics import Metrics
 from tests.deploy.kubernetes import K8S, OVERLAYS, container, find, render
@@ -20,7 +21,17 @@ def pod(overlay: str) -> dict[str, Any]:
 
 def port_number(overlay: str, name: str) -> int:
     """Return a named port of the container."""
-    return {port["name"]: port["containerPort"] for port in container(overlay)["ports"]}[name]
+    (number,) = [
+        port["containerPort"] for port in container(overlay)["ports"] if port["name"] == name
+    ]
+    return int(number)
+
+
+def test_objects_follow_the_schemas(overlay: str) -> None:
+    """All but PodMonitor, whose schema its operator brings."""
+    for item in render(overlay):
+        if item["kind"] != "PodMonitor":
+            validate(item, latest_version(), strict=True)
 
 
 def test_variables_are_settings(overlay: str) -> None:
