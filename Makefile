@@ -1,7 +1,7 @@
-# Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
+# Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser clients test fuzz soak bench bench-quick bench-overload image-check check format clean
+.PHONY: help setup serve browser clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -10,14 +10,15 @@ PORT = 8000
 MODEL = llava-tiny
 ARGS =
 FUZZ_S = 600
-SOAK_REQUESTS = 10000
+SOAK_S = 600
+VERSION = 3.13
 BENCH_OUT = .bench
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
 # Whole objects; tests check the overlays, as kubectl puts them together.
 MANIFESTS := $(wildcard deploy/k8s/base/[!k]*.yaml deploy/k8s/components/*/[hi]*.yaml deploy/k8s/overlays/gpu/cache.yaml)
-SCRIPTS := scripts/setup.sh scripts/install_engine.sh docker/slim.sh scripts/image_check.sh scripts/browser.sh scripts/clients.sh .ci/run
+SCRIPTS := scripts/setup.sh scripts/install_engine.sh docker/slim.sh scripts/image_check.sh scripts/browser.sh scripts/clients.sh scripts/python_check.sh .ci/run
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1
@@ -40,14 +41,20 @@ browser: ## install the browser that the page's tests need, where it is missing
 test: setup ## run the tests, with the real engine [ARGS=…]
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
+python-check: ## set up and test on the Python of another Debian, as root [VERSION=3.13 ARGS=…]
+	@scripts/python_check.sh $(VERSION) $(ARGS)
+
 clients: setup ## install the API's clients that tests/clients runs; without them its tests are skipped
 	@scripts/clients.sh
 
 fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
 	@FUZZ_S=$(FUZZ_S) FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_fuzz.py
 
-soak: setup ## send many new images to a real server and watch its memory [SOAK_REQUESTS=10000]
-	@SOAK_REQUESTS=$(SOAK_REQUESTS) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_soak.py
+faults: setup ## run all tests of faults, those that take long, too
+	@FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS)
+
+soak: setup ## traffic and faults for a while, then a verdict [SOAK_S=600 ARGS=--restart]
+	@$(BIN)/python -m benchmarks.soak --out $(BENCH_OUT)/soak --seconds $(SOAK_S) $(ARGS)
 
 bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=.bench ARGS=…]
 	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/full $(ARGS)

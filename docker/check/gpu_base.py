@@ -21,7 +21,11 @@ def read_pins(accelerator: str) -> dict[str, str]:
     """Return the pinned versions by name."""
     lines = (REQUIREMENTS / f"{accelerator}.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
+    return {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
 
 
 def find_required(name: str) -> set[str]:

@@ -32,12 +32,15 @@ async def admit(
     deadline = read_deadline(request, runtime.limits.request_timeout_s)
     with runtime.body_budget.lease(tenant.queue_key) as lease:
         async with limit_time(deadline):
-            body = await read_body(request, lease, runtime.limits.max_body_bytes)
-            parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
+            with runtime.metrics.stage("body"):
+                body = await read_body(request, lease, runtime.limits.max_body_bytes)
+                parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
             cost = Cost(1, estimate_image_bytes(len(body), count_images(parsed)))
             del body
             end_arrival(request)
-            with await runtime.admission.acquire(tenant.queue_key, cost, request.client):
+            with runtime.metrics.stage("queue"):
+                permit = await runtime.admission.acquire(tenant.queue_key, cost, request.client)
+            with permit:
                 yield parsed
 
 

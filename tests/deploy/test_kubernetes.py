@@ -52,7 +52,7 @@ def test_the_grace_period_is_longer_than_the_drain(overlay: str) -> None:
 
 
 def test_probes_ask_for_what_the_server_answers(overlay: str) -> None:
-    names = {"livenessProbe": "/health", "readinessProbe": "/ready", "startupProbe": "/ready"}
+    names = {"livenessProbe": "/health", "readinessProbe": "/ready", "startupProbe": "/startup"}
     for name, path in names.items():
         request = container(overlay)[name]["httpGet"]
         assert request["path"] == path
