@@ -16,6 +16,6 @@ done
 strip --strip-unneeded lib/python3*/site-packages/vllm/*.so lib/python3*/site-packages/torch/lib/*.so*
 
 bin/python -W ignore -c '
-import server.app, server.loading, server.serve
+import server.app, server.loading, server.serve, server.start.serving
 import vllm.v1.engine.async_llm, vllm.v1.engine.core, vllm.v1.worker.cpu_worker
 '

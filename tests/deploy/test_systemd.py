@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from server.service_manager import ALIVE_INTERVAL_S
 from tests.deploy.settings import VARIABLES, stop_s
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "llava-server.service"
@@ -32,6 +33,11 @@ def test_variables_are_settings() -> None:
 
 def test_the_server_has_time_to_stop() -> None:
     assert float(*values("TimeoutStopSec")) > stop_s(variables())
+
+
+def test_the_watchdog_hears_of_the_server_often_enough() -> None:
+    assert values("Type") == ["notify"]
+    assert float(*values("WatchdogSec")) > 2 * ALIVE_INTERVAL_S
 
 
 def test_wrong_settings_are_not_tried_again() -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path:
 def test_an_init_runs_the_server(dockerfile: Path) -> None:
     words = read_words(dockerfile, "ENTRYPOINT")
     assert words[:2] == ["tini", "--"]
-    assert words[3:] == ["-m", "server", "--host", "0.0.0.0"]
+    assert words[3:] == ["-m", "server", "--host", "0.0.0.0"]  # noqa: S104
     assert read_instruction(dockerfile, "STOPSIGNAL") == "SIGTERM"
 
 
