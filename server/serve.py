@@ -25,6 +25,7 @@ from server.banner import format_curl_command, format_ready_banner
 from server.file_limit import limit_connections, raise_file_limit
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
+from server.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
 from server.startup import Startup
 from server.telemetry.line_writer import LineWriter
@@ -57,6 +58,7 @@ class Server(uvicorn.Server):
         self._runtime = runtime
         self._lifecycle = runtime.lifecycle
         self._requests = requests
+        self._service_manager = ServiceManager(take_notify_address())
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the drain at once.
@@ -69,6 +71,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to exit; uvicorn asks ten times a second."""
         self._lifecycle.record_tick()
+        self._service_manager.report(self._lifecycle.state)
         held = self._runtime.admission.held
         return await super().on_tick(counter) or self._lifecycle.should_exit(held)
 
