@@ -5,10 +5,11 @@ import gc
 import multiprocessing
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from server import __version__
 from server.api.admission.admission import Admission
@@ -44,6 +45,7 @@ from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
+from server.file_limit import watch_file_limit
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, load_pipeline
@@ -53,7 +55,8 @@ from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from server.telemetry.tracing import start_tracing
 from server.telemetry.usage_file import UsageFile
 from server.telemetry.usage_log import UsageLog
 
@@ -62,6 +65,10 @@ log = get_logger(__name__)
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+ROUTES: Final = (
+    *(chat, completions, responses, messages, tokenize),
+    *(models, health, page, docs),
+)
 # How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
 LOAD_FAILURE_S: Final = 2.0
 # POST requests that generate, and all that cost work, and so pass the gate.
@@ -76,6 +83,9 @@ GATED_PATHS: Final = (
 # not refused: what does not run may wait (see `Admission`).
 CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
+# Connections over the limit that still read their response, beside a quarter as many as the limit.
+MIN_LINGERING: Final = 64
+MAX_LINGERING: Final = 512
 # Default for encoded images that wait for one decode worker. Half as much again may wait: together
 # as much as sixteen chats over three photographs send at once, whose history comes again each turn.
 PENDING_IMAGE_MIB: Final = 80
@@ -94,10 +104,10 @@ def create_app(
     Until then the server is live but not ready; afterwards `announce` is called with the model's
     name. What requests use is logged to `usage_file`.
     """
-    metrics = Metrics()
+    names = settings.served_model_names or (checkpoint.path.name,)
+    metrics = Metrics(_list_paths(), (*names, *settings.lora_adapters))
     limiter = RateLimiter(metrics.keys.add_refusal)
     refusal_log = RefusalLog()
-    names = settings.served_model_names or (checkpoint.path.name,)
     runtime = Runtime(
         model_name=names[0],
         aliases=names[1:],
@@ -124,7 +134,8 @@ def create_app(
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics.requests, refusal_log),
+        refusals=RequestRefusals(metrics, refusal_log),
+        tracing=start_tracing(settings.otlp_endpoint),
         examples=checkpoint.path / "examples",
     )
 
@@ -139,6 +150,7 @@ def create_app(
                 runtime.usage_log = UsageLog(usage_file, metrics.usage_lines_dropped)
                 stack.push_async_callback(runtime.usage_log.close)
             lifetime = asyncio.create_task(_run(settings, checkpoint, runtime, stack, announce))
+            stack.callback(asyncio.create_task(watch_file_limit()).cancel)
             yield
             if runtime.pipeline is None:
                 # Still loading: without its engine process the loading thread ends.
@@ -157,14 +169,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.runtime = runtime
-    metrics.connections.set_function(lambda: runtime.connections.open_connections)
-    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
+    _connect_gauges(settings, checkpoint, runtime)
     if settings.admin_port is None:
         app.include_router(metrics_route.router)
-    for routes in (
-        *(chat, completions, responses, messages, tokenize),
-        *(models, health, page, docs),
-    ):
+    for routes in ROUTES:
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)
@@ -195,10 +203,17 @@ async def _run(
     announce: Callable[[str], None],
 ) -> None:
     """Load the model, announce it, and watch the engine until it dies or the server ends."""
+    tracing = runtime.tracing
     try:
-        pipeline, engine = await load_pipeline(
-            settings, checkpoint, runtime.model_name, runtime.metrics, stack
-        )
+        with nullcontext() if tracing is None else tracing.trace_start():
+            pipeline, engine = await load_pipeline(
+                settings,
+                checkpoint,
+                runtime.model_name,
+                runtime.metrics,
+                stack,
+                traces=tracing is not None,
+            )
     except (CheckpointError, EngineStartError) as error:
         log.debug("loading failed", exc_info=True)
         runtime.lifecycle.fail(str(error), LOAD_FAILURE_S)
@@ -227,12 +242,35 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
         max_header_bytes=settings.max_header_kib * KIB,
         max_header_lines=settings.max_header_lines,
         max_connections=settings.max_connections,
+        max_lingering=min(MAX_LINGERING, max(MIN_LINGERING, settings.max_connections // 4)),
         max_connections_per_address=settings.max_connections_per_address,
         header_timeout_s=settings.header_timeout_s,
         keep_alive_timeout_s=settings.keep_alive_timeout_s,
         min_body_bytes_per_s=settings.min_upload_kib_s * KIB,
         write_timeout_s=settings.write_timeout_s,
     )
+
+
+def _list_paths() -> list[str]:
+    """Return the paths of all routes: what may be the value of a label."""
+    return [
+        route.path
+        for routes in ROUTES
+        for route in routes.router.routes
+        if isinstance(route, APIRoute)
+    ]
+
+
+def _connect_gauges(settings: Settings, checkpoint: Checkpoint, runtime: Runtime) -> None:
+    """Have the metrics read what the server's parts know."""
+    metrics, lifecycle = runtime.metrics, runtime.lifecycle
+    metrics.build_info.labels(
+        __version__, health.name_engine(), checkpoint.path.name, choose_accelerator(settings)
+    ).set(1)
+    metrics.ready.set_function(lambda: lifecycle.state is State.READY)
+    metrics.draining.set_function(lambda: lifecycle.state is State.DRAINING)
+    metrics.connections.set_function(lambda: runtime.connections.open_connections)
+    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
 
 
 def _admission(

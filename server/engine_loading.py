@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import sysconfig
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -31,8 +33,12 @@ def configure_engine(
     model_name: str,
     device: torch.device,
     adapters: Sequence[LoraAdapter] = (),
+    *,
+    traces: bool = False,
 ) -> StartEngine:
     """Check all that needs no weights. Return a function that starts the engine on this device.
+
+    `traces` is whether it records spans.
 
     Blocks for seconds; the function that it returns for many. Sets the environment variables that
     vLLM reads in this process. Raises `CheckpointError`.
@@ -61,17 +67,18 @@ def configure_engine(
         ),
         adapters=adapters,
         max_loras=settings.max_loras,
+        traces=traces,
     )
     return partial(VllmEngine, options, create_config(options))
 
 
 def start_engine(start: StartEngine) -> Engine:
     """Start a configured engine from this thread. Blocks for many seconds."""
-    # Ctrl-C reaches all processes of a terminal. The engine's processes inherit this mask, so that
-    # requests in flight can still finish. Starting multiprocessing's resource tracker would lift
-    # the mask, so the tracker starts first.
+    # Ctrl-C and a hangup reach all processes of a terminal. The engine's processes inherit this
+    # mask, so that requests in flight can still finish. Starting multiprocessing's resource tracker
+    # would lift the mask, so the tracker starts first.
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     return start()
 
 
@@ -98,5 +105,11 @@ def _limit_output(log_level: str) -> None:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Return whether vLLM can compile the model: on a CPU, PyTorch needs a C++ compiler."""
-    return device.type != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    """Return whether vLLM can compile the model.
+
+    On a CPU, PyTorch needs a C++ compiler and Python's headers, which Debian packages separately.
+    """
+    if device.type != "cpu":
+        return True
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    return shutil.which(os.environ.get("CXX", "g++")) is not None and header.exists()

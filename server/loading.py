@@ -5,6 +5,7 @@ import base64
 import io
 import json
 from contextlib import AsyncExitStack
+from functools import partial
 
 import torch
 from PIL import Image
@@ -40,6 +41,7 @@ from server.prompt.tool_parser import choose_tool_parser
 from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.gpu_memory import watch_gpu_memory
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 
@@ -50,20 +52,24 @@ async def load_pipeline(
     model_name: str,
     metrics: Metrics,
     stack: AsyncExitStack,
+    *,
+    traces: bool = False,
 ) -> tuple[Pipeline, Engine]:
     """Load the model and connect the stages; `stack` closes what was opened.
 
     Weights and engine load in threads, so the event loop stays free. Configurations come first:
-    they are fast and detect a wrong checkpoint or option early. Raises `CheckpointError`.
+    they are fast and detect a wrong checkpoint or option early. `traces` is whether the engine
+    records spans, too. Raises `CheckpointError`.
     """
     aliases = settings.served_model_names[1:]
     if settings.verify_model:
         await asyncio.to_thread(verify_files, checkpoint.path)
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
+    watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     start = await asyncio.to_thread(
-        configure_engine, settings, checkpoint, model_name, device, adapters
+        partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters
     )
     dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
     vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device, dtype)

@@ -79,11 +79,10 @@ class Pipeline:
         self._images = images
         self._prompt = prompt
         self._chat_prompts = ChatPrompts(prompt, metrics, request_templates)
-        self._grammars = GrammarBuilder(grammar_validator)
+        self._grammars = GrammarBuilder(grammar_validator, metrics)
         self._tool_parser = tool_parser
         self._vocabulary = vocabulary
         self._engine = engine
-        self._metrics = metrics
         self._completions = CompletionSubmitter(engine, vocabulary, sampling_defaults)
 
     async def generate(

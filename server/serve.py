@@ -2,8 +2,9 @@
 
 import asyncio
 import ctypes
-import resource
+import signal
 import socket
+import sys
 import time
 from contextlib import suppress
 from types import FrameType
@@ -18,12 +19,16 @@ from server.api.edge.protocol import build_protocol_class
 from server.api.key_required import OPEN_PATHS, PROBE_PATHS
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
+from server.api.timelines import TimingOptions, add_timelines
 from server.app import build_connection_limits, create_app
 from server.banner import format_curl_command, format_ready_banner
+from server.file_limit import limit_connections, raise_file_limit
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
+from server.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
 from server.startup import Startup
+from server.telemetry.line_writer import LineWriter
 from server.telemetry.logs import get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
@@ -53,6 +58,7 @@ class Server(uvicorn.Server):
         self._runtime = runtime
         self._lifecycle = runtime.lifecycle
         self._requests = requests
+        self._service_manager = ServiceManager(take_notify_address())
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the drain at once.
@@ -65,6 +71,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to exit; uvicorn asks ten times a second."""
         self._lifecycle.record_tick()
+        self._service_manager.report(self._lifecycle.state)
         held = self._runtime.admission.held
         return await super().on_tick(counter) or self._lifecycle.should_exit(held)
 
@@ -109,20 +116,22 @@ class Server(uvicorn.Server):
 
 def serve(startup: Startup) -> int:
     """Serve on bound sockets until stopped. Returns the exit code."""
-    settings, listener, tls = startup.settings, startup.listener, startup.tls
+    listener, tls = startup.listener, startup.tls
     _limit_arenas()
-    _raise_file_limit()
+    settings = limit_connections(startup.settings, raise_file_limit())
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
+    stdout = LineWriter(sys.stdout.fileno())
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        _announce(settings, url, model_name)
+        _announce(settings, url, model_name, stdout)
 
     app = create_app(
         settings, startup.checkpoint, lifecycle, announce, startup.keys, startup.usage_file
     )
     runtime: Runtime = app.state.runtime
+    timing = TimingOptions(runtime.tracing, settings.server_timing, settings.cors_allow_origins)
     requests = RequestsInFlight(app)
     hosts = KnownHosts(
         settings.allowed_hosts,
@@ -130,7 +139,11 @@ def serve(startup: Startup) -> int:
         settings.host.lower(),
     )
     config = uvicorn.Config(
-        add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
+        add_timelines(
+            add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
+            app.routes,
+            timing,
+        ),
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
@@ -149,19 +162,29 @@ def serve(startup: Startup) -> int:
         root_path=settings.root_path,
         **tls,
     )
+    server = Server(config, runtime, requests)
+    _drain_on_hangup(server)
     with serve_admin(runtime, startup.admin_listener):
-        Server(config, runtime, requests).run(sockets=[listener])
+        server.run(sockets=[listener])
+    if runtime.tracing is not None:
+        runtime.tracing.close()
     return lifecycle.exit_code
 
 
-def _announce(settings: Settings, url: str, model_name: str) -> None:
+def _announce(settings: Settings, url: str, model_name: str, stdout: LineWriter) -> None:
     """Say that the server is ready: a banner on stdout, or one more line of the JSON log."""
     needs_key = settings.needs_key
     if settings.log_format == "json":
         curl = format_curl_command(url, model_name, needs_key=needs_key)
         log.info("ready", url=url, model=model_name, example=curl)
     else:
-        print(format_ready_banner(url, model_name, needs_key=needs_key), flush=True)
+        stdout.write(f"{format_ready_banner(url, model_name, needs_key=needs_key)}\n")
+
+
+def _drain_on_hangup(server: Server) -> None:
+    """End as after SIGTERM when the terminal is closed; `nohup` prevents that."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, server.handle_exit)
 
 
 def _log_open_paths(settings: Settings) -> None:
@@ -175,10 +198,3 @@ def _limit_arenas() -> None:
     """Limit glibc's malloc arenas: one per thread keeps freed memory and looks like a leak."""
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
-
-
-def _raise_file_limit() -> None:
-    """Allow as many open files as the system does: each connection is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

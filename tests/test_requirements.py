@@ -74,4 +74,5 @@ def requires_python(name: str) -> str:
         package = metadata(name)
     except PackageNotFoundError:  # on a GPU
         return ""
-    return package.get("Requires-Python", "")
+    # A missing name is a warning from Python 3.12 on, and the type has no `get`.
+    return package["Requires-Python"] if "Requires-Python" in package else ""  # noqa: SIM401

@@ -17,7 +17,7 @@ from server.api.rate_limits.guard import KeyGuard
 from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, KeyLimitExceeded, TooManyRequests
 from server.protocol.errors import build_error_body
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 # No limit has more digits; Python refuses to convert thousands of them.
 MAX_DIGITS: Final = 20
@@ -38,7 +38,7 @@ class Gate:
         keys: KeyGuard,
         admission: Admission,
         max_body_bytes: int,
-        refusals: Refusals,
+        refusals: RequestRefusals,
     ) -> None:
         """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
@@ -100,7 +100,7 @@ class Gate:
         )
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-        self._refusals.add(error.outcome)
+        self._refusals.add(error.outcome, route_path(scope))
         if isinstance(error, KeyLimitExceeded):
             # A client that ignores its `Retry-After` would take the cores that others need.
             await asyncio.sleep(EARLY_DELAY_S)

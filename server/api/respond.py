@@ -25,6 +25,7 @@ from server.protocol.generation_fields import GenerationFields
 from server.protocol.policy import RequestPolicy
 from server.telemetry.request_record import RequestRecord
 from server.telemetry.token_meter import UNMETERED
+from server.telemetry.traceparent import read_trace_id
 
 NOTES_HEADER: Final = "x-llava-image-notes"
 
@@ -95,6 +96,7 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
     record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics, runtime.refusal_log)
     record.http_request_id = http_request.state.request_id
     record.endpoint = route_path(http_request.scope)
+    record.trace_id = record.trace_id or read_trace_id(http_request.headers.get("traceparent", ""))
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
         tenant = await get_tenant(http_request)
@@ -135,9 +137,10 @@ class _Exchange:
     async def read(self, parse: Parser) -> tuple[GenerationRequest, Cost]:
         """Return the parsed body and what the request costs. Raises `ApiError`."""
         max_bytes = self._runtime.limits.max_body_bytes
-        body = await read_body(self._http_request, self._lease, max_bytes)
         policy = self._runtime.policy
-        parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)
+        with self._runtime.metrics.stage("body"):
+            body = await read_body(self._http_request, self._lease, max_bytes)
+            parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)
         request = parsed.request
         self._record.ignored_parameters = parsed.ignored_parameters
         self._record.record_request(request.model, request.num_images, stream=bool(request.stream))
@@ -150,9 +153,10 @@ class _Exchange:
     async def submit(self, parsed: GenerationRequest, cost: Cost) -> GenerationResponse:
         """Wait for a permit, then for the first token. Raises `ApiError`."""
         end_arrival(self._http_request)
-        permit = await self._runtime.admission.acquire(
-            self._tenant.queue_key, cost, self._http_request.client
-        )
+        with self._runtime.metrics.stage("queue"):
+            permit = await self._runtime.admission.acquire(
+                self._tenant.queue_key, cost, self._http_request.client
+            )
         self._resources.enter_context(permit)
 
         def release_images() -> None:

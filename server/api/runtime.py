@@ -18,7 +18,8 @@ from server.pipeline import Pipeline
 from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from server.telemetry.tracing import Tracing
 from server.telemetry.usage import Usage
 from server.telemetry.usage_log import UsageLog
 
@@ -46,7 +47,8 @@ class Runtime:
     parser: BodyParser
     metrics_text: SharedRender
     refusal_log: RefusalLog
-    refusals: Refusals
+    refusals: RequestRefusals
+    tracing: Tracing | None = None
     pipeline: Pipeline | None = None
     examples: Path | None = None
     aliases: Sequence[str] = ()

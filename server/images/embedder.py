@@ -14,6 +14,7 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.protocol.chat.request import ImageReference
 from server.telemetry.metrics import Metrics
+from server.telemetry.stages import Span
 from server.telemetry.token_meter import TokenMeter
 
 
@@ -78,7 +79,7 @@ class ImageEmbedder:
     async def _embed(
         self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> tuple[str, Tensor]:
-        with self._attribute_errors(reference):
+        with Span("image"), self._attribute_errors(reference):
             image = await self._load(reference, cache_partition, budget)
             charge = _Charge(budget.meter)
             encoded = await self._cache.get_or_compute(

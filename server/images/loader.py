@@ -23,6 +23,7 @@ from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.data_url import is_data_url
 from server.images.fetch.fetcher import Fetcher
 from server.telemetry.metrics import Metrics
+from server.telemetry.timeline import annotate
 
 # Smaller images are hashed on the event loop.
 MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
@@ -79,6 +80,7 @@ class ImageLoader:
         with self._metrics.stage("load"):
             data = await self._fetch(url, cache_partition, deadline)
             self._metrics.image_bytes.observe(len(data))
+            annotate("llava.image.bytes", len(data))
             base_view_only = low_detail and self._options.aspect_ratio == "anyres"
             variant = self._derive_variant_key(cache_partition, base_view_only)
             key = await run_in_thread_if_large(
@@ -105,18 +107,16 @@ class ImageLoader:
     async def _fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
         if is_data_url(url):
             return await self._fetcher.fetch(url)
-        started_at = time.perf_counter()
         try:
-            async with asyncio.timeout_at(deadline):
-                data = await self._fetches.run(
-                    (cache_partition, url), lambda: self._fetcher.fetch(url, cache_partition)
-                )
+            with self._metrics.stage("fetch"):
+                async with asyncio.timeout_at(deadline):
+                    return await self._fetches.run(
+                        (cache_partition, url), lambda: self._fetcher.fetch(url, cache_partition)
+                    )
         except TimeoutError:
             raise ImageFetchFailed(
                 "The request's images could not be fetched in the time that a request has."
             ) from None
-        self._metrics.observe_stage("fetch", time.perf_counter() - started_at)
-        return data
 
     def _derive_variant_key(self, cache_partition: str, base_view_only: bool) -> bytes:
         """Hash the partition and all that affects an embedding but the image, to 32 bytes."""
@@ -129,8 +129,12 @@ class ImageLoader:
         self._workers.close()
 
     def _observe(self, decoded: DecodedImage) -> None:
-        self._metrics.observe_stage("decode", decoded.decode_s)
-        self._metrics.observe_stage("preprocess", decoded.preprocess_s)
+        now = time.perf_counter()
+        decoded_at = now - decoded.preprocess_s
+        self._metrics.record_stage("decode", decoded_at - decoded.decode_s, decoded_at)
+        self._metrics.record_stage("preprocess", decoded_at, now)
+        annotate("llava.image.format", decoded.format)
+        annotate("llava.image.pixels", decoded.pixels)
         self._metrics.image_pixels.observe(decoded.pixels)
         self._metrics.images_decoded.labels(decoded.format).inc()
 

@@ -56,11 +56,12 @@ class KeysFileWatcher:
 
     async def _look(self) -> None:
         """Read the file if it has changed and then stayed the same, or if that is asked for."""
+        is_asked = self._is_asked.is_set()
+        self._is_asked.clear()
         signature = await asyncio.to_thread(_read_signature, self._path)
         is_settled = signature == self._seen
         self._seen = signature
-        if self._is_asked.is_set() or (is_settled and signature != self._read):
-            self._is_asked.clear()
+        if is_asked or (is_settled and signature != self._read):
             self._read = signature
             await self._reload()
 

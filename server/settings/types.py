@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 MIB = 1024 * 1024
 ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s@*]+")
 HOST_PATTERN: Final = re.compile(r"\*|(\*\.)?[^\s*/:]+|[0-9a-f:.]+")
+HTTP_URL: Final = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 ROOT_PATH: Final = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
 
@@ -128,3 +129,10 @@ def check_opaque_color(name: str) -> str:
     if len(ImageColor.getrgb(name)) != 3:
         raise ValueError("must be opaque")
     return name
+
+
+def check_http_url(value: str) -> str:
+    """Return an http(s) URL. Raises `ValueError`."""
+    if not HTTP_URL.fullmatch(value):
+        raise ValueError("must be a URL such as http://localhost:4318")
+    return value

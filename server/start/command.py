@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from server import __version__
+from server.early_signals import exit_on_signals
 from server.settings.options import list_options
 from server.start.mistakes import Mistake
 from server.start.parsing import CommandLine, parse_command_line
@@ -36,6 +37,7 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 
 
 def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
+    exit_on_signals()
     given = command_line.values
     settings, wrong = read_settings(given, environ)
     from server.start.preparation import Preparation

@@ -11,6 +11,7 @@ from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
 from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.raw_output import wrap_raw_output
+from server.writable_folders import check_temporary_folder, provide_home
 
 log = get_logger(__name__)
 
@@ -21,9 +22,13 @@ class StartFailed(Exception):
 
 def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
+    try:
+        check_temporary_folder()
+    except OSError as error:
+        raise StartFailed(str(error)) from None
     settings = prepared.settings
     is_json = settings.log_format == "json"
-    with wrap_raw_output() if is_json else nullcontext():
+    with wrap_raw_output() if is_json else nullcontext(), provide_home():
         export_log_settings(settings.log_level, settings.log_format)
         configure_logs(settings.log_level, settings.log_format)
         try:
@@ -46,8 +51,8 @@ def _pull(prepared: Preparation) -> Checkpoint:
 
     def on_pull(reference: str) -> None:
         log.info("pulling the model", model=reference)
-        # As process 1 of a container, Python would ignore the signal.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.default_int_handler)
 
     try:
         checkpoint = read_readable_checkpoint(resolve_model(prepared.settings.model, on_pull))

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, TypeVar
 
 from cachetools import LRUCache
+from pebble import ProcessExpired
 
 from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
@@ -26,8 +28,7 @@ from server.structured_outputs.validation_worker import (
     GrammarError,
     validate_grammar,
 )
-from server.workers.worker_pool import WorkerPool
-from server.workers.worker_process import WORKER_FAILURES
+from server.workers.worker_pool import KILLED, WorkerPool
 
 # Results that are cached: clients send the same few grammars again and again.
 CACHED_RESULTS: Final = 1024
@@ -119,13 +120,15 @@ class GrammarValidator:
         """Return the result and whether it is certain.
 
         What the worker does not survive is too complex. Where the time is over, the cause may be a
-        stopped worker or a busy machine instead, so this result must not be cached.
+        busy machine instead, and a killer may be outside, so these results must not be cached.
         """
         try:
             return await self._pool.run(function, argument, timeout_s=WALL_S), True
         except TimeoutError:
             return TOO_COMPLEX, False
-        except WORKER_FAILURES:
+        except ProcessExpired as expired:
+            return TOO_COMPLEX, expired.exitcode not in KILLED
+        except (BrokenProcessPool, RecursionError):
             return TOO_COMPLEX, True
 
 

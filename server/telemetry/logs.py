@@ -12,6 +12,8 @@ from typing import Final, Literal
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from server.telemetry.line_writer import LineWriter
+
 LogFormat = Literal["text", "json"]
 
 # Levels of libraries and of the engine for each level of ours: more of them only when debugging.
@@ -27,6 +29,8 @@ ENGINE_LEVELS: Final[Mapping[str, str]] = {
     "warning": "ERROR",
     "error": "ERROR",
 }
+# Seconds that the last lines may take where their reader has stopped.
+DRAIN_TIMEOUT_S: Final = 1.0
 # What our code or a library wrote, in lines and colours.
 OWN_TEXT: Final = frozenset({"event", "exception", "stack"})
 
@@ -34,6 +38,23 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+class QueuedHandler(logging.StreamHandler[LineWriter]):
+    """Hands lines to a thread that writes them, and says how many of them were lost."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line soon."""
+        super().emit(record)
+        if num_lost := self.stream.take_num_lost():
+            get_logger(__name__).warning(
+                "log lines lost: their output is full or closed", lines=num_lost
+            )
+
+    def close(self) -> None:
+        """Wait a moment until all lines are written; `logging.shutdown` calls this."""
+        self.stream.drain(DRAIN_TIMEOUT_S)
+        super().close()
 
 
 def escape_controls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
@@ -62,7 +83,7 @@ def configure_logs(level: str, log_format: LogFormat, process: str | None = None
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = QueuedHandler(LineWriter(sys.stderr.fileno()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -27,6 +27,7 @@ OTHERS = {
     "log_level": "error",
     "unknown_parameters": "ignore",
     "log_format": "json",
+    "otlp_endpoint": "http://localhost:4318",
     "fetch_allow_networks": "10.0.0.0/8",
     "fetch_allow_ports": "any",
     "fetch_allow_domains": "example.org",

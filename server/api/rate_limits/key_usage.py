@@ -63,6 +63,11 @@ class KeyUsage:
             if limit is not None:
                 self._windows[resource] = window or Window(resource, key.name, limit, self._storage)
 
+    def clear(self) -> None:
+        """Forget what was used."""
+        for window in self._windows.values():
+            window.clear()
+
     def look(self) -> Iterator[WindowState]:
         """Yield the state of each limit a minute."""
         return (window.look() for window in self._windows.values())

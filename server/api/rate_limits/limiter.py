@@ -42,7 +42,8 @@ class RateLimiter:
 
     def forget_all_but(self, names: Collection[str]) -> None:
         """Forget keys that there are no more."""
-        self._usages = {name: usage for name, usage in self._usages.items() if name in names}
+        for name in self._usages.keys() - set(names):
+            self._usages.pop(name).clear()
 
     def _find(self, key: ApiKey) -> KeyUsage:
         usage = self._usages.get(key.name)

@@ -50,7 +50,7 @@ async def ready(request: Request) -> JSONResponse:
 @router.get("/version")
 async def version() -> Version:
     """Return this server's version and the installed engine's."""
-    return Version(version=__version__, engine=_engine())
+    return Version(version=__version__, engine=name_engine())
 
 
 def _describe(lifecycle: Lifecycle) -> dict[str, str]:
@@ -59,7 +59,7 @@ def _describe(lifecycle: Lifecycle) -> dict[str, str]:
 
 
 @cache
-def _engine() -> str:
+def name_engine() -> str:
     """Return the name and version of the installed vLLM package."""
     for name in ENGINES:
         with suppress(PackageNotFoundError):

@@ -47,6 +47,7 @@ class VllmOptions:
     image_cache_bytes: int
     adapters: Sequence[LoraAdapter] = ()
     max_loras: int = 1
+    traces: bool = False
 
 
 def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:

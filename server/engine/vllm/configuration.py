@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from vllm.config import VllmConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -23,7 +24,9 @@ def create_config(options: VllmOptions) -> VllmConfig:
     Raises `CheckpointError` or `EngineStartError` with a line that says what cannot work.
     """
     arguments = build_engine_arguments(options)
-    _check_processes(options.settings)
+    if current_platform.is_cuda():
+        _check_gpus(options)
+    _check_ray(options.settings)
     try:
         return _create_config(arguments)
     except Exception as error:
@@ -38,19 +41,26 @@ def _create_config(arguments: dict[str, Any]) -> VllmConfig:
     return config
 
 
-def _check_processes(settings: EngineSettings) -> None:
-    """Raise `CheckpointError` where there are fewer GPUs than asked for, or no Ray."""
-    if settings.distributed_executor_backend == "ray":
-        if find_spec("ray") is None:
-            raise CheckpointError(
-                "--distributed-executor-backend ray needs Ray, which is not installed: take mp"
-            )
-        return
-    gpus = current_platform.device_count() if current_platform.is_cuda() else None
-    if gpus is not None and settings.tensor_parallel_size > gpus:
+def _check_gpus(options: VllmOptions) -> None:
+    """Raise `CheckpointError` where there are too few GPUs, or ones that lack the dtype."""
+    needed, gpus = options.settings.tensor_parallel_size, current_platform.device_count()
+    if needed > gpus and options.settings.distributed_executor_backend != "ray":
         raise CheckpointError(
-            f"--tensor-parallel-size {settings.tensor_parallel_size} exceeds the {gpus} GPUs of"
-            " this machine: take fewer"
+            f"--tensor-parallel-size {needed} exceeds the {gpus} GPUs of this machine: take fewer"
+        )
+    try:
+        current_platform.check_if_supports_dtype(getattr(torch, options.dtype))
+    except ValueError:
+        raise CheckpointError(
+            f"this GPU does not compute in {options.dtype}: take --dtype float16"
+        ) from None
+
+
+def _check_ray(settings: EngineSettings) -> None:
+    """Raise `CheckpointError` where Ray is asked for but not installed."""
+    if settings.distributed_executor_backend == "ray" and find_spec("ray") is None:
+        raise CheckpointError(
+            "--distributed-executor-backend ray needs Ray, which is not installed: take mp"
         )
 
 

@@ -30,9 +30,11 @@ from server.engine.vllm.inputs import (
 from server.engine.vllm.outputs import measure_first_token_s, read_outputs
 from server.engine.vllm.sent_images import SentImages
 from server.engine.vllm.start import start_llm
+from server.engine.vllm.tracing import enable_tracing
 from server.engine.vllm.watchdog import StallDetector, StepCounter
 from server.errors import ApiError, EngineUnavailable, InvalidRequest, InvalidValue
 from server.telemetry.logs import get_logger
+from server.telemetry.timeline import build_trace_headers
 
 log = get_logger(__name__)
 
@@ -58,6 +60,8 @@ class VllmEngine:
         self._stall_timeout_s = options.settings.engine_stall_timeout_s
         self._error: ApiError | None = None
         self._llm = _start(config, self._steps)
+        if options.traces:
+            enable_tracing(self._llm)
         # vLLM reads these for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
         self._adapters = {
@@ -120,6 +124,7 @@ class VllmEngine:
                 sampling_params=params,
                 request_id=request_id,
                 lora_request=None if adapter is None else self._adapters[adapter],
+                trace_headers=build_trace_headers(),
             )
             async with aclosing(self._sent.generate(engine_input, submit)) as request_outputs:
                 async for request_output in request_outputs:

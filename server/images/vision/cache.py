@@ -10,6 +10,7 @@ from torch import Tensor
 from llava_spec.anyres import Size
 from server.concurrency import SingleFlight
 from server.telemetry.metrics import Metrics
+from server.telemetry.timeline import annotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,12 @@ class ImageEmbedsCache(Generic[T]):
         value = self._entries.get(key)
         if value is not None:
             self._metrics.image_cache_hits.inc()
+            annotate("llava.image.cache", "hit")
             return value
         self._metrics.image_cache_misses.inc()
-        value = await self._flights.run((group, key), compute)
+        flight = (group, key)
+        annotate("llava.image.cache", "shared" if flight in self._flights else "miss")
+        value = await self._flights.run(flight, compute)
         self._store(key, value)
         return value
 

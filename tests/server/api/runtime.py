@@ -17,7 +17,7 @@ from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 
 def build_key_guard(metrics: Metrics) -> KeyGuard:
@@ -46,5 +46,5 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics.requests, refusal_log),
+        refusals=RequestRefusals(metrics, refusal_log),
     )

@@ -17,7 +17,7 @@ from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 from tests.server.api.runtime import build_key_guard
 
 PATH = "/v1/chat/completions"
@@ -61,7 +61,7 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
         keys=build_key_guard(metrics),
         admission=admission,
         max_body_bytes=8 * MIB,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
 
 

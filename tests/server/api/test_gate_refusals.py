@@ -14,7 +14,7 @@ from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 from tests.server.api.runtime import build_key_guard
 from tests.server.samples import sample
 
@@ -66,7 +66,7 @@ async def client(
         keys=build_key_guard(metrics),
         admission=admission,
         max_body_bytes=100,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -161,13 +161,12 @@ def quantise(folder: Path, method: Method, *, in_text_config: bool = False) -> N
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def restore(folder: Path, method: Method) -> None:
-    """Replace weights by those that the quantised ones stand for."""
-    weights = load_file(folder / "model.safetensors")
-    for name, tensor in weights.items():
-        if _is_quantised(name):
-            weights[name] = method.restore(tensor.float()).to(tensor.dtype)
-    save_file(weights, folder / "model.safetensors")
+def restore_weights(model: Any, method: Method) -> None:
+    """Replace a model's weights by those that the quantised ones stand for."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if _is_quantised(name):
+                weight.copy_(method.restore(weight))
 
 
 def _is_quantised(name: str) -> bool:

@@ -1,7 +1,6 @@
 """Options that vLLM refuses, before any weight loads; each in one line."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,15 +15,6 @@ from server.engine_loading import configure_engine
 from server.settings import Settings
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _same_environment() -> Iterator[None]:
-    """Take back the variables that vLLM sets for its children."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def configure(checkpoint: Checkpoint, **settings: Any) -> None:
@@ -83,11 +73,31 @@ def test_what_cannot_work_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_more_gpus_than_there_are(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(current_platform), "is_cuda", lambda _: True)
-    monkeypatch.setattr(type(current_platform), "device_count", lambda *_: 1, raising=False)
-    with pytest.raises(CheckpointError, match="--tensor-parallel-size 2 exceeds the 1 GPUs"):
-        configure(checkpoint, tensor_parallel_size=2)
+def no_bfloat16(_: object, dtype: torch.dtype) -> None:
+    """Refuse what GPUs before Ampere lack, as vLLM does."""
+    if dtype is torch.bfloat16:
+        raise ValueError("Bfloat16 is only supported on GPUs")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tensor_parallel_size": 2}, "--tensor-parallel-size 2 exceeds the 1 GPUs"),
+        ({}, "this GPU does not compute in bfloat16: take --dtype float16"),
+    ],
+)
+def test_what_an_old_gpu_lacks(
+    checkpoint: Checkpoint,
+    settings: dict[str, Any],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    platform = type(current_platform)
+    monkeypatch.setattr(platform, "is_cuda", lambda _: True)
+    monkeypatch.setattr(platform, "device_count", lambda _: 1, raising=False)
+    monkeypatch.setattr(platform, "check_if_supports_dtype", no_bfloat16)
+    with pytest.raises(CheckpointError, match=message):
+        configure(checkpoint, **settings)
 
 
 class Strict(BaseModel):

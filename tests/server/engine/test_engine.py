@@ -40,9 +40,16 @@ class ScriptedLLM:
         self.shutdown_timeout: float | None = None
 
     async def generate(
-        self, engine_input: Any, *, sampling_params: Any, request_id: str, lora_request: Any
+        self,
+        engine_input: Any,
+        *,
+        sampling_params: Any,
+        request_id: str,
+        lora_request: Any,
+        trace_headers: dict[str, str] | None,
     ) -> AsyncGenerator[RequestOutput, None]:
         self.submitted.append((engine_input, sampling_params, request_id, lora_request))
+        self.trace_headers = trace_headers
         try:
             for item in self.script:
                 if isinstance(item, Exception):

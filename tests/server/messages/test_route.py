@@ -16,7 +16,7 @@ from server.lifecycle import Lifecycle
 from server.protocol.messages.errors import MessagesErrorResponse, build_messages_error
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 from tests.server.api.runtime import build_key_guard, build_runtime
 
 PATHS = ("/v1/messages", "/v1/messages/count_tokens")
@@ -47,7 +47,7 @@ async def guarded(metrics: Metrics, lifecycle: Lifecycle) -> AsyncIterator[httpx
         keys=build_key_guard(metrics),
         admission=runtime.admission,
         max_body_bytes=1000,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)
