@@ -1,7 +1,7 @@
-# Everything here needs only make, gcc and Python 3.11 or 3.12; the rest is set up on first use.
+# Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser clients test faults fuzz soak bench bench-quick bench-overload check format clean
+.PHONY: help setup serve browser clients test faults python-check fuzz soak bench bench-quick bench-overload check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -11,11 +11,12 @@ MODEL = llava-tiny
 ARGS =
 FUZZ_S = 600
 SOAK_S = 600
+VERSION = 3.13
 BENCH_OUT = .bench
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
-SCRIPTS := scripts/setup.sh scripts/browser.sh scripts/clients.sh .ci/run
+SCRIPTS := scripts/setup.sh scripts/browser.sh scripts/clients.sh scripts/python_check.sh .ci/run
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1
@@ -37,6 +38,9 @@ browser: ## install the browser that the page's tests need, where it is missing
 
 test: setup ## run the tests, with the real engine [ARGS=…]
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+python-check: ## set up and test on the Python of another Debian, as root [VERSION=3.13 ARGS=…]
+	@scripts/python_check.sh $(VERSION) $(ARGS)
 
 clients: setup ## install the API's clients that tests/clients runs; without them its tests are skipped
 	@scripts/clients.sh

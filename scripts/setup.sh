@@ -1,8 +1,8 @@
 #!/bin/sh
 # Creates .venv with the server, its engine and the tools for tests and checks. Safe to repeat, and
 # to repeat after an interruption. The environment may set:
-#   PYTHON       the interpreter to build on (default: the first of python3, python3.11, python3.12
-#                that is Python 3.11 or 3.12)
+#   PYTHON       the interpreter to build on (default: the first of python3, python3.11 to python3.14
+#                that is one of Python 3.11 to 3.14)
 #   ACCELERATOR  cpu or cuda (default: what the last set-up used, else cuda where nvidia-smi works)
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,27 +34,31 @@ accelerator() {
 
 # What is installed is decided by these; when one changes, set-up runs again.
 fingerprint() {
-    cat scripts/setup.sh pyproject.toml "requirements/$1.txt" requirements/dev.txt | cksum | tr ' ' -
+    cat scripts/setup.sh pyproject.toml "requirements/$1.txt" requirements/train.txt \
+        requirements/dev.txt | cksum | tr ' ' -
 }
 
+# As requires-python in pyproject.toml.
 suitable() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+    "$1" -c 'import sys
+version = sys.version_info[:3]
+sys.exit(not (3, 11) <= version < (3, 15) or version == (3, 14, 1))' 2>/dev/null
 }
 
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
         command -v "$PYTHON" >/dev/null || fail "PYTHON=$PYTHON does not exist"
-        suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11 or 3.12"
+        suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11, 3.12, 3.13 or 3.14 (but 3.14.1)"
         echo "$PYTHON"
         return
     fi
-    for candidate in python3 python3.11 python3.12; do
+    for candidate in python3 python3.11 python3.12 python3.13 python3.14; do
         if suitable "$candidate"; then
             echo "$candidate"
             return
         fi
     done
-    fail "no Python 3.11 or 3.12 found; install one (Debian: apt install python3.11 python3.11-venv) or say make setup PYTHON=/path/to/python"
+    fail "no Python 3.11, 3.12, 3.13 or 3.14 found; install one (Debian: apt install python3 python3-venv) or say make setup PYTHON=/path/to/python"
 }
 
 check_machine() {
@@ -110,7 +114,7 @@ install_all() {
     if [ "$1" = cpu ]; then
         install_cpu_torch
     fi
-    pip_install -r "requirements/$1.txt" -r requirements/dev.txt
+    pip_install -r "requirements/$1.txt" -r requirements/train.txt -r requirements/dev.txt
     # Without isolation the build uses the setuptools just installed and downloads no other.
     pip_install --no-build-isolation -e .
 }

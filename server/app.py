@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from server import __version__
 from server.api.admission.admission import Admission
 from server.api.admission.cost import Cost
+from server.api.admission.fair_queue import EQUAL, Standing
 from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
@@ -20,9 +21,12 @@ from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.error_handlers import add_error_handlers
 from server.api.event_stream import OutputBudget
 from server.api.gate import Gate
+from server.api.key_reload import KeyReload
 from server.api.key_required import KeyRequired
 from server.api.limits import ApiLimits
 from server.api.openapi import add_schemas
+from server.api.rate_limits.guard import KeyGuard
+from server.api.rate_limits.limiter import RateLimiter
 from server.api.route_path import HeadAsGet, RoutePath
 from server.api.routes import (
     chat,
@@ -35,28 +39,39 @@ from server.api.routes import (
     responses,
     tokenize,
 )
+from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
 from server.file_limit import watch_file_limit
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
-from server.loading import choose_accelerator, count_decode_workers, load_pipeline
+from server.loading import choose_accelerator, load_pipeline
+from server.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
+from server.telemetry.usage_file import UsageFile
+from server.telemetry.usage_log import UsageLog
 
 log = get_logger(__name__)
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
-# POST requests that cost work, and so pass the gate.
+# How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
+LOAD_FAILURE_S: Final = 2.0
+# POST requests that generate, and all that cost work, and so pass the gate.
+GENERATING_PATHS: Final = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
+)
 GATED_PATHS: Final = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses"),
-    *("/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/detokenize"),
+    *GENERATING_PATHS,
+    *("/v1/messages/count_tokens", "/tokenize", "/detokenize"),
 )
 # Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
 # not refused: what does not run may wait (see `Admission`).
@@ -75,13 +90,16 @@ def create_app(
     checkpoint: Checkpoint,
     lifecycle: Lifecycle,
     announce: Callable[[str], None],
+    keys: KeyRing,
+    usage_file: UsageFile | None = None,
 ) -> FastAPI:
     """Build the application. The model loads once the application runs.
 
     Until then the server is live but not ready; afterwards `announce` is called with the model's
-    name.
+    name. What requests use is logged to `usage_file`.
     """
     metrics = Metrics()
+    limiter = RateLimiter(metrics.keys.add_refusal)
     refusal_log = RefusalLog()
     names = settings.served_model_names or (checkpoint.path.name,)
     runtime = Runtime(
@@ -97,8 +115,8 @@ def create_app(
         created=int(time.time()),
         lifecycle=lifecycle,
         connections=ConnectionTable(build_connection_limits(settings)),
-        admission=_admission(settings, lifecycle, metrics),
-        authenticator=Authenticator(key.get_secret_value() for key in settings.api_keys),
+        admission=_admission(settings, lifecycle, metrics, keys),
+        authenticator=Authenticator(keys, share_caches=settings.share_caches),
         metrics=metrics,
         limits=ApiLimits(
             max_body_bytes=settings.max_body_bytes,
@@ -114,9 +132,16 @@ def create_app(
         examples=checkpoint.path / "examples",
     )
 
+    key_reload = KeyReload(keys, limiter, metrics.keys, runtime.model_names)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if settings.keys_file is not None:
+                await stack.enter_async_context(key_reload.watch(settings.keys_file))
+            if usage_file is not None:
+                runtime.usage_log = UsageLog(usage_file, metrics.usage_lines_dropped)
+                stack.push_async_callback(runtime.usage_log.close)
             lifetime = asyncio.create_task(_run(settings, checkpoint, runtime, stack, announce))
             stack.callback(asyncio.create_task(watch_file_limit()).cancel)
             yield
@@ -139,6 +164,8 @@ def create_app(
     app.state.runtime = runtime
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
+    if settings.admin_port is None:
+        app.include_router(metrics_route.router)
     for routes in (
         *(chat, completions, responses, messages, tokenize),
         *(models, health, page, docs),
@@ -150,6 +177,7 @@ def create_app(
         Gate,
         paths=GATED_PATHS,
         authenticator=runtime.authenticator,
+        keys=KeyGuard(limiter, metrics.keys, GENERATING_PATHS),
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
         refusals=runtime.refusals,
@@ -176,12 +204,13 @@ async def _run(
         pipeline, engine = await load_pipeline(
             settings, checkpoint, runtime.model_name, runtime.metrics, stack
         )
-    except CheckpointError as error:
-        runtime.lifecycle.fail(str(error))
+    except (CheckpointError, EngineStartError) as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(str(error), LOAD_FAILURE_S)
         return
-    except Exception:
-        log.exception("loading failed")
-        runtime.lifecycle.fail("the model could not be loaded")
+    except Exception as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(explain_start_failure(describe_error(error)), LOAD_FAILURE_S)
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len
@@ -212,7 +241,9 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _admission(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> Admission:
+def _admission(
+    settings: Settings, lifecycle: Lifecycle, metrics: Metrics, keys: KeyRing
+) -> Admission:
     on_cpu = choose_accelerator(settings) == "cpu"
     sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
     workers = settings.decode_workers or count_decode_workers()
@@ -222,7 +253,14 @@ def _admission(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> Ad
         capacity=Cost(sequences, int(image_mib * MIB)),
         max_queue_s=settings.max_queue_s,
         metrics=metrics,
+        get_standing=lambda tenant: _find_standing(keys, tenant),
     )
+
+
+def _find_standing(keys: KeyRing, tenant: str) -> Standing:
+    """Return the standing of a tenant, whose name is that of its key if it has one."""
+    key = keys.keys.get(tenant)
+    return EQUAL if key is None else Standing(key.priority, key.weight)
 
 
 def _end_children() -> None:

@@ -13,6 +13,7 @@ from server.api.routes import (
     completions,
     health,
     messages,
+    metrics,
     models,
     page,
     responses,
@@ -57,16 +58,29 @@ def test_settings() -> None:
     assert first_column("Settings") == options
 
 
+def test_settings_are_grouped_as_in_the_code() -> None:
+    groups = section("Settings").split("\n### ")[1:]
+    documented = [set(re.findall(r"^\| `--([\w-]+)`", group, re.M)) for group in groups]
+    assert documented == [
+        {name.replace("_", "-") for name in group.model_fields}
+        for group in reversed(Settings.__bases__)
+        if issubclass(group, BaseModel)
+    ]
+
+
 def test_metrics() -> None:
     families = Metrics().registry.collect()
     expected = {f.name + ("_total" if f.type == "counter" else "") for f in families}
     assert {name.partition("{")[0] for name in first_column("Metrics")} == expected
 
 
+MODULES = (chat, completions, health, messages, metrics, models, page, responses, tokenize)
+
+
 def test_endpoints() -> None:
     expected = {
         f"{method} {route.path}".replace("{model_id:path}", "{id}")
-        for module in (chat, completions, health, messages, models, page, responses, tokenize)
+        for module in MODULES
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods

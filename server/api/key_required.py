@@ -11,7 +11,7 @@ from server.errors import Unauthorized
 from server.telemetry.refusals import Refusals
 
 # Probes of orchestrators and load balancers send no key.
-PROBE_PATHS: Final = ("/health", "/ready")
+PROBE_PATHS: Final = ("/health", "/startup", "/ready")
 # These, and the files of `/page` and `/docs`, need a key only with `--protect-all`.
 OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/version")
 
@@ -30,7 +30,7 @@ class KeyRequired:
             try:
                 self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
-                self._refusals.add(error.code)
+                self._refusals.add(error.outcome)
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

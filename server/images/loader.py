@@ -63,19 +63,24 @@ class ImageLoader:
         self._workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
     async def load(
-        self, url: str, *, low_detail: bool = False, tenant: str = "", deadline: float | None = None
+        self,
+        url: str,
+        *,
+        low_detail: bool = False,
+        cache_partition: str = "",
+        deadline: float | None = None,
     ) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
         `low_detail` selects only the base view of an anyres model; it does not affect other models.
-        Fetches and keys are shared only within a `tenant`. `deadline` is when fetching ends, on the
-        event loop's clock.
+        Fetches and keys are shared only within a `cache_partition`. `deadline` is when fetching
+        ends, on the event loop's clock.
         """
         with self._metrics.stage("load"):
-            data = await self._fetch(url, tenant, deadline)
+            data = await self._fetch(url, cache_partition, deadline)
             self._metrics.image_bytes.observe(len(data))
             base_view_only = low_detail and self._options.aspect_ratio == "anyres"
-            variant = self._derive_variant_key(tenant, base_view_only)
+            variant = self._derive_variant_key(cache_partition, base_view_only)
             key = await run_in_thread_if_large(
                 len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
             )
@@ -97,13 +102,15 @@ class ImageLoader:
         self._observe(result)
         return result
 
-    async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
+    async def _fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
         if is_data_url(url):
             return await self._fetcher.fetch(url)
         started_at = time.perf_counter()
         try:
             async with asyncio.timeout_at(deadline):
-                data = await self._fetches.run((tenant, url), lambda: self._fetcher.fetch(url))
+                data = await self._fetches.run(
+                    (cache_partition, url), lambda: self._fetcher.fetch(url, cache_partition)
+                )
         except TimeoutError:
             raise ImageFetchFailed(
                 "The request's images could not be fetched in the time that a request has."
@@ -111,9 +118,11 @@ class ImageLoader:
         self._metrics.observe_stage("fetch", time.perf_counter() - started_at)
         return data
 
-    def _derive_variant_key(self, tenant: str, base_view_only: bool) -> bytes:
-        """Hash the tenant and all that affects an embedding but the image, to 32 bytes."""
-        return blake3(repr((tenant, base_view_only)).encode(), key=self._variant_digest).digest()
+    def _derive_variant_key(self, cache_partition: str, base_view_only: bool) -> bytes:
+        """Hash the partition and all that affects an embedding but the image, to 32 bytes."""
+        return blake3(
+            repr((cache_partition, base_view_only)).encode(), key=self._variant_digest
+        ).digest()
 
     def close(self) -> None:
         """End the workers."""

@@ -101,9 +101,13 @@ def check_root_path(path: str) -> str:
 
 
 def _parse_cert_reqs(value: object) -> object:
-    """Read ssl's names or numbers: none, optional, required."""
-    names = {"none": 0, "optional": 1, "required": 2}
-    return names.get(value.lower(), value) if isinstance(value, str) else value
+    """Read ssl's names or numbers: none, optional, required. Raises `ValueError`."""
+    names = {"none": 0, "optional": 1, "required": 2, "0": 0, "1": 1, "2": 2}
+    if not isinstance(value, str):
+        return value
+    if value not in names:
+        raise ValueError("must be none, optional or required")
+    return names[value]
 
 
 Origins = Annotated[

@@ -34,7 +34,7 @@ class GrammarBuilder:
         self._validator = validator
 
     async def build_and_validate(
-        self, request: GenerationFields, tools: CallableTools | None
+        self, request: GenerationFields, tools: CallableTools | None, cache_partition: str = ""
     ) -> str | None:
         """Return the validated grammar of formats and tools, None if output may be any text.
 
@@ -47,20 +47,24 @@ class GrammarBuilder:
             raise InvalidValue(
                 "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
             )
-        return await self._validate(request, tools, constraint)
+        return await self._validate(request, tools, constraint, cache_partition)
 
     async def _validate(
-        self, request: GenerationFields, tools: CallableTools | None, constraint: GrammarConstraint
+        self,
+        request: GenerationFields,
+        tools: CallableTools | None,
+        constraint: GrammarConstraint,
+        cache_partition: str,
     ) -> str:
         """Return the grammar. Drops unenforceable keywords of schemas that are not strict."""
         try:
-            await self._validator.validate(constraint)
+            await self._validator.validate(constraint, cache_partition)
         except InvalidValue:
             if not constraint.schemas:
                 raise
-            pruned = await self._validator.prune(constraint)
+            pruned = await self._validator.prune(constraint, cache_partition)
             constraint = await _build(request, tools, pruned) or constraint
-            await self._validator.validate(constraint)
+            await self._validator.validate(constraint, cache_partition)
         return constraint.grammar
 
 

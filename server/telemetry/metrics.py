@@ -8,6 +8,8 @@ from typing import Final, Literal, get_args
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
+from server.telemetry.key_metrics import KeyMetrics
+
 Stage = Literal["fetch", "load", "decode", "preprocess", "encode", "prompt", "first_token"]
 
 LATENCY_BUCKETS: Final = (
@@ -99,6 +101,10 @@ class Metrics:
         self.decode_workers = self._gauge("llava:decode_workers", "Decode workers that are alive.")
         self.decode_workers_replaced = self._counter(
             "llava:decode_workers_replaced", "Decode workers that died or hung and were replaced."
+        )
+        self.keys = KeyMetrics(self.registry)
+        self.usage_lines_dropped = self._counter(
+            "llava:usage_lines_dropped", "Lines of the usage log that could not be written."
         )
         for stage in get_args(Stage):
             self.stages.labels(stage)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,6 +11,8 @@ from server.errors import ApiError, ClientGone, TooManyRequests
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.token_meter import UNMETERED
+from server.telemetry.usage import Usage
 
 log = get_logger(__name__)
 
@@ -36,7 +39,10 @@ class RequestRecord:
         self.http_request_id: str | None = None
         self.endpoint: str | None = None
         self.client: str | None = None
-        self.key: str | None = None
+        self.key: str | None = None  # in logs
+        self.key_name: str | None = None  # of one of the server's keys
+        self.meter = UNMETERED
+        self.on_end: Callable[[Usage], None] | None = None
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -54,6 +60,10 @@ class RequestRecord:
         self._outcome = CANCELLED
         self._is_waiting = False
         self._status: int | None = None
+
+    def identify(self, address: str, key: str | None, key_name: str | None) -> None:
+        """Record who asks: `key` is for logs, `key_name` that of one of the server's keys."""
+        self.client, self.key, self.key_name = address, key, key_name
 
     def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
         """Record what is asked for; from now on the request waits for its first token."""
@@ -85,6 +95,7 @@ class RequestRecord:
                 self._metrics.inter_token_latency.observe(per_token)
         self._last_output[answer] = now
         self.completion_tokens += num_tokens
+        self.meter.charge_output_tokens(num_tokens)
 
     def mark_streaming(self) -> None:
         """Mark that the response begins: its status is 200, whatever comes."""
@@ -96,7 +107,7 @@ class RequestRecord:
 
     def mark_failed(self, error: ApiError) -> None:
         """Mark the request as failed with an error that the client gets."""
-        self._outcome = error.code
+        self._outcome = error.outcome
         self._status = self._status or error.status
 
     def __enter__(self) -> Self:
@@ -118,6 +129,27 @@ class RequestRecord:
         self._end_waiting()
         self._report(time.perf_counter() - self._started)
 
+    @property
+    def _final_status(self) -> int:
+        return self._status or (OK_STATUS if self._outcome == OK else CLIENT_CLOSED_REQUEST)
+
+    def _build_usage(self, elapsed_s: float) -> Usage:
+        return Usage(
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            id=self.request_id,
+            key=self.key_name,
+            model=self.model and self.model[:MAX_LOGGED_CHARS],
+            endpoint=self.endpoint,
+            status=self._final_status,
+            outcome=self._outcome,
+            images=self.images,
+            image_tokens=self.image_tokens,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            output_tokens=self.completion_tokens,
+            seconds=round(elapsed_s, 4),
+        )
+
     def _end_waiting(self) -> None:
         if self._is_waiting:
             self._is_waiting = False
@@ -129,6 +161,8 @@ class RequestRecord:
         metrics.prompt_tokens.inc(self.prompt_tokens)
         metrics.image_tokens.inc(self.image_tokens)
         metrics.generation_tokens.inc(self.completion_tokens)
+        if self.on_end is not None:
+            self.on_end(self._build_usage(elapsed_s))
         if self._outcome == OK:
             metrics.e2e_latency.observe(elapsed_s)
         if self._first_token_s is not None:
@@ -145,7 +179,7 @@ class RequestRecord:
             key=self.key,
             model=self.model and self.model[:MAX_LOGGED_CHARS],
             outcome=self._outcome,
-            status=self._status or (OK_STATUS if self._outcome == OK else CLIENT_CLOSED_REQUEST),
+            status=self._final_status,
             stream=self.stream,
             images=self.images,
             prompt_tokens=self.prompt_tokens,

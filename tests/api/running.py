@@ -1,5 +1,6 @@
 """A real server with the real engine, as a process of its own."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -33,18 +35,19 @@ class RunningServer:
         self.reads_log = threading.Event()
         self.reads_log.set()
         self.log: list[str] = []
-        self.banner: list[str] = []
+        self.output: list[str] = []  # on stdout
+        self.example = ""
         self.url = ""
         self._ready = threading.Event()
         self._readers = [
             threading.Thread(target=self._read_log, daemon=True),
-            threading.Thread(target=self._read_banner, daemon=True),
+            threading.Thread(target=self._read_output, daemon=True),
         ]
         for reader in self._readers:
             reader.start()
 
     def wait_until_ready(self) -> None:
-        """Block until the banner is out. Fails with the log where the process ends before."""
+        """Block until the server is ready. Fails with the log where the process ends before."""
         self._ready.wait(START_LIMIT_S)
         assert self.url, "the server did not start:\n" + "\n".join(self.log)
 
@@ -92,20 +95,31 @@ class RunningServer:
         """Return the process that runs vLLM's scheduler."""
         return next(pid for pid, name in self.children().items() if "EngineCore" in name)
 
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of an event."""
+        return [line for line in map(_parse, self.log) if line.get("event") == event]
+
     def _read_log(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line.rstrip())
-            self.reads_log.wait()
-
-    def _read_banner(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.banner.append(line)
-            if found := re.search(r"is ready at (http://\S+)", line):
-                self.url = found[1]
+            if (parsed := _parse(line)).get("event") == "ready":
+                self.url, self.example = parsed["url"], parsed["example"]
                 self._ready.set()
+            self.reads_log.wait()
         self._ready.set()
+
+    def _read_output(self) -> None:
+        assert self.process.stdout is not None
+        self.output.extend(self.process.stdout)
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return parsed
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import functools
 from pathlib import Path
 from typing import Final
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 # Matplotlib ships these typefaces, so every machine draws the same.
@@ -48,5 +47,14 @@ def _render_text(text: str, font: int) -> Image.Image:
 def _load_typeface(index: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     if index == len(_FILES):
         return ImageFont.load_default(_FONT_SIZE)  # Pillow's own
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(folder / _FILES[index], _FONT_SIZE)
+    return ImageFont.truetype(_find_typefaces() / _FILES[index], _FONT_SIZE)
+
+
+def _find_typefaces() -> Path:
+    try:  # here, since the evaluations that draw nothing need no matplotlib
+        import matplotlib
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "matplotlib, whose typefaces are drawn, is not installed: pip install matplotlib"
+        ) from None
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -4,12 +4,17 @@ A decoder yields the output of its input in pieces, some of them empty. So whoev
 stop, or let others run, between any two of them.
 """
 
+import sys
 import zlib
 from collections.abc import Iterator
 from typing import Final, Protocol
 
 import brotli
-from backports import zstd
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 # Output of one step. Brotli rounds up to its own blocks.
 STEP_BYTES: Final = 256 * 1024

@@ -46,14 +46,20 @@ T = TypeVar("T", bound=HasNbytes)
 
 
 class ImageEmbedsCache(Generic[T]):
-    """An LRU cache within a byte limit. Concurrent misses of one key share a computation."""
+    """An LRU cache within a byte limit.
+
+    Concurrent misses of one key share a computation, if they are of the same group: its error is
+    all theirs.
+    """
 
     def __init__(self, max_bytes: int, metrics: Metrics) -> None:
         self._entries: LRUCache[str, T] = LRUCache(max_bytes, getsizeof=lambda value: value.nbytes)
         self._flights: SingleFlight[T] = SingleFlight()
         self._metrics = metrics
 
-    async def get_or_compute(self, key: str, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def get_or_compute(
+        self, key: str, compute: Callable[[], Coroutine[Any, Any, T]], group: str = ""
+    ) -> T:
         """Return the value of `key`, from the cache or from `compute()`."""
         self._metrics.image_cache_queries.inc()
         value = self._entries.get(key)
@@ -61,7 +67,7 @@ class ImageEmbedsCache(Generic[T]):
             self._metrics.image_cache_hits.inc()
             return value
         self._metrics.image_cache_misses.inc()
-        value = await self._flights.run(key, compute)
+        value = await self._flights.run((group, key), compute)
         self._store(key, value)
         return value
 

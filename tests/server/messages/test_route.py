@@ -17,7 +17,7 @@ from server.protocol.messages.errors import MessagesErrorResponse, build_message
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
-from tests.server.api.runtime import build_runtime
+from tests.server.api.runtime import build_key_guard, build_runtime
 
 PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 KEY = {"x-api-key": "key", "anthropic-version": "2023-06-01", "anthropic-beta": "x"}
@@ -44,6 +44,7 @@ async def guarded(metrics: Metrics, lifecycle: Lifecycle) -> AsyncIterator[httpx
         Gate,
         paths=PATHS,
         authenticator=runtime.authenticator,
+        keys=build_key_guard(metrics),
         admission=runtime.admission,
         max_body_bytes=1000,
         refusals=Refusals(metrics.requests, RefusalLog()),

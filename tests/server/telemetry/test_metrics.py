@@ -30,6 +30,12 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:images_decoded",
         "llava:image_refusals",
         "llava:decode_workers_replaced",
+        "llava:key_requests",
+        "llava:key_refusals",
+        "llava:key_prompt_tokens",
+        "llava:key_image_tokens",
+        "llava:key_generation_tokens",
+        "llava:usage_lines_dropped",
     }
     assert {name for name, kind in ours.items() if kind == "histogram"} == {
         "llava:time_to_first_token_seconds",
@@ -48,6 +54,7 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:buffered_body_bytes",
         "llava:image_cache_bytes",
         "llava:decode_workers",
+        "llava:keys_file_ok",
     }
 
 
