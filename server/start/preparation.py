@@ -23,7 +23,6 @@ from server.start.model_checks import (
 from server.startup import Startup
 from server.telemetry.usage_file import UsageFile
 from server.tls import build_tls_options
-from server.writable_folders import check_temporary_folder
 
 T = TypeVar("T")
 
@@ -42,7 +41,6 @@ class Preparation:
         self._faulty = faulty
         self._add(find_contradictions(settings))
         self._add(find_template_problems(settings))
-        self._attempt("", check_temporary_folder)
         self._check_engine()
         self.tls: dict[str, Any] = (
             self._attempt("ssl_certfile", lambda: build_tls_options(settings)) or {}

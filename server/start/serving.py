@@ -11,7 +11,6 @@ from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
 from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.raw_output import wrap_raw_output
-from server.writable_folders import provide_home
 
 log = get_logger(__name__)
 
@@ -24,7 +23,7 @@ def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
     settings = prepared.settings
     is_json = settings.log_format == "json"
-    with wrap_raw_output() if is_json else nullcontext(), provide_home():
+    with wrap_raw_output() if is_json else nullcontext():
         export_log_settings(settings.log_level, settings.log_format)
         configure_logs(settings.log_level, settings.log_format)
         try:

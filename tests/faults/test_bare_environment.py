@@ -111,7 +111,7 @@ def test_it_serves() -> None:
 
 def test_without_any_folder_to_write_in_it_says_so() -> None:
     run = subprocess.run(build_command(), capture_output=True, text=True, timeout=60)
-    assert run.returncode == 2
+    assert run.returncode == 1
     assert "mount a tmpfs at /tmp" in run.stderr
     assert "Traceback" not in run.stderr
     assert not Path("~").exists()
