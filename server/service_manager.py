@@ -35,16 +35,10 @@ class ServiceManager:
             return
         if state is not self._state:
             self._state = state
-            self._send(MESSAGES[state])
+            _send(MESSAGES[state], self._address)
         if time.monotonic() >= self._next_alive:
             self._next_alive = time.monotonic() + ALIVE_INTERVAL_S
-            self._send(b"WATCHDOG=1")
-
-    def _send(self, message: bytes) -> None:
-        # Nobody may listen any more, or not in time: the server goes on.
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
-            connection.setblocking(False)
-            connection.sendto(message, self._address)
+            _send(b"WATCHDOG=1", self._address)
 
 
 def take_notify_address() -> str | None:
@@ -55,3 +49,10 @@ def take_notify_address() -> str | None:
 def _decode_address(address: str) -> str:
     """Return a socket's address; `@` stands for the null byte of abstract ones."""
     return f"\0{address[1:]}" if address.startswith("@") else address
+
+
+def _send(message: bytes, address: str) -> None:
+    # Nobody may listen any more, or not in time: the server goes on.
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.setblocking(False)
+        connection.sendto(message, address)

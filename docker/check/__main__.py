@@ -44,7 +44,7 @@ def check_process(container: Container, user: str) -> None:
     status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     report("first process", read_name(container.init), ok=read_name(container.init) == "tini")
     report("user", status["Uid"], ok=set(status["Uid"]) == {user})
-    capabilities = {name: int(status[f"Cap{name}"][0], 16) for name in ("Inh", "Prm", "Eff", "Bnd")}
+    capabilities = {name: int(status[f"Cap{name}"][0], 16) for name in ("Prm", "Eff", "Bnd")}
     report("capabilities", capabilities, ok=not any(capabilities.values()))
     report("no new privileges", *status["NoNewPrivs"], ok=status["NoNewPrivs"] == ["1"])
 

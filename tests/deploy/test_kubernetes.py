@@ -42,7 +42,7 @@ def test_variables_are_settings(overlay: str) -> None:
 
 
 def test_services_set_no_variables(overlay: str) -> None:
-    """A Service named llava would set LLAVA_PORT."""
+    """For llava-server that would be LLAVA_SERVER_PORT, which is no setting."""
     assert pod(overlay)["enableServiceLinks"] is False
 
 
