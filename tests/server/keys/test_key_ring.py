@@ -1,10 +1,16 @@
 """Keys are found by their secrets."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
+
+from server.keys.configured import read_key_ring
+from server.keys.errors import KeysFileError
 from server.keys.key import PreviousHash
 from server.keys.key_ring import KeyRing
 from server.keys.secret import generate_secret, hash_secret
+from server.settings import Settings
 from tests.server.keys.samples import build_key
 
 NOW = datetime.now(UTC)
@@ -49,3 +55,17 @@ def test_secrets_are_long_and_random() -> None:
     assert first != second
     assert first.startswith("llava-")
     assert len(first) >= len("llava-") + 43  # 256 bits in base64
+
+
+def test_a_file_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"keys_file": tmp_path / "none.toml"})
+    with pytest.raises(KeysFileError, match="does not exist: `python -m server keys new NAME"):
+        read_key_ring(settings)
+
+
+def test_keys_come_from_the_variable_and_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(f'[keys.alice]\nhash = "{hash_secret("alice")}"\n')
+    ring = read_key_ring(Settings.model_validate({"keys_file": path, "api_keys": "one,two"}))
+    assert list(ring.keys) == ["env-1", "env-2", "alice"]
+    assert read_key_ring(Settings.model_validate({})).is_open
