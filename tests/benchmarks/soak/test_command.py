@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from benchmarks.soak import __main__ as command
 from benchmarks.soak import faults, server
 
-SECONDS = 12
+SECONDS = 10
 FAKE = replace(server.SYSTEM, module="tests.benchmarks.soak.fake_server")
 
 
