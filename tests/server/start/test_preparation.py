@@ -98,7 +98,7 @@ def test_ports_in_use(stack: ExitStack) -> None:
 
 
 def test_a_gpu_that_is_not_there(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.machine.GPU_DEVICES", ())
+    monkeypatch.setattr("server.process.machine.GPU_DEVICES", ())
     [problem] = problems(stack, accelerator="cuda")
     assert problem == ("accelerator", "no GPU found: use --accelerator cpu")
 
