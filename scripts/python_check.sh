@@ -65,6 +65,7 @@ export root version BIND="${BIND:-}" HOME=/root
 exec unshare --mount --pid --fork --kill-child sh -euc '
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
+    mount --rbind /sys "$root/sys"
     mount -t tmpfs tmpfs "$root/tmp"
     for folder in $BIND; do
         mkdir -p "$root$folder"

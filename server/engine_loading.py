@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import sysconfig
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -103,5 +105,11 @@ def _limit_output(log_level: str) -> None:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Return whether vLLM can compile the model: on a CPU, PyTorch needs a C++ compiler."""
-    return device.type != "cpu" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    """Return whether vLLM can compile the model.
+
+    On a CPU, PyTorch needs a C++ compiler and Python's headers, which Debian packages separately.
+    """
+    if device.type != "cpu":
+        return True
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    return shutil.which(os.environ.get("CXX", "g++")) is not None and header.exists()

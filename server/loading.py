@@ -66,7 +66,7 @@ async def load_pipeline(
         await asyncio.to_thread(verify_files, checkpoint.path)
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
-    watch_gpu_memory(metrics, device)
+    watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     start = await asyncio.to_thread(
         partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any
 
+import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tests.web import QuietHandler, serve_http
+
+GRPC_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,27 @@ def running_collector() -> Iterator[Collector]:
     with serve_http(Handler) as url:
         collector.url = url
         yield collector
+
+
+@contextmanager
+def running_grpc_collector() -> Iterator[Collector]:
+    """Collect traces by gRPC on a free port."""
+    collector = Collector()
+
+    def export(body: bytes, _: Any) -> bytes:
+        collector.take(body)
+        return b""  # an empty ExportTraceServiceResponse
+
+    handlers = {"Export": grpc.unary_unary_rpc_method_handler(export)}
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(GRPC_SERVICE, handlers)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    collector.url = f"http://127.0.0.1:{port}"
+    try:
+        yield collector
+    finally:
+        server.stop(None).wait()
 
 
 def _read_attributes(pairs: Any) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def engine_messages() -> Iterator[str]:
 
 def shell_messages() -> Iterator[str]:
     """Yield the messages of the scripts that set things up."""
-    for name in ("setup", "clients"):
+    for name in ("setup", "install_engine", "clients"):
         script = (ROOT / "scripts" / f"{name}.sh").read_text()
         for text in re.findall(r'\bfail "([^"]+)"', script):
             yield re.sub(r"\$\(.*?\)|\$\w+", "…", text)

@@ -22,7 +22,7 @@ class EngineSettings(BaseSettings):
     enforce_eager: bool | None = Field(
         None,
         description="do not compile the language model; default: compile it, on a CPU only if"
-        " there is a C++ compiler",
+        " there are a C++ compiler and Python's headers",
     )
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.85, description="share of GPU memory for the engine; the tower needs some of the rest"

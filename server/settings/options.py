@@ -1,5 +1,6 @@
 """The settings as options: group, flag, variable and placeholder of each, from the fields alone."""
 
+import json
 import ssl
 import typing
 from collections.abc import Sequence
@@ -27,7 +28,11 @@ PLACEHOLDERS: Final = (
     ("utilization", "SHARE"),
     ("uds", "PATH"),
     ("cert_reqs", "{none,optional,required}"),
+    ("_config", "JSON"),
+    ("_args", "JSON"),
 )
+# More of them are listed below the option.
+MAX_SHOWN_CHOICES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,15 @@ class Option:
     @property
     def choices(self) -> Sequence[str]:
         """The values of which the setting takes one, if there are such."""
-        annotation = self.field.annotation
-        return get_args(annotation) if get_origin(annotation) is Literal else ()
+        literals = [
+            each for each in _list_types(self.field.annotation) if get_origin(each) is Literal
+        ]
+        return get_args(literals[0]) if len(literals) == 1 else ()
 
     @property
     def placeholder(self) -> str:
         """What stands for the value in the help, such as `PORT` or `{auto,cpu,cuda}`."""
-        if self.choices:
+        if self.choices and len(self.choices) <= MAX_SHOWN_CHOICES:
             return f"{{{','.join(self.choices)}}}"
         named = next((text for end, text in PLACEHOLDERS if self.name.endswith(end)), None)
         if named is not None:
@@ -110,8 +117,10 @@ def format_value(value: Any) -> str:
             return "on" if value else "off"
         case int() | float():
             return f"{int(value) if value == int(value) else value}"
-        case dict():
+        case dict() if all(isinstance(item, Path) for item in value.values()):
             return ",".join(f"{name}={item}" for name, item in value.items())
+        case dict():
+            return json.dumps(value)
         case frozenset():
             return ",".join(map(str, sorted(value)))
         case tuple():

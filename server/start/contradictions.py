@@ -25,12 +25,12 @@ def find_contradictions(settings: Settings) -> Iterator[Problem]:
 
 def _find_missing(settings: Settings) -> Iterator[Problem]:
     if settings.protect_all and not settings.needs_key:
-        yield "protect_all", "--protect-all needs --keys-file or --api-keys"
+        yield "protect_all", "needs --keys-file or --api-keys"
     if settings.ssl_certfile is None:
         for name in ("ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs"):
             if getattr(settings, name):
-                yield name, f"--{name.replace('_', '-')} needs --ssl-certfile"
+                yield name, "needs --ssl-certfile"
     if settings.ssl_cert_reqs and settings.ssl_ca_certs is None:
-        yield "ssl_cert_reqs", "--ssl-cert-reqs needs --ssl-ca-certs"
+        yield "ssl_cert_reqs", "needs --ssl-ca-certs"
     if settings.admin_port is None and "admin_host" in settings.model_fields_set:
-        yield "admin_host", "--admin-host needs --admin-port"
+        yield "admin_host", "needs --admin-port"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
-from server.settings.options import Option, list_options
+from server.settings.options import MAX_SHOWN_CHOICES, Option, list_options
 
 INDENT: Final = "      "
 VARIABLE_COLUMN: Final = 42
@@ -63,7 +63,9 @@ def _format_option(option: Option) -> Iterator[str]:
 def _format_default(option: Option) -> str:
     opposite = f"--no-{option.flag[2:]}" if option.is_switch else None
     default = f"default: {option.default_text}" if option.default_text else None
-    told = "; ".join(filter(None, (default, opposite)))
+    is_long = len(option.choices) > MAX_SHOWN_CHOICES
+    choices = f"one of {', '.join(option.choices)}" if is_long else None
+    told = "; ".join(filter(None, (choices, default, opposite)))
     return f" ({told})" if told else ""
 
 

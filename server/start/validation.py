@@ -72,11 +72,17 @@ def read_settings(
 def write_setting(option: Option, values: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """Return a setting as the user wrote it: on the command line or as a variable; no secrets."""
     if option.name in values:
-        return f"{option.flag} {_show(option, values[option.name])}"
+        return _write_option(option, values[option.name])
     for name, text in environ.items():
         if name.upper() == option.variable:
             return f"{name}={_show(option, text)}"
     return option.flag
+
+
+def _write_option(option: Option, text: str) -> str:
+    if option.is_switch and text in ("true", "false"):
+        return option.flag if text == "true" else f"--no-{option.flag[2:]}"
+    return f"{option.flag} {_show(option, text)}"
 
 
 def _show(option: Option, text: str) -> str:

@@ -35,7 +35,7 @@ class ExportLog(logging.Handler):
             return
         self._next_at = self._clock() + self._interval_s
         left_out, self._num_left_out = self._num_left_out, 0
-        log.warning("traces", problem=record.getMessage(), messages_left_out=left_out)
+        log.warning("tracing problem", problem=record.getMessage(), messages_left_out=left_out)
 
 
 def log_export_problems() -> None:

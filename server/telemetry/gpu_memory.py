@@ -1,4 +1,4 @@
-"""The memory of the GPU that the model runs on, as the driver counts it."""
+"""The memory of the GPUs that the model runs on, as the driver counts it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,28 +9,30 @@ import torch
 from server.telemetry.metrics import Metrics
 
 
-def watch_gpu_memory(metrics: Metrics, device: torch.device) -> None:
-    """Have the metrics show the device's memory; a CPU has none to show."""
+def watch_gpu_memory(metrics: Metrics, device: torch.device, num_devices: int = 1) -> None:
+    """Have the metrics show the memory of the first devices; a CPU has none to show."""
     if device.type != "cuda":
         return
-    index = torch.cuda.current_device()
-    name = f"cuda:{index}"
-    for gauge, read in ((metrics.gpu_memory_used, _used), (metrics.gpu_memory_total, _total)):
-        gauge.labels(name).set_function(partial(_read, read, index))
+    for index in range(num_devices):
+        for gauge, read in ((metrics.gpu_memory_used, _used), (metrics.gpu_memory_total, _total)):
+            gauge.labels(f"cuda:{index}").set_function(partial(_read, read, index))
 
 
 def _read(read: Callable[[int], int], index: int) -> float:
     """Return the value; a GPU that has failed must not take all metrics with it."""
     try:
         return float(read(index))
-    except RuntimeError:
+    except (RuntimeError, ImportError):
         return nan
 
 
 def _used(index: int) -> int:
-    free, total = torch.cuda.mem_get_info(index)
-    return total - free
+    if index == torch.cuda.current_device():
+        free, total = torch.cuda.mem_get_info(index)
+        return total - free
+    # By NVML: asking CUDA would take some of that device's memory for a context of its own.
+    return torch.cuda.device_memory_used(index)
 
 
 def _total(index: int) -> int:
-    return torch.cuda.mem_get_info(index)[1]
+    return int(torch.cuda.get_device_properties(index).total_memory)

@@ -37,7 +37,7 @@ class Metrics:
         )
         self.requests = self._counter(
             "llava:requests",
-            "Requests for completions by outcome: ok, cancelled, or an error code.",
+            "Requests that cost work, by outcome: ok, cancelled, or an error code.",
             "outcome",
             *REQUEST_LABELS,
         )

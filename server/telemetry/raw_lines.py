@@ -5,23 +5,77 @@ line to its own stdout or stderr. It outlives the server, and so has its last wo
 little, and nothing from this package.
 """
 
-import errno
 import json
 import os
 import re
+import select
 import selectors
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 CHUNK: Final = 65536
+# How long a reader may take to read, in seconds; until then the server's pipe fills.
+PATIENCE_S: Final = 0.5
 # Longer lines are cut into several.
 MAX_LINE: Final = 1 << 20
 LINE_ENDS: Final = re.compile(rb"[\r\n]+")
 COLORS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Target:
+    """A file descriptor to write lines to, which may be full for a while or for good.
+
+    A reader that does not read must not stop the server: after `PATIENCE_S` lines are dropped and
+    counted, until there is room again.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._unsent = b""
+        self._is_torn = False  # a line may have been cut by an error
+        self.num_dropped = 0
+
+    def write(self, line: bytes, notify: Callable[[str], bytes]) -> None:
+        """Write a line, or count it; `notify` makes a line of a text."""
+        if not self._send(0.0 if self.num_dropped else PATIENCE_S):
+            self.num_dropped += 1
+            return
+        if self.num_dropped:
+            self._unsent = notify(f"{self.num_dropped} log lines could not be written")
+            self.num_dropped = 0
+        self._unsent += line
+        self._send(PATIENCE_S)
+
+    def _send(self, patience_s: float) -> bool:
+        """Send what is left; return whether all of it was taken."""
+        deadline = time.monotonic() + patience_s
+        while self._unsent:
+            try:
+                self._send_some(max(0.0, deadline - time.monotonic()))
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:  # no space, or nobody reads
+                self.num_dropped += self._unsent.count(b"\n")
+                self._unsent = b""
+                self._is_torn = True
+            if self._unsent and time.monotonic() >= deadline:
+                return False
+        return True
+
+    def _send_some(self, timeout_s: float) -> None:
+        """Send as much as a pipe that is ready takes without blocking."""
+        if not select.select([], [self._descriptor], [], timeout_s)[1]:
+            return
+        if self._is_torn:
+            os.write(self._descriptor, b"\n")
+            self._is_torn = False
+        sent = os.write(self._descriptor, self._unsent[: select.PIPE_BUF])
+        self._unsent = self._unsent[sent:]
 
 
 @dataclass(slots=True)
@@ -30,9 +84,8 @@ class Stream:
 
     name: str
     level: str
-    target: int
+    target: Target
     pending: bytes = b""
-    num_dropped: int = 0
 
     def feed(self, data: bytes) -> None:
         """Write the lines that have ended; `b""` is the end of the stream."""
@@ -41,17 +94,10 @@ class Stream:
             lines, self.pending = [*lines, self.pending], b""
         for line in filter(None, lines):
             for part in split_before_object(line):
-                self._write(wrap_line(part, self.name, self.level))
+                self.target.write(wrap_line(part, self.name, self.level), self._notify)
 
-    def _write(self, line: bytes) -> None:
-        """Write a line; where it cannot be written, count it and go on: nothing may block here."""
-        if self.num_dropped:
-            notice = f"{self.num_dropped} log lines could not be written".encode()
-            if not _write_all(self.target, wrap_line(notice, self.name, "warning")):
-                self.num_dropped += 1
-                return
-            self.num_dropped = 0
-        self.num_dropped += not _write_all(self.target, line)
+    def _notify(self, text: str) -> bytes:
+        return wrap_line(text.encode(), self.name, "warning")
 
 
 def wrap_line(line: bytes, stream: str, level: str) -> bytes:
@@ -82,26 +128,13 @@ def _is_object(line: bytes) -> bool:
     return True
 
 
-def _write_all(target: int, data: bytes) -> bool:
-    """Write to a file descriptor; return whether all of it was taken."""
-    while data:
-        try:
-            data = data[os.write(target, data) :]
-        except BlockingIOError:
-            time.sleep(0.01)
-        except OSError as error:
-            if error.errno != errno.EINTR:
-                return False
-    return True
-
-
 def main(stdout_pipe: int, stderr_pipe: int) -> None:
     """Read both pipes to their end. Signals to the process group are the server's affair."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     selector = selectors.DefaultSelector()
-    selector.register(stdout_pipe, selectors.EVENT_READ, Stream("stdout", "info", 1))
-    selector.register(stderr_pipe, selectors.EVENT_READ, Stream("stderr", "warning", 2))
+    selector.register(stdout_pipe, selectors.EVENT_READ, Stream("stdout", "info", Target(1)))
+    selector.register(stderr_pipe, selectors.EVENT_READ, Stream("stderr", "warning", Target(2)))
     while selector.get_map():
         for key, _ in selector.select():
             data = os.read(key.fd, CHUNK)

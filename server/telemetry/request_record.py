@@ -1,6 +1,5 @@
 """The record of one request: its figures and outcome, for metrics and one log line."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,9 +7,10 @@ from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
 
-from server.errors import ApiError, ClientGone, TooManyRequests
+from server.errors import ApiError, TooManyRequests
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
+from server.telemetry.outcomes import CANCELLED, OK, name_outcome
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.request_metrics import RequestMetrics
 from server.telemetry.timeline import annotate, get_trace_id
@@ -19,11 +19,12 @@ from server.telemetry.usage import Usage
 
 log = get_logger(__name__)
 
-OK: Final = "ok"
-CANCELLED: Final = "cancelled"
 OK_STATUS: Final = 200
 # nginx's status for a client that closed the connection; nobody receives it.
 CLIENT_CLOSED_REQUEST: Final = 499
+# In OpenTelemetry's words; all other endpoints are `chat`.
+OPERATIONS: Final[dict[str | None, str]] = {"/v1/completions": "text_completion"}
+PROVIDER: Final = "llava-server"
 # Of strings that clients made up.
 MAX_LOGGED_CHARS: Final = 128
 
@@ -44,9 +45,9 @@ class RequestRecord:
         self.client: str | None = None
         self.key: str | None = None  # in logs
         self.key_name: str | None = None  # of one of the server's keys
+        self.trace_id = get_trace_id()
         self.meter = UNMETERED
         self.on_end: Callable[[Usage], None] | None = None
-        self.trace_id = get_trace_id()
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -127,9 +128,10 @@ class RequestRecord:
         """Report the figures."""
         if isinstance(error, ApiError):
             self.mark_failed(error)
-        elif error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
-            self._outcome = ApiError.code
-            self._status = self._status or ApiError.status
+        elif error is not None:
+            self._outcome = name_outcome(error)
+            if self._outcome != CANCELLED:
+                self._status = self._status or ApiError.status
         self._end_waiting()
         self._report(time.perf_counter() - self._started)
 
@@ -207,6 +209,8 @@ class RequestRecord:
         if self.trace_id is None:
             return
         for name, value in (
+            ("gen_ai.operation.name", OPERATIONS.get(self.endpoint, "chat")),
+            ("gen_ai.provider.name", PROVIDER),
             ("gen_ai.request.model", self.model and self.model[:MAX_LOGGED_CHARS]),
             ("gen_ai.request.stream", self.stream),
             ("gen_ai.response.id", self.request_id),

@@ -2,14 +2,16 @@
 
 import os
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from server import __version__
-from server.errors import ApiError
+from server.errors import ApiError, ClientGone
 from server.telemetry.export_log import log_export_problems
+from server.telemetry.logs import get_logger
 from server.telemetry.timeline import (
     RequestContext,
     Timeline,
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span, SpanContext, Tracer
 
+log = get_logger(__name__)
+
 NAME: Final = "llava-server"
+HTTP: Final = "http/protobuf"
+GRPC: Final = "grpc"
 TRACES_PATH: Final = "/v1/traces"
 # How long the last spans may take to leave when the server exits.
 FLUSH_TIMEOUT_S: Final = 2.0
@@ -65,7 +71,9 @@ class TracePosition:
 
     def end(self, error: BaseException | None) -> None:
         """End the span. Only an error's code or class is told: messages may quote a client."""
-        if error is not None:
+        if isinstance(error, ClientGone | CancelledError):
+            self.span.set_attribute("error.type", "cancelled")
+        elif error is not None:
             self.mark_failed(error.code if isinstance(error, ApiError) else type(error).__name__)
         self.span.end()
 
@@ -180,8 +188,13 @@ def _is_wanted(endpoint: str | None) -> bool:
 
 
 def _build_exporter(endpoint: str | None) -> Any:
-    protocols = (os.environ.get(name, "").strip() for name in PROTOCOL_VARIABLES)
-    if next(filter(None, protocols), "") == "grpc":
+    named = (os.environ.get(name, "").strip() for name in PROTOCOL_VARIABLES)
+    protocol = next(filter(None, named), HTTP)
+    if protocol not in (HTTP, GRPC):
+        log.warning(
+            "traces are exported by http/protobuf: this server has no such", protocol=protocol
+        )
+    if protocol == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
 
         return Grpc(endpoint)

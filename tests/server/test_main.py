@@ -59,7 +59,7 @@ def end(process: subprocess.Popen[str]) -> Ended:
         ([], {"LLAVA_PORT": "65536"}, "LLAVA_PORT=65536: must be at most 65535"),
         ([], {"LLAVA_MODLE": "x"}, "LLAVA_MODLE: no such setting; did you mean LLAVA_MODEL?"),
         (["srve"], {}, "no such command 'srve'; did you mean serve?"),
-        (["--protect-all"], {}, "--protect-all true: --protect-all needs --api-keys"),
+        (["--protect-all"], {}, "--protect-all: needs --keys-file or --api-keys"),
     ],
 )
 def test_a_mistake_exits_with_two(

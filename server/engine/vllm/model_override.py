@@ -45,9 +45,10 @@ def _override(
 def _shrink_tower(config: PreTrainedConfig, tensor_parallel_size: int) -> None:
     """Leave one small layer of the tower, which vLLM 0.32 constructs although nothing runs it.
 
-    Its weights would take memory without being loaded, and its heads would limit how many GPUs
-    share the language model. The numbers of image tokens follow from the sizes that stay. Widths
-    are multiples of the groups of 128 weights in which checkpoints are quantised.
+    It takes no memory (PyTorch's meta device), but its heads would limit how many GPUs share the
+    language model, and its widths which quantisation there may be: those here are multiples of the
+    groups of 128 weights that checkpoints have. The numbers of image tokens follow from the sizes
+    that stay.
     """
     tower = config.vision_config
     tower.num_hidden_layers = 1

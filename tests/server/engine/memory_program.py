@@ -41,15 +41,8 @@ CLIP_L = CLIPVisionConfig(
 def write_wide_checkpoint(folder: Path) -> None:
     """Write a language model as wide as a 7B model's, but of one thin layer, without a tower."""
     narrow = {"intermediate_size": 64, "num_hidden_layers": 1, "num_key_value_heads": 1}
-    text = LlamaConfig(
-        **{
-            **TEXT,
-            **narrow,
-            "hidden_size": HIDDEN_SIZE,
-            "head_dim": 64,
-            "tie_word_embeddings": True,
-        }
-    )
+    wide = {"hidden_size": HIDDEN_SIZE, "head_dim": 64, "max_position_embeddings": 8192}
+    text = LlamaConfig(**{**TEXT, **narrow, **wide})
     config = LlavaNextConfig(
         vision_config=CLIP_L,
         text_config=text,

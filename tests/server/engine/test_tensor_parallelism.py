@@ -20,8 +20,8 @@ def four_heads(tmp_path: Path) -> Checkpoint:
 
 @pytest.mark.skipif(len(psutil.Process().cpu_affinity()) < 2, reason="needs two CPU cores")
 def test_answers_equal_those_of_one_process(four_heads: Checkpoint) -> None:
-    alone = run_answer_program(four_heads)
-    with started_answer_program(four_heads, tensor_parallel_size=2) as program:
+    alone = run_answer_program(four_heads, enforce_eager=True)
+    with started_answer_program(four_heads, enforce_eager=True, tensor_parallel_size=2) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "answered\n"
         processes = psutil.Process(program.pid).children(recursive=True)

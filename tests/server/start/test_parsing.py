@@ -31,7 +31,7 @@ def test_values(words: list[str], values: dict[str, str]) -> None:
     [
         (["--prot", "80"], "--prot: no such option; did you mean --port?"),
         (["--MAX-IMAGES", "1"], "--MAX-IMAGES: no such option; did you mean --max-images?"),
-        (["--served"], "--served: no such option; did you mean --served-model-name?"),
+        (["--served-model"], "--served-model: no such option; did you mean --served-model-name?"),
         (["--max_images", "1"], "--max_images: no such option; did you mean --max-images?"),
         (["--xyzzy"], "--xyzzy: no such option; --help lists them"),
         (["-p", "80"], "-p: no such option; --help lists them"),

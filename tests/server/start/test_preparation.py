@@ -45,12 +45,12 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
 @pytest.mark.parametrize(
     ("settings", "name", "said"),
     [
-        ({"protect_all": True}, "protect_all", "--protect-all needs --api-keys"),
-        ({"ssl_keyfile": __file__}, "ssl_keyfile", "--ssl-keyfile needs --ssl-certfile"),
-        ({"ssl_ca_certs": __file__}, "ssl_ca_certs", "--ssl-ca-certs needs --ssl-certfile"),
-        ({"ssl_cert_reqs": "required"}, "ssl_cert_reqs", "--ssl-cert-reqs needs --ssl-ca-certs"),
+        ({"protect_all": True}, "protect_all", "needs --keys-file or --api-keys"),
+        ({"ssl_keyfile": __file__}, "ssl_keyfile", "needs --ssl-certfile"),
+        ({"ssl_ca_certs": __file__}, "ssl_ca_certs", "needs --ssl-certfile"),
+        ({"ssl_cert_reqs": "required"}, "ssl_cert_reqs", "needs --ssl-ca-certs"),
         ({"ssl_certfile": __file__}, "ssl_certfile", "the files of --ssl-… cannot be used"),
-        ({"admin_host": "::1"}, "admin_host", "--admin-host needs --admin-port"),
+        ({"admin_host": "::1"}, "admin_host", "needs --admin-port"),
         ({"served_model_name": "a,a"}, "served_model_name", "names 'a' twice: take one out"),
         (
             {"fetch_allow_domains": "a.org", "fetch_deny_domains": "A.org"},
@@ -67,6 +67,9 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
             "max_model_len",
             "exceeds this model's 2048: take 2048 at most, or leave it out",
         ),
+        ({"kv_cache_dtype": "nvfp4", "accelerator": "cpu"}, "kv_cache_dtype", "needs a GPU"),
+        ({"keys_file": "/no/such/file"}, "keys_file", "No such file or directory"),
+        ({"usage_log": "/no/such/file"}, "usage_log", "No such file or directory"),
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),
         ({"model": "/no/such/model"}, "model", "nor a checkpoint's path"),

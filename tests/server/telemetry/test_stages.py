@@ -4,12 +4,14 @@ import asyncio
 import time
 
 import pytest
+import torch
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from server.errors import ImageCorrupt
+from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.telemetry.metrics import Metrics
 from server.telemetry.stages import Span, TimedStage, batch_span
 from server.telemetry.timeline import (
@@ -106,6 +108,36 @@ def test_errors_are_named_by_their_code_and_never_quoted(metrics: Metrics) -> No
     assert dict(trace.spans["prompt"].attributes or {}) == {"error.type": "LookupError"}
     assert not trace.spans["load"].status.is_ok
     assert "secret" not in "".join(span.to_json() for span in trace.spans.values())
+
+
+async def test_whoever_is_cancelled_has_not_failed(metrics: Metrics) -> None:
+    with Trace() as trace, pytest.raises(asyncio.CancelledError), metrics.stage("encode"):
+        raise asyncio.CancelledError
+    assert dict(trace.spans["encode"].attributes or {}) == {"error.type": "cancelled"}
+    assert trace.spans["encode"].status.is_unset
+
+
+async def test_images_tell_whether_they_were_cached_or_are_being_computed(
+    metrics: Metrics,
+) -> None:
+    async def compute() -> EncodedImage:
+        await asyncio.sleep(0.01)
+        return EncodedImage(torch.zeros(1, 2), (1, 1), 1)
+
+    async def embed(name: str) -> None:
+        with Span(name):
+            await cache.get_or_compute("key", compute)
+
+    cache = ImageEmbedsCache[EncodedImage](1000, metrics)
+    with Trace() as trace:
+        await asyncio.gather(embed("first"), embed("second"))
+        await embed("third")
+    states = {name: span.attributes for name, span in trace.spans.items() if name != "POST /x"}
+    assert states == {
+        "first": {"llava.image.cache": "miss"},
+        "second": {"llava.image.cache": "shared"},
+        "third": {"llava.image.cache": "hit"},
+    }
 
 
 def test_a_batch_is_below_its_first_part_and_linked_with_the_others(metrics: Metrics) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry import trace
 from opentelemetry.util._once import Once
+from structlog.testing import capture_logs
 
 from server import __version__
 from server.telemetry.stages import Span
@@ -20,7 +21,7 @@ from server.telemetry.timeline import (
     leave_request_context,
 )
 from server.telemetry.tracing import Tracing, build_traces_url, start_tracing
-from tests.otlp import running_collector
+from tests.otlp import running_collector, running_grpc_collector
 
 VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -98,6 +99,19 @@ def test_a_collector_gets_the_spans(variable: str | None, monkeypatch: pytest.Mo
     assert root.resource["service.version"] == __version__
     # The engine's process would take it for its own.
     assert VARIABLES[1] not in os.environ
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/json"])
+def test_the_protocol_may_be_grpc(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    running = running_grpc_collector if protocol == "grpc" else running_collector
+    with running() as collector, capture_logs() as lines:
+        tracing = start_tracing(collector.url)
+        trace_id = trace_request(tracing)
+        assert tracing is not None
+        tracing.close()
+        assert len(collector.wait_for_trace(trace_id, "POST /x", 5)) == 2
+    assert [line["protocol"] for line in lines] == [protocol] * (protocol != "grpc")
 
 
 def test_the_environment_may_name_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
