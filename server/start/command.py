@@ -12,6 +12,7 @@ from server.start.mistakes import Mistake
 from server.start.parsing import CommandLine, parse_command_line
 from server.start.validation import read_settings, write_setting
 from server.start.variables import find_variable_mistakes
+from server.writable_folders import check_temporary_folder, provide_home
 
 OK: Final = 0
 FAILED: Final = 1
@@ -44,7 +45,13 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
     from server.start.report import is_json_wanted, print_resolved, report_failure, report_mistakes
 
     as_json = is_json_wanted(given, environ)
+    try:
+        check_temporary_folder()
+    except OSError as error:
+        report_failure(str(error), as_json=as_json)
+        return FAILED
     with ExitStack() as stack:
+        stack.enter_context(provide_home())
         prepared = Preparation(settings, wrong, stack)
         mistakes = [
             *command_line.mistakes,

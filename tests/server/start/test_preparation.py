@@ -68,7 +68,7 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
             "exceeds this model's 2048: take 2048 at most, or leave it out",
         ),
         ({"kv_cache_dtype": "nvfp4", "accelerator": "cpu"}, "kv_cache_dtype", "needs a GPU"),
-        ({"keys_file": "/no/such/file"}, "keys_file", "No such file or directory"),
+        ({"keys_file": "/no/such/file"}, "keys_file", "does not exist"),
         ({"usage_log": "/no/such/file"}, "usage_log", "No such file or directory"),
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),

@@ -41,9 +41,8 @@ def test_every_line_is_json_and_none_is_lost() -> None:
     ended, lines = run("pass")
     assert ended.returncode == 0
     events = [line["event"] for line in lines]
-    assert events[:1] == ["ours"]
-    assert "old" in events[1]
-    assert {"from C", "child", "no line end", "uncaught exception"} <= set(events)
+    assert any("old" in event for event in events)
+    assert {"ours", "from C", "child", "no line end", "uncaught exception"} <= set(events)
     [error] = [line for line in lines if line["event"] == "uncaught exception"]
     assert "ZeroDivisionError" in error["exception"]
     assert [json.loads(line)["event"] for line in ended.stdout.splitlines()] == ["printed"]
