@@ -196,12 +196,13 @@ def test_output_tokens_a_minute(keyed: KeyServer) -> None:
 
 def test_requests_at_once(keyed: KeyServer) -> None:
     # Long enough to run while the other one is refused.
-    long = {"max_tokens": 1500, "ignore_eos": True, "n": 8, "temperature": 1.0}
+    long = {"max_tokens": 1800, "ignore_eos": True}
     body = {"model": MODEL, "messages": [user("Tell.")], **long}
     headers = {"authorization": "Bearer one"}
     url = f"{keyed.url}/v1/chat/completions"
     with httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()
+        next(lines)
         refused = keyed.chat("one")
         assert code(refused) == (429, "rate_limit_exceeded")
         assert refused.headers["retry-after"] == "1"
