@@ -50,7 +50,7 @@ def test_every_line_is_json_and_none_is_lost() -> None:
 
 
 def test_the_last_words_of_a_process_that_aborts_are_json() -> None:
-    ended, lines = run("os.write(2, b'last words'); os.abort()")
+    ended, lines = run("os.write(2, b'\\nlast words'); os.abort()")
     assert ended.returncode < 0
     assert lines[-1]["event"] == "last words"
 
