@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
-from server.early_signals import exit_on_signals
+from server.process.early_signals import exit_on_signals
 
 USAGE: Final = 2
 

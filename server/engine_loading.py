@@ -14,9 +14,9 @@ import torch
 
 from server.checkpoint.adapters import LoraAdapter
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.engine.base import Engine
 from server.engine.problems import find_engine_problems
-from server.image_memory import compute_image_cache_bytes
 from server.images.vision.weights import stores_image_newline
 from server.settings import Settings
 from server.telemetry.logs import ENGINE_LEVELS

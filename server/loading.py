@@ -12,13 +12,13 @@ from PIL import Image
 
 from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint
+from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.checkpoint.verification import verify_files
 from server.checkpoint.vision import ImageConfig
 from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import Engine
 from server.engine_loading import configure_engine, start_engine
 from server.generation.sampling import SamplingDefaults
-from server.image_memory import compute_image_cache_bytes
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.formats import FORMATS
@@ -31,8 +31,8 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
-from server.machine import count_decode_workers, count_spare_cores
 from server.pipeline import Pipeline
+from server.process.machine import count_decode_workers, count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.request_templates import RequestTemplates

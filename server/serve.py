@@ -22,10 +22,10 @@ from server.api.runtime import Runtime
 from server.api.timelines import TimingOptions, add_timelines
 from server.app import build_connection_limits, create_app
 from server.banner import format_curl_command, format_ready_banner
-from server.file_limit import limit_connections, raise_file_limit
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
-from server.service_manager import ServiceManager, take_notify_address
+from server.process.file_limit import limit_connections, raise_file_limit
+from server.process.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
 from server.startup import Startup
 from server.telemetry.line_writer import LineWriter

@@ -6,13 +6,12 @@ from contextlib import ExitStack
 from typing import Final
 
 from server import __version__
-from server.early_signals import exit_on_signals
+from server.process.writable_folders import check_temporary_folder, provide_home
 from server.settings.options import list_options
 from server.start.mistakes import Mistake
 from server.start.parsing import CommandLine, parse_command_line
 from server.start.validation import read_settings, write_setting
 from server.start.variables import find_variable_mistakes
-from server.writable_folders import check_temporary_folder, provide_home
 
 OK: Final = 0
 FAILED: Final = 1
@@ -38,7 +37,6 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 
 
 def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
-    exit_on_signals()
     given = command_line.values
     settings, wrong = read_settings(given, environ)
     from server.start.preparation import Preparation

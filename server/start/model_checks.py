@@ -10,7 +10,7 @@ from model_store.store import list_stored_models
 from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
 from server.engine.problems import find_engine_problems
-from server.machine import has_gpu_device
+from server.process.machine import has_gpu_device
 from server.prompt.format import CHAT_TEMPLATE, choose_prompt_format
 from server.prompt.templates import TEMPLATES
 from server.prompt.tokenizer import read_tokenizer
