@@ -225,6 +225,9 @@ def start_engine(
     # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
+    # Eager, vLLM still compiles its sampler.
+    if not _can_compile(device):
+        os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
     from server.engine.vllm.arguments import VllmOptions
