@@ -1,12 +1,23 @@
 # The server for a host with NVIDIA GPUs:
 #   docker build -t llava-server .
-#   docker run --gpus all -p 8000:8000 llava-server --model llava-hf/llava-1.5-7b-hf
+#   docker run --gpus all -p 8000:8000 --shm-size 2g --stop-timeout 45 llava-server \
+#     --model llava-hf/llava-1.5-7b-hf
 # --stop-timeout 45 leaves requests in flight the server's 30 s to finish.
 FROM vllm/vllm-openai:v0.32.0
 
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="llava-server" \
       org.opencontainers.image.description="An OpenAI-compatible server for LLaVA models, in front of vLLM's engine" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.base.name="docker.io/vllm/vllm-openai:v0.32.0"
+
+# An init: it passes signals on to the server, and reaps what the server's children leave behind.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
 
 # The base image is what the engine was built and tested with: packages it brings keep their
 # version (base.txt), those it lacks get ours.
@@ -19,22 +30,29 @@ RUN --mount=type=bind,target=/src,rw \
     && grep -v -f known.txt requirements/cuda.txt > ours.txt \
     && python3 -m pip install --no-cache-dir --no-build-isolation -c base.txt -c ours.txt .
 
-# Downloaded models and compiled kernels go to /cache: mount a volume there to keep them.
-RUN useradd --create-home --uid 10001 llava \
-    && install -d -o llava -g llava /cache
+# All that is written goes to /cache (pulled models, compiled kernels: mount a volume there to keep
+# them) and /tmp, so that the root file system may be read-only. Group 0 for clusters that choose a
+# user of their own.
+RUN useradd --uid 10001 --home-dir /cache --no-create-home llava \
+    && install -d -o llava -g 0 -m 0775 /cache
+COPY docker/healthcheck.py /opt/llava/
 USER 10001
-WORKDIR /home/llava
-ENV XDG_CACHE_HOME=/cache \
+WORKDIR /cache
+ENV HOME=/cache \
+    XDG_CACHE_HOME=/cache \
     HF_HOME=/cache/huggingface \
     LLAVA_STORE=/cache/models \
+    TORCHINDUCTOR_CACHE_DIR=/cache/inductor \
     TRITON_CACHE_DIR=/cache/triton \
     VLLM_CACHE_ROOT=/cache/vllm \
     VLLM_NO_USAGE_STATS=1 \
     DO_NOT_TRACK=1 \
+    PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1
 VOLUME /cache
 
-EXPOSE 8000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10m --retries=3 \
-    CMD ["python3", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=4)"]
-ENTRYPOINT ["python3", "-m", "server", "--host", "0.0.0.0"]
+EXPOSE 8000 9000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30m --retries=3 \
+    CMD ["python3", "-I", "-S", "/opt/llava/healthcheck.py"]
+ENTRYPOINT ["tini", "--", "python3", "-m", "server", "--host", "0.0.0.0"]

@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser clients test python-check fuzz soak bench bench-quick bench-overload check format clean
+.PHONY: help setup serve browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -10,13 +10,15 @@ PORT = 8000
 MODEL = llava-tiny
 ARGS =
 FUZZ_S = 600
-SOAK_REQUESTS = 10000
+SOAK_S = 600
 VERSION = 3.13
 BENCH_OUT = .bench
 
 BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
-SCRIPTS := scripts/setup.sh scripts/browser.sh scripts/clients.sh scripts/python_check.sh .ci/run
+# Whole objects; tests check the overlays, as kubectl puts them together.
+MANIFESTS := $(wildcard deploy/k8s/base/[!k]*.yaml deploy/k8s/components/*/[hi]*.yaml deploy/k8s/overlays/gpu/cache.yaml)
+SCRIPTS := scripts/setup.sh scripts/install_engine.sh docker/slim.sh scripts/image_check.sh scripts/browser.sh scripts/promtool.sh scripts/clients.sh scripts/python_check.sh .ci/run
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1
@@ -36,6 +38,9 @@ serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=�
 browser: ## install the browser that the page's tests need, where it is missing
 	@scripts/browser.sh
 
+promtool: ## install Prometheus' promtool, which checks metrics and alerts, where it is missing
+	@scripts/promtool.sh
+
 test: setup ## run the tests, with the real engine [ARGS=…]
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
@@ -48,8 +53,11 @@ clients: setup ## install the API's clients that tests/clients runs; without the
 fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
 	@FUZZ_S=$(FUZZ_S) FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_fuzz.py
 
-soak: setup ## send many new images to a real server and watch its memory [SOAK_REQUESTS=10000]
-	@SOAK_REQUESTS=$(SOAK_REQUESTS) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_soak.py
+faults: setup ## run all tests of faults, those that take long, too
+	@FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS)
+
+soak: setup ## traffic and faults for a while, then a verdict [SOAK_S=600 ARGS=--restart]
+	@$(BIN)/python -m benchmarks.soak --out $(BENCH_OUT)/soak --seconds $(SOAK_S) $(ARGS)
 
 bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=.bench ARGS=…]
 	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/full $(ARGS)
@@ -60,7 +68,10 @@ bench-quick: setup ## the same in one short round, 5 minutes at most
 bench-overload: setup ## measure both servers at ten times the clients that saturate them
 	@$(BIN)/python -m benchmarks.overload --out $(BENCH_OUT)/overload $(ARGS)
 
-check: setup ## check format, lint, types, import contracts, spelling, scripts and Dockerfiles
+image-check: setup ## build the images without a container engine and run the CPU image; root, Debian, ten minutes
+	@scripts/image_check.sh
+
+check: setup ## check format, lint, types, import contracts, spelling, scripts, containers and manifests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -68,6 +79,8 @@ check: setup ## check format, lint, types, import contracts, spelling, scripts a
 	$(BIN)/codespell
 	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/hadolint $(DOCKERFILES)
+	$(BIN)/compose-lint check --quiet --skip-suppressed --config docker/.compose-lint.yml --strict-config --fail-on low docker/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
 
 format: setup ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix-only --quiet

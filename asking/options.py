@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -91,10 +91,13 @@ def parse_request_fields(text: str, option: str) -> dict[str, Any]:
     return fields
 
 
-def run_app(app: typer.Typer, name: str) -> None:
-    """Run a command line; a `RunError` or `OSError` is printed and ends with exit code 1."""
+def run_app(app: typer.Typer, name: str, words: Sequence[str] | None = None) -> None:
+    """Run a command line, by default the process's.
+
+    A `RunError` or `OSError` is printed and ends with exit code 1.
+    """
     try:
-        app(prog_name=name)
+        app(args=words, prog_name=name)
     except (RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

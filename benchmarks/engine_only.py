@@ -30,7 +30,7 @@ from benchmarks.systems import CPU_KV_CACHE_GIB, MAX_MODEL_LEN, MODEL, MODEL_NAM
 from benchmarks.workloads import ClientGroup, Workload, find_workload
 from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.engine.base import Engine, EngineImage, SamplingOptions
-from server.loading import start_engine
+from server.engine_loading import configure_engine, start_engine
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
@@ -70,7 +70,7 @@ def main(
         enforce_eager=eager,
     )
     checkpoint = read_checkpoint(MODEL)
-    engine = start_engine(settings, checkpoint, MODEL_NAME, torch.device("cpu"))
+    engine = start_engine(configure_engine(settings, checkpoint, MODEL_NAME, torch.device("cpu")))
     try:
         work = [find_workload(name) for name in names]
         uvloop.run(_measure(engine, checkpoint, work, window_s, warm_up_s))

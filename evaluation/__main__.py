@@ -1,5 +1,8 @@
 """`python -m evaluation`: scenes, relative-score and scienceqa."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import typer
 
 from asking.options import run_app
@@ -7,8 +10,10 @@ from evaluation.relative_score.command import relative_score
 from evaluation.scenes.command import scenes
 from evaluation.scienceqa.command import scienceqa
 
+NAME: Final = "python -m evaluation"
+
 app = typer.Typer(
-    name="python -m evaluation",
+    name=NAME,
     help="Measure a model behind any OpenAI-compatible endpoint. docs/evaluation.md says more.",
     no_args_is_help=True,
     add_completion=False,
@@ -19,5 +24,11 @@ app.command("relative-score")(relative_score)
 app.add_typer(scienceqa, name="scienceqa")
 
 
+def main(words: Sequence[str] | None = None, name: str = NAME) -> int:
+    """Run a command; return the exit code."""
+    run_app(app, name, words)
+    return 0
+
+
 if __name__ == "__main__":
-    run_app(app, "python -m evaluation")
+    main()

@@ -1,6 +1,8 @@
 """`python -m model_store`: list, show, verify and pull models."""
 
 import sys
+from collections.abc import Sequence
+from typing import Final
 
 import typer
 
@@ -11,8 +13,10 @@ from model_store.commands.verify import verify_model
 from model_store.convert.command import convert
 from model_store.errors import StoreError
 
+NAME: Final = "python -m model_store"
+
 app = typer.Typer(
-    name="python -m model_store",
+    name=NAME,
     help="The models that the server can load. docs/model-store.md says more.",
     no_args_is_help=True,
     add_completion=False,
@@ -25,14 +29,20 @@ app.command("pull")(pull_model)
 app.command("convert")(convert)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None, name: str = NAME) -> int:
     """Run a command. A known error prints one line and exits with code 1, without traceback."""
     try:
-        app(prog_name="python -m model_store")
+        app(args=words, prog_name=name)
     except (StoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def convert_release(words: Sequence[str], name: str) -> int:
+    """Run the command `convert` as a program of its own."""
+    return main(["convert", *words], name.removesuffix(" convert"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,6 +25,14 @@ def parse_hub_id(text: str) -> HubId | None:
     return HubId(repo, revision or None) if "/" in repo and is_name(repo) else None
 
 
+def find_stored_model(reference: str) -> Path:
+    """Return the folder of a model that needs no pull. Raises `UnknownModel`."""
+    hub_id = parse_hub_id(reference)
+    if hub_id and hub_id.revision and _stored_revision(hub_id.repo) == hub_id.revision:
+        return locate_user_store() / hub_id.repo
+    return find_model(reference)
+
+
 def resolve_model(reference: str, on_pull: Callable[[str], None], hub: Hub | None = None) -> Path:
     """Return the folder of a model, and pull it first if it is a hub id that the store lacks.
 
@@ -33,13 +41,11 @@ def resolve_model(reference: str, on_pull: Callable[[str], None], hub: Hub | Non
     `UnknownModel`, `PullError`.
     """
     try:
-        return find_model(reference)
+        return find_stored_model(reference)
     except UnknownModel as error:
         hub_id = parse_hub_id(reference)
         if hub_id is None or Path(reference).exists():
             raise
-        if hub_id.revision and _stored_revision(hub_id.repo) == hub_id.revision:
-            return locate_user_store() / hub_id.repo
         on_pull(reference)
         return _pull(hub_id, str(error), hub)
 

@@ -9,7 +9,6 @@ cd "$(dirname "$0")/.."
 
 venv=.venv
 stamp=$venv/.setup
-torch_index=https://download.pytorch.org/whl/cpu
 
 fail() {
     printf 'set-up failed: %s\n' "$1" >&2
@@ -34,7 +33,7 @@ accelerator() {
 
 # What is installed is decided by these; when one changes, set-up runs again.
 fingerprint() {
-    cat scripts/setup.sh pyproject.toml "requirements/$1.txt" requirements/train.txt \
+    cat scripts/setup.sh scripts/install_engine.sh pyproject.toml "requirements/$1.txt" requirements/train.txt \
         requirements/dev.txt | cksum | tr ' ' -
 }
 
@@ -101,20 +100,9 @@ pip_install() {
     "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps "$@"
 }
 
-# PyPI has no CPU build of torch, though a configured mirror may; else PyTorch's own index is asked
-# for this one package.
-install_cpu_torch() {
-    torch=$(grep '^torch==' requirements/cpu.txt)
-    pip_install "$torch" 2>/dev/null && return
-    echo "$torch is not in the configured package sources; asking PyTorch's own"
-    pip_install --index-url "$torch_index" "$torch" || fail "could not install $torch"
-}
-
 install_all() {
-    if [ "$1" = cpu ]; then
-        install_cpu_torch
-    fi
-    pip_install -r "requirements/$1.txt" -r requirements/train.txt -r requirements/dev.txt
+    scripts/install_engine.sh "$venv/bin/python" "$1"
+    pip_install -r requirements/train.txt -r requirements/dev.txt
     # Without isolation the build uses the setuptools just installed and downloads no other.
     pip_install --no-build-isolation -e .
 }

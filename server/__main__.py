@@ -1,40 +1,28 @@
-"""`python -m server`: read the options and serve; `python -m server chat`: talk to a server."""
+"""`llava-server`, also `python -m server`: serve a model, or run another command."""
 
+import logging
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from server.commands import run
+from server.process.standard_streams import open_missing_streams
 
 
-def main() -> int:
-    """Run the server, or the terminal's client of one; return its exit code."""
-    if sys.argv[1:2] == ["chat"]:
-        from server.terminal.program import NAME
-        from server.terminal.program import main as chat
-
-        return chat(sys.argv[2:], NAME)
-    return _serve()
-
-
-def _serve() -> int:
-    # Imported here, so that the client, which needs none of it, starts fast.
-    from pydantic import ValidationError
-
-    from server.settings import Settings
-
-    try:
-        settings = Settings(_cli_parse_args=True)
-    except ValidationError as error:
-        for fault in error.errors():
-            print(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", file=sys.stderr)
-        return 2
-    # Imported here, so that --help and wrong options are answered before torch is loaded.
-    from server.serve import serve
-
-    return serve(settings)
+def main() -> NoReturn:
+    """Run the command that the command line names, and exit with its code."""
+    open_missing_streams()
+    program = Path(sys.argv[0]).name
+    exit_code = run(sys.argv[1:], "python -m server" if program == "__main__.py" else program)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a full disk or a closed pipe
+            stream.flush()
+    # All is closed. To take a torch process's interpreter apart would cost seconds more.
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":
-    exit_code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # All is closed. To take a torch process's interpreter apart would cost seconds more.
-    os._exit(exit_code)
+    main()

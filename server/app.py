@@ -5,14 +5,16 @@ import gc
 import multiprocessing
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from server import __version__
 from server.api.admission.admission import Admission
 from server.api.admission.cost import Cost
+from server.api.admission.fair_queue import EQUAL, Standing
 from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
@@ -20,9 +22,12 @@ from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.error_handlers import add_error_handlers
 from server.api.event_stream import OutputBudget
 from server.api.gate import Gate
+from server.api.key_reload import KeyReload
 from server.api.key_required import KeyRequired
 from server.api.limits import ApiLimits
 from server.api.openapi import add_schemas
+from server.api.rate_limits.guard import KeyGuard
+from server.api.rate_limits.limiter import RateLimiter
 from server.api.route_path import HeadAsGet, RoutePath
 from server.api.routes import (
     chat,
@@ -35,32 +40,52 @@ from server.api.routes import (
     responses,
     tokenize,
 )
+from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
-from server.loading import choose_accelerator, count_decode_workers, load_pipeline
+from server.loading import choose_accelerator, load_pipeline
+from server.process.file_limit import watch_file_limit
+from server.process.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from server.telemetry.tracing import start_tracing
+from server.telemetry.usage_file import UsageFile
+from server.telemetry.usage_log import UsageLog
 
 log = get_logger(__name__)
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
-# POST requests that cost work, and so pass the gate.
+ROUTES: Final = (
+    *(chat, completions, responses, messages, tokenize),
+    *(models, health, page, docs),
+)
+# How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
+LOAD_FAILURE_S: Final = 2.0
+# POST requests that generate, and all that cost work, and so pass the gate.
+GENERATING_PATHS: Final = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
+)
 GATED_PATHS: Final = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses"),
-    *("/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/detokenize"),
+    *GENERATING_PATHS,
+    *("/v1/messages/count_tokens", "/tokenize", "/detokenize"),
 )
 # Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
 # not refused: what does not run may wait (see `Admission`).
 CPU_REQUESTS: Final = 48
 GPU_REQUESTS: Final = 256
+# Connections over the limit that still read their response, beside a quarter as many as the limit.
+MIN_LINGERING: Final = 64
+MAX_LINGERING: Final = 512
 # Default for encoded images that wait for one decode worker. Half as much again may wait: together
 # as much as sixteen chats over three photographs send at once, whose history comes again each turn.
 PENDING_IMAGE_MIB: Final = 80
@@ -71,15 +96,18 @@ def create_app(
     checkpoint: Checkpoint,
     lifecycle: Lifecycle,
     announce: Callable[[str], None],
+    keys: KeyRing,
+    usage_file: UsageFile | None = None,
 ) -> FastAPI:
     """Build the application. The model loads once the application runs.
 
     Until then the server is live but not ready; afterwards `announce` is called with the model's
-    name.
+    name. What requests use is logged to `usage_file`.
     """
-    metrics = Metrics()
-    refusal_log = RefusalLog()
     names = settings.served_model_names or (checkpoint.path.name,)
+    metrics = Metrics(_list_paths(), (*names, *settings.lora_adapters))
+    limiter = RateLimiter(metrics.keys.add_refusal)
+    refusal_log = RefusalLog()
     runtime = Runtime(
         model_name=names[0],
         aliases=names[1:],
@@ -93,8 +121,8 @@ def create_app(
         created=int(time.time()),
         lifecycle=lifecycle,
         connections=ConnectionTable(build_connection_limits(settings)),
-        admission=_admission(settings, lifecycle, metrics),
-        authenticator=Authenticator(key.get_secret_value() for key in settings.api_keys),
+        admission=_admission(settings, lifecycle, metrics, keys),
+        authenticator=Authenticator(keys, share_caches=settings.share_caches),
         metrics=metrics,
         limits=ApiLimits(
             max_body_bytes=settings.max_body_bytes,
@@ -106,14 +134,23 @@ def create_app(
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics.requests, refusal_log),
+        refusals=RequestRefusals(metrics, refusal_log),
+        tracing=start_tracing(settings.otlp_endpoint),
         examples=checkpoint.path / "examples",
     )
+
+    key_reload = KeyReload(keys, limiter, metrics.keys, runtime.model_names)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if settings.keys_file is not None:
+                await stack.enter_async_context(key_reload.watch(settings.keys_file))
+            if usage_file is not None:
+                runtime.usage_log = UsageLog(usage_file, metrics.usage_lines_dropped)
+                stack.push_async_callback(runtime.usage_log.close)
             lifetime = asyncio.create_task(_run(settings, checkpoint, runtime, stack, announce))
+            stack.callback(asyncio.create_task(watch_file_limit()).cancel)
             yield
             if runtime.pipeline is None:
                 # Still loading: without its engine process the loading thread ends.
@@ -132,12 +169,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.runtime = runtime
-    metrics.connections.set_function(lambda: runtime.connections.open_connections)
-    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-    for routes in (
-        *(chat, completions, responses, messages, tokenize),
-        *(models, health, page, docs),
-    ):
+    _connect_gauges(settings, checkpoint, runtime)
+    if settings.admin_port is None:
+        app.include_router(metrics_route.router)
+    for routes in ROUTES:
         app.include_router(routes.router)
     add_error_handlers(app)
     add_schemas(app)
@@ -145,6 +180,7 @@ def create_app(
         Gate,
         paths=GATED_PATHS,
         authenticator=runtime.authenticator,
+        keys=KeyGuard(limiter, metrics.keys, GENERATING_PATHS),
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
         refusals=runtime.refusals,
@@ -167,16 +203,24 @@ async def _run(
     announce: Callable[[str], None],
 ) -> None:
     """Load the model, announce it, and watch the engine until it dies or the server ends."""
+    tracing = runtime.tracing
     try:
-        pipeline, engine = await load_pipeline(
-            settings, checkpoint, runtime.model_name, runtime.metrics, stack
-        )
-    except CheckpointError as error:
-        runtime.lifecycle.fail(str(error))
+        with nullcontext() if tracing is None else tracing.trace_start():
+            pipeline, engine = await load_pipeline(
+                settings,
+                checkpoint,
+                runtime.model_name,
+                runtime.metrics,
+                stack,
+                traces=tracing is not None,
+            )
+    except (CheckpointError, EngineStartError) as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(str(error), LOAD_FAILURE_S)
         return
-    except Exception:
-        log.exception("loading failed")
-        runtime.lifecycle.fail("the model could not be loaded")
+    except Exception as error:
+        log.debug("loading failed", exc_info=True)
+        runtime.lifecycle.fail(explain_start_failure(describe_error(error)), LOAD_FAILURE_S)
         return
     runtime.pipeline = pipeline
     runtime.max_model_len = engine.max_model_len
@@ -198,6 +242,7 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
         max_header_bytes=settings.max_header_kib * KIB,
         max_header_lines=settings.max_header_lines,
         max_connections=settings.max_connections,
+        max_lingering=min(MAX_LINGERING, max(MIN_LINGERING, settings.max_connections // 4)),
         max_connections_per_address=settings.max_connections_per_address,
         header_timeout_s=settings.header_timeout_s,
         keep_alive_timeout_s=settings.keep_alive_timeout_s,
@@ -206,7 +251,31 @@ def build_connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _admission(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> Admission:
+def _list_paths() -> list[str]:
+    """Return the paths of all routes: what may be the value of a label."""
+    return [
+        route.path
+        for routes in ROUTES
+        for route in routes.router.routes
+        if isinstance(route, APIRoute)
+    ]
+
+
+def _connect_gauges(settings: Settings, checkpoint: Checkpoint, runtime: Runtime) -> None:
+    """Have the metrics read what the server's parts know."""
+    metrics, lifecycle = runtime.metrics, runtime.lifecycle
+    metrics.build_info.labels(
+        __version__, health.name_engine(), checkpoint.path.name, choose_accelerator(settings)
+    ).set(1)
+    metrics.ready.set_function(lambda: lifecycle.state is State.READY)
+    metrics.draining.set_function(lambda: lifecycle.state is State.DRAINING)
+    metrics.connections.set_function(lambda: runtime.connections.open_connections)
+    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
+
+
+def _admission(
+    settings: Settings, lifecycle: Lifecycle, metrics: Metrics, keys: KeyRing
+) -> Admission:
     on_cpu = choose_accelerator(settings) == "cpu"
     sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
     workers = settings.decode_workers or count_decode_workers()
@@ -216,7 +285,14 @@ def _admission(settings: Settings, lifecycle: Lifecycle, metrics: Metrics) -> Ad
         capacity=Cost(sequences, int(image_mib * MIB)),
         max_queue_s=settings.max_queue_s,
         metrics=metrics,
+        get_standing=lambda tenant: _find_standing(keys, tenant),
     )
+
+
+def _find_standing(keys: KeyRing, tenant: str) -> Standing:
+    """Return the standing of a tenant, whose name is that of its key if it has one."""
+    key = keys.keys.get(tenant)
+    return EQUAL if key is None else Standing(key.priority, key.weight)
 
 
 def _end_children() -> None:

@@ -27,16 +27,28 @@ def format_ready_banner(url: str, model: str, *, needs_key: bool = False) -> str
 
     Of a Unix domain socket, the URL is `unix:` and its path. Keys are never printed.
     """
+    url = _name_loopback(url)
+    curl = format_curl_command(url, model, needs_key=needs_key)
+    if url.startswith(UNIX):
+        return f"\n{model} is ready at {url} (a Unix domain socket). Try:\n\n{curl}\n"
+    return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"
+
+
+def format_curl_command(url: str, model: str, *, needs_key: bool = False) -> str:
+    """Format a curl command that asks a server about an image."""
     key = KEY_OPTION if needs_key else ""
-    url = url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
+    url = _name_loopback(url)
     if url.startswith(UNIX):
         options = f"--unix-socket {shlex.quote(url.removeprefix(UNIX))} {key}"
-        curl = _format_curl("http://localhost", model, options)
-        return f"\n{model} is ready at {url} (a Unix domain socket). Try:\n\n{curl}\n"
+        return _format_curl("http://localhost", model, options)
     # The certificate rarely names the address.
     insecure = "-k " if url.startswith("https:") else ""
-    curl = _format_curl(url, model, insecure + key)
-    return f"\n{model} is ready at {url} (in a browser, too; docs: {url}/docs). Try:\n\n{curl}\n"
+    return _format_curl(url, model, insecure + key)
+
+
+def _name_loopback(url: str) -> str:
+    """Return the URL with the loopback address in place of one that stands for all."""
+    return url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
 
 
 def _format_curl(url: str, model: str, options: str) -> str:

@@ -61,6 +61,10 @@ class SingleFlight(Generic[T]):
         """Return the number of running computations."""
         return len(self._flights)
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether a computation for `key` is running."""
+        return key in self._flights
+
     async def run(self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of `compute()`, or of the computation already running for `key`."""
         flight = self._flights.get(key)

@@ -16,6 +16,7 @@ ApiError                        500 internal_error
 │       ├── ImageFormatUnsupported  image_format_unsupported
 │       └── ImageCorrupt            image_corrupt
 ├── Unauthorized                401 invalid_api_key
+│   └── ApiKeyExpired               api_key_expired
 ├── ForbiddenOrigin             403 forbidden_origin
 ├── ForbiddenHost               403 forbidden_host
 ├── NotFound                    404 not_found
@@ -26,6 +27,7 @@ ApiError                        500 internal_error
 ├── UnsupportedMediaType        415 unsupported_media_type
 │   └── UnsupportedContentEncoding  unsupported_content_encoding
 ├── TooManyRequests             429 rate_limit_exceeded
+│   └── KeyLimitExceeded            rate_limit_exceeded
 ├── Unavailable                 503 service_unavailable
 │   ├── NotReady                    not_ready
 │   └── EngineUnavailable           engine_unavailable
@@ -61,6 +63,11 @@ class ApiError(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after
+
+    @property
+    def outcome(self) -> str:
+        """What metrics and logs call it: its code, unless clients expect one for several causes."""
+        return self.code
 
     def at(self, param: str) -> Self:
         """Return the same error, naming `param` as the field at fault, also in the message."""
@@ -165,6 +172,12 @@ class Unauthorized(ApiError):
     headers: ClassVar = {"www-authenticate": "Bearer"}  # RFC 9110 asks for it
 
 
+class ApiKeyExpired(Unauthorized):
+    """The API key was one of the server's, and its term is over."""
+
+    code = "api_key_expired"
+
+
 class ForbiddenOrigin(ApiError):
     """A web page of another origin asks."""
 
@@ -197,7 +210,7 @@ class ModelNotFound(NotFound):
     @classmethod
     def build(cls, name: str, served: Sequence[str]) -> Self:
         """Return the error for a name; `served` are the names that there are."""
-        names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES])
+        names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES]) or "none for this key"
         return cls(f"The model '{name}' does not exist: this server has {names}.", "model")
 
 
@@ -246,6 +259,15 @@ class TooManyRequests(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class KeyLimitExceeded(TooManyRequests):
+    """The API key has used up one of its own limits; the server has capacity for others."""
+
+    @property
+    def outcome(self) -> str:
+        """Operators tell it from an overload of the server."""
+        return "key_limit_exceeded"
 
 
 class Unavailable(ApiError):

@@ -9,6 +9,9 @@ from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+# The event loop ticks ten times a second. Without a tick for so long it hangs, in seconds; imports
+# at the start hold it up for some.
+MAX_TICK_INTERVAL_S: Final = 60.0
 # When a client may try again, in seconds: another server, or this one's successor.
 RETRY_AFTER_S: Final = 1
 
@@ -27,8 +30,11 @@ class Lifecycle:
 
     def __init__(self, drain_timeout_s: float) -> None:
         self.state = State.LOADING
+        self.reason: str | None = None  # of a failure
+        self._last_tick = time.monotonic()
         self._drain_timeout_s = drain_timeout_s
         self._deadline = float("inf")
+        self._exit_at = 0.0  # after a failure
 
     @property
     def is_overdue(self) -> bool:
@@ -36,9 +42,18 @@ class Lifecycle:
         return self.state is State.FAILED or time.monotonic() >= self._deadline
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether the event loop hangs: another thread, such as the admin port's, may ask."""
+        return time.monotonic() - self._last_tick > MAX_TICK_INTERVAL_S
+
+    @property
     def exit_code(self) -> int:
         """The process's exit code: 1 after a failure, else 0."""
         return 1 if self.state is State.FAILED else 0
+
+    def record_tick(self) -> None:
+        """Record that the event loop runs."""
+        self._last_tick = time.monotonic()
 
     def mark_ready(self) -> None:
         """Take requests from now on, unless the server already drains or has failed."""
@@ -55,16 +70,21 @@ class Lifecycle:
             log.info("draining", limit_s=self._drain_timeout_s)
         self.state = State.DRAINING
 
-    def fail(self, reason: str) -> None:
-        """Fail: the process will exit with 1."""
+    def fail(self, reason: str, linger_s: float = 0.0) -> None:
+        """Fail: the process exits with 1, after `linger_s` seconds in which `/ready` says why.
+
+        `reason` has cause and remedy.
+        """
+        self._exit_at = time.monotonic() + linger_s
         log.error("server failed", reason=reason)
+        self.reason = reason
         self.state = State.FAILED
 
     def should_exit(self, requests_in_flight: int) -> bool:
         """Return whether the server should stop listening and exit."""
         if self.state is State.DRAINING:
             return requests_in_flight == 0 or self.is_overdue
-        return self.state is State.FAILED
+        return self.state is State.FAILED and time.monotonic() >= self._exit_at
 
     def build_exit_error(self) -> ApiError:
         """Return the error of the requests that are in flight when the server exits."""

@@ -1,5 +1,6 @@
 """Sockets to listen on: TCP, or a Unix domain socket."""
 
+import errno
 import os
 import socket
 import stat
@@ -11,6 +12,13 @@ from typing import Final
 
 # A probe of a socket file: whoever listens accepts at once.
 PROBE_TIMEOUT_S: Final = 1.0
+REMEDIES: Final = {
+    errno.EADDRINUSE: "end what listens there, or take another port (0: a free one)",
+    errno.EADDRNOTAVAIL: "this machine has no such address: take 127.0.0.1 or 0.0.0.0",
+    errno.EACCES: "take a port of 1024 or above, or a folder that may be written",
+    errno.ENOENT: "create the folder",
+    socket.EAI_NONAME: "take an address, such as 127.0.0.1 or 0.0.0.0",
+}
 
 
 @contextmanager
@@ -48,16 +56,19 @@ def is_loopback(listener: socket.socket) -> bool:
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise _explain(f"{host}:{port}", error) from None
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise _explain(f"{host}:{port}", error) from None
     return listener
 
 
@@ -74,8 +85,15 @@ def _listen_unix(path: Path) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise OSError(f"cannot listen on {path}: {error.strerror or error}") from None
+        raise _explain(path, error) from None
     return listener
+
+
+def _explain(place: object, error: OSError) -> OSError:
+    """Return the error with its remedy."""
+    remedy = REMEDIES.get(error.errno or 0)
+    cause = error.strerror or error
+    return OSError(f"cannot listen on {place}: {cause}{f'; {remedy}' if remedy else ''}")
 
 
 def _is_abandoned(path: Path) -> bool:

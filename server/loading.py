@@ -4,25 +4,20 @@ import asyncio
 import base64
 import io
 import json
-import os
-import shutil
-import signal
-import sysconfig
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from multiprocessing import resource_tracker
-from pathlib import Path
-from typing import Final
+from functools import partial
 
 import torch
 from PIL import Image
 
-from server.checkpoint.adapters import LoraAdapter, read_lora_adapters
+from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint
+from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.checkpoint.verification import verify_files
 from server.checkpoint.vision import ImageConfig
 from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import Engine
+from server.engine_loading import configure_engine, start_engine
 from server.generation.sampling import SamplingDefaults
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
@@ -35,8 +30,9 @@ from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.images.vision.tower import VisionModel
-from server.images.vision.weights import load_vision_model, stores_image_newline
+from server.images.vision.weights import load_vision_model
 from server.pipeline import Pipeline
+from server.process.machine import count_decode_workers, count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.request_templates import RequestTemplates
@@ -45,15 +41,9 @@ from server.prompt.tool_parser import choose_tool_parser
 from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.gpu_memory import watch_gpu_memory
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
-
-CACHED_IMAGES: Final = 1000
-MAX_IMAGE_CACHE_BYTES: Final = 2**30
-
-# At least two: one slow image must not block all others.
-MIN_DECODE_WORKERS: Final = 2
-MAX_DECODE_WORKERS: Final = 8
 
 
 async def load_pipeline(
@@ -62,25 +52,31 @@ async def load_pipeline(
     model_name: str,
     metrics: Metrics,
     stack: AsyncExitStack,
+    *,
+    traces: bool = False,
 ) -> tuple[Pipeline, Engine]:
     """Load the model and connect the stages; `stack` closes what was opened.
 
-    Weights and engine load in threads, so the event loop stays free. Prompt and vision side come
-    first: they are fast and detect a wrong checkpoint early. Raises `CheckpointError`.
+    Weights and engine load in threads, so the event loop stays free. Configurations come first:
+    they are fast and detect a wrong checkpoint or option early. `traces` is whether the engine
+    records spans, too. Raises `CheckpointError`.
     """
     aliases = settings.served_model_names[1:]
     if settings.verify_model:
         await asyncio.to_thread(verify_files, checkpoint.path)
     prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
-    vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device)
+    watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
-    engine = await asyncio.to_thread(
-        start_engine, settings, checkpoint, model_name, device, adapters
+    start = await asyncio.to_thread(
+        partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters
     )
+    dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
+    vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device, dtype)
+    engine = await asyncio.to_thread(start_engine, start)
     stack.callback(engine.close)
     await engine.load_adapters()
-    torch.set_num_threads(settings.vision_threads or _spare_cores())
+    torch.set_num_threads(settings.vision_threads or count_spare_cores())
     pipeline = _connect(
         settings, checkpoint, model_name, metrics, engine, vision_model, prompts, stack
     )
@@ -160,8 +156,7 @@ def _connect_images(
     stack.callback(loader.close)
     batcher = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(batcher.close)
-    cache_bytes = settings.image_cache_bytes or _default_image_cache_bytes(checkpoint)
-    cache = ImageEmbedsCache[EncodedImage](cache_bytes, metrics)
+    cache = ImageEmbedsCache[EncodedImage](compute_image_cache_bytes(settings, checkpoint), metrics)
     return ImageEmbedder(loader, batcher, cache, metrics)
 
 
@@ -204,63 +199,6 @@ def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
     )
 
 
-def start_engine(
-    settings: Settings,
-    checkpoint: Checkpoint,
-    model_name: str,
-    device: torch.device,
-    adapters: Sequence[LoraAdapter] = (),
-) -> Engine:
-    """Start the engine with these settings on this device. Blocks for many seconds.
-
-    Sets the environment variables that vLLM reads in this process.
-    """
-    # vLLM reads these on import. The import takes seconds, so it happens here.
-    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    # vLLM 0.32 cannot read back what it compiled ahead of time for a CPU, so every start would
-    # compile again. PyTorch's own compile cache works.
-    if device.type == "cpu":
-        os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
-    # Eager, vLLM still compiles its sampler.
-    if not _can_compile(device):
-        os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
-    # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
-    os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-    from server.engine.vllm.arguments import VllmOptions
-    from server.engine.vllm.engine import VllmEngine
-
-    # Ctrl-C reaches all processes of a terminal. The engine's processes inherit this mask, so that
-    # requests in flight can still finish. Starting multiprocessing's resource tracker would lift
-    # the mask, so the tracker starts first.
-    resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    eager = settings.enforce_eager
-    return VllmEngine(
-        VllmOptions(
-            model=checkpoint.path,
-            model_name=model_name,
-            dtype=checkpoint.dtype,
-            has_image_newline=stores_image_newline(checkpoint.path),
-            max_model_len=settings.max_model_len,
-            max_num_seqs=settings.max_num_seqs,
-            # The engine takes all tokens of an image in one step.
-            max_num_batched_tokens=max(
-                settings.max_num_batched_tokens, checkpoint.max_image_tokens
-            ),
-            enforce_eager=not _can_compile(device) if eager is None else eager,
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            drain_timeout_s=settings.drain_timeout_s,
-            stall_timeout_s=settings.engine_stall_timeout_s,
-            adapters=adapters,
-            max_loras=settings.max_loras,
-        )
-    )
-
-
 async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
     """Answer two requests about a small image, so that no client pays for lazy initialisation.
 
@@ -291,31 +229,3 @@ def choose_accelerator(settings: Settings) -> str:
     if settings.accelerator != "auto":
         return settings.accelerator
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _can_compile(device: torch.device) -> bool:
-    """Return whether vLLM can compile the model.
-
-    On a CPU, PyTorch needs a C++ compiler and Python's headers, which Debian packages separately.
-    """
-    if device.type != "cpu":
-        return True
-    header = Path(sysconfig.get_path("include"), "Python.h")
-    return shutil.which(os.environ.get("CXX", "g++")) is not None and header.exists()
-
-
-def _default_image_cache_bytes(checkpoint: Checkpoint) -> int:
-    """Return the bytes of `CACHED_IMAGES` images of this model, at most `MAX_IMAGE_CACHE_BYTES`."""
-    num_values = checkpoint.max_image_tokens * checkpoint.vision.text_hidden_size
-    itemsize: int = getattr(torch, checkpoint.dtype).itemsize
-    return min(CACHED_IMAGES * num_values * itemsize, MAX_IMAGE_CACHE_BYTES)
-
-
-def count_decode_workers() -> int:
-    """Return the default number of decode workers: the spare cores, within limits."""
-    return max(MIN_DECODE_WORKERS, min(_spare_cores(), MAX_DECODE_WORKERS))
-
-
-def _spare_cores() -> int:
-    """Return the number of CPU cores minus the one that the engine keeps busy."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)

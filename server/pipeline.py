@@ -79,38 +79,39 @@ class Pipeline:
         self._images = images
         self._prompt = prompt
         self._chat_prompts = ChatPrompts(prompt, metrics, request_templates)
-        self._grammars = GrammarBuilder(grammar_validator)
+        self._grammars = GrammarBuilder(grammar_validator, metrics)
         self._tool_parser = tool_parser
         self._vocabulary = vocabulary
         self._engine = engine
-        self._metrics = metrics
         self._completions = CompletionSubmitter(engine, vocabulary, sampling_defaults)
 
     async def generate(
         self,
         request: ChatCompletionRequest,
         record: RequestRecord,
-        tenant_id: str = "",
+        cache_partition: str = "",
         on_encoded: OnEncoded = do_nothing,
     ) -> Generation:
         """Do everything that can fail and await the first token. Raises `ApiError`.
 
-        Images are shared within a tenant only. `on_encoded` is called once they are encoded, when
-        their data is needed no more. The caller closes the generation.
+        What is cached is shared within `cache_partition` only. `on_encoded` is called once the
+        images are encoded, when their data is needed no more. The caller closes the generation.
         """
         tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         conversation = self._check(request, tools, enforce_limit=keep_last is None)
-        grammar = await self._grammars.build_and_validate(request, tools)
-        budget = self._image_limits.start_budget()
-        images = await self._images.embed(request.images, tenant_id, budget)
+        grammar = await self._grammars.build_and_validate(request, tools, cache_partition)
+        budget = self._image_limits.start_budget(record.meter)
+        images = await self._images.embed(request.images, cache_partition, budget)
         on_encoded()
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
         prompt = await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, keep_last=keep_last
         )
-        generation = self._submit(request, record, conversation, prompt, images, grammar, tools)
+        generation = self._submit(
+            request, record, conversation, prompt, images, grammar, tools, cache_partition
+        )
         async with aclosing_on_error(generation):
             await generation.await_first()
             generation.prompt = await describe_prompt(
@@ -118,25 +119,33 @@ class Pipeline:
             )
         return generation
 
-    async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
+    async def complete(
+        self, request: CompletionRequest, record: RequestRecord, cache_partition: str = ""
+    ) -> BatchGeneration:
         """Do everything that can fail and await each prompt's first token. Raises `ApiError`.
 
         All prompts are decoded together. The caller closes the batch.
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        grammar = await self._grammars.build_and_validate(request, None)
+        grammar = await self._grammars.build_and_validate(request, None, cache_partition)
         prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._find_adapter(request.model)
-        return await self._completions.submit(request, record, prompts, grammar, adapter)
+        return await self._completions.submit(
+            request, record, prompts, grammar, adapter, cache_partition
+        )
 
-    async def build_prompt(self, request: ChatCompletionRequest, tenant_id: str = "") -> Prompt:
+    async def build_prompt(
+        self, request: ChatCompletionRequest, cache_partition: str = ""
+    ) -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         conversation = self._check(request, tools, enforce_limit=False)
         budget = self._image_limits.start_budget()
-        num_image_tokens = await self._images.count_image_tokens(request.images, tenant_id, budget)
+        num_image_tokens = await self._images.count_image_tokens(
+            request.images, cache_partition, budget
+        )
         return await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
@@ -188,6 +197,7 @@ class Pipeline:
         images: Sequence[tuple[str, Tensor]],
         grammar: str | None,
         tools: CallableTools | None,
+        cache_partition: str,
     ) -> Generation:
         """Submit the prompt to the engine. Raises `InvalidValue` for too many log probabilities."""
         check_num_prompt_logprobs(
@@ -219,6 +229,7 @@ class Pipeline:
             sampling,
             stream=bool(request.stream),
             adapter=self._find_adapter(request.model),
+            cache_partition=cache_partition,
         )
         build_reader = build_chat_readers(
             request,

@@ -2,35 +2,36 @@
 
 import asyncio
 import ctypes
-import resource
 import signal
 import socket
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
-from model_store.errors import StoreError
-from model_store.resolve import resolve_model
+from server.admin_port import serve_admin
 from server.api.browsers.hosts import KnownHosts
 from server.api.browsers.outermost import add_outermost
 from server.api.edge.protocol import build_protocol_class
 from server.api.key_required import OPEN_PATHS, PROBE_PATHS
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
+from server.api.timelines import TimingOptions, add_timelines
 from server.app import build_connection_limits, create_app
-from server.banner import format_ready_banner
-from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.banner import format_curl_command, format_ready_banner
 from server.lifecycle import Lifecycle
-from server.listening import format_url, is_loopback, listen
+from server.listening import format_url, is_loopback
+from server.process.file_limit import limit_connections, raise_file_limit
+from server.process.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
-from server.telemetry.logs import configure_logs, get_logger
+from server.startup import Startup
+from server.telemetry.line_writer import LineWriter
+from server.telemetry.logs import get_logger
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
-from server.tls import build_tls_options
 
 log = get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Server(uvicorn.Server):
         self._runtime = runtime
         self._lifecycle = runtime.lifecycle
         self._requests = requests
+        self._service_manager = ServiceManager(take_notify_address())
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the drain at once.
@@ -68,6 +70,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to exit; uvicorn asks ten times a second."""
+        self._lifecycle.record_tick()
+        self._service_manager.report(self._lifecycle.state)
         held = self._runtime.admission.held
         return await super().on_tick(counter) or self._lifecycle.should_exit(held)
 
@@ -110,38 +114,23 @@ class Server(uvicorn.Server):
         return ABRUPT_SHUTDOWN_TIMEOUT_S if self._lifecycle.is_overdue else SHUTDOWN_TIMEOUT_S
 
 
-def serve(settings: Settings) -> int:
-    """Serve until stopped. Returns the exit code; prints start errors to stderr."""
-    configure_logs(settings.log_level, settings.log_format)
+def serve(startup: Startup) -> int:
+    """Serve on bound sockets until stopped. Returns the exit code."""
+    listener, tls = startup.listener, startup.tls
+    settings = limit_connections(startup.settings, raise_file_limit())
     _limit_arenas()
-    _raise_file_limit()
-    with ExitStack() as stack:
-        try:
-            tls = build_tls_options(settings)
-            listener = stack.enter_context(listen(settings.host, settings.port, settings.uds))
-            checkpoint = _read_model(settings.model)
-        except (StoreError, CheckpointError, OSError) as error:
-            print(f"llava-server cannot start: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            log.info("stopped while the model was pulled; the next start goes on from there")
-            return 0
-        return _run(settings, checkpoint, listener, tls)
-
-
-def _run(
-    settings: Settings, checkpoint: Checkpoint, listener: socket.socket, tls: dict[str, Any]
-) -> int:
-    """Serve on a bound socket until stopped. Returns the exit code."""
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        print(format_ready_banner(url, model_name, needs_key=bool(settings.api_keys)), flush=True)
+        _announce(settings, url, model_name)
 
-    app = create_app(settings, checkpoint, lifecycle, announce)
+    app = create_app(
+        settings, startup.checkpoint, lifecycle, announce, startup.keys, startup.usage_file
+    )
     runtime: Runtime = app.state.runtime
+    timing = TimingOptions(runtime.tracing, settings.server_timing, settings.cors_allow_origins)
     requests = RequestsInFlight(app)
     hosts = KnownHosts(
         settings.allowed_hosts,
@@ -149,7 +138,11 @@ def _run(
         settings.host.lower(),
     )
     config = uvicorn.Config(
-        add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
+        add_timelines(
+            add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
+            app.routes,
+            timing,
+        ),
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
@@ -168,13 +161,38 @@ def _run(
         root_path=settings.root_path,
         **tls,
     )
-    Server(config, runtime, requests).run(sockets=[listener])
+    with serve_admin(runtime, startup.admin_listener):
+        server = Server(config, runtime, requests)
+        _drain_on_hangup(server)
+        server.run(sockets=[listener])
+    if runtime.tracing is not None:
+        runtime.tracing.close()
     return lifecycle.exit_code
+
+
+def _drain_on_hangup(server: Server) -> None:
+    """End as after SIGTERM when the terminal is closed; `nohup` prevents that.
+
+    Where there is a file of keys, its watcher takes the signal's place: it reads the file again.
+    """
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, server.handle_exit)
+
+
+def _announce(settings: Settings, url: str, model_name: str) -> None:
+    """Say that the server is ready: a banner on stdout, or one more line of the JSON log."""
+    needs_key = settings.needs_key
+    if settings.log_format == "json":
+        curl = format_curl_command(url, model_name, needs_key=needs_key)
+        log.info("ready", url=url, model=model_name, example=curl)
+    else:
+        banner = format_ready_banner(url, model_name, needs_key=needs_key)
+        LineWriter(sys.stdout.fileno()).write(f"{banner}\n")
 
 
 def _log_open_paths(settings: Settings) -> None:
     """Say what needs no key, where there are keys."""
-    if settings.api_keys:
+    if settings.needs_key:
         paths = PROBE_PATHS if settings.protect_all else (*PROBE_PATHS, *OPEN_PATHS)
         log.info("these paths need no API key", paths=", ".join(paths))
 
@@ -183,21 +201,3 @@ def _limit_arenas() -> None:
     """Limit glibc's malloc arenas: one per thread keeps freed memory and looks like a leak."""
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
-
-
-def _raise_file_limit() -> None:
-    """Allow as many open files as the system does: each connection is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _read_model(model: str) -> Checkpoint:
-    """Read the model's configuration. A hub id that is not stored is pulled first."""
-
-    def on_pull(reference: str) -> None:
-        log.info("pulling the model", model=reference)
-        # As process 1 of a container, Python would ignore the signal.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    return read_checkpoint(resolve_model(model, on_pull))

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from server.engine.start_failure import CAUSES
+
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
 FOLDERS = (
-    *("server/checkpoint", "server/engine", "server/images/vision", "server/prompt"),
+    "server/start",
+    *("server/checkpoint", "server/engine", "server/engine/vllm", "server/images/vision"),
+    "server/prompt",
     *("model_store/convert", "model_store"),
 )
 ERRORS = {
@@ -19,6 +23,8 @@ ERRORS = {
 }
 # Its errors become those of the checkpoint.
 VISION = ROOT / "server" / "checkpoint" / "vision.py"
+# It yields pairs of a setting's name and a message.
+PROBLEMS = ROOT / "server" / "engine" / "problems.py"
 
 
 def python_messages() -> Iterator[str]:
@@ -29,6 +35,9 @@ def python_messages() -> Iterator[str]:
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
                     yield message(node.args[0])
+                elif file == PROBLEMS and isinstance(node, ast.Yield):
+                    assert isinstance(node.value, ast.Tuple)
+                    yield message(node.value.elts[1])
 
 
 def message(node: ast.expr) -> str:
@@ -41,16 +50,29 @@ def message(node: ast.expr) -> str:
     return "…"
 
 
+def engine_messages() -> Iterator[str]:
+    """Yield the messages of an engine that cannot start."""
+    for _, text in CAUSES:
+        yield re.sub(r"\\\d", "…", text)
+
+
 def shell_messages() -> Iterator[str]:
     """Yield the messages of the scripts that set things up."""
-    for name in ("setup", "clients"):
+    for name in ("setup", "install_engine", "clients"):
         script = (ROOT / "scripts" / f"{name}.sh").read_text()
         for text in re.findall(r'\bfail "([^"]+)"', script):
             yield re.sub(r"\$\(.*?\)|\$\w+", "…", text)
 
 
 @pytest.mark.parametrize(
-    "text", sorted({*filter(re.compile("[a-z]").search, python_messages()), *shell_messages()})
+    "text",
+    sorted(
+        {
+            *filter(re.compile("[a-z]").search, python_messages()),
+            *engine_messages(),
+            *shell_messages(),
+        }
+    ),
 )
 def test_messages(text: str) -> None:
     assert f"`{text}`" in GUIDE

@@ -2,19 +2,29 @@
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-import torch
-
-from training.loop.compute import select_device
-from training.loop.distributed import get_rank, init_process_group
-from training.loop.plan import FULL, QUICK
-from training.loop.train import train, train_single_stage
+NAME: Final = "python -m training"
 
 
-def main() -> None:
-    arguments = _build_parser().parse_args()
-    torch.set_num_threads(arguments.threads)
+def main(words: Sequence[str] | None = None, name: str = NAME) -> int:
+    """Train as the command line says; return the exit code."""
+    _train(_build_parser(name).parse_args(words))
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    # Imported here, so that --help and mistakes need no PyTorch.
+    import torch
+
+    from training.loop.compute import select_device
+    from training.loop.distributed import get_rank, init_process_group
+    from training.loop.plan import FULL, QUICK
+    from training.loop.train import train, train_single_stage
+
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
     init_process_group()
     if not arguments.resume and not arguments.only and get_rank() == 0:
         shutil.rmtree(arguments.work, ignore_errors=True)
@@ -26,8 +36,8 @@ def main() -> None:
         train(plan, arguments.work, arguments.out, device)
 
 
-def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+def _build_parser(name: str = NAME) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name, description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the trained model")
     parser.add_argument(
         "--work", type=Path, default=Path("build/recipe"), help="rendered scenes and checkpoints"
@@ -47,7 +57,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--scale", type=float, default=1.0, help="share of the scenes and of every stage's steps"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, help="CPU threads; default: PyTorch's own choice")
     return parser
 
 

@@ -12,7 +12,9 @@ from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
 from server.api.runtime import Runtime
+from server.api.scope import route_path
 from server.protocol.policy import RequestPolicy
+from server.telemetry.outcomes import count_outcome
 
 T = TypeVar("T")
 
@@ -29,15 +31,21 @@ async def admit(
     Raises `ApiError`.
     """
     runtime: Runtime = request.app.state.runtime
-    deadline = read_deadline(request, runtime.limits.request_timeout_s)
-    with runtime.body_budget.lease(tenant.queue_key) as lease:
-        async with limit_time(deadline):
-            body = await read_body(request, lease, runtime.limits.max_body_bytes)
-            parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
+    with (
+        count_outcome(runtime.metrics, route_path(request.scope)) as counted,
+        runtime.body_budget.lease(tenant.queue_key) as lease,
+    ):
+        async with limit_time(read_deadline(request, runtime.limits.request_timeout_s)):
+            with runtime.metrics.stage("body"):
+                body = await read_body(request, lease, runtime.limits.max_body_bytes)
+                parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
+            counted.model = getattr(parsed, "model", None)
             cost = Cost(1, estimate_image_bytes(len(body), count_images(parsed)))
             del body
             end_arrival(request)
-            with await runtime.admission.acquire(tenant.queue_key, cost, request.client):
+            with runtime.metrics.stage("queue"):
+                permit = await runtime.admission.acquire(tenant.queue_key, cost, request.client)
+            with permit:
                 yield parsed
 
 

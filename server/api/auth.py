@@ -1,8 +1,8 @@
 """Authentication: API keys, and the tenant that each key stands for."""
 
-import hmac
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from blake3 import blake3
@@ -11,7 +11,9 @@ from starlette.types import Scope
 
 from server.api.edge.limits import build_address_key
 from server.api.scope import get_header
-from server.errors import Unauthorized
+from server.errors import ApiKeyExpired, Unauthorized
+from server.keys.key import ApiKey
+from server.keys.key_ring import KeyMatch, KeyRing
 
 # Anthropic's clients send the key here.
 API_KEY_HEADER: Final = b"x-api-key"
@@ -19,20 +21,27 @@ API_KEY_HEADER: Final = b"x-api-key"
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """The client that a request belongs to. `id` is a digest of the API key, empty without one.
+    """The client that a request belongs to.
 
-    Images are cached and shared within one tenant only. `address` is the client's, where known;
-    `is_known` tells that the key is one of the server's.
+    `id` is a digest of its key's name, or of a key that nobody checked; it is empty without one.
+    `cache_partition` names the caches that it uses: no tenant uses another's, unless the operator
+    wants that. `address` is the client's, where known; `key` the server's own key, if it is one.
     """
 
     id: str = ""
     address: str = ""
-    is_known: bool = False
+    key: ApiKey | None = None
+    cache_partition: str = ""
 
     @property
-    def fingerprint(self) -> str | None:
-        """The first digits of `id`, to tell keys apart in logs; None without a key."""
-        return self.id[:8] or None
+    def key_name(self) -> str | None:
+        """The name of its key, None without one of the server's keys."""
+        return None if self.key is None else self.key.name
+
+    @property
+    def label(self) -> str | None:
+        """The key in logs: its name, or the first digits of `id`; None without a key."""
+        return self.key_name or self.id[:8] or None
 
     @property
     def queue_key(self) -> str:
@@ -40,14 +49,22 @@ class Tenant:
 
         A key that nobody checks would let a client be as many tenants as it likes.
         """
-        return self.id if self.is_known else build_address_key(self.address).hex()
+        return self.key_name or build_address_key(self.address).hex()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Authenticator:
-    """Checks keys of requests against the API keys; without any keys everybody may ask."""
+    """Checks keys of requests against the server's; without any keys everybody may ask."""
 
-    def __init__(self, api_keys: Iterable[str]) -> None:
-        self._known_ids = [_digest(key) for key in api_keys]
+    def __init__(
+        self, keys: KeyRing, *, share_caches: bool = False, now: Callable[[], datetime] = _now
+    ) -> None:
+        self._keys = keys
+        self._share_caches = share_caches
+        self._now = now
 
     def authenticate(
         self,
@@ -60,21 +77,31 @@ class Authenticator:
         A key names a tenant even where no keys are set: a proxy in front of the server may have
         checked it. Raises `Unauthorized` (401).
         """
-        key = _read_bearer_token(authorization or "") or (api_key or "").strip()
+        secret = _read_bearer_token(authorization or "") or (api_key or "").strip()
         address = client[0] if client else ""
-        tenant_id = _digest(key) if key else ""
-        # Every digest is compared in full: the time taken reveals nothing about a key.
-        matches = [hmac.compare_digest(tenant_id, known) for known in self._known_ids]
-        if self._known_ids and not any(matches):
-            raise Unauthorized(
-                "The API key is missing or wrong: send 'Authorization: Bearer …' or 'x-api-key: …'."
-            )
-        return Tenant(tenant_id, address, any(matches))
+        key = None if self._keys.is_open else self._check(self._keys.find(secret))
+        tenant_id = _digest(f"name {key.name}" if key else f"key {secret}") if secret else ""
+        return Tenant(tenant_id, address, key, "" if self._share_caches else tenant_id)
 
     def authenticate_scope(self, scope: Scope) -> Tenant:
         """Return the tenant of a request. Raises `Unauthorized` (401)."""
         authorization = get_header(scope, b"authorization")
         return self.authenticate(authorization, scope["client"], get_header(scope, API_KEY_HEADER))
+
+    def _check(self, match: KeyMatch | None) -> ApiKey:
+        """Return the key, if it may be used. Only who has its secret is told why it may not."""
+        if match is None:
+            raise Unauthorized(
+                "The API key is missing or wrong: send 'Authorization: Bearer …' or 'x-api-key: …'."
+            )
+        if match.key.disabled:
+            raise Unauthorized(f"The API key '{match.key.name}' was revoked: ask for another one.")
+        if match.expires is not None and match.expires <= self._now():
+            raise ApiKeyExpired(
+                f"The API key '{match.key.name}' expired at"
+                f" {match.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC: ask for another one."
+            )
+        return match.key
 
 
 async def get_tenant(request: Request) -> Tenant:
@@ -97,5 +124,5 @@ def _read_bearer_token(authorization: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _digest(key: str) -> str:
-    return blake3(key.encode()).hexdigest()
+def _digest(text: str) -> str:
+    return blake3(text.encode()).hexdigest()

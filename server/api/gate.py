@@ -8,15 +8,16 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.admission.admission import Admission, Arrival
+from server.api.admission.admission import EARLY_DELAY_S, Admission, Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import Authenticator
+from server.api.auth import Authenticator, Tenant
 from server.api.body_headers import check_body_headers
 from server.api.error_response import build_body, build_error_response, is_messages_path
+from server.api.rate_limits.guard import KeyGuard
 from server.api.scope import get_header, route_path
-from server.errors import ApiError, BodyTooLarge, TooManyRequests
+from server.errors import ApiError, BodyTooLarge, KeyLimitExceeded, TooManyRequests
 from server.protocol.errors import build_error_body
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 # No limit has more digits; Python refuses to convert thousands of them.
 MAX_DIGITS: Final = 20
@@ -34,14 +35,16 @@ class Gate:
         *,
         paths: Collection[str],
         authenticator: Authenticator,
+        keys: KeyGuard,
         admission: Admission,
         max_body_bytes: int,
-        refusals: Refusals,
+        refusals: RequestRefusals,
     ) -> None:
         """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
         self._paths = frozenset(paths)
         self._authenticator = authenticator
+        self._keys = keys
         self._admission = admission
         self._max_body_bytes = max_body_bytes
         self._refusals = refusals
@@ -52,14 +55,20 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            arrival = self._check(scope)
+            tenant = self._authenticate(scope)
         except ApiError as error:
-            self._refusals.add(error.code)
+            await self._refuse(error, scope, receive, send)
+            return
+        send = self._keys.add_headers(tenant, scope, send)
+        try:
+            arrival = self._check(scope, tenant)
+        except ApiError as error:
             await self._refuse(error, scope, receive, send)
             return
         scope["state"]["arrival"] = arrival
         try:
-            await self._app(scope, receive, send)
+            with self._keys.start(tenant, scope):
+                await self._app(scope, receive, send)
         finally:
             if arrival is not None:
                 arrival.release()
@@ -68,9 +77,13 @@ class Gate:
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         return is_post and route_path(scope) in self._paths
 
-    def _check(self, scope: Scope) -> Arrival | None:
+    def _authenticate(self, scope: Scope) -> Tenant:
         tenant = self._authenticator.authenticate_scope(scope)
         scope.setdefault("state", {})["tenant"] = tenant
+        return tenant
+
+    def _check(self, scope: Scope, tenant: Tenant) -> Arrival | None:
+        self._keys.check(tenant, scope)
         check_body_headers(scope)
         length = get_header(scope, b"content-length")
         body_bytes = int(length[:MAX_DIGITS]) if length.isdecimal() else 0
@@ -87,7 +100,11 @@ class Gate:
         )
 
     async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-        if not isinstance(error, TooManyRequests):
+        self._refusals.add(error.outcome, route_path(scope))
+        if isinstance(error, KeyLimitExceeded):
+            # A client that ignores its `Retry-After` would take the cores that others need.
+            await asyncio.sleep(EARLY_DELAY_S)
+        if type(error) is not TooManyRequests:
             await build_error_response(error)(scope, receive, send)
             return
         if delay_s := scope["state"]["refusal_delay_s"]:

@@ -8,10 +8,10 @@ from server.api.auth import Authenticator
 from server.api.error_response import build_error_response
 from server.api.scope import route_path
 from server.errors import Unauthorized
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 # Probes of orchestrators and load balancers send no key.
-PROBE_PATHS: Final = ("/health", "/ready")
+PROBE_PATHS: Final = ("/health", "/startup", "/ready")
 # These, and the files of `/page` and `/docs`, need a key only with `--protect-all`.
 OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/version")
 
@@ -19,7 +19,9 @@ OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/versi
 class KeyRequired:
     """ASGI middleware that asks for a key on every path but those of probes."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, refusals: Refusals) -> None:
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, refusals: RequestRefusals
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._refusals = refusals
@@ -30,7 +32,7 @@ class KeyRequired:
             try:
                 self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
-                self._refusals.add(error.code)
+                self._refusals.add(error.outcome, route_path(scope))
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from server.api.admission.cost import Cost, estimate_image_bytes
 from server.api.admit import end_arrival
+from server.api.allowed_models import check_model_allowed
 from server.api.auth import Tenant, get_tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -23,6 +24,8 @@ from server.pipeline import OnEncoded, Pipeline
 from server.protocol.generation_fields import GenerationFields
 from server.protocol.policy import RequestPolicy
 from server.telemetry.request_record import RequestRecord
+from server.telemetry.token_meter import UNMETERED
+from server.telemetry.traceparent import read_trace_id
 
 NOTES_HEADER: Final = "x-llava-image-notes"
 
@@ -67,7 +70,12 @@ class GenerationRequest(Protocol):
         """Forget image data, which is of no use once the images are encoded."""
 
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded, /
+        self,
+        pipeline: Pipeline,
+        record: RequestRecord,
+        cache_partition: str,
+        on_encoded: OnEncoded,
+        /,
     ) -> GenerationResponse:
         """Do everything that can fail and await the first token. Raises `ApiError`.
 
@@ -88,10 +96,13 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
     record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics, runtime.refusal_log)
     record.http_request_id = http_request.state.request_id
     record.endpoint = route_path(http_request.scope)
+    record.trace_id = record.trace_id or read_trace_id(http_request.headers.get("traceparent", ""))
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
         tenant = await get_tenant(http_request)
-        record.client, record.key = tenant.address, tenant.fingerprint
+        record.identify(tenant.address, tenant.label, tenant.key_name)
+        record.meter = getattr(http_request.state, "meter", UNMETERED)
+        record.on_end = runtime.report_usage
         deadline = read_deadline(http_request, runtime.limits.request_timeout_s)
         exchange = _Exchange(http_request, runtime, record, tenant, resources)
         async with limit_time(deadline):
@@ -126,21 +137,26 @@ class _Exchange:
     async def read(self, parse: Parser) -> tuple[GenerationRequest, Cost]:
         """Return the parsed body and what the request costs. Raises `ApiError`."""
         max_bytes = self._runtime.limits.max_body_bytes
-        body = await read_body(self._http_request, self._lease, max_bytes)
         policy = self._runtime.policy
-        parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)
+        with self._runtime.metrics.stage("body"):
+            body = await read_body(self._http_request, self._lease, max_bytes)
+            parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)
         request = parsed.request
         self._record.ignored_parameters = parsed.ignored_parameters
         self._record.record_request(request.model, request.num_images, stream=bool(request.stream))
+        check_model_allowed(self._runtime, self._tenant, request.model)
+        if request.num_images:
+            self._record.meter.check_image_tokens()
         image_bytes = estimate_image_bytes(len(body), request.num_images)
         return parsed, Cost(request.num_sequences, image_bytes)
 
     async def submit(self, parsed: GenerationRequest, cost: Cost) -> GenerationResponse:
         """Wait for a permit, then for the first token. Raises `ApiError`."""
         end_arrival(self._http_request)
-        permit = await self._runtime.admission.acquire(
-            self._tenant.queue_key, cost, self._http_request.client
-        )
+        with self._runtime.metrics.stage("queue"):
+            permit = await self._runtime.admission.acquire(
+                self._tenant.queue_key, cost, self._http_request.client
+            )
         self._resources.enter_context(permit)
 
         def release_images() -> None:
@@ -149,7 +165,10 @@ class _Exchange:
             permit.release_images()
 
         return await parsed.submit(
-            self._runtime.require_pipeline(), self._record, self._tenant.id, release_images
+            self._runtime.require_pipeline(),
+            self._record,
+            self._tenant.cache_partition,
+            release_images,
         )
 
     def stream(self, response: GenerationResponse, deadline: float) -> EventStream:

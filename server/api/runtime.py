@@ -18,7 +18,10 @@ from server.pipeline import Pipeline
 from server.protocol.policy import STRICT, RequestPolicy
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from server.telemetry.tracing import Tracing
+from server.telemetry.usage import Usage
+from server.telemetry.usage_log import UsageLog
 
 
 @dataclass(slots=True)
@@ -44,11 +47,24 @@ class Runtime:
     parser: BodyParser
     metrics_text: SharedRender
     refusal_log: RefusalLog
-    refusals: Refusals
+    refusals: RequestRefusals
+    tracing: Tracing | None = None
     pipeline: Pipeline | None = None
     examples: Path | None = None
     aliases: Sequence[str] = ()
     policy: RequestPolicy = STRICT
+    usage_log: UsageLog | None = None
+
+    @property
+    def model_names(self) -> Sequence[str]:
+        """The names that requests may use: of the model and of its adapters."""
+        return tuple(dict.fromkeys((self.model_name, *self.aliases, *self.adapters)))
+
+    def report_usage(self, usage: Usage) -> None:
+        """Count what a request used, and write it to the usage log."""
+        self.metrics.keys.add_usage(usage)
+        if self.usage_log is not None:
+            self.usage_log.add(usage)
 
     def require_pipeline(self) -> Pipeline:
         """Return the pipeline. Raises `NotReady` while the model loads."""

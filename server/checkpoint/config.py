@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_store.released import format_convert_command, is_released
+from server.checkpoint.language_model import LanguageModel, read_language_model
 from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
@@ -45,6 +46,7 @@ class TextConfig:
     legacy: bool | None = None  # LlamaTokenizer's: a space after each special token
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     chat_template: str | None = None
+    has_rope_scaling: bool = False  # so the context may be longer than the positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,17 @@ class Checkpoint:
     vision: VisionConfig
     image: ImageConfig
     text: TextConfig
+    language_model: LanguageModel
 
     @property
     def max_image_tokens(self) -> int:
         """An upper bound on the image tokens of one image."""
         return max_image_tokens(self.vision, self.image)
+
+    def resolve_dtype(self, requested: str) -> str:
+        """Return PyTorch's name of a dtype; `auto` is the checkpoint's own."""
+        names = {"auto": self.dtype, "half": "float16", "float": "float32"}
+        return names.get(requested, requested)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -84,6 +92,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             vision=read_vision_config(config),
             image=_read_image_preprocessing(path, config),
             text=_read_text_config(path, config),
+            language_model=read_language_model(config),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: the configuration lacks {error}") from None
@@ -134,7 +143,13 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
             if name.endswith("_token") and isinstance(token, str | dict)
         },
         chat_template=_read_chat_template(path, tokenizer),
+        has_rope_scaling=_has_rope_scaling(config["text_config"]),
     )
+
+
+def _has_rope_scaling(text_config: dict[str, Any]) -> bool:
+    rope = text_config.get("rope_scaling") or text_config.get("rope_parameters") or {}
+    return (rope.get("rope_type") or rope.get("type") or "default") != "default"
 
 
 def _read_chat_template(path: Path, tokenizer: dict[str, Any]) -> str | None:

@@ -116,10 +116,12 @@ class Engine(Protocol):
         *,
         stream: bool,
         adapter: str | None = None,
+        cache_partition: str = "",
     ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's completions: many outputs each if `stream`, else one with all text.
 
-        `adapter` names the LoRA adapter to decode with. Closing the iterator, or cancelling its
+        `adapter` names the LoRA adapter to decode with. Prompts share prefixes in the cache only
+        with those of the same `cache_partition`. Closing the iterator, or cancelling its
         consumer, aborts the sequences. Raises `server.errors.EngineUnavailable` when the engine
         dies or drops them.
         """

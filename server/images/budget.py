@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.errors import ImageTooLarge
+from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,10 @@ class ImageLimits:
     max_pixels: int
     fetch_timeout_s: float
 
-    def start_budget(self) -> "ImageBudget":
-        """Return the budget of a request that starts now."""
+    def start_budget(self, meter: TokenMeter = UNMETERED) -> "ImageBudget":
+        """Return the budget of a request that starts now, whose key's limits `meter` knows."""
         deadline = asyncio.get_running_loop().time() + self.fetch_timeout_s
-        return ImageBudget(deadline, self.max_pixels)
+        return ImageBudget(deadline, self.max_pixels, meter)
 
 
 class MeasuredImage(Protocol):
@@ -42,6 +43,7 @@ class ImageBudget:
 
     deadline: float
     max_pixels: int
+    meter: TokenMeter = UNMETERED
     notes: list[str] = field(default_factory=list)
     spent_pixels: int = 0
 

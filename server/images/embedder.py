@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -13,12 +14,32 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.protocol.chat.request import ImageReference
 from server.telemetry.metrics import Metrics
+from server.telemetry.stages import Span
+from server.telemetry.token_meter import TokenMeter
+
+
+@dataclass(slots=True)
+class _Charge:
+    """Counts one image against the limits of the request's key.
+
+    It is made before the vision tower runs, or after another request has had the image encoded.
+    """
+
+    meter: TokenMeter
+    is_made: bool = False
+
+    def make(self, num_image_tokens: int) -> None:
+        """Count the image, unless that is done. Raises `TooManyRequests`."""
+        if not self.is_made:
+            self.is_made = True
+            self.meter.charge_image_tokens(num_image_tokens)
 
 
 class ImageEmbedder:
     """Loads and encodes images, through the cache of image embeddings.
 
-    Images are shared only within a `tenant` and are counted against the request's `budget`.
+    Images are shared only within a `cache_partition`, and are counted against the request's
+    `budget`.
     """
 
     def __init__(
@@ -34,59 +55,65 @@ class ImageEmbedder:
         self._metrics = metrics
 
     async def embed(
-        self, references: Sequence[ImageReference], tenant: str, budget: ImageBudget
+        self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
     ) -> list[tuple[str, Tensor]]:
         """Return each image's content key and its image_embeds (num_image_tokens, hidden).
 
-        Raises `ImageError`.
+        Raises `ImageError`, or `TooManyRequests` where the key has no image tokens left.
         """
         return await gather_or_cancel(
-            self._embed(reference, tenant, budget) for reference in references
+            self._embed(reference, cache_partition, budget) for reference in references
         )
 
     async def count_image_tokens(
-        self, references: Sequence[ImageReference], tenant: str, budget: ImageBudget
+        self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
     ) -> list[int]:
         """Return each image's number of image tokens.
 
         Images are loaded only if their size matters. Raises `ImageError`.
         """
         return await gather_or_cancel(
-            self._count_image_tokens(reference, tenant, budget) for reference in references
+            self._count_image_tokens(reference, cache_partition, budget) for reference in references
         )
 
     async def _embed(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
+        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> tuple[str, Tensor]:
-        with self._attribute_errors(reference):
-            image = await self._load(reference, tenant, budget)
-            encoded = await self._cache.get_or_compute(image.key, lambda: self._encode(image))
+        with Span("image"), self._attribute_errors(reference):
+            image = await self._load(reference, cache_partition, budget)
+            charge = _Charge(budget.meter)
+            encoded = await self._cache.get_or_compute(
+                image.key, lambda: self._encode(image, charge), budget.meter.owner
+            )
+            charge.make(len(encoded.image_embeds))
             budget.spend(encoded, reference.param)
         return image.key, encoded.image_embeds
 
     async def _count_image_tokens(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
+        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> int:
         if reference.low_detail or not self._vision.tokens_depend_on_size:
             return self._vision.count_image_tokens()
         with self._attribute_errors(reference):
-            image = await self._load(reference, tenant, budget)
+            image = await self._load(reference, cache_partition, budget)
             decoded = await self._loader.decode(image.data, base_view_only=True)
             budget.spend(decoded, reference.param)
         return self._vision.count_image_tokens(decoded.image_size)
 
     async def _load(
-        self, reference: ImageReference, tenant: str, budget: ImageBudget
+        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
     ) -> LoadedImage:
         return await self._loader.load(
             reference.url,
             low_detail=reference.low_detail,
-            tenant=tenant,
+            cache_partition=cache_partition,
             deadline=budget.deadline,
         )
 
-    async def _encode(self, image: LoadedImage) -> EncodedImage:
+    async def _encode(self, image: LoadedImage, charge: "_Charge") -> EncodedImage:
         decoded = await self._loader.decode(image.data, base_view_only=image.base_view_only)
+        size = None if image.base_view_only else decoded.image_size
+        charge.make(self._vision.count_image_tokens(size))
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
 

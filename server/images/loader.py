@@ -23,6 +23,7 @@ from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.data_url import is_data_url
 from server.images.fetch.fetcher import Fetcher
 from server.telemetry.metrics import Metrics
+from server.telemetry.timeline import annotate
 
 # Smaller images are hashed on the event loop.
 MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
@@ -63,19 +64,25 @@ class ImageLoader:
         self._workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
     async def load(
-        self, url: str, *, low_detail: bool = False, tenant: str = "", deadline: float | None = None
+        self,
+        url: str,
+        *,
+        low_detail: bool = False,
+        cache_partition: str = "",
+        deadline: float | None = None,
     ) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
         `low_detail` selects only the base view of an anyres model; it does not affect other models.
-        Fetches and keys are shared only within a `tenant`. `deadline` is when fetching ends, on the
-        event loop's clock.
+        Fetches and keys are shared only within a `cache_partition`. `deadline` is when fetching
+        ends, on the event loop's clock.
         """
         with self._metrics.stage("load"):
-            data = await self._fetch(url, tenant, deadline)
+            data = await self._fetch(url, cache_partition, deadline)
             self._metrics.image_bytes.observe(len(data))
+            annotate("llava.image.bytes", len(data))
             base_view_only = low_detail and self._options.aspect_ratio == "anyres"
-            variant = self._derive_variant_key(tenant, base_view_only)
+            variant = self._derive_variant_key(cache_partition, base_view_only)
             key = await run_in_thread_if_large(
                 len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
             )
@@ -97,31 +104,37 @@ class ImageLoader:
         self._observe(result)
         return result
 
-    async def _fetch(self, url: str, tenant: str, deadline: float | None) -> bytes:
+    async def _fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
         if is_data_url(url):
             return await self._fetcher.fetch(url)
-        started_at = time.perf_counter()
         try:
-            async with asyncio.timeout_at(deadline):
-                data = await self._fetches.run((tenant, url), lambda: self._fetcher.fetch(url))
+            with self._metrics.stage("fetch"):
+                async with asyncio.timeout_at(deadline):
+                    return await self._fetches.run(
+                        (cache_partition, url), lambda: self._fetcher.fetch(url, cache_partition)
+                    )
         except TimeoutError:
             raise ImageFetchFailed(
                 "The request's images could not be fetched in the time that a request has."
             ) from None
-        self._metrics.observe_stage("fetch", time.perf_counter() - started_at)
-        return data
 
-    def _derive_variant_key(self, tenant: str, base_view_only: bool) -> bytes:
-        """Hash the tenant and all that affects an embedding but the image, to 32 bytes."""
-        return blake3(repr((tenant, base_view_only)).encode(), key=self._variant_digest).digest()
+    def _derive_variant_key(self, cache_partition: str, base_view_only: bool) -> bytes:
+        """Hash the partition and all that affects an embedding but the image, to 32 bytes."""
+        return blake3(
+            repr((cache_partition, base_view_only)).encode(), key=self._variant_digest
+        ).digest()
 
     def close(self) -> None:
         """End the workers."""
         self._workers.close()
 
     def _observe(self, decoded: DecodedImage) -> None:
-        self._metrics.observe_stage("decode", decoded.decode_s)
-        self._metrics.observe_stage("preprocess", decoded.preprocess_s)
+        now = time.perf_counter()
+        decoded_at = now - decoded.preprocess_s
+        self._metrics.record_stage("decode", decoded_at - decoded.decode_s, decoded_at)
+        self._metrics.record_stage("preprocess", decoded_at, now)
+        annotate("llava.image.format", decoded.format)
+        annotate("llava.image.pixels", decoded.pixels)
         self._metrics.image_pixels.observe(decoded.pixels)
         self._metrics.images_decoded.labels(decoded.format).inc()
 

@@ -44,6 +44,11 @@ class TranslatedMessagesRequest:
     origins: Sequence[Origin]
     ignored_parameters: Sequence[str]
 
+    @property
+    def model(self) -> str:
+        """The model that the request names."""
+        return self.chat.model
+
 
 def parse_and_translate(
     body: bytes | bytearray, policy: RequestPolicy = STRICT

@@ -1,5 +1,6 @@
 """Who may ask, and what requests may hold."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -16,6 +17,16 @@ class AccessSettings(BaseSettings):
         description="keys that clients must send as bearer tokens, with commas between them; rather"
         " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
     )
+    keys_file: Path | None = Field(
+        None,
+        description="file of API keys with names, limits and terms, which `python -m server keys`"
+        " writes; it is read again whenever it changes; default: none",
+    )
+    share_caches: bool = Field(
+        False,
+        description="share cached images, downloads, prompts and grammars between API keys: faster,"
+        " but by the time of an answer a client can tell what others have asked",
+    )
     protect_all: bool = Field(
         False,
         description="ask for a key on every path but /health and /ready: also on the page, /docs"
@@ -29,3 +40,8 @@ class AccessSettings(BaseSettings):
     trust_request_chat_template: bool = Field(
         False, description="let requests bring a chat_template, which is rendered in a sandbox"
     )
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether requests need an API key."""
+        return bool(self.api_keys) or self.keys_file is not None

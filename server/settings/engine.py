@@ -1,13 +1,16 @@
-"""The engine: context, batches, memory."""
+"""The engine: numbers, context, batches, memory, GPUs."""
 
 from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
 
+from server.settings.engine_args import CompilationConfig, EngineArgs, SpeculativeConfig
+from server.settings.engine_choices import Dtype, ExecutorBackend, KvCacheDtype, Quantization
+
 
 class EngineSettings(BaseSettings):
-    """The engine: context, batches, memory."""
+    """The engine: numbers, context, batches, memory, GPUs."""
 
     max_model_len: PositiveInt | None = Field(
         None, description="context length in tokens; default: the checkpoint's"
@@ -30,3 +33,45 @@ class EngineSettings(BaseSettings):
         " in seconds",
     )
     cpu_kv_cache_gib: PositiveInt = Field(2, description="KV cache of the engine on a CPU, in GiB")
+    dtype: Dtype = Field(
+        "auto", description="numbers of weights and activations; auto: the checkpoint's"
+    )
+    quantization: Quantization | None = Field(
+        None,
+        description="how the language model's weights are quantised, or are to be while they load;"
+        " default: what the checkpoint says",
+    )
+    kv_cache_dtype: KvCacheDtype = Field(
+        "auto", description="numbers of the KV cache; auto: those of the activations"
+    )
+    enable_prefix_caching: bool = Field(
+        True, description="keep the KV cache of prompts for others that begin in the same way"
+    )
+    kv_offloading_gib: PositiveFloat | None = Field(
+        None,
+        description="memory of the machine for KV cache that the GPU has no room for, in GiB, of"
+        " all GPUs together; default: none",
+    )
+    tensor_parallel_size: PositiveInt = Field(
+        1, description="GPUs that share the language model; on a CPU processes"
+    )
+    distributed_executor_backend: ExecutorBackend | None = Field(
+        None,
+        description="what starts the processes of several GPUs: mp on this machine, or ray;"
+        " default: mp",
+    )
+    speculative_config: SpeculativeConfig = Field(
+        None,
+        description="vLLM's options of speculative decoding, as a JSON object; default: none",
+    )
+    compilation_config: CompilationConfig = Field(
+        None, description="vLLM's options of compilation, as a JSON object; default: vLLM's own"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="seed of the engine, for requests that bring none"
+    )
+    engine_args: EngineArgs = Field(
+        {},
+        description="a last resort: more of vLLM's engine arguments, as a JSON object such as"
+        ' {"async_scheduling": false}',
+    )

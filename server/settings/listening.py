@@ -17,6 +17,12 @@ class ListeningSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8000, description="port to listen on; 0 takes a free one"
     )
+    admin_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None,
+        description="port of its own for /metrics, /health, /ready and /version, which ask for no"
+        " key; then the other port has no /metrics; default: no such port",
+    )
+    admin_host: str = Field("127.0.0.1", description="address that the admin port listens on")
     uds: Path | None = Field(
         None, description="Unix domain socket to listen on, instead of host and port"
     )

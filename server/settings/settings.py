@@ -1,8 +1,8 @@
-"""All settings: command line first, then `LLAVA_*` variables, then defaults."""
+"""All settings: what is given, else `LLAVA_*` variables, else defaults.
 
-from typing import Self
+`server.start` reads the command line and explains mistakes.
+"""
 
-from pydantic import model_validator
 from pydantic_settings import SettingsConfigDict
 
 from server.settings.access import AccessSettings
@@ -32,22 +32,7 @@ class Settings(
 
     model_config = SettingsConfigDict(
         env_prefix="LLAVA_",
+        env_ignore_empty=True,  # `server.start.variables` tells them
         frozen=True,
         extra="forbid",
-        cli_prog_name="python -m server",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
     )
-
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        if self.protect_all and not self.api_keys:
-            raise ValueError("--protect-all needs --api-keys")
-        if self.ssl_certfile is None and (
-            self.ssl_keyfile or self.ssl_ca_certs or self.ssl_keyfile_password
-        ):
-            raise ValueError("--ssl-keyfile, its password and --ssl-ca-certs need --ssl-certfile")
-        if self.ssl_cert_reqs and self.ssl_ca_certs is None:
-            raise ValueError("--ssl-cert-reqs needs --ssl-ca-certs")
-        return self

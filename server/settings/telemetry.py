@@ -1,9 +1,12 @@
 """What the server tells of itself."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
+
+from server.settings.types import check_http_url
 
 
 class TelemetrySettings(BaseSettings):
@@ -12,4 +15,17 @@ class TelemetrySettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines shown"
     )
+    usage_log: Path | None = Field(
+        None,
+        description="file to which a line of JSON is appended for each request, with its key's name"
+        " and tokens; - is stdout; default: none",
+    )
     log_format: Literal["text", "json"] = Field("text", description="how log lines look")
+    otlp_endpoint: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+        None,
+        description="OpenTelemetry collector that gets traces, such as http://localhost:4318;"
+        " default: the one that OTEL_EXPORTER_OTLP_ENDPOINT names, if any",
+    )
+    server_timing: bool = Field(
+        False, description="tell in a header of each response how long its stages took"
+    )

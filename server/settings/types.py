@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 MIB = 1024 * 1024
 ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s@*]+")
 HOST_PATTERN: Final = re.compile(r"\*|(\*\.)?[^\s*/:]+|[0-9a-f:.]+")
+HTTP_URL: Final = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 ROOT_PATH: Final = re.compile(r"(/[\w.~-]+)*", re.ASCII)
 
 
@@ -101,9 +102,13 @@ def check_root_path(path: str) -> str:
 
 
 def _parse_cert_reqs(value: object) -> object:
-    """Read ssl's names or numbers: none, optional, required."""
-    names = {"none": 0, "optional": 1, "required": 2}
-    return names.get(value.lower(), value) if isinstance(value, str) else value
+    """Read ssl's names or numbers: none, optional, required. Raises `ValueError`."""
+    names = {"none": 0, "optional": 1, "required": 2, "0": 0, "1": 1, "2": 2}
+    if not isinstance(value, str):
+        return value
+    if value not in names:
+        raise ValueError("must be none, optional or required")
+    return names[value]
 
 
 Origins = Annotated[
@@ -124,3 +129,10 @@ def check_opaque_color(name: str) -> str:
     if len(ImageColor.getrgb(name)) != 3:
         raise ValueError("must be opaque")
     return name
+
+
+def check_http_url(value: str) -> str:
+    """Return an http(s) URL. Raises `ValueError`."""
+    if not HTTP_URL.fullmatch(value):
+        raise ValueError("must be a URL such as http://localhost:4318")
+    return value

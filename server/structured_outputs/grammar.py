@@ -21,6 +21,7 @@ from server.structured_outputs.request_schema import PrunedRules
 from server.structured_outputs.schema import MAX_INLINE_SCHEMA_CHARACTERS
 from server.structured_outputs.tool_rules import build_tool_rules, resolve_tool_schemas
 from server.structured_outputs.validator import GrammarConstraint, GrammarValidator
+from server.telemetry.metrics import Metrics
 from server.tools.callable_tools import CallableTools
 from server.tools.format import CALL_BEGIN
 
@@ -30,11 +31,12 @@ ANY_TEXT: Final = r"/(.|\n)*/"
 class GrammarBuilder:
     """Builds the grammars of requests and validates them."""
 
-    def __init__(self, validator: GrammarValidator) -> None:
+    def __init__(self, validator: GrammarValidator, metrics: Metrics) -> None:
         self._validator = validator
+        self._metrics = metrics
 
     async def build_and_validate(
-        self, request: GenerationFields, tools: CallableTools | None
+        self, request: GenerationFields, tools: CallableTools | None, cache_partition: str = ""
     ) -> str | None:
         """Return the validated grammar of formats and tools, None if output may be any text.
 
@@ -47,20 +49,25 @@ class GrammarBuilder:
             raise InvalidValue(
                 "'min_tokens' cannot be combined with tools or structured outputs.", "min_tokens"
             )
-        return await self._validate(request, tools, constraint)
+        with self._metrics.stage("grammar"):
+            return await self._validate(request, tools, constraint, cache_partition)
 
     async def _validate(
-        self, request: GenerationFields, tools: CallableTools | None, constraint: GrammarConstraint
+        self,
+        request: GenerationFields,
+        tools: CallableTools | None,
+        constraint: GrammarConstraint,
+        cache_partition: str,
     ) -> str:
         """Return the grammar. Drops unenforceable keywords of schemas that are not strict."""
         try:
-            await self._validator.validate(constraint)
+            await self._validator.validate(constraint, cache_partition)
         except InvalidValue:
             if not constraint.schemas:
                 raise
-            pruned = await self._validator.prune(constraint)
+            pruned = await self._validator.prune(constraint, cache_partition)
             constraint = await _build(request, tools, pruned) or constraint
-            await self._validator.validate(constraint)
+            await self._validator.validate(constraint, cache_partition)
         return constraint.grammar
 
 

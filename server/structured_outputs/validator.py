@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, TypeVar
 
 from cachetools import LRUCache
+from pebble import ProcessExpired
 
 from server.concurrency import run_in_thread_if_large
 from server.errors import InvalidValue
@@ -26,8 +28,7 @@ from server.structured_outputs.validation_worker import (
     GrammarError,
     validate_grammar,
 )
-from server.workers.worker_pool import WorkerPool
-from server.workers.worker_process import WORKER_FAILURES
+from server.workers.worker_pool import KILLED, WorkerPool
 
 # Results that are cached: clients send the same few grammars again and again.
 CACHED_RESULTS: Final = 1024
@@ -52,7 +53,11 @@ class GrammarConstraint:
 
 
 class GrammarValidator:
-    """Compiles grammars in a worker process before the engine sees them."""
+    """Compiles grammars in a worker process before the engine sees them.
+
+    Results are cached for each `cache_partition`: how fast one comes must not tell a client which
+    grammars others use.
+    """
 
     def __init__(self, checkpoint: Path) -> None:
         """`checkpoint` is the folder that holds the tokenizer."""
@@ -62,16 +67,16 @@ class GrammarValidator:
         self._lock = asyncio.Lock()
         self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
 
-    async def validate(self, constraint: GrammarConstraint) -> None:
+    async def validate(self, constraint: GrammarConstraint, cache_partition: str = "") -> None:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
         if len(constraint.grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        key = _compute_digest([constraint.grammar])
+        key = _compute_digest([cache_partition, constraint.grammar])
         error = await self._compute(self._results, key, validate_grammar, constraint.grammar)
         if error is not None:
             raise _build_refusal(error, constraint.param)
 
-    async def prune(self, constraint: GrammarConstraint) -> PrunedRules:
+    async def prune(self, constraint: GrammarConstraint, cache_partition: str = "") -> PrunedRules:
         """Return the rules of the constraint's schemas without what cannot be enforced.
 
         Raises `InvalidValue`, naming the schema's field, where that is not allowed or not enough.
@@ -80,7 +85,8 @@ class GrammarValidator:
         texts = await _dump_schemas(schemas)
         if sum(map(len, texts)) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
-        pruned = await self._compute(self._pruned, _compute_digest(texts), prune_schemas, texts)
+        key = _compute_digest([cache_partition, *texts])
+        pruned = await self._compute(self._pruned, key, prune_schemas, texts)
         if isinstance(pruned, GrammarError):
             raise _build_refusal(pruned, constraint.param)
         for schema, result in zip(schemas, pruned, strict=True):
@@ -114,13 +120,15 @@ class GrammarValidator:
         """Return the result and whether it is certain.
 
         What the worker does not survive is too complex. Where the time is over, the cause may be a
-        stopped worker or a busy machine instead, so this result must not be cached.
+        busy machine instead, and a killer may be outside, so these results must not be cached.
         """
         try:
             return await self._pool.run(function, argument, timeout_s=WALL_S), True
         except TimeoutError:
             return TOO_COMPLEX, False
-        except WORKER_FAILURES:
+        except ProcessExpired as expired:
+            return TOO_COMPLEX, expired.exitcode not in KILLED
+        except (BrokenProcessPool, RecursionError):
             return TOO_COMPLEX, True
 
 

@@ -1,14 +1,14 @@
 """The server's Prometheus metrics; names follow vLLM's under our prefix."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, Literal, get_args
+from collections.abc import Collection
+from typing import Final, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-Stage = Literal["fetch", "load", "decode", "preprocess", "encode", "prompt", "first_token"]
+from server.telemetry.key_metrics import KeyMetrics
+from server.telemetry.request_metrics import OTHER, REQUEST_LABELS, RequestMetrics
+from server.telemetry.stages import Stage, TimedStage, record_stage
 
 LATENCY_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -22,12 +22,24 @@ BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 class Metrics:
     """All metrics of one server, in their own registry."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: Collection[str] = (), models: Collection[str] = ()) -> None:
+        """Only these paths and names are values of labels; any other is `other`."""
         self.registry = CollectorRegistry()
+        self._endpoints = frozenset(endpoints)
+        self._models = frozenset(models)
+        self._by_request: dict[tuple[str, str], RequestMetrics] = {}
+        self.build_info = self._gauge(
+            "llava:build_info", "What runs here; always 1.", "version", "engine", "model", "device"
+        )
+        self.ready = self._gauge("llava:ready", "Whether requests are taken: 1 or 0.")
+        self.draining = self._gauge(
+            "llava:draining", "Whether the server shuts down while requests finish: 1 or 0."
+        )
         self.requests = self._counter(
             "llava:requests",
-            "Requests for completions by outcome: ok, cancelled, or an error code.",
+            "Requests that cost work, by outcome: ok, cancelled, or an error code.",
             "outcome",
+            *REQUEST_LABELS,
         )
         self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
         self.queued = self._gauge("llava:num_requests_queued", "Requests that wait for a permit.")
@@ -44,19 +56,21 @@ class Metrics:
             "llava:buffered_body_bytes", "Memory that request bodies hold."
         )
         self.prompt_tokens = self._counter(
-            "llava:prompt_tokens", "Prompt tokens, image tokens included."
+            "llava:prompt_tokens", "Prompt tokens, image tokens included.", *REQUEST_LABELS
         )
         self.image_tokens = self._counter(
-            "llava:image_tokens", "Prompt tokens that stand for images."
+            "llava:image_tokens", "Prompt tokens that stand for images.", *REQUEST_LABELS
         )
-        self.generation_tokens = self._counter("llava:generation_tokens", "Tokens generated.")
-        self.time_to_first_token = self._histogram(
+        self.generation_tokens = self._counter(
+            "llava:generation_tokens", "Tokens generated.", *REQUEST_LABELS
+        )
+        self.time_to_first_token = self._request_histogram(
             "llava:time_to_first_token_seconds", "From the request's arrival to its first token."
         )
-        self.inter_token_latency = self._histogram(
+        self.inter_token_latency = self._request_histogram(
             "llava:inter_token_latency_seconds", "Between deltas of a stream, per token."
         )
-        self.e2e_latency = self._histogram(
+        self.e2e_latency = self._request_histogram(
             "llava:e2e_request_latency_seconds", "From the request's arrival to its end."
         )
         self.stages = Histogram(
@@ -65,6 +79,18 @@ class Metrics:
             ("stage",),
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
+        )
+        self._stages: dict[Stage, Histogram] = {
+            stage: self.stages.labels(stage) for stage in get_args(Stage)
+        }
+        self.decodes_waiting = self._gauge(
+            "llava:num_decodes_waiting", "Images that wait for a decode worker."
+        )
+        self.decodes_running = self._gauge(
+            "llava:num_decodes_running", "Decode workers that work on an image."
+        )
+        self.views_waiting = self._gauge(
+            "llava:num_views_waiting", "Views that wait for the vision tower."
         )
         self.vision_batch_size = self._histogram(
             "llava:vision_batch_size", "Views the vision tower took at once.", BATCH_BUCKETS
@@ -100,31 +126,68 @@ class Metrics:
         self.decode_workers_replaced = self._counter(
             "llava:decode_workers_replaced", "Decode workers that died or hung and were replaced."
         )
-        for stage in get_args(Stage):
-            self.stages.labels(stage)
+        self.keys = KeyMetrics(self.registry)
+        self.usage_lines_dropped = self._counter(
+            "llava:usage_lines_dropped", "Lines of the usage log that could not be written."
+        )
+        self.gpu_memory_used = self._gauge(
+            "llava:gpu_memory_used_bytes",
+            "GPU memory that is in use, by this server or others.",
+            "device",
+        )
+        self.gpu_memory_total = self._gauge(
+            "llava:gpu_memory_total_bytes", "GPU memory that there is.", "device"
+        )
 
-    @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
-        """Time a stage; a stage that raises is not counted."""
-        started = time.perf_counter()
-        yield
-        self.observe_stage(name, time.perf_counter() - started)
+    def stage(self, name: Stage) -> TimedStage:
+        """Time a block as a stage of the current request."""
+        return TimedStage(name, self._stages[name])
 
-    def observe_stage(self, name: Stage, seconds: float) -> None:
-        """Record a stage's duration measured elsewhere."""
-        self.stages.labels(name).observe(seconds)
+    def record_stage(self, name: Stage, start: float, end: float) -> None:
+        """Record a stage that was measured elsewhere, from readings of `time.perf_counter`."""
+        record_stage(name, self._stages[name], start, end)
+
+    def of_request(self, endpoint: str | None, model: str | None) -> RequestMetrics:
+        """Return the metrics of requests to an endpoint for a model."""
+        labels = _bound(endpoint, self._endpoints), _bound(model, self._models)
+        found = self._by_request.get(labels)
+        if found is None:
+            found = self._by_request[labels] = self._label(*labels)
+        return found
 
     def exposition(self) -> bytes:
         """Return our metrics and the engine's, which live in the default registry, as text."""
         return generate_latest(self.registry) + generate_latest(REGISTRY)
 
+    def _label(self, endpoint: str, model: str) -> RequestMetrics:
+        return RequestMetrics(
+            endpoint,
+            model,
+            self.requests,
+            self.prompt_tokens.labels(endpoint, model),
+            self.image_tokens.labels(endpoint, model),
+            self.generation_tokens.labels(endpoint, model),
+            self.time_to_first_token.labels(endpoint, model),
+            self.inter_token_latency.labels(endpoint, model),
+            self.e2e_latency.labels(endpoint, model),
+        )
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...] = LATENCY_BUCKETS
     ) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)
+
+    def _request_histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(
+            name, text, REQUEST_LABELS, buckets=LATENCY_BUCKETS, registry=self.registry
+        )
+
+
+def _bound(value: str | None, known: Collection[str]) -> str:
+    return value if value is not None and value in known else OTHER

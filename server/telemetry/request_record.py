@@ -1,23 +1,30 @@
 """The record of one request: its figures and outcome, for metrics and one log line."""
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
 
-from server.errors import ApiError, ClientGone, TooManyRequests
+from server.errors import ApiError, TooManyRequests
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
+from server.telemetry.outcomes import CANCELLED, OK, name_outcome
 from server.telemetry.refusal_log import RefusalLog
+from server.telemetry.request_metrics import RequestMetrics
+from server.telemetry.timeline import annotate, get_trace_id
+from server.telemetry.token_meter import UNMETERED
+from server.telemetry.usage import Usage
 
 log = get_logger(__name__)
 
-OK: Final = "ok"
-CANCELLED: Final = "cancelled"
 OK_STATUS: Final = 200
 # nginx's status for a client that closed the connection; nobody receives it.
 CLIENT_CLOSED_REQUEST: Final = 499
+# In OpenTelemetry's words; all other endpoints are `chat`.
+OPERATIONS: Final[dict[str | None, str]] = {"/v1/completions": "text_completion"}
+PROVIDER: Final = "llava-server"
 # Of strings that clients made up.
 MAX_LOGGED_CHARS: Final = 128
 
@@ -36,7 +43,11 @@ class RequestRecord:
         self.http_request_id: str | None = None
         self.endpoint: str | None = None
         self.client: str | None = None
-        self.key: str | None = None
+        self.key: str | None = None  # in logs
+        self.key_name: str | None = None  # of one of the server's keys
+        self.trace_id = get_trace_id()
+        self.meter = UNMETERED
+        self.on_end: Callable[[Usage], None] | None = None
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -55,6 +66,10 @@ class RequestRecord:
         self._is_waiting = False
         self._status: int | None = None
 
+    def identify(self, address: str, key: str | None, key_name: str | None) -> None:
+        """Record who asks: `key` is for logs, `key_name` that of one of the server's keys."""
+        self.client, self.key, self.key_name = address, key, key_name
+
     def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
         """Record what is asked for; from now on the request waits for its first token."""
         self.model, self.images, self.stream = model, num_images, stream
@@ -69,7 +84,7 @@ class RequestRecord:
 
     def record_first_token(self, engine_s: float) -> None:
         """Record a prompt's first token, `engine_s` seconds after its submission."""
-        self._metrics.observe_stage("first_token", engine_s)
+        self._metrics.record_stage("first_token", self._submitted, self._submitted + engine_s)
         if self._first_token_s is not None:
             return
         self._first_token_s = self._submitted - self._started + engine_s
@@ -82,9 +97,10 @@ class RequestRecord:
         if self.stream and last is not None and num_tokens:
             per_token = (now - last) / num_tokens
             for _ in range(num_tokens):
-                self._metrics.inter_token_latency.observe(per_token)
+                self._labelled.inter_token_latency.observe(per_token)
         self._last_output[answer] = now
         self.completion_tokens += num_tokens
+        self.meter.charge_output_tokens(num_tokens)
 
     def mark_streaming(self) -> None:
         """Mark that the response begins: its status is 200, whatever comes."""
@@ -96,7 +112,7 @@ class RequestRecord:
 
     def mark_failed(self, error: ApiError) -> None:
         """Mark the request as failed with an error that the client gets."""
-        self._outcome = error.code
+        self._outcome = error.outcome
         self._status = self._status or error.status
 
     def __enter__(self) -> Self:
@@ -112,11 +128,33 @@ class RequestRecord:
         """Report the figures."""
         if isinstance(error, ApiError):
             self.mark_failed(error)
-        elif error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
-            self._outcome = ApiError.code
-            self._status = self._status or ApiError.status
+        elif error is not None:
+            self._outcome = name_outcome(error)
+            if self._outcome != CANCELLED:
+                self._status = self._status or ApiError.status
         self._end_waiting()
         self._report(time.perf_counter() - self._started)
+
+    @property
+    def _final_status(self) -> int:
+        return self._status or (OK_STATUS if self._outcome == OK else CLIENT_CLOSED_REQUEST)
+
+    def _build_usage(self, elapsed_s: float) -> Usage:
+        return Usage(
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            id=self.request_id,
+            key=self.key_name,
+            model=self.model and self.model[:MAX_LOGGED_CHARS],
+            endpoint=self.endpoint,
+            status=self._final_status,
+            outcome=self._outcome,
+            images=self.images,
+            image_tokens=self.image_tokens,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            output_tokens=self.completion_tokens,
+            seconds=round(elapsed_s, 4),
+        )
 
     def _end_waiting(self) -> None:
         if self._is_waiting:
@@ -124,15 +162,21 @@ class RequestRecord:
             self._metrics.waiting.dec()
 
     def _report(self, elapsed_s: float) -> None:
-        metrics = self._metrics
-        metrics.requests.labels(self._outcome).inc()
+        metrics = self._labelled
+        metrics.count(self._outcome)
         metrics.prompt_tokens.inc(self.prompt_tokens)
         metrics.image_tokens.inc(self.image_tokens)
         metrics.generation_tokens.inc(self.completion_tokens)
+        if self.on_end is not None:
+            self.on_end(self._build_usage(elapsed_s))
         if self._outcome == OK:
             metrics.e2e_latency.observe(elapsed_s)
         if self._first_token_s is not None:
             metrics.time_to_first_token.observe(self._first_token_s)
+            self._metrics.record_stage(
+                "generation", self._started + self._first_token_s, time.perf_counter()
+            )
+        self._annotate_trace()
         if self._outcome == TooManyRequests.code and self._refusals is not None:
             self._refusals.add(self._outcome)
             return
@@ -143,9 +187,10 @@ class RequestRecord:
             endpoint=self.endpoint,
             client=self.client,
             key=self.key,
+            trace_id=self.trace_id,
             model=self.model and self.model[:MAX_LOGGED_CHARS],
             outcome=self._outcome,
-            status=self._status or (OK_STATUS if self._outcome == OK else CLIENT_CLOSED_REQUEST),
+            status=self._final_status,
             stream=self.stream,
             images=self.images,
             prompt_tokens=self.prompt_tokens,
@@ -153,3 +198,30 @@ class RequestRecord:
             first_token_s=self._first_token_s and round(self._first_token_s, 4),
             elapsed_s=round(elapsed_s, 4),
         )
+
+    @cached_property
+    def _labelled(self) -> RequestMetrics:
+        """The metrics with this request's labels; first read when it is known what is asked for."""
+        return self._metrics.of_request(self.endpoint, self.model)
+
+    def _annotate_trace(self) -> None:
+        """Describe the request in its trace, in the words of OpenTelemetry's conventions."""
+        if self.trace_id is None:
+            return
+        for name, value in (
+            ("gen_ai.operation.name", OPERATIONS.get(self.endpoint, "chat")),
+            ("gen_ai.provider.name", PROVIDER),
+            ("gen_ai.request.model", self.model and self.model[:MAX_LOGGED_CHARS]),
+            ("gen_ai.request.stream", self.stream),
+            ("gen_ai.response.id", self.request_id),
+            ("gen_ai.usage.input_tokens", self.prompt_tokens),
+            ("gen_ai.usage.cache_read.input_tokens", self.cached_tokens),
+            ("gen_ai.usage.output_tokens", self.completion_tokens),
+            ("llava.images", self.images),
+            ("llava.image_tokens", self.image_tokens),
+            ("llava.key", self.key),
+            ("llava.outcome", self._outcome),
+            ("error.type", None if self._outcome == OK else self._outcome),
+        ):
+            if value is not None:
+                annotate(name, value)

@@ -19,7 +19,7 @@ from server.terminal.errors import ServerUnreachable
 
 _STOP_LIMIT_S: Final = 30
 _MAX_LOG_LINES: Final = 5
-_ELSEWHERE: Final = re.compile("LLAVA_(UDS|ROOT_PATH|SSL_.*)$", re.IGNORECASE)
+_ELSEWHERE: Final = re.compile("LLAVA_(UDS|ROOT_PATH|SSL_.*|ADMIN_.*|LOG_FORMAT)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ def confine(*, memory_bytes: int, open_files: int, niceness: int) -> None:
     `memory_bytes` is address space in addition to that already in use. `open_files` bounds the
     numbers of new file descriptors; open ones stay.
 
-    Ctrl-C reaches all processes of a terminal and is ignored: a worker ends when the server has
-    drained, or with the server. SIGTERM ends it at once, even inside a library, where no Python
-    handler would run. The output of libraries is discarded: it may contain untrusted text.
+    Ctrl-C and the end of a terminal reach all its processes and are ignored: a worker ends when
+    the server has drained, or with the server. SIGTERM ends it at once, even inside a library,
+    where no Python handler would run. The output of libraries is discarded: it may contain
+    untrusted text.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
     os.nice(niceness)

@@ -13,9 +13,8 @@ def end_with_parent() -> None:
     """Have the kernel kill this process when its parent dies, however that happens.
 
     Otherwise a killed server would leave an engine behind that is unreachable and keeps its
-    memory. vLLM calls this in each of its processes (entry point `vllm.general_plugins`). It does
-    nothing in processes that multiprocessing did not start. Strictly, the kernel watches the
-    parent's thread: the engine is started by a thread that lives as long as the server.
+    memory. It does nothing in processes that multiprocessing did not start. Strictly, the kernel
+    watches the parent's thread: the engine is started by a thread that lives as long as the server.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

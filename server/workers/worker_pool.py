@@ -3,20 +3,31 @@
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from pebble import ProcessExpired
 
+from server.errors import Unavailable
+from server.telemetry.logs import get_logger
 from server.workers.worker_process import (
     WORKER_FAILURES,
     WORKER_LOST,
     Arguments,
     Result,
+    WorkerLost,
     WorkerProcess,
 )
 
+log = get_logger(__name__)
+
 # Workers that one call may lose to a kill from outside.
 MAX_TRIES: Final = 3
+# Exit codes of a worker that was killed from outside: by the kernel for lack of memory, by a
+# person, or by a supervisor that signals all processes of the server at once.
+KILLED: Final = (-signal.SIGKILL, -signal.SIGTERM)
+NO_WORKER: Final = "The server has no worker process for this request now."
+RETRY_AFTER_S: Final = 1
 
 
 class WorkerPool:
@@ -38,6 +49,7 @@ class WorkerPool:
         self._initializer = initializer
         self._initargs = initargs
         self._on_replace = on_replace
+        self.num_waiting = 0  # calls without a worker
         self._workers = {WorkerProcess(initializer, initargs) for _ in range(count)}
         # The worker used last comes first: its caches are warm.
         self._free: asyncio.LifoQueue[WorkerProcess] = asyncio.LifoQueue()
@@ -51,6 +63,11 @@ class WorkerPool:
         for worker in self._workers:
             worker.start()
 
+    @property
+    def num_running(self) -> int:
+        """The number of calls that have a worker."""
+        return len(self._busy)
+
     def count_alive(self) -> int:
         """Return the number of workers that have started and not ended."""
         return sum(worker.is_alive for worker in self._workers)
@@ -60,9 +77,10 @@ class WorkerPool:
     ) -> Result:
         """Return `function(*args)`, computed in a worker.
 
-        Raises what `WorkerProcess.call` raises. A worker killed from outside says nothing about
-        its call, so another worker gets the call. There are `MAX_TRIES` tries at most, because
-        the kernel may have killed the worker for lack of memory.
+        A worker killed or stopped from outside says nothing about its call, so another worker gets
+        the call. There are `MAX_TRIES` tries at most, because the kernel may have killed the
+        worker for lack of memory. Raises what `WorkerProcess.call` raises, and `Unavailable` where
+        no worker could be had.
         """
         for _ in range(MAX_TRIES - 1):
             try:
@@ -70,9 +88,12 @@ class WorkerPool:
             except WORKER_LOST:
                 continue
             except ProcessExpired as expired:
-                if expired.exitcode != -signal.SIGKILL:
+                if expired.exitcode not in KILLED:
                     raise
-        return await self._run_once(function, *args, timeout_s=timeout_s)
+        try:
+            return await self._run_once(function, *args, timeout_s=timeout_s)
+        except WorkerLost:
+            raise Unavailable(NO_WORKER, retry_after=RETRY_AFTER_S) from None
 
     def close(self) -> None:
         """End the workers."""
@@ -86,7 +107,11 @@ class WorkerPool:
     async def _run_once(
         self, function: Callable[[*Arguments], Result], *args: *Arguments, timeout_s: float
     ) -> Result:
-        worker = await self._free.get()
+        self.num_waiting += 1
+        try:
+            worker = await self._free.get()
+        finally:
+            self.num_waiting -= 1
         call = asyncio.create_task(self._use(worker, function, *args, timeout_s=timeout_s))
         self._busy.add(call)
         call.add_done_callback(self._busy.discard)
@@ -103,19 +128,23 @@ class WorkerPool:
     ) -> Result:
         try:
             return await worker.call(function, *args, timeout_s=timeout_s)
-        except WORKER_FAILURES:
-            worker = self._replace(worker)
+        except WORKER_FAILURES as failure:
+            worker = self._replace(worker, failure)
             raise
         finally:
             self._free.put_nowait(worker)
 
-    def _replace(self, worker: WorkerProcess) -> WorkerProcess:
+    def _replace(self, worker: WorkerProcess, failure: Exception) -> WorkerProcess:
+        log.warning(
+            "worker process replaced", work=self._initializer.__name__, reason=repr(failure)
+        )
         self._on_replace()
-        self._workers.remove(worker)
+        self._workers.discard(worker)
         ending = asyncio.create_task(asyncio.to_thread(worker.end))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         replacement = WorkerProcess(self._initializer, self._initargs)
-        replacement.start()
         self._workers.add(replacement)
+        with suppress(OSError, *WORKER_LOST):  # its first call tries again
+            replacement.start()
         return replacement

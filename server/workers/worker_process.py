@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 from pebble import ProcessExpired, ProcessPool
@@ -16,11 +17,16 @@ Result = TypeVar("Result")
 
 # The time that a process may take to start, in seconds: imports, on a busy machine.
 START_TIMEOUT_S: Final = 60.0
-# The time beyond that of a call, for the process to acknowledge it and for pebble to end it.
-MARGIN_S: Final = 1.0
+# Seconds between two looks at whether a process that works on a call has been stopped.
+LOOK_INTERVAL_S: Final = 1.0
 
-# pebble raises these for a worker that dies between two calls or before it begins one.
-WORKER_LOST: Final = (BrokenProcessPool, RuntimeError)
+
+class WorkerLost(RuntimeError):
+    """The process could not be started, has ended or was stopped: the call is not at fault."""
+
+
+# pebble raises its own for a worker that dies before it begins a call.
+WORKER_LOST: Final = (BrokenProcessPool, WorkerLost)
 # All errors of a call whose worker hung, died or was lost.
 WORKER_FAILURES: Final = (TimeoutError, ProcessExpired, *WORKER_LOST)
 
@@ -67,14 +73,15 @@ class WorkerProcess:
         Raises what `function` raises, and one of `WORKER_FAILURES`: `TimeoutError` after
         `timeout_s` seconds, `pebble.ProcessExpired` where the process died of the call.
 
-        pebble's clock starts when the process acknowledges the call, which a stopped process never
-        does, and stops nothing while the process holds the pipe's lock. So there is a second one.
+        The time is ours and not pebble's, whose clock is the wall clock, which jumps, and starts
+        when the process acknowledges the call, which a stopped process never does.
         """
-        self.start()
-        if self._pid is not None and not self._pid.done():
-            await self._await_within(self._pid, START_TIMEOUT_S)
-        call = self._pool.schedule(function, args=args, timeout=timeout_s)
-        return await self._await_within(call, timeout_s + MARGIN_S)
+        await self._wait_for_start()
+        try:
+            result = self._pool.schedule(function, args=args)
+        except RuntimeError as error:
+            raise WorkerLost("the process has ended") from error
+        return await self._await_within(result, timeout_s)
 
     def stop(self) -> None:
         """Begin to end the process."""
@@ -90,6 +97,15 @@ class WorkerProcess:
         self.stop()
         self.join()
 
+    async def _wait_for_start(self) -> None:
+        try:
+            self.start()
+            if self._pid is not None and not self._pid.done():
+                await self._await_within(self._pid, START_TIMEOUT_S)
+        # Out of memory, processes, file descriptors or time; or a process that ended at once.
+        except (OSError, RuntimeError) as error:
+            raise WorkerLost("the process does not start") from error
+
     async def _await_within(self, future: Future[Result], timeout_s: float) -> Result:
         """Await a result of the process; after `timeout_s` kill it and raise `TimeoutError`.
 
@@ -97,17 +113,20 @@ class WorkerProcess:
         the process.
         """
         result = asyncio.wrap_future(future)
-        clock = asyncio.timeout(timeout_s)
+        # Nobody else asks for the error of a call that ran out of time.
+        result.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            async with clock:
-                return await asyncio.shield(result)
-        except TimeoutError:
-            if clock.expired():
-                self._kill()
+            async with asyncio.timeout(timeout_s):
+                while not (await asyncio.wait([result], timeout=LOOK_INTERVAL_S))[0]:
+                    self._check_stopped()
+        except (TimeoutError, WorkerLost):
+            self.stop()
             raise
-        finally:
-            # Nobody else asks for the error of a call that ran out of time.
-            result.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return result.result()
+
+    def _check_stopped(self) -> None:
+        if self.is_alive and self._pid is not None and _is_stopped(self._pid.result()):
+            raise WorkerLost("the process was stopped")
 
     def _kill(self) -> None:
         """Kill the process: a stopped one ignores all else. pebble kills one without a pid yet."""
@@ -117,3 +136,12 @@ class WorkerProcess:
         for process in multiprocessing.active_children():
             if process.pid == self._pid.result():
                 process.kill()
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process, as far as Linux tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(") ")[2].startswith("T")

@@ -1,5 +1,6 @@
 """A real server with the real engine, as a process of its own."""
 
+import json
 import os
 import re
 import signal
@@ -7,12 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
+LABEL = re.compile(r'([^=,{]+)="([^"]*)"')
 START_LIMIT_S = 240
 STOP_LIMIT_S = 60
 
@@ -20,27 +24,32 @@ STOP_LIMIT_S = 60
 class RunningServer:
     """A server process, its address and what it prints."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, env: Mapping[str, str] | None = None) -> None:
+        """Start the process, with further variables in `env`, at the head of a group of its own."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server", "--port", "0", "--log-format", "json", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
+            env={**os.environ, "VLLM_NO_USAGE_STATS": "1", **(env or {})},
+            process_group=0,
         )
+        self.reads_log = threading.Event()
+        self.reads_log.set()
         self.log: list[str] = []
-        self.banner: list[str] = []
+        self.output: list[str] = []  # on stdout
+        self.example = ""
         self.url = ""
         self._ready = threading.Event()
         self._readers = [
             threading.Thread(target=self._read_log, daemon=True),
-            threading.Thread(target=self._read_banner, daemon=True),
+            threading.Thread(target=self._read_output, daemon=True),
         ]
         for reader in self._readers:
             reader.start()
 
     def wait_until_ready(self) -> None:
-        """Block until the banner is out. Fails with the log where the process ends before."""
+        """Block until the server is ready. Fails with the log where the process ends before."""
         self._ready.wait(START_LIMIT_S)
         assert self.url, "the server did not start:\n" + "\n".join(self.log)
 
@@ -88,25 +97,37 @@ class RunningServer:
         """Return the process that runs vLLM's scheduler."""
         return next(pid for pid, name in self.children().items() if "EngineCore" in name)
 
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of an event."""
+        return [line for line in map(_parse, self.log) if line.get("event") == event]
+
     def _read_log(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line.rstrip())
-
-    def _read_banner(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.banner.append(line)
-            if found := re.search(r"is ready at (http://\S+)", line):
-                self.url = found[1]
+            if (parsed := _parse(line)).get("event") == "ready":
+                self.url, self.example = parsed["url"], parsed["example"]
                 self._ready.set()
+            self.reads_log.wait()
         self._ready.set()
+
+    def _read_output(self) -> None:
+        assert self.process.stdout is not None
+        self.output.extend(self.process.stdout)
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return parsed
 
 
 @contextmanager
-def running_server(*options: str) -> Iterator[RunningServer]:
+def running_server(*options: str, env: Mapping[str, str] | None = None) -> Iterator[RunningServer]:
     """Start a server and wait until it is ready; end it at the end of the block."""
-    server = RunningServer(*options)
+    server = RunningServer(*options, env=env)
     try:
         server.wait_until_ready()
         yield server
@@ -119,11 +140,27 @@ def running_server(*options: str) -> Iterator[RunningServer]:
 
 
 def metric(url: str, sample: str) -> float:
-    """Return the sum of all samples of /metrics whose name and labels begin with `sample`."""
-    lines = httpx.get(f"{url}/metrics").raise_for_status().text.splitlines()
-    values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample)]
-    assert values, f"no metric {sample}"
-    return sum(values)
+    """Return the sum of all samples of /metrics of a name, with at least these labels.
+
+    `sample` is written as there: `name{label="value"}`. A metric that is there has no samples
+    before it is first counted.
+    """
+    text = httpx.get(f"{url}/metrics").raise_for_status().text
+    return sum_samples(text, sample)
+
+
+def sum_samples(text: str, sample: str) -> float:
+    """Do what `metric` does, with a text of /metrics."""
+    name, _, labels = sample.strip().partition("{")
+    wanted = dict(LABEL.findall(labels))
+    families = list(text_string_to_metric_families(text))
+    assert any(name.startswith(family.name) for family in families), f"no metric {name}"
+    return sum(
+        each.value
+        for family in families
+        for each in family.samples
+        if each.name == name and wanted.items() <= each.labels.items()
+    )
 
 
 def wait_for_metric(url: str, sample: str, value: float, limit_s: float) -> None:

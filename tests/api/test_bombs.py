@@ -14,6 +14,7 @@ from tests.api.running import RunningServer, metric
 from tests.web import serve_http
 
 URL = "messages[0].content[0].image_url.url"
+REPLACED = "llava:decode_workers_replaced_total"
 # What a loaded machine may add to a limit of the server's own.
 SLACK_S = 15
 
@@ -65,7 +66,7 @@ async def test_servers(http_async: httpx.AsyncClient, trap: str, path: str) -> N
 async def test_others_are_answered_meanwhile(
     server: RunningServer, http_async: httpx.AsyncClient, trap: str
 ) -> None:
-    memory, replaced = server.memory_mib(), metric(server.url, "llava:decode_workers_replaced")
+    memory, replaced = server.memory_mib(), metric(server.url, REPLACED)
     images = [data for data, _ in FILES.values()] + [trap + path for path in PATHS]
     refusals = [asyncio.create_task(refusal(http_async, image)) for image in images * 4]
     drips = [task for task, image in zip(refusals, images * 4, strict=True) if image == images[-1]]
@@ -79,4 +80,4 @@ async def test_others_are_answered_meanwhile(
     await asyncio.gather(*refusals)
     assert answered > 10
     assert server.memory_mib() < memory + 150
-    assert metric(server.url, "llava:decode_workers_replaced") == replaced
+    assert metric(server.url, REPLACED) == replaced

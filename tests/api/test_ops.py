@@ -86,11 +86,19 @@ def test_one_log_line_a_request_without_its_content(
     assert line["images"] == 1
     assert line["prompt_tokens"] > 64
     assert line["first_token_s"] <= line["elapsed_s"]
-    assert not [line for line in server.log if "xylophone" in line or "base64" in line]
+    others = [line for line in server.log if '"event": "ready"' not in line]  # it has an example
+    assert not [line for line in others if "xylophone" in line or "base64" in line]
 
 
-def test_the_printed_curl_line_works(server: RunningServer) -> None:
-    command = "".join(server.banner).partition("Try:")[2]
-    answer = subprocess.run(["bash", "-c", command], capture_output=True, check=True, text=True)
+def test_the_curl_line_of_the_log_works(server: RunningServer) -> None:
+    answer = subprocess.run(
+        ["bash", "-c", server.example], capture_output=True, check=True, text=True
+    )
     content = json.loads(answer.stdout)["choices"][0]["message"]["content"]
     assert content.startswith("A ")
+
+
+def test_every_line_is_one_json_object(server: RunningServer) -> None:
+    assert server.output == []
+    assert all(isinstance(json.loads(line), dict) for line in server.log)
+    assert not [line for line in server.log if '"stream": "stderr"' in line]  # raw ones

@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks import systems
 from benchmarks.systems import MODEL, OURS, PEER, SYSTEMS, System, run_system
-from server.settings import Settings
+from server.start.parsing import parse_command_line
+from server.start.validation import read_settings
 
 
 def fake_system(*options: str) -> System:
@@ -56,7 +57,8 @@ def test_names_differ() -> None:
 def test_our_command_is_one_that_our_server_reads(eager: bool) -> None:
     command = OURS.build_command(4321, eager=eager)
     assert command[:3] == [sys.executable, "-m", "server"]
-    settings = Settings(_cli_parse_args=command[3:])
+    settings, wrong = read_settings(parse_command_line(command[3:]).values, {})
+    assert not wrong
     assert (settings.host, settings.port) == ("127.0.0.1", 4321)
     assert settings.served_model_name == "llava-tiny"
     assert Path(str(settings.model)) == MODEL

@@ -19,6 +19,7 @@ class Call:
     sampling: SamplingOptions
     stream: bool
     adapter: str | None
+    cache_partition: str = ""
 
 
 @dataclass
@@ -41,9 +42,12 @@ class FakeEngine:
         *,
         stream: bool,
         adapter: str | None = None,
+        cache_partition: str = "",
     ) -> AsyncGenerator[EngineOutput, None]:
         """Replay the script."""
-        self.calls.append(Call(request_id, token_ids, images, sampling, stream, adapter))
+        self.calls.append(
+            Call(request_id, token_ids, images, sampling, stream, adapter, cache_partition)
+        )
         self.begun.set()
         try:
             for item in self.script:

@@ -11,6 +11,7 @@ import pytest
 
 from server.app import create_app
 from server.checkpoint.config import Checkpoint
+from server.keys.configured import read_key_ring
 from server.lifecycle import Lifecycle
 from server.settings import Settings
 
@@ -31,7 +32,8 @@ def connect(
     checkpoint: Checkpoint, *, root_path: str = "", **settings: object
 ) -> httpx.AsyncClient:
     """Return a client of a server that has not been started; the prefix is as uvicorn sets it."""
-    app = create_app(Settings.model_validate(settings), checkpoint, Lifecycle(1), lambda _: None)
+    read = Settings.model_validate(settings)
+    app = create_app(read, checkpoint, Lifecycle(1), lambda _: None, read_key_ring(read))
     transport = httpx.ASGITransport(app, root_path=root_path)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 

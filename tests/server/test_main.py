@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from model_store.store import find_model
+from server import __version__
 from server.settings import Settings
 from tests.model_store.local_hub import Repo, run_hub
 
@@ -53,38 +54,115 @@ def end(process: subprocess.Popen[str]) -> Ended:
 @pytest.mark.parametrize(
     ("arguments", "variables", "said"),
     [
-        (["--prot", "80"], {}, "unrecognized arguments: --prot"),
-        (["--port", "http"], {}, "port: Input should be a valid integer"),
-        (["--max-images", "0"], {}, "max_images: Input should be greater than 0"),
-        (["--accelerator", "tpu"], {}, "accelerator: Input should be 'auto', 'cpu' or 'cuda'"),
-        ([], {"LLAVA_PORT": "65536"}, "port: Input should be less than or equal to 65535"),
+        (["--prot", "80"], {}, "--prot: no such option; did you mean --port?"),
+        (["--port", "http"], {}, "--port http: must be a whole number"),
+        ([], {"LLAVA_PORT": "65536"}, "LLAVA_PORT=65536: must be at most 65535"),
+        ([], {"LLAVA_MODLE": "x"}, "LLAVA_MODLE: no such setting; did you mean LLAVA_MODEL?"),
+        (["srve"], {}, "no such command 'srve'; did you mean serve?"),
+        (["--protect-all"], {}, "--protect-all: needs --keys-file or --api-keys"),
     ],
 )
-def test_a_bad_option_exits_with_two(
+def test_a_mistake_exits_with_two(
     arguments: list[str], variables: dict[str, str], said: str
 ) -> None:
     ended = end(start(*arguments, **variables))
     assert ended.code == 2
     assert said in ended.err
-    assert "Traceback" not in ended.err
+    assert len(ended.err.splitlines()) == 1
     assert ended.out == ""
 
 
-def test_all_bad_options_are_reported_together() -> None:
-    ended = end(start("--port", "x", "--max-images", "x"))
+def test_all_mistakes_are_told_together(taken: socket.socket, tmp_path: Path) -> None:
+    port = str(taken.getsockname()[1])
+    ended = end(
+        start(
+            *("--port", port, "--max-images", "x", "--prot", "1", "--model", "llava-tin"),
+            *("--lora-adapters", f"a={tmp_path}", "--ssl-certfile", __file__),
+            LLAVA_MODLE="x",
+            LLAVA_MAX_BODY_MIB="64MB",
+        )
+    )
     assert ended.code == 2
-    assert [line.partition(":")[0] for line in ended.err.splitlines()] == ["port", "max_images"]
+    first, *lines = ended.err.splitlines()
+    assert first == "llava-server cannot start: 7 mistakes"
+    assert {line.strip().partition(": ")[0] for line in lines} == {
+        *("--prot", "LLAVA_MODLE", "--max-images x", "LLAVA_MAX_BODY_MIB=64MB"),
+        *(f"--port {port}", f"--ssl-certfile {__file__}", "--model llava-tin"),
+    }
+    assert "did you mean llava-tiny?" in ended.err
+
+
+def test_mistakes_are_json_where_logs_are() -> None:
+    ended = end(start("--port", "x", "--model", "none", LLAVA_LOG_FORMAT="json"))
+    assert ended.code == 2
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    assert [line["setting"] for line in lines] == ["--port x", "--model none"]
+
+
+def test_mistakes_are_told_without_torch() -> None:
+    """What is imported for them decides how fast they are told."""
+    for words, others in (
+        (["--model", "none", "--port", "x"], ("vllm", "transformers", "fastapi", "uvicorn")),
+        (["--help"], ("huggingface_hub", "structlog")),
+        (["chat", "--help"], ("server.settings",)),
+        (["models", "--help"], ("server.settings",)),
+        (["convert", "--help"], ()),
+        (["train", "--help"], ()),
+        (["evaluate", "--help"], ()),
+    ):
+        code = (
+            "import sys\nfrom server.commands import run\n"
+            f"try: code = run({words}, 'llava-server')\n"
+            "except SystemExit as end: code = end.code\n"
+            f"print(code, [name for name in ('torch', *{others}) if name in sys.modules])"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+            env=ENVIRONMENT,
+        )  # fmt: skip
+        expected = 2 if words[0] == "--model" else 0
+        assert run.stdout.splitlines()[-1] == f"{expected} []", words
+
+
+def test_check_prints_settings_with_their_sources() -> None:
+    words = ("--check", "--port", "0", "--api-keys", "hunter2")
+    ended = end(start(*words, LLAVA_MAX_IMAGES="3"))
+    assert (ended.code, ended.err) == (0, "")
+    shown = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert {
+        *("port 0 (--port)", "max_images 3 (LLAVA_MAX_IMAGES)", "host 127.0.0.1 (default)"),
+        *("max_model_len 2048 (default)", "api_keys ******** (--api-keys)"),
+    } <= set(shown)
+    assert "hunter2" not in ended.out
+
+
+def test_check_prints_json_and_refuses_mistakes() -> None:
+    ended = end(start("--check", "--port", "0", "--log-format", "json"))
+    assert ended.code == 0
+    settings = json.loads(ended.out)["settings"]
+    assert settings.keys() == Settings.model_fields.keys()
+    assert settings["log_format"] == {"value": "json", "from": "--log-format"}
+    assert end(start("--check", "--port", "x")).code == 2
+
+
+@pytest.mark.parametrize("word", ["--version", "serve --version"])
+def test_version(word: str) -> None:
+    ended = end(start(*word.split()))
+    assert (ended.code, ended.out) == (0, f"llava-server {__version__}\n")
 
 
 def test_help_names_every_option_and_its_default() -> None:
-    ended = end(start("--help"))
+    ended = end(start("--help", COLUMNS="80"))
     assert ended.code == 0
+    assert max(map(len, ended.out.splitlines())) <= 80
     shown = " ".join(ended.out.split())
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in shown
         assert field.description is not None
         assert " ".join(field.description.split()) in shown
-    assert "LLAVA_MAX_IMAGES" in shown
+        assert f"LLAVA_{name.upper()}" in shown
+    assert "None" not in ended.out
+    assert "tuple" not in ended.out
 
 
 @pytest.fixture(scope="module")
@@ -132,20 +210,24 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("case", "said"),
+    ("case", "code", "said"),
     [
-        ("unknown model", r"no model 'no-such-model': neither in the store \(.*model_store\) nor"),
-        ("taken port", r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"),
-        ("released model", r"convert it first: python -m model_store convert /\S+/org/released"),
-        ("unknown hub id", r"no model 'org/none@v1': .*; the hub at \S+ has no org/none, or"),
-        ("offline", r"no model 'org/other': .*; HF_HUB_OFFLINE is set, so org/other cannot be"),
+        (
+            "unknown model",
+            2,
+            r"--model no-such-model: no model 'no-such-model': neither in the store \(",
+        ),
+        ("taken port", 2, r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"),
+        ("released model", 1, r"convert it first: python -m model_store convert /\S+/org/released"),
+        ("unknown hub id", 1, r"no model 'org/none@v1': .*; the hub at \S+ has no org/none, or"),
+        ("offline", 1, r"no model 'org/other': .*; HF_HUB_OFFLINE is set, so org/other cannot be"),
     ],
 )
-def test_a_server_that_cannot_start_exits_with_one(
-    case: str, said: str, refused: dict[str, Ended]
+def test_a_server_that_cannot_start_says_why(
+    case: str, code: int, said: str, refused: dict[str, Ended]
 ) -> None:
     ended = refused[case]
-    assert ended.code == 1
+    assert ended.code == code
     assert re.fullmatch(f"llava-server cannot start: .*{said}.*", ended.err.splitlines()[-1])
     assert "Traceback" not in ended.err
     assert ended.out == ""

@@ -104,20 +104,6 @@ def test_what_cannot_be_used_is_told_at_once(
         options({**files, **wrong})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize(
-    "alone",
-    [
-        {"ssl_keyfile": __file__},
-        {"ssl_ca_certs": __file__},
-        {"ssl_certfile": __file__, "ssl_cert_reqs": "required"},
-        {"protect_all": True},
-    ],
-)
-def test_settings_that_need_another(alone: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r" needs? "):
-        Settings.model_validate(alone)
-
-
 def test_the_chat_trusts_a_certificate_that_is_named(
     files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

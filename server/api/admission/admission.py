@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from server.api.admission.cost import NOTHING, ONE, Cost
-from server.api.admission.fair_queue import FairQueue, Waiter
+from server.api.admission.fair_queue import EQUAL, FairQueue, Standing, Waiter
 from server.api.admission.retry_after import RetryEstimator
 from server.errors import ApiError, NotReady, TooManyRequests
 from server.lifecycle import Lifecycle, State
@@ -91,7 +91,8 @@ class Admission:
 
     At most `capacity` is held at once. Beyond it, a few requests wait, at most `max_queue_s`: as
     many as keep the engine busy, since more only add latency. While several tenants are active they
-    share half of the capacity equally: the rest would add latency and next to no throughput.
+    share half of the capacity by their weights: the rest would add latency and next to no
+    throughput.
     """
 
     def __init__(
@@ -101,20 +102,24 @@ class Admission:
         capacity: Cost,
         max_queue_s: float,
         metrics: Metrics,
+        get_standing: Callable[[str], Standing] = lambda _: EQUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`get_standing` tells a tenant's priority and weight."""
         self.held = 0  # permits
         self._lifecycle = lifecycle
         self._capacity = capacity
         self._max_queue_s = max_queue_s
         self._max_waiting = max(int(capacity.sequences * WAITING_SEQUENCES), MIN_WAITING)
         self._max_image_bytes = int(capacity.image_bytes * (1 + WAITING_IMAGES))  # waiting ones too
+        self._get_standing = get_standing
         self._clock = clock
         self._used = NOTHING
         self._used_by: dict[str, Cost] = {}
         self._permits_of: Counter[str] = Counter()
         self._last_active: dict[str, float] = {}
         self._active: set[str] = set()
+        self._active_weight = 0.0
         self._recount_at = 0.0
         self._is_watching = False
         self._queue = FairQueue()
@@ -172,8 +177,8 @@ class Admission:
         self._check_images(tenant, cost, client)
         self._make_room(tenant, client)
         waiter = Waiter(tenant, cost, asyncio.get_running_loop().create_future(), client)
-        self._queue.push(waiter)
-        self._active.add(tenant)
+        self._queue.push(waiter, self._get_standing(tenant))
+        self._activate(tenant)
         self._grant_waiting()
         self._watch_shares()
         try:
@@ -226,14 +231,18 @@ class Admission:
 
     def _share(self, tenant: str) -> Cost:
         """Return the most that a tenant may use now."""
-        num_active = self._count_active(tenant)
-        if num_active == 1:
+        if self._count_active(tenant) == 1:
             return self._capacity
-        divisor = 2 * num_active
         return Cost(
-            max(self._capacity.sequences // divisor, 1),
-            max(self._capacity.image_bytes // divisor, 1),
+            max(self._divide(self._capacity.sequences, tenant) // 2, 1),
+            max(self._divide(self._capacity.image_bytes, tenant) // 2, 1),
         )
+
+    def _divide(self, amount: int, tenant: str) -> int:
+        """Return a tenant's part of what all active ones may use together, by weight."""
+        weight = self._get_standing(tenant).weight
+        total = self._active_weight + (0 if tenant in self._active else weight)
+        return int(amount * weight / max(total, weight))
 
     def _count_active(self, tenant: str) -> int:
         """Count the active tenants, `tenant` included; others are counted anew now and then."""
@@ -244,19 +253,25 @@ class Admission:
                 each: last for each, last in self._last_active.items() if last > now - ACTIVE_S
             }
             self._active = {*self._permits_of, *self._queue.tenants, *self._last_active}
+            self._active_weight = sum(self._get_standing(each).weight for each in self._active)
         return len(self._active) + (tenant not in self._active)
+
+    def _activate(self, tenant: str) -> None:
+        if tenant not in self._active:
+            self._active.add(tenant)
+            self._active_weight += self._get_standing(tenant).weight
 
     def _use(self, tenant: str, cost: Cost) -> None:
         self._retries.record_started()
         self.held += 1
-        self._active.add(tenant)
+        self._activate(tenant)
         self._permits_of[tenant] += 1
         self._used += cost
         self._used_by[tenant] = self._used_by.get(tenant, NOTHING) + cost
 
     def _grant_waiting(self) -> None:
         while (waiter := self._next()) is not None:
-            self._queue.grant(waiter, waiter.cost.weight(self._capacity))
+            self._queue.grant(waiter, waiter.cost.share_of(self._capacity))
             if not waiter.granted.done():
                 self._use(waiter.tenant, waiter.charged)
                 waiter.granted.set_result(None)
@@ -297,7 +312,8 @@ class Admission:
             + self._queue.image_bytes_of(tenant)
             + self._arriving_bytes[tenant]
         )
-        limit = self._max_image_bytes // self._count_active(tenant)
+        self._count_active(tenant)
+        limit = self._divide(self._max_image_bytes, tenant)
         # Half of the limit at most, or a very large request would never find it free.
         if outstanding and outstanding + min(cost.image_bytes, limit // 2) > limit:
             raise self._refusal(client)
@@ -323,10 +339,7 @@ class Admission:
             waiter.granted.set_exception(error)
 
     def _may_displace(self, tenant: str) -> bool:
-        longest = self._queue.last_of_longest()
-        if longest is None or longest.tenant == tenant:
-            return False
-        return self._queue.length_of(longest.tenant) > self._queue.length_of(tenant) + 1
+        return self._queue.may_displace(tenant, self._get_standing(tenant))
 
     def _refusal(self, client: Hashable) -> TooManyRequests:
         seconds = self._retries.retry_after(client, self.held + len(self._queue))

@@ -39,7 +39,7 @@ class Cost:
         """Return the cost, no larger than a share: a larger request takes all of it."""
         return Cost(min(self.sequences, share.sequences), min(self.image_bytes, share.image_bytes))
 
-    def weight(self, capacity: "Cost") -> float:
+    def share_of(self, capacity: "Cost") -> float:
         """Return the largest share of a resource that this cost takes, for fair queueing."""
         return max(
             self.sequences / capacity.sequences, self.image_bytes / max(capacity.image_bytes, 1)

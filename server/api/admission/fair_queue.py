@@ -1,15 +1,28 @@
 """A fair queue of waiting requests: start-time fair queueing over tenants.
 
-Each tenant has a virtual time that advances by the weight of what it was granted. The waiting
-tenant with the least virtual time is next, so a flood delays its own requests only.
+Each tenant has a virtual time that advances by what it was granted, the slower the more it weighs.
+The waiting tenant with the least virtual time is next, so a flood delays its own requests only.
+Tenants of higher priority go before all others.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from server.api.admission.cost import NOTHING, Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A tenant's priority, and its weight among those of the same priority."""
+
+    priority: int = 0
+    weight: float = 1.0
+
+
+EQUAL: Final = Standing()
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +42,18 @@ class Waiter:
 @dataclass(slots=True)
 class _TenantQueue:
     virtual_time: float
+    standing: Standing
     waiters: deque[Waiter] = field(default_factory=deque)
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The order of service: the lowest is next."""
+        return -self.standing.priority, self.virtual_time
+
+    @property
+    def excess(self) -> tuple[int, float]:
+        """The order of displacement: the highest is first to give way."""
+        return -self.standing.priority, len(self.waiters) / self.standing.weight
 
 
 class FairQueue:
@@ -59,24 +83,25 @@ class FairQueue:
         """The tenants that wait."""
         return set(self._queues)
 
-    def push(self, waiter: Waiter) -> None:
+    def push(self, waiter: Waiter, standing: Standing = EQUAL) -> None:
         """Append a waiter to its tenant's queue."""
         queue = self._queues.get(waiter.tenant)
         if queue is None:
-            queue = self._queues[waiter.tenant] = _TenantQueue(self._virtual_time)
+            queue = self._queues[waiter.tenant] = _TenantQueue(self._virtual_time, standing)
+        queue.standing = standing
         queue.waiters.append(waiter)
         self._length += 1
 
     def heads(self) -> Iterator[Waiter]:
-        """Yield each tenant's first waiter, the tenant served least first."""
-        for queue in sorted(self._queues.values(), key=lambda each: each.virtual_time):
+        """Yield each tenant's first waiter: by priority, then the tenant served least."""
+        for queue in sorted(self._queues.values(), key=lambda each: each.rank):
             yield queue.waiters[0]
 
-    def grant(self, waiter: Waiter, weight: float) -> None:
-        """Remove a tenant's first waiter and charge the tenant `weight`."""
+    def grant(self, waiter: Waiter, cost: float) -> None:
+        """Remove a tenant's first waiter and charge the tenant `cost`."""
         queue = self._queues[waiter.tenant]
         self._virtual_time = max(self._virtual_time, queue.virtual_time)
-        queue.virtual_time += weight
+        queue.virtual_time += cost / queue.standing.weight
         self.remove(waiter)
 
     def remove(self, waiter: Waiter) -> None:
@@ -90,6 +115,14 @@ class FairQueue:
             del self._queues[waiter.tenant]
 
     def last_of_longest(self) -> Waiter | None:
-        """Return the newest waiter of the tenant that has most of them."""
-        longest = max(self._queues.values(), key=lambda each: len(each.waiters), default=None)
+        """Return the newest waiter of the tenant that has most of them, of the lowest priority."""
+        longest = max(self._queues.values(), key=lambda each: each.excess, default=None)
         return None if longest is None else longest.waiters[-1]
+
+    def may_displace(self, tenant: str, standing: Standing) -> bool:
+        """Whether one more of a tenant's requests may take the place of `last_of_longest`."""
+        longest = max(self._queues.values(), key=lambda each: each.excess, default=None)
+        if longest is None or longest.waiters[-1].tenant == tenant:
+            return False
+        excess = (-standing.priority, (self.length_of(tenant) + 1) / standing.weight)
+        return longest.excess > excess

@@ -7,11 +7,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from server.api.browsers.hosts import ANY
+from server.api.rate_limits.resources import RATE_LIMIT_HEADERS
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
 EXPOSED_HEADERS: Final = (
     *("x-request-id", "request-id", "retry-after"),
-    *("x-llava-image-notes", "x-llava-ignored-parameters"),
+    *("x-llava-image-notes", "x-llava-ignored-parameters", "server-timing"),
+    *RATE_LIMIT_HEADERS,
 )
 
 

@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.api.browsers.hosts import ANY, KnownHosts
 from server.api.error_response import build_error_response
-from server.api.scope import get_header
+from server.api.scope import get_header, route_path
 from server.errors import ApiError, ForbiddenHost, ForbiddenOrigin
 from server.protocol.text import cut
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 DEFAULT_PORTS: Final = (("http", ":80"), ("https", ":443"))
 
@@ -27,7 +27,7 @@ class OriginCheck:
         app: ASGIApp,
         hosts: KnownHosts,
         allowed_origins: Collection[str],
-        refusals: Refusals,
+        refusals: RequestRefusals,
     ) -> None:
         self._app = app
         self._refusals = refusals
@@ -40,7 +40,7 @@ class OriginCheck:
             try:
                 self._check(scope)
             except ApiError as error:
-                self._refusals.add(error.code)
+                self._refusals.add(error.code, route_path(scope))
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -8,11 +8,11 @@ from server.api.browsers.cors import add_cors
 from server.api.browsers.hosts import KnownHosts
 from server.api.browsers.origin_check import OriginCheck
 from server.api.middleware import RequestId
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 
 def add_outermost(
-    app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str], refusals: Refusals
+    app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str], refusals: RequestRefusals
 ) -> ASGIApp:
     """Return the application with them: whatever answers, its response has these headers."""
     if allowed_origins:

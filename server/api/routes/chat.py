@@ -61,9 +61,13 @@ class _ChatRequest:
         self.request.drop_images()
 
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded
+        self,
+        pipeline: Pipeline,
+        record: RequestRecord,
+        cache_partition: str,
+        on_encoded: OnEncoded,
     ) -> "_ChatResponse":
-        generation = await pipeline.generate(self.request, record, tenant, on_encoded)
+        generation = await pipeline.generate(self.request, record, cache_partition, on_encoded)
         return _ChatResponse(generation, self.request, record)
 
 

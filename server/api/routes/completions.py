@@ -54,9 +54,10 @@ class _TextRequest:
         """Text completions have none."""
 
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, _: str, __: OnEncoded
+        self, pipeline: Pipeline, record: RequestRecord, cache_partition: str, _: OnEncoded
     ) -> "_TextResponse":
-        return _TextResponse(await pipeline.complete(self.request, record), self.request, record)
+        generation = await pipeline.complete(self.request, record, cache_partition)
+        return _TextResponse(generation, self.request, record)
 
 
 @dataclass(frozen=True, slots=True)

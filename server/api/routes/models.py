@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
-from server.api.auth import CurrentTenant
+from server.api.allowed_models import is_model_allowed
+from server.api.auth import CurrentTenant, Tenant
 from server.api.openapi import ERRORS
 from server.api.runtime import Runtime
 from server.errors import ModelNotFound
@@ -19,22 +20,22 @@ NOT_FOUND: Final[Responses] = UNAUTHORIZED | {404: ERRORS[404]}
 
 
 @router.get("/v1/models", responses=UNAUTHORIZED)
-async def list_models(request: Request, _: CurrentTenant) -> ModelList:
-    """List the served model and its LoRA adapters."""
-    return ModelList(data=_list(request.app.state.runtime))
+async def list_models(request: Request, tenant: CurrentTenant) -> ModelList:
+    """List the served model and its LoRA adapters, those that the key may use."""
+    return ModelList(data=_list(request.app.state.runtime, tenant))
 
 
 @router.get("/v1/models/{model_id:path}", responses=NOT_FOUND)
-async def retrieve_model(request: Request, model_id: str, _: CurrentTenant) -> Model:
+async def retrieve_model(request: Request, model_id: str, tenant: CurrentTenant) -> Model:
     """Describe one model; its name may hold slashes."""
-    models = _list(request.app.state.runtime)
+    models = _list(request.app.state.runtime, tenant)
     for model in models:
         if model.id == model_id:
             return model
     raise ModelNotFound.build(model_id, [model.id for model in models])
 
 
-def _list(runtime: Runtime) -> list[Model]:
+def _list(runtime: Runtime, tenant: Tenant) -> list[Model]:
     """Return the model, by all its names, and its adapters, whose `parent` is the model."""
     names = {
         **dict.fromkeys((runtime.model_name, *runtime.aliases)),
@@ -49,4 +50,5 @@ def _list(runtime: Runtime) -> list[Model]:
             is_loaded=runtime.pipeline is not None,
         )
         for name, parent in names.items()
+        if is_model_allowed(tenant, name)
     ]

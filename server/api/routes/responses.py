@@ -88,10 +88,14 @@ class _ResponsesRequest:
         self.translated.request.drop_images()
 
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, tenant: str, on_encoded: OnEncoded
+        self,
+        pipeline: Pipeline,
+        record: RequestRecord,
+        cache_partition: str,
+        on_encoded: OnEncoded,
     ) -> "_ResponsesResponse":
         try:
-            generation = await pipeline.generate(self.request, record, tenant, on_encoded)
+            generation = await pipeline.generate(self.request, record, cache_partition, on_encoded)
         except ApiError as error:
             raise self.translated.translate_error(error) from None
         builder = ResponseBuilder(self.translated.request, record, pipeline.sampling_defaults)

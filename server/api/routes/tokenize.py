@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from server.api.admit import admit
+from server.api.allowed_models import check_model_allowed
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.ignored_parameters import build_ignored_header
@@ -47,7 +48,9 @@ async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
     async with admit(request, tenant, parse_tokenize_request, _count_images) as body:
-        response = await cancel_on_disconnect(request.receive, _tokenize(runtime, body, tenant.id))
+        check_model_allowed(runtime, tenant, body.model or runtime.model_name)
+        tokenizing = _tokenize(runtime, body, tenant.cache_partition)
+        response = await cancel_on_disconnect(request.receive, tokenizing)
     return _respond(response, body)
 
 
@@ -61,6 +64,7 @@ async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the text of token ids."""
     runtime: Runtime = request.app.state.runtime
     async with admit(request, tenant, parse_detokenize_request) as body:
+        check_model_allowed(runtime, tenant, body.model or runtime.model_name)
         pipeline = runtime.require_pipeline()
         pipeline.check_model(body.model or runtime.model_name)
         text = await pipeline.text_tokenizer.detokenize(body.tokens)
@@ -78,11 +82,14 @@ def _count_images(body: TokenizeRequest) -> int:
     return sum(len(message.images) for message in body.messages)
 
 
-async def _tokenize(runtime: Runtime, body: TokenizeRequest, tenant_id: str) -> TokenizeResponse:
+async def _tokenize(
+    runtime: Runtime, body: TokenizeRequest, cache_partition: str
+) -> TokenizeResponse:
     pipeline = runtime.require_pipeline()
     tokenizer = pipeline.text_tokenizer
     if isinstance(body, TokenizeChatRequest):
-        prompt = await pipeline.build_prompt(body.to_chat_request(runtime.model_name), tenant_id)
+        chat = body.to_chat_request(runtime.model_name)
+        prompt = await pipeline.build_prompt(chat, cache_partition)
         token_ids = prompt.token_ids
     else:
         pipeline.check_model(body.model or runtime.model_name)

@@ -1,30 +1,26 @@
-"""vLLM's engine arguments, and the start of its engine with them."""
+"""vLLM's engine arguments, from the settings and the checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from transformers import LlavaConfig, LlavaNextConfig, PreTrainedConfig
-from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
-from vllm.usage.usage_lib import UsageContext
-from vllm.utils.ompmultiprocessing import OMPProcessManager
-from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from server.checkpoint.adapters import LoraAdapter
-from server.checkpoint.config import MODEL_TYPES, CheckpointError
-from server.engine.vllm.watchdog import StepCounter
+from server.checkpoint.config import CheckpointError
+from server.engine.vllm.model_override import override_as_llava, override_as_llava_next
+from server.settings.engine import EngineSettings
 
-# These replace vLLM's own choices on a CPU; docs/performance.md has the measurements.
-CPU_ARGUMENTS: Final[Mapping[str, Any]] = {
-    # Scheduler and model share one process, as on a GPU. In two they wait for each other by
-    # spinning, which takes a core; the second process also costs seconds and hundreds of MiB.
-    "distributed_executor_backend": UniProcExecutor,
-    # The prefix cache stores full blocks only: with 128 tokens a block it would rarely hit.
-    "block_size": 32,
-}
+GIB: Final = 1024**3
+# Scheduler and model share one process, as on a GPU. In two they wait for each other by spinning,
+# which takes a core; the second process also costs seconds and hundreds of MiB. This and the next
+# replace vLLM's own choices on a CPU; docs/performance.md has the measurements.
+CPU_EXECUTOR: Final = UniProcExecutor
+# The prefix cache stores full blocks only: with 128 tokens a block it would rarely hit.
+CPU_BLOCK_SIZE: Final = 32
 # llguidance compiles lazily within bounds, and refuses JSON schema keywords it does not support.
 GRAMMAR_BACKEND: Final = "guidance"
 # The ranks that vLLM has kernels for.
@@ -33,46 +29,67 @@ LORA_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)
 
 @dataclass(frozen=True, slots=True)
 class VllmOptions:
-    """The part of vLLM's engine arguments that the operator and the checkpoint decide.
+    """What the operator and the checkpoint decide of vLLM's engine arguments.
 
-    `has_image_newline` is true where the checkpoint's weights hold an `image_newline`.
+    `dtype`, `max_num_batched_tokens` and `enforce_eager` follow from the settings of these names,
+    the checkpoint and the machine. `has_image_newline` is true where the checkpoint's weights hold
+    an `image_newline`. `image_cache_bytes` bounds the image_embeds that the engine's process keeps.
     """
 
     model: Path
     model_name: str
+    settings: EngineSettings
     dtype: str
     has_image_newline: bool
-    max_model_len: int | None
-    max_num_seqs: int
     max_num_batched_tokens: int
     enforce_eager: bool
-    gpu_memory_utilization: float
     drain_timeout_s: float
-    stall_timeout_s: float
+    image_cache_bytes: int
     adapters: Sequence[LoraAdapter] = ()
     max_loras: int = 1
+    traces: bool = False
 
 
 def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:
     """Return the keyword arguments of vLLM's `AsyncEngineArgs`. Raises `CheckpointError`."""
+    settings = options.settings
+    override = override_as_llava_next if options.has_image_newline else override_as_llava
     return {
         "model": str(options.model),
         "served_model_name": options.model_name,
         "dtype": options.dtype,
-        "max_model_len": options.max_model_len,
-        "max_num_seqs": options.max_num_seqs,
+        "quantization": settings.quantization,
+        "kv_cache_dtype": settings.kv_cache_dtype,
+        "max_model_len": settings.max_model_len,
+        "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": options.max_num_batched_tokens,
         "enforce_eager": options.enforce_eager,
-        "gpu_memory_utilization": options.gpu_memory_utilization,
-        "hf_overrides": override_as_llava_next if options.has_image_newline else override_as_llava,
+        "gpu_memory_utilization": settings.gpu_memory_utilization,
+        "kv_offloading_size": settings.kv_offloading_gib,
+        "enable_prefix_caching": settings.enable_prefix_caching,
+        "tensor_parallel_size": settings.tensor_parallel_size,
+        "distributed_executor_backend": settings.distributed_executor_backend,
+        "speculative_config": settings.speculative_config,
+        "compilation_config": settings.compilation_config or {},
+        "seed": settings.seed,
+        "hf_overrides": partial(override, tensor_parallel_size=settings.tensor_parallel_size),
         "enable_mm_embeds": True,
+        "use_tqdm_on_load": False,
+        "mm_processor_cache_gb": options.image_cache_bytes / GIB,
         "limit_mm_per_prompt": {"image": 0},
         "structured_outputs_config": {"backend": GRAMMAR_BACKEND},
         # A signal to the whole process group must not end sequences that still drain.
         "shutdown_timeout": int(options.drain_timeout_s) + 1,
-        **(CPU_ARGUMENTS if current_platform.is_cpu() else {}),
+        **(_build_cpu_arguments(settings) if current_platform.is_cpu() else {}),
         **build_lora_arguments(options.adapters, options.max_loras),
+        **settings.engine_args,
     }
+
+
+def _build_cpu_arguments(settings: EngineSettings) -> Mapping[str, Any]:
+    if settings.tensor_parallel_size > 1:
+        return {"block_size": CPU_BLOCK_SIZE}
+    return {"block_size": CPU_BLOCK_SIZE, "distributed_executor_backend": CPU_EXECUTOR}
 
 
 def build_lora_arguments(adapters: Sequence[LoraAdapter], max_loras: int) -> dict[str, Any]:
@@ -92,46 +109,3 @@ def build_lora_arguments(adapters: Sequence[LoraAdapter], max_loras: int) -> dic
         "max_loras": min(max_loras, len(adapters)),
         "max_cpu_loras": len(adapters),
     }
-
-
-def override_as_llava(config: PreTrainedConfig) -> PreTrainedConfig:
-    """Return the configuration of any LLaVA as LLaVA-1.5's class.
-
-    The engine runs only the language model, with embeddings in place of image tokens. vLLM also
-    calls this with a configuration that has no model type, and gets it back unchanged.
-    """
-    return _override(config, LlavaConfig, "LlavaForConditionalGeneration")
-
-
-def override_as_llava_next(config: PreTrainedConfig) -> PreTrainedConfig:
-    """Return it as the class whose weights hold an `image_newline`; see `override_as_llava`."""
-    return _override(config, LlavaNextConfig, "LlavaNextForConditionalGeneration")
-
-
-def start_llm(arguments: Mapping[str, Any], step_counter: StepCounter) -> AsyncLLM:
-    """Start the engine process and load the weights. Blocks for many seconds.
-
-    `step_counter` is one more of vLLM's statistics loggers. The OpenMP threads are bound as vLLM's
-    own worker binds them.
-    """
-    args = AsyncEngineArgs(**arguments)
-    config = args.create_engine_config(UsageContext.ENGINE_CONTEXT)
-    with OMPProcessManager(config).configure_omp_envs(rank=0, local_rank=0):
-        return AsyncLLM.from_vllm_config(
-            config,
-            usage_context=UsageContext.ENGINE_CONTEXT,
-            stat_loggers=[lambda _config, _engine_index: step_counter],
-        )
-
-
-def _override(
-    config: PreTrainedConfig, config_class: type[PreTrainedConfig], architecture: str
-) -> PreTrainedConfig:
-    if config.model_type not in MODEL_TYPES:
-        return config
-    if not isinstance(config, config_class):
-        content = config.to_dict()
-        del content["model_type"]
-        config = config_class(**content)
-    config.architectures = [architecture]
-    return config

@@ -9,14 +9,18 @@ from functools import partial
 from typing import Final
 
 from vllm import envs
+from vllm.config import VllmConfig
 from vllm.exceptions import VLLMClientError
 from vllm.lora.request import LoRARequest
+from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from server.checkpoint.config import CheckpointError
 from server.concurrency import run_in_thread_if_large
 from server.engine.base import EngineImage, EngineOutput, SamplingOptions, ToolParser
-from server.engine.vllm.arguments import VllmOptions, build_engine_arguments, start_llm
+from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
+from server.engine.vllm.arguments import VllmOptions
+from server.engine.vllm.failure_report import FailureReport
 from server.engine.vllm.inputs import (
     BAD_WORDS,
     build_engine_input,
@@ -24,9 +28,13 @@ from server.engine.vllm.inputs import (
     is_greedy,
 )
 from server.engine.vllm.outputs import measure_first_token_s, read_outputs
+from server.engine.vllm.sent_images import SentImages
+from server.engine.vllm.start import start_llm
+from server.engine.vllm.tracing import enable_tracing
 from server.engine.vllm.watchdog import StallDetector, StepCounter
 from server.errors import ApiError, EngineUnavailable, InvalidRequest, InvalidValue
 from server.telemetry.logs import get_logger
+from server.telemetry.timeline import build_trace_headers
 
 log = get_logger(__name__)
 
@@ -43,12 +51,17 @@ INLINE_POSITIONS: Final = 64
 class VllmEngine:
     """vLLM's `AsyncLLM`, whose scheduler and model run in a process of their own."""
 
-    def __init__(self, options: VllmOptions) -> None:
-        """Start the engine process and load the weights. Blocks for many seconds."""
+    def __init__(self, options: VllmOptions, config: VllmConfig) -> None:
+        """Start the engine process and load the weights. Blocks for many seconds.
+
+        Raises `EngineStartError`.
+        """
         self._steps = StepCounter()
-        self._stall_timeout_s = options.stall_timeout_s
+        self._stall_timeout_s = options.settings.engine_stall_timeout_s
         self._error: ApiError | None = None
-        self._llm = start_llm(build_engine_arguments(options), self._steps)
+        self._llm = _start(config, self._steps)
+        if options.traces:
+            enable_tracing(self._llm)
         # vLLM reads these for every token: without the cache each is looked up in os.environ.
         envs.enable_envs_cache()
         self._adapters = {
@@ -56,6 +69,7 @@ class VllmEngine:
             for number, adapter in enumerate(options.adapters, 1)
         }
         self._hidden_size = int(self._llm.model_config.get_hidden_size())
+        self._sent = SentImages(self._llm.renderer.mm_processor_cache)
 
     @property
     def max_model_len(self) -> int:
@@ -86,12 +100,15 @@ class VllmEngine:
         *,
         stream: bool,
         adapter: str | None = None,
+        cache_partition: str = "",
     ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's completions; see `server.engine.base.Engine.generate`."""
         self._refuse_after_end()
         submitted = time.perf_counter()
         first_token_s = 0.0
-        engine_input = build_engine_input(token_ids, images, self._hidden_size)
+        engine_input = build_engine_input(
+            token_ids, images, self._hidden_size, cache_partition or None
+        )
         copies = range(sampling.n if is_greedy(sampling) else 1)
         has_grammar = sampling.grammar is not None
         try:
@@ -102,13 +119,14 @@ class VllmEngine:
                     INLINE_BAD_WORDS,
                     partial(params.update_from_tokenizer, self._llm.get_tokenizer()),
                 )
-            request_outputs = self._llm.generate(
-                engine_input,
-                params,
-                request_id,
+            submit = partial(
+                self._llm.generate,
+                sampling_params=params,
+                request_id=request_id,
                 lora_request=None if adapter is None else self._adapters[adapter],
+                trace_headers=build_trace_headers(),
             )
-            async with aclosing(request_outputs):
+            async with aclosing(self._sent.generate(engine_input, submit)) as request_outputs:
                 async for request_output in request_outputs:
                     first_token_s = first_token_s or measure_first_token_s(
                         request_output, submitted
@@ -154,6 +172,18 @@ class VllmEngine:
         """End the engine's process: gently, or at once where it may work on or not react."""
         # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
         self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)
+
+
+def _start(config: VllmConfig, steps: StepCounter) -> AsyncLLM:
+    """Start vLLM's engine. Raises `EngineStartError` with cause and remedy."""
+    report = FailureReport()
+    try:
+        return start_llm(config, steps)
+    except Exception as error:
+        cause = explain_start_failure(report.read() or describe_error(error))
+        raise EngineStartError(cause) from error
+    finally:
+        report.close()
 
 
 def _translate_refusal(error: VLLMClientError) -> InvalidRequest:

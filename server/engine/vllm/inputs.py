@@ -56,15 +56,19 @@ class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is 
 
 
 def build_engine_input(
-    token_ids: list[int], images: Sequence[EngineImage], hidden_size: int
+    token_ids: list[int],
+    images: Sequence[EngineImage],
+    hidden_size: int,
+    cache_salt: str | None = None,
 ) -> TokensInput | MultiModalInput:
     """Return vLLM's input for a prompt and its images.
 
+    The salt enters the hash of the prompt's first block, and so those of all its blocks.
     Raises `ValueError` where embeddings are not (num_image_tokens, hidden_size): vLLM would not
     check that, and could not survive it.
     """
     if not images:
-        return tokens_input(token_ids)
+        return tokens_input(token_ids, cache_salt=cache_salt)
     for image in images:
         _check_shape(image, hidden_size)
     return mm_input(
@@ -74,6 +78,7 @@ def build_engine_input(
         mm_placeholders={
             "image": [PlaceholderRange(image.offset, len(image.image_embeds)) for image in images]
         },
+        cache_salt=cache_salt,
     )
 
 

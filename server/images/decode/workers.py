@@ -20,6 +20,8 @@ class DecodeWorkers:
         )
         self._pool.start()
         metrics.decode_workers.set_function(self._pool.count_alive)
+        metrics.decodes_waiting.set_function(lambda: self._pool.num_waiting)
+        metrics.decodes_running.set_function(lambda: self._pool.num_running)
 
     async def run(self, data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
         """Decode one image.

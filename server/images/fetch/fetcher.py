@@ -12,7 +12,7 @@ from server.errors import ImageFetchFailed, ImageUrlInvalid
 from server.images.fetch.address_policy import AddressPolicy
 from server.images.fetch.body import read_body
 from server.images.fetch.data_url import is_data_url, read_data_url
-from server.images.fetch.http_cache import wrap_with_cache
+from server.images.fetch.http_cache import build_cache_extension, wrap_with_cache
 from server.images.fetch.local_file import LocalFileReader
 from server.images.fetch.network import GuardedNetwork
 from server.images.fetch.options import FetchOptions
@@ -71,8 +71,10 @@ class Fetcher:
             headers=HEADERS,
         )
 
-    async def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str, cache_partition: str = "") -> bytes:
         """Return an image's bytes, at most `max_bytes` of them.
+
+        Responses are cached for each `cache_partition`.
 
         Raises `ImageUrlInvalid`, `ImageUrlForbidden`, `ImageTooLarge` or `ImageFetchFailed`.
         """
@@ -80,17 +82,17 @@ class Fetcher:
             return await read_data_url(url, self._options.max_bytes)
         if url[:5].lower() == "file:":
             return await self._file_reader.read(url)
-        return await self._download(self._url_policy.check(url))
+        return await self._download(self._url_policy.check(url), cache_partition)
 
     async def close(self) -> None:
         """Close idle connections."""
         await self._client.aclose()
         await self._system_resolver.close()
 
-    async def _download(self, url: httpx.URL) -> bytes:
+    async def _download(self, url: httpx.URL, cache_partition: str) -> bytes:
         try:
             async with asyncio.timeout(self._options.timeout_s):
-                return await self._follow_redirects(url)
+                return await self._follow_redirects(url, cache_partition)
         except TimeoutError:
             raise _build_timeout_error("fetched", self._options.timeout_s) from None
         except httpx.ConnectTimeout:
@@ -101,9 +103,12 @@ class Fetcher:
         except (httpx.HTTPError, httpx.InvalidURL):
             raise ImageFetchFailed("The image could not be fetched.") from None
 
-    async def _follow_redirects(self, url: httpx.URL) -> bytes:
+    async def _follow_redirects(self, url: httpx.URL, cache_partition: str) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._client.stream("GET", url, follow_redirects=False) as response:
+            extensions = build_cache_extension(url, cache_partition)
+            async with self._client.stream(
+                "GET", url, follow_redirects=False, extensions=extensions
+            ) as response:
                 if not response.has_redirect_location:
                     return await self._read_body(response)
                 url = self._check_redirect(url, response.headers["location"])

@@ -26,6 +26,11 @@ def wrap_with_cache(
     return AsyncCacheTransport(transport, MemoryStorage(max_bytes), rfc=True)
 
 
+def build_cache_extension(url: httpx.URL, partition: str) -> dict[str, object]:
+    """Return the extension that makes a request share responses within a partition only."""
+    return {"caching": {"key": f"{partition} {url}"}}
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class _CacheEntry:
     id: UUID

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from server.images.decode.image_processor import Pixels
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
 from server.images.vision.tower import VisionModel
 from server.telemetry.metrics import Metrics
+from server.telemetry.stages import TimedStage, batch_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class _QueuedImage:
     views: Pixels
     image_size: Size
     image_embeds: asyncio.Future[Tensor]
+    stage: TimedStage
 
 
 class VisionBatcher:
@@ -36,6 +39,7 @@ class VisionBatcher:
         self._queue: deque[_QueuedImage] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vision")
         self._run_task: asyncio.Task[None] | None = None
+        metrics.views_waiting.set_function(lambda: self.num_views_waiting)
 
     async def encode(self, views: Pixels, image_size: Size) -> Tensor:
         """Return image_embeds (num_image_tokens, hidden) of one image's uint8 views.
@@ -43,12 +47,19 @@ class VisionBatcher:
         `views` is (num_views, size, size, 3), `image_size` the full image's (width, height). The
         result is on the CPU, in the model's dtype.
         """
-        queued = _QueuedImage(views, image_size, asyncio.get_running_loop().create_future())
-        self._queue.append(queued)
-        if self._run_task is None:
-            self._run_task = asyncio.create_task(self._run())
-        with self._metrics.stage("encode"):
-            return await queued.image_embeds
+        future: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
+        with self._metrics.stage("encode") as stage:
+            self._queue.append(_QueuedImage(views, image_size, future, stage))
+            if self._run_task is None:
+                # The batches belong to no request.
+                self._run_task = asyncio.create_task(self._run(), context=Context())
+            return await future
+
+    @property
+    def num_views_waiting(self) -> int:
+        """Views that no batch has yet."""
+        # A copy: metrics are rendered in a thread.
+        return sum(len(queued.views) for queued in tuple(self._queue))
 
     @property
     def tokens_depend_on_size(self) -> bool:
@@ -69,9 +80,12 @@ class VisionBatcher:
         loop = asyncio.get_running_loop()
         try:
             while batch := self._next_batch():
-                self._metrics.vision_batch_size.observe(sum(len(queued.views) for queued in batch))
+                num_views = sum(len(queued.views) for queued in batch)
+                self._metrics.vision_batch_size.observe(num_views)
+                stages = [queued.stage for queued in batch]
                 try:
-                    results = await loop.run_in_executor(self._thread, self._encode, batch)
+                    with batch_span("vision_batch", stages, images=len(batch), views=num_views):
+                        results = await loop.run_in_executor(self._thread, self._encode, batch)
                 except Exception as error:
                     _fail(batch, error)
                 else:

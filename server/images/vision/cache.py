@@ -10,6 +10,7 @@ from torch import Tensor
 from llava_spec.anyres import Size
 from server.concurrency import SingleFlight
 from server.telemetry.metrics import Metrics
+from server.telemetry.timeline import annotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +47,31 @@ T = TypeVar("T", bound=HasNbytes)
 
 
 class ImageEmbedsCache(Generic[T]):
-    """An LRU cache within a byte limit. Concurrent misses of one key share a computation."""
+    """An LRU cache within a byte limit.
+
+    Concurrent misses of one key share a computation, if they are of the same group: its error is
+    all theirs.
+    """
 
     def __init__(self, max_bytes: int, metrics: Metrics) -> None:
         self._entries: LRUCache[str, T] = LRUCache(max_bytes, getsizeof=lambda value: value.nbytes)
         self._flights: SingleFlight[T] = SingleFlight()
         self._metrics = metrics
 
-    async def get_or_compute(self, key: str, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def get_or_compute(
+        self, key: str, compute: Callable[[], Coroutine[Any, Any, T]], group: str = ""
+    ) -> T:
         """Return the value of `key`, from the cache or from `compute()`."""
         self._metrics.image_cache_queries.inc()
         value = self._entries.get(key)
         if value is not None:
             self._metrics.image_cache_hits.inc()
+            annotate("llava.image.cache", "hit")
             return value
         self._metrics.image_cache_misses.inc()
-        value = await self._flights.run(key, compute)
+        flight = (group, key)
+        annotate("llava.image.cache", "shared" if flight in self._flights else "miss")
+        value = await self._flights.run(flight, compute)
         self._store(key, value)
         return value
 

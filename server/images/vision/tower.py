@@ -177,6 +177,7 @@ class VisionModel(nn.Module):
         newline = torch.empty(vision.text_hidden_size) if vision.has_image_newline else None
         self.register_parameter("image_newline", None if newline is None else nn.Parameter(newline))
         self.vision, self.image = vision, image
+        self.output_dtype: torch.dtype | None = None
         for name, values in (("mean", image.mean), ("std", image.std)):
             channels = torch.tensor(values, dtype=torch.float32, device="cpu").view(3, 1, 1)
             self.register_buffer(name, channels, persistent=False)
@@ -202,6 +203,8 @@ class VisionModel(nn.Module):
     def merge(self, image_embeds: Tensor, image_size: Size) -> Tensor:
         """Merge the views of one image, image_embeds (views, tokens, text hidden).
 
-        `image_size` is the (width, height) of the image. Returns (num_image_tokens, text hidden).
+        `image_size` is the (width, height) of the image. Returns (num_image_tokens, text hidden),
+        in `output_dtype` if that is set.
         """
-        return merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)
+        merged = merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)
+        return merged.to(self.output_dtype or merged.dtype)

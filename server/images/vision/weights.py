@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,32 +18,79 @@ from server.images.vision.tower import VisionModel
 VISION_WEIGHT_NAME: Final = re.compile(
     r"^(?:model\.)?(vision_tower\.|multi_modal_projector\.|image_newline$)(?:vision_model\.)?"
 )
+# What AWQ, GPTQ, compressed-tensors, FP8 and bitsandbytes store beside or in place of a weight.
+QUANTISED_NAME: Final = re.compile(
+    r"\.(qweight|qzeros|scales|g_idx|weight_packed|weight_scale\w*|weight\.(quant_state|absmax)\b.*)$"
+)
+FLOATS: Final = (torch.bfloat16, torch.float16, torch.float32)
 
 
-def load_vision_model(checkpoint: Checkpoint, device: torch.device) -> VisionModel:
-    """Load tower and projector from a checkpoint, in its dtype.
+def load_vision_model(
+    checkpoint: Checkpoint, device: torch.device, engine_dtype: torch.dtype | None = None
+) -> VisionModel:
+    """Load tower and projector from a checkpoint; image_embeds are in the engine's dtype.
 
+    They run in that dtype, too, but beside a quantised language model in that of their weights. The
+    engine's dtype is the checkpoint's unless given.
     Reads only the vision tensors, so no second language model is ever in memory.
-    Raises `CheckpointError` if one is missing or has another shape.
+    Raises `CheckpointError` if one is missing, is quantised or has another shape.
     """
     with torch.device("meta"):
         model = VisionModel(checkpoint.vision, checkpoint.image)
+    engine_dtype = engine_dtype or getattr(torch, checkpoint.dtype)
+    model.output_dtype = engine_dtype
     expected = model.state_dict()
-    tensors = {
-        name: tensor.to(device, getattr(torch, checkpoint.dtype))
-        for name, tensor in _read_tensors(checkpoint.path, set(expected))
-    }
+    tensors = dict(_read_tensors(checkpoint.path, set(expected)))
+    _check_tensors(checkpoint.path, tensors, expected)
+    is_quantised = checkpoint.language_model.quantization is not None
+    dtype = _read_own_dtype(tensors) if is_quantised else engine_dtype
+    tensors = {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
+    model.load_state_dict(tensors, assign=True)
+    return model.to(device).eval()
+
+
+def _check_tensors(
+    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    """Raise `CheckpointError` where the tensors are not those of the model."""
     missing = sorted(name for name in expected if name not in tensors)
+    quantised = _find_quantised(path) or _find_unusual(tensors)
+    if quantised is not None:
+        raise CheckpointError(
+            f"{path}: {quantised} is quantised; only the language model may be. Quantise again"
+            " without the vision tower and the projector"
+        )
     if missing:
-        raise CheckpointError(f"{checkpoint.path} lacks weights of the vision side: {missing[0]}")
+        raise CheckpointError(f"{path} lacks weights of the vision side: {missing[0]}")
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise CheckpointError(
-                f"{checkpoint.path}: {name} is {tuple(tensor.shape)}, "
+                f"{path}: {name} is {tuple(tensor.shape)}, "
                 f"the configuration wants {tuple(expected[name].shape)}"
             )
-    model.load_state_dict(tensors, assign=True)
-    return model.to(device).eval()
+
+
+def _find_quantised(path: Path) -> str | None:
+    """Return a tensor of the vision side that quantisation leaves in place of a weight."""
+    return next(
+        (
+            name
+            for _, names in _open_weight_files(path)
+            for name in names
+            if VISION_WEIGHT_NAME.match(name) and QUANTISED_NAME.search(name)
+        ),
+        None,
+    )
+
+
+def _find_unusual(tensors: Mapping[str, Tensor]) -> str | None:
+    return next((name for name, each in tensors.items() if each.dtype not in FLOATS), None)
+
+
+def _read_own_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    """Return the dtype of most weights."""
+    ((dtype, _),) = Counter(tensor.dtype for tensor in tensors.values()).most_common(1)
+    return dtype
 
 
 def stores_image_newline(path: Path) -> bool:

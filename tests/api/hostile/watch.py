@@ -1,6 +1,5 @@
 """Runs attacks and checks the bars: others are answered, the server stays ready, memory returns."""
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import psutil
 
 from tests.api.hostile.attacker import Attacker
 from tests.api.hostile.prober import Prober
-from tests.api.running import RunningServer
+from tests.api.running import RunningServer, sum_samples
 
 T = TypeVar("T")
 
@@ -119,9 +118,8 @@ class Watch:
 
     def count_outcomes(self, outcome: str) -> float:
         """Return how many requests ended so."""
-        pattern = rf'^llava:requests_total{{outcome="{outcome}"}} (\S+)$'
-        found = re.search(pattern, self._http.get("/metrics").text, re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        text = self._http.get("/metrics").text
+        return sum_samples(text, f'llava:requests_total{{outcome="{outcome}"}}')
 
     def report(self) -> str:
         """Return the table of all attacks."""

@@ -8,12 +8,21 @@ from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.event_stream import OutputBudget
 from server.api.limits import ApiLimits
+from server.api.rate_limits.guard import KeyGuard
+from server.api.rate_limits.limiter import RateLimiter
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
+from server.app import GENERATING_PATHS
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+
+
+def build_key_guard(metrics: Metrics) -> KeyGuard:
+    """Return what holds requests against the limits of their keys, on every path."""
+    return KeyGuard(RateLimiter(metrics.keys.add_refusal), metrics.keys, GENERATING_PATHS)
 
 
 def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -> Runtime:
@@ -27,7 +36,7 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         lifecycle=lifecycle,
         connections=ConnectionTable(ConnectionLimits()),
         admission=Admission(lifecycle, capacity=Cost(1, 1024), max_queue_s=1, metrics=metrics),
-        authenticator=Authenticator(api_keys),
+        authenticator=Authenticator(KeyRing(api_keys)),
         metrics=metrics,
         limits=ApiLimits(
             max_body_bytes=100_000, request_timeout_s=10, max_stream_buffer_bytes=10_000
@@ -37,5 +46,5 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         parser=BodyParser(),
         metrics_text=SharedRender(metrics.exposition),
         refusal_log=refusal_log,
-        refusals=Refusals(metrics.requests, refusal_log),
+        refusals=RequestRefusals(metrics, refusal_log),
     )

@@ -13,10 +13,12 @@ from server.api.admission.admission import EARLY_DELAY_S, FLOOD_DELAY_S, Admissi
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
 from server.api.gate import Gate
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from tests.server.api.runtime import build_key_guard
 
 PATH = "/v1/chat/completions"
 MIB = 1024 * 1024
@@ -55,10 +57,11 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
     return Gate(
         app,
         paths=[PATH],
-        authenticator=Authenticator([]),
+        authenticator=Authenticator(KeyRing([])),
+        keys=build_key_guard(metrics),
         admission=admission,
         max_body_bytes=8 * MIB,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
 
 

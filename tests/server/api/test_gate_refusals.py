@@ -10,10 +10,12 @@ from server.api.admission.admission import Admission
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
 from server.api.gate import Gate
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
+from tests.server.api.runtime import build_key_guard
 from tests.server.samples import sample
 
 KEY = {"authorization": "Bearer key"}
@@ -60,10 +62,11 @@ async def client(
     gate: Any = Gate(
         app,
         paths=["/work"],
-        authenticator=Authenticator(["key"]),
+        authenticator=Authenticator(KeyRing(["key"])),
+        keys=build_key_guard(metrics),
         admission=admission,
         max_body_bytes=100,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -87,7 +90,7 @@ async def test_a_request_that_can_be_served_passes(
 ) -> None:
     assert (await client.post("/work", headers=KEY)).text == "ok"
     tenant = app.scopes[0]["state"]["tenant"]
-    assert tenant.queue_key == tenant.id != ""
+    assert tenant.queue_key == "env-1"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/work"), ("POST", "/other")])
@@ -129,7 +132,7 @@ async def test_a_length_that_is_no_number_counts_for_nothing(
 async def test_overload_is_refused_unread(
     client: httpx.AsyncClient, app: Application, admission: Admission, metrics: Metrics
 ) -> None:
-    tenant = Authenticator(["key"]).authenticate("Bearer key").queue_key
+    tenant = Authenticator(KeyRing(["key"])).authenticate("Bearer key").queue_key
     admission._max_waiting = 0
     with await admission.acquire(tenant):
         response = await client.post("/work", content=send_nothing(), headers=KEY)

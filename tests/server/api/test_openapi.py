@@ -14,6 +14,7 @@ from server.api.openapi import BODIES, EXAMPLE_IMAGE_URL
 from server.api.routes import chat, responses
 from server.app import create_app
 from server.checkpoint.config import Checkpoint
+from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.protocol.completions.request import CompletionRequest, parse_completion_request
@@ -58,7 +59,7 @@ KINDS: dict[str, set[str]] = {
 def description(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the description of a server that has not been started."""
     settings = Settings.model_validate({})
-    app = create_app(settings, checkpoint, Lifecycle(1), lambda _: None)
+    app = create_app(settings, checkpoint, Lifecycle(1), lambda _: None, KeyRing())
     described: dict[str, Any] = json.loads(json.dumps(app.openapi()))
     return described
 

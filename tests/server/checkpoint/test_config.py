@@ -7,6 +7,7 @@ import pytest
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from server.checkpoint.config import Checkpoint, CheckpointError, TextConfig, read_checkpoint
+from server.checkpoint.language_model import LanguageModel
 from server.checkpoint.vision import ImageConfig, VisionConfig
 from tests.server.checkpoint.checkpoint_files import (
     build_llava_1_5_config,
@@ -36,6 +37,7 @@ def test_a_converted_llava_1_5(tmp_path: Path) -> None:
             *(4096, 32000, "<s>", "</s>", None, 1.0, 1.0),
             special_tokens={"bos_token": "<s>", "eos_token": "</s>"},
         ),
+        language_model=LanguageModel(32, 32, 11008, 32064),
     )
 
 

@@ -12,6 +12,7 @@ from server.generation.choice_delta import ChoiceDelta
 from server.generation.generation import Generation
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
+from tests.server.samples import sample, stage_count
 
 Item = EngineOutput | Exception | asyncio.Event
 
@@ -197,7 +198,6 @@ async def test_the_record_counts_all_prompts_as_one_request() -> None:
         await collect_texts(batch)
         record.mark_complete()
     assert (record.cached_tokens, record.completion_tokens) == (9, 3)
-    value = metrics.registry.get_sample_value
-    assert value("llava:num_requests_waiting") == 0
-    assert value("llava:time_to_first_token_seconds_count") == 1
-    assert value("llava:stage_seconds_count", {"stage": "first_token"}) == 3
+    assert sample(metrics, "num_requests_waiting") == 0
+    assert sample(metrics, "time_to_first_token_seconds_count") == 1
+    assert stage_count(metrics, "first_token") == 3

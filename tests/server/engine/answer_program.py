@@ -1,6 +1,7 @@
 """A program that answers through the server's stages and vLLM, and writes tokens and logprobs.
 
-A process of its own, since vLLM's front end leaves sockets and settings behind.
+A process of its own, since vLLM's front end leaves sockets and settings behind. Its arguments are a
+checkpoint, a file for the answers, and settings in JSON. It ends when its input does.
 """
 
 import asyncio
@@ -18,9 +19,10 @@ from torch import Tensor
 
 from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.engine.base import EngineImage
+from server.engine_loading import configure_engine, start_engine
 from server.images.decode.decode import DecodedImage, decode
 from server.images.vision.weights import load_vision_model
-from server.loading import _decode_options, start_engine
+from server.loading import _decode_options
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
@@ -85,8 +87,9 @@ class ServedCheckpoint:
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
         self._options = _decode_options(settings, checkpoint.image)
-        self._vision = load_vision_model(checkpoint, CPU)
-        self.engine: Any = start_engine(settings, checkpoint, "m", CPU)
+        dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
+        self._vision = load_vision_model(checkpoint, CPU, dtype)
+        self.engine: Any = start_engine(configure_engine(settings, checkpoint, "m", CPU))
         tokenizer = read_tokenizer(checkpoint.path)
         self._prompt = PromptBuilder(
             choose_prompt_format(tokenizer, checkpoint.text), self.engine.max_model_len
@@ -128,17 +131,27 @@ class ServedCheckpoint:
         return Answer(prompt.token_ids, list(answer.token_ids), logprobs)
 
 
-async def answer_all(folder: Path) -> list[Answer]:
+async def answer_all(served: ServedCheckpoint) -> list[Answer]:
     """Answer all at once, so that one engine step gets images of unequal lengths."""
-    settings = Settings(cpu_kv_cache_gib=1, accelerator="cpu")
-    served = ServedCheckpoint(read_checkpoint(folder), settings)
+    return await asyncio.gather(*map(served.generate_answer, range(len(CONVERSATIONS))))
+
+
+def write_answers(file: Path, answers: Sequence[Answer]) -> None:
+    """Write the answers, then say so."""
+    file.write_text(json.dumps([dataclasses.asdict(answer) for answer in answers]))
+    print("answered", flush=True)
+
+
+async def main(folder: Path, file: Path, settings: dict[str, Any]) -> None:
+    """Answer, write the answers, and wait for the end of the input."""
+    settings = {"cpu_kv_cache_gib": 1, "accelerator": "cpu", **settings}
+    served = ServedCheckpoint(read_checkpoint(folder), Settings(**settings))
     try:
-        return await asyncio.gather(*map(served.generate_answer, range(len(CONVERSATIONS))))
+        write_answers(file, await answer_all(served))
+        sys.stdin.read()
     finally:
         served.engine.close()
 
 
 if __name__ == "__main__":
-    checkpoint, file = map(Path, sys.argv[1:])
-    answers = asyncio.run(answer_all(checkpoint))
-    file.write_text(json.dumps([dataclasses.asdict(answer) for answer in answers]))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])))

@@ -91,10 +91,30 @@ def write_checkpoint(
         weights = {_published(name): tensor for name, tensor in weights.items()}
     save_file(weights, folder / "model.safetensors")
     config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **changes}
+    _write_files(folder, config)
+    return folder
+
+
+def _write_files(folder: Path, config: dict[str, Any]) -> None:
+    """Write everything but the weights."""
     (folder / "config.json").write_text(json.dumps(config))
     _write_processor(folder, "LlavaNext" if config["model_type"] == "llava_next" else "Llava")
     for name in TOKENIZER:
         shutil.copy(find_model("llava-tiny") / name, folder)
+
+
+def write_language_model(folder: Path, config: LlavaNextConfig, **changes: Any) -> Path:
+    """Write a LLaVA without its tower, which the engine does not load: only the language model."""
+    with torch.device("meta"):
+        model = LlavaNextForConditionalGeneration(config)
+    generator = torch.Generator().manual_seed(3)
+    weights = {
+        _published(name): (torch.randn(each.shape, generator=generator) * 0.1).bfloat16()
+        for name, each in model.state_dict().items()
+        if "language_model" in name or "lm_head" in name
+    }
+    save_file(weights, folder / "model.safetensors")
+    _write_files(folder, {**config.to_dict(), "conv_mode": "vicuna_v1", **changes})
     return folder
 
 

@@ -5,34 +5,50 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaConfig, LlavaConfig, LlavaNextConfig, PreTrainedConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 
 from server.checkpoint.adapters import LoraAdapter
 from server.checkpoint.config import CheckpointError
 from server.engine.vllm.arguments import (
-    CPU_ARGUMENTS,
+    CPU_EXECUTOR,
     VllmOptions,
     build_engine_arguments,
     build_lora_arguments,
-    override_as_llava,
-    override_as_llava_next,
 )
+from server.engine.vllm.model_override import override_as_llava, override_as_llava_next
+from server.settings import Settings
 
 OPTIONS = VllmOptions(
     model=Path("/models/llava"),
     model_name="llava",
+    settings=Settings(max_model_len=2048, max_num_seqs=8, gpu_memory_utilization=0.5),
     dtype="float16",
     has_image_newline=False,
-    max_model_len=2048,
-    max_num_seqs=8,
     max_num_batched_tokens=4096,
     enforce_eager=True,
-    gpu_memory_utilization=0.5,
     drain_timeout_s=9.5,
-    stall_timeout_s=1.0,
+    image_cache_bytes=2**29,
 )
+# A setting, vLLM's argument, and a value of both.
+PASSED: list[tuple[str, str, Any]] = [
+    ("quantization", "quantization", "awq"),
+    ("kv_cache_dtype", "kv_cache_dtype", "fp8"),
+    ("kv_offloading_gib", "kv_offloading_size", 4.0),
+    ("enable_prefix_caching", "enable_prefix_caching", False),
+    ("tensor_parallel_size", "tensor_parallel_size", 4),
+    ("distributed_executor_backend", "distributed_executor_backend", "ray"),
+    ("speculative_config", "speculative_config", {"method": "ngram"}),
+    ("compilation_config", "compilation_config", {"debug_dump_path": "/d"}),
+    ("seed", "seed", 7),
+    ("max_model_len", "max_model_len", 99),
+    ("engine_args", "async_scheduling", {"async_scheduling": False}),
+]
+
+
+def build(**changes: Any) -> dict[str, Any]:
+    """Return the arguments with these settings."""
+    return build_engine_arguments(replace(OPTIONS, settings=Settings(**changes)))
 
 
 def adapters(*ranks: int) -> list[LoraAdapter]:
@@ -49,6 +65,7 @@ def test_every_option_reaches_vllm() -> None:
     assert args.max_num_batched_tokens == 4096
     assert args.enforce_eager is True
     assert args.gpu_memory_utilization == 0.5
+    assert args.mm_processor_cache_gb == 0.5
 
 
 def test_vllm_takes_embeddings_and_builds_no_vision_tower() -> None:
@@ -62,12 +79,34 @@ def test_the_engine_process_outlives_the_drain() -> None:
     assert build_engine_arguments(OPTIONS)["shutdown_timeout"] == 10
 
 
-@pytest.mark.parametrize("is_cpu", [True, False])
-def test_only_a_cpu_gets_its_own_arguments(is_cpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("setting", "argument", "value"), PASSED)
+def test_engine_settings_reach_vllm(
+    setting: str, argument: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda _: False)
+    expected = value[argument] if setting == "engine_args" else value
+    assert build(**{setting: value})[argument] == expected
+
+
+def test_engine_args_come_last() -> None:
+    assert build(engine_args={"block_size": 64})["block_size"] == 64
+
+
+@pytest.mark.parametrize(
+    ("is_cpu", "processes", "executor", "has_block_size"),
+    [(True, 1, CPU_EXECUTOR, True), (True, 2, None, True), (False, 1, None, False)],
+)
+def test_only_a_cpu_gets_its_own_arguments(
+    is_cpu: bool,
+    processes: int,
+    executor: Any,
+    has_block_size: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda _: is_cpu)
-    arguments = build_engine_arguments(OPTIONS)
-    assert (arguments.items() >= CPU_ARGUMENTS.items()) is is_cpu
-    assert ("block_size" in arguments) is is_cpu
+    arguments = build(tensor_parallel_size=processes)
+    assert arguments["distributed_executor_backend"] is executor
+    assert ("block_size" in arguments) is has_block_size
 
 
 @pytest.mark.parametrize(
@@ -76,33 +115,8 @@ def test_only_a_cpu_gets_its_own_arguments(is_cpu: bool, monkeypatch: pytest.Mon
 )
 def test_the_weights_decide_the_override(has_image_newline: bool, override: Any) -> None:
     options = replace(OPTIONS, has_image_newline=has_image_newline)
-    assert build_engine_arguments(options)["hf_overrides"] is override
-
-
-@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig])
-def test_any_llava_becomes_a_plain_one(config_class: type[PreTrainedConfig]) -> None:
-    config = override_as_llava(config_class(text_config=LlamaConfig(hidden_size=64)))
-    assert isinstance(config, LlavaConfig)
-    assert config.model_type == "llava"
-    assert config.architectures == ["LlavaForConditionalGeneration"]
-    assert config.text_config.hidden_size == 64
-
-
-@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig])
-def test_any_llava_becomes_a_llava_next(config_class: type[PreTrainedConfig]) -> None:
-    config = override_as_llava_next(config_class(text_config=LlamaConfig(hidden_size=64)))
-    assert isinstance(config, LlavaNextConfig)
-    assert config.model_type == "llava_next"
-    assert config.architectures == ["LlavaNextForConditionalGeneration"]
-    assert config.text_config.hidden_size == 64
-
-
-@pytest.mark.parametrize("override", [override_as_llava, override_as_llava_next])
-@pytest.mark.parametrize("config", [PreTrainedConfig(), LlamaConfig()])
-def test_other_configurations_stay_as_they_are(override: Any, config: PreTrainedConfig) -> None:
-    architectures = config.architectures
-    assert override(config) is config
-    assert config.architectures == architectures
+    built = build_engine_arguments(options)["hf_overrides"]
+    assert (built.func, built.keywords) == (override, {"tensor_parallel_size": 1})
 
 
 def test_no_adapters_need_no_lora() -> None:

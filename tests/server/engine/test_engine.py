@@ -20,6 +20,7 @@ from server.engine.vllm import engine as engine_module
 from server.engine.vllm.arguments import VllmOptions
 from server.engine.vllm.engine import CLOSE_TIMEOUT_S, VllmEngine
 from server.errors import EngineUnavailable, InvalidRequest, NotReady
+from server.settings import Settings
 
 
 class ScriptedLLM:
@@ -35,12 +36,20 @@ class ScriptedLLM:
         self.propagated: list[Exception] = []
         self.output_processor = SimpleNamespace(propagate_error=self.propagated.append)
         self.closed = False
+        self.renderer = SimpleNamespace(mm_processor_cache=None)
         self.shutdown_timeout: float | None = None
 
     async def generate(
-        self, engine_input: Any, params: Any, request_id: str, *, lora_request: Any
+        self,
+        engine_input: Any,
+        *,
+        sampling_params: Any,
+        request_id: str,
+        lora_request: Any,
+        trace_headers: dict[str, str] | None,
     ) -> AsyncGenerator[RequestOutput, None]:
-        self.submitted.append((engine_input, params, request_id, lora_request))
+        self.submitted.append((engine_input, sampling_params, request_id, lora_request))
+        self.trace_headers = trace_headers
         try:
             for item in self.script:
                 if isinstance(item, Exception):
@@ -78,18 +87,16 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
         options = VllmOptions(
             model=Path("/m"),
             model_name="m",
+            settings=Settings(engine_stall_timeout_s=stall_timeout_s),
             dtype="float32",
             has_image_newline=False,
-            max_model_len=None,
-            max_num_seqs=1,
             max_num_batched_tokens=128,
             enforce_eager=True,
-            gpu_memory_utilization=0.5,
             drain_timeout_s=1,
-            stall_timeout_s=stall_timeout_s,
+            image_cache_bytes=0,
             adapters=[LoraAdapter(name, Path(f"/{name}"), 8) for name in adapters],
         )
-        return VllmEngine(options), llm
+        return VllmEngine(options, None), llm
 
     return start_engine
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from transformers import LlavaForConditionalGeneration
 
 from server.checkpoint.config import Checkpoint, read_checkpoint
 from tests.server.engine.answer_program import CONVERSATIONS, NUM_TOKENS, Answer
+from tests.server.engine.answering import run_answer_program
 from tests.server.engine.checkpoints import (
     LLAMA,
     MISTRAL,
@@ -90,21 +89,6 @@ CHECKPOINTS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         {"mm_patch_merge_type": "flat", "published_names": False},
     ),
 }
-
-
-def run_answer_program(checkpoint: Checkpoint) -> list[Answer]:
-    """Run the program and return its answers."""
-    file = checkpoint.path / "answers.json"
-    program = [
-        sys.executable,
-        "-m",
-        "tests.server.engine.answer_program",
-        str(checkpoint.path),
-        str(file),
-    ]
-    run = subprocess.run(program, capture_output=True, text=True, timeout=240)
-    assert run.returncode == 0, run.stderr
-    return [Answer(**answer) for answer in json.loads(file.read_bytes())]
 
 
 def assert_same_answers(model: Any, checkpoint: Checkpoint) -> list[Answer]:

@@ -16,8 +16,8 @@ from server.lifecycle import Lifecycle
 from server.protocol.messages.errors import MessagesErrorResponse, build_messages_error
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
-from tests.server.api.runtime import build_runtime
+from server.telemetry.refusals import RequestRefusals
+from tests.server.api.runtime import build_key_guard, build_runtime
 
 PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 KEY = {"x-api-key": "key", "anthropic-version": "2023-06-01", "anthropic-beta": "x"}
@@ -44,9 +44,10 @@ async def guarded(metrics: Metrics, lifecycle: Lifecycle) -> AsyncIterator[httpx
         Gate,
         paths=PATHS,
         authenticator=runtime.authenticator,
+        keys=build_key_guard(metrics),
         admission=runtime.admission,
         max_body_bytes=1000,
-        refusals=Refusals(metrics.requests, RefusalLog()),
+        refusals=RequestRefusals(metrics, RefusalLog()),
     )
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)

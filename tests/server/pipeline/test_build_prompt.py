@@ -28,8 +28,9 @@ from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.structured_outputs.validator import GrammarValidator
-from server.telemetry.metrics import Metrics, Stage
+from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
+from server.telemetry.stages import Stage
 from tests.server.fake_engine import FakeEngine
 from tests.server.images.vision.small_model import build_random_weights
 from tests.server.loopback import build_loopback_options

@@ -17,6 +17,7 @@ from server.errors import (
     ImageTooLarge,
     ImageUrlInvalid,
     InvalidValue,
+    KeyLimitExceeded,
     ModelNotFound,
     TooManyImages,
 )
@@ -25,6 +26,7 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.tower import VisionModel
+from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
 from tests.server.images.vision.small_model import build_random_weights
 from tests.server.loopback import build_loopback_options
@@ -277,6 +279,81 @@ async def test_tenants_do_not_share_images(stages: Stages) -> None:
     assert added == [3, 2, 2, 2, 3]
     first, second, third = [call.images[0].key for call in engine.calls]
     assert first == third != second
+
+
+class Meter:
+    """Counts image tokens, and refuses them while there is no room."""
+
+    def __init__(self, owner: str, *, has_room: bool = True) -> None:
+        self.owner = owner
+        self.charged: list[int] = []
+        self._has_room = has_room
+
+    def check_image_tokens(self) -> None:
+        """Refuse without room."""
+        if not self._has_room:
+            raise KeyLimitExceeded("none left")
+
+    def charge_image_tokens(self, num_tokens: int) -> None:
+        """Count."""
+        self.check_image_tokens()
+        self.charged.append(num_tokens)
+
+    def charge_output_tokens(self, num_tokens: int) -> None:
+        """Count nothing."""
+
+
+def build_metered_record(meter: Meter) -> RequestRecord:
+    """Return a record whose tokens are counted."""
+    record = build_record()
+    record.meter = meter
+    return record
+
+
+async def test_each_image_is_counted_once_cached_or_not(stages: Stages) -> None:
+    meter = Meter("alice")
+    for _ in range(2):
+        request = build_request(image_url(501), image_url(502))
+        await generate_deltas(
+            stages.pipeline(FakeEngine(OUTPUTS)), request, build_metered_record(meter)
+        )
+    assert meter.charged == [IMAGE_TOKENS] * 4
+
+
+async def test_an_image_without_tokens_left_is_not_encoded(stages: Stages) -> None:
+    before = stages.counts()
+    with pytest.raises(KeyLimitExceeded):
+        await generate_deltas(
+            stages.pipeline(FakeEngine(OUTPUTS)),
+            build_request(image_url(503)),
+            build_metered_record(Meter("alice", has_room=False)),
+        )
+    added = [after - b for after, b in zip(stages.counts(), before, strict=True)]
+    assert added == [1, 1, 1, 0, 0]
+
+
+async def test_the_limit_of_one_key_is_not_anothers(stages: Stages) -> None:
+    """Where keys share caches, they would share the encoding of an image, too."""
+    pipeline = stages.pipeline(FakeEngine(OUTPUTS))
+    meters = Meter("alice", has_room=False), Meter("bob")
+    refused, answered = await asyncio.gather(
+        *(
+            generate_deltas(pipeline, build_request(image_url(504)), build_metered_record(meter))
+            for meter in meters
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, KeyLimitExceeded)
+    assert not isinstance(answered, BaseException)
+    assert meters[1].charged == [IMAGE_TOKENS]
+
+
+async def test_the_engine_keeps_partitions_apart(stages: Stages) -> None:
+    pipeline = stages.pipeline(engine := FakeEngine(OUTPUTS))
+    for partition in ("a", "b"):
+        async for _ in await pipeline.generate(build_request(), build_record(), partition):
+            pass
+    assert [call.cache_partition for call in engine.calls] == ["a", "b"]
 
 
 async def test_an_animation_adds_a_note(stages: Stages) -> None:

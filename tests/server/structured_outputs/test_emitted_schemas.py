@@ -18,6 +18,7 @@ from server.errors import InvalidValue
 from server.protocol.chat.request import parse_chat_request
 from server.structured_outputs.grammar import GrammarBuilder
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.metrics import Metrics
 from server.tools.callable_tools import resolve_callable_tools
 from server.tools.format import format_tool_call
 from tests.server.structured_outputs.sentences import accepts
@@ -51,7 +52,7 @@ EMAIL = {"type": "string", "format": "email", "pattern": r"^(?!\.)(?!.*\.\.)[\w.
 async def builder(checkpoint: Checkpoint) -> AsyncIterator[GrammarBuilder]:
     """Return a builder of grammars with its worker."""
     validator = GrammarValidator(checkpoint.path)
-    yield GrammarBuilder(validator)
+    yield GrammarBuilder(validator, Metrics())
     await asyncio.to_thread(validator.close)
 
 

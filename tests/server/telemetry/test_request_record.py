@@ -144,6 +144,7 @@ def test_one_line_a_request(metrics: Metrics, lines: list[EventDict]) -> None:
         "endpoint": None,
         "client": None,
         "key": None,
+        "trace_id": None,
         "status": 200,
         "model": "m",
         "outcome": "ok",

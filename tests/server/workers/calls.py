@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 _greeting = ""
@@ -33,6 +34,11 @@ def hang() -> None:
     """Never return."""
     while True:
         signal.pause()
+
+
+def pause(seconds: float) -> None:
+    """Return after a while."""
+    time.sleep(seconds)
 
 
 def wait_for(go: Path, ready: Path) -> int:

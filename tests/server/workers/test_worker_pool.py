@@ -1,6 +1,7 @@
 """Pools of real processes, some of which are killed."""
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 from pebble import ProcessExpired
 
+from server.errors import Unavailable
 from server.workers.worker_pool import MAX_TRIES, WorkerPool
-from server.workers.worker_process import WORKER_FAILURES, WORKER_LOST
+from server.workers.worker_process import WORKER_FAILURES, WORKER_LOST, WorkerProcess
 from tests.server.workers.calls import crash, fail, greet, hang, start_greeter, wait_for
 
 
@@ -153,3 +155,31 @@ async def test_a_cancelled_call_that_waits_never_starts(blocker: Blocker, tmp_pa
 def test_a_pool_that_was_never_used_closes() -> None:
     with open_pool() as pool:
         pool.start()
+
+
+async def test_a_stopped_worker_loses_no_call(blocker: Blocker) -> None:
+    with open_pool() as pool:
+        call = blocker.start(pool)
+        first = await blocker.worker()
+        os.kill(first, signal.SIGSTOP)
+        second = await blocker.worker()
+        await blocker.release()
+        assert await call == second != first
+
+
+async def test_without_processes_calls_fail_until_there_are_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with open_pool() as pool:
+        _, pid = await pool.run(greet, "Ada", timeout_s=60)
+        with monkeypatch.context() as patch:
+            patch.setattr(WorkerProcess, "start", _fail_to_start)
+            os.kill(pid, signal.SIGKILL)
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await pool.run(greet, "Grace", timeout_s=60)
+        assert (await pool.run(greet, "Grace", timeout_s=60))[0] == "Hello Grace"
+
+
+def _fail_to_start(_: WorkerProcess) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 from pebble import ProcessExpired
 
 from server.workers import worker_process
-from server.workers.worker_process import WORKER_FAILURES, WorkerProcess
-from tests.server.workers.calls import crash, fail, greet, hang, start_greeter
+from server.workers.worker_process import WORKER_FAILURES, WorkerLost, WorkerProcess
+from tests.server.workers.calls import crash, fail, greet, hang, pause, start_greeter
 
 
 @pytest.fixture
@@ -54,20 +55,32 @@ async def test_a_call_that_hangs_times_out(worker: WorkerProcess) -> None:
     _, pid = await worker.call(greet, "Ada", timeout_s=60)
     with pytest.raises(TimeoutError):
         await worker.call(hang, timeout_s=0.2)
+    await asyncio.to_thread(worker.end)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
-async def test_a_stopped_process_times_out(
+async def test_a_stopped_process_is_lost(
     worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_process, "MARGIN_S", 0.2)
+    monkeypatch.setattr(worker_process, "LOOK_INTERVAL_S", 0.2)
     _, pid = await worker.call(greet, "Ada", timeout_s=60)
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(TimeoutError):
-        await worker.call(greet, "Grace", timeout_s=0.3)
+    with pytest.raises(WorkerLost):
+        await worker.call(greet, "Grace", timeout_s=60)
     await asyncio.to_thread(worker.end)
     assert not worker.is_alive
+
+
+async def test_the_wall_clock_does_not_matter(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await worker.call(greet, "Ada", timeout_s=60)
+    call = asyncio.create_task(worker.call(pause, 0.5, timeout_s=60))
+    await asyncio.sleep(0.1)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 5 * 3600)
+    await call
 
 
 async def test_a_stopped_process_ends(worker: WorkerProcess) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from server.api.admission.admission import Admission, Permit
 from server.api.admission.cost import ONE, Cost
+from server.api.admission.fair_queue import Standing
 from server.errors import NotReady, TooManyRequests
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
@@ -296,3 +297,61 @@ async def test_not_ready_goes_before_full(admission: Admission, lifecycle: Lifec
         admission.check("a")
     for permit in permits:
         permit.release()
+
+
+async def test_a_share_goes_by_weight(lifecycle: Lifecycle, metrics: Metrics) -> None:
+    admission = Admission(
+        lifecycle,
+        capacity=Cost(16, 100),
+        max_queue_s=30,
+        metrics=metrics,
+        get_standing=lambda tenant: Standing(weight=3.0 if tenant == "heavy" else 1.0),
+    )
+    permits = [await admission.acquire("light"), await admission.acquire("heavy")]
+    held = {"light": 1, "heavy": 1}
+    for tenant in held:
+        async with waiting(admission, *[tenant] * 5) as tasks:
+            await settle()
+            for task in tasks:
+                if task.done():
+                    permits.append(await task)
+                    held[tenant] += 1
+    assert held == {"light": 2, "heavy": 6}
+    for permit in permits:
+        permit.release()
+
+
+async def test_a_higher_priority_is_served_first(lifecycle: Lifecycle, metrics: Metrics) -> None:
+    admission = Admission(
+        lifecycle,
+        capacity=Cost(1, 100),
+        max_queue_s=30,
+        metrics=metrics,
+        get_standing=lambda tenant: Standing(int(tenant)),
+    )
+    permit = await admission.acquire("0")
+    async with waiting(admission, "1", "2") as [low, high]:
+        permit.release()
+        await settle()
+        assert (low.done(), high.done()) == (False, True)
+        (await high).release()
+        (await low).release()
+
+
+async def test_a_higher_priority_takes_a_place_in_the_queue(
+    lifecycle: Lifecycle, metrics: Metrics
+) -> None:
+    admission = Admission(
+        lifecycle,
+        capacity=Cost(1, 100),
+        max_queue_s=30,
+        metrics=metrics,
+        get_standing=lambda tenant: Standing(int(tenant)),
+    )
+    with await admission.acquire("0"):
+        async with waiting(admission, "1", "1", "2") as [_, displaced, high]:
+            await settle()
+            assert isinstance(displaced.exception(), TooManyRequests)
+            assert not high.done()
+            with pytest.raises(TooManyRequests):
+                admission.check("0")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.api.admission.cost import ONE
-from server.api.admission.fair_queue import FairQueue, Waiter
+from server.api.admission.fair_queue import FairQueue, Standing, Waiter
 
 
 @pytest.fixture
@@ -71,3 +71,37 @@ def test_the_longest_queue_loses_its_newest(loop: asyncio.AbstractEventLoop) -> 
     queue.remove(newest)
     queue.remove(newest)
     assert (queue.length_of("a"), queue.length_of("b")) == (2, 1)
+
+
+def test_weights_are_shares(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    for tenant in "aaabbbbbb":
+        standing = Standing(weight=2.0 if tenant == "b" else 1.0)
+        queue.push(Waiter(tenant, ONE, loop.create_future()), standing)
+    assert drain(queue) == "abbabbabb"
+
+
+def test_a_higher_priority_goes_first(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    for tenant, priority in zip("aabbcc", (0, 0, 5, 5, -1, -1), strict=True):
+        queue.push(Waiter(tenant, ONE, loop.create_future()), Standing(priority))
+    assert drain(queue) == "bbaacc"
+
+
+def test_who_gives_way(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    for tenant, standing in [
+        *[("a", Standing(0, 4.0))] * 4,
+        *[("b", Standing(0, 1.0))] * 3,
+        ("c", Standing(9, 1.0)),
+    ]:
+        queue.push(Waiter(tenant, ONE, loop.create_future()), standing)
+    displaced = queue.last_of_longest()
+    assert displaced is not None
+    assert displaced.tenant == "b"  # three times its weight
+    assert queue.may_displace("new", Standing())
+    assert queue.may_displace("a", Standing(0, 4.0))
+    assert not queue.may_displace("b", Standing())
+    assert not queue.may_displace("new", Standing(-1))
+    queue.push(Waiter("d", ONE, loop.create_future()), Standing(-2))
+    assert queue.may_displace("new", Standing(-1))

@@ -8,7 +8,7 @@ from server.api.browsers.hosts import KnownHosts
 from server.api.browsers.outermost import add_outermost
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
-from server.telemetry.refusals import Refusals
+from server.telemetry.refusals import RequestRefusals
 
 APP = "https://app.example.com"
 
@@ -21,7 +21,7 @@ async def ask(
     method: str = "POST",
 ) -> httpx.Response:
     """Send a request through the layers."""
-    refusals = Refusals(Metrics().requests, RefusalLog())
+    refusals = RequestRefusals(Metrics(), RefusalLog())
     app = add_outermost(PlainTextResponse("ok"), hosts or KnownHosts(), origins, refusals)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:

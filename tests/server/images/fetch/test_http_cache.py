@@ -117,3 +117,11 @@ async def test_a_body_that_is_too_large_passes_unstored() -> None:
     (entry,) = await storage.get_entries("c")
     await storage.remove_entry(entry.id)
     assert storage.size == 0
+
+
+async def test_partitions_share_no_responses(fetcher: Fetcher) -> None:
+    answer = respond_with(build_response("200 OK", BODY, "Cache-Control: max-age=60"))
+    async with serve_origin({"/": answer}) as server:
+        for partition in ("a", "b", "a", "", "b", ""):
+            assert await fetcher.fetch(f"{server.url}/", partition) == BODY
+        assert len(server.requests) == 3

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from server.checkpoint.config import Checkpoint, TextConfig
+from server.checkpoint.language_model import LanguageModel
 from server.checkpoint.vision import ImageConfig, VisionConfig
 from server.images.vision.tower import VisionModel
 
@@ -32,7 +33,7 @@ IMAGE_BYTES = VISION.num_image_tokens * VISION.text_hidden_size * 4
 
 def build_small_checkpoint(path: Path, dtype: str = "float32") -> Checkpoint:
     """Return a checkpoint of the small model."""
-    return Checkpoint(path, dtype, VISION, IMAGE, TEXT)
+    return Checkpoint(path, dtype, VISION, IMAGE, TEXT, LanguageModel())
 
 
 def build_random_weights(model: torch.nn.Module, seed: int = 0) -> Mapping[str, Tensor]:

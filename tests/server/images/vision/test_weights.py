@@ -13,6 +13,7 @@ from torch import Tensor
 
 from llava_spec.projector import parse_projector_type
 from server.checkpoint.config import CheckpointError
+from server.checkpoint.language_model import LanguageModel
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model, stores_image_newline
 from tests.server.images.vision.small_model import (
@@ -84,6 +85,56 @@ def test_weights_take_the_checkpoints_dtype(dtype: str, model: VisionModel, tmp_
     # Normalising stays in float32.
     assert {buffer.dtype for buffer in loaded.buffers()} == {torch.float32}
     assert loaded(build_views()).dtype == getattr(torch, dtype)
+
+
+@pytest.mark.parametrize("engine_dtype", [torch.bfloat16, torch.float32])
+def test_weights_take_the_engines_dtype(
+    engine_dtype: torch.dtype, model: VisionModel, tmp_path: Path
+) -> None:
+    save_file(build_tensors(model), tmp_path / "model.safetensors")
+    loaded = load_vision_model(build_small_checkpoint(tmp_path, "float16"), CPU, engine_dtype)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {engine_dtype}
+    assert loaded.merge(loaded(build_views()), (8, 8)).dtype == engine_dtype
+
+
+def test_beside_a_quantised_language_model_weights_keep_their_dtype(
+    model: VisionModel, tmp_path: Path
+) -> None:
+    save_file(build_tensors(model), tmp_path / "model.safetensors")
+    checkpoint = build_small_checkpoint(tmp_path, "float16")
+    quantised = replace(checkpoint, language_model=LanguageModel(quantization="awq"))
+    loaded = load_vision_model(quantised, CPU, torch.bfloat16)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {torch.float32}
+    merged = loaded.merge(loaded(build_views()), (8, 8))
+    assert torch.equal(merged, model(build_views())[0].bfloat16())
+
+
+LAYER = "vision_tower.encoder.layers.0.mlp.fc1"
+# What each method stores of one layer, in place of its weight or beside it.
+QUANTISED = {
+    "awq": {"qweight": torch.int32, "qzeros": torch.int32, "scales": torch.float16},
+    "gptq": {"qweight": torch.int32, "g_idx": torch.int32, "scales": torch.float16},
+    "compressed-tensors": {"weight_packed": torch.int32, "weight_scale": torch.float16},
+    "int8": {"weight": torch.int8, "weight_scale": torch.float32},
+    "fp8": {"weight": torch.float8_e4m3fn},
+    "bitsandbytes": {
+        "weight": torch.uint8,
+        "weight.absmax": torch.float32,
+        "weight.quant_state.bitsandbytes__nf4": torch.uint8,
+    },
+}
+
+
+@pytest.mark.parametrize("method", QUANTISED)
+def test_a_quantised_tower_is_refused(method: str, model: VisionModel, tmp_path: Path) -> None:
+    layer = rename_for_transformers_4(LAYER)
+    tensors = build_tensors(model)
+    weight = tensors.pop(f"{layer}.weight")
+    for name, dtype in QUANTISED[method].items():
+        tensors[f"{layer}.{name}"] = torch.zeros(weight.shape).to(dtype)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"fc1.* is quantised; only the language model may"):
+        load_vision_model(build_small_checkpoint(tmp_path), CPU)
 
 
 def save_shards(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:

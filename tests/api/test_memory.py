@@ -1,6 +1,6 @@
 """Many requests with new images each: memory stays where it was.
 
-`make soak` sends 10,000 (`SOAK_REQUESTS`); the suite fewer.
+`SOAK_REQUESTS` sends more of them. `make soak` watches memory under mixed traffic and faults.
 """
 
 import asyncio

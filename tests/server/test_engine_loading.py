@@ -1,4 +1,4 @@
-"""What the server chooses for a machine."""
+"""Whether the engine compiles the model on a machine."""
 
 import sysconfig
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from server.loading import _can_compile
+from server.engine_loading import can_compile
 
 CPU = torch.device("cpu")
 
@@ -25,14 +25,14 @@ def test_a_cpu_compiles_where_there_is_a_compiler(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    assert not _can_compile(CPU)
+    assert not can_compile(CPU)
     compiler = tmp_path / "g++"
     compiler.touch(mode=0o755)
-    assert _can_compile(CPU)
+    assert can_compile(CPU)
     monkeypatch.setenv("CXX", "other++")
-    assert not _can_compile(CPU)
+    assert not can_compile(CPU)
     monkeypatch.setenv("CXX", str(compiler))
-    assert _can_compile(CPU)
+    assert can_compile(CPU)
 
 
 def test_a_cpu_compiles_where_there_are_headers(
@@ -40,11 +40,11 @@ def test_a_cpu_compiles_where_there_are_headers(
 ) -> None:
     (tmp_path / "g++").touch(mode=0o755)
     monkeypatch.setenv("CXX", str(tmp_path / "g++"))
-    assert _can_compile(CPU)
+    assert can_compile(CPU)
     (headers / "Python.h").unlink()
-    assert not _can_compile(CPU)
+    assert not can_compile(CPU)
 
 
 def test_a_gpu_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert _can_compile(torch.device("cuda"))
+    assert can_compile(torch.device("cuda"))

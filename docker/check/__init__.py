@@ -1,0 +1,1 @@
+"""Runs the CPU image's root file system as a container engine would, and checks it."""

@@ -1,0 +1,21 @@
+"""Which models a tenant may use: all that are served, unless its key names some."""
+
+from server.api.auth import Tenant
+from server.api.runtime import Runtime
+from server.errors import ModelNotFound
+
+
+def check_model_allowed(runtime: Runtime, tenant: Tenant, name: str) -> None:
+    """Raise `ModelNotFound` for a model that the tenant's key may not use.
+
+    It is as if the server did not have it, as in OpenAI's API. What the server does not have is
+    the pipeline's to refuse, unless the key names the models that there are for it.
+    """
+    if not is_model_allowed(tenant, name):
+        served = [each for each in runtime.model_names if is_model_allowed(tenant, each)]
+        raise ModelNotFound.build(name, served)
+
+
+def is_model_allowed(tenant: Tenant, name: str) -> bool:
+    """Whether a tenant may use a model of this name."""
+    return tenant.key is None or tenant.key.allows_model(name)

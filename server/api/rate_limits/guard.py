@@ -1,0 +1,70 @@
+"""Holds the requests of one API key against its limits, and tells the client where they stand."""
+
+from collections.abc import Awaitable, Collection, Iterator
+from contextlib import contextmanager
+
+from starlette.types import Message, Scope, Send
+
+from server.api.auth import Tenant
+from server.api.error_response import is_messages_path
+from server.api.rate_limits.headers import (
+    Header,
+    build_anthropic_headers,
+    build_openai_headers,
+)
+from server.api.rate_limits.limiter import RateLimiter
+from server.api.scope import route_path
+from server.keys.key import ApiKey
+from server.telemetry.key_metrics import KeyMetrics
+
+
+class KeyGuard:
+    """What the gate asks about keys. Requests without one of the server's keys pass."""
+
+    def __init__(
+        self, limiter: RateLimiter, metrics: KeyMetrics, generating_paths: Collection[str]
+    ) -> None:
+        """Only requests of `generating_paths` are held against the limit of output tokens."""
+        self._limiter = limiter
+        self._metrics = metrics
+        self._generating_paths = frozenset(generating_paths)
+
+    def check(self, tenant: Tenant, scope: Scope) -> None:
+        """Refuse what would exceed a limit of the key. Raises `KeyLimitExceeded` (429)."""
+        if tenant.key is not None:
+            self._limiter.check(tenant.key, generates=self._generates(scope))
+
+    @contextmanager
+    def start(self, tenant: Tenant, scope: Scope) -> Iterator[None]:
+        """Count a request that `check` let pass, while it runs; its meter is in the state."""
+        if tenant.key is None:
+            yield
+            return
+        self._metrics.requests.labels(tenant.key.name).inc()
+        meter = self._limiter.start(tenant.key, generates=self._generates(scope))
+        scope["state"]["meter"] = meter
+        try:
+            yield
+        finally:
+            meter.release()
+
+    def add_headers(self, tenant: Tenant, scope: Scope, send: Send) -> Send:
+        """Return a `send` that adds the headers of the key's limits, if it has any."""
+        key = tenant.key
+        if key is None or not key.has_rate_limits:
+            return send
+
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            # No coroutine of its own: it is called for each token.
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._build(key, scope)]
+            return send(message)
+
+        return send_with_headers
+
+    def _build(self, key: ApiKey, scope: Scope) -> Iterator[Header]:
+        build = build_anthropic_headers if is_messages_path(scope) else build_openai_headers
+        return build(self._limiter.look(key))
+
+    def _generates(self, scope: Scope) -> bool:
+        return route_path(scope) in self._generating_paths

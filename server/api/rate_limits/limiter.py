@@ -1,0 +1,54 @@
+"""The limits of all API keys."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+
+from server.api.rate_limits.key_usage import KeyUsage
+from server.api.rate_limits.meter import RequestMeter
+from server.api.rate_limits.storage import WindowStorage
+from server.api.rate_limits.window import WindowState
+from server.keys.key import ApiKey
+
+
+class RateLimiter:
+    """Holds requests against the limits of their keys, which may change between two of them."""
+
+    def __init__(
+        self,
+        on_refusal: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_refusal` is called with the key's name and the limit's."""
+        self._on_refusal = on_refusal
+        self._storage = WindowStorage(clock)
+        self._usages: dict[str, KeyUsage] = {}
+
+    def check(self, key: ApiKey, *, generates: bool) -> None:
+        """Refuse what would exceed a limit. Raises `KeyLimitExceeded` (429).
+
+        Only requests that generate are held against the limit of output tokens.
+        """
+        self._find(key).check(generates=generates)
+
+    def start(self, key: ApiKey, *, generates: bool) -> RequestMeter:
+        """Count a request that `check` let pass; release what is returned at its end."""
+        usage = self._find(key)
+        usage.start()
+        return RequestMeter(usage, usage.expected_tokens if generates else 0)
+
+    def look(self, key: ApiKey) -> Iterator[WindowState]:
+        """Yield the state of each limit a minute that the key has."""
+        return self._find(key).look()
+
+    def forget_all_but(self, names: Collection[str]) -> None:
+        """Forget keys that there are no more."""
+        for name in self._usages.keys() - set(names):
+            self._usages.pop(name).clear()
+
+    def _find(self, key: ApiKey) -> KeyUsage:
+        usage = self._usages.get(key.name)
+        if usage is None:
+            usage = self._usages[key.name] = KeyUsage(key, self._storage, self._on_refusal)
+        elif usage.key is not key:
+            usage.update(key)
+        return usage

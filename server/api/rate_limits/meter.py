@@ -1,0 +1,52 @@
+"""Counts the tokens of one request against its key's limits."""
+
+from server.api.rate_limits.key_usage import KeyUsage
+from server.api.rate_limits.resources import IMAGE_TOKENS, OUTPUT_TOKENS
+
+
+class RequestMeter:
+    """Counts one request's tokens as they are made. `release` is idempotent."""
+
+    def __init__(self, usage: KeyUsage, expected_tokens: int) -> None:
+        self._usage = usage
+        self._reserved = expected_tokens
+        self._num_output_tokens = 0
+        self._has_images = False
+        self._is_running = True
+        usage.reserve(expected_tokens)
+
+    @property
+    def owner(self) -> str:
+        """The key's name."""
+        return self._usage.key.name
+
+    def check_image_tokens(self) -> None:
+        """Refuse while no image tokens are free. Raises `KeyLimitExceeded`."""
+        self._usage.check_image_tokens()
+
+    def charge_image_tokens(self, num_tokens: int) -> None:
+        """Count an image; the request's first one is refused while none are free.
+
+        The others pass: a request that has begun is not broken off. Raises `KeyLimitExceeded`.
+        """
+        if not self._has_images:
+            self._usage.check_image_tokens()
+            self._has_images = True
+        self._usage.add(IMAGE_TOKENS, num_tokens)
+
+    def charge_output_tokens(self, num_tokens: int) -> None:
+        """Count tokens that are made, in the place of those that are reserved."""
+        self._num_output_tokens += num_tokens
+        self._free(min(num_tokens, self._reserved))
+        self._usage.add(OUTPUT_TOKENS, num_tokens)
+
+    def release(self) -> None:
+        """Count the request's end."""
+        if self._is_running:
+            self._is_running = False
+            self._free(self._reserved)
+            self._usage.end(self._num_output_tokens)
+
+    def _free(self, num_tokens: int) -> None:
+        self._reserved -= num_tokens
+        self._usage.reserve(-num_tokens)

@@ -1,0 +1,64 @@
+"""The commands of `llava-server`; only the chosen one is imported."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Final
+
+from server.process.early_signals import exit_on_signals
+
+USAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command's purpose, and its function `module:name`, which takes words and program name."""
+
+    purpose: str
+    function: str
+
+    def load(self) -> Callable[[Sequence[str], str], int]:
+        """Import the function."""
+        module, _, name = self.function.partition(":")
+        function: Callable[[Sequence[str], str], int] = getattr(import_module(module), name)
+        return function
+
+
+SERVE: Final = "serve"
+COMMANDS: Final[Mapping[str, Command]] = {
+    SERVE: Command("serve a model; this is the default", "server.commands:serve"),
+    "chat": Command("ask a model about images, in the terminal", "server.terminal.program:main"),
+    "keys": Command("make, list and revoke API keys", "server.keys.command:main"),
+    "models": Command("list, show, verify, pull models", "model_store.__main__:main"),
+    "convert": Command("convert a release to a checkpoint", "model_store.__main__:convert_release"),
+    "train": Command("train the embedded model", "training.__main__:main"),
+    "evaluate": Command("measure a model behind an endpoint", "evaluation.__main__:main"),
+}
+
+
+def run(words: Sequence[str], program: str) -> int:
+    """Run the command that the first word names, or serve; return the exit code."""
+    name = words[0] if words and not words[0].startswith("-") else None
+    if name is None:
+        return serve(words, program)
+    if name not in COMMANDS:
+        return _refuse(name, program)
+    return COMMANDS[name].load()(words[1:], f"{program} {name}")
+
+
+def serve(words: Sequence[str], program: str) -> int:
+    """Serve a model; see `server.start.command`."""
+    exit_on_signals()
+    from server.start.command import main
+
+    purposes = {name: command.purpose for name, command in COMMANDS.items()}
+    return main(words, program.removesuffix(f" {SERVE}"), purposes)
+
+
+def _refuse(name: str, program: str) -> int:
+    near = get_close_matches(name, COMMANDS, 1)
+    remedy = f"did you mean {near[0]}?" if near else f"a model is served by --model {name}"
+    print(f"{program}: no such command {name!r}; {remedy}", file=sys.stderr)
+    return USAGE

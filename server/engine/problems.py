@@ -1,0 +1,101 @@
+"""What settings ask of the engine that the checkpoint or the machine does not have.
+
+Without vLLM and PyTorch, so that a mistake is told within moments.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from server.checkpoint.config import Checkpoint
+from server.settings import Settings
+
+# What vLLM 0.32 has kernels for on a CPU. FP8 needs the AMX instructions of the newest processors.
+CPU_QUANTIZATIONS: Final = (
+    *("awq", "auto_awq", "gptq", "auto_gptq", "compressed-tensors"),
+    "int8_per_channel_weight_only",
+)
+CPU_KV_CACHE_DTYPES: Final = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
+# The methods that quantise weights while they load; the others read what a checkpoint stores.
+ONLINE_QUANTIZATIONS: Final = (
+    *("fp8", "fp8_per_tensor", "fp8_per_channel", "fp8_per_block", "mxfp8", "nvfp4_per_token"),
+    "int8_per_channel_weight_only",
+)
+MAX_TENSOR_PARALLEL_SIZE: Final = 64
+
+# A setting's name, and what is wrong with it.
+Problem = tuple[str, str]
+
+
+def find_engine_problems(
+    settings: Settings, checkpoint: Checkpoint, *, on_cpu: bool
+) -> Iterator[Problem]:
+    """Yield the problems, each with its remedy; `on_cpu` says where the engine is to run."""
+    yield from _find_sharing_problems(settings, checkpoint)
+    yield from _find_batch_problems(settings, checkpoint)
+    yield from _find_quantization_problems(settings, checkpoint)
+    if on_cpu:
+        yield from _find_cpu_problems(settings, checkpoint)
+
+
+def _find_sharing_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    language_model, gpus = checkpoint.language_model, settings.tensor_parallel_size
+    unshared = language_model.find_unshared(gpus)
+    if unshared is not None:
+        possible = (
+            str(number)
+            for number in range(1, MAX_TENSOR_PARALLEL_SIZE + 1)
+            if language_model.find_unshared(number) is None
+        )
+        yield (
+            "tensor_parallel_size",
+            f"{gpus} does not divide the model's {unshared}: take one of {', '.join(possible)}",
+        )
+
+
+def _find_batch_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    """The default grows with the image; what the operator says does not."""
+    needed = checkpoint.max_image_tokens
+    given = settings.max_num_batched_tokens
+    if given < needed and "max_num_batched_tokens" in settings.model_fields_set:
+        yield (
+            "max_num_batched_tokens",
+            f"{given} is less than the {needed} tokens of an image, which the engine takes in one"
+            f" step: take {needed} at least",
+        )
+
+
+def _find_quantization_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    method, stored = settings.quantization, checkpoint.language_model.quantization
+    if method is not None and stored is None and method not in ONLINE_QUANTIZATIONS:
+        yield (
+            "quantization",
+            f"{method} needs a checkpoint that is quantised by it, and this one is not quantised:"
+            f" leave it out, or take one of {', '.join(ONLINE_QUANTIZATIONS)}",
+        )
+
+
+def _find_cpu_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    cores = len(os.sched_getaffinity(0))
+    if settings.tensor_parallel_size > cores:
+        yield (
+            "tensor_parallel_size",
+            f"{settings.tensor_parallel_size} processes have only {cores} CPU cores: take fewer",
+        )
+    if settings.kv_cache_dtype not in CPU_KV_CACHE_DTYPES:
+        yield (
+            "kv_cache_dtype",
+            f"{settings.kv_cache_dtype} needs a GPU: take one of {', '.join(CPU_KV_CACHE_DTYPES)}",
+        )
+    if settings.kv_offloading_gib is not None:
+        yield (
+            "kv_offloading_gib",
+            "moves KV cache out of a GPU, and there is none: raise --cpu-kv-cache-gib instead",
+        )
+    method = settings.quantization or checkpoint.language_model.quantization
+    if method is not None and method not in CPU_QUANTIZATIONS:
+        yield (
+            "quantization" if settings.quantization else "model",
+            f"{method} quantisation needs a GPU: on a CPU take a checkpoint that is not quantised,"
+            f" or by one of {', '.join(CPU_QUANTIZATIONS)}",
+        )

@@ -1,0 +1,20 @@
+"""Prepares each of the engine's processes before it loads anything."""
+
+import multiprocessing
+
+from server.engine.vllm.failure_report import report_start_failures
+from server.telemetry.child_logs import configure_child_logs, get_child_level
+from server.workers.parent_death import end_with_parent
+
+
+def prepare_child() -> None:
+    """Tie this process to the server: its end, its logs, and the reason if it cannot start.
+
+    vLLM calls this in each of its processes (entry point `vllm.general_plugins`). It does nothing
+    in processes that multiprocessing did not start.
+    """
+    if multiprocessing.parent_process() is None:
+        return
+    end_with_parent()
+    configure_child_logs()
+    report_start_failures(is_silent=get_child_level() != "debug")

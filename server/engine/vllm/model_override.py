@@ -1,0 +1,57 @@
+"""A checkpoint's configuration as vLLM gets it: one of two classes, and hardly a vision tower."""
+
+from transformers import LlavaConfig, LlavaNextConfig, PreTrainedConfig
+
+from server.checkpoint.config import MODEL_TYPES
+
+
+def override_as_llava(
+    config: PreTrainedConfig, *, tensor_parallel_size: int = 1
+) -> PreTrainedConfig:
+    """Return the configuration of any LLaVA as LLaVA-1.5's class.
+
+    The engine runs only the language model, with embeddings in place of image tokens. vLLM also
+    calls this with a configuration that has no model type, and gets it back unchanged.
+    """
+    return _override(config, LlavaConfig, "LlavaForConditionalGeneration", tensor_parallel_size)
+
+
+def override_as_llava_next(
+    config: PreTrainedConfig, *, tensor_parallel_size: int = 1
+) -> PreTrainedConfig:
+    """Return it as the class whose weights hold an `image_newline`; see `override_as_llava`."""
+    return _override(
+        config, LlavaNextConfig, "LlavaNextForConditionalGeneration", tensor_parallel_size
+    )
+
+
+def _override(
+    config: PreTrainedConfig,
+    config_class: type[PreTrainedConfig],
+    architecture: str,
+    tensor_parallel_size: int,
+) -> PreTrainedConfig:
+    if config.model_type not in MODEL_TYPES:
+        return config
+    if not isinstance(config, config_class):
+        content = config.to_dict()
+        del content["model_type"]
+        config = config_class(**content)
+    config.architectures = [architecture]
+    _shrink_tower(config, tensor_parallel_size)
+    return config
+
+
+def _shrink_tower(config: PreTrainedConfig, tensor_parallel_size: int) -> None:
+    """Leave one small layer of the tower, which vLLM 0.32 constructs although nothing runs it.
+
+    It takes no memory (PyTorch's meta device), but its heads would limit how many GPUs share the
+    language model, and its widths which quantisation there may be: those here are multiples of the
+    groups of 128 weights that checkpoints have. The numbers of image tokens follow from the sizes
+    that stay.
+    """
+    tower = config.vision_config
+    tower.num_hidden_layers = 1
+    tower.num_attention_heads = 2 * tensor_parallel_size
+    tower.hidden_size = tower.intermediate_size = 128 * tensor_parallel_size
+    config.vision_feature_layer = -1

@@ -1,0 +1,28 @@
+"""The options that set a key's limits."""
+
+from typing import Annotated, Any
+
+import typer
+
+from server.keys.key import ALL_MODELS
+
+PerMinute = Annotated[int | None, typer.Option(min=1, help="most of them a minute")]
+Concurrent = Annotated[int | None, typer.Option(min=1, help="most of them at once")]
+Models = Annotated[
+    str | None, typer.Option(help=f"models it may use, with commas between them; {ALL_MODELS}: all")
+]
+Priority = Annotated[
+    int | None,
+    typer.Option(min=-100, max=100, help="those of higher priority are served first; default: 0"),
+]
+Weight = Annotated[
+    float | None,
+    typer.Option(min=0.001, max=1000, help="share of the capacity under load; default: 1"),
+]
+
+
+def build_limits(models: str | None, **limits: Any) -> dict[str, Any]:
+    """Return the fields of the limits that are set."""
+    names = [name.strip() for name in (models or "").split(",") if name.strip()]
+    fields = {**limits, "models": names or None}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,35 @@
+"""Arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from click import get_app_dir
+
+from server.keys.name import check_name
+
+DEFAULT_FILE: Final = Path(get_app_dir("llava-server")) / "keys.toml"
+
+
+def _check_name(name: str) -> str:
+    try:
+        return check_name(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+KeysFile = Annotated[
+    Path,
+    typer.Option(
+        "--keys-file",
+        envvar="LLAVA_KEYS_FILE",
+        help="the file of the keys; the server reads it by its option of the same name",
+        dir_okay=False,
+    ),
+]
+NewName = Annotated[
+    str,
+    typer.Argument(help="whose key it is: a name for logs and metrics", callback=_check_name),
+]
+Name = Annotated[str, typer.Argument(help="the name of a key")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead")]

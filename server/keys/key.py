@@ -1,0 +1,86 @@
+"""One API key: its hashes, its term and its limits."""
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from server.keys.secret import HASH_PREFIX
+
+ALL_MODELS: Final = "*"
+
+
+def _as_utc(value: object) -> object:
+    """Read a date as its first moment, and a time without a zone as UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    return value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Moment = Annotated[datetime, BeforeValidator(_as_utc)]
+Hash = Annotated[str, Field(pattern=rf"^{HASH_PREFIX}[0-9a-f]{{64}}$")]
+Limit = Annotated[int, Field(strict=True, gt=0)]
+ModelNames = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_list)]
+
+
+class PreviousHash(BaseModel):
+    """The hash of a secret that was replaced, and when it ends to be valid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hash: Hash
+    expires: Moment
+
+
+class KeyLimits(BaseModel):
+    """What a key may do; None is no limit of its own.
+
+    `priority` decides who of those that wait is served first, `weight` how large the key's share
+    is among those of equal priority.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: Limit | None = None
+    image_tokens_per_minute: Limit | None = None
+    output_tokens_per_minute: Limit | None = None
+    concurrent_requests: Limit | None = None
+    models: ModelNames = (ALL_MODELS,)
+    priority: Annotated[int, Field(strict=True, ge=-100, le=100)] = 0
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+
+    @property
+    def has_rate_limits(self) -> bool:
+        """Whether anything is limited by the minute."""
+        limits = (
+            *(self.requests_per_minute, self.image_tokens_per_minute),
+            self.output_tokens_per_minute,
+        )
+        return any(limit is not None for limit in limits)
+
+    def allows_model(self, name: str) -> bool:
+        """Whether requests may name a model."""
+        return ALL_MODELS in self.models or name in self.models
+
+
+class ApiKey(KeyLimits):
+    """A key as the file holds it: hashes only, never the secret itself."""
+
+    name: str
+    hash: Hash
+    previous: tuple[PreviousHash, ...] = ()
+    created: Moment | None = None
+    expires: Moment | None = None
+    disabled: bool = False
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the key's term is over."""
+        return self.expires is not None and self.expires <= now

@@ -1,0 +1,20 @@
+"""Names of API keys: they stand in logs, metrics and the file's headings."""
+
+import re
+from typing import Final
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+# Of the keys in LLAVA_API_KEYS, which have no names of their own.
+ENV_PREFIX: Final = "env-"
+
+
+def check_name(name: str) -> str:
+    """Return a name for a key of the file. Raises `ValueError`."""
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a key: use up to 64 letters, digits, dots, dashes and"
+            " underscores"
+        )
+    if name.startswith(ENV_PREFIX):
+        raise ValueError(f"names that begin with '{ENV_PREFIX}' are those of LLAVA_API_KEYS")
+    return name

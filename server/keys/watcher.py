@@ -1,0 +1,103 @@
+"""Reads the file of API keys again whenever it changes; a broken file keeps the old keys."""
+
+import asyncio
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from server.keys.errors import KeysFileError
+from server.keys.key import ApiKey
+from server.keys.key_file import read_keys, read_signature
+from server.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+POLL_S: Final = 0.5
+
+Signature = tuple[int, ...] | None
+
+
+class KeysFileWatcher:
+    """Watches one file. It must have changed for one poll, so that none is read half-written."""
+
+    def __init__(
+        self,
+        path: Path,
+        on_change: Callable[[Sequence[ApiKey]], None],
+        set_ok: Callable[[bool], None],
+        poll_s: float = POLL_S,
+    ) -> None:
+        """`set_ok` is told whether the file could be read the last time."""
+        self._path = path
+        self._on_change = on_change
+        self._set_ok = set_ok
+        self._poll_s = poll_s
+        self._read: Signature = ()  # of no file: whatever changed since the start is read, too
+        self._seen: Signature = ()
+        self._reason: str | None = None  # why it cannot be used
+        self._is_asked = asyncio.Event()
+
+    def reload_soon(self) -> None:
+        """Read the file now, changed or not. For a signal's handler on the event loop."""
+        self._is_asked.set()
+
+    async def watch(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_s):
+                    await self._is_asked.wait()
+            try:
+                await self._look()
+            except Exception:  # no thread is to be had, say: the next look may succeed
+                log.exception("the keys file could not be looked at")
+
+    async def _look(self) -> None:
+        """Read the file if it has changed and then stayed the same, or if that is asked for."""
+        is_asked = self._is_asked.is_set()
+        self._is_asked.clear()
+        signature = await asyncio.to_thread(_read_signature, self._path)
+        is_settled = signature == self._seen
+        self._seen = signature
+        if is_asked or (is_settled and signature != self._read):
+            self._read = signature
+            await self._reload()
+
+    async def _reload(self) -> None:
+        try:
+            keys = await asyncio.to_thread(_read, self._path)
+        except KeysFileError as error:
+            self._report(str(error))
+            return
+        except OSError as error:
+            self._read = ()  # the next look tries again: the cause may be gone by then
+            self._report(str(error))
+            return
+        self._reason = None
+        self._on_change(keys)
+        self._set_ok(True)
+        log.info("the keys file is read", path=str(self._path), keys=len(keys))
+
+    def _report(self, reason: str) -> None:
+        """Say what is wrong with the file, once."""
+        self._set_ok(False)
+        if reason != self._reason:
+            self._reason = reason
+            log.error("the keys file cannot be used: the old keys stay", reason=reason)
+
+
+def _read(path: Path) -> Sequence[ApiKey]:
+    keys = read_keys(path)
+    if path.stat().st_mode & stat.S_IWOTH:
+        log.warning("everybody on this machine may write the keys file", path=str(path))
+    return keys
+
+
+def _read_signature(path: Path) -> Signature:
+    """Return what tells a file's states apart, None where it cannot be looked at."""
+    try:
+        return read_signature(path)
+    except OSError:
+        return None

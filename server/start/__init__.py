@@ -1,0 +1,1 @@
+"""From a command line to a server that may load: options, mistakes in them, checks, the report."""

@@ -1,0 +1,83 @@
+"""`llava-server serve`: read the settings, tell all mistakes, check, then load and serve."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from server import __version__
+from server.process.writable_folders import check_temporary_folder, provide_home
+from server.settings.options import list_options
+from server.start.mistakes import Mistake
+from server.start.parsing import CommandLine, parse_command_line
+from server.start.validation import read_settings, write_setting
+from server.start.variables import find_variable_mistakes
+
+OK: Final = 0
+FAILED: Final = 1
+MISTAKEN: Final = 2
+
+
+def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int:
+    """Serve, or print what the command line asks for; return the exit code.
+
+    `commands` has the purpose of each command, for the help.
+    """
+    command_line = parse_command_line(words)
+    if command_line.wants_help:
+        # Imported here, as below: nothing is imported for what is not asked for.
+        from server.start.help import format_help
+
+        print(format_help(program, commands))
+        return OK
+    if command_line.wants_version:
+        print(f"llava-server {__version__}")
+        return OK
+    return _start(command_line, os.environ)
+
+
+def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
+    given = command_line.values
+    settings, wrong = read_settings(given, environ)
+    from server.start.preparation import Preparation
+    from server.start.report import is_json_wanted, print_resolved, report_failure, report_mistakes
+
+    as_json = is_json_wanted(given, environ)
+    try:
+        check_temporary_folder()
+    except OSError as error:
+        report_failure(str(error), as_json=as_json)
+        return FAILED
+    with ExitStack() as stack:
+        stack.enter_context(provide_home())
+        prepared = Preparation(settings, wrong, stack)
+        mistakes = [
+            *command_line.mistakes,
+            *find_variable_mistakes(environ),
+            *wrong.values(),
+            *_name_settings(prepared.problems, given, environ),
+        ]
+        if mistakes:
+            report_mistakes(mistakes, as_json=as_json)
+            return MISTAKEN
+        if command_line.wants_check:
+            print_resolved(settings, prepared.checkpoint, given, environ, as_json=as_json)
+            return OK
+        from server.start.serving import StartFailed, pull_and_serve
+
+        try:
+            return pull_and_serve(prepared)
+        except StartFailed as error:
+            report_failure(str(error), as_json=as_json)
+            return FAILED
+
+
+def _name_settings(
+    problems: Sequence[tuple[str, str]], given: Mapping[str, str], environ: Mapping[str, str]
+) -> Sequence[Mistake]:
+    """Return problems as mistakes, each with its setting as the user wrote it."""
+    options = {option.name: option for option in list_options()}
+    return [
+        Mistake(write_setting(options[name], given, environ), text) if name else Mistake("", text)
+        for name, text in problems
+    ]

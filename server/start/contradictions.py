@@ -1,0 +1,36 @@
+"""Settings that contradict each other, or need each other."""
+
+from collections.abc import Iterator
+
+from server.settings import Settings
+
+# A setting's name, and what is wrong with it.
+Problem = tuple[str, str]
+
+
+def find_contradictions(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with settings that are valid one by one."""
+    yield from _find_missing(settings)
+    if settings.max_num_batched_tokens < settings.max_num_seqs:
+        yield (
+            "max_num_batched_tokens",
+            f"must be at least --max-num-seqs {settings.max_num_seqs}: each sequence takes a token",
+        )
+    for domain in set(settings.fetch_allow_domains) & set(settings.fetch_deny_domains):
+        yield "fetch_deny_domains", f"{domain} is also in --fetch-allow-domains: take one out"
+    names = settings.served_model_names
+    for name in sorted({each for each in names if names.count(each) > 1}):
+        yield "served_model_name", f"names {name!r} twice: take one out"
+
+
+def _find_missing(settings: Settings) -> Iterator[Problem]:
+    if settings.protect_all and not settings.needs_key:
+        yield "protect_all", "needs --keys-file or --api-keys"
+    if settings.ssl_certfile is None:
+        for name in ("ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs"):
+            if getattr(settings, name):
+                yield name, "needs --ssl-certfile"
+    if settings.ssl_cert_reqs and settings.ssl_ca_certs is None:
+        yield "ssl_cert_reqs", "needs --ssl-ca-certs"
+    if settings.admin_port is None and "admin_host" in settings.model_fields_set:
+        yield "admin_host", "needs --admin-port"

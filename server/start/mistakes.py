@@ -1,0 +1,44 @@
+"""A mistake in the settings, and the nearest right name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+# The least likeness of a misspelling that is more probable than a word cut short.
+CERTAIN: Final = 0.8
+# Words that are nearer to a wrong one.
+SYNONYMS: Final = {"gpu": "cuda"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with a setting, and the remedy.
+
+    `written` is the setting as the user wrote it, such as `--port http` or `LLAVA_PORT=http`.
+    """
+
+    written: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.written}: {self.problem}" if self.written else self.problem
+
+
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant: another case, a beginning, a misspelling."""
+    by_lower = {each.lower(): each for each in known}
+    word = SYNONYMS.get(word.lower(), word.lower())
+    begun = [each for each in by_lower if each.startswith(word)]
+    near = (
+        get_close_matches(word, by_lower, 1, CERTAIN)
+        or (begun if len(begun) == 1 else [])
+        or get_close_matches(word, by_lower, 1)
+    )
+    return by_lower[near[0]] if near else None
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?`, or nothing where no known word is near."""
+    nearest = find_nearest(word, known)
+    return f"; did you mean {nearest}?" if nearest else ""

@@ -1,0 +1,86 @@
+"""What is wrong with the model, as far as its configuration tells, without PyTorch."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from model_store.errors import UnknownModel
+from model_store.resolve import find_stored_model, parse_hub_id
+from model_store.store import list_stored_models
+from server.checkpoint.adapters import read_lora_adapters
+from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.engine.problems import find_engine_problems
+from server.process.machine import has_gpu_device
+from server.prompt.format import CHAT_TEMPLATE, choose_prompt_format
+from server.prompt.templates import TEMPLATES
+from server.prompt.tokenizer import read_tokenizer
+from server.settings import Settings
+from server.start.contradictions import Problem
+from server.start.mistakes import suggest
+
+
+def find_model_folder(reference: str) -> Path | None:
+    """Return the model's folder, None for a hub id that is to be pulled.
+
+    Raises `UnknownModel`, which says the nearest name.
+    """
+    try:
+        return find_stored_model(reference)
+    except UnknownModel as error:
+        if Path(reference).is_dir():
+            raise UnknownModel(f"{reference} is not a checkpoint: no config.json") from None
+        if parse_hub_id(reference) is not None and not Path(reference).exists():
+            return None
+        names = [model.name for model in list_stored_models()]
+        raise UnknownModel(f"{error}{suggest(reference, names)}") from None
+
+
+def read_readable_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint's configuration. Raises `CheckpointError`, also for an unreadable file."""
+    for file in sorted(folder.rglob("*")):
+        if not os.access(file, os.R_OK):
+            raise CheckpointError(f"{file} cannot be read: give user {os.geteuid()} the permission")
+    return read_checkpoint(folder)
+
+
+def find_model_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    """Yield what settings ask of the model that it does not have."""
+    yield from _find_context_problems(settings.max_model_len, checkpoint)
+    if not any(find_template_problems(settings)):
+        yield from _find_prompt_problems(settings, checkpoint)
+    yield from _find_adapter_problems(settings, checkpoint)
+    on_cpu = settings.accelerator == "cpu" or not has_gpu_device()
+    yield from find_engine_problems(settings, checkpoint, on_cpu=on_cpu)
+
+
+def find_template_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with the name of a template, for any model."""
+    names = (CHAT_TEMPLATE, *TEMPLATES)
+    if settings.conv_mode is not None and settings.conv_mode not in names:
+        yield "conv_mode", f"must be one of {', '.join(names)}{suggest(settings.conv_mode, names)}"
+
+
+def _find_context_problems(max_model_len: int | None, checkpoint: Checkpoint) -> Iterator[Problem]:
+    context = checkpoint.text.max_position_embeddings
+    may_exceed = checkpoint.text.has_rope_scaling or "VLLM_ALLOW_LONG_MAX_MODEL_LEN" in os.environ
+    if max_model_len is not None and max_model_len > context and not may_exceed:
+        yield (
+            "max_model_len",
+            f"exceeds this model's {context}: take {context} at most, or leave it out",
+        )
+
+
+def _find_prompt_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    name = "model" if settings.conv_mode is None else "conv_mode"
+    try:
+        choose_prompt_format(read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode)
+    except CheckpointError as error:
+        yield name, str(error)
+
+
+def _find_adapter_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
+    names = settings.served_model_names or (checkpoint.path.name,)
+    try:
+        read_lora_adapters(settings.lora_adapters, *names)
+    except CheckpointError as error:
+        yield "lora_adapters", str(error)

@@ -1,0 +1,93 @@
+"""The command line as texts by setting, and every mistake in it at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from server.settings.options import Option, list_options
+from server.start.mistakes import Mistake, suggest
+
+SWITCH_WORDS: Final = frozenset({"true", "false", "on", "off", "yes", "no", "1", "0"})
+HELP: Final = ("-h", "--help")
+VERSION: Final = "--version"
+CHECK: Final = "--check"
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """What a command line asks for. `values` has the texts of the settings it names."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    wants_help: bool = False
+    wants_version: bool = False
+    wants_check: bool = False
+
+
+def parse_command_line(words: Sequence[str]) -> CommandLine:
+    """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts."""
+    parsed = CommandLine()
+    flags = _index_flags(list_options())
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in HELP:
+            parsed.wants_help = True
+        elif word == VERSION:
+            parsed.wants_version = True
+        elif word == CHECK:
+            parsed.wants_check = True
+        else:
+            _parse_option(word, rest, flags, parsed)
+    return parsed
+
+
+def _index_flags(options: Sequence[Option]) -> Mapping[str, tuple[Option, str | None]]:
+    """Return the options by flag, each with the value that the flag alone stands for."""
+    flags: dict[str, tuple[Option, str | None]] = {}
+    for option in options:
+        flags[option.flag] = (option, "true" if option.is_switch else None)
+        if option.is_switch:
+            flags[f"--no-{option.flag[2:]}"] = (option, "false")
+    return flags
+
+
+def _parse_option(
+    word: str,
+    rest: list[str],
+    flags: Mapping[str, tuple[Option, str | None]],
+    parsed: CommandLine,
+) -> None:
+    flag, sign, value = word.partition("=")
+    if flag not in flags:
+        parsed.mistakes.append(_explain_unknown(word, flag, flags))
+        if flag.startswith("--") and not sign and rest and not rest[0].startswith("--"):
+            rest.pop(0)  # its value
+        return
+    option, implied = flags[flag]
+    text = value if sign else _take_value(rest, implied)
+    if text is None:
+        parsed.mistakes.append(Mistake(flag, f"needs a value: {flag} {option.placeholder}"))
+    elif text == "" and not option.is_list:
+        parsed.mistakes.append(Mistake(flag, "is empty; leave it out, or give it a value"))
+    elif sign and implied == "false":
+        parsed.mistakes.append(Mistake(word, f"takes no value: {flag}, or {option.flag}={value}"))
+    else:
+        parsed.values[option.name] = text
+
+
+def _take_value(rest: list[str], implied: str | None) -> str | None:
+    """Take the next word where it is the value; a switch's must be a yes or no."""
+    if implied is not None:
+        is_value = implied == "true" and bool(rest) and rest[0].lower() in SWITCH_WORDS
+        return rest.pop(0) if is_value else implied
+    return rest.pop(0) if rest and not rest[0].startswith("--") else None
+
+
+def _explain_unknown(word: str, flag: str, flags: Mapping[str, object]) -> Mistake:
+    if not word.startswith("-"):
+        return Mistake(
+            word, f"is neither a command nor an option; a model is named by --model {word}"
+        )
+    known = (*flags, *HELP, VERSION, CHECK)
+    return Mistake(flag, f"no such option{suggest(flag, known) or '; --help lists them'}")

@@ -1,0 +1,110 @@
+"""All that can be checked before PyTorch is imported, and what the checks open and read."""
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
+from importlib.util import find_spec
+from socket import socket
+from typing import Any, TypeVar
+
+from model_store.errors import StoreError
+from server.checkpoint.config import Checkpoint, CheckpointError
+from server.keys.configured import read_key_ring
+from server.keys.errors import KeysFileError
+from server.listening import listen
+from server.process.machine import has_gpu_device
+from server.settings import Settings
+from server.start.contradictions import Problem, find_contradictions
+from server.start.model_checks import (
+    find_model_folder,
+    find_model_problems,
+    find_template_problems,
+    read_readable_checkpoint,
+)
+from server.startup import Startup
+from server.telemetry.usage_file import UsageFile
+from server.tls import build_tls_options
+
+T = TypeVar("T")
+
+
+class Preparation:
+    """Checks the settings, opens the sockets and reads the model's configuration.
+
+    `problems` lists what is wrong, all of it at once. The rest is usable where there are none.
+    `checkpoint` is None for a model that is to be pulled.
+    """
+
+    def __init__(self, settings: Settings, faulty: Collection[str], stack: ExitStack) -> None:
+        """`faulty` names settings that are known to be wrong; `stack` closes the sockets."""
+        self.settings = settings
+        self.problems: list[Problem] = []
+        self._faulty = faulty
+        self._add(find_contradictions(settings))
+        self._add(find_template_problems(settings))
+        self._check_engine()
+        self.tls: dict[str, Any] = (
+            self._attempt("ssl_certfile", lambda: build_tls_options(settings)) or {}
+        )
+        self.listener: socket | None = self._attempt(
+            "uds" if settings.uds else "port",
+            lambda: stack.enter_context(listen(settings.host, settings.port, settings.uds)),
+        )
+        self.admin_listener = self._listen_for_admin(stack)
+        self.keys = self._attempt(
+            "keys_file" if settings.keys_file else "api_keys", lambda: read_key_ring(settings)
+        )
+        self.usage_file = self._open_usage_file()
+        self.checkpoint = self._read_model()
+
+    def build_startup(self, checkpoint: Checkpoint) -> Startup:
+        """Return what the server needs, where there are no problems."""
+        assert self.listener is not None  # noqa: S101 - without it there is a problem
+        assert self.keys is not None  # noqa: S101
+        return Startup(
+            settings=self.settings,
+            checkpoint=checkpoint,
+            listener=self.listener,
+            admin_listener=self.admin_listener,
+            tls=self.tls,
+            keys=self.keys,
+            usage_file=self.usage_file,
+        )
+
+    def _open_usage_file(self) -> UsageFile | None:
+        path = self.settings.usage_log
+        return None if path is None else self._attempt("usage_log", lambda: UsageFile(path))
+
+    def _check_engine(self) -> None:
+        if find_spec("vllm") is None:
+            self._add([("", "no engine is installed: make setup")])
+        elif self.settings.accelerator == "cuda" and not has_gpu_device():
+            self._add([("accelerator", "no GPU found: use --accelerator cpu")])
+
+    def _listen_for_admin(self, stack: ExitStack) -> socket | None:
+        port = self.settings.admin_port
+        if port is None:
+            return None
+        return self._attempt(
+            "admin_port",
+            lambda: stack.enter_context(listen(self.settings.admin_host, port, None)),
+        )
+
+    def _read_model(self) -> Checkpoint | None:
+        folder = self._attempt("model", lambda: find_model_folder(self.settings.model))
+        if folder is None:
+            return None
+        checkpoint = self._attempt("model", lambda: read_readable_checkpoint(folder))
+        if checkpoint is not None:
+            self._add(find_model_problems(self.settings, checkpoint))
+        return checkpoint
+
+    def _attempt(self, name: str, action: Callable[[], T]) -> T | None:
+        try:
+            return action()
+        except (StoreError, CheckpointError, KeysFileError, OSError) as error:
+            self._add([(name, str(error))])
+            return None
+
+    def _add(self, problems: Iterable[Problem]) -> None:
+        """Keep problems, but for those that follow from a setting known to be wrong."""
+        self.problems.extend(each for each in problems if each[0] not in self._faulty)

@@ -1,0 +1,55 @@
+"""What a start prints before logs begin: mistakes, a failure, the resolved settings."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from server.checkpoint.config import Checkpoint
+from server.settings import Settings
+from server.start.mistakes import Mistake
+from server.start.resolved import format_json, format_text, resolve_all
+from server.telemetry.logs import configure_logs, get_logger
+
+log = get_logger(__name__)
+
+CANNOT_START = "llava-server cannot start"
+
+
+def is_json_wanted(given: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    """Whether logs are to be JSON, also where other settings are wrong."""
+    variables = {name.upper(): text for name, text in environ.items()}
+    return given.get("log_format", variables.get("LLAVA_LOG_FORMAT")) == "json"
+
+
+def report_mistakes(mistakes: Sequence[Mistake], *, as_json: bool) -> None:
+    """Print all mistakes to stderr, one a line."""
+    if as_json:
+        configure_logs("info", "json")
+        for mistake in mistakes:
+            log.error(CANNOT_START, setting=mistake.written, reason=mistake.problem)
+    elif len(mistakes) == 1:
+        print(f"{CANNOT_START}: {mistakes[0]}", file=sys.stderr)
+    else:
+        lines = (f"  {mistake}" for mistake in mistakes)
+        print(f"{CANNOT_START}: {len(mistakes)} mistakes", *lines, sep="\n", file=sys.stderr)
+
+
+def report_failure(reason: str, *, as_json: bool) -> None:
+    """Print why the start failed, in one line on stderr."""
+    if as_json:
+        configure_logs("info", "json")
+        log.error(CANNOT_START, reason=reason)
+    else:
+        print(f"{CANNOT_START}: {reason}", file=sys.stderr)
+
+
+def print_resolved(
+    settings: Settings,
+    checkpoint: Checkpoint | None,
+    given: Mapping[str, str],
+    environ: Mapping[str, str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the settings to stdout, as text or JSON."""
+    resolved = resolve_all(settings, checkpoint, given, environ)
+    print((format_json if as_json else format_text)(resolved))

@@ -1,0 +1,101 @@
+"""The resolved settings of `--check`: each value, where it came from, and defaults that follow."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from server.checkpoint.config import Checkpoint
+from server.process.machine import count_decode_workers, count_spare_cores
+from server.settings import Settings
+from server.settings.options import Option, format_value, list_options
+
+MASK: Final = "********"
+# Defaults for encoded images in flight: see `server.app`.
+PENDING_IMAGE_MIB: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSetting:
+    """A setting's value in words, and its source: an option, a variable or the default."""
+
+    option: Option
+    value: str
+    source: str
+
+
+def resolve_all(
+    settings: Settings,
+    checkpoint: Checkpoint | None,
+    given: Mapping[str, str],
+    environ: Mapping[str, str],
+) -> Sequence[ResolvedSetting]:
+    """Return all settings in the order of the help; `given` are those of the command line."""
+    derived = derive_defaults(settings, checkpoint)
+    variables = {name.upper(): name for name in environ}
+    return [
+        ResolvedSetting(
+            option, _show(option, settings, derived), _name_source(option, given, variables)
+        )
+        for option in list_options()
+    ]
+
+
+def format_text(resolved: Sequence[ResolvedSetting]) -> str:
+    """Return the settings as aligned lines below the titles of their groups."""
+    return "\n".join(_format_lines(resolved))
+
+
+def format_json(resolved: Sequence[ResolvedSetting]) -> str:
+    """Return the settings as one JSON object in one line."""
+    settings = {each.option.name: {"value": each.value, "from": each.source} for each in resolved}
+    return json.dumps({"settings": settings}, ensure_ascii=False)
+
+
+def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[str, str]:
+    """Return defaults that depend on the machine, the model or other settings."""
+    workers = settings.decode_workers or count_decode_workers()
+    derived = {
+        "decode_workers": str(count_decode_workers()),
+        "vision_threads": str(count_spare_cores()),
+        "max_pending_image_mib": str(workers * PENDING_IMAGE_MIB),
+    }
+    if settings.accelerator != "auto":
+        derived["max_concurrent_requests"] = "48" if settings.accelerator == "cpu" else "256"
+    if checkpoint is not None:
+        derived["max_model_len"] = str(checkpoint.text.max_position_embeddings)
+        derived["served_model_name"] = checkpoint.path.name
+        if checkpoint.text.conv_mode:
+            derived["conv_mode"] = checkpoint.text.conv_mode
+    return derived
+
+
+def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str:
+    value = getattr(settings, option.name)
+    if value is None:
+        return derived.get(option.name) or _describe_default(option)
+    if option.is_secret:
+        return MASK if value else "-"
+    return format_value(value) or "-"
+
+
+def _describe_default(option: Option) -> str:
+    """Return what the description says of the default, or that nothing is set."""
+    if option.name.endswith("ports"):
+        return "any"
+    return (option.field.description or "").partition("default: ")[2] or "-"
+
+
+def _name_source(option: Option, given: Mapping[str, str], variables: Mapping[str, str]) -> str:
+    if option.name in given:
+        return option.flag
+    return variables.get(option.variable, "default")
+
+
+def _format_lines(resolved: Sequence[ResolvedSetting]) -> Iterator[str]:
+    width = max(len(each.option.name) for each in resolved)
+    for group, members in groupby(resolved, key=lambda each: each.option.group):
+        yield f"{group}:"
+        for each in members:
+            yield f"  {each.option.name:<{width}}  {each.value}  ({each.source})"

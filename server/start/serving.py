@@ -1,0 +1,58 @@
+"""Pulls the model where the store lacks it, then loads and serves it."""
+
+import signal
+from contextlib import nullcontext
+
+from model_store.errors import StoreError
+from model_store.resolve import resolve_model
+from server.checkpoint.config import Checkpoint, CheckpointError
+from server.start.model_checks import find_model_problems, read_readable_checkpoint
+from server.start.preparation import Preparation
+from server.telemetry.child_logs import export_log_settings
+from server.telemetry.logs import configure_logs, get_logger
+from server.telemetry.raw_output import wrap_raw_output
+
+log = get_logger(__name__)
+
+
+class StartFailed(Exception):
+    """The server cannot start although the settings are right; the message says why."""
+
+
+def pull_and_serve(prepared: Preparation) -> int:
+    """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
+    settings = prepared.settings
+    is_json = settings.log_format == "json"
+    with wrap_raw_output() if is_json else nullcontext():
+        export_log_settings(settings.log_level, settings.log_format)
+        configure_logs(settings.log_level, settings.log_format)
+        try:
+            checkpoint = prepared.checkpoint or _pull(prepared)
+        except KeyboardInterrupt:
+            log.info("stopped while the model was pulled; the next start goes on from there")
+            return 0
+        return _serve(prepared, checkpoint)
+
+
+def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
+    # Imported here, so that all mistakes are told before PyTorch is imported, which takes seconds.
+    from server.serve import serve
+
+    return serve(prepared.build_startup(checkpoint))
+
+
+def _pull(prepared: Preparation) -> Checkpoint:
+    """Pull the model and check its configuration."""
+
+    def on_pull(reference: str) -> None:
+        log.info("pulling the model", model=reference)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.default_int_handler)
+
+    try:
+        checkpoint = read_readable_checkpoint(resolve_model(prepared.settings.model, on_pull))
+    except (StoreError, CheckpointError, OSError) as error:
+        raise StartFailed(str(error)) from None
+    for _, problem in find_model_problems(prepared.settings, checkpoint):
+        raise StartFailed(problem)
+    return checkpoint

@@ -1,0 +1,29 @@
+"""Logs of the engine's processes, in the format of the server's."""
+
+import multiprocessing
+import os
+from typing import Final
+
+from server.telemetry.logs import LogFormat, configure_logs
+
+# What the server sets for its children: its own settings' variables.
+LEVEL: Final = "LLAVA_LOG_LEVEL"
+FORMAT: Final = "LLAVA_LOG_FORMAT"
+
+
+def export_log_settings(level: str, log_format: str) -> None:
+    """Tell processes started from now on how to log."""
+    os.environ[LEVEL] = level
+    os.environ[FORMAT] = log_format
+
+
+def configure_child_logs() -> None:
+    """Configure the logs of a child process as those of the server."""
+    log_format: LogFormat = "json" if os.environ.get(FORMAT) == "json" else "text"
+    name = multiprocessing.current_process().name
+    configure_logs(get_child_level(), log_format, process=name)
+
+
+def get_child_level() -> str:
+    """Return the level that the server logs with."""
+    return os.environ.get(LEVEL, "info")

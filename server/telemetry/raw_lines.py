@@ -1,0 +1,147 @@
+"""A program that turns lines which are no JSON objects into JSON log lines.
+
+`python -I -S raw_lines.py STDOUT_PIPE STDERR_PIPE` reads both pipes to their end and writes each
+line to its own stdout or stderr. It outlives the server, and so has its last words. It imports
+little, and nothing from this package.
+"""
+
+import json
+import os
+import re
+import select
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+CHUNK: Final = 65536
+# How long a reader may take to read, in seconds; until then the server's pipe fills.
+PATIENCE_S: Final = 0.5
+# Longer lines are cut into several.
+MAX_LINE: Final = 1 << 20
+LINE_ENDS: Final = re.compile(rb"[\r\n]+")
+COLORS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Target:
+    """A file descriptor to write lines to, which may be full for a while or for good.
+
+    A reader that does not read must not stop the server: after `PATIENCE_S` lines are dropped and
+    counted, until there is room again.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._unsent = b""
+        self._is_torn = False  # a line may have been cut by an error
+        self.num_dropped = 0
+
+    def write(self, line: bytes, notify: Callable[[str], bytes]) -> None:
+        """Write a line, or count it; `notify` makes a line of a text."""
+        if not self._send(0.0 if self.num_dropped else PATIENCE_S):
+            self.num_dropped += 1
+            return
+        if self.num_dropped:
+            self._unsent = notify(f"{self.num_dropped} log lines could not be written")
+            self.num_dropped = 0
+        self._unsent += line
+        self._send(PATIENCE_S)
+
+    def _send(self, patience_s: float) -> bool:
+        """Send what is left; return whether all of it was taken."""
+        deadline = time.monotonic() + patience_s
+        while self._unsent:
+            try:
+                self._send_some(max(0.0, deadline - time.monotonic()))
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:  # no space, or nobody reads
+                self.num_dropped += self._unsent.count(b"\n")
+                self._unsent = b""
+                self._is_torn = True
+            if self._unsent and time.monotonic() >= deadline:
+                return False
+        return True
+
+    def _send_some(self, timeout_s: float) -> None:
+        """Send as much as a pipe that is ready takes without blocking."""
+        if not select.select([], [self._descriptor], [], timeout_s)[1]:
+            return
+        if self._is_torn:
+            os.write(self._descriptor, b"\n")
+            self._is_torn = False
+        sent = os.write(self._descriptor, self._unsent[: select.PIPE_BUF])
+        self._unsent = self._unsent[sent:]
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream that is wrapped. `pending` is a line that has not ended yet."""
+
+    name: str
+    level: str
+    target: Target
+    pending: bytes = b""
+
+    def feed(self, data: bytes) -> None:
+        """Write the lines that have ended; `b""` is the end of the stream."""
+        *lines, self.pending = LINE_ENDS.split(self.pending + data)
+        if not data or len(self.pending) > MAX_LINE:
+            lines, self.pending = [*lines, self.pending], b""
+        for line in filter(None, lines):
+            for part in split_before_object(line):
+                self.target.write(wrap_line(part, self.name, self.level), self._notify)
+
+    def _notify(self, text: str) -> bytes:
+        return wrap_line(text.encode(), self.name, "warning")
+
+
+def wrap_line(line: bytes, stream: str, level: str) -> bytes:
+    """Return a line as a JSON object and a line break; one that is an object stays as it is."""
+    if _is_object(line):
+        return line + b"\n"
+    text = COLORS.sub("", line.decode("utf-8", "replace"))
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    wrapped = {"event": text, "level": level, "stream": stream, "timestamp": now}
+    return json.dumps(wrapped, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def split_before_object(line: bytes) -> list[bytes]:
+    """Part a log line from raw text in front of it, whose own line had not ended."""
+    begin = line.find(b'{"')
+    if begin > 0 and _is_object(line[begin:]):
+        return [line[:begin], line[begin:]]
+    return [line]
+
+
+def _is_object(line: bytes) -> bool:
+    if not line.startswith(b"{"):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def main(stdout_pipe: int, stderr_pipe: int) -> None:
+    """Read both pipes to their end. Signals to the process group are the server's affair."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    selector = selectors.DefaultSelector()
+    selector.register(stdout_pipe, selectors.EVENT_READ, Stream("stdout", "info", Target(1)))
+    selector.register(stderr_pipe, selectors.EVENT_READ, Stream("stderr", "warning", Target(2)))
+    while selector.get_map():
+        for key, _ in selector.select():
+            data = os.read(key.fd, CHUNK)
+            key.data.feed(data)
+            if not data:
+                selector.unregister(key.fd)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""The timeline of one request: its stages so far, and the span that its trace is at."""
+
+import time
+from collections import defaultdict
+from contextvars import ContextVar, Token
+from typing import Any
+
+from server.telemetry.trace_position import TracePosition
+
+
+class Timeline:
+    """When each stage of a request began and ended, on the clock of `time.perf_counter`."""
+
+    __slots__ = ("_intervals", "started")
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self._intervals: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def add(self, stage: str, start: float, end: float) -> None:
+        """Add one run of a stage."""
+        self._intervals[stage].append((start, end))
+
+    def durations(self) -> dict[str, float]:
+        """Return for each stage the seconds during which it ran, in the order of their ends.
+
+        Runs at the same time, as those of several images, count once.
+        """
+        return {stage: _measure_union(runs) for stage, runs in self._intervals.items()}
+
+
+class RequestContext:
+    """What the code that works for a request knows of it, without being told.
+
+    `trace` is where the request's trace is now, None without tracing.
+    """
+
+    __slots__ = ("timeline", "trace")
+
+    def __init__(self, timeline: Timeline, trace: TracePosition | None = None) -> None:
+        self.timeline = timeline
+        self.trace = trace
+
+
+_context: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+
+
+def get_request_context() -> RequestContext | None:
+    """Return the context of the request that is worked for, None where nobody asks for times."""
+    return _context.get()
+
+
+def enter_request_context(context: RequestContext | None) -> Token[RequestContext | None]:
+    """Set the context for the current task and those that it starts; `leave` takes the token."""
+    return _context.set(context)
+
+
+def leave_request_context(token: Token[RequestContext | None]) -> None:
+    """Restore the context that was there before."""
+    _context.reset(token)
+
+
+def annotate(name: str, value: Any) -> None:
+    """Set an attribute of the current span, if there is one."""
+    context = _context.get()
+    if context is not None and context.trace is not None:
+        context.trace.span.set_attribute(name, value)
+
+
+def get_trace_id() -> str | None:
+    """Return the id of the current request's trace, 32 hexadecimal digits; None without tracing."""
+    context = _context.get()
+    return None if context is None or context.trace is None else context.trace.trace_id
+
+
+def build_trace_headers() -> dict[str, str] | None:
+    """Return the W3C headers that join what another program does to the current span."""
+    context = _context.get()
+    return None if context is None or context.trace is None else context.trace.build_headers()
+
+
+def _measure_union(runs: list[tuple[float, float]]) -> float:
+    """Return the length of the union of intervals."""
+    total = 0.0
+    covered_to = float("-inf")
+    for start, end in sorted(runs):
+        total += max(end - max(start, covered_to), 0.0)
+        covered_to = max(covered_to, end)
+    return total

@@ -1,0 +1,46 @@
+"""A file that only grows, under a name that log rotation may take away."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+STDOUT: Final = Path("-")
+STDOUT_DESCRIPTOR: Final = 1
+MODE: Final = 0o640
+
+
+class UsageFile:
+    """Appends lines to a path, or to stdout for `-`. For one thread.
+
+    The file is opened again once it has been renamed or removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises `OSError`."""
+        self._path = path
+        self._is_torn = False  # the last line is not complete
+        self._descriptor = self._open()
+
+    def write(self, line: str) -> None:
+        """Append a line that ends with a newline. Raises `OSError`, after part of it perhaps."""
+        if self._path != STDOUT and not self._is_current():
+            old, self._descriptor = self._descriptor, self._open()
+            os.close(old)
+        data = (b"\n" if self._is_torn else b"") + line.encode()
+        while data:
+            written = os.write(self._descriptor, data)
+            self._is_torn = written < len(data)
+            data = data[written:]
+
+    def _is_current(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> int:
+        if self._path == STDOUT:
+            return STDOUT_DESCRIPTOR
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._path, flags, MODE)

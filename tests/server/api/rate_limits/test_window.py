@@ -1,0 +1,125 @@
+"""A limit a minute: a moving window, in which too much may be used."""
+
+import pytest
+
+from server.api.rate_limits.storage import STEP_S, WindowStorage
+from server.api.rate_limits.window import Window, WindowState
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return the clock."""
+    return Clock()
+
+
+@pytest.fixture
+def storage(clock: Clock) -> WindowStorage:
+    """Return the storage."""
+    return WindowStorage(clock)
+
+
+@pytest.fixture
+def window(storage: WindowStorage) -> Window:
+    """Return a limit of ten a minute."""
+    return Window("requests", "alice", 10, storage)
+
+
+def test_an_unused_window_is_full(window: Window) -> None:
+    assert window.has_room()
+    assert window.look() == WindowState("requests", 10, 10, 0.0, 0.0)
+
+
+def test_what_is_used_is_free_again_after_a_minute(window: Window, clock: Clock) -> None:
+    window.add(4)
+    clock.now += 20
+    window.add(5)
+    assert window.look() == WindowState("requests", 10, 1, 0.0, 60.0)
+    clock.now += 39.9
+    assert window.look().remaining == 1
+    clock.now += 0.1
+    assert window.look() == WindowState("requests", 10, 5, 0.0, 20.0)
+    clock.now += 20
+    assert window.look().remaining == 10
+
+
+def test_a_used_window_tells_when_something_is_free(window: Window, clock: Clock) -> None:
+    for _ in range(10):
+        assert window.has_room()
+        window.add(1)
+        clock.now += 1
+    assert not window.has_room()
+    state = window.look()
+    assert (state.remaining, state.retry_after_s, state.reset_s) == (0, 50.0, 59.0)
+    clock.now += state.retry_after_s
+    assert window.has_room()
+    window.add(1)
+    assert not window.has_room()
+
+
+def test_an_excess_must_leave_the_window_first(window: Window, clock: Clock) -> None:
+    window.add(9)
+    clock.now += 10
+    window.add(20)
+    clock.now += 10
+    window.add(20)
+    state = window.look()
+    assert (state.remaining, state.retry_after_s) == (0, 60.0)
+    clock.now += 59.9
+    assert not window.has_room()
+    clock.now += 0.1
+    assert window.look().remaining == 10
+
+
+def test_reserved_amounts_take_room(window: Window) -> None:
+    window.add(4)
+    assert window.has_room(5)
+    assert not window.has_room(6)
+
+
+def test_keys_and_resources_are_apart(storage: WindowStorage, window: Window) -> None:
+    others = [Window("requests", "bob", 10, storage), Window("output-tokens", "alice", 10, storage)]
+    window.add(10)
+    assert not window.has_room()
+    assert all(other.has_room() for other in others)
+    window.clear()
+    assert window.has_room()
+
+
+def test_no_more_than_the_limit_passes_in_any_minute(window: Window, clock: Clock) -> None:
+    passed = []
+    for _ in range(3000):
+        clock.now += 0.11
+        if window.has_room():
+            window.add(1)
+            passed.append(clock.now)
+    for first, later in zip(passed, passed[10:], strict=False):
+        assert later - first >= 60 - STEP_S
+    assert len(passed) == pytest.approx(10 * 330 / 60, abs=10)
+
+
+def test_many_uses_take_little_memory(storage: WindowStorage, window: Window, clock: Clock) -> None:
+    for _ in range(100_000):
+        clock.now += 0.001
+        window.add(3)
+    (uses,) = storage._windows.values()
+    assert uses.total == pytest.approx(3 * 60 / 0.001, abs=3 * STEP_S / 0.001)
+    assert len(uses.uses) <= 60 / STEP_S + 1
+
+
+def test_the_librarys_interface(storage: WindowStorage, clock: Clock) -> None:
+    assert storage.acquire_entry("a", 2, 60, 2)
+    assert not storage.acquire_entry("a", 2, 60)
+    assert (storage.get("a"), storage.get_expiry("a")) == (2, clock.now + 60)
+    assert (storage.get("b"), storage.get_expiry("b")) == (0, clock.now)
+    assert storage.check()
+    assert (storage.reset(), storage.get("a")) == (1, 0)

@@ -1,0 +1,132 @@
+"""The file of API keys: what it may hold, and what is said of what it may not."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from server.keys.errors import KeysFileError
+from server.keys.key_file import MAX_FILE_BYTES, parse_keys, read_keys
+from server.keys.secret import hash_secret
+
+ALICE, BOB = hash_secret("alice"), hash_secret("bob")
+PATH = Path("keys.toml")
+
+
+def faults(text: str) -> str:
+    """Return what is said of a text."""
+    with pytest.raises(KeysFileError) as caught:
+        parse_keys(text, PATH)
+    return str(caught.value)
+
+
+def test_a_key_with_everything() -> None:
+    (key,) = parse_keys(
+        f"""
+        [keys.alice]
+        hash = "{ALICE}"
+        previous = [{{ hash = "{BOB}", expires = 2026-12-04T00:00:00+02:00 }}]
+        created = 2026-11-27
+        expires = "2027-02-25T12:00:00Z"
+        requests_per_minute = 60
+        image_tokens_per_minute = 100_000
+        output_tokens_per_minute = 20000
+        concurrent_requests = 4
+        models = ["llava-tiny"]
+        priority = -1
+        weight = 2
+        """,
+        PATH,
+    )
+    assert (key.name, key.hash) == ("alice", ALICE)
+    assert key.created == datetime(2026, 11, 27, tzinfo=UTC)
+    assert key.expires == datetime(2027, 2, 25, 12, tzinfo=UTC)
+    assert key.previous[0].expires == datetime(2026, 12, 3, 22, tzinfo=UTC)
+    assert (key.requests_per_minute, key.image_tokens_per_minute) == (60, 100_000)
+    assert (key.models, key.priority, key.weight) == (("llava-tiny",), -1, 2.0)
+    assert key.allows_model("llava-tiny")
+    assert not key.allows_model("another")
+
+
+def test_a_key_without_limits_may_do_everything() -> None:
+    (key,) = parse_keys(f'[keys.alice]\nhash = "{ALICE}"\n', PATH)
+    assert not key.has_rate_limits
+    assert key.allows_model("any")
+    assert not key.is_expired(datetime.now(UTC))
+
+
+def test_one_model_needs_no_list() -> None:
+    (key,) = parse_keys(f'[keys."a.b"]\nhash = "{ALICE}"\nmodels = "x"\n', PATH)
+    assert (key.name, key.models) == ("a.b", ("x",))
+
+
+@pytest.mark.parametrize("text", ["", "# no keys\n", "[keys]\n"])
+def test_a_file_may_hold_no_keys(text: str) -> None:
+    assert parse_keys(text, PATH) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("request_per_minute = 5", "line 3, key 'alice': 'request_per_minute' is no field of a key:"
+         " did you mean 'requests_per_minute'?"),
+        ("colour = 5", "line 3, key 'alice': 'colour' is no field of a key"),
+        ("requests_per_minute = 0", "line 3, key 'alice': 'requests_per_minute' is wrong"),
+        ("requests_per_minute = true", "'requests_per_minute' is wrong"),
+        ("requests_per_minute = '60'", "'requests_per_minute' is wrong"),
+        ("requests_per_minute = 1.5", "'requests_per_minute' is wrong"),
+        ("weight = nan", "'weight' is wrong"),
+        ("weight = -1", "'weight' is wrong"),
+        ("models = []", "'models' is wrong"),
+        ("expires = 'soon'", "line 3, key 'alice': 'expires' is wrong"),
+        ("previous = [{ hash = 'x' }]", "'previous.0.hash' must be 'sha256:' and 64"),
+        ("name = 'bob'", "the name stands in the heading"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_named_with_its_line(fields: str, said: str) -> None:
+    assert said in faults(f'[keys.alice]\nhash = "{ALICE}"\n{fields}\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[keys.alice", "keys.toml is no valid TOML"),
+        ("[keys.alice]\n", "keys.toml, line 1, key 'alice': 'hash' is missing"),
+        ("[keys.alice]\nhash = 'secret'\n", "line 2, key 'alice': 'hash' must be 'sha256:' and 64"),
+        ("[keys.env-1]\nhash = 'x'\n", "LLAVA_API_KEYS"),
+        ("[keys.'a b']\nhash = 'x'\n", "is no name of a key"),
+        ("[keys]\nalice = 5\n", "'keys.alice' is no table"),
+        ("[key.alice]\n", "there is no 'key' here, only tables [keys.NAME]"),
+        ("keys = 5", "'keys' is no table"),
+        ("x = " + "[" * 10_000, "keys.toml is"),
+        (f"[keys.alice]\nhash = '{ALICE}'\n[keys.alice]\n", "keys.toml is no valid TOML"),
+        (
+            f"[keys.alice]\nhash = '{ALICE}'\n[keys.bob]\nhash = '{ALICE}'\n",
+            "line 4, key 'bob': another key has the same hash",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(text: str, said: str) -> None:
+    assert said in faults(text)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    said = faults("[keys.alice]\nhash = 'x'\nweight = 0\n\n[keys.bob]\n")
+    assert all(part in said for part in ("line 2,", "line 3,", "line 5, key 'bob'"))
+
+
+def test_secrets_are_in_no_message() -> None:
+    assert "llava-secret" not in faults("[keys.alice]\nhash = 'llava-secret'\n")
+
+
+def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeysFileError, match="is no file"):
+        read_keys(tmp_path)
+    (tmp_path / "latin").write_bytes(b"# \xff")
+    with pytest.raises(KeysFileError, match="no UTF-8"):
+        read_keys(tmp_path / "latin")
+    (tmp_path / "large").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    with pytest.raises(KeysFileError, match="bytes"):
+        read_keys(tmp_path / "large")
+    with pytest.raises(FileNotFoundError):
+        read_keys(tmp_path / "none")

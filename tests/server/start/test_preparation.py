@@ -1,0 +1,135 @@
+"""What is checked before PyTorch is imported."""
+
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from model_store.store import find_model
+from server.settings import Settings
+from server.start.preparation import Preparation
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Close what the checks open."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return a copy of the embedded model that may be changed."""
+    return Path(shutil.copytree(find_model("llava-tiny"), tmp_path / "model"))
+
+
+def problems(stack: ExitStack, **settings: object) -> list[tuple[str, str]]:
+    """Return what is wrong with settings."""
+    checked = Settings.model_validate({"port": 0, **settings})
+    return Preparation(checked, (), stack).problems
+
+
+def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
+    prepared = Preparation(Settings(port=0, admin_port=0), (), stack)
+    assert prepared.problems == []
+    assert prepared.listener is not None
+    assert prepared.admin_listener is not None
+    assert prepared.checkpoint is not None
+    assert prepared.tls == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "said"),
+    [
+        ({"protect_all": True}, "protect_all", "needs --keys-file or --api-keys"),
+        ({"ssl_keyfile": __file__}, "ssl_keyfile", "needs --ssl-certfile"),
+        ({"ssl_ca_certs": __file__}, "ssl_ca_certs", "needs --ssl-certfile"),
+        ({"ssl_cert_reqs": "required"}, "ssl_cert_reqs", "needs --ssl-ca-certs"),
+        ({"ssl_certfile": __file__}, "ssl_certfile", "the files of --ssl-… cannot be used"),
+        ({"admin_host": "::1"}, "admin_host", "needs --admin-port"),
+        ({"served_model_name": "a,a"}, "served_model_name", "names 'a' twice: take one out"),
+        (
+            {"fetch_allow_domains": "a.org", "fetch_deny_domains": "A.org"},
+            "fetch_deny_domains",
+            "a.org is also in --fetch-allow-domains: take one out",
+        ),
+        (
+            {"max_num_batched_tokens": 100},
+            "max_num_batched_tokens",
+            "must be at least --max-num-seqs 256: each sequence takes a token",
+        ),
+        (
+            {"max_model_len": 100_000},
+            "max_model_len",
+            "exceeds this model's 2048: take 2048 at most, or leave it out",
+        ),
+        ({"kv_cache_dtype": "nvfp4", "accelerator": "cpu"}, "kv_cache_dtype", "needs a GPU"),
+        ({"keys_file": "/no/such/file"}, "keys_file", "does not exist"),
+        ({"usage_log": "/no/such/file"}, "usage_log", "No such file or directory"),
+        ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
+        ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),
+        ({"model": "/no/such/model"}, "model", "nor a checkpoint's path"),
+        ({"model": str(Path(__file__).parent)}, "model", "is not a checkpoint: no config.json"),
+        ({"lora_adapters": {"a": "/"}}, "lora_adapters", "is missing, or no PEFT configuration"),
+        ({"uds": "/no/such/folder/socket"}, "uds", "No such file or directory; create the folder"),
+        ({"host": "no.such.host.invalid"}, "port", "cannot listen on no.such.host.invalid:0"),
+    ],
+)
+def test_problems(settings: dict[str, object], name: str, said: str, stack: ExitStack) -> None:
+    [(named, text)] = problems(stack, **settings)
+    assert named == name
+    assert said in text
+
+
+def test_ports_in_use(stack: ExitStack) -> None:
+    taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    port = taken.getsockname()[1]
+    found = problems(stack, port=port, admin_port=port)
+    assert [name for name, _ in found] == ["port", "admin_port"]
+    for _, text in found:
+        assert text == (
+            f"cannot listen on 127.0.0.1:{port}: Address already in use; end what listens there,"
+            " or take another port (0: a free one)"
+        )
+
+
+def test_a_gpu_that_is_not_there(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.process.machine.GPU_DEVICES", ())
+    [problem] = problems(stack, accelerator="cuda")
+    assert problem == ("accelerator", "no GPU found: use --accelerator cpu")
+
+
+def test_no_engine(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.start.preparation.find_spec", lambda _: None)
+    assert problems(stack) == [("", "no engine is installed: make setup")]
+
+
+def test_damaged_models(stack: ExitStack, model: Path) -> None:
+    (model / "tokenizer.json").unlink()
+    [(name, text)] = problems(stack, model=str(model))
+    assert (name, "has no usable tokenizer.json" in text) == ("model", True)
+    (model / "config.json").write_text("{}")
+    [(_, text)] = problems(stack, model=str(model))
+    assert "holds a model of type None, not a LLaVA" in text
+
+
+def test_scaled_positions_may_reach_further(stack: ExitStack, model: Path) -> None:
+    config = json.loads((model / "config.json").read_text())
+    config["text_config"]["rope_scaling"] = {"rope_type": "linear", "factor": 2.0}
+    (model / "config.json").write_text(json.dumps(config))
+    assert problems(stack, model=str(model), max_model_len=4096) == []
+
+
+def test_a_model_of_the_hub_is_read_later(stack: ExitStack) -> None:
+    prepared = Preparation(Settings(port=0, model="org/name@v1"), (), stack)
+    assert (prepared.problems, prepared.checkpoint) == ([], None)
+
+
+def test_what_follows_from_a_known_mistake_is_not_told(stack: ExitStack) -> None:
+    settings = Settings(port=0, protect_all=True, max_num_batched_tokens=1)
+    prepared = Preparation(settings, ("max_num_batched_tokens",), stack)
+    assert [name for name, _ in prepared.problems] == ["protect_all"]
