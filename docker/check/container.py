@@ -14,6 +14,7 @@ from docker.check.image import Image
 SETUP: Final = """
 mount --bind "$1" "$1"
 mount -t proc proc "$1/proc"
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$1/sys"
 mount --rbind /dev "$1/dev"
 mount -t tmpfs -o size=2g,mode=1777,nosuid,nodev,noexec tmpfs "$1/dev/shm"
 mount -t tmpfs -o size=1g,mode=1777,nosuid,nodev,noexec tmpfs "$1/tmp"
