@@ -55,6 +55,19 @@ def test_the_last_words_of_a_process_that_aborts_are_json() -> None:
     assert lines[-1]["event"] == "last words"
 
 
+def test_a_child_that_stays_does_not_hold_up_the_end() -> None:
+    started = time.monotonic()
+    end = "child = subprocess.Popen(['sleep', '30']); began = __import__('time').monotonic()"
+    after = "\nprint(__import__('time').monotonic() - began); child.kill()"
+    program = PROGRAM.format(end=end) + after
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert float(ended.stdout.splitlines()[-1]) < 0.5
+    assert time.monotonic() - started < 20
+    assert "no line end" in ended.stderr
+
+
 def test_an_uncaught_exception_is_one_line() -> None:
     ended, lines = run("raise LookupError('lost')")
     assert ended.returncode == 1
