@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from server.commands import run
-from server.standard_streams import open_missing_streams
+from server.process.standard_streams import open_missing_streams
 
 
 def main() -> NoReturn:

@@ -45,11 +45,11 @@ from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
-from server.file_limit import watch_file_limit
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, load_pipeline
-from server.machine import count_decode_workers
+from server.process.file_limit import watch_file_limit
+from server.process.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger

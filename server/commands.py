@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
+from server.process.early_signals import exit_on_signals
+
 USAGE: Final = 2
 
 
@@ -48,6 +50,7 @@ def run(words: Sequence[str], program: str) -> int:
 
 def serve(words: Sequence[str], program: str) -> int:
     """Serve a model; see `server.start.command`."""
+    exit_on_signals()
     from server.start.command import main
 
     purposes = {name: command.purpose for name, command in COMMANDS.items()}

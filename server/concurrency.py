@@ -1,12 +1,15 @@
-"""Three ways to await work: together, shared between callers, or in a thread where it is large."""
+"""Ways to await work: together, shared between callers, in a thread where it is large or long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class AsyncClosable(Protocol):
@@ -43,6 +46,25 @@ async def run_in_thread_if_large(size: int, max_inline_size: int, work: Callable
     Small work takes less time than handing it to a thread.
     """
     return work() if size <= max_inline_size else await asyncio.to_thread(work)
+
+
+class LongCalls:
+    """A thread for calls that may block for minutes; it lives until `close`.
+
+    The end of the event loop waits for the threads of `asyncio.to_thread`, but not for this one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a call returns; one that has begun goes on where the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, partial(call, *args, **kwargs))
+
+    def close(self) -> None:
+        """End the thread after its call, without waiting for it."""
+        self._executor.shutdown(wait=False)
 
 
 @dataclass(slots=True)

@@ -14,9 +14,9 @@ import torch
 
 from server.checkpoint.adapters import LoraAdapter
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.engine.base import Engine
 from server.engine.problems import find_engine_problems
-from server.image_memory import compute_image_cache_bytes
 from server.images.vision.weights import stores_image_newline
 from server.settings import Settings
 from server.telemetry.logs import ENGINE_LEVELS
@@ -91,6 +91,9 @@ def _set_environment(settings: Settings, device: torch.device) -> None:
     # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
+    # Eager, vLLM still compiles its sampler.
+    if settings.enforce_eager is not False and not can_compile(device):
+        os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
 

@@ -1,6 +1,5 @@
 """Builds the pipeline: engine process, vision model, decode workers; then a warm-up request."""
 
-import asyncio
 import base64
 import io
 import json
@@ -12,13 +11,14 @@ from PIL import Image
 
 from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint
+from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.checkpoint.verification import verify_files
 from server.checkpoint.vision import ImageConfig
 from server.checkpoint.vocabulary import Vocabulary
+from server.concurrency import LongCalls
 from server.engine.base import Engine
 from server.engine_loading import configure_engine, start_engine
 from server.generation.sampling import SamplingDefaults
-from server.image_memory import compute_image_cache_bytes
 from server.images.budget import ImageLimits
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.formats import FORMATS
@@ -31,8 +31,8 @@ from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
-from server.machine import count_decode_workers, count_spare_cores
 from server.pipeline import Pipeline
+from server.process.machine import count_decode_workers, count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.request_templates import RequestTemplates
@@ -57,23 +57,25 @@ async def load_pipeline(
 ) -> tuple[Pipeline, Engine]:
     """Load the model and connect the stages; `stack` closes what was opened.
 
-    Weights and engine load in threads, so the event loop stays free. Configurations come first:
+    Weights and engine load in a thread, so the event loop stays free. Configurations come first:
     they are fast and detect a wrong checkpoint or option early. `traces` is whether the engine
     records spans, too. Raises `CheckpointError`.
     """
     aliases = settings.served_model_names[1:]
+    loading = LongCalls("loading")
+    stack.callback(loading.close)
     if settings.verify_model:
-        await asyncio.to_thread(verify_files, checkpoint.path)
-    prompts = await asyncio.to_thread(_prompt_format, settings, checkpoint)
+        await loading.run(verify_files, checkpoint.path)
+    prompts = await loading.run(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
     watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
-    start = await asyncio.to_thread(
+    start = await loading.run(
         partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters
     )
     dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
-    vision_model = await asyncio.to_thread(load_vision_model, checkpoint, device, dtype)
-    engine = await asyncio.to_thread(start_engine, start)
+    vision_model = await loading.run(load_vision_model, checkpoint, device, dtype)
+    engine = await loading.run(start_engine, start)
     stack.callback(engine.close)
     await engine.load_adapters()
     torch.set_num_threads(settings.vision_threads or count_spare_cores())

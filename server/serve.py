@@ -22,10 +22,10 @@ from server.api.runtime import Runtime
 from server.api.timelines import TimingOptions, add_timelines
 from server.app import build_connection_limits, create_app
 from server.banner import format_curl_command, format_ready_banner
-from server.file_limit import limit_connections, raise_file_limit
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
-from server.service_manager import ServiceManager, take_notify_address
+from server.process.file_limit import limit_connections, raise_file_limit
+from server.process.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
 from server.startup import Startup
 from server.telemetry.line_writer import LineWriter
@@ -117,15 +117,14 @@ class Server(uvicorn.Server):
 def serve(startup: Startup) -> int:
     """Serve on bound sockets until stopped. Returns the exit code."""
     listener, tls = startup.listener, startup.tls
-    _limit_arenas()
     settings = limit_connections(startup.settings, raise_file_limit())
+    _limit_arenas()
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
-    stdout = LineWriter(sys.stdout.fileno())
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        _announce(settings, url, model_name, stdout)
+        _announce(settings, url, model_name)
 
     app = create_app(
         settings, startup.checkpoint, lifecycle, announce, startup.keys, startup.usage_file
@@ -162,29 +161,33 @@ def serve(startup: Startup) -> int:
         root_path=settings.root_path,
         **tls,
     )
-    server = Server(config, runtime, requests)
-    _drain_on_hangup(server)
     with serve_admin(runtime, startup.admin_listener):
+        server = Server(config, runtime, requests)
+        _drain_on_hangup(server)
         server.run(sockets=[listener])
     if runtime.tracing is not None:
         runtime.tracing.close()
     return lifecycle.exit_code
 
 
-def _announce(settings: Settings, url: str, model_name: str, stdout: LineWriter) -> None:
+def _drain_on_hangup(server: Server) -> None:
+    """End as after SIGTERM when the terminal is closed; `nohup` prevents that.
+
+    Where there is a file of keys, its watcher takes the signal's place: it reads the file again.
+    """
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, server.handle_exit)
+
+
+def _announce(settings: Settings, url: str, model_name: str) -> None:
     """Say that the server is ready: a banner on stdout, or one more line of the JSON log."""
     needs_key = settings.needs_key
     if settings.log_format == "json":
         curl = format_curl_command(url, model_name, needs_key=needs_key)
         log.info("ready", url=url, model=model_name, example=curl)
     else:
-        stdout.write(f"{format_ready_banner(url, model_name, needs_key=needs_key)}\n")
-
-
-def _drain_on_hangup(server: Server) -> None:
-    """End as after SIGTERM when the terminal is closed; `nohup` prevents that."""
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, server.handle_exit)
+        banner = format_ready_banner(url, model_name, needs_key=needs_key)
+        LineWriter(sys.stdout.fileno()).write(f"{banner}\n")
 
 
 def _log_open_paths(settings: Settings) -> None:

@@ -71,8 +71,6 @@ def test_what_is_pinned_allows_every_python(python: str) -> None:
 def requires_python(name: str) -> str:
     """Return what Pythons the installed package of this name allows."""
     try:
-        package = metadata(name)
+        return str(metadata(name).json.get("requires_python", ""))
     except PackageNotFoundError:  # on a GPU
         return ""
-    # A missing name is a warning from Python 3.12 on, and the type has no `get`.
-    return package["Requires-Python"] if "Requires-Python" in package else ""  # noqa: SIM401

@@ -39,6 +39,7 @@ class Soak:
         self._seed = seed
         self._pauses = random.Random(seed)  # noqa: S311 - spreads load
         self._factory = RequestFactory(seed, PngImages(IMAGE_PX), host)
+        self._old_clients: list[SoakClient] = []
         self._clients = self._connect()
         self._injector = FaultInjector(
             server, host, self._factory, self.timeline, lambda: self._clients, self._reconnect
@@ -82,11 +83,12 @@ class Soak:
     async def _end(self) -> Ending:
         await asyncio.sleep(SETTLE_S)
         permits = await self._clients[0].read_metric("llava:num_requests_running")
-        for client in self._clients:
+        for client in (*self._clients, *self._old_clients):
             await client.close()
         return Ending(await self._server.stop(), permits)
 
     def _reconnect(self) -> None:
+        self._old_clients += self._clients  # some requests still wait
         self._clients = self._connect()
 
     def _connect(self) -> tuple[SoakClient, SoakClient]:

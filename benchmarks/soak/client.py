@@ -15,6 +15,8 @@ SLOW_PAUSE_S: Final = 0.05
 ABORTED_EVENTS: Final = 3
 # Pause where the server cannot be reached.
 RECONNECT_S: Final = 0.2
+# Idle connections of a client: a flood leaves no more of them.
+MAX_IDLE: Final = 10
 STREAM_ENDS: Final = ("data: [DONE]",)
 
 
@@ -27,7 +29,7 @@ class SoakClient:
             base_url=url,
             headers={"authorization": f"Bearer {api_key}"},
             timeout=TIMEOUT_S,
-            limits=httpx.Limits(max_connections=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE),
             trust_env=False,
         )
 

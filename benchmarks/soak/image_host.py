@@ -30,6 +30,7 @@ class ImageHost:
         self._images = images
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -42,8 +43,11 @@ class ImageHost:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close."""
+        """Close, and answer nobody any more."""
         self._close()
+        for task in self._answering:
+            task.cancel()
+        await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def change(self, mood: Mood) -> None:
         """Behave so from now on."""
@@ -53,7 +57,7 @@ class ImageHost:
             await self._listen()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._answer, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def _close(self) -> None:
@@ -61,11 +65,19 @@ class ImageHost:
             self._server.close()
             self._server = None
 
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._answer(reader, writer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            await self._respond(head, writer)
-        writer.close()
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await self._respond(head, writer)
+            finally:
+                writer.close()
+                await writer.wait_closed()
 
     async def _respond(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         if self.mood is Mood.SLOW:

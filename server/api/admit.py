@@ -1,7 +1,8 @@
 """Admission of requests that generate nothing: a bounded body, then a permit."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from fastapi import Request
@@ -14,7 +15,8 @@ from server.api.deadline import limit_time, read_deadline
 from server.api.runtime import Runtime
 from server.api.scope import route_path
 from server.protocol.policy import RequestPolicy
-from server.telemetry.outcomes import count_outcome
+from server.telemetry.outcomes import Counted, count_outcome
+from server.telemetry.usage import Usage
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ async def admit(
     """
     runtime: Runtime = request.app.state.runtime
     with (
-        count_outcome(runtime.metrics, route_path(request.scope)) as counted,
+        _count(runtime, request, tenant) as counted,
         runtime.body_budget.lease(tenant.queue_key) as lease,
     ):
         async with limit_time(read_deadline(request, runtime.limits.request_timeout_s)):
@@ -40,13 +42,36 @@ async def admit(
                 body = await read_body(request, lease, runtime.limits.max_body_bytes)
                 parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
             counted.model = getattr(parsed, "model", None)
-            cost = Cost(1, estimate_image_bytes(len(body), count_images(parsed)))
+            counted.images = count_images(parsed)
+            cost = Cost(1, estimate_image_bytes(len(body), counted.images))
             del body
             end_arrival(request)
             with runtime.metrics.stage("queue"):
                 permit = await runtime.admission.acquire(tenant.queue_key, cost, request.client)
             with permit:
                 yield parsed
+
+
+@contextmanager
+def _count(runtime: Runtime, request: Request, tenant: Tenant) -> Iterator[Counted]:
+    """Count the request in metrics and the usage log: it used no tokens."""
+    endpoint, started = route_path(request.scope), time.perf_counter()
+    counted = Counted()
+    try:
+        with count_outcome(runtime.metrics, endpoint, counted):
+            yield counted
+    finally:
+        usage = Usage(
+            id=getattr(request.state, "request_id", ""),
+            key=tenant.key_name,
+            model=counted.model,
+            endpoint=endpoint,
+            status=counted.status,
+            outcome=counted.outcome,
+            images=counted.images,
+            seconds=round(time.perf_counter() - started, 4),
+        )
+        runtime.report_usage(usage)
 
 
 def end_arrival(request: Request) -> None:

@@ -18,7 +18,7 @@ from server.errors import (
     NotFound,
 )
 from server.protocol.text import cut
-from server.telemetry.request_record import CLIENT_CLOSED_REQUEST
+from server.telemetry.outcomes import CLIENT_CLOSED_REQUEST
 
 
 def add_error_handlers(app: FastAPI) -> None:

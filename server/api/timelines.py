@@ -17,7 +17,8 @@ from server.telemetry.timeline import (
     enter_request_context,
     leave_request_context,
 )
-from server.telemetry.tracing import TracePosition, Tracing
+from server.telemetry.trace_position import TracePosition
+from server.telemetry.tracing import Tracing
 
 # Orchestrators and Prometheus ask for these every few seconds.
 UNTRACED_PATHS: Final = (*PROBE_PATHS, "/metrics")

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from server import __version__
-from server.early_signals import exit_on_signals
+from server.process.writable_folders import check_temporary_folder, provide_home
 from server.settings.options import list_options
 from server.start.mistakes import Mistake
 from server.start.parsing import CommandLine, parse_command_line
@@ -37,14 +37,19 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 
 
 def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
-    exit_on_signals()
     given = command_line.values
     settings, wrong = read_settings(given, environ)
     from server.start.preparation import Preparation
     from server.start.report import is_json_wanted, print_resolved, report_failure, report_mistakes
 
     as_json = is_json_wanted(given, environ)
+    try:
+        check_temporary_folder()
+    except OSError as error:
+        report_failure(str(error), as_json=as_json)
+        return FAILED
     with ExitStack() as stack:
+        stack.enter_context(provide_home())
         prepared = Preparation(settings, wrong, stack)
         mistakes = [
             *command_line.mistakes,

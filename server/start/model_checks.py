@@ -10,7 +10,7 @@ from model_store.store import list_stored_models
 from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
 from server.engine.problems import find_engine_problems
-from server.machine import has_gpu_device
+from server.process.machine import has_gpu_device
 from server.prompt.format import CHAT_TEMPLATE, choose_prompt_format
 from server.prompt.templates import TEMPLATES
 from server.prompt.tokenizer import read_tokenizer
@@ -32,7 +32,8 @@ def find_model_folder(reference: str) -> Path | None:
         if parse_hub_id(reference) is not None and not Path(reference).exists():
             return None
         names = [model.name for model in list_stored_models()]
-        raise UnknownModel(f"{error}{suggest(reference, names)}") from None
+        remedy = suggest(reference, names) or "; llava-server models list shows the store's"
+        raise UnknownModel(f"{error}{remedy}") from None
 
 
 def read_readable_checkpoint(folder: Path) -> Checkpoint:

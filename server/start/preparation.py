@@ -11,7 +11,7 @@ from server.checkpoint.config import Checkpoint, CheckpointError
 from server.keys.configured import read_key_ring
 from server.keys.errors import KeysFileError
 from server.listening import listen
-from server.machine import has_gpu_device
+from server.process.machine import has_gpu_device
 from server.settings import Settings
 from server.start.contradictions import Problem, find_contradictions
 from server.start.model_checks import (

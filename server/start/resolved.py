@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from server.checkpoint.config import Checkpoint
-from server.machine import count_decode_workers, count_spare_cores
+from server.process.machine import count_decode_workers, count_spare_cores
 from server.settings import Settings
 from server.settings.options import Option, format_value, list_options
 

@@ -11,7 +11,6 @@ from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
 from server.telemetry.logs import configure_logs, get_logger
 from server.telemetry.raw_output import wrap_raw_output
-from server.writable_folders import check_temporary_folder, provide_home
 
 log = get_logger(__name__)
 
@@ -22,13 +21,9 @@ class StartFailed(Exception):
 
 def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
-    try:
-        check_temporary_folder()
-    except OSError as error:
-        raise StartFailed(str(error)) from None
     settings = prepared.settings
     is_json = settings.log_format == "json"
-    with wrap_raw_output() if is_json else nullcontext(), provide_home():
+    with wrap_raw_output() if is_json else nullcontext():
         export_log_settings(settings.log_level, settings.log_format)
         configure_logs(settings.log_level, settings.log_format)
         try:

@@ -83,7 +83,7 @@ def configure_logs(level: str, log_format: LogFormat, process: str | None = None
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = QueuedHandler(LineWriter(sys.stderr.fileno()))
+    handler = _build_handler(is_child=process is not None)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -113,6 +113,13 @@ def adopt_engine_logger(level: str) -> None:
     own_level = os.environ.get("VLLM_LOGGING_LEVEL", "").upper()
     is_known = own_level in logging.getLevelNamesMapping()
     logger.setLevel(own_level if is_known else ENGINE_LEVELS[level])
+
+
+def _build_handler(*, is_child: bool) -> logging.Handler:
+    """Return the handler; a child process writes at once, since it may end at any time."""
+    if is_child:
+        return logging.StreamHandler(sys.stderr)
+    return QueuedHandler(LineWriter(sys.stderr.fileno()))
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
@@ -10,7 +9,13 @@ from typing import Final, Self
 from server.errors import ApiError, TooManyRequests
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
-from server.telemetry.outcomes import CANCELLED, OK, name_outcome
+from server.telemetry.outcomes import (
+    CANCELLED,
+    CLIENT_CLOSED_REQUEST,
+    OK,
+    OK_STATUS,
+    name_outcome,
+)
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.request_metrics import RequestMetrics
 from server.telemetry.timeline import annotate, get_trace_id
@@ -19,9 +24,6 @@ from server.telemetry.usage import Usage
 
 log = get_logger(__name__)
 
-OK_STATUS: Final = 200
-# nginx's status for a client that closed the connection; nobody receives it.
-CLIENT_CLOSED_REQUEST: Final = 499
 # In OpenTelemetry's words; all other endpoints are `chat`.
 OPERATIONS: Final[dict[str | None, str]] = {"/v1/completions": "text_completion"}
 PROVIDER: Final = "llava-server"
@@ -141,7 +143,6 @@ class RequestRecord:
 
     def _build_usage(self, elapsed_s: float) -> Usage:
         return Usage(
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             id=self.request_id,
             key=self.key_name,
             model=self.model and self.model[:MAX_LOGGED_CHARS],

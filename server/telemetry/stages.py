@@ -17,7 +17,7 @@ from server.telemetry.timeline import (
 if TYPE_CHECKING:
     from prometheus_client import Histogram
 
-    from server.telemetry.tracing import TracePosition
+    from server.telemetry.trace_position import TracePosition
 
 Stage = Literal[
     "body",

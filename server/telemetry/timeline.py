@@ -3,10 +3,9 @@
 import time
 from collections import defaultdict
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from server.telemetry.tracing import TracePosition
+from server.telemetry.trace_position import TracePosition
 
 
 class Timeline:
@@ -38,7 +37,7 @@ class RequestContext:
 
     __slots__ = ("timeline", "trace")
 
-    def __init__(self, timeline: Timeline, trace: "TracePosition | None" = None) -> None:
+    def __init__(self, timeline: Timeline, trace: TracePosition | None = None) -> None:
         self.timeline = timeline
         self.trace = trace
 

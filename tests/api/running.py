@@ -105,10 +105,10 @@ class RunningServer:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line.rstrip())
-            self.reads_log.wait()
             if (parsed := _parse(line)).get("event") == "ready":
                 self.url, self.example = parsed["url"], parsed["example"]
                 self._ready.set()
+            self.reads_log.wait()
         self._ready.set()
 
     def _read_output(self) -> None:

@@ -196,12 +196,13 @@ def test_output_tokens_a_minute(keyed: KeyServer) -> None:
 
 def test_requests_at_once(keyed: KeyServer) -> None:
     # Long enough to run while the other one is refused.
-    long = {"max_tokens": 1500, "ignore_eos": True, "n": 8, "temperature": 1.0}
+    long = {"max_tokens": 1800, "ignore_eos": True}
     body = {"model": MODEL, "messages": [user("Tell.")], **long}
     headers = {"authorization": "Bearer one"}
     url = f"{keyed.url}/v1/chat/completions"
     with httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()
+        next(lines)
         refused = keyed.chat("one")
         assert code(refused) == (429, "rate_limit_exceeded")
         assert refused.headers["retry-after"] == "1"
@@ -304,6 +305,10 @@ def test_usage_is_counted_by_key_and_logged(keyed: KeyServer) -> None:
     assert (line["key"], line["id"], line["status"]) == ("other", answer.json()["id"], 200)
     assert all(json.loads(each)["key"] in {*KEYS, "fresh", "short-lived"}
                for each in rotated.read_text().splitlines())  # fmt: skip
+    keyed.ask("other", "/tokenize", prompt="Hi")
+    keyed.wait(lambda: "/tokenize" in keyed.usage_log.read_text())
+    counted = json.loads(keyed.usage_log.read_text().splitlines()[-1])
+    assert (counted["key"], counted["status"], counted["prompt_tokens"]) == ("other", 200, 0)
     logged = [json.loads(each) for each in keyed.running.log if answer.json()["id"] in each]
     assert logged[-1]["key"] == "other"
 

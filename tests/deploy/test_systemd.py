@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.service_manager import ALIVE_INTERVAL_S
+from server.process.service_manager import ALIVE_INTERVAL_S
 from tests.deploy.settings import VARIABLES, stop_s
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "llava-server.service"

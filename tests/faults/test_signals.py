@@ -54,7 +54,7 @@ def check_exit(server: RunningServer) -> None:
     "phase",
     [
         has_handler,
-        pytest.param(is_loading, marks=only_in_all),
+        is_loading,
         is_starting_the_engine,
     ],
 )

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from server.concurrency import SingleFlight, gather_or_cancel, run_in_thread_if_large
+from server.concurrency import LongCalls, SingleFlight, gather_or_cancel, run_in_thread_if_large
 
 
 async def test_gather_returns_results_in_order() -> None:
@@ -172,3 +173,32 @@ async def test_a_run_that_ignores_its_cancellation_is_not_reported() -> None:
     await asyncio.sleep(0)
     assert len(flights) == 0
     assert reported == []
+
+
+def test_the_loops_end_does_not_wait_for_long_calls() -> None:
+    release = threading.Event()
+
+    async def give_up() -> None:
+        calls = LongCalls("test")
+        call = asyncio.create_task(calls.run(release.wait, timeout=60))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        calls.close()
+
+    began = time.monotonic()
+    asyncio.run(give_up())
+    assert time.monotonic() - began < 20
+    release.set()
+
+
+async def test_long_calls_return_and_raise() -> None:
+    calls = LongCalls("test")
+    threads = {await calls.run(threading.get_ident) for _ in range(3)}
+    assert len(threads) == 1
+    with pytest.raises(ValueError, match="no number"):
+        await calls.run(_fail, "no number")
+    calls.close()
+
+
+def _fail(message: str) -> None:
+    raise ValueError(message)

@@ -11,6 +11,7 @@ from server.api.auth import Authenticator, Tenant
 from server.api.error_handlers import add_error_handlers
 from server.api.middleware import RequestId
 from server.api.routes import chat, completions, health, models, tokenize
+from server.api.routes import metrics as metrics_route
 from server.errors import Unauthorized
 from server.keys.key import ApiKey
 from server.keys.key_ring import KeyRing
@@ -70,7 +71,7 @@ async def guarded() -> AsyncIterator[httpx.AsyncClient]:
     metrics, lifecycle = Metrics(), Lifecycle(1)
     app = FastAPI()
     app.state.runtime = build_runtime(lifecycle, metrics, ["key"])
-    for routes in (chat, completions, models, health, tokenize):
+    for routes in (chat, completions, models, health, metrics_route, tokenize):
         app.include_router(routes.router)
     add_error_handlers(app)
     app.add_middleware(RequestId)

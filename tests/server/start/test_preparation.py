@@ -68,7 +68,7 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
             "exceeds this model's 2048: take 2048 at most, or leave it out",
         ),
         ({"kv_cache_dtype": "nvfp4", "accelerator": "cpu"}, "kv_cache_dtype", "needs a GPU"),
-        ({"keys_file": "/no/such/file"}, "keys_file", "No such file or directory"),
+        ({"keys_file": "/no/such/file"}, "keys_file", "does not exist"),
         ({"usage_log": "/no/such/file"}, "usage_log", "No such file or directory"),
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),
@@ -98,7 +98,7 @@ def test_ports_in_use(stack: ExitStack) -> None:
 
 
 def test_a_gpu_that_is_not_there(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.machine.GPU_DEVICES", ())
+    monkeypatch.setattr("server.process.machine.GPU_DEVICES", ())
     [problem] = problems(stack, accelerator="cuda")
     assert problem == ("accelerator", "no GPU found: use --accelerator cpu")
 

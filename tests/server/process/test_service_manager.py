@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from server import service_manager
 from server.lifecycle import State
-from server.service_manager import ServiceManager, take_notify_address
+from server.process import service_manager
+from server.process.service_manager import ServiceManager, take_notify_address
 
 
 @pytest.fixture

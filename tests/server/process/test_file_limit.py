@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.file_limit import is_exhausted, limit_connections
+from server.process.file_limit import is_exhausted, limit_connections
 from server.settings import Settings
 
 

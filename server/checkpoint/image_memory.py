@@ -5,7 +5,7 @@ from typing import Final
 import torch
 
 from server.checkpoint.config import Checkpoint
-from server.memory_limit import read_memory_limit
+from server.process.memory_limit import read_memory_limit
 from server.settings import Settings
 
 CACHED_IMAGES: Final = 1000

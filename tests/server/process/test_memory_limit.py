@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.memory_limit import read_memory_limit
+from server.process.memory_limit import read_memory_limit
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 MIB = 1024**2

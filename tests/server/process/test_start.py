@@ -8,7 +8,7 @@ import pytest
 
 STREAMS = """
 import os, sys
-from server.standard_streams import open_missing_streams
+from server.process.standard_streams import open_missing_streams
 open_missing_streams()
 print("to standard output")
 os.write(2, b"to standard error")
@@ -17,7 +17,7 @@ with open(os.devnull) as file:
 """
 WAIT = """
 import signal
-from server.early_signals import exit_on_signals
+from server.process.early_signals import exit_on_signals
 exit_on_signals()
 print("ready", flush=True)
 while True:

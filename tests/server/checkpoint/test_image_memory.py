@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from server import image_memory
+from server.checkpoint import image_memory
 from server.checkpoint.config import Checkpoint
-from server.image_memory import compute_image_cache_bytes
+from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.settings import Settings
 from tests.server.images.vision.small_model import build_small_checkpoint
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.writable_folders import check_temporary_folder, provide_home
+from server.process.writable_folders import check_temporary_folder, provide_home
 
 
 def test_without_a_temporary_folder_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
