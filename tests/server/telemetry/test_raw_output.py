@@ -126,3 +126,9 @@ def test_bars_and_long_lines_end_somewhere(tmp_path: Path) -> None:
         stream.feed(b"x")
         stream.feed(b"")
     assert read(tmp_path / "log") == [" 10%", " 20%", "x" * ((1 << 20) + 1)]
+
+
+def test_a_line_that_nests_deeply_is_wrapped_like_any_other() -> None:
+    line = b'{"a":' + b"[" * 100_000
+    wrapped = wrap_line(line, "stderr", "warning")
+    assert json.loads(wrapped)["event"] == line.decode()
