@@ -27,7 +27,7 @@ PARAMETERS: Final = {"type": "object", "properties": {"city": {"type": "string"}
 BAD_BODIES: Final[tuple[dict[str, Any], ...]] = (
     {"messages": "none"},
     {"messages": []},
-    {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": -1},
+    {"messages": [{"role": "user", "content": "Hi"}], "n": 0},
     {"messages": [{"role": "user", "content": "Hi"}], "response_format": {"type": "poem"}},
     {"messages": [{"role": "user", "content": "Hi"}], "temperature": "warm"},
 )

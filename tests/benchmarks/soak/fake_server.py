@@ -20,7 +20,7 @@ FETCH_TIMEOUT_S = 0.3
 def find_fault(body: dict[str, Any]) -> str | None:
     """Return the error code of a body that the real server would refuse, too."""
     messages = body.get("messages", [{"content": ""}])
-    if not isinstance(messages, list) or not messages or body.get("max_tokens", 1) < 0:
+    if not isinstance(messages, list) or not messages or body.get("n", 1) < 1:
         return "invalid_value"
     if body.get("response_format", {}).get("type") == "poem" or "temperature" in body:
         return "invalid_value"
