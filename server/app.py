@@ -184,6 +184,7 @@ def create_app(
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
         refusals=runtime.refusals,
+        early_returns=runtime.early_returns,
     )
     # Each one is around those before it.
     if settings.protect_all:
