@@ -20,8 +20,9 @@ from server.api.key_required import list_open_paths
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.api.timelines import TimingOptions, add_timelines
-from server.app import build_connection_limits, create_app
+from server.app import create_app
 from server.banner import format_curl_command, format_ready_banner
+from server.capacity import build_connection_limits
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
 from server.process.file_limit import limit_connections, raise_file_limit

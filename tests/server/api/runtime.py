@@ -10,12 +10,12 @@ from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.event_stream import OutputBudget
 from server.api.gate_state import GateState
+from server.api.gated_paths import GENERATING_PATHS
 from server.api.limits import ApiLimits
 from server.api.rate_limits.guard import KeyGuard
 from server.api.rate_limits.limiter import RateLimiter
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
-from server.app import GENERATING_PATHS
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics

@@ -15,16 +15,17 @@ from server.api.auth import Authenticator
 from server.api.early_returns import EarlyReturns
 from server.api.error_handlers import add_error_handlers
 from server.api.gate import Gate
+from server.api.gated_paths import GATED_PATHS, GENERATING_PATHS
 from server.api.middleware import RequestId
 from server.api.rate_limits.guard import KeyGuard
 from server.api.rate_limits.limiter import RateLimiter
 from server.api.routes import chat, messages, tokenize
 from server.api.runtime import Runtime
-from server.app import GATED_PATHS, GENERATING_PATHS
 from server.errors import KeyLimitExceeded
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import OPERATIONS
 from tests.server.api.runtime import build_runtime
 from tests.server.keys.samples import build_key
 from tests.server.pictures import build_data_url
@@ -172,3 +173,7 @@ async def test_what_generates_nothing_is_logged_too(
         "outcome": "not_ready",
         "status": 503,
     }
+
+
+def test_traces_name_the_operation_of_each_path_that_generates() -> None:
+    assert set(OPERATIONS) == set(GENERATING_PATHS)
