@@ -105,8 +105,8 @@ class ImageEmbedder:
     ) -> LoadedImage:
         return await self._loader.load(
             reference.url,
+            cache_partition,
             low_detail=reference.low_detail,
-            cache_partition=cache_partition,
             deadline=budget.deadline,
         )
 

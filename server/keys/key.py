@@ -81,6 +81,7 @@ class ApiKey(KeyLimits):
     expires: Moment | None = None
     disabled: bool = False
 
-    def is_expired(self, now: datetime) -> bool:
-        """Whether the key's term is over."""
-        return self.expires is not None and self.expires <= now
+
+def has_expired(expires: datetime | None, now: datetime) -> bool:
+    """Return whether that moment is over; None never is."""
+    return expires is not None and expires <= now

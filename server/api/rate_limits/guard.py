@@ -16,6 +16,7 @@ from server.api.rate_limits.limiter import RateLimiter
 from server.api.scope import route_path
 from server.keys.key import ApiKey
 from server.telemetry.key_metrics import KeyMetrics
+from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
 class KeyGuard:
@@ -35,16 +36,15 @@ class KeyGuard:
             self._limiter.check(tenant.key, generates=self._generates(scope))
 
     @contextmanager
-    def start(self, tenant: Tenant, scope: Scope) -> Iterator[None]:
-        """Count a request that `check` let pass, while it runs; its meter is in the state."""
+    def start(self, tenant: Tenant, scope: Scope) -> Iterator[TokenMeter]:
+        """Count a request that `check` let pass, while it runs; yield its meter."""
         if tenant.key is None:
-            yield
+            yield UNMETERED
             return
         self._metrics.requests.labels(tenant.key.name).inc()
         meter = self._limiter.start(tenant.key, generates=self._generates(scope))
-        scope["state"]["meter"] = meter
         try:
-            yield
+            yield meter
         finally:
             meter.release()
 
