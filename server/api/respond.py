@@ -147,6 +147,8 @@ class _Exchange:
         check_model_allowed(self._runtime, self._tenant, request.model)
         if request.num_images:
             self._record.meter.check_image_tokens()
+        if request.token_limit is not None:
+            self._record.meter.reserve_output_tokens(request.token_limit * request.num_sequences)
         image_bytes = estimate_image_bytes(len(body), request.num_images)
         return parsed, Cost(request.num_sequences, image_bytes)
 

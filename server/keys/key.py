@@ -8,6 +8,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from server.keys.secret import HASH_PREFIX
 
 ALL_MODELS: Final = "*"
+# What is limited per minute, as headers name it, and the field that limits it.
+PER_MINUTE: Final = {
+    "requests": "requests_per_minute",
+    "image-tokens": "image_tokens_per_minute",
+    "output-tokens": "output_tokens_per_minute",
+}
 
 
 def _as_utc(value: object) -> object:
@@ -58,13 +64,10 @@ class KeyLimits(BaseModel):
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
 
     @property
-    def has_rate_limits(self) -> bool:
-        """Whether anything is limited by the minute."""
-        limits = (
-            *(self.requests_per_minute, self.image_tokens_per_minute),
-            self.output_tokens_per_minute,
-        )
-        return any(limit is not None for limit in limits)
+    def rate_limits(self) -> dict[str, int]:
+        """The limits per minute that are set, by what they limit."""
+        limits = {resource: getattr(self, field) for resource, field in PER_MINUTE.items()}
+        return {resource: limit for resource, limit in limits.items() if limit is not None}
 
     def allows_model(self, name: str) -> bool:
         """Whether requests may name a model."""

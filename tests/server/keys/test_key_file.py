@@ -50,7 +50,7 @@ def test_a_key_with_everything() -> None:
 
 def test_a_key_without_limits_may_do_everything() -> None:
     (key,) = parse_keys(f'[keys.alice]\nhash = "{ALICE}"\n', PATH)
-    assert not key.has_rate_limits
+    assert not key.rate_limits
     assert key.allows_model("any")
     assert not key.is_expired(datetime.now(UTC))
 
