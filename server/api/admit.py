@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from fastapi import Request
 
-from server.api.admission.admission import Arrival
+from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import Cost, estimate_image_bytes
 from server.api.auth import Tenant
 from server.api.body import read_body
