@@ -1,4 +1,4 @@
-"""One API key: its hashes, its term and its limits."""
+"""One API key: its hashes, its expiry and its limits."""
 
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Final
@@ -17,7 +17,12 @@ PER_MINUTE: Final = {
 
 
 def _as_utc(value: object) -> object:
-    """Read a date as its first moment, and a time without a zone as UTC."""
+    """Read a date as its first moment, and a time without a zone as UTC.
+
+    Raises `ValueError` for a number, which would be read as seconds since 1970.
+    """
+    if isinstance(value, int | float):
+        raise ValueError("write a date such as 2027-06-30")
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -38,7 +43,7 @@ ModelNames = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as
 
 
 class PreviousHash(BaseModel):
-    """The hash of a secret that was replaced, and when it ends to be valid."""
+    """The hash of a secret that was replaced, and when that one expires."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +66,7 @@ class KeyLimits(BaseModel):
     concurrent_requests: Limit | None = None
     models: ModelNames = (ALL_MODELS,)
     priority: Annotated[int, Field(strict=True, ge=-100, le=100)] = 0
-    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
 
     @property
     def rate_limits(self) -> dict[str, int]:
@@ -85,5 +90,5 @@ class ApiKey(KeyLimits):
     disabled: bool = False
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether the key's term is over."""
+        """Whether the key has expired."""
         return self.expires is not None and self.expires <= now

@@ -51,10 +51,16 @@ def _parse_keep(text: str) -> timedelta:
 
 
 def _list_valid(name: str, keys_file: Path, now: datetime) -> list[dict[str, Any]]:
-    """Return the earlier secrets that are still valid. A revoked key is not to be revived so."""
+    """Return the earlier secrets that are still valid.
+
+    Raises `KeysFileError` for a key that is revoked or expired: no secret would make it valid.
+    """
     (key,) = (each for each in read_keys(keys_file) if each.name == name)
     if key.disabled:
         raise KeysFileError(keys_file, [f": the key '{name}' is revoked; make a new one"])
+    if key.is_expired(now):
+        remedy = "make a new one, or set a later 'expires' in the file first"
+        raise KeysFileError(keys_file, [f": the key '{name}' has expired; {remedy}"])
     return [dict(each) for each in key.previous if each.expires > now]
 
 
