@@ -1,12 +1,10 @@
 """Runs the application under uvicorn: socket, signals, draining, exit code."""
 
 import asyncio
-import ctypes
 import signal
 import socket
 import sys
 import time
-from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -44,9 +42,6 @@ ABRUPT_SHUTDOWN_TIMEOUT_S: Final = 0.25
 ANSWER_TIMEOUT_S: Final = 0.25
 # Seconds between two checks whether all connections are closed.
 CLOSE_INTERVAL_S: Final = 0.05
-# From <malloc.h>.
-M_ARENA_MAX = -8
-ARENAS = 2
 
 
 class Server(uvicorn.Server):
@@ -119,7 +114,6 @@ def serve(startup: Startup) -> int:
     """Serve on bound sockets until stopped. Returns the exit code."""
     listener, tls = startup.listener, startup.tls
     settings = limit_connections(startup.settings, raise_file_limit())
-    _limit_arenas()
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
 
@@ -198,9 +192,3 @@ def _log_open_paths(settings: Settings) -> None:
             protect_all=settings.protect_all, has_admin_port=settings.admin_port is not None
         )
         log.info("these paths need no API key", paths=", ".join(paths))
-
-
-def _limit_arenas() -> None:
-    """Limit glibc's malloc arenas: one per thread keeps freed memory and looks like a leak."""
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)

@@ -8,7 +8,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.admission.admission import Admission, Arrival
+from server.api.admission.admission import Admission
+from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import estimate_unread_cost
 from server.api.auth import Authenticator, Tenant
 from server.api.body_headers import check_body_headers

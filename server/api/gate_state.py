@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from server.api.admission.admission import Arrival
+from server.api.admission.arrivals import Arrival
 from server.telemetry.token_meter import TokenMeter
 
 

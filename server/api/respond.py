@@ -139,6 +139,9 @@ class _Exchange:
         check_model_allowed(self._runtime, self._tenant, request.model)
         if request.num_images:
             self._record.caller.meter.check_image_tokens()
+        if request.token_limit is not None:
+            tokens = request.token_limit * request.num_sequences
+            self._record.caller.meter.reserve_output_tokens(tokens)
         image_bytes = estimate_image_bytes(len(body), request.num_images)
         return parsed, Cost(request.num_sequences, image_bytes)
 

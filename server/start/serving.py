@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.process.arenas import limit_arenas
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
 from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
@@ -21,6 +22,7 @@ class StartFailed(Exception):
 
 def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
+    limit_arenas()
     settings = prepared.settings
     is_json = settings.log_format == "json"
     with wrap_raw_output() if is_json else nullcontext():

@@ -15,7 +15,7 @@ COLUMNS = ("name", "state", "created", "expires", "limits")
 
 
 def list_keys(keys_file: KeysFile = DEFAULT_FILE, as_json: Json = False) -> None:
-    """List the keys: their state, term and limits."""
+    """List the keys: their state, expiry and limits."""
     now = datetime.now(UTC)
     keys = read_keys(keys_file)
     if as_json:

@@ -9,7 +9,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from server.api import gate as gate_module
-from server.api.admission.admission import EARLY_DELAY_S, FLOOD_DELAY_S, Admission, Arrival
+from server.api.admission.admission import EARLY_DELAY_S, FLOOD_DELAY_S, Admission
+from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
 from server.api.early_returns import EarlyReturns

@@ -285,9 +285,12 @@ class Meter:
     """Counts image tokens, and refuses them while there is no room."""
 
     def __init__(self, owner: str, *, has_room: bool = True) -> None:
-        self.owner = owner
+        self.key_name = owner
         self.charged: list[int] = []
         self._has_room = has_room
+
+    def reserve_output_tokens(self, num_tokens: int) -> None:
+        """Reserve nothing."""
 
     def check_image_tokens(self) -> None:
         """Refuse without room."""
