@@ -20,15 +20,16 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 # The base image is what the engine was built and tested with: packages it brings keep their
-# version (base.txt), those it lacks get ours.
+# version, those it lacks get ours.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /src
 RUN --mount=type=bind,target=/src,rw \
-    python3 -m pip list --format=freeze --exclude-editable > base.txt \
-    && cut -d = -f 1 base.txt | tr 'A-Z_.' 'a-z--' | sed 's/.*/^&==/' > known.txt \
-    && grep -v -f known.txt requirements/cuda.txt > ours.txt \
-    && python3 -m pip install --no-cache-dir --no-build-isolation -c base.txt -c ours.txt .
+    python3 -m pip list --format=freeze --exclude-editable > /tmp/base.txt \
+    && cut -d = -f 1 /tmp/base.txt | tr 'A-Z_.' 'a-z--' | sed 's/.*/^&==/' > /tmp/known.txt \
+    && grep -v -f /tmp/known.txt requirements/cuda.txt > /tmp/ours.txt \
+    && python3 -m pip install --no-cache-dir --no-build-isolation -c /tmp/base.txt -c /tmp/ours.txt . \
+    && rm /tmp/base.txt /tmp/known.txt /tmp/ours.txt
 
 # All that is written goes to /cache (pulled models, compiled kernels: mount a volume there to keep
 # them) and /tmp, so that the root file system may be read-only. Group 0 for clusters that choose a

@@ -122,6 +122,7 @@ async def _run_client(engine: Engine, clients: EngineClients, ends_at: float) ->
             clients.images(prompt),
             sampling,
             stream=clients.group.stream,
+            cache_partition="",
         )
         async for _ in outputs:
             pass

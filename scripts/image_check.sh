@@ -85,10 +85,14 @@ pip_options() {
     .venv/bin/python -m docker.check.pip_options "$work"
 }
 
-# Builds an image, and leaves its configuration and where it is mounted.
+# Builds an image, and leaves its configuration and where it is mounted. From a copy, since what a
+# step writes into a mounted context stays there.
 make_image() {
+    mkdir "$work/context-$2"
+    git ls-files --cached --others --exclude-standard -z |
+        tar --null --files-from - --ignore-failed-read -cf - | tar -xf - -C "$work/context-$2"
     # shellcheck disable=SC2046
-    build -f "$1" -t "localhost/llava-server:$2" $(pip_options) .
+    build -f "$1" -t "localhost/llava-server:$2" $(pip_options) "$work/context-$2"
     run_buildah inspect --type image "localhost/llava-server:$2" >"$work/$2.json"
     run_buildah mount "$(run_buildah from "localhost/llava-server:$2")" >"$work/$2.root"
 }

@@ -12,16 +12,14 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from server import __version__
-from server.api.admission.admission import Admission
-from server.api.admission.cost import Cost
-from server.api.admission.fair_queue import EQUAL, Standing
 from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
-from server.api.edge.limits import ConnectionLimits, ConnectionTable
+from server.api.edge.limits import ConnectionTable
 from server.api.error_handlers import add_error_handlers
 from server.api.event_stream import OutputBudget
 from server.api.gate import Gate
+from server.api.gated_paths import GATED_PATHS, GENERATING_PATHS
 from server.api.key_reload import KeyReload
 from server.api.key_required import KeyRequired
 from server.api.limits import ApiLimits
@@ -43,13 +41,14 @@ from server.api.routes import (
 from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
+from server.capacity import KIB, MIB, build_admission, build_connection_limits
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
+from server.gauges import connect_gauges
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
-from server.loading import choose_accelerator, load_pipeline
+from server.loading import load_pipeline
 from server.process.file_limit import watch_file_limit
-from server.process.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
@@ -62,33 +61,12 @@ from server.telemetry.usage_log import UsageLog
 
 log = get_logger(__name__)
 
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-
 ROUTES: Final = (
     *(chat, completions, responses, messages, tokenize),
     *(models, health, page, docs),
 )
 # How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
 LOAD_FAILURE_S: Final = 2.0
-# POST requests that generate, and all that cost work, and so pass the gate.
-GENERATING_PATHS: Final = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
-)
-GATED_PATHS: Final = (
-    *GENERATING_PATHS,
-    *("/v1/messages/count_tokens", "/tokenize", "/detokenize"),
-)
-# Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
-# not refused: what does not run may wait (see `Admission`).
-CPU_REQUESTS: Final = 48
-GPU_REQUESTS: Final = 256
-# Connections over the limit that still read their response, beside a quarter as many as the limit.
-MIN_LINGERING: Final = 64
-MAX_LINGERING: Final = 512
-# Default for encoded images that wait for one decode worker. Half as much again may wait: together
-# as much as sixteen chats over three photographs send at once, whose history comes again each turn.
-PENDING_IMAGE_MIB: Final = 80
 
 
 def create_app(
@@ -121,7 +99,7 @@ def create_app(
         created=int(time.time()),
         lifecycle=lifecycle,
         connections=ConnectionTable(build_connection_limits(settings)),
-        admission=_admission(settings, lifecycle, metrics, keys),
+        admission=build_admission(settings, lifecycle, metrics, keys),
         authenticator=Authenticator(keys, share_caches=settings.share_caches),
         metrics=metrics,
         limits=ApiLimits(
@@ -169,7 +147,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.runtime = runtime
-    _connect_gauges(settings, checkpoint, runtime)
+    connect_gauges(settings, checkpoint, runtime)
     if settings.admin_port is None:
         app.include_router(metrics_route.router)
     for routes in ROUTES:
@@ -184,6 +162,7 @@ def create_app(
         admission=runtime.admission,
         max_body_bytes=settings.max_body_bytes,
         refusals=runtime.refusals,
+        early_returns=runtime.early_returns,
     )
     # Each one is around those before it.
     if settings.protect_all:
@@ -236,21 +215,6 @@ async def _run(
         runtime.lifecycle.fail(reason)
 
 
-def build_connection_limits(settings: Settings) -> ConnectionLimits:
-    """Return the limits of connections that the settings ask for."""
-    return ConnectionLimits(
-        max_header_bytes=settings.max_header_kib * KIB,
-        max_header_lines=settings.max_header_lines,
-        max_connections=settings.max_connections,
-        max_lingering=min(MAX_LINGERING, max(MIN_LINGERING, settings.max_connections // 4)),
-        max_connections_per_address=settings.max_connections_per_address,
-        header_timeout_s=settings.header_timeout_s,
-        keep_alive_timeout_s=settings.keep_alive_timeout_s,
-        min_body_bytes_per_s=settings.min_upload_kib_s * KIB,
-        write_timeout_s=settings.write_timeout_s,
-    )
-
-
 def _list_paths() -> list[str]:
     """Return the paths of all routes: what may be the value of a label."""
     return [
@@ -259,40 +223,6 @@ def _list_paths() -> list[str]:
         for route in routes.router.routes
         if isinstance(route, APIRoute)
     ]
-
-
-def _connect_gauges(settings: Settings, checkpoint: Checkpoint, runtime: Runtime) -> None:
-    """Have the metrics read what the server's parts know."""
-    metrics, lifecycle = runtime.metrics, runtime.lifecycle
-    metrics.build_info.labels(
-        __version__, health.name_engine(), checkpoint.path.name, choose_accelerator(settings)
-    ).set(1)
-    metrics.ready.set_function(lambda: lifecycle.state is State.READY)
-    metrics.draining.set_function(lambda: lifecycle.state is State.DRAINING)
-    metrics.connections.set_function(lambda: runtime.connections.open_connections)
-    metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)
-
-
-def _admission(
-    settings: Settings, lifecycle: Lifecycle, metrics: Metrics, keys: KeyRing
-) -> Admission:
-    on_cpu = choose_accelerator(settings) == "cpu"
-    sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
-    workers = settings.decode_workers or count_decode_workers()
-    image_mib = settings.max_pending_image_mib or workers * PENDING_IMAGE_MIB
-    return Admission(
-        lifecycle,
-        capacity=Cost(sequences, int(image_mib * MIB)),
-        max_queue_s=settings.max_queue_s,
-        metrics=metrics,
-        get_standing=lambda tenant: _find_standing(keys, tenant),
-    )
-
-
-def _find_standing(keys: KeyRing, tenant: str) -> Standing:
-    """Return the standing of a tenant, whose name is that of its key if it has one."""
-    key = keys.keys.get(tenant)
-    return EQUAL if key is None else Standing(key.priority, key.weight)
 
 
 def _end_children() -> None:

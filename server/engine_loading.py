@@ -91,6 +91,9 @@ def _set_environment(settings: Settings, device: torch.device) -> None:
     # compile again. PyTorch's own compile cache works.
     if device.type == "cpu":
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
+    # Eager, vLLM still compiles its sampler.
+    if settings.enforce_eager is not False and not can_compile(device):
+        os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     # A fork would inherit the locks of this process's threads, and on a GPU its CUDA state.
     os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
 

@@ -41,6 +41,7 @@ from server.prompt.tool_parser import choose_tool_parser
 from server.protocol.chat.request import parse_chat_request
 from server.settings import Settings
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.caller import ANYBODY
 from server.telemetry.gpu_memory import watch_gpu_memory
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
@@ -222,7 +223,9 @@ async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
     extras = {"structured_outputs": {"regex": "a*"}, "logprobs": True, "top_logprobs": 1}
     for warm_up_body in (body, body | extras):
         request = parse_chat_request(json.dumps(warm_up_body).encode())
-        async for _ in await pipeline.generate(request, RequestRecord("warm-up", Metrics())):
+        async for _ in await pipeline.generate(
+            request, RequestRecord("warm-up", Metrics(), ANYBODY)
+        ):
             pass
 
 

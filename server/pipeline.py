@@ -7,7 +7,7 @@ messages -------------------------------------------------> prompt -> engine -> 
 prompts of a text completion, unchanged -----------------------+
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
 from server.concurrency import aclosing_on_error
-from server.engine.base import Engine, EngineImage, ToolParser
+from server.engine.base import Engine, EngineImage, EngineOutput, SamplingOptions, ToolParser
 from server.errors import ApiError, ModelNotFound, TooManyImages
 from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
@@ -89,28 +89,38 @@ class Pipeline:
         self,
         request: ChatCompletionRequest,
         record: RequestRecord,
-        cache_partition: str = "",
         on_encoded: OnEncoded = do_nothing,
     ) -> Generation:
         """Do everything that can fail and await the first token. Raises `ApiError`.
 
-        What is cached is shared within `cache_partition` only. `on_encoded` is called once the
-        images are encoded, when their data is needed no more. The caller closes the generation.
+        `on_encoded` is called once the images are encoded, when their data is needed no more. The
+        caller closes the generation.
         """
         tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
+        partition = record.caller.cache_partition
         keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         conversation = self._check(request, tools, enforce_limit=keep_last is None)
-        grammar = await self._grammars.build_and_validate(request, tools, cache_partition)
-        budget = self._image_limits.start_budget(record.meter)
-        images = await self._images.embed(request.images, cache_partition, budget)
+        grammar = await self._grammars.build_and_validate(request, tools, partition)
+        budget = self._image_limits.start_budget(record.caller.meter)
+        images = await self._images.embed(request.images, partition, budget)
         on_encoded()
         record.notes.extend(budget.notes)
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
         prompt = await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, keep_last=keep_last
         )
-        generation = self._submit(
-            request, record, conversation, prompt, images, grammar, tools, cache_partition
+        sampling = self._build_sampling_options(request, prompt, grammar, tools)
+        generation = Generation(
+            self._submit(request, record, prompt, images, sampling),
+            record,
+            build_chat_readers(
+                request,
+                tools,
+                self._tool_parser,
+                self._vocabulary,
+                is_continuation=conversation.ending is PromptEnding.CONTINUATION,
+            ),
+            request.n or 1,
         )
         async with aclosing_on_error(generation):
             await generation.await_first()
@@ -119,26 +129,22 @@ class Pipeline:
             )
         return generation
 
-    async def complete(
-        self, request: CompletionRequest, record: RequestRecord, cache_partition: str = ""
-    ) -> BatchGeneration:
+    async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
         """Do everything that can fail and await each prompt's first token. Raises `ApiError`.
 
         All prompts are decoded together. The caller closes the batch.
         """
         self.check_model(request.model)
         check_sampling_token_ids(request, self._vocabulary.size)
-        grammar = await self._grammars.build_and_validate(request, None, cache_partition)
+        grammar = await self._grammars.build_and_validate(
+            request, None, record.caller.cache_partition
+        )
         prompts = await self.text_tokenizer.tokenize_prompts(request)
         record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
         adapter = self._find_adapter(request.model)
-        return await self._completions.submit(
-            request, record, prompts, grammar, adapter, cache_partition
-        )
+        return await self._completions.submit(request, record, prompts, grammar, adapter)
 
-    async def build_prompt(
-        self, request: ChatCompletionRequest, cache_partition: str = ""
-    ) -> Prompt:
+    async def build_prompt(self, request: ChatCompletionRequest, cache_partition: str) -> Prompt:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         conversation = self._check(request, tools, enforce_limit=False)
@@ -188,28 +194,19 @@ class Pipeline:
             self._prompt.check_characters(count, "tools", enforce_limit=enforce_limit)
         return conversation
 
-    def _submit(
+    def _build_sampling_options(
         self,
         request: ChatCompletionRequest,
-        record: RequestRecord,
-        conversation: Conversation,
         prompt: Prompt,
-        images: Sequence[tuple[str, Tensor]],
         grammar: str | None,
         tools: CallableTools | None,
-        cache_partition: str,
-    ) -> Generation:
-        """Submit the prompt to the engine. Raises `InvalidValue` for too many log probabilities."""
-        check_num_prompt_logprobs(
-            [len(prompt.token_ids)], request.n or 1, request.prompt_logprobs, "prompt_logprobs"
-        )
-        engine_images = [
-            EngineImage(key, placeholder.offset, image_embeds)
-            for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)
-        ]
+    ) -> SamplingOptions:
+        """Raise `InvalidValue` for too many log probabilities."""
         prompt_length = len(prompt.token_ids)
-        record.record_submission(prompt_length, prompt.num_image_tokens)
-        sampling = build_sampling_options(
+        check_num_prompt_logprobs(
+            [prompt_length], request.n or 1, request.prompt_logprobs, "prompt_logprobs"
+        )
+        return build_sampling_options(
             request,
             self.sampling_defaults,
             self._prompt.stop,
@@ -222,20 +219,27 @@ class Pipeline:
             # A native tool parser needs the special tokens that begin a call.
             skip_special_tokens=tools is None or not tools.is_native,
         )
-        outputs = self._engine.generate(
+
+    def _submit(
+        self,
+        request: ChatCompletionRequest,
+        record: RequestRecord,
+        prompt: Prompt,
+        images: Sequence[tuple[str, Tensor]],
+        sampling: SamplingOptions,
+    ) -> AsyncGenerator[EngineOutput, None]:
+        """Submit the prompt to the engine."""
+        engine_images = [
+            EngineImage(key, placeholder.offset, image_embeds)
+            for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)
+        ]
+        record.record_submission(len(prompt.token_ids), prompt.num_image_tokens)
+        return self._engine.generate(
             record.request_id,
             prompt.token_ids,
             engine_images,
             sampling,
             stream=bool(request.stream),
             adapter=self._find_adapter(request.model),
-            cache_partition=cache_partition,
+            cache_partition=record.caller.cache_partition,
         )
-        build_reader = build_chat_readers(
-            request,
-            tools,
-            self._tool_parser,
-            self._vocabulary,
-            is_continuation=conversation.ending is PromptEnding.CONTINUATION,
-        )
-        return Generation(outputs, record, build_reader, request.n or 1)

@@ -1,12 +1,10 @@
 """Runs the application under uvicorn: socket, signals, draining, exit code."""
 
 import asyncio
-import ctypes
 import signal
 import socket
 import sys
 import time
-from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -16,21 +14,22 @@ from server.admin_port import serve_admin
 from server.api.browsers.hosts import KnownHosts
 from server.api.browsers.outermost import add_outermost
 from server.api.edge.protocol import build_protocol_class
-from server.api.key_required import OPEN_PATHS, PROBE_PATHS
+from server.api.key_required import list_open_paths
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.api.timelines import TimingOptions, add_timelines
-from server.app import build_connection_limits, create_app
+from server.app import create_app
 from server.banner import format_curl_command, format_ready_banner
+from server.capacity import build_connection_limits
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
 from server.process.file_limit import limit_connections, raise_file_limit
 from server.process.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
 from server.startup import Startup
+from server.telemetry.line_sink import LineSink
 from server.telemetry.line_writer import LineWriter
 from server.telemetry.logs import get_logger
-from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import Refusals
 
 log = get_logger(__name__)
@@ -43,9 +42,6 @@ ABRUPT_SHUTDOWN_TIMEOUT_S: Final = 0.25
 ANSWER_TIMEOUT_S: Final = 0.25
 # Seconds between two checks whether all connections are closed.
 CLOSE_INTERVAL_S: Final = 0.05
-# From <malloc.h>.
-M_ARENA_MAX = -8
-ARENAS = 2
 
 
 class Server(uvicorn.Server):
@@ -118,7 +114,6 @@ def serve(startup: Startup) -> int:
     """Serve on bound sockets until stopped. Returns the exit code."""
     listener, tls = startup.listener, startup.tls
     settings = limit_connections(startup.settings, raise_file_limit())
-    _limit_arenas()
     lifecycle = Lifecycle(settings.drain_timeout_s)
     url = format_url(listener, is_tls=bool(tls), root_path=settings.root_path)
 
@@ -146,7 +141,7 @@ def serve(startup: Startup) -> int:
         http=build_protocol_class(
             build_connection_limits(settings),
             runtime.connections,
-            Refusals(runtime.metrics.connections_refused, RefusalLog()),
+            Refusals(runtime.metrics.connections_refused, runtime.refusal_log),
             settings.cors_allow_origins,
         ),
         loop="uvloop",
@@ -187,17 +182,13 @@ def _announce(settings: Settings, url: str, model_name: str) -> None:
         log.info("ready", url=url, model=model_name, example=curl)
     else:
         banner = format_ready_banner(url, model_name, needs_key=needs_key)
-        LineWriter(sys.stdout.fileno()).write(f"{banner}\n")
+        LineWriter(LineSink(sys.stdout.fileno()).write).write(f"{banner}\n")
 
 
 def _log_open_paths(settings: Settings) -> None:
     """Say what needs no key, where there are keys."""
     if settings.needs_key:
-        paths = PROBE_PATHS if settings.protect_all else (*PROBE_PATHS, *OPEN_PATHS)
+        paths = list_open_paths(
+            protect_all=settings.protect_all, has_admin_port=settings.admin_port is not None
+        )
         log.info("these paths need no API key", paths=", ".join(paths))
-
-
-def _limit_arenas() -> None:
-    """Limit glibc's malloc arenas: one per thread keeps freed memory and looks like a leak."""
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)

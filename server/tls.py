@@ -26,7 +26,10 @@ def build_tls_options(settings: Settings) -> dict[str, Any]:
         _load(options)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error  # OpenSSL's words without its place
-        raise OSError(f"the files of --ssl-… cannot be used: {reason}") from None
+        raise OSError(
+            f"the files of --ssl-… cannot be used: {reason}; give a certificate and its own key in"
+            " PEM, and the key's password if it has one"
+        ) from None
     return options
 
 

@@ -35,5 +35,5 @@ def test_settings() -> None:
     assert {option.replace("-", "_") for option in options - OTHERS} <= set(Settings.model_fields)
 
 
-# Docker's.
-OTHERS = {"shm-size"}
+# Docker's, and what is no setting.
+OTHERS = {"shm-size", "check"}

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.message import Message
 from email.parser import Parser
 from importlib.metadata import packages_distributions
@@ -81,6 +81,25 @@ def test_metadata(described: Message) -> None:
     assert set(described.get_all("Provides-Extra", [])) == {"cpu", "cuda", "dev", "train"}
 
 
+def test_llava_server_is_a_program(installed: Path, tmp_path: Path) -> None:
+    result = run_python([installed / "bin" / "llava-server", "--version"], installed, tmp_path)
+    assert result.stdout.startswith("llava-server ")
+
+
+def run_python(
+    command: Sequence[str | Path], installed: Path, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run Python elsewhere with the installed wheel before all else; return what it printed."""
+    return subprocess.run(
+        [sys.executable, "-P", *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(installed), "LLAVA_STORE": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
 def requirements(described: Message, *extras: str) -> set[str]:
     """Return the names of what the wheel asks for, on this Python."""
     lines = [Requirement(line) for line in described.get_all("Requires-Dist", [])]
@@ -127,7 +146,9 @@ def test_all_that_is_asked_for_is_imported(described: Message) -> None:
 
 COMMANDS = [
     ["-m", "server", "--help"],
+    ["-m", "server", "--version"],
     ["-m", "server", "chat", "--help"],
+    ["-m", "server", "keys", "--help"],
     ["-m", "model_store", "list"],
     ["-m", "evaluation", "--help"],
     ["-m", "training", "--help"],
@@ -136,30 +157,17 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[1:]))
 def test_commands(command: list[str], installed: Path, tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-P", *command],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed), "LLAVA_STORE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    result = run_python(command, installed, tmp_path)
     assert result.returncode == 0, result.stderr
 
 
-def test_the_page_and_the_embedded_model_come_along(installed: Path, tmp_path: Path) -> None:
+def test_the_embedded_model_comes_along(installed: Path, tmp_path: Path) -> None:
     program = (
         "import server.api.routes.page, model_store.store as store;"
         "print(store.find_model('llava-tiny'));"
         "print(server.__file__)"
     )
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed), "LLAVA_STORE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    assert all(line.startswith(str(installed)) for line in result.stdout.splitlines())
+    result = run_python(["-c", program], installed, tmp_path)
+    folders = result.stdout.splitlines()
+    assert len(folders) == 2, result.stderr
+    assert all(folder.startswith(str(installed)) for folder in folders)

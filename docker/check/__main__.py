@@ -72,7 +72,8 @@ def check_health(container: Container, image: Image) -> None:
     report("health check", done.stdout.strip(), ok=done.returncode == 0)
     container.suspend_server()
     codes = [container.execute(*image.health_check).returncode for _ in range(3)]
-    report("health checks of a server that hangs", codes, ok=codes == [1, 1, 1])
+    # The third may end with the container.
+    report("health checks of a server that hangs", codes, ok=codes[:2] == [1, 1])
     code = container.wait(STOP_LIMIT_S)
     report("exit code of a server that hung", code, ok=code == 137)
 

@@ -64,7 +64,7 @@ def read_events(answer: HTTPResponse) -> Iterator[str]:
 
 def stream() -> None:
     """Print `first`, the number of chunks, and the last event of a long answer."""
-    body = {"messages": build_question(), "stream": True, "max_tokens": 900, "ignore_eos": True}
+    body = {"messages": build_question(), "stream": True, "max_tokens": 1900, "ignore_eos": True}
     events = read_events(send("POST", "/v1/chat/completions", body))
     next(events)
     print("first", flush=True)

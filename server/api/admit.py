@@ -2,55 +2,64 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from fastapi import Request
 
-from server.api.admission.admission import Arrival
 from server.api.admission.cost import Cost, estimate_image_bytes
+from server.api.allowed_models import check_model_allowed
 from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
+from server.api.gate_state import get_gate_state
+from server.api.recording import build_record
 from server.api.runtime import Runtime
-from server.api.scope import route_path
 from server.protocol.policy import RequestPolicy
-from server.telemetry.outcomes import count_outcome
 
-T = TypeVar("T")
+
+class CountingRequest(Protocol):
+    """A parsed body whose tokens are to be counted or converted."""
+
+    @property
+    def model(self) -> str | None:
+        """The model that it names, None for the server's own."""
+
+    @property
+    def num_images(self) -> int:
+        """The number of its images."""
+
+
+T = TypeVar("T", bound=CountingRequest)
 
 
 @asynccontextmanager
 async def admit(
-    request: Request,
-    tenant: Tenant,
-    parse: Callable[[bytearray, RequestPolicy], T],
-    count_images: Callable[[T], int] = lambda _: 0,
+    request: Request, tenant: Tenant, parse: Callable[[bytearray, RequestPolicy], T]
 ) -> AsyncIterator[T]:
     """Yield the parsed body while the request holds memory, a permit and time.
 
+    Images count towards no limit of the key, but are refused while it has no image tokens left.
     Raises `ApiError`.
     """
     runtime: Runtime = request.app.state.runtime
+    gate = get_gate_state(request)
     with (
-        count_outcome(runtime.metrics, route_path(request.scope)) as counted,
+        build_record(request, tenant, request.state.request_id) as record,
         runtime.body_budget.lease(tenant.queue_key) as lease,
     ):
         async with limit_time(read_deadline(request, runtime.limits.request_timeout_s)):
             with runtime.metrics.stage("body"):
                 body = await read_body(request, lease, runtime.limits.max_body_bytes)
                 parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
-            counted.model = getattr(parsed, "model", None)
-            cost = Cost(1, estimate_image_bytes(len(body), count_images(parsed)))
+            gate.end_arrival()
+            record.model, record.images = parsed.model or runtime.model_name, parsed.num_images
+            check_model_allowed(runtime, tenant, record.model)
+            if parsed.num_images:
+                gate.meter.check_image_tokens()
+            cost = Cost(1, estimate_image_bytes(len(body), parsed.num_images))
             del body
-            end_arrival(request)
             with runtime.metrics.stage("queue"):
                 permit = await runtime.admission.acquire(tenant.queue_key, cost, request.client)
             with permit:
                 yield parsed
-
-
-def end_arrival(request: Request) -> None:
-    """Give back the place that the gate kept for the body, now that it is there."""
-    arrival: Arrival | None = getattr(request.state, "arrival", None)
-    if arrival is not None:
-        arrival.release()
+        record.mark_complete()

@@ -6,13 +6,13 @@ from server.errors import ModelNotFound
 
 
 def check_model_allowed(runtime: Runtime, tenant: Tenant, name: str) -> None:
-    """Raise `ModelNotFound` for a model that the tenant's key may not use.
+    """Raise `ModelNotFound` for a model that is not served, or that the tenant's key may not use.
 
-    It is as if the server did not have it, as in OpenAI's API. What the server does not have is
-    the pipeline's to refuse, unless the key names the models that there are for it.
+    The message names only models that the key may use: others are as if the server did not have
+    them, as in OpenAI's API.
     """
-    if not is_model_allowed(tenant, name):
-        served = [each for each in runtime.model_names if is_model_allowed(tenant, each)]
+    served = [each for each in runtime.model_names if is_model_allowed(tenant, each)]
+    if name not in served:
         raise ModelNotFound.build(name, served)
 
 

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from server.api.edge.limits import build_address_key
 from server.api.scope import get_header
 from server.errors import ApiKeyExpired, Unauthorized
-from server.keys.key import ApiKey
+from server.keys.key import ApiKey, has_expired
 from server.keys.key_ring import KeyMatch, KeyRing
 
 # Anthropic's clients send the key here.
@@ -28,10 +28,10 @@ class Tenant:
     wants that. `address` is the client's, where known; `key` the server's own key, if it is one.
     """
 
-    id: str = ""
-    address: str = ""
-    key: ApiKey | None = None
-    cache_partition: str = ""
+    id: str
+    address: str
+    key: ApiKey | None
+    cache_partition: str
 
     @property
     def key_name(self) -> str | None:
@@ -84,9 +84,16 @@ class Authenticator:
         return Tenant(tenant_id, address, key, "" if self._share_caches else tenant_id)
 
     def authenticate_scope(self, scope: Scope) -> Tenant:
-        """Return the tenant of a request. Raises `Unauthorized` (401)."""
-        authorization = get_header(scope, b"authorization")
-        return self.authenticate(authorization, scope["client"], get_header(scope, API_KEY_HEADER))
+        """Return the tenant of a request, found once for each. Raises `Unauthorized` (401)."""
+        state = scope.setdefault("state", {})
+        if "tenant" not in state:
+            state["tenant"] = self.authenticate(
+                get_header(scope, b"authorization"),
+                scope["client"],
+                get_header(scope, API_KEY_HEADER),
+            )
+        tenant: Tenant = state["tenant"]
+        return tenant
 
     def _check(self, match: KeyMatch | None) -> ApiKey:
         """Return the key, if it may be used. Only who has its secret is told why it may not."""
@@ -96,7 +103,7 @@ class Authenticator:
             )
         if match.key.disabled:
             raise Unauthorized(f"The API key '{match.key.name}' was revoked: ask for another one.")
-        if match.expires is not None and match.expires <= self._now():
+        if match.expires and has_expired(match.expires, self._now()):
             raise ApiKeyExpired(
                 f"The API key '{match.key.name}' expired at"
                 f" {match.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC: ask for another one."
@@ -105,13 +112,7 @@ class Authenticator:
 
 
 async def get_tenant(request: Request) -> Tenant:
-    """Return the tenant of a request, found by the gate if it passed there.
-
-    Raises `Unauthorized` (401).
-    """
-    found: Tenant | None = getattr(request.state, "tenant", None)
-    if found is not None:
-        return found
+    """Return the tenant of a request. Raises `Unauthorized` (401)."""
     authenticator: Authenticator = request.app.state.runtime.authenticator
     return authenticator.authenticate_scope(request.scope)
 

@@ -8,17 +8,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from server.api.allowed_methods import find_allowed_methods
+from server.api.auth import get_tenant
 from server.api.error_response import build_error_response
+from server.api.runtime import Runtime
 from server.errors import (
     INTERNAL_ERROR_MESSAGE,
     ApiError,
     ClientGone,
     InvalidRequest,
+    KeyLimitExceeded,
     MethodNotAllowed,
     NotFound,
 )
 from server.protocol.text import cut
-from server.telemetry.request_record import CLIENT_CLOSED_REQUEST
+from server.telemetry.outcomes import CLIENT_CLOSED_REQUEST
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -30,8 +33,12 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unknown_error)
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
-    return build_error_response(cast(ApiError, error))
+async def _api_error(request: Request, error: Exception) -> Response:
+    error = cast(ApiError, error)
+    if isinstance(error, KeyLimitExceeded):
+        runtime: Runtime = request.app.state.runtime
+        await runtime.early_returns.delay(error, await get_tenant(request))
+    return build_error_response(error)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -8,11 +8,14 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.admission.admission import EARLY_DELAY_S, Admission, Arrival
+from server.api.admission.admission import Admission
+from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import estimate_unread_cost
 from server.api.auth import Authenticator, Tenant
 from server.api.body_headers import check_body_headers
+from server.api.early_returns import EarlyReturns
 from server.api.error_response import build_body, build_error_response, is_messages_path
+from server.api.gate_state import GateState
 from server.api.rate_limits.guard import KeyGuard
 from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, KeyLimitExceeded, TooManyRequests
@@ -39,6 +42,7 @@ class Gate:
         admission: Admission,
         max_body_bytes: int,
         refusals: RequestRefusals,
+        early_returns: EarlyReturns,
     ) -> None:
         """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
         self._app = app
@@ -48,6 +52,7 @@ class Gate:
         self._admission = admission
         self._max_body_bytes = max_body_bytes
         self._refusals = refusals
+        self._early_returns = early_returns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -55,19 +60,23 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            tenant = self._authenticate(scope)
+            tenant = self._authenticator.authenticate_scope(scope)
         except ApiError as error:
             await self._refuse(error, scope, receive, send)
             return
+        # Of a refusal before this one.
+        delay_s = self._admission.get_refusal_delay_s(tenant.queue_key, scope["client"])
         send = self._keys.add_headers(tenant, scope, send)
         try:
             arrival = self._check(scope, tenant)
         except ApiError as error:
-            await self._refuse(error, scope, receive, send)
+            if isinstance(error, KeyLimitExceeded):
+                await self._early_returns.delay(error, tenant)
+            await self._refuse(error, scope, receive, send, delay_s)
             return
-        scope["state"]["arrival"] = arrival
         try:
-            with self._keys.start(tenant, scope):
+            with self._keys.start(tenant, scope) as meter:
+                scope["state"]["gate"] = GateState(arrival, meter)
                 await self._app(scope, receive, send)
         finally:
             if arrival is not None:
@@ -76,11 +85,6 @@ class Gate:
     def _guards(self, scope: Scope) -> bool:
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         return is_post and route_path(scope) in self._paths
-
-    def _authenticate(self, scope: Scope) -> Tenant:
-        tenant = self._authenticator.authenticate_scope(scope)
-        scope.setdefault("state", {})["tenant"] = tenant
-        return tenant
 
     def _check(self, scope: Scope, tenant: Tenant) -> Arrival | None:
         self._keys.check(tenant, scope)
@@ -91,23 +95,19 @@ class Gate:
             raise BodyTooLarge(
                 f"The request body exceeds the limit of {self._max_body_bytes} bytes."
             )
-        # Of a refusal before this one.
-        scope["state"]["refusal_delay_s"] = self._admission.get_refusal_delay_s(
-            tenant.queue_key, scope["client"]
-        )
         return self._admission.check(
             tenant.queue_key, scope["client"], estimate_unread_cost(body_bytes)
         )
 
-    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, error: ApiError, scope: Scope, receive: Receive, send: Send, delay_s: float = 0.0
+    ) -> None:
+        """`delay_s` is for refusals of the server, not for those by a limit of the key."""
         self._refusals.add(error.outcome, route_path(scope))
-        if isinstance(error, KeyLimitExceeded):
-            # A client that ignores its `Retry-After` would take the cores that others need.
-            await asyncio.sleep(EARLY_DELAY_S)
         if type(error) is not TooManyRequests:
             await build_error_response(error)(scope, receive, send)
             return
-        if delay_s := scope["state"]["refusal_delay_s"]:
+        if delay_s:
             await asyncio.sleep(delay_s)
         # Under overload this is the hot path: no response object, no model.
         body = _encode_refusal(error.message)

@@ -1,11 +1,13 @@
-"""Takes over the keys file whenever it changes, or on SIGHUP."""
+"""Applies the keys file whenever it changes, or on SIGHUP."""
 
 import asyncio
 import difflib
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from server.api.rate_limits.limiter import RateLimiter
 from server.keys.key import ALL_MODELS, ApiKey
@@ -15,6 +17,9 @@ from server.telemetry.key_metrics import KeyMetrics
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
+
+# Models named by the most keys are told; a file may name any number.
+MAX_WARNINGS: Final = 20
 
 
 class KeyReload:
@@ -31,37 +36,40 @@ class KeyReload:
         self._limiter = limiter
         self._metrics = metrics
         self._model_names = model_names
-        self._metrics.add_keys(keys.keys)
+        self._metrics.set_keys(keys.keys)
 
-    def take_over(self, keys: Sequence[ApiKey]) -> None:
+    def apply(self, keys: Sequence[ApiKey]) -> None:
         """Replace the file's keys. Requests in flight go on, also those of keys that are gone."""
         self._keys.replace(keys)
-        self._metrics.add_keys(self._keys.keys)
-        self._limiter.forget_all_but(self._keys.keys)
-        for key in keys:
-            for name in self._find_unknown_models(key):
-                nearest = difflib.get_close_matches(name, self._model_names, 1)
-                log.warning(
-                    "a key names a model that is not served",
-                    key=key.name,
-                    model=name,
-                    did_you_mean=nearest[0] if nearest else None,
-                )
+        running = self._limiter.forget_all_but(self._keys.keys)
+        self._metrics.set_keys(self._keys.keys.keys() | running)
+        for name, users in self._find_unknown_models(keys).most_common(MAX_WARNINGS):
+            nearest = difflib.get_close_matches(name, self._model_names, 1)
+            log.warning(
+                "keys name a model that is not served",
+                model=name,
+                keys=users,
+                did_you_mean=nearest[0] if nearest else None,
+            )
 
     @asynccontextmanager
     async def watch(self, path: Path) -> AsyncIterator[None]:
         """Watch the file during a block."""
-        watcher = KeysFileWatcher(path, self.take_over, self._metrics.is_file_ok.set)
+        watcher = KeysFileWatcher(path, self.apply, self._metrics.is_file_ok.set)
         loop = asyncio.get_running_loop()
+        former = signal.getsignal(signal.SIGHUP)
         loop.add_signal_handler(signal.SIGHUP, watcher.reload_soon)
         task = asyncio.create_task(watcher.watch())
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, former)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
-    def _find_unknown_models(self, key: ApiKey) -> Iterator[str]:
-        return (name for name in key.models if name not in (ALL_MODELS, *self._model_names))
+    def _find_unknown_models(self, keys: Sequence[ApiKey]) -> Counter[str]:
+        """Return the number of keys that name each of them."""
+        known = {ALL_MODELS, *self._model_names}
+        return Counter(name for key in keys for name in set(key.models) - known)

@@ -10,10 +10,17 @@ from server.api.scope import route_path
 from server.errors import Unauthorized
 from server.telemetry.refusals import RequestRefusals
 
+METRICS_PATH: Final = "/metrics"
 # Probes of orchestrators and load balancers send no key.
 PROBE_PATHS: Final = ("/health", "/startup", "/ready")
 # These, and the files of `/page` and `/docs`, need a key only with `--protect-all`.
-OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", "/metrics", "/version")
+OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", METRICS_PATH, "/version")
+
+
+def list_open_paths(*, protect_all: bool, has_admin_port: bool) -> list[str]:
+    """Return the paths that need no key; an admin port takes that of the metrics away."""
+    paths = PROBE_PATHS if protect_all else (*PROBE_PATHS, *OPEN_PATHS)
+    return [path for path in paths if not (has_admin_port and path == METRICS_PATH)]
 
 
 class KeyRequired:

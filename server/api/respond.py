@@ -9,23 +9,21 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from server.api.admission.cost import Cost, estimate_image_bytes
-from server.api.admit import end_arrival
 from server.api.allowed_models import check_model_allowed
 from server.api.auth import Tenant, get_tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
 from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
+from server.api.gate_state import get_gate_state
 from server.api.ignored_parameters import build_ignored_header
+from server.api.recording import build_record
 from server.api.runtime import Runtime
-from server.api.scope import route_path
 from server.generation.interruption import Interruption
 from server.pipeline import OnEncoded, Pipeline
 from server.protocol.generation_fields import GenerationFields
 from server.protocol.policy import RequestPolicy
 from server.telemetry.request_record import RequestRecord
-from server.telemetry.token_meter import UNMETERED
-from server.telemetry.traceparent import read_trace_id
 
 NOTES_HEADER: Final = "x-llava-image-notes"
 
@@ -73,7 +71,6 @@ class GenerationRequest(Protocol):
         self,
         pipeline: Pipeline,
         record: RequestRecord,
-        cache_partition: str,
         on_encoded: OnEncoded,
         /,
     ) -> GenerationResponse:
@@ -93,16 +90,10 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
     engine is done: a stream takes them over.
     """
     runtime: Runtime = http_request.app.state.runtime
-    record = RequestRecord(f"{id_prefix}{uuid.uuid4().hex}", runtime.metrics, runtime.refusal_log)
-    record.http_request_id = http_request.state.request_id
-    record.endpoint = route_path(http_request.scope)
-    record.trace_id = record.trace_id or read_trace_id(http_request.headers.get("traceparent", ""))
+    tenant = await get_tenant(http_request)
+    record = build_record(http_request, tenant, f"{id_prefix}{uuid.uuid4().hex}")
     async with AsyncExitStack() as resources:
         resources.enter_context(record)
-        tenant = await get_tenant(http_request)
-        record.identify(tenant.address, tenant.label, tenant.key_name)
-        record.meter = getattr(http_request.state, "meter", UNMETERED)
-        record.on_end = runtime.report_usage
         deadline = read_deadline(http_request, runtime.limits.request_timeout_s)
         exchange = _Exchange(http_request, runtime, record, tenant, resources)
         async with limit_time(deadline):
@@ -141,18 +132,21 @@ class _Exchange:
         with self._runtime.metrics.stage("body"):
             body = await read_body(self._http_request, self._lease, max_bytes)
             parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)
+        get_gate_state(self._http_request).end_arrival()
         request = parsed.request
         self._record.ignored_parameters = parsed.ignored_parameters
         self._record.record_request(request.model, request.num_images, stream=bool(request.stream))
         check_model_allowed(self._runtime, self._tenant, request.model)
         if request.num_images:
-            self._record.meter.check_image_tokens()
+            self._record.caller.meter.check_image_tokens()
+        if request.token_limit is not None:
+            tokens = request.token_limit * request.num_sequences
+            self._record.caller.meter.reserve_output_tokens(tokens)
         image_bytes = estimate_image_bytes(len(body), request.num_images)
         return parsed, Cost(request.num_sequences, image_bytes)
 
     async def submit(self, parsed: GenerationRequest, cost: Cost) -> GenerationResponse:
         """Wait for a permit, then for the first token. Raises `ApiError`."""
-        end_arrival(self._http_request)
         with self._runtime.metrics.stage("queue"):
             permit = await self._runtime.admission.acquire(
                 self._tenant.queue_key, cost, self._http_request.client
@@ -164,12 +158,8 @@ class _Exchange:
             self._lease.release()
             permit.release_images()
 
-        return await parsed.submit(
-            self._runtime.require_pipeline(),
-            self._record,
-            self._tenant.cache_partition,
-            release_images,
-        )
+        pipeline = self._runtime.require_pipeline()
+        return await parsed.submit(pipeline, self._record, release_images)
 
     def stream(self, response: GenerationResponse, deadline: float) -> EventStream:
         """Return the response as a stream, which takes the resources over."""

@@ -1,13 +1,14 @@
 """The running server's objects that routes use; the composition root sets them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.api.admission.admission import Admission
 from server.api.auth import Authenticator
 from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
+from server.api.early_returns import EarlyReturns
 from server.api.edge.limits import ConnectionTable
 from server.api.event_stream import OutputBudget
 from server.api.limits import ApiLimits
@@ -54,6 +55,7 @@ class Runtime:
     aliases: Sequence[str] = ()
     policy: RequestPolicy = STRICT
     usage_log: UsageLog | None = None
+    early_returns: EarlyReturns = field(default_factory=EarlyReturns)
 
     @property
     def model_names(self) -> Sequence[str]:

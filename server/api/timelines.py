@@ -95,11 +95,13 @@ class Timelines:
         return None
 
     def _build_headers(self, scope: Scope, context: RequestContext) -> list[tuple[bytes, bytes]]:
-        """Return `Server-Timing`, and for a page of an allowed origin the leave to read it."""
+        """Return `Server-Timing`, and the header that lets a page of an allowed origin read it."""
         headers = [(b"server-timing", format_server_timing(context).encode())]
         origin = get_header(scope, b"origin")
         origins = self._options.allowed_origins
-        if origin and (ANY in origins or origin.lower() in origins):
+        if origin and ANY in origins:
+            headers.append((b"timing-allow-origin", ANY.encode()))
+        elif origin.lower() in origins:
             headers.append((b"timing-allow-origin", origin.encode("latin-1")))
         return headers
 

@@ -41,7 +41,6 @@ class CompletionSubmitter:
         prompts: Sequence[TextPrompt],
         grammar: str | None,
         adapter: str | None,
-        cache_partition: str,
     ) -> BatchGeneration:
         """Submit all prompts and await the first output of each.
 
@@ -49,9 +48,7 @@ class CompletionSubmitter:
         """
         _check_logprobs(request, [len(prompt.token_ids) for prompt in prompts])
         generations = [
-            self._start_generation(
-                request, record, index, prompt, grammar, adapter, cache_partition
-            )
+            self._start_generation(request, record, index, prompt, grammar, adapter)
             for index, prompt in enumerate(prompts)
         ]
         batch = BatchGeneration(generations)
@@ -76,7 +73,6 @@ class CompletionSubmitter:
         prompt: TextPrompt,
         grammar: str | None,
         adapter: str | None,
-        cache_partition: str,
     ) -> Generation:
         outputs = self._engine.generate(
             f"{record.request_id}-{index}",
@@ -85,7 +81,7 @@ class CompletionSubmitter:
             self._build_sampling_options(request, len(prompt.token_ids), grammar),
             stream=bool(request.stream),
             adapter=adapter,
-            cache_partition=cache_partition,
+            cache_partition=record.caller.cache_partition,
         )
         if request.is_scoring_only:
             outputs = drop_generated_tokens(outputs)

@@ -116,7 +116,7 @@ class Engine(Protocol):
         *,
         stream: bool,
         adapter: str | None = None,
-        cache_partition: str = "",
+        cache_partition: str,
     ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's completions: many outputs each if `stream`, else one with all text.
 

@@ -83,7 +83,7 @@ class ImageEmbedder:
             image = await self._load(reference, cache_partition, budget)
             charge = _Charge(budget.meter)
             encoded = await self._cache.get_or_compute(
-                image.key, lambda: self._encode(image, charge), budget.meter.owner
+                image.key, lambda: self._encode(image, charge), budget.meter.key_name
             )
             charge.make(len(encoded.image_embeds))
             budget.spend(encoded, reference.param)
@@ -105,8 +105,8 @@ class ImageEmbedder:
     ) -> LoadedImage:
         return await self._loader.load(
             reference.url,
+            cache_partition,
             low_detail=reference.low_detail,
-            cache_partition=cache_partition,
             deadline=budget.deadline,
         )
 

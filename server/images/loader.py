@@ -66,9 +66,9 @@ class ImageLoader:
     async def load(
         self,
         url: str,
+        cache_partition: str,
         *,
         low_detail: bool = False,
-        cache_partition: str = "",
         deadline: float | None = None,
     ) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
@@ -106,7 +106,7 @@ class ImageLoader:
 
     async def _fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
         if is_data_url(url):
-            return await self._fetcher.fetch(url)
+            return await self._fetcher.fetch(url, cache_partition)
         try:
             with self._metrics.stage("fetch"):
                 async with asyncio.timeout_at(deadline):

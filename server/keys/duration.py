@@ -14,7 +14,7 @@ def parse_span(text: str) -> timedelta:
         return timedelta()
     match = SPAN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no span of time: write 90d, 12h or 30m")
+        raise ValueError(f"{text!r} is not a span of time: write 90d, 12h or 30m")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
@@ -27,7 +27,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise ValueError(
-                f"{text!r} is no time: write a span such as 90d, or a date such as 2027-06-30"
+                f"{text!r} is not a time: write a span such as 90d, or a date such as 2027-06-30"
             ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment <= now:

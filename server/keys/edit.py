@@ -10,8 +10,10 @@ from typing import Final
 
 import tomlkit
 from tomlkit import TOMLDocument
+from tomlkit.exceptions import TOMLKitError
 
-from server.keys.key_file import parse_keys
+from server.keys.errors import KeysFileError
+from server.keys.key_file import parse_keys, read_text
 
 HEADER: Final = (
     "API keys of llava-server; docs/keys.md describes the fields.\n"
@@ -30,13 +32,20 @@ def edit_keys(path: Path) -> Iterator[TOMLDocument]:
     path = path.resolve()  # a symbolic link stays, and leads to the new file
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(path.parent):
-        text = path.read_text() if path.exists() else _build_header()
+        text = read_text(path) if path.exists() else _build_header()
         parse_keys(text, path)
-        document = tomlkit.parse(text)
+        document = _parse(text, path)
         yield document
         changed = tomlkit.dumps(document)
         parse_keys(changed, path)
         _write(path, changed)
+
+
+def _parse(text: str, path: Path) -> TOMLDocument:
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise KeysFileError(path, [f" cannot be edited: {error}"]) from None
 
 
 def _build_header() -> str:
@@ -58,8 +67,8 @@ def _write(path: Path, text: str) -> None:
     """Replace the file at once. It keeps its owner and mode, which let the server read it."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(descriptor, "w") as file:
-            _take_over_access(path, file.fileno())
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            _copy_permissions(path, file.fileno())
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -70,7 +79,7 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def _take_over_access(path: Path, descriptor: int) -> None:
+def _copy_permissions(path: Path, descriptor: int) -> None:
     os.fchmod(descriptor, NEW_FILE_MODE)
     if not path.exists():
         return

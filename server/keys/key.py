@@ -1,4 +1,4 @@
-"""One API key: its hashes, its term and its limits."""
+"""One API key: its hashes, its expiry and its limits."""
 
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Final
@@ -8,10 +8,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from server.keys.secret import HASH_PREFIX
 
 ALL_MODELS: Final = "*"
+# What is limited per minute, as headers name it, and the field that limits it.
+PER_MINUTE: Final = {
+    "requests": "requests_per_minute",
+    "image-tokens": "image_tokens_per_minute",
+    "output-tokens": "output_tokens_per_minute",
+}
 
 
 def _as_utc(value: object) -> object:
-    """Read a date as its first moment, and a time without a zone as UTC."""
+    """Read a date as its first moment, and a time without a zone as UTC.
+
+    Raises `ValueError` for a number, which would be read as seconds since 1970.
+    """
+    if isinstance(value, int | float):
+        raise ValueError("write a date such as 2027-06-30")
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -32,7 +43,7 @@ ModelNames = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as
 
 
 class PreviousHash(BaseModel):
-    """The hash of a secret that was replaced, and when it ends to be valid."""
+    """The hash of a secret that was replaced, and when that one expires."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,16 +66,13 @@ class KeyLimits(BaseModel):
     concurrent_requests: Limit | None = None
     models: ModelNames = (ALL_MODELS,)
     priority: Annotated[int, Field(strict=True, ge=-100, le=100)] = 0
-    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
 
     @property
-    def has_rate_limits(self) -> bool:
-        """Whether anything is limited by the minute."""
-        limits = (
-            *(self.requests_per_minute, self.image_tokens_per_minute),
-            self.output_tokens_per_minute,
-        )
-        return any(limit is not None for limit in limits)
+    def rate_limits(self) -> dict[str, int]:
+        """The limits per minute that are set, by what they limit."""
+        limits = {resource: getattr(self, field) for resource, field in PER_MINUTE.items()}
+        return {resource: limit for resource, limit in limits.items() if limit is not None}
 
     def allows_model(self, name: str) -> bool:
         """Whether requests may name a model."""
@@ -81,6 +89,7 @@ class ApiKey(KeyLimits):
     expires: Moment | None = None
     disabled: bool = False
 
-    def is_expired(self, now: datetime) -> bool:
-        """Whether the key's term is over."""
-        return self.expires is not None and self.expires <= now
+
+def has_expired(expires: datetime | None, now: datetime) -> bool:
+    """Return whether that moment is over; None never is."""
+    return expires is not None and expires <= now

@@ -5,61 +5,38 @@ import os
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from server.keys.errors import KeysFileError
-from server.keys.file_lines import find_line
+from server.keys.file_lines import FileLines
 from server.keys.key import ApiKey
 from server.keys.name import check_name
 
 TABLE: Final = "keys"
-# Some 20,000 keys. A larger file would be parsed for seconds.
-MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+# Each key has series in metrics; more of them would make every scrape and reload slow.
+MAX_KEYS: Final = 2000
+MAX_FILE_BYTES: Final = 2 * 1024 * 1024
+# A file may have one for each of its bytes.
+MAX_TOLD_FAULTS: Final = 20
+
+Fault = Callable[[], str]
 
 
 def read_keys(path: Path) -> tuple[ApiKey, ...]:
     """Return the keys of a file. Raises `KeysFileError`, or `OSError` where it cannot be read."""
-    return parse_keys(_read_text(path), path)
+    return parse_keys(read_text(path), path)
 
 
-def parse_keys(text: str, path: Path) -> tuple[ApiKey, ...]:
-    """Return the keys of a file's text. Raises `KeysFileError`, which tells all faults."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise KeysFileError(path, [f" is no valid TOML: {error}"]) from None
-    except RecursionError:
-        raise KeysFileError(path, [" is nested too deeply"]) from None
-    faults = [
-        f": there is no '{name}' here, only tables [{TABLE}.NAME]"
-        for name in content
-        if name != TABLE
-    ]
-    tables = content.get(TABLE, {})
-    if not isinstance(tables, dict):
-        raise KeysFileError(path, [*faults, f": '{TABLE}' is no table"])
-    keys: list[ApiKey] = []
-    for name, fields in tables.items():
-        try:
-            keys.append(_build_key(name, fields))
-        except ValidationError as error:
-            faults += _describe(text, name, error)
-        except ValueError as error:
-            faults.append(_locate(text, name) + f": {error}")
-    faults += _find_shared_hashes(text, keys)
-    if faults:
-        raise KeysFileError(path, faults)
-    return tuple(keys)
-
-
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file. Raises `KeysFileError`, or `OSError`."""
     # A FIFO or a device would block the reader for good.
     if not stat.S_ISREG(path.stat().st_mode):
-        raise KeysFileError(path, [" is no file"])
+        raise KeysFileError(path, [" is not a file"])
     with path.open("rb") as file:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
@@ -67,51 +44,24 @@ def _read_text(path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise KeysFileError(path, [f" is no UTF-8 at byte {error.start}"]) from None
+        raise KeysFileError(path, [f" is not UTF-8 at byte {error.start}"]) from None
 
 
-def _build_key(name: str, fields: object) -> ApiKey:
-    if not isinstance(fields, Mapping):
-        raise ValueError(f"'{TABLE}.{name}' is no table")
-    if "name" in fields:
-        raise ValueError(f"the name stands in the heading [{TABLE}.NAME], not in a field")
-    return ApiKey(name=check_name(name), **fields)
-
-
-def _describe(text: str, name: str, error: ValidationError) -> Iterator[str]:
-    """Yield each fault of a key with its place and, for a field that there is not, the nearest."""
-    for fault in error.errors(include_url=False):
-        field = str(fault["loc"][0])
-        path = ".".join(map(str, fault["loc"]))
-        yield f"{_locate(text, name, field)}: '{path}' {_explain(fault, field)}"
-
-
-def _explain(fault: Mapping[str, Any], field: str) -> str:
-    if fault["type"] == "missing":
-        return "is missing"
-    if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
-        nearest = difflib.get_close_matches(field, ApiKey.model_fields, 1)
-        return "is no field of a key" + (f": did you mean '{nearest[0]}'?" if nearest else "")
-    if fault["type"] == "string_pattern_mismatch":
-        return "must be 'sha256:' and 64 hexadecimal digits"
-    return f"is wrong: {fault['msg'].lower()}"
-
-
-def _locate(text: str, name: str, field: str | None = None) -> str:
-    line = find_line(text, name, field)
-    return (f", line {line}" if line else "") + f", key '{name}'"
-
-
-def _find_shared_hashes(text: str, keys: Sequence[ApiKey]) -> Iterator[str]:
-    """Yield a fault for each key whose secret is another's, too: whose is a request then?"""
-    owners = Counter(hash_ for key in keys for hash_ in {key.hash, *_previous_hashes(key)})
-    for key in keys:
-        if any(owners[hash_] > 1 for hash_ in (key.hash, *_previous_hashes(key))):
-            yield f"{_locate(text, key.name, 'hash')}: another key has the same hash"
-
-
-def _previous_hashes(key: ApiKey) -> Iterator[str]:
-    return (each.hash for each in key.previous)
+def parse_keys(text: str, path: Path) -> tuple[ApiKey, ...]:
+    """Return the keys of a file's text. Raises `KeysFileError`, which tells the first faults."""
+    content = _parse_toml(text, path)
+    tables = content.get(TABLE, {})
+    if not isinstance(tables, dict):
+        raise KeysFileError(path, [f": '{TABLE}' is not a table"])
+    if len(tables) > MAX_KEYS:
+        raise KeysFileError(path, [f" has {len(tables)} keys: the most are {MAX_KEYS}"])
+    reader = _Reader(text)
+    reader.check_top(content)
+    keys = [key for name, fields in tables.items() if (key := reader.build(name, fields))]
+    reader.check_hashes(keys)
+    if reader.faults:
+        raise KeysFileError(path, list(_tell(reader.faults)))
+    return tuple(keys)
 
 
 def read_signature(path: Path) -> tuple[int, ...]:
@@ -120,4 +70,89 @@ def read_signature(path: Path) -> tuple[int, ...]:
     Raises `OSError`.
     """
     status = os.stat(path)
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return (
+        *(status.st_dev, status.st_ino, status.st_size),
+        *(status.st_mtime_ns, status.st_ctime_ns),
+    )
+
+
+def _parse_toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # also of a number with thousands of digits
+        raise KeysFileError(path, [f" is not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise KeysFileError(path, [" is nested too deeply"]) from None
+
+
+def _tell(faults: Sequence[Fault]) -> Iterator[str]:
+    for fault in faults[:MAX_TOLD_FAULTS]:
+        yield fault()
+    if len(faults) > MAX_TOLD_FAULTS:
+        yield f": and {len(faults) - MAX_TOLD_FAULTS} more"
+
+
+class _Reader:
+    """Builds keys, and collects what is wrong with them; a fault is worded when it is told."""
+
+    def __init__(self, text: str) -> None:
+        self.faults: list[Fault] = []
+        self._text = text
+        self._lines: FileLines | None = None
+
+    def check_top(self, content: Mapping[str, Any]) -> None:
+        """Refuse what is beside the tables of keys."""
+        word = ": there is no '{}' here, only tables [{}.NAME]".format
+        self.faults += [partial(word, name, TABLE) for name in content if name != TABLE]
+
+    def build(self, name: str, fields: object) -> ApiKey | None:
+        """Return a key, None if it has faults."""
+        try:
+            return _build_key(name, fields)
+        except ValidationError as error:
+            self.faults += [
+                partial(self._describe, name, fault) for fault in error.errors(include_url=False)
+            ]
+        except ValueError as error:
+            self.faults.append(partial(self._word, name, None, f": {error}"))
+        return None
+
+    def check_hashes(self, keys: Sequence[ApiKey]) -> None:
+        """Refuse keys with a secret of another one: nobody could tell whose a request is."""
+        hashes = {key.name: {key.hash, *(each.hash for each in key.previous)} for key in keys}
+        owners = Counter(hash_ for each in hashes.values() for hash_ in each)
+        for name, own in hashes.items():
+            if any(owners[hash_] > 1 for hash_ in own):
+                fault = partial(self._word, name, "hash", ": another key has the same hash")
+                self.faults.append(fault)
+
+    def _describe(self, name: str, fault: Mapping[str, Any]) -> str:
+        """Return a fault of a field and, for one that there is not, the nearest."""
+        field = str(fault["loc"][0])
+        path = ".".join(map(str, fault["loc"]))
+        return self._word(name, field, f": '{path}' {_explain(fault, field)}")
+
+    def _word(self, name: str, field: str | None, text: str) -> str:
+        if self._lines is None:
+            self._lines = FileLines(self._text)
+        line = self._lines.find(name, field)
+        return (f", line {line}" if line else "") + f", key '{name}'{text}"
+
+
+def _build_key(name: str, fields: object) -> ApiKey:
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"'{TABLE}.{name}' is not a table")
+    if "name" in fields:
+        raise ValueError(f"the name stands in the heading [{TABLE}.NAME], not in a field")
+    return ApiKey(name=check_name(name), **fields)
+
+
+def _explain(fault: Mapping[str, Any], field: str) -> str:
+    if fault["type"] == "missing":
+        return "is missing"
+    if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+        nearest = difflib.get_close_matches(field, ApiKey.model_fields, 1)
+        return "is not a field of a key" + (f": did you mean '{nearest[0]}'?" if nearest else "")
+    if fault["type"] == "string_pattern_mismatch":
+        return "must be 'sha256:' and 64 hexadecimal digits"
+    return f"is wrong: {fault['msg'].lower()}"

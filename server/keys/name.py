@@ -12,7 +12,7 @@ def check_name(name: str) -> str:
     """Return a name for a key of the file. Raises `ValueError`."""
     if not NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} is no name of a key: use up to 64 letters, digits, dots, dashes and"
+            f"{name!r} is not a name for a key: use up to 64 letters, digits, dots, dashes and"
             " underscores"
         )
     if name.startswith(ENV_PREFIX):

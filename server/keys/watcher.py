@@ -52,6 +52,7 @@ class KeysFileWatcher:
             try:
                 await self._look()
             except Exception:  # no thread is to be had, say: the next look may succeed
+                self._set_ok(False)
                 log.exception("the keys file could not be looked at")
 
     async def _look(self) -> None:

@@ -49,6 +49,11 @@ class TranslatedMessagesRequest:
         """The model that the request names."""
         return self.chat.model
 
+    @property
+    def num_images(self) -> int:
+        """The number of images in its messages."""
+        return self.chat.num_images
+
 
 def parse_and_translate(
     body: bytes | bytearray, policy: RequestPolicy = STRICT

@@ -72,6 +72,11 @@ class GenerationFields(SamplingFields):
         return 0
 
     @property
+    def token_limit(self) -> int | None:
+        """The maximum number of tokens to generate for each choice, None for as many as fit."""
+        return None
+
+    @property
     def num_sequences(self) -> int:
         """The number of sequences that the engine decodes for the request."""
         return self.n or 1

@@ -21,22 +21,36 @@ from server.protocol.wire import (
 MAX_TOKEN_IDS: Final = 262_144
 
 
-class TokenizeTextRequest(RequestBody):
-    """A `prompt`, tokenised as in a text completion."""
+class _ConversionRequest(RequestBody):
+    """What all these requests have."""
 
     model: ModelName | None = None
+
+    @property
+    def num_images(self) -> int:
+        """The number of images."""
+        return 0
+
+
+class TokenizeTextRequest(_ConversionRequest):
+    """A `prompt`, tokenised as in a text completion."""
+
     prompt: str
     add_special_tokens: bool = Field(True, description="begin with the BOS, if the model has one")
     return_token_strs: bool | None = None
 
 
-class TokenizeChatRequest(TemplateFields, RequestBody):
+class TokenizeChatRequest(TemplateFields, _ConversionRequest):
     """`messages` with their images, tokenised as in a chat completion."""
 
-    model: ModelName | None = None
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     return_token_strs: bool | None = None
+
+    @property
+    def num_images(self) -> int:
+        """The number of images in its messages."""
+        return sum(len(message.images) for message in self.messages)
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
         """Return the chat request with these messages. Raises `InvalidValue`."""
@@ -50,10 +64,9 @@ class TokenizeChatRequest(TemplateFields, RequestBody):
         return request
 
 
-class DetokenizeRequest(RequestBody):
+class DetokenizeRequest(_ConversionRequest):
     """Token ids to detokenise."""
 
-    model: ModelName | None = None
     tokens: list[TokenId] = Field(max_length=MAX_TOKEN_IDS, fail_fast=True)
 
 

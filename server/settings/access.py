@@ -29,8 +29,8 @@ class AccessSettings(BaseSettings):
     )
     protect_all: bool = Field(
         False,
-        description="ask for a key on every path but /health and /ready: also on the page, /docs"
-        " and /metrics",
+        description="ask for a key on every path but /health, /startup and /ready: also on the"
+        " page, /docs and /metrics",
     )
     unknown_parameters: Literal["refuse", "ignore"] = Field(
         "refuse",

@@ -32,7 +32,8 @@ def find_model_folder(reference: str) -> Path | None:
         if parse_hub_id(reference) is not None and not Path(reference).exists():
             return None
         names = [model.name for model in list_stored_models()]
-        raise UnknownModel(f"{error}{suggest(reference, names)}") from None
+        remedy = suggest(reference, names) or "; llava-server models list shows the store's"
+        raise UnknownModel(f"{error}{remedy}") from None
 
 
 def read_readable_checkpoint(folder: Path) -> Checkpoint:

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.process.arenas import limit_arenas
 from server.process.standard_streams import forgive_full_outputs
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
 from server.start.preparation import Preparation
@@ -22,6 +23,7 @@ class StartFailed(Exception):
 
 def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
+    limit_arenas()
     forgive_full_outputs()
     settings = prepared.settings
     is_json = settings.log_format == "json"

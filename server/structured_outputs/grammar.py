@@ -36,7 +36,7 @@ class GrammarBuilder:
         self._metrics = metrics
 
     async def build_and_validate(
-        self, request: GenerationFields, tools: CallableTools | None, cache_partition: str = ""
+        self, request: GenerationFields, tools: CallableTools | None, cache_partition: str
     ) -> str | None:
         """Return the validated grammar of formats and tools, None if output may be any text.
 

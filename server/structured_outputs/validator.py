@@ -67,7 +67,7 @@ class GrammarValidator:
         self._lock = asyncio.Lock()
         self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
 
-    async def validate(self, constraint: GrammarConstraint, cache_partition: str = "") -> None:
+    async def validate(self, constraint: GrammarConstraint, cache_partition: str) -> None:
         """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
         if len(constraint.grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
@@ -76,7 +76,7 @@ class GrammarValidator:
         if error is not None:
             raise _build_refusal(error, constraint.param)
 
-    async def prune(self, constraint: GrammarConstraint, cache_partition: str = "") -> PrunedRules:
+    async def prune(self, constraint: GrammarConstraint, cache_partition: str) -> PrunedRules:
         """Return the rules of the constraint's schemas without what cannot be enforced.
 
         Raises `InvalidValue`, naming the schema's field, where that is not allowed or not enough.

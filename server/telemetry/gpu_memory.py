@@ -22,7 +22,7 @@ def _read(read: Callable[[int], int], index: int) -> float:
     """Return the value; a GPU that has failed must not take all metrics with it."""
     try:
         return float(read(index))
-    except (RuntimeError, ImportError):
+    except Exception:  # NVML's errors have no class in common with those of CUDA
         return nan
 
 

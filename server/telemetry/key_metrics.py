@@ -1,5 +1,6 @@
 """Usage by API key, for metrics: keys go by their configured names, so there are few."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -29,18 +30,28 @@ class KeyMetrics:
             registry=registry,
         )
         self.is_file_ok.set(1)
+        self._by_key = (
+            *(self.requests, self.prompt_tokens),
+            *(self.image_tokens, self.generation_tokens),
+        )
+        self._names: set[str] = set()
+        self._refusals_of: defaultdict[str, set[str]] = defaultdict(set)
 
-    def add_keys(self, names: Iterable[str]) -> None:
-        """Begin the series of keys at 0, so that their first use is an increase."""
-        for name in names:
-            for counter in (
-                *(self.requests, self.prompt_tokens),
-                *(self.image_tokens, self.generation_tokens),
-            ):
+    def set_keys(self, names: Iterable[str]) -> None:
+        """Begin the series of new keys at 0, so that their first use is an increase; end others."""
+        old, self._names = self._names, set(names)
+        for counter in self._by_key:
+            for name in self._names - old:
                 counter.labels(name)
+            for name in old - self._names:
+                counter.remove(name)
+        for name in self._refusals_of.keys() - self._names:
+            for limit in self._refusals_of.pop(name):
+                self.refusals.remove(name, limit)
 
     def add_refusal(self, name: str, limit: str) -> None:
         """Count a refusal by one of a key's limits."""
+        self._refusals_of[name].add(limit)
         self.refusals.labels(name, limit).inc()
 
     def add_usage(self, usage: Usage) -> None:

@@ -1,22 +1,37 @@
 """Writes lines in a thread: a full disk or a reader that stopped delays nobody."""
 
-import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 # Lines that wait while nothing can be written; more are dropped.
 MAX_PENDING_BYTES: Final = 4 * 1024 * 1024
 
 
+def ignore(_: OSError | None) -> None:
+    """Leave it at the count."""
+
+
 class LineWriter:
-    """A stream onto a file descriptor whose `write` never blocks and never fails.
+    """A stream whose `write` never blocks and never fails.
 
     Lines that cannot be written are dropped and counted.
     """
 
-    def __init__(self, descriptor: int, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
-        self._descriptor = descriptor
+    def __init__(
+        self,
+        sink: Callable[[bytes], None],
+        on_lost: Callable[[OSError | None], None] = ignore,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+    ) -> None:
+        """`sink` writes a line, in a thread, and raises `OSError` where that is impossible.
+
+        `on_lost` is called for each line that is lost: with that error, or without one where too
+        much waits.
+        """
+        self._sink = sink
+        self._on_lost = on_lost
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[bytes] = deque()
         self.num_pending_bytes = 0
@@ -31,10 +46,12 @@ class LineWriter:
         with self._changed:
             if self.num_pending_bytes + len(data) > self._max_pending_bytes:
                 self._num_lost += 1
+            else:
+                self._pending.append(data)
+                self.num_pending_bytes += len(data)
+                self._changed.notify_all()
                 return
-            self._pending.append(data)
-            self.num_pending_bytes += len(data)
-            self._changed.notify_all()
+        self._on_lost(None)
 
     def flush(self) -> None:
         """Do nothing: the thread writes at once."""
@@ -60,20 +77,17 @@ class LineWriter:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending)
                 data = self._pending.popleft()
-            is_written = _write_all(self._descriptor, data)
+            error = self._write(data)
             with self._changed:
-                self._is_working = is_written
-                self._num_lost += not is_written
+                self._is_working = error is None
+                self._num_lost += error is not None
                 self.num_pending_bytes -= len(data)
                 self._changed.notify_all()
 
-
-def _write_all(descriptor: int, data: bytes) -> bool:
-    """Write all bytes, however long that takes. Return whether that was possible."""
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    except OSError:  # a full disk, a closed pipe, a terminal that is gone
-        return False
-    return True
+    def _write(self, data: bytes) -> OSError | None:
+        try:
+            self._sink(data)
+        except OSError as error:  # a full disk, a closed pipe, a terminal that is gone
+            self._on_lost(error)
+            return error
+        return None

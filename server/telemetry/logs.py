@@ -12,6 +12,7 @@ from typing import Final, Literal
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from server.telemetry.line_sink import LineSink
 from server.telemetry.line_writer import LineWriter
 
 LogFormat = Literal["text", "json"]
@@ -119,7 +120,7 @@ def _build_handler(*, is_child: bool) -> logging.Handler:
     """Return the handler; a child process writes at once, since it may end at any time."""
     if is_child:
         return logging.StreamHandler(sys.stderr)
-    return QueuedHandler(LineWriter(sys.stderr.fileno()))
+    return QueuedHandler(LineWriter(LineSink(sys.stderr.fileno()).write))
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

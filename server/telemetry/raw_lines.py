@@ -123,7 +123,7 @@ def _is_object(line: bytes) -> bool:
         return False
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -4,10 +4,14 @@ Log lines are JSON already. The rest is not: C and C++ code, tracebacks of child
 words of a process that aborts.
 """
 
+import fcntl
 import os
+import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import termios
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -15,8 +19,11 @@ from typing import Final
 STDOUT: Final = 1
 STDERR: Final = 2
 PROGRAM: Final = Path(__file__).with_name("raw_lines.py")
-# How long the program may take for the last lines; it reads on where a child keeps the pipe.
-CLOSE_TIMEOUT_S: Final = 1.0
+# How long the program may take to read the last lines, and then to write them. It reads on where a
+# child keeps the pipe, as multiprocessing's resource tracker does to the end.
+READ_TIMEOUT_S: Final = 1.0
+WRITE_TIMEOUT_S: Final = 0.02
+POLL_S: Final = 0.002
 
 
 @contextmanager
@@ -28,11 +35,25 @@ def wrap_raw_output() -> Iterator[None]:
         yield
     finally:
         _flush()
+        _wait_until_read((STDOUT, STDERR))
         for number, original in saved.items():
             os.dup2(original, number)
             os.close(original)
         with suppress(subprocess.TimeoutExpired):
-            program.wait(CLOSE_TIMEOUT_S)
+            program.wait(WRITE_TIMEOUT_S)
+
+
+def _wait_until_read(pipes: Iterable[int]) -> None:
+    """Wait until nothing is left in the pipes; their write ends tell, too."""
+    deadline = time.monotonic() + READ_TIMEOUT_S
+    while any(map(_count_unread, pipes)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _count_unread(pipe: int) -> int:
+    buffer = bytearray(struct.calcsize("i"))
+    fcntl.ioctl(pipe, termios.FIONREAD, buffer)
+    return int.from_bytes(buffer, sys.byteorder)
 
 
 def _start_program() -> subprocess.Popen[bytes]:

@@ -2,28 +2,35 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Final, Self
 
 from server.errors import ApiError, TooManyRequests
+from server.telemetry.caller import Caller
 from server.telemetry.logs import get_logger
 from server.telemetry.metrics import Metrics
-from server.telemetry.outcomes import CANCELLED, OK, name_outcome
+from server.telemetry.outcomes import (
+    CANCELLED,
+    CLIENT_CLOSED_REQUEST,
+    OK,
+    OK_STATUS,
+    name_outcome,
+)
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.request_metrics import RequestMetrics
 from server.telemetry.timeline import annotate, get_trace_id
-from server.telemetry.token_meter import UNMETERED
 from server.telemetry.usage import Usage
 
 log = get_logger(__name__)
 
-OK_STATUS: Final = 200
-# nginx's status for a client that closed the connection; nobody receives it.
-CLIENT_CLOSED_REQUEST: Final = 499
-# In OpenTelemetry's words; all other endpoints are `chat`.
-OPERATIONS: Final[dict[str | None, str]] = {"/v1/completions": "text_completion"}
+# In OpenTelemetry's words. Endpoints that generate nothing are no operation of these.
+OPERATIONS: Final[dict[str | None, str]] = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/messages": "chat",
+    "/v1/responses": "chat",
+}
 PROVIDER: Final = "llava-server"
 # Of strings that clients made up.
 MAX_LOGGED_CHARS: Final = 128
@@ -36,18 +43,25 @@ class RequestRecord:
     """
 
     def __init__(
-        self, request_id: str, metrics: Metrics, refusals: RefusalLog | None = None
+        self,
+        request_id: str,
+        metrics: Metrics,
+        caller: Caller,
+        *,
+        http_request_id: str | None = None,
+        endpoint: str | None = None,
+        trace_id: str | None = None,
+        refusals: RefusalLog | None = None,
+        on_end: Callable[[Usage], None] | None = None,
     ) -> None:
-        """`refusals` takes the place of the log line where the server had no capacity."""
+        """`refusals` takes the place of the log line where server or key had no capacity left.
+
+        `on_end` is called with what the request used. `trace_id` is the client's, for requests
+        that are not traced here.
+        """
         self.request_id = request_id
-        self.http_request_id: str | None = None
-        self.endpoint: str | None = None
-        self.client: str | None = None
-        self.key: str | None = None  # in logs
-        self.key_name: str | None = None  # of one of the server's keys
-        self.trace_id = get_trace_id()
-        self.meter = UNMETERED
-        self.on_end: Callable[[Usage], None] | None = None
+        self.caller = caller
+        self.trace_id = get_trace_id() or trace_id
         self.model: str | None = None
         self.stream = False
         self.images = 0
@@ -58,17 +72,17 @@ class RequestRecord:
         self.cached_tokens = 0
         self.completion_tokens = 0
         self._metrics = metrics
+        self.http_request_id = http_request_id
+        self._endpoint = endpoint
         self._refusals = refusals
+        self._on_end = on_end
         self._started = self._submitted = time.perf_counter()
         self._first_token_s: float | None = None
         self._last_output: dict[int, float] = {}  # of each answer
         self._outcome = CANCELLED
+        self._is_refused = False
         self._is_waiting = False
         self._status: int | None = None
-
-    def identify(self, address: str, key: str | None, key_name: str | None) -> None:
-        """Record who asks: `key` is for logs, `key_name` that of one of the server's keys."""
-        self.client, self.key, self.key_name = address, key, key_name
 
     def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
         """Record what is asked for; from now on the request waits for its first token."""
@@ -100,7 +114,7 @@ class RequestRecord:
                 self._labelled.inter_token_latency.observe(per_token)
         self._last_output[answer] = now
         self.completion_tokens += num_tokens
-        self.meter.charge_output_tokens(num_tokens)
+        self.caller.meter.charge_output_tokens(num_tokens)
 
     def mark_streaming(self) -> None:
         """Mark that the response begins: its status is 200, whatever comes."""
@@ -113,6 +127,7 @@ class RequestRecord:
     def mark_failed(self, error: ApiError) -> None:
         """Mark the request as failed with an error that the client gets."""
         self._outcome = error.outcome
+        self._is_refused = isinstance(error, TooManyRequests)
         self._status = self._status or error.status
 
     def __enter__(self) -> Self:
@@ -141,11 +156,10 @@ class RequestRecord:
 
     def _build_usage(self, elapsed_s: float) -> Usage:
         return Usage(
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             id=self.request_id,
-            key=self.key_name,
+            key=self.caller.key_name,
             model=self.model and self.model[:MAX_LOGGED_CHARS],
-            endpoint=self.endpoint,
+            endpoint=self._endpoint,
             status=self._final_status,
             outcome=self._outcome,
             images=self.images,
@@ -167,26 +181,26 @@ class RequestRecord:
         metrics.prompt_tokens.inc(self.prompt_tokens)
         metrics.image_tokens.inc(self.image_tokens)
         metrics.generation_tokens.inc(self.completion_tokens)
-        if self.on_end is not None:
-            self.on_end(self._build_usage(elapsed_s))
-        if self._outcome == OK:
-            metrics.e2e_latency.observe(elapsed_s)
+        if self._on_end is not None:
+            self._on_end(self._build_usage(elapsed_s))
         if self._first_token_s is not None:
+            if self._outcome == OK:
+                metrics.e2e_latency.observe(elapsed_s)
             metrics.time_to_first_token.observe(self._first_token_s)
             self._metrics.record_stage(
                 "generation", self._started + self._first_token_s, time.perf_counter()
             )
         self._annotate_trace()
-        if self._outcome == TooManyRequests.code and self._refusals is not None:
+        if self._is_refused and self._refusals is not None:
             self._refusals.add(self._outcome)
             return
         log.info(
             "request",
             id=self.request_id,
             request_id=self.http_request_id,
-            endpoint=self.endpoint,
-            client=self.client,
-            key=self.key,
+            endpoint=self._endpoint,
+            client=self.caller.address,
+            key=self.caller.key,
             trace_id=self.trace_id,
             model=self.model and self.model[:MAX_LOGGED_CHARS],
             outcome=self._outcome,
@@ -202,14 +216,14 @@ class RequestRecord:
     @cached_property
     def _labelled(self) -> RequestMetrics:
         """The metrics with this request's labels; first read when it is known what is asked for."""
-        return self._metrics.of_request(self.endpoint, self.model)
+        return self._metrics.of_request(self._endpoint, self.model)
 
     def _annotate_trace(self) -> None:
         """Describe the request in its trace, in the words of OpenTelemetry's conventions."""
         if self.trace_id is None:
             return
         for name, value in (
-            ("gen_ai.operation.name", OPERATIONS.get(self.endpoint, "chat")),
+            ("gen_ai.operation.name", OPERATIONS.get(self._endpoint)),
             ("gen_ai.provider.name", PROVIDER),
             ("gen_ai.request.model", self.model and self.model[:MAX_LOGGED_CHARS]),
             ("gen_ai.request.stream", self.stream),
@@ -219,7 +233,7 @@ class RequestRecord:
             ("gen_ai.usage.output_tokens", self.completion_tokens),
             ("llava.images", self.images),
             ("llava.image_tokens", self.image_tokens),
-            ("llava.key", self.key),
+            ("llava.key", self.caller.key),
             ("llava.outcome", self._outcome),
             ("error.type", None if self._outcome == OK else self._outcome),
         ):

@@ -4,11 +4,14 @@ from typing import Final, Protocol
 
 
 class TokenMeter(Protocol):
-    """Counts the tokens of one request; `owner` is whose limits they are held against."""
+    """Counts the tokens of one request; `key_name` says whose limits they are held against."""
 
     @property
-    def owner(self) -> str:
+    def key_name(self) -> str:
         """The name of an API key, empty without one."""
+
+    def reserve_output_tokens(self, num_tokens: int) -> None:
+        """Reserve what the request asks for. Raises `TooManyRequests` while none may be used."""
 
     def check_image_tokens(self) -> None:
         """Raise `TooManyRequests` while no image tokens may be used."""
@@ -21,7 +24,10 @@ class TokenMeter(Protocol):
 
 
 class _Unmetered:
-    owner = ""
+    key_name = ""
+
+    def reserve_output_tokens(self, num_tokens: int) -> None:
+        pass
 
     def check_image_tokens(self) -> None:
         pass

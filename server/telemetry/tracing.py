@@ -115,7 +115,8 @@ def _build_exporter(endpoint: str | None) -> Any:
     protocol = next(filter(None, named), HTTP)
     if protocol not in (HTTP, GRPC):
         log.warning(
-            "traces are exported by http/protobuf: this server has no such", protocol=protocol
+            "this protocol for traces is not supported: they are exported by http/protobuf",
+            protocol=protocol,
         )
     if protocol == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc

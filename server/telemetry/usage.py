@@ -1,14 +1,19 @@
 """What one request used: for metrics by key, and for the usage log."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 
-@dataclass(frozen=True, slots=True)
+def _format_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """One request at its end. `key` is the name of one of the server's keys, None without one."""
 
-    time: str
+    time: str = field(default_factory=_format_now)
     id: str
     key: str | None
     model: str | None
@@ -16,10 +21,10 @@ class Usage:
     status: int
     outcome: str
     images: int
-    image_tokens: int
-    prompt_tokens: int
-    cached_tokens: int
-    output_tokens: int
+    image_tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
     seconds: float
 
     def format_line(self) -> str:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from server.telemetry.line_sink import LineSink
+
 STDOUT: Final = Path("-")
 STDOUT_DESCRIPTOR: Final = 1
 MODE: Final = 0o640
@@ -18,24 +20,19 @@ class UsageFile:
     def __init__(self, path: Path) -> None:
         """Open the file. Raises `OSError`."""
         self._path = path
-        self._is_torn = False  # the last line is not complete
-        self._descriptor = self._open()
+        self._sink = LineSink(self._open())
 
-    def write(self, line: str) -> None:
+    def write(self, line: bytes) -> None:
         """Append a line that ends with a newline. Raises `OSError`, after part of it perhaps."""
         if self._path != STDOUT and not self._is_current():
-            old, self._descriptor = self._descriptor, self._open()
-            os.close(old)
-        data = (b"\n" if self._is_torn else b"") + line.encode()
-        while data:
-            written = os.write(self._descriptor, data)
-            self._is_torn = written < len(data)
-            data = data[written:]
+            old, self._sink = self._sink, LineSink(self._open())
+            os.close(old.descriptor)
+        self._sink.write(line)
 
     def _is_current(self) -> bool:
         """Whether the path still leads to the file that is open."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+            return os.path.samestat(os.stat(self._path), os.fstat(self._sink.descriptor))
         except FileNotFoundError:
             return False
 

@@ -1,22 +1,18 @@
 """The usage log: one JSON line for each request, written in a thread."""
 
 import asyncio
-import queue
-import threading
-from contextlib import suppress
 from typing import Final
 
 from prometheus_client import Counter
 
+from server.telemetry.line_writer import LineWriter
 from server.telemetry.logs import get_logger
 from server.telemetry.usage import Usage
 from server.telemetry.usage_file import UsageFile
 
 log = get_logger(__name__)
 
-# Lines that wait for the disk; beyond it they are dropped.
-MAX_QUEUED: Final = 10_000
-# At the end: how long a place in the queue may take, and then the last lines, in seconds.
+# How long the last lines may take at the end, in seconds.
 CLOSE_TIMEOUT_S: Final = 1.0
 
 
@@ -30,37 +26,23 @@ class UsageLog:
         self._output = output
         self._dropped = dropped
         self._is_failing = False
-        self._queue: queue.Queue[Usage | None] = queue.Queue(MAX_QUEUED)
-        self._thread = threading.Thread(target=self._run, name="usage-log", daemon=True)
-        self._thread.start()
+        self._writer = LineWriter(self._write, self._count_lost)
 
     def add(self, usage: Usage) -> None:
         """Write a line soon; drop it if too many wait."""
-        try:
-            self._queue.put_nowait(usage)
-        except queue.Full:
-            self._dropped.inc()
+        self._writer.write(usage.format_line())
 
     async def close(self) -> None:
         """Write what waits, within a bounded time."""
-        await asyncio.to_thread(self._finish)
+        await asyncio.to_thread(self._writer.drain, CLOSE_TIMEOUT_S)
 
-    def _finish(self) -> None:
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=CLOSE_TIMEOUT_S)
-        self._thread.join(CLOSE_TIMEOUT_S)
+    def _write(self, line: bytes) -> None:
+        self._output.write(line)
+        self._is_failing = False
 
-    def _run(self) -> None:
-        while (usage := self._queue.get()) is not None:
-            try:
-                self._output.write(usage.format_line())
-                self._is_failing = False
-            except OSError as error:
-                self._dropped.inc()
-                self._report(error)
-
-    def _report(self, error: OSError) -> None:
-        """Say once that lines are lost, until one is written again."""
-        if not self._is_failing:
+    def _count_lost(self, error: OSError | None) -> None:
+        """Count a line; say once that lines cannot be written, until one is again."""
+        self._dropped.inc()
+        if error is not None and not self._is_failing:
             self._is_failing = True
             log.error("the usage log cannot be written: lines are dropped", reason=str(error))

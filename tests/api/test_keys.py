@@ -305,6 +305,10 @@ def test_usage_is_counted_by_key_and_logged(keyed: KeyServer) -> None:
     assert (line["key"], line["id"], line["status"]) == ("other", answer.json()["id"], 200)
     assert all(json.loads(each)["key"] in {*KEYS, "fresh", "short-lived"}
                for each in rotated.read_text().splitlines())  # fmt: skip
+    keyed.ask("other", "/tokenize", prompt="Hi")
+    keyed.wait(lambda: "/tokenize" in keyed.usage_log.read_text())
+    counted = json.loads(keyed.usage_log.read_text().splitlines()[-1])
+    assert (counted["key"], counted["status"], counted["prompt_tokens"]) == ("other", 200, 0)
     logged = [json.loads(each) for each in keyed.running.log if answer.json()["id"] in each]
     assert logged[-1]["key"] == "other"
 

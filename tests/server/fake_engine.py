@@ -42,7 +42,7 @@ class FakeEngine:
         *,
         stream: bool,
         adapter: str | None = None,
-        cache_partition: str = "",
+        cache_partition: str,
     ) -> AsyncGenerator[EngineOutput, None]:
         """Replay the script."""
         self.calls.append(

@@ -2,11 +2,11 @@
 
 Each tenant has a virtual time that advances by what it was granted, the slower the more it weighs.
 The waiting tenant with the least virtual time is next, so a flood delays its own requests only.
-Tenants of higher priority go before all others.
+Tenants of higher priority go before all others; each priority has a virtual time of its own.
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +38,12 @@ class Waiter:
     client: Hashable = None
     charged: Cost = NOTHING  # what it takes while it runs
 
+    @property
+    def is_granted(self) -> bool:
+        """Whether it may run; False while it waits, and after a refusal."""
+        granted = self.granted
+        return granted.done() and not granted.cancelled() and granted.exception() is None
+
 
 @dataclass(slots=True)
 class _TenantQueue:
@@ -61,7 +67,7 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._queues: dict[str, _TenantQueue] = {}
-        self._virtual_time = 0.0
+        self._virtual_times: defaultdict[int, float] = defaultdict(float)  # by priority
         self._length = 0
 
     def __len__(self) -> int:
@@ -87,7 +93,10 @@ class FairQueue:
         """Append a waiter to its tenant's queue."""
         queue = self._queues.get(waiter.tenant)
         if queue is None:
-            queue = self._queues[waiter.tenant] = _TenantQueue(self._virtual_time, standing)
+            queue = _TenantQueue(self._virtual_times[standing.priority], standing)
+            self._queues[waiter.tenant] = queue
+        elif queue.standing.priority != standing.priority:
+            queue.virtual_time = self._virtual_times[standing.priority]
         queue.standing = standing
         queue.waiters.append(waiter)
         self._length += 1
@@ -100,7 +109,8 @@ class FairQueue:
     def grant(self, waiter: Waiter, cost: float) -> None:
         """Remove a tenant's first waiter and charge the tenant `cost`."""
         queue = self._queues[waiter.tenant]
-        self._virtual_time = max(self._virtual_time, queue.virtual_time)
+        priority = queue.standing.priority
+        self._virtual_times[priority] = max(self._virtual_times[priority], queue.virtual_time)
         queue.virtual_time += cost / queue.standing.weight
         self.remove(waiter)
 

@@ -1,1 +1,1 @@
-"""Limits of API keys: requests, image tokens and output tokens a minute, and requests at once."""
+"""Limits of API keys: requests, image tokens and output tokens per minute, and requests at once."""

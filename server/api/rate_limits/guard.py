@@ -14,8 +14,8 @@ from server.api.rate_limits.headers import (
 )
 from server.api.rate_limits.limiter import RateLimiter
 from server.api.scope import route_path
-from server.keys.key import ApiKey
 from server.telemetry.key_metrics import KeyMetrics
+from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
 class KeyGuard:
@@ -35,36 +35,35 @@ class KeyGuard:
             self._limiter.check(tenant.key, generates=self._generates(scope))
 
     @contextmanager
-    def start(self, tenant: Tenant, scope: Scope) -> Iterator[None]:
-        """Count a request that `check` let pass, while it runs; its meter is in the state."""
+    def start(self, tenant: Tenant, scope: Scope) -> Iterator[TokenMeter]:
+        """Count a request that `check` let pass, while it runs; yield its meter."""
         if tenant.key is None:
-            yield
+            yield UNMETERED
             return
         self._metrics.requests.labels(tenant.key.name).inc()
         meter = self._limiter.start(tenant.key, generates=self._generates(scope))
-        scope["state"]["meter"] = meter
         try:
-            yield
+            yield meter
         finally:
             meter.release()
 
     def add_headers(self, tenant: Tenant, scope: Scope, send: Send) -> Send:
         """Return a `send` that adds the headers of the key's limits, if it has any."""
         key = tenant.key
-        if key is None or not key.has_rate_limits:
+        if key is None or not key.rate_limits:
             return send
 
         def send_with_headers(message: Message) -> Awaitable[None]:
             # No coroutine of its own: it is called for each token.
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self._build(key, scope)]
+                message["headers"] = [*message.get("headers", ()), *self._build(key.name, scope)]
             return send(message)
 
         return send_with_headers
 
-    def _build(self, key: ApiKey, scope: Scope) -> Iterator[Header]:
+    def _build(self, name: str, scope: Scope) -> Iterator[Header]:
         build = build_anthropic_headers if is_messages_path(scope) else build_openai_headers
-        return build(self._limiter.look(key))
+        return build(self._limiter.states(name))
 
     def _generates(self, scope: Scope) -> bool:
         return route_path(scope) in self._generating_paths

@@ -29,9 +29,9 @@ class KeyUsage:
     """The windows of one key, and what its running requests are expected to add.
 
     Output tokens count as they are made, so many requests at once could exceed the limit by all
-    that each may make. Reserving their `max_tokens` would refuse honest requests, since few answers
-    get that long. So each running request reserves what the key's answers took lately, and what
-    exceeds the limit all the same is made up for by waiting (see `Window`).
+    that each may make. So each running request reserves the tokens that it asks for; one that names
+    no number, what the key's answers took lately. What exceeds the limit all the same is paid off
+    later (see `Window`).
     """
 
     def __init__(
@@ -43,34 +43,36 @@ class KeyUsage:
         self._windows: dict[str, Window] = {}
         self._num_running = 0
         self._reserved = 0
-        self._expected = float(min((key.output_tokens_per_minute or 0) // FIRST_PART, FIRST_TOKENS))
+        first_part = (key.output_tokens_per_minute or 0) // FIRST_PART
+        self._expected = float(min(max(first_part, 1), FIRST_TOKENS))
         self.update(key)
 
     def update(self, key: ApiKey) -> None:
-        """Take over the limits of the key as it is now; what was used stays where they do."""
+        """Apply the limits of the key as it is now; what was used stays where there is one."""
         self.key = key
-        limits = {
-            REQUESTS: key.requests_per_minute,
-            IMAGE_TOKENS: key.image_tokens_per_minute,
-            OUTPUT_TOKENS: key.output_tokens_per_minute,
-        }
-        old, self._windows = self._windows, {}
-        for resource, limit in limits.items():
-            window = old.get(resource)
-            if window is not None and window.limit != limit:
-                window.clear()
-                window = None
-            if limit is not None:
-                self._windows[resource] = window or Window(resource, key.name, limit, self._storage)
+        old, self._windows = (
+            self._windows,
+            {
+                resource: Window(resource, key.name, limit, self._storage)
+                for resource, limit in key.rate_limits.items()
+            },
+        )
+        for resource in old.keys() - self._windows.keys():
+            old[resource].clear()
 
     def clear(self) -> None:
         """Forget what was used."""
         for window in self._windows.values():
             window.clear()
 
-    def look(self) -> Iterator[WindowState]:
-        """Yield the state of each limit a minute."""
-        return (window.look() for window in self._windows.values())
+    @property
+    def is_running(self) -> bool:
+        """Whether a request of the key runs."""
+        return self._num_running > 0
+
+    def states(self) -> Iterator[WindowState]:
+        """Yield the state of each limit per minute."""
+        return (window.state() for window in self._windows.values())
 
     def check(self, *, generates: bool) -> None:
         """Refuse a request that would exceed a limit. Raises `KeyLimitExceeded`."""
@@ -81,7 +83,19 @@ class KeyUsage:
             )
         self._check_room(REQUESTS)
         if generates:
-            self._check_room(OUTPUT_TOKENS, self._reserved)
+            self.check_output_tokens()
+
+    def check_output_tokens(self, own: int = 0) -> None:
+        """Refuse while nothing is free beside what requests, save for `own`, have reserved.
+
+        Raises `KeyLimitExceeded`.
+        """
+        self._check_room(OUTPUT_TOKENS, self._reserved - own)
+
+    def clip_output_tokens(self, num_tokens: int) -> int:
+        """Return the number, no larger than the limit."""
+        window = self._windows.get(OUTPUT_TOKENS)
+        return num_tokens if window is None else min(num_tokens, window.limit)
 
     def check_image_tokens(self) -> None:
         """Refuse a request with images while the window is used up. Raises `KeyLimitExceeded`."""
@@ -116,7 +130,7 @@ class KeyUsage:
         window = self._windows.get(resource)
         if window is None or window.has_room(reserved):
             return
-        state = window.look()
+        state = window.state()
         seconds = math.ceil(state.retry_after_s) or RUNNING_RETRY_S
         raise self._refusal(
             resource, f"has used its {window.limit} {resource.replace('-', ' ')} a minute", seconds

@@ -36,14 +36,18 @@ class RateLimiter:
         usage.start()
         return RequestMeter(usage, usage.expected_tokens if generates else 0)
 
-    def look(self, key: ApiKey) -> Iterator[WindowState]:
-        """Yield the state of each limit a minute that the key has."""
-        return self._find(key).look()
+    def states(self, name: str) -> Iterator[WindowState]:
+        """Yield the state of each limit per minute of a key, as it is since its last check."""
+        usage = self._usages.get(name)
+        return iter(()) if usage is None else usage.states()
 
-    def forget_all_but(self, names: Collection[str]) -> None:
-        """Forget keys that there are no more."""
-        for name in self._usages.keys() - set(names):
+    def forget_all_but(self, names: Collection[str]) -> set[str]:
+        """Forget other keys, but for those with running requests; return the names of these."""
+        gone = self._usages.keys() - set(names)
+        running = {name for name in gone if self._usages[name].is_running}
+        for name in gone - running:
             self._usages.pop(name).clear()
+        return running
 
     def _find(self, key: ApiKey) -> KeyUsage:
         usage = self._usages.get(key.name)

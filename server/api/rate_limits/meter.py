@@ -16,9 +16,17 @@ class RequestMeter:
         usage.reserve(expected_tokens)
 
     @property
-    def owner(self) -> str:
+    def key_name(self) -> str:
         """The key's name."""
         return self._usage.key.name
+
+    def reserve_output_tokens(self, num_tokens: int) -> None:
+        """Reserve what the request asks for, now that it is known. Raises `KeyLimitExceeded`.
+
+        It passes while others leave anything free, so that each request passes at some time.
+        """
+        self._usage.check_output_tokens(self._reserved)
+        self._free(self._reserved - self._usage.clip_output_tokens(num_tokens))
 
     def check_image_tokens(self) -> None:
         """Refuse while no image tokens are free. Raises `KeyLimitExceeded`."""

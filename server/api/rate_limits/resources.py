@@ -2,12 +2,10 @@
 
 from typing import Final
 
-REQUESTS: Final = "requests"
-IMAGE_TOKENS: Final = "image-tokens"
-OUTPUT_TOKENS: Final = "output-tokens"
-CONCURRENT_REQUESTS: Final = "concurrent-requests"
+from server.keys.key import PER_MINUTE
 
-PER_MINUTE: Final = (REQUESTS, IMAGE_TOKENS, OUTPUT_TOKENS)
+REQUESTS, IMAGE_TOKENS, OUTPUT_TOKENS = PER_MINUTE
+CONCURRENT_REQUESTS: Final = "concurrent-requests"
 
 # OpenAI's names, then Anthropic's.
 RATE_LIMIT_HEADERS: Final = (

@@ -1,9 +1,12 @@
 """Storage for the library `limits`: what was used within a moving window of time.
 
 The library's own storage in memory goes by the wall clock, so that a clock set back would lock keys
-out; it starts a thread after a hit, and keeps a list entry for each token.
+out; it starts a thread after a hit, and keeps a list entry for each token. And it forgets an excess
+after a minute, however large; here it is paid off at the rate of the limit.
 """
 
+import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,37 +27,60 @@ class _Use:
 
 @dataclass(slots=True)
 class _Uses:
-    """The uses of a window, oldest first, and their sum."""
+    """The uses of a window, oldest first, their sum, and what exceeds the limit: the debt.
+
+    What leaves the window makes room for as much of the debt, as if that were used then.
+    """
 
     expiry: int
+    limit: int
     total: int = 0
+    debt: int = 0
     uses: deque[_Use] = field(default_factory=deque)
 
-    def drop_until(self, oldest: float) -> None:
-        """Drop what is no longer in the window."""
-        while self.uses and self.uses[0].time <= oldest:
-            self.total -= self.uses.popleft().amount
+    def update(self, now: float, limit: int) -> None:
+        """Drop what is no longer in the window; hold the debt against a limit that may be new."""
+        while self.uses and self.uses[0].time <= now - self.expiry:
+            use = self.uses.popleft()
+            self.total -= use.amount
+            self._pay(use.time + self.expiry)
+        self.limit = limit
+        self._pay(now)
 
     def add(self, now: float, amount: int) -> None:
         """Count a use, with the newest one if that is as good as now."""
-        self.total += amount
+        fitting = max(min(amount, self.limit - self.total), 0)
+        self.debt += amount - fitting
+        self.total += fitting
         if self.uses and now - self.uses[-1].time < STEP_S:
-            self.uses[-1].amount += amount
-        else:
-            self.uses.append(_Use(now, amount))
+            self.uses[-1].amount += fitting
+        elif fitting:
+            self.uses.append(_Use(now, fitting))
 
-    def find_start(self, limit: int) -> float | None:
-        """Return the time of the oldest use after whose end less than the limit is left."""
-        left = self.total
+    def find_exit(self, amount: int) -> float:
+        """Return when so much of what is used, at most all of it, has left the window."""
+        minutes = max(math.ceil((amount - self.total) / self.limit), 0)  # of paying the debt
+        amount -= minutes * self.limit
         for use in self.uses:
-            left -= use.amount
-            if left < limit:
-                return use.time
-        return None
+            amount -= use.amount
+            if amount <= 0:
+                return use.time + (minutes + 1) * self.expiry
+        raise ValueError("less is used")
+
+    def _pay(self, now: float) -> None:
+        amount = min(self.debt, self.limit - self.total)
+        if amount > 0:
+            self.debt -= amount
+            self.total += amount
+            self.uses.append(_Use(now, amount))
 
 
 class WindowStorage(Storage, MovingWindowSupport):
-    """Uses by key, on the monotonic clock. For one thread."""
+    """Uses by key, on the monotonic clock. For one thread.
+
+    The library requires `acquire_entry`, `incr`, `get`, `reset` and `check`; nothing here calls
+    them.
+    """
 
     STORAGE_SCHEME = None
 
@@ -63,6 +89,38 @@ class WindowStorage(Storage, MovingWindowSupport):
         self.now = clock
         self._windows: dict[str, _Uses] = {}
 
+    def add(self, key: str, limit: int, expiry: int, amount: int) -> int:
+        """Count a use, also beyond the limit; return what is used then."""
+        window = self._windows.setdefault(key, _Uses(expiry, limit))
+        now = self.now()
+        window.update(now, limit)
+        window.add(now, amount)
+        return window.total + window.debt
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """Return the window's start, and what is used in it.
+
+        The start is such that something is free after `expiry`.
+        """
+        window = self._windows.get(key)
+        if window is None:
+            return self.now(), 0
+        window.update(self.now(), limit)
+        used = window.total + window.debt
+        start = self.now() if used < limit else window.find_exit(used - limit + 1) - expiry
+        return start, used
+
+    def get_expiry(self, key: str) -> float:
+        """Return when all that is used has left the window."""
+        window = self._windows.get(key)
+        if window is None or not window.uses:
+            return self.now()
+        return window.find_exit(window.total + window.debt)
+
+    def clear(self, key: str) -> None:
+        """Forget what is used."""
+        self._windows.pop(key, None)
+
     @property
     def base_exceptions(self) -> type[Exception]:
         """The errors of this storage: it has none."""
@@ -70,41 +128,19 @@ class WindowStorage(Storage, MovingWindowSupport):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count a use if it fits below the limit; return whether it does."""
-        if self._look_up(key, expiry).total + amount > limit:
-            return False
-        self.incr(key, expiry, amount)
-        return True
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Return the window's start, and what is used in it.
-
-        The start is the time of the oldest use after whose end something is free.
-        """
-        window = self._look_up(key, expiry)
-        start = window.find_start(limit)
-        return self.now() if start is None else start, window.total
+        fits = self.get_moving_window(key, limit, expiry)[1] + amount <= limit
+        if fits:
+            self.add(key, limit, expiry, amount)
+        return fits
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count a use, also beyond any limit; return what is used then."""
-        window = self._windows.setdefault(key, _Uses(expiry))
-        now = self.now()
-        window.drop_until(now - expiry)
-        window.add(now, amount)
-        return window.total
+        """Count a use without any limit; return what is used then."""
+        return self.add(key, sys.maxsize, expiry, amount)
 
     def get(self, key: str) -> int:
         """Return what is used."""
         window = self._windows.get(key)
-        return 0 if window is None else self._look_up(key, window.expiry).total
-
-    def get_expiry(self, key: str) -> float:
-        """Return when the newest use leaves the window."""
-        window = self._windows.get(key)
-        return window.uses[-1].time + window.expiry if window and window.uses else self.now()
-
-    def clear(self, key: str) -> None:
-        """Forget what is used."""
-        self._windows.pop(key, None)
+        return 0 if window is None else self.get_moving_window(key, window.limit, window.expiry)[1]
 
     def reset(self) -> int:
         """Forget everything; return the number of keys that was."""
@@ -115,11 +151,3 @@ class WindowStorage(Storage, MovingWindowSupport):
     def check(self) -> bool:
         """Return whether the storage works."""
         return True
-
-    def _look_up(self, key: str, expiry: int) -> _Uses:
-        """Return a key's window, less what has left it."""
-        window = self._windows.get(key)
-        if window is None:
-            return _Uses(expiry)
-        window.drop_until(self.now() - expiry)
-        return window

@@ -1,4 +1,4 @@
-"""One limit a minute of one key."""
+"""One limit per minute of one key."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +9,13 @@ from limits.strategies import MovingWindowRateLimiter
 from server.api.rate_limits.storage import WindowStorage
 
 MINUTE_S: Final = 60
+
+
+class _PerMinute(RateLimitItemPerMinute):
+    """A limit whose key is without the amount: what was used stays when the limit changes."""
+
+    def key_for(self, *identifiers: bytes | str | float) -> str:
+        return "/".join(map(str, identifiers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +32,15 @@ class WindowState:
 class Window:
     """What a key used of one resource in the last minute.
 
-    A use that is under way when the limit is reached counts beyond it: the excess must leave the
-    window, too, before anything is free again.
+    A use that is under way when the limit is reached counts beyond it: the excess is paid off at
+    the rate of the limit before anything is free again.
     """
 
     def __init__(self, resource: str, name: str, limit: int, storage: WindowStorage) -> None:
         """`resource` is the limit's name in headers, such as `output-tokens`; `name` the key's."""
         self.resource = resource
         self.limit = limit
-        self._item = RateLimitItemPerMinute(limit)
+        self._item = _PerMinute(limit)
         self._ids = (resource, name)
         self._storage = storage
         self._limiter = MovingWindowRateLimiter(storage)
@@ -45,9 +52,9 @@ class Window:
 
     def add(self, amount: int) -> None:
         """Count a use, also beyond the limit."""
-        self._storage.incr(self._key, MINUTE_S, amount)
+        self._storage.add(self._key, self.limit, MINUTE_S, amount)
 
-    def look(self) -> WindowState:
+    def state(self) -> WindowState:
         """Return the present state."""
         free_at, remaining = self._limiter.get_window_stats(self._item, *self._ids)
         empty_at = self._storage.get_expiry(self._key)

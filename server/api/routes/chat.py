@@ -64,10 +64,9 @@ class _ChatRequest:
         self,
         pipeline: Pipeline,
         record: RequestRecord,
-        cache_partition: str,
         on_encoded: OnEncoded,
     ) -> "_ChatResponse":
-        generation = await pipeline.generate(self.request, record, cache_partition, on_encoded)
+        generation = await pipeline.generate(self.request, record, on_encoded)
         return _ChatResponse(generation, self.request, record)
 
 

@@ -54,9 +54,9 @@ class _TextRequest:
         """Text completions have none."""
 
     async def submit(
-        self, pipeline: Pipeline, record: RequestRecord, cache_partition: str, _: OnEncoded
+        self, pipeline: Pipeline, record: RequestRecord, _: OnEncoded
     ) -> "_TextResponse":
-        generation = await pipeline.complete(self.request, record, cache_partition)
+        generation = await pipeline.complete(self.request, record)
         return _TextResponse(generation, self.request, record)
 
 

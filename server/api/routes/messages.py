@@ -7,7 +7,6 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from server.api.admit import admit
-from server.api.allowed_models import check_model_allowed
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.ignored_parameters import build_ignored_header
@@ -83,10 +82,7 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request, tenant: CurrentTenant) -> Response:
     """Count the tokens of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    async with admit(
-        request, tenant, parse_and_translate_token_count, lambda body: body.chat.num_images
-    ) as body:
-        check_model_allowed(runtime, tenant, body.chat.model)
+    async with admit(request, tenant, parse_and_translate_token_count) as body:
         counting = _count_tokens(runtime.require_pipeline(), body, tenant.cache_partition)
         count = await cancel_on_disconnect(request.receive, counting)
     headers = build_ignored_header(body.ignored_parameters)
@@ -122,11 +118,10 @@ class _MessagesRequest:
         self,
         pipeline: Pipeline,
         record: RequestRecord,
-        cache_partition: str,
         on_encoded: OnEncoded,
     ) -> "_MessagesResponse":
         try:
-            generation = await pipeline.generate(self.request, record, cache_partition, on_encoded)
+            generation = await pipeline.generate(self.request, record, on_encoded)
         except ApiError as error:
             raise translate_error(error, self.translated.origins) from None
         return _MessagesResponse(generation, MessageBuilder(self.request, record), record)

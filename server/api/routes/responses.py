@@ -91,11 +91,10 @@ class _ResponsesRequest:
         self,
         pipeline: Pipeline,
         record: RequestRecord,
-        cache_partition: str,
         on_encoded: OnEncoded,
     ) -> "_ResponsesResponse":
         try:
-            generation = await pipeline.generate(self.request, record, cache_partition, on_encoded)
+            generation = await pipeline.generate(self.request, record, on_encoded)
         except ApiError as error:
             raise self.translated.translate_error(error) from None
         builder = ResponseBuilder(self.translated.request, record, pipeline.sampling_defaults)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from server.api.admit import admit
-from server.api.allowed_models import check_model_allowed
 from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.ignored_parameters import build_ignored_header
@@ -47,8 +46,7 @@ DETOKENIZE_EXAMPLES: Final = {"token ids": {"model": "llava-tiny", "tokens": [0,
 async def tokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the token ids of a text, or of a conversation as the model would see it."""
     runtime: Runtime = request.app.state.runtime
-    async with admit(request, tenant, parse_tokenize_request, _count_images) as body:
-        check_model_allowed(runtime, tenant, body.model or runtime.model_name)
+    async with admit(request, tenant, parse_tokenize_request) as body:
         tokenizing = _tokenize(runtime, body, tenant.cache_partition)
         response = await cancel_on_disconnect(request.receive, tokenizing)
     return _respond(response, body)
@@ -64,7 +62,6 @@ async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
     """Return the text of token ids."""
     runtime: Runtime = request.app.state.runtime
     async with admit(request, tenant, parse_detokenize_request) as body:
-        check_model_allowed(runtime, tenant, body.model or runtime.model_name)
         pipeline = runtime.require_pipeline()
         pipeline.check_model(body.model or runtime.model_name)
         text = await pipeline.text_tokenizer.detokenize(body.tokens)
@@ -74,12 +71,6 @@ async def detokenize(request: Request, tenant: CurrentTenant) -> Response:
 def _respond(response: BaseModel, body: RequestBody) -> Response:
     headers = build_ignored_header(body.ignored_parameters)
     return Response(response.model_dump_json(), 200, headers, "application/json")
-
-
-def _count_images(body: TokenizeRequest) -> int:
-    if not isinstance(body, TokenizeChatRequest):
-        return 0
-    return sum(len(message.images) for message in body.messages)
 
 
 async def _tokenize(

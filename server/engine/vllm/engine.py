@@ -100,7 +100,7 @@ class VllmEngine:
         *,
         stream: bool,
         adapter: str | None = None,
-        cache_partition: str = "",
+        cache_partition: str,
     ) -> AsyncGenerator[EngineOutput, None]:
         """Decode a prompt's completions; see `server.engine.base.Engine.generate`."""
         self._refuse_after_end()

@@ -71,7 +71,7 @@ class Fetcher:
             headers=HEADERS,
         )
 
-    async def fetch(self, url: str, cache_partition: str = "") -> bytes:
+    async def fetch(self, url: str, cache_partition: str) -> bytes:
         """Return an image's bytes, at most `max_bytes` of them.
 
         Responses are cached for each `cache_partition`.

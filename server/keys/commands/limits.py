@@ -6,7 +6,7 @@ import typer
 
 from server.keys.key import ALL_MODELS
 
-PerMinute = Annotated[int | None, typer.Option(min=1, help="most of them a minute")]
+PerMinute = Annotated[int | None, typer.Option(min=1, help="most of them per minute")]
 Concurrent = Annotated[int | None, typer.Option(min=1, help="most of them at once")]
 Models = Annotated[
     str | None, typer.Option(help=f"models it may use, with commas between them; {ALL_MODELS}: all")

@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from server.keys.commands.options import DEFAULT_FILE, Json, KeysFile
-from server.keys.key import ApiKey, KeyLimits
+from server.keys.key import ApiKey, KeyLimits, has_expired
 from server.keys.key_file import read_keys
 
 COLUMNS = ("name", "state", "created", "expires", "limits")
 
 
 def list_keys(keys_file: KeysFile = DEFAULT_FILE, as_json: Json = False) -> None:
-    """List the keys: their state, term and limits."""
+    """List the keys: their state, expiry and limits."""
     now = datetime.now(UTC)
     keys = read_keys(keys_file)
     if as_json:
@@ -48,7 +48,7 @@ def _build_table(keys: tuple[ApiKey, ...], now: datetime) -> Table:
 def _describe_state(key: ApiKey, now: datetime) -> str:
     if key.disabled:
         return "revoked"
-    if key.is_expired(now):
+    if has_expired(key.expires, now):
         return "expired"
     return "rotating" if any(each.expires > now for each in key.previous) else "valid"
 

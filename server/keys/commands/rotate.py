@@ -14,6 +14,7 @@ from server.keys.commands.tables import find_table, set_field
 from server.keys.duration import parse_span
 from server.keys.edit import edit_keys
 from server.keys.errors import KeysFileError
+from server.keys.key import has_expired
 from server.keys.key_file import read_keys
 from server.keys.secret import generate_secret, hash_secret
 
@@ -51,10 +52,16 @@ def _parse_keep(text: str) -> timedelta:
 
 
 def _list_valid(name: str, keys_file: Path, now: datetime) -> list[dict[str, Any]]:
-    """Return the earlier secrets that are still valid. A revoked key is not to be revived so."""
+    """Return the earlier secrets that are still valid.
+
+    Raises `KeysFileError` for a key that is revoked or expired: no secret would make it valid.
+    """
     (key,) = (each for each in read_keys(keys_file) if each.name == name)
     if key.disabled:
         raise KeysFileError(keys_file, [f": the key '{name}' is revoked; make a new one"])
+    if has_expired(key.expires, now):
+        remedy = "make a new one, or set a later 'expires' in the file first"
+        raise KeysFileError(keys_file, [f": the key '{name}' has expired; {remedy}"])
     return [dict(each) for each in key.previous if each.expires > now]
 
 

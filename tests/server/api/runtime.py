@@ -1,5 +1,7 @@
 """A runtime without a model, for tests of the routes."""
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from server.api.admission.admission import Admission
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
@@ -7,22 +9,36 @@ from server.api.body import BodyBudget
 from server.api.body_parser import BodyParser
 from server.api.edge.limits import ConnectionLimits, ConnectionTable
 from server.api.event_stream import OutputBudget
+from server.api.gate_state import GateState
+from server.api.gated_paths import GENERATING_PATHS
 from server.api.limits import ApiLimits
 from server.api.rate_limits.guard import KeyGuard
 from server.api.rate_limits.limiter import RateLimiter
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
-from server.app import GENERATING_PATHS
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.refusals import RequestRefusals
+from server.telemetry.token_meter import UNMETERED
 
 
 def build_key_guard(metrics: Metrics) -> KeyGuard:
     """Return what holds requests against the limits of their keys, on every path."""
     return KeyGuard(RateLimiter(metrics.keys.add_refusal), metrics.keys, GENERATING_PATHS)
+
+
+class PassedGate:
+    """ASGI middleware that lets every request pass, as a gate without limits would."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        scope.setdefault("state", {})["gate"] = GateState(None, UNMETERED)
+        await self._app(scope, receive, send)
 
 
 def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -> Runtime:

@@ -17,7 +17,7 @@ from server.keys.key import ApiKey
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
-from tests.server.api.runtime import build_runtime
+from tests.server.api.runtime import PassedGate, build_runtime
 from tests.server.keys.samples import build_key
 
 
@@ -61,7 +61,7 @@ def test_each_key_is_a_tenant() -> None:
 def test_without_keys_everybody_passes_and_tokens_still_tell_tenants_apart() -> None:
     authenticator = Authenticator(KeyRing([]))
     for header in (None, "Basic x", "Bearer "):
-        assert authenticator.authenticate(header) == Tenant("")
+        assert authenticator.authenticate(header) == Tenant("", "", None, "")
     assert authenticator.authenticate("Bearer one") != authenticator.authenticate("Bearer two")
 
 
@@ -74,6 +74,7 @@ async def guarded() -> AsyncIterator[httpx.AsyncClient]:
     for routes in (chat, completions, models, health, metrics_route, tokenize):
         app.include_router(routes.router)
     add_error_handlers(app)
+    app.add_middleware(PassedGate)
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
@@ -183,3 +184,11 @@ def test_caches_are_shared_if_that_is_wanted() -> None:
     tenants = [authenticator.authenticate(f"Bearer {secret}") for secret in ("one", "two")]
     assert [tenant.cache_partition for tenant in tenants] == ["", ""]
     assert tenants[0].id != tenants[1].id
+
+
+def test_the_tenant_of_a_request_is_found_once() -> None:
+    authenticator = Authenticator(KeyRing(["key"]))
+    scope = {"headers": [(b"authorization", b"Bearer key")], "client": ("10.0.0.1", 1)}
+    tenant = authenticator.authenticate_scope(scope)
+    assert authenticator.authenticate_scope(scope) is tenant
+    assert authenticator.authenticate_scope({**scope, "state": {}}) is not tenant

@@ -9,9 +9,11 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from server.api import gate as gate_module
-from server.api.admission.admission import EARLY_DELAY_S, FLOOD_DELAY_S, Admission, Arrival
+from server.api.admission.admission import EARLY_DELAY_S, FLOOD_DELAY_S, Admission
+from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
+from server.api.early_returns import EarlyReturns
 from server.api.gate import Gate
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
@@ -33,7 +35,7 @@ class App:
 
     async def __call__(self, scope: Scope, _: Receive, __: Send) -> None:
         """Note the place that the gate keeps."""
-        self.arrivals.append(scope["state"]["arrival"])
+        self.arrivals.append(scope["state"]["gate"].arrival)
         await self.go_on.wait()
 
 
@@ -62,6 +64,7 @@ def gate(app: App, admission: Admission, metrics: Metrics) -> Gate:
         admission=admission,
         max_body_bytes=8 * MIB,
         refusals=RequestRefusals(metrics, RefusalLog()),
+        early_returns=EarlyReturns(),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from server.api.admission.admission import Admission
 from server.api.admission.cost import Cost
 from server.api.auth import Authenticator
+from server.api.early_returns import EarlyReturns
 from server.api.gate import Gate
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
@@ -67,6 +68,7 @@ async def client(
         admission=admission,
         max_body_bytes=100,
         refusals=RequestRefusals(metrics, RefusalLog()),
+        early_returns=EarlyReturns(),
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

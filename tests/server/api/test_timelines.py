@@ -118,6 +118,12 @@ async def test_server_timing_for_allowed_pages(exporter: InMemorySpanExporter) -
     assert "timing-allow-origin" not in response.headers
 
 
+async def test_server_timing_for_all_pages_names_none_of_them() -> None:
+    app = build_app(TimingOptions(None, server_timing=True, allowed_origins=("*",)))
+    assert (await ask(app, "/things/200", origin=ORIGIN)).headers["timing-allow-origin"] == "*"
+    assert "timing-allow-origin" not in (await ask(app, "/things/200")).headers
+
+
 async def test_without_tracing_server_timing_has_no_trace() -> None:
     response = await ask(build_app(TimingOptions(None, server_timing=True)), "/things/200")
     assert "traceparent" not in response.headers["server-timing"]

@@ -15,6 +15,7 @@ from server.generation.generation import Generation
 from server.generation.logprobs import VisibleTokensReader
 from server.generation.tool_call_parser import TextOnlyParser
 from server.protocol.chat import response
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 
@@ -51,7 +52,7 @@ class ScriptedGeneration:
 @pytest.fixture
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request."""
-    return RequestRecord("chatcmpl-1", metrics)
+    return RequestRecord("chatcmpl-1", metrics, ANYBODY)
 
 
 @pytest.fixture

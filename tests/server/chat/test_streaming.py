@@ -14,6 +14,7 @@ from server.generation.chunk_writer import DONE
 from server.generation.generation import Generation
 from server.protocol.chat import response
 from server.protocol.errors import build_error_body
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample
@@ -49,7 +50,7 @@ async def play_outputs(*items: EngineOutput | Exception) -> AsyncGenerator[Engin
 @pytest.fixture
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request with a prompt of 100 tokens."""
-    record = RequestRecord("chatcmpl-1", metrics)
+    record = RequestRecord("chatcmpl-1", metrics, ANYBODY)
     record.record_submission(prompt_tokens=100, image_tokens=64)
     record.cached_tokens = 16
     return record
@@ -210,10 +211,10 @@ async def test_an_engine_that_ends_without_a_finish_reason(record: RequestRecord
 async def test_a_complete_stream_counts_as_ok_and_an_abandoned_one_as_cancelled(
     metrics: Metrics,
 ) -> None:
-    with RequestRecord("1", metrics) as complete:
+    with RequestRecord("1", metrics, ANYBODY) as complete:
         await stream_events(complete, build_output("a", "stop"))
     assert sample(metrics, "requests_total", outcome="ok") == 1
-    with RequestRecord("2", metrics) as abandoned:
+    with RequestRecord("2", metrics, ANYBODY) as abandoned:
         generation = build_generation(abandoned, build_output("a"), build_output("b", "stop"))
         stream = stream_chat_completion(generation, "m", abandoned, include_usage=False)
         assert parse_payload(await anext(stream))
@@ -224,7 +225,7 @@ async def test_a_complete_stream_counts_as_ok_and_an_abandoned_one_as_cancelled(
 
 async def test_the_record_is_complete_before_the_last_event(metrics: Metrics) -> None:
     """A client may disconnect as soon as it has read `[DONE]`."""
-    with RequestRecord("1", metrics) as record:
+    with RequestRecord("1", metrics, ANYBODY) as record:
         stream = stream_chat_completion(
             build_generation(record, build_output("a", "stop")), "m", record, include_usage=False
         )
@@ -304,7 +305,7 @@ async def test_an_unknown_error_while_streaming_is_the_last_event() -> None:
         yield EngineOutput("a", 1, None, 0.1, 0)
         raise ValueError("internal detail")
 
-    record = RequestRecord("1", Metrics())
+    record = RequestRecord("1", Metrics(), ANYBODY)
     generation = Generation(broken(), record)
     events = [e async for e in stream_chat_completion(generation, "m", record, include_usage=False)]
     assert b'"internal_error"' in events[-1]

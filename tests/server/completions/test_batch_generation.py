@@ -10,6 +10,7 @@ from server.engine.base import EngineOutput
 from server.errors import EngineUnavailable
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.generation import Generation
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample, stage_count
@@ -53,7 +54,7 @@ def build_batch(
     prompts: Sequence[ScriptedPrompt], n: int = 1, record: RequestRecord | None = None
 ) -> BatchGeneration:
     """Return the prompts' generations as a batch."""
-    record = record or RequestRecord("cmpl-1", Metrics())
+    record = record or RequestRecord("cmpl-1", Metrics(), ANYBODY)
     return BatchGeneration(
         [
             Generation(prompt.outputs(), record, n=n, first_index=index * n)
@@ -190,7 +191,7 @@ async def test_a_choice_without_a_finish_reason_is_an_error() -> None:
 
 async def test_the_record_counts_all_prompts_as_one_request() -> None:
     metrics = Metrics()
-    with RequestRecord("cmpl-1", metrics) as record:
+    with RequestRecord("cmpl-1", metrics, ANYBODY) as record:
         batch = build_batch(
             [ScriptedPrompt(build_output("a", last=True)) for _ in range(3)], record=record
         )

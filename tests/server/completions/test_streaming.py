@@ -20,6 +20,7 @@ from server.generation.logprobs import AllTokensReader
 from server.generation.tool_call_parser import TextOnlyParser
 from server.protocol.completions.request import CompletionRequest
 from server.protocol.completions.response import TextCompletion
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.samples import sample
@@ -36,7 +37,7 @@ def vocabulary(checkpoint: Checkpoint) -> Vocabulary:
 @pytest.fixture
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request."""
-    record = RequestRecord("cmpl-1", metrics)
+    record = RequestRecord("cmpl-1", metrics, ANYBODY)
     record.record_submission(10, 0)
     return record
 
@@ -174,7 +175,7 @@ async def test_each_choice_starts_with_its_own_prompt(
 async def test_an_error_is_the_last_event(
     vocabulary: Vocabulary, metrics: Metrics, error: Exception
 ) -> None:
-    with RequestRecord("cmpl-1", metrics) as record:
+    with RequestRecord("cmpl-1", metrics, ANYBODY) as record:
         batch = build_batch(
             vocabulary, record, [build_output("a"), error], [build_output("b", last=True)]
         )

@@ -115,7 +115,9 @@ def sampling(**changes: Any) -> SamplingOptions:
 
 async def generate(engine: VllmEngine, **changes: Any) -> list[EngineOutput]:
     adapter = changes.pop("adapter", None)
-    outputs = engine.generate("r", [1], [], sampling(**changes), stream=True, adapter=adapter)
+    outputs = engine.generate(
+        "r", [1], [], sampling(**changes), stream=True, adapter=adapter, cache_partition=""
+    )
     return [output async for output in outputs]
 
 
@@ -152,7 +154,7 @@ async def test_a_refused_request_is_invalid(start: Start) -> None:
 
 async def test_closing_the_iterator_closes_vllms(start: Start) -> None:
     engine, llm = start("a", "b")
-    outputs = engine.generate("r", [1], [], sampling(), stream=True)
+    outputs = engine.generate("r", [1], [], sampling(), stream=True, cache_partition="")
     await anext(outputs)
     assert not llm.closed
     await outputs.aclose()
@@ -163,7 +165,7 @@ async def test_embeddings_must_have_the_models_hidden_size(start: Start) -> None
     engine, llm = start("a")
     image = EngineImage("cat", 0, torch.zeros(1, 9))
     with pytest.raises(ValueError, match="image_embeds"):
-        await anext(engine.generate("r", [1], [image], sampling(), stream=True))
+        await anext(engine.generate("r", [1], [image], sampling(), stream=True, cache_partition=""))
     assert not llm.submitted
 
 
@@ -212,7 +214,7 @@ async def test_a_stall_is_noticed(start: Start, monkeypatch: pytest.MonkeyPatch)
 async def test_all_completions_fail_with_one_error(start: Start) -> None:
     error = NotReady("The server is shutting down.")
     engine, llm = start("a", EngineDeadError())
-    outputs = engine.generate("r", [1], [], sampling(), stream=True)
+    outputs = engine.generate("r", [1], [], sampling(), stream=True, cache_partition="")
     assert (await anext(outputs)).text == "a"
     engine.fail_all(error)
     assert isinstance(llm.propagated[0], EngineDeadError)

@@ -8,6 +8,7 @@ from server.engine.base import EngineOutput
 from server.errors import EngineUnavailable
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.generation import Generation
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 
@@ -32,7 +33,7 @@ async def collect_deltas(generation: Generation) -> list[ChoiceDelta]:
 @pytest.fixture
 def record(metrics: Metrics) -> RequestRecord:
     """Return a record."""
-    return RequestRecord("1", metrics)
+    return RequestRecord("1", metrics, ANYBODY)
 
 
 async def test_interleaved_choices_are_read_separately(record: RequestRecord) -> None:

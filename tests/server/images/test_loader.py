@@ -117,11 +117,11 @@ async def test_options_become_errors(
 
 async def test_load_names_content(idle: ImageLoader) -> None:
     data, other = encode_image(make_noise(8, 8)), encode_image(make_noise(8, 8, seed=1))
-    image = await idle.load(build_data_url(data))
+    image = await idle.load(build_data_url(data), "")
     assert image.data == data
     assert re.fullmatch(r"[0-9a-f]{64}", image.key)
-    assert (await idle.load(build_data_url(data, "image/jpeg"))).key == image.key
-    assert (await idle.load(build_data_url(other))).key != image.key
+    assert (await idle.load(build_data_url(data, "image/jpeg"), "")).key == image.key
+    assert (await idle.load(build_data_url(other), "")).key != image.key
 
 
 async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
@@ -129,8 +129,8 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
     keys = set()
     for variant in ("model a", "model b", ""):
         with open_loader(variant=variant) as one, open_loader(variant=variant) as same:
-            key = (await one.load(url)).key
-            assert (await same.load(url)).key == key
+            key = (await one.load(url, "")).key
+            assert (await same.load(url, "")).key == key
             keys.add(key)
     assert len(keys) == 3
 
@@ -140,7 +140,7 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     url = build_data_url(encode_image(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
     with open_loader(anyres) as loader:
-        high, low = await loader.load(url), await loader.load(url, low_detail=True)
+        high, low = await loader.load(url, ""), await loader.load(url, "", low_detail=True)
         assert high.key != low.key
         assert (high.base_view_only, low.base_view_only) == (False, True)
         all_views = await loader.decode(high.data)
@@ -149,33 +149,33 @@ async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
     assert np.array_equal(base.views, all_views.views[:1])
     assert base.image_size == all_views.image_size == (150, 70)
     with open_loader() as loader:
-        assert await loader.load(url, low_detail=True) == await loader.load(url)
+        assert await loader.load(url, "", low_detail=True) == await loader.load(url, "")
 
 
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
     idle: ImageLoader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = build_data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
-    in_thread = await idle.load(url)
+    in_thread = await idle.load(url, "")
     monkeypatch.setattr("server.images.loader.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
-    inline = await idle.load(url)
+    inline = await idle.load(url, "")
     assert in_thread == inline
     assert len(in_thread.data) == MAX_INLINE_HASH_BYTES + 1
 
 
 async def test_load_passes_on_what_fetching_says(idle: ImageLoader) -> None:
     with pytest.raises(ImageUrlInvalid):
-        await idle.load("data:image/png,AAAA")
+        await idle.load("data:image/png,AAAA", "")
     with pytest.raises(ImageUrlInvalid):
-        await idle.load("ftp://example.org")
+        await idle.load("ftp://example.org", "")
 
 
 async def test_load_is_timed() -> None:
     with open_loader(metrics=(own := Metrics())) as loader:
-        await loader.load(build_data_url(b"x"))
+        await loader.load(build_data_url(b"x"), "")
         assert stage_count(own, "load") == 1
         with pytest.raises(ImageUrlInvalid):
-            await loader.load("data:")
+            await loader.load("data:", "")
         assert stage_count(own, "load") == 1
 
 
@@ -191,14 +191,14 @@ async def test_concurrent_loads_of_one_url_share_a_fetch(idle: ImageLoader) -> N
     async with serve_origin(
         {"/a": answer, "/b": respond_with(build_response("200 OK", data))}
     ) as server:
-        loads = [asyncio.create_task(idle.load(f"{server.url}/a")) for _ in range(5)]
-        other = await idle.load(f"{server.url}/b")
+        loads = [asyncio.create_task(idle.load(f"{server.url}/a", "")) for _ in range(5)]
+        other = await idle.load(f"{server.url}/b", "")
         await asked.wait()
         go.set()
         images = await asyncio.gather(*loads)
         assert len(server.requests) == 2
         assert all(image == other for image in images)
-        await idle.load(f"{server.url}/a")  # a later load asks again
+        await idle.load(f"{server.url}/a", "")  # a later load asks again
         assert len(server.requests) == 3
 
 
@@ -206,6 +206,6 @@ async def test_a_failed_fetch_is_not_remembered(idle: ImageLoader) -> None:
     answers: dict[str, Responder] = {"/": respond_with(build_response("503 Later"))}
     async with serve_origin(answers) as server:
         with pytest.raises(ApiError, match="answered 503"):
-            await idle.load(f"{server.url}/")
+            await idle.load(f"{server.url}/", "")
         answers["/"] = respond_with(build_response("200 OK", b"fine"))
-        assert (await idle.load(f"{server.url}/")).data == b"fine"
+        assert (await idle.load(f"{server.url}/", "")).data == b"fine"

@@ -1,6 +1,7 @@
 """`python -m server keys`."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -57,7 +58,7 @@ def test_a_new_key_is_printed_once_and_its_hash_is_kept(keys: Keys) -> None:
     assert list(keys.path.parent.iterdir()) == [keys.path]
 
 
-def test_limits_and_term(keys: Keys) -> None:
+def test_limits_and_expiry(keys: Keys) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     keys.new("a", "--requests-per-minute", "6", "--models", "x, y", "--weight", "2.5",
              "--priority", "-3", "--expires", "90d", "--concurrent-requests", "1",
@@ -108,6 +109,28 @@ def test_the_operators_comments_stay(keys: Keys) -> None:
         assert comment in text
 
 
+def test_an_expired_key_is_not_rotated(keys: Keys) -> None:
+    keys.path.parent.mkdir()
+    keys.path.write_text(f"[keys.alice]\nhash = '{hash_secret('a')}'\nexpires = 2020-01-01\n")
+    code, printed, said = keys.run("rotate", "alice")
+    assert (code, printed) == (1, "")
+    assert "the key 'alice' has expired; make a new one" in said
+    assert keys.find("a") == "alice"
+
+
+def test_the_file_is_utf_8_whatever_the_locale_is(keys: Keys) -> None:
+    keys.path.parent.mkdir()
+    keys.path.write_bytes("# Schlüssel\r\n".encode())
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command: list[Any] = [sys.executable, "-m", "server", "keys", "new", "alice"]
+    subprocess.run([*command, "--keys-file", keys.path], check=True, env=environment)
+    assert keys.path.read_bytes().startswith("# Schlüssel\r\n".encode())
+    keys.path.write_bytes("# Schlüssel".encode("latin-1"))
+    code, _, said = keys.run("new", "bob")
+    assert code == 1
+    assert "is not UTF-8 at byte 6" in said
+
+
 def test_the_file_keeps_its_mode_and_its_link(keys: Keys) -> None:
     target = keys.path.parent / "target.toml"
     target.parent.mkdir()
@@ -125,12 +148,12 @@ def test_the_file_keeps_its_mode_and_its_link(keys: Keys) -> None:
         (["revoke", "bob"], 1, "has no key 'bob'"),
         (["rotate", "bob"], 1, "has no key 'bob'"),
         (["new", "alice"], 1, "has a key 'alice' already"),
-        (["new", "a b"], 2, "is no name of a key"),
+        (["new", "a b"], 2, "is not a name for a key"),
         (["new", "env-1"], 2, "LLAVA_API_KEYS"),
-        (["new", "bob", "--expires", "soon"], 2, "is no time"),
+        (["new", "bob", "--expires", "soon"], 2, "is not a time"),
         (["new", "bob", "--expires", "2001-01-01"], 2, "is in the past"),
         (["new", "bob", "--requests-per-minute", "0"], 2, "requests-per-minute"),
-        (["rotate", "alice", "--keep", "x"], 2, "is no span of time"),
+        (["rotate", "alice", "--keep", "x"], 2, "is not a span of time"),
     ],
 )
 def test_mistakes_are_told_and_change_nothing(

@@ -29,7 +29,7 @@ def test_the_key_of_the_file_goes_before_the_same_one_of_the_environment() -> No
     assert match.key.name == "alice"
 
 
-def test_an_earlier_secret_ends_with_its_own_term_or_with_the_key() -> None:
+def test_an_earlier_secret_expires_by_itself_or_with_the_key() -> None:
     previous = (PreviousHash(hash=hash_secret("old"), expires=NOW + timedelta(days=2)),)
     for expires, end in ((None, 2), (NOW + timedelta(days=1), 1), (NOW + timedelta(days=3), 2)):
         match = KeyRing([], [build_key(previous=previous, expires=expires)]).find("old")

@@ -86,7 +86,9 @@ async def test_a_symbolic_link_that_leads_elsewhere_is_followed(tmp_path: Path) 
     task.cancel()
 
 
-@pytest.mark.parametrize("broken", ["[keys.alice", "[keys.alice]\n", "\0", "x = 1"])
+@pytest.mark.parametrize(
+    "broken", ["[keys.alice", "[keys.alice]\n", "\0", "x = 1", "x = " + "9" * 5000]
+)
 async def test_a_broken_file_keeps_the_old_keys_and_says_so_once(
     watched: Watched, broken: str
 ) -> None:
@@ -137,6 +139,19 @@ async def test_a_file_that_is_still_written_is_left_alone(tmp_path: Path) -> Non
     await watched.watcher._look()
     await watched.watcher._look()
     assert (watched.names, watched.num_reads) == (["bob"], 2)
+
+
+async def test_an_unforeseen_error_shows_in_metrics(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> tuple[ApiKey, ...]:
+        raise MemoryError
+
+    with capture_logs() as lines, monkeypatch.context() as patch:
+        patch.setattr(watcher_module, "read_keys", fail)
+        watched.path.write_text(table("bob"))
+        await watched.wait_for(["alice"], is_ok=False)
+    assert [line["log_level"] for line in lines] == ["error"]
 
 
 async def test_a_file_that_cannot_be_read_for_a_while_is_tried_again(

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from server.api.early_returns import EarlyReturns
 from server.api.error_handlers import add_error_handlers
 from server.api.gate import Gate
 from server.api.middleware import RequestId
@@ -48,6 +49,7 @@ async def guarded(metrics: Metrics, lifecycle: Lifecycle) -> AsyncIterator[httpx
         admission=runtime.admission,
         max_body_bytes=1000,
         refusals=RequestRefusals(metrics, RefusalLog()),
+        early_returns=EarlyReturns(),
     )
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)

@@ -16,6 +16,7 @@ from server.messages.message_builder import MessageBuilder
 from server.messages.streaming import collect_message, stream_message
 from server.messages.translation import parse_and_translate
 from server.protocol.messages.response import ResponseMessage
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from server.tools.format import CALL_BEGIN, format_tool_call
@@ -42,8 +43,7 @@ class ScriptedMessage:
 
     def __init__(self, script: Script, metrics: Metrics, **body: Any) -> None:
         self._script = script
-        self.record = RequestRecord("msg_1", metrics)
-        self.record.http_request_id = "r1"
+        self.record = RequestRecord("msg_1", metrics, ANYBODY, http_request_id="r1")
         self.record.record_submission(prompt_tokens=100, image_tokens=64)
         request = {
             "model": "m",
@@ -55,7 +55,9 @@ class ScriptedMessage:
         self._builder = MessageBuilder(chat, self.record)
 
     async def _generation(self) -> Generation:
-        outputs = FakeEngine(self._script).generate("1", [1], [], SAMPLING, stream=True)
+        outputs = FakeEngine(self._script).generate(
+            "1", [1], [], SAMPLING, stream=True, cache_partition=""
+        )
         generation = Generation(
             outputs, self.record, lambda index: ChoiceReader(index, ToolCallParser(), None)
         )

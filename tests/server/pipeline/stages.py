@@ -21,6 +21,7 @@ from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.caller import ANYBODY, Caller
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
@@ -126,9 +127,9 @@ def build_detail_request(*details: str) -> ChatCompletionRequest:
     return parse_chat_request(json.dumps(body).encode())
 
 
-def build_record() -> RequestRecord:
+def build_record(caller: Caller = ANYBODY) -> RequestRecord:
     """Return a new record with metrics of its own."""
-    return RequestRecord("chatcmpl-1", Metrics())
+    return RequestRecord("chatcmpl-1", Metrics(), caller)
 
 
 async def generate_deltas(

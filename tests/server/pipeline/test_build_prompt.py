@@ -28,6 +28,7 @@ from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from server.structured_outputs.validator import GrammarValidator
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from server.telemetry.stages import Stage
@@ -127,7 +128,7 @@ def image_url(width: int, height: int, detail: str = "auto") -> dict[str, Any]:
 
 def build_record() -> RequestRecord:
     """Return a new record with metrics of its own."""
-    return RequestRecord("cmpl-1", Metrics())
+    return RequestRecord("cmpl-1", Metrics(), ANYBODY)
 
 
 @pytest.mark.parametrize("detail", ["auto", "low"])
@@ -141,7 +142,7 @@ async def test_the_built_prompt_is_the_submitted_one(
         build_chat_request(image_url(*size, detail), image_url(50, 50)),
     )
     encoded_before = stage_count(stages.metrics, "encode")
-    prompt = await pipeline.build_prompt(request)
+    prompt = await pipeline.build_prompt(request, "")
     assert stage_count(stages.metrics, "encode") == encoded_before
     generation = await pipeline.generate(request, build_record())
     await generation.aclose()
@@ -154,7 +155,7 @@ async def test_the_built_prompt_is_the_submitted_one(
 async def test_images_of_low_detail_are_counted_without_a_fetch(stages: AnyresStages) -> None:
     before = {stage: stage_count(stages.metrics, stage) for stage in get_args(Stage)}
     request = build_chat_request({"url": "http://nowhere.invalid/a.png", "detail": "low"})
-    prompt = await stages.pipeline(FakeEngine()).build_prompt(request)
+    prompt = await stages.pipeline(FakeEngine()).build_prompt(request, "")
     assert prompt.num_image_tokens == stages.checkpoint.vision.num_image_tokens + 1
     after = {stage: stage_count(stages.metrics, stage) for stage in get_args(Stage)}
     assert after == {**before, "prompt": before["prompt"] + 1}
@@ -163,12 +164,14 @@ async def test_images_of_low_detail_are_counted_without_a_fetch(stages: AnyresSt
 async def test_images_have_the_same_limits(stages: AnyresStages) -> None:
     pipeline = stages.pipeline(FakeEngine())
     with pytest.raises(ImageTooLarge) as raised:
-        await pipeline.build_prompt(build_chat_request(image_url(150, 110), image_url(150, 110)))
+        await pipeline.build_prompt(
+            build_chat_request(image_url(150, 110), image_url(150, 110)), ""
+        )
     assert raised.value.param is not None
     refusals = sample(stages.metrics, "image_refusals_total", code="image_format_unsupported")
     with pytest.raises(ImageError) as unsupported:
         await pipeline.build_prompt(
-            build_chat_request(image_url(9, 9), {"url": build_data_url(b"no image")})
+            build_chat_request(image_url(9, 9), {"url": build_data_url(b"no image")}), ""
         )
     assert unsupported.value.param == "messages[0].content[1].image_url.url"
     counted = sample(stages.metrics, "image_refusals_total", code="image_format_unsupported")
@@ -177,5 +180,5 @@ async def test_images_have_the_same_limits(stages: AnyresStages) -> None:
 
 async def test_a_prompt_beyond_the_context_is_built(stages: AnyresStages) -> None:
     engine = FakeEngine(max_model_len=32)
-    prompt = await stages.pipeline(engine).build_prompt(build_chat_request(text="red " * 9000))
+    prompt = await stages.pipeline(engine).build_prompt(build_chat_request(text="red " * 9000), "")
     assert len(prompt.token_ids) > 9000

@@ -135,7 +135,9 @@ async def test_reading_to_the_end_closes_the_sequence(stages: Stages) -> None:
 
 async def test_closing_an_unread_generation_aborts_the_sequence() -> None:
     engine = FakeEngine([build_output("a"), asyncio.Event()])
-    generation = Generation(engine.generate("1", [1], [], SAMPLING, stream=True), build_record())
+    generation = Generation(
+        engine.generate("1", [1], [], SAMPLING, stream=True, cache_partition=""), build_record()
+    )
     await generation.await_first()
     await generation.aclose()
     assert engine.closed.is_set()

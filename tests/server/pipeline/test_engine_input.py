@@ -14,6 +14,7 @@ from server.errors import (
 from server.images.decode.image_processor import preprocess
 from server.images.vision.tower import VisionModel
 from server.prompt.tokenizer import read_tokenizer
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
@@ -63,7 +64,7 @@ async def test_images_are_submitted_with_embeddings_keys_and_offsets(
         rows = call.token_ids[image.offset : image.offset + IMAGE_TOKENS]
         assert rows == [stages.checkpoint.text.image_token_id] * IMAGE_TOKENS
         assert call.token_ids[image.offset - 1] != rows[0]
-        assert image.key == (await stages.image_loader.load(image_url(seed))).key
+        assert image.key == (await stages.image_loader.load(image_url(seed), "")).key
     assert call.token_ids.count(stages.checkpoint.text.image_token_id) == 2 * IMAGE_TOKENS
     assert first.offset < second.offset
     # Two images loaded here, two for the keys above; the other stages run once per image or prompt.
@@ -74,7 +75,7 @@ async def test_images_are_submitted_with_embeddings_keys_and_offsets(
 async def test_the_record_counts_tokens_and_times_the_first_one(
     stages: Stages, metrics: Metrics
 ) -> None:
-    engine, record = FakeEngine(OUTPUTS), RequestRecord("1", metrics)
+    engine, record = FakeEngine(OUTPUTS), RequestRecord("1", metrics, ANYBODY)
     with record:
         outputs = await stages.pipeline(engine).generate(build_request(image_url()), record)
         assert sample(metrics, "num_requests_waiting") == 0

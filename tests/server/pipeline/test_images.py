@@ -26,6 +26,7 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.tower import VisionModel
+from server.telemetry.caller import ANYBODY
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
 from tests.server.images.vision.small_model import build_random_weights
@@ -70,7 +71,7 @@ async def test_images_keep_the_order_of_the_request(isolated_stages: Stages) -> 
         await asked.wait()
         go.set()
         await answering
-    keys = [(await isolated_stages.image_loader.load(image_url(seed))).key for seed in (1, 2)]
+    keys = [(await isolated_stages.image_loader.load(image_url(seed), "")).key for seed in (1, 2)]
     assert [image.key for image in engine.calls[1].images] == keys
 
 
@@ -270,10 +271,9 @@ async def test_the_pixel_limit_is_for_all_images_of_a_request(stages: Stages) ->
 async def test_tenants_do_not_share_images(stages: Stages) -> None:
     pipeline = stages.pipeline(engine := FakeEngine(OUTPUTS))
     before = stages.counts()
-    for tenant in ("a", "b", "a"):
-        async for _ in await pipeline.generate(
-            build_request(image_url(77)), build_record(), tenant
-        ):
+    for partition in ("a", "b", "a"):
+        record = build_record(replace(ANYBODY, cache_partition=partition))
+        async for _ in await pipeline.generate(build_request(image_url(77)), record):
             pass
     added = [after - b for after, b in zip(stages.counts(), before, strict=True)]
     assert added == [3, 2, 2, 2, 3]
@@ -285,9 +285,12 @@ class Meter:
     """Counts image tokens, and refuses them while there is no room."""
 
     def __init__(self, owner: str, *, has_room: bool = True) -> None:
-        self.owner = owner
+        self.key_name = owner
         self.charged: list[int] = []
         self._has_room = has_room
+
+    def reserve_output_tokens(self, num_tokens: int) -> None:
+        """Reserve nothing."""
 
     def check_image_tokens(self) -> None:
         """Refuse without room."""
@@ -305,9 +308,7 @@ class Meter:
 
 def build_metered_record(meter: Meter) -> RequestRecord:
     """Return a record whose tokens are counted."""
-    record = build_record()
-    record.meter = meter
-    return record
+    return build_record(replace(ANYBODY, meter=meter))
 
 
 async def test_each_image_is_counted_once_cached_or_not(stages: Stages) -> None:
@@ -351,7 +352,8 @@ async def test_the_limit_of_one_key_is_not_anothers(stages: Stages) -> None:
 async def test_the_engine_keeps_partitions_apart(stages: Stages) -> None:
     pipeline = stages.pipeline(engine := FakeEngine(OUTPUTS))
     for partition in ("a", "b"):
-        async for _ in await pipeline.generate(build_request(), build_record(), partition):
+        record = build_record(replace(ANYBODY, cache_partition=partition))
+        async for _ in await pipeline.generate(build_request(), record):
             pass
     assert [call.cache_partition for call in engine.calls] == ["a", "b"]
 

@@ -12,6 +12,7 @@ from server.completions.streaming import collect_completion
 from server.engine.base import EngineOutput, TokenLogprob
 from server.errors import EngineUnavailable, InvalidValue, ModelNotFound
 from server.protocol.completions.request import CompletionRequest, parse_completion_request
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
@@ -39,7 +40,7 @@ def build_request(prompt: Any = "Hi", **fields: Any) -> CompletionRequest:
 
 def build_record() -> RequestRecord:
     """Return a new record with metrics of its own."""
-    return RequestRecord("cmpl-1", Metrics())
+    return RequestRecord("cmpl-1", Metrics(), ANYBODY)
 
 
 async def test_each_prompt_is_a_sequence_of_its_own(stages: Stages) -> None:

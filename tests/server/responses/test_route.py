@@ -11,7 +11,7 @@ from server.api.middleware import RequestId
 from server.api.routes import responses
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
-from tests.server.api.runtime import build_runtime
+from tests.server.api.runtime import PassedGate, build_runtime
 from tests.server.samples import sample
 
 KEY = {"authorization": "Bearer key"}
@@ -26,6 +26,7 @@ async def guarded_client(metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
     app.state.runtime = build_runtime(lifecycle, metrics, ["key"])
     app.include_router(responses.router)
     add_error_handlers(app)
+    app.add_middleware(PassedGate)
     app.add_middleware(RequestId)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:

@@ -21,6 +21,7 @@ from server.protocol.responses.request import parse_responses_request
 from server.protocol.responses.response import ResponseObject
 from server.responses.response_builder import ResponseBuilder
 from server.responses.streaming import collect_response, stream_response
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from server.tools.format import CALL_BEGIN, format_tool_call
@@ -55,7 +56,7 @@ def build_output(text: str, end: Literal["stop", "length"] | None = None) -> Eng
 @pytest.fixture
 def record(metrics: Metrics) -> RequestRecord:
     """Return the record of a request with a prompt of 100 tokens."""
-    record = RequestRecord("resp_1", metrics)
+    record = RequestRecord("resp_1", metrics, ANYBODY)
     record.record_submission(prompt_tokens=100, image_tokens=64)
     return record
 
@@ -78,7 +79,9 @@ class ScriptedResponse:
         return ChoiceReader(index, ToolCallParser(), logprobs)
 
     async def _generation(self) -> Generation:
-        outputs = FakeEngine(self._script).generate("1", [1], [], SAMPLING, stream=True)
+        outputs = FakeEngine(self._script).generate(
+            "1", [1], [], SAMPLING, stream=True, cache_partition=""
+        )
         generation = Generation(outputs, self._record, self._build_reader)
         await generation.await_first()
         return generation
@@ -157,7 +160,7 @@ async def test_the_last_event_has_the_complete_response(
 ) -> None:
     bodies = []
     for streamed in (True, False):
-        record = RequestRecord("resp_1", metrics)
+        record = RequestRecord("resp_1", metrics, ANYBODY)
         record.record_submission(prompt_tokens=100, image_tokens=64)
         response = ScriptedResponse(script, record, instructions="Be kind.", metadata={"a": "b"})
         bodies.append(
@@ -310,7 +313,7 @@ async def test_a_whole_stream_counts_as_ok_and_a_broken_off_one_as_cancelled(
 ) -> None:
     script = [build_output("a"), build_output("b", "stop")]
     for read_all in (True, False):
-        record = RequestRecord("resp_1", metrics)
+        record = RequestRecord("resp_1", metrics, ANYBODY)
         with record:
             generation = await ScriptedResponse(script, record)._generation()
             events = stream_response(generation, ScriptedResponse(script, record)._builder, record)

@@ -60,7 +60,7 @@ async def build(builder: GrammarBuilder, **fields: Any) -> str:
     """Return the validated grammar of a request."""
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
     request = parse_chat_request(json.dumps(body).encode())
-    grammar = await builder.build_and_validate(request, resolve_callable_tools(request))
+    grammar = await builder.build_and_validate(request, resolve_callable_tools(request), "")
     assert grammar is not None
     return grammar
 

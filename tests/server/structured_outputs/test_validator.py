@@ -48,7 +48,7 @@ def constraint(rule: str) -> GrammarConstraint:
 async def refuse(grammars: GrammarValidator, rule: str) -> str:
     """Return the message that a rule is refused with."""
     with pytest.raises(InvalidValue) as caught:
-        await grammars.validate(constraint(rule))
+        await grammars.validate(constraint(rule), "")
     assert caught.value.param == "the.field"
     return caught.value.message
 
@@ -60,8 +60,8 @@ def list_workers() -> list[psutil.Process]:
 
 
 async def test_accepts(grammars: GrammarValidator) -> None:
-    await grammars.validate(constraint('"a"'))
-    await grammars.validate(constraint(build_json_rule({"type": "object"})))
+    await grammars.validate(constraint('"a"'), "")
+    await grammars.validate(constraint(build_json_rule({"type": "object"})), "")
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ async def test_refuses(rule: str, reason: str, grammars: GrammarValidator) -> No
 
 async def test_refuses_text_that_is_no_grammar(grammars: GrammarValidator) -> None:
     with pytest.raises(InvalidValue, match="not a grammar"):
-        await grammars.validate(GrammarConstraint("nonsense", "the.field"))
+        await grammars.validate(GrammarConstraint("nonsense", "the.field"), "")
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_a_bomb_costs_only_its_own_request(bomb: str, grammars: GrammarValidator) -> None:
     assert "too large or too complex" in await refuse(grammars, BOMBS[bomb])
-    await grammars.validate(constraint(f'"after {bomb}"'))
+    await grammars.validate(constraint(f'"after {bomb}"'), "")
 
 
 @pytest.mark.parametrize("wall_s", [WALL_S, 0.1], ids=["cpu time", "time"])
@@ -104,29 +104,29 @@ async def test_a_grammar_that_takes_too_long(
     monkeypatch.setattr("server.structured_outputs.validator.WALL_S", wall_s)
     slow = replace(SLOW, grammar=f"{SLOW.grammar}// {wall_s}\n")
     with pytest.raises(InvalidValue, match="too large or too complex"):
-        await grammars.validate(slow)
+        await grammars.validate(slow, "")
     monkeypatch.undo()
-    await grammars.validate(constraint(f'"after {wall_s} s"'))
+    await grammars.validate(constraint(f'"after {wall_s} s"'), "")
 
 
 async def test_huge_grammars_do_not_get_to_the_worker(grammars: GrammarValidator) -> None:
     assert "too large" in await refuse(grammars, '"' + "a" * MAX_JSON_CHARACTERS + '"')
-    await grammars.validate(constraint('"' + "a" * (MAX_JSON_CHARACTERS - 100) + '"'))
+    await grammars.validate(constraint('"' + "a" * (MAX_JSON_CHARACTERS - 100) + '"'), "")
 
 
 async def test_a_worker_killed_between_two_grammars(grammars: GrammarValidator) -> None:
-    await grammars.validate(constraint('"before the kill"'))
+    await grammars.validate(constraint('"before the kill"'), "")
     (worker,) = list_workers()
     os.kill(worker.pid, signal.SIGKILL)
-    await grammars.validate(constraint('"after the kill"'))
+    await grammars.validate(constraint('"after the kill"'), "")
     assert [each.pid for each in list_workers()] != [worker.pid]
 
 
 async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
-    await grammars.validate(constraint('"before another kill"'))
+    await grammars.validate(constraint('"before another kill"'), "")
     (worker,) = list_workers()
     os.kill(worker.pid, signal.SIGSTOP)
-    checking = asyncio.create_task(grammars.validate(constraint('"at work"')))
+    checking = asyncio.create_task(grammars.validate(constraint('"at work"'), ""))
     for _ in range(2):  # the call is a task of its own
         await asyncio.sleep(0)
     os.kill(worker.pid, signal.SIGKILL)
@@ -137,15 +137,15 @@ async def test_a_worker_killed_at_work(grammars: GrammarValidator) -> None:
 async def test_a_stopped_worker_costs_one_request(
     grammars: GrammarValidator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await grammars.validate(constraint('"before the stop"'))
+    await grammars.validate(constraint('"before the stop"'), "")
     (worker,) = list_workers()
     os.kill(worker.pid, signal.SIGSTOP)
     monkeypatch.setattr("server.structured_outputs.validator.WALL_S", 0.5)
     with pytest.raises(InvalidValue, match="too large or too complex"):
         async with asyncio.timeout(5):
-            await grammars.validate(constraint('"at the stop"'))
+            await grammars.validate(constraint('"at the stop"'), "")
     monkeypatch.undo()
-    await grammars.validate(constraint('"at the stop"'))  # the refusal is not cached
+    await grammars.validate(constraint('"at the stop"'), "")  # the refusal is not cached
 
 
 async def test_a_worker_stopped_while_it_prunes(
@@ -153,30 +153,30 @@ async def test_a_worker_stopped_while_it_prunes(
 ) -> None:
     schema = RequestSchema({"not": {}}, "the.schema", strict=False)
     pruned = GrammarConstraint("", "the.field", [schema])
-    await grammars.validate(constraint('"before pruning"'))
+    await grammars.validate(constraint('"before pruning"'), "")
     (worker,) = list_workers()
     os.kill(worker.pid, signal.SIGSTOP)
     monkeypatch.setattr("server.structured_outputs.validator.WALL_S", 0.5)
     with pytest.raises(InvalidValue, match="too large or too complex"):
-        await grammars.prune(pruned)
+        await grammars.prune(pruned, "")
     monkeypatch.undo()
-    assert list(await grammars.prune(pruned)) == ["the.schema"]
+    assert list(await grammars.prune(pruned, "")) == ["the.schema"]
 
 
 async def test_a_cancelled_validation_harms_no_other(grammars: GrammarValidator) -> None:
-    checking = asyncio.create_task(grammars.validate(constraint(build_json_rule({"const": 5}))))
+    checking = asyncio.create_task(grammars.validate(constraint(build_json_rule({"const": 5})), ""))
     await asyncio.sleep(0)
     checking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await checking
-    await grammars.validate(constraint('"after a client left"'))
+    await grammars.validate(constraint('"after a client left"'), "")
 
 
 async def test_many_at_once(grammars: GrammarValidator) -> None:
     good = [constraint(f'"{number % 5}"') for number in range(50)]
     bad = [constraint(f"/({number % 5}/") for number in range(50)]
     results = await asyncio.gather(
-        *(grammars.validate(each) for each in [*good, *bad]), return_exceptions=True
+        *(grammars.validate(each, "") for each in [*good, *bad]), return_exceptions=True
     )
     assert results[:50] == [None] * 50
     assert all(isinstance(result, InvalidValue) for result in results[50:])
@@ -186,11 +186,11 @@ async def test_results_are_cached(checkpoint: Checkpoint) -> None:
     grammars = GrammarValidator(checkpoint.path)
     others = {each.pid for each in list_workers()}
     good, bad = constraint('"kept"'), constraint("/(kept/")
-    await grammars.validate(good)
+    await grammars.validate(good, "")
     with pytest.raises(InvalidValue):
-        await grammars.validate(bad)
+        await grammars.validate(bad, "")
     await asyncio.to_thread(grammars.close)
-    await grammars.validate(good)
+    await grammars.validate(good, "")
     with pytest.raises(InvalidValue):
-        await grammars.validate(bad)
+        await grammars.validate(bad, "")
     assert {each.pid for each in list_workers()} <= others

@@ -52,7 +52,20 @@ def test_every_line_is_json_and_none_is_lost() -> None:
 def test_the_last_words_of_a_process_that_aborts_are_json() -> None:
     ended, lines = run("os.write(2, b'\\nlast words'); os.abort()")
     assert ended.returncode < 0
-    assert lines[-1]["event"] == "last words"
+    assert "last words" in [line["event"] for line in lines]
+
+
+def test_a_child_that_stays_does_not_hold_up_the_end() -> None:
+    started = time.monotonic()
+    end = "child = subprocess.Popen(['sleep', '30']); began = __import__('time').monotonic()"
+    after = "\nprint(__import__('time').monotonic() - began); child.kill()"
+    program = PROGRAM.format(end=end) + after
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert float(ended.stdout.splitlines()[-1]) < 0.5
+    assert time.monotonic() - started < 20
+    assert "no line end" in ended.stderr
 
 
 def test_an_uncaught_exception_is_one_line() -> None:
@@ -113,3 +126,9 @@ def test_bars_and_long_lines_end_somewhere(tmp_path: Path) -> None:
         stream.feed(b"x")
         stream.feed(b"")
     assert read(tmp_path / "log") == [" 10%", " 20%", "x" * ((1 << 20) + 1)]
+
+
+def test_a_line_that_nests_deeply_is_wrapped_like_any_other() -> None:
+    line = b'{"a":' + b"[" * 100_000
+    wrapped = wrap_line(line, "stderr", "warning")
+    assert json.loads(wrapped)["event"] == line.decode()

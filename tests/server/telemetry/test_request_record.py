@@ -9,6 +9,7 @@ from structlog.typing import EventDict
 
 from server.errors import ApiError, ClientGone, ImageCorrupt, TooManyRequests
 from server.generation.chunk_writer import build_usage
+from server.telemetry.caller import ANYBODY
 from server.telemetry.metrics import Metrics
 from server.telemetry.refusal_log import RefusalLog
 from server.telemetry.request_record import RequestRecord
@@ -30,7 +31,7 @@ def lines() -> Iterator[list[EventDict]]:
 
 def finished(metrics: Metrics, *, stream: bool) -> RequestRecord:
     """Run a request of 100 tokens that is answered with 2 and then 3."""
-    with RequestRecord("chatcmpl-1", metrics) as record:
+    with RequestRecord("chatcmpl-1", metrics, ANYBODY) as record:
         record.model, record.stream, record.images = "m", stream, 2
         record.record_submission(prompt_tokens=100, image_tokens=64)
         record.record_first_token(0.25)
@@ -60,7 +61,7 @@ def test_without_a_stream_there_is_no_time_between_tokens(metrics: Metrics) -> N
 
 
 def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
-    record = RequestRecord("1", metrics)
+    record = RequestRecord("1", metrics, ANYBODY)
     record.record_submission(prompt_tokens=10, image_tokens=4)
     record.cached_tokens = 3
     assert (build_usage(record).prompt_tokens, build_usage(record).completion_tokens) == (10, 0)
@@ -80,7 +81,10 @@ def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
 
 
 def test_waiting_ends_with_the_first_token(metrics: Metrics) -> None:
-    with RequestRecord("1", metrics) as record, RequestRecord("2", metrics) as other:
+    with (
+        RequestRecord("1", metrics, ANYBODY) as record,
+        RequestRecord("2", metrics, ANYBODY) as other,
+    ):
         assert sample(metrics, "num_requests_waiting") == 0  # still uploading
         for each in (record, other):
             each.record_request("m", 0, stream=False)
@@ -103,7 +107,7 @@ def test_waiting_ends_with_the_first_token(metrics: Metrics) -> None:
 def test_outcomes_of_errors(
     error: BaseException, outcome: str, metrics: Metrics, lines: list[EventDict]
 ) -> None:
-    with pytest.raises(type(error)), RequestRecord("1", metrics):
+    with pytest.raises(type(error)), RequestRecord("1", metrics, ANYBODY):
         raise error
     assert sample(metrics, "requests_total", outcome=outcome) == 1
     assert sample(metrics, "num_requests_waiting") == 0
@@ -113,7 +117,7 @@ def test_outcomes_of_errors(
 
 
 def test_an_error_sent_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
-    with RequestRecord("1", metrics) as record:
+    with RequestRecord("1", metrics, ANYBODY) as record:
         record.record_first_token(0.1)
         record.mark_failed(ApiError("Oops."))
     assert sample(metrics, "requests_total", outcome="internal_error") == 1
@@ -121,7 +125,7 @@ def test_an_error_sent_in_the_stream_is_the_outcome(metrics: Metrics) -> None:
 
 
 def test_whoever_leaves_before_the_end_cancelled(metrics: Metrics) -> None:
-    with RequestRecord("1", metrics) as record:
+    with RequestRecord("1", metrics, ANYBODY) as record:
         record.record_submission(100, 64)
         record.record_first_token(0.1)
         record.record_tokens(2)
@@ -158,7 +162,7 @@ def test_one_line_a_request(metrics: Metrics, lines: list[EventDict]) -> None:
 def test_the_line_of_a_request_that_never_got_anywhere(
     metrics: Metrics, lines: list[EventDict]
 ) -> None:
-    with RequestRecord("1", metrics):
+    with RequestRecord("1", metrics, ANYBODY):
         pass
     (line,) = lines
     assert line["first_token_s"] is None
@@ -171,7 +175,10 @@ async def test_refusals_for_want_of_capacity_share_log_lines(
 ) -> None:
     refusals = RefusalLog()
     for _ in range(3):
-        with pytest.raises(TooManyRequests), RequestRecord("1", metrics, refusals):
+        with (
+            pytest.raises(TooManyRequests),
+            RequestRecord("1", metrics, ANYBODY, refusals=refusals),
+        ):
             raise TooManyRequests("Full.")
     assert sample(metrics, "requests_total", outcome="rate_limit_exceeded") == 3
     assert lines == []

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from server.telemetry.line_writer import MAX_PENDING_BYTES
 from server.telemetry.metrics import Metrics
 from server.telemetry.usage import Usage
 from server.telemetry.usage_file import UsageFile
-from server.telemetry.usage_log import MAX_QUEUED, UsageLog
+from server.telemetry.usage_log import UsageLog
 
 FULL = Path("/dev/full")
 
@@ -60,11 +61,11 @@ async def test_each_request_is_a_line(tmp_path: Path, metrics: Metrics) -> None:
 def test_a_rotated_file_is_opened_again(tmp_path: Path) -> None:
     path, old = tmp_path / "usage.jsonl", tmp_path / "usage.jsonl.1"
     file = UsageFile(path)
-    file.write('{"id": "1"}\n')
+    file.write(b'{"id": "1"}\n')
     os.rename(path, old)
-    file.write('{"id": "2"}\n')
+    file.write(b'{"id": "2"}\n')
     path.unlink()
-    file.write('{"id": "3"}\n')
+    file.write(b'{"id": "3"}\n')
     assert (ids(old), ids(path)) == (["1"], ["3"])
 
 
@@ -86,9 +87,9 @@ def test_a_folder_that_is_gone_keeps_the_open_file(tmp_path: Path) -> None:
     folder.rmdir()
     for _ in range(2):
         with pytest.raises(FileNotFoundError):
-            file.write("{}\n")
+            file.write(b"{}\n")
     folder.mkdir()
-    file.write('{"id": "1"}\n')
+    file.write(b'{"id": "1"}\n')
     assert ids(folder / "usage.jsonl") == ["1"]
 
 
@@ -108,9 +109,9 @@ def test_a_line_that_was_cut_off_does_not_damage_the_next(
 
     monkeypatch.setattr(os, "write", write_half)
     with pytest.raises(OSError, match="No space"):
-        file.write('{"id": "1"}\n')
+        file.write(b'{"id": "1"}\n')
     monkeypatch.setattr(os, "write", write)
-    file.write('{"id": "2"}\n')
+    file.write(b'{"id": "2"}\n')
     assert path.read_text() == '{"id\n{"id": "2"}\n'
 
 
@@ -119,7 +120,8 @@ async def test_a_reader_that_does_not_read_stops_nobody(metrics: Metrics, tmp_pa
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     log = UsageLog(UsageFile(fifo), metrics.usage_lines_dropped)
-    for number in range(MAX_QUEUED + 2000):
+    line = build_usage("1").format_line()
+    for number in range(MAX_PENDING_BYTES // len(line) + 2000):
         log.add(build_usage(str(number)))
     assert (dropped(metrics) or 0) > 0
     async with asyncio.timeout(10):

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from server.api.admission.admission import Admission, Permit
+from server.api.admission.admission import Admission
 from server.api.admission.cost import ONE, Cost
 from server.api.admission.fair_queue import Standing
+from server.api.admission.permit import Permit
 from server.errors import NotReady, TooManyRequests
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
@@ -355,3 +356,45 @@ async def test_a_higher_priority_takes_a_place_in_the_queue(
             assert not high.done()
             with pytest.raises(TooManyRequests):
                 admission.check("0")
+
+
+async def test_a_flood_of_higher_priority_leaves_idle_permits_to_others(
+    lifecycle: Lifecycle, metrics: Metrics
+) -> None:
+    admission = Admission(
+        lifecycle,
+        capacity=Cost(16, 100),
+        max_queue_s=30,
+        metrics=metrics,
+        get_standing=lambda tenant: Standing(int(tenant == "high")),
+    )
+    first = await admission.acquire("low")
+    flood = [asyncio.create_task(admission.acquire("high")) for _ in range(30)]
+    await settle()
+    assert admission.held == 5  # the flood is at its share, and fills the queue
+    with pytest.raises(TooManyRequests):
+        admission.check("high")
+    others = []
+    for _ in range(3):
+        admission.check("low")
+        others.append(await admission.acquire("low"))
+    with pytest.raises(TooManyRequests):  # beyond its share it would wait
+        admission.check("low")
+    with pytest.raises(TooManyRequests):
+        await admission.acquire("low")
+    for task in flood:
+        task.cancel()
+    for permit in (first, *others):
+        permit.release()
+
+
+async def test_a_small_request_does_not_pass_a_large_one_that_waits(
+    lifecycle: Lifecycle, metrics: Metrics
+) -> None:
+    admission = Admission(lifecycle, capacity=Cost(16, 100), max_queue_s=30, metrics=metrics)
+    permits = [await admission.acquire("a") for _ in range(15)]
+    async with waiting(admission, "b", cost=Cost(3, 0)), waiting(admission, "c") as [small]:
+        await settle()
+        assert not small.done()
+    for permit in permits:
+        permit.release()

@@ -105,3 +105,23 @@ def test_who_gives_way(loop: asyncio.AbstractEventLoop) -> None:
     assert not queue.may_displace("new", Standing(-1))
     queue.push(Waiter("d", ONE, loop.create_future()), Standing(-2))
     assert queue.may_displace("new", Standing(-1))
+
+
+def test_grants_of_a_higher_priority_delay_nobody_below(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    fill(queue, loop, "aaaa")
+    for _ in range(1000):
+        queue.push(Waiter("high", ONE, loop.create_future()), Standing(1))
+        queue.grant(next(queue.heads()), 1.0)
+    fill(queue, loop, "bb")
+    assert drain(queue) == "ababaa"
+
+
+def test_a_tenant_of_new_priority_begins_there_anew(loop: asyncio.AbstractEventLoop) -> None:
+    queue = FairQueue()
+    fill(queue, loop, "aaaa")
+    for _ in range(3):
+        queue.grant(next(queue.heads()), 1.0)
+    for tenant in "abb":
+        queue.push(Waiter(tenant, ONE, loop.create_future()), Standing(1))
+    assert drain(queue) == "abab"

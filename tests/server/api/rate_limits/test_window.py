@@ -1,4 +1,4 @@
-"""A limit a minute: a moving window, in which too much may be used."""
+"""A limit per minute: a moving window, in which too much may be used."""
 
 import pytest
 
@@ -36,20 +36,20 @@ def window(storage: WindowStorage) -> Window:
 
 def test_an_unused_window_is_full(window: Window) -> None:
     assert window.has_room()
-    assert window.look() == WindowState("requests", 10, 10, 0.0, 0.0)
+    assert window.state() == WindowState("requests", 10, 10, 0.0, 0.0)
 
 
 def test_what_is_used_is_free_again_after_a_minute(window: Window, clock: Clock) -> None:
     window.add(4)
     clock.now += 20
     window.add(5)
-    assert window.look() == WindowState("requests", 10, 1, 0.0, 60.0)
+    assert window.state() == WindowState("requests", 10, 1, 0.0, 60.0)
     clock.now += 39.9
-    assert window.look().remaining == 1
+    assert window.state().remaining == 1
     clock.now += 0.1
-    assert window.look() == WindowState("requests", 10, 5, 0.0, 20.0)
+    assert window.state() == WindowState("requests", 10, 5, 0.0, 20.0)
     clock.now += 20
-    assert window.look().remaining == 10
+    assert window.state().remaining == 10
 
 
 def test_a_used_window_tells_when_something_is_free(window: Window, clock: Clock) -> None:
@@ -58,7 +58,7 @@ def test_a_used_window_tells_when_something_is_free(window: Window, clock: Clock
         window.add(1)
         clock.now += 1
     assert not window.has_room()
-    state = window.look()
+    state = window.state()
     assert (state.remaining, state.retry_after_s, state.reset_s) == (0, 50.0, 59.0)
     clock.now += state.retry_after_s
     assert window.has_room()
@@ -66,18 +66,34 @@ def test_a_used_window_tells_when_something_is_free(window: Window, clock: Clock
     assert not window.has_room()
 
 
-def test_an_excess_must_leave_the_window_first(window: Window, clock: Clock) -> None:
+def test_an_excess_is_paid_off_at_the_rate_of_the_limit(window: Window, clock: Clock) -> None:
     window.add(9)
     clock.now += 10
     window.add(20)
     clock.now += 10
     window.add(20)
-    state = window.look()
-    assert (state.remaining, state.retry_after_s) == (0, 60.0)
-    clock.now += 59.9
+    state = window.state()
+    # 49 at ten a minute: nine of each minute are paid at its start, one ten seconds later.
+    assert (state.remaining, state.retry_after_s, state.reset_s) == (0, 230.0, 280.0)
+    clock.now += 229.9
     assert not window.has_room()
     clock.now += 0.1
-    assert window.look().remaining == 10
+    assert window.state().remaining == 1
+    clock.now += 50
+    assert window.state() == WindowState("requests", 10, 10, 0.0, 0.0)
+
+
+def test_a_new_limit_holds_for_what_was_used(
+    storage: WindowStorage, window: Window, clock: Clock
+) -> None:
+    window.add(25)
+    larger, smaller = (Window("requests", "alice", limit, storage) for limit in (30, 5))
+    assert larger.state() == WindowState("requests", 30, 5, 0.0, 60.0)
+    assert smaller.state() == WindowState("requests", 5, 0, 60.0, 60.0)
+    smaller.add(5)
+    assert smaller.state() == WindowState("requests", 5, 0, 120.0, 120.0)
+    clock.now += 120
+    assert smaller.state().remaining == 5
 
 
 def test_reserved_amounts_take_room(window: Window) -> None:
@@ -107,7 +123,8 @@ def test_no_more_than_the_limit_passes_in_any_minute(window: Window, clock: Cloc
     assert len(passed) == pytest.approx(10 * 330 / 60, abs=10)
 
 
-def test_many_uses_take_little_memory(storage: WindowStorage, window: Window, clock: Clock) -> None:
+def test_many_uses_take_little_memory(storage: WindowStorage, clock: Clock) -> None:
+    window = Window("output-tokens", "alice", 1_000_000, storage)
     for _ in range(100_000):
         clock.now += 0.001
         window.add(3)

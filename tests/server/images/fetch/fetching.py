@@ -12,7 +12,7 @@ BODY = bytes(range(200))
 async def expect_error(fetcher: Fetcher, url: str) -> ImageError:
     """Return the error of a fetch that must fail; its message leaks no internals."""
     with pytest.raises(ImageError) as caught:
-        await fetcher.fetch(url)
+        await fetcher.fetch(url, "")
     error = caught.value
     assert error.param is None
     assert error.__suppress_context__ or error.__context__ is None

@@ -14,7 +14,7 @@ from tests.server.origin import Responder, build_response, respond_with, serve_o
 
 async def test_a_body_of_exactly_the_limit(fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response("200 OK", bytes(LIMIT)))}) as server:
-        assert await fetcher.fetch(f"{server.url}/") == bytes(LIMIT)
+        assert await fetcher.fetch(f"{server.url}/", "") == bytes(LIMIT)
 
 
 def build_endless_responder(head: bytes, chunk: bytes) -> tuple[Responder, asyncio.Event]:
@@ -81,7 +81,7 @@ async def test_compressed_responses_are_decompressed_although_not_requested(
     header = f"Content-Encoding: {encoding.split()[-1]}"
     data = build_response("200 OK", compress(encoding.lower(), BODY), header)
     async with serve_origin({"/": respond_with(data)}) as server:
-        assert await fetcher.fetch(f"{server.url}/") == BODY
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
         assert "accept-encoding: identity" in server.requests[0].lower()
 
 

@@ -36,7 +36,7 @@ from tests.server.loopback import build_loopback_options
     ],
 )
 async def test_data_url(header: str, offline_fetcher: Fetcher) -> None:
-    assert await offline_fetcher.fetch(f"{header},{base64.b64encode(BODY).decode()}") == BODY
+    assert await offline_fetcher.fetch(f"{header},{base64.b64encode(BODY).decode()}", "") == BODY
 
 
 # All 64 digits, and lengths with one, two and no padding.
@@ -63,7 +63,7 @@ async def test_base64_as_people_write_it(
     data: bytes, write: Callable[[str], str], offline_fetcher: Fetcher
 ) -> None:
     text = write(base64.b64encode(data).decode())
-    assert await offline_fetcher.fetch(f"data:image/png;base64,{text}") == data
+    assert await offline_fetcher.fetch(f"data:image/png;base64,{text}", "") == data
 
 
 def test_escapes_at_the_edges_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,14 +87,14 @@ async def test_the_limit_counts_bytes_and_not_the_spelling() -> None:
             if is_refused:
                 assert type(await expect_error(fetcher, url)) is ImageTooLarge
             else:
-                assert await fetcher.fetch(url) == data
+                assert await fetcher.fetch(url, "") == data
             await fetcher.close()
 
 
 @pytest.mark.parametrize("payload", ["", "\n"])
 async def test_an_empty_data_url_is_named_as_such(payload: str, offline_fetcher: Fetcher) -> None:
     with pytest.raises(ImageUrlInvalid, match="no data"):
-        await offline_fetcher.fetch(f"data:image/png;base64,{payload}")
+        await offline_fetcher.fetch(f"data:image/png;base64,{payload}", "")
 
 
 def test_any_bytes_within_the_limit() -> None:
@@ -105,7 +105,7 @@ def test_any_bytes_within_the_limit() -> None:
         @given(st.binary(min_size=1, max_size=LIMIT))
         def check(data: bytes) -> None:
             url = f"data:;base64,{base64.b64encode(data).decode()}"
-            assert runner.run(fetcher.fetch(url)) == data
+            assert runner.run(fetcher.fetch(url, "")) == data
 
         check()
         runner.run(fetcher.close())
@@ -114,7 +114,7 @@ def test_any_bytes_within_the_limit() -> None:
 async def test_a_large_data_url_is_decoded_off_the_event_loop() -> None:
     data = b"\x01\x02\x03" * (MAX_INLINE_BASE64_CHARACTERS // 4 + 1)
     fetcher = Fetcher(build_loopback_options(max_bytes=len(data) + 1, timeout_s=20))
-    assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
+    assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}", "") == data
     broken = f"data:;base64,{base64.b64encode(data).decode()[:-1]}!"
     assert type(await expect_error(fetcher, broken)) is ImageUrlInvalid
     await fetcher.close()
@@ -163,7 +163,7 @@ async def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded(
 async def test_a_data_url_of_exactly_the_limit(limit: int) -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=limit, timeout_s=20))
     data = bytes(limit)
-    assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}") == data
+    assert await fetcher.fetch(f"data:;base64,{base64.b64encode(data).decode()}", "") == data
     over = f"data:;base64,{base64.b64encode(bytes(limit + 1)).decode()}"
     assert type(await expect_error(fetcher, over)) is ImageTooLarge
     await fetcher.close()

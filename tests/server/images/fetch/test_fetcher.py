@@ -28,8 +28,8 @@ async def test_other_schemes(url: str, offline_fetcher: Fetcher) -> None:
 
 async def test_http(fetcher: Fetcher) -> None:
     async with serve_origin({"/cat": respond_with(build_response("200 OK", BODY))}) as server:
-        assert await fetcher.fetch(f"{server.url}/cat") == BODY
-        assert await fetcher.fetch(f"{server.url.upper()}/cat") == BODY
+        assert await fetcher.fetch(f"{server.url}/cat", "") == BODY
+        assert await fetcher.fetch(f"{server.url.upper()}/cat", "") == BODY
         assert "user-agent: llava-server\r\n" in server.requests[0].lower()
         assert "accept: image/*\r\n" in server.requests[0].lower()
 
@@ -49,7 +49,7 @@ async def test_redirects_are_followed(fetcher: Fetcher) -> None:
     }
     answers[f"/{MAX_REDIRECTS}"] = respond_with(build_response("200 OK", BODY))
     async with serve_origin(answers) as server:
-        assert await fetcher.fetch(f"{server.url}/0") == BODY
+        assert await fetcher.fetch(f"{server.url}/0", "") == BODY
 
 
 async def test_endless_redirects(fetcher: Fetcher) -> None:
@@ -153,7 +153,7 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     fetcher = Fetcher(build_loopback_options(max_bytes=LIMIT, timeout_s=20))
     async with serve_origin({"/": respond_with(build_response("200 OK", BODY))}) as server:
-        assert await fetcher.fetch(f"{server.url}/") == BODY
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
     await fetcher.close()
 
 
@@ -167,7 +167,7 @@ async def test_a_cancelled_fetch_disconnects(fetcher: Fetcher) -> None:
         disconnected.set()
 
     async with serve_origin({"/": wait}) as server:
-        fetching = asyncio.create_task(fetcher.fetch(f"{server.url}/"))
+        fetching = asyncio.create_task(fetcher.fetch(f"{server.url}/", ""))
         await arrived.wait()
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -196,7 +196,7 @@ def test_every_url_fails_with_an_image_error() -> None:
         @given(generate_url_tails())
         def check(tail: str) -> None:
             with pytest.raises(ImageError):
-                runner.run(fetcher.fetch(f"http://{tail}"))
+                runner.run(fetcher.fetch(f"http://{tail}", ""))
 
         check()
         runner.run(fetcher.close())
@@ -209,8 +209,8 @@ async def test_cookies_are_not_stored() -> None:
         "/b": respond_with(build_response("200 OK", b"x")),
     }
     async with serve_origin(answers) as server:
-        await fetcher.fetch(f"{server.url}/a")
-        await fetcher.fetch(f"{server.url}/b")
+        await fetcher.fetch(f"{server.url}/a", "")
+        await fetcher.fetch(f"{server.url}/b", "")
         assert "cookie" not in server.requests[1].lower()
     await fetcher.close()
 
@@ -219,12 +219,12 @@ async def test_cookies_are_not_stored() -> None:
 async def test_malformed_urls(url: str) -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
     with pytest.raises(ImageUrlInvalid):
-        await fetcher.fetch(url)
+        await fetcher.fetch(url, "")
     await fetcher.close()
 
 
 async def test_a_port_out_of_range() -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
     with pytest.raises(ImageUrlInvalid):
-        await fetcher.fetch("http://127.0.0.1:99999/")
+        await fetcher.fetch("http://127.0.0.1:99999/", "")
     await fetcher.close()

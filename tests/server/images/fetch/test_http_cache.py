@@ -32,7 +32,7 @@ async def fetcher() -> AsyncIterator[Fetcher]:
 )
 async def test_cache_control(header: str, requests: int, fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response("200 OK", BODY, header))}) as server:
-        assert [await fetcher.fetch(f"{server.url}/") for _ in range(3)] == [BODY] * 3
+        assert [await fetcher.fetch(f"{server.url}/", "") for _ in range(3)] == [BODY] * 3
         assert len(server.requests) == requests
 
 
@@ -40,21 +40,21 @@ async def test_an_etag_is_revalidated(fetcher: Fetcher) -> None:
     headers = ('ETag: "a"', "Cache-Control: max-age=0")
     answers = {"/": respond_with(build_response("200 OK", BODY, *headers))}
     async with serve_origin(answers) as server:
-        assert await fetcher.fetch(f"{server.url}/") == BODY
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
         answers["/"] = respond_with(
             b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nConnection: close\r\n\r\n'
         )
-        assert await fetcher.fetch(f"{server.url}/") == BODY
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
         assert 'if-none-match: "a"' in server.requests[1].lower()
         answers["/"] = respond_with(build_response("200 OK", b"another", 'ETag: "b"'))
-        assert await fetcher.fetch(f"{server.url}/") == b"another"
+        assert await fetcher.fetch(f"{server.url}/", "") == b"another"
 
 
 async def test_a_cache_of_zero_bytes_stores_nothing() -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, cache_bytes=0))
     answer = respond_with(build_response("200 OK", BODY, "Cache-Control: max-age=60"))
     async with serve_origin({"/": answer}) as server:
-        assert [await fetcher.fetch(f"{server.url}/") for _ in range(2)] == [BODY] * 2
+        assert [await fetcher.fetch(f"{server.url}/", "") for _ in range(2)] == [BODY] * 2
         assert len(server.requests) == 2
     await fetcher.close()
 
@@ -71,9 +71,9 @@ async def test_incomplete_bodies_are_not_stored(answer: bytes, fetcher: Fetcher)
     answers = {"/": respond_with(answer)}
     async with serve_origin(answers) as server:
         with pytest.raises(ImageError):
-            await fetcher.fetch(f"{server.url}/")
+            await fetcher.fetch(f"{server.url}/", "")
         answers["/"] = respond_with(build_response("200 OK", BODY))
-        assert await fetcher.fetch(f"{server.url}/") == BODY
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
 
 
 async def stream_chunks(count: int, size: int) -> AsyncIterator[bytes]:

@@ -48,7 +48,7 @@ async def fetch(url: str, resolver: FakeResolver | None = None, **others: Any) -
     """Fetch once with a new fetcher."""
     fetcher = Fetcher(build_options(**others), resolver=resolver)
     try:
-        return await fetcher.fetch(url)
+        return await fetcher.fetch(url, "")
     finally:
         await fetcher.close()
 
@@ -205,10 +205,10 @@ async def test_tls_is_verified_for_the_name(tmp_path: Path) -> None:
         {"/": respond_with(build_response("200 OK", BODY))}, ssl_context=context
     ) as server:
         assert await expect_error(f"{replace_host(server.url)}/", resolver) is ImageFetchFailed
-        assert await fetcher.fetch(f"{replace_host(server.url)}/") == BODY
+        assert await fetcher.fetch(f"{replace_host(server.url)}/", "") == BODY
         for url in (server.url, replace_host(server.url, "other.example")):
             with pytest.raises(ImageFetchFailed):
-                await fetcher.fetch(f"{url}/")
+                await fetcher.fetch(f"{url}/", "")
         assert len(server.requests) == 1
     await fetcher.close()
 

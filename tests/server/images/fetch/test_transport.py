@@ -27,7 +27,7 @@ async def test_requests_per_host_are_limited() -> None:
 
     fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, connections_per_host=2))
     async with serve_origin({f"/{i}": slow for i in range(10)}) as server:
-        fetches = (fetcher.fetch(f"{server.url}/{i}") for i in range(10))
+        fetches = (fetcher.fetch(f"{server.url}/{i}", "") for i in range(10))
         assert await asyncio.gather(*fetches) == [BODY] * 10
     await fetcher.close()
     assert max_running == 2
@@ -44,8 +44,8 @@ async def test_a_failed_fetch_releases_its_slot() -> None:
     ) as server:
         for path in ("bad", "long", "bad"):
             with pytest.raises(ImageError):
-                await fetcher.fetch(f"{server.url}/{path}")
-        assert await fetcher.fetch(f"{server.url}/") == BODY
+                await fetcher.fetch(f"{server.url}/{path}", "")
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
     await fetcher.close()
 
 
@@ -63,6 +63,6 @@ async def test_a_closed_keep_alive_connection_is_retried() -> None:
     async with serve_origin(
         {"/": respond_and_hang_up, "/b": respond_with(build_response("200 OK", BODY))}
     ) as server:
-        assert await fetcher.fetch(f"{server.url}/") == BODY
-        assert await fetcher.fetch(f"{server.url}/b") == BODY
+        assert await fetcher.fetch(f"{server.url}/", "") == BODY
+        assert await fetcher.fetch(f"{server.url}/b", "") == BODY
     await fetcher.close()

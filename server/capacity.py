@@ -1,0 +1,65 @@
+"""What the server takes on at once: connections and requests, from the settings."""
+
+from typing import Final
+
+from server.api.admission.admission import Admission
+from server.api.admission.cost import Cost
+from server.api.admission.fair_queue import EQUAL, Standing
+from server.api.edge.limits import ConnectionLimits
+from server.keys.key_ring import KeyRing
+from server.lifecycle import Lifecycle
+from server.loading import choose_accelerator
+from server.process.machine import count_decode_workers
+from server.settings import Settings
+from server.telemetry.metrics import Metrics
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+# Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
+# not refused: what does not run may wait (see `Admission`).
+CPU_REQUESTS: Final = 48
+GPU_REQUESTS: Final = 256
+# Connections over the limit that still read their response, beside a quarter as many as the limit.
+MIN_LINGERING: Final = 64
+MAX_LINGERING: Final = 512
+# Default for encoded images that wait for one decode worker. Half as much again may wait: together
+# as much as sixteen chats over three photographs send at once, whose history comes again each turn.
+PENDING_IMAGE_MIB: Final = 80
+
+
+def build_connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections that the settings ask for."""
+    return ConnectionLimits(
+        max_header_bytes=settings.max_header_kib * KIB,
+        max_header_lines=settings.max_header_lines,
+        max_connections=settings.max_connections,
+        max_lingering=min(MAX_LINGERING, max(MIN_LINGERING, settings.max_connections // 4)),
+        max_connections_per_address=settings.max_connections_per_address,
+        header_timeout_s=settings.header_timeout_s,
+        keep_alive_timeout_s=settings.keep_alive_timeout_s,
+        min_body_bytes_per_s=settings.min_upload_kib_s * KIB,
+        write_timeout_s=settings.write_timeout_s,
+    )
+
+
+def build_admission(
+    settings: Settings, lifecycle: Lifecycle, metrics: Metrics, keys: KeyRing
+) -> Admission:
+    """Return what grants permits, as many as the settings and the machine allow."""
+    on_cpu = choose_accelerator(settings) == "cpu"
+    sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
+    workers = settings.decode_workers or count_decode_workers()
+    image_mib = settings.max_pending_image_mib or workers * PENDING_IMAGE_MIB
+    return Admission(
+        lifecycle,
+        capacity=Cost(sequences, int(image_mib * MIB)),
+        max_queue_s=settings.max_queue_s,
+        metrics=metrics,
+        get_standing=lambda tenant: _find_standing(keys, tenant),
+    )
+
+
+def _find_standing(keys: KeyRing, tenant: str) -> Standing:
+    """Return the standing of a tenant, whose name is that of its key if it has one."""
+    key = keys.keys.get(tenant)
+    return EQUAL if key is None else Standing(key.priority, key.weight)

@@ -1,0 +1,33 @@
+"""Whole lines onto a file descriptor, as slowly as it takes them."""
+
+import os
+import select
+
+
+class LineSink:
+    """Writes lines; one that was cut off by an error is followed by a line break. For one thread.
+
+    The descriptor may be non-blocking: a reader that is merely slow costs no line.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._is_torn = False  # the last line is not complete
+
+    def write(self, line: bytes) -> None:
+        """Write a line that ends with a newline. Raises `OSError`, after part of it perhaps."""
+        rest = (b"\n" if self._is_torn else b"") + line
+        while rest:
+            try:
+                num_written = os.write(self.descriptor, rest)
+            except BlockingIOError:
+                self._wait()
+                continue
+            self._is_torn = num_written < len(rest)
+            rest = rest[num_written:]
+
+    def _wait(self) -> None:
+        """Wait for room, or for an error that the next write meets."""
+        room = select.poll()
+        room.register(self.descriptor, select.POLLOUT)
+        room.poll()

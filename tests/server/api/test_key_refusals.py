@@ -1,0 +1,179 @@
+"""Requests that the limits or the models of their key refuse once the body is read."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from fastapi import FastAPI
+from structlog.typing import EventDict
+
+from server.api import early_returns
+from server.api.admission.admission import EARLY_DELAY_S
+from server.api.auth import Authenticator
+from server.api.early_returns import EarlyReturns
+from server.api.error_handlers import add_error_handlers
+from server.api.gate import Gate
+from server.api.gated_paths import GATED_PATHS, GENERATING_PATHS
+from server.api.middleware import RequestId
+from server.api.rate_limits.guard import KeyGuard
+from server.api.rate_limits.limiter import RateLimiter
+from server.api.routes import chat, messages, tokenize
+from server.api.runtime import Runtime
+from server.errors import KeyLimitExceeded
+from server.keys.key_ring import KeyRing
+from server.lifecycle import Lifecycle
+from server.telemetry.metrics import Metrics
+from server.telemetry.request_record import OPERATIONS
+from tests.server.api.runtime import build_runtime
+from tests.server.keys.samples import build_key
+from tests.server.pictures import build_data_url
+
+KEY = build_key("alice", "secret", image_tokens_per_minute=10, models=["m"])
+URL = build_data_url(b"any")
+OPENAI = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL}}]}]
+SOURCE = {"type": "base64", "media_type": "image/png", "data": URL.partition(",")[2]}
+ANTHROPIC = [{"role": "user", "content": [{"type": "image", "source": SOURCE}]}]
+TEXT = [{"role": "user", "content": "Hi"}]
+PATHS = {
+    "/v1/chat/completions": OPENAI,
+    "/v1/messages/count_tokens": ANTHROPIC,
+    "/tokenize": OPENAI,
+}
+
+
+class KeyedServer:
+    """A server without a model whose key `alice` has no image tokens left."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        lifecycle = Lifecycle(1)
+        lifecycle.mark_ready()
+        self.app = FastAPI()
+        self.runtime: Runtime = build_runtime(lifecycle, metrics, [])
+        self.runtime.authenticator = Authenticator(KeyRing([], [KEY]))
+        self.app.state.runtime = self.runtime
+        limiter = RateLimiter(metrics.keys.add_refusal)
+        limiter.start(KEY, generates=True).charge_image_tokens(1000)
+        for routes in (chat, messages, tokenize):
+            self.app.include_router(routes.router)
+        add_error_handlers(self.app)
+        self.app.add_middleware(
+            Gate,
+            paths=GATED_PATHS,
+            authenticator=self.runtime.authenticator,
+            keys=KeyGuard(limiter, metrics.keys, GENERATING_PATHS),
+            admission=self.runtime.admission,
+            max_body_bytes=100_000,
+            refusals=self.runtime.refusals,
+            early_returns=self.runtime.early_returns,
+        )
+        self.app.add_middleware(RequestId)
+
+    async def post(self, path: str, messages: Any, model: str = "m") -> httpx.Response:
+        """Send a conversation."""
+        transport = httpx.ASGITransport(self.app)
+        body = {"model": model, "messages": messages}
+        headers = {"authorization": "Bearer secret"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post(path, json=body, headers=headers)
+
+
+@pytest.fixture
+async def server(metrics: Metrics) -> AsyncIterator[KeyedServer]:
+    """Return the server."""
+    server = KeyedServer(metrics)
+    yield server
+    server.runtime.refusal_log.flush()
+
+
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Record delays instead of waiting."""
+    seen: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        seen.append(seconds)
+
+    monkeypatch.setattr(early_returns.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
+    return seen
+
+
+@pytest.fixture
+def lines() -> Iterator[list[EventDict]]:
+    """Return the log lines written meanwhile."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_images_are_refused_while_the_key_has_no_image_tokens(
+    server: KeyedServer, path: str
+) -> None:
+    refused = await server.post(path, PATHS[path])
+    assert refused.status_code == 429
+    assert "image tokens" in refused.text
+    assert (await server.post(path, TEXT)).status_code == 503  # no model: it has come that far
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_another_model_is_refused_without_a_permit(server: KeyedServer, path: str) -> None:
+    tenant = server.runtime.authenticator.authenticate("Bearer secret").queue_key
+    with await server.runtime.admission.acquire(tenant):
+        refused = await server.post(path, TEXT, "n")
+    assert refused.status_code == 404
+
+
+async def test_only_clients_that_come_back_early_are_held_up(
+    server: KeyedServer, delays: list[float]
+) -> None:
+    await server.post("/v1/chat/completions", OPENAI)
+    assert delays == []
+    await server.post("/tokenize", OPENAI)
+    await server.post("/v1/messages/count_tokens", ANTHROPIC)
+    assert delays == [EARLY_DELAY_S] * 2
+
+
+async def test_who_comes_back_on_time_is_not_held_up(
+    server: KeyedServer, delays: list[float]
+) -> None:
+    times = iter([0.0, 7.0, 14.0, 20.9])
+    returns = EarlyReturns(lambda: next(times))
+    tenant = server.runtime.authenticator.authenticate("Bearer secret", ("10.0.0.1", 1))
+    error = KeyLimitExceeded("None left.", retry_after=7)
+    for _ in range(3):
+        await returns.delay(error, tenant)
+    assert delays == []
+    await returns.delay(error, tenant)
+    assert delays == [EARLY_DELAY_S]
+
+
+async def test_refusals_share_one_log_line(
+    server: KeyedServer, delays: list[float], lines: list[EventDict]
+) -> None:
+    for path, conversation in PATHS.items():
+        await server.post(path, conversation)
+    server.runtime.refusal_log.flush()
+    counts = {"event": "requests refused", "log_level": "info", "key_limit_exceeded": 3}
+    assert lines == [counts]
+    assert len(delays) == 2
+
+
+async def test_what_generates_nothing_is_logged_too(
+    server: KeyedServer, lines: list[EventDict]
+) -> None:
+    await server.post("/tokenize", TEXT)
+    (line,) = lines
+    told = {name: line[name] for name in ("event", "endpoint", "key", "model", "outcome", "status")}
+    assert told == {
+        "event": "request",
+        "endpoint": "/tokenize",
+        "key": "alice",
+        "model": "m",
+        "outcome": "not_ready",
+        "status": 503,
+    }
+
+
+def test_traces_name_the_operation_of_each_path_that_generates() -> None:
+    assert set(OPERATIONS) == set(GENERATING_PATHS)
