@@ -7,6 +7,7 @@ from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.process.arenas import limit_arenas
+from server.process.standard_streams import forgive_full_outputs
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
 from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
@@ -23,6 +24,7 @@ class StartFailed(Exception):
 def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
     limit_arenas()
+    forgive_full_outputs()
     settings = prepared.settings
     is_json = settings.log_format == "json"
     with wrap_raw_output() if is_json else nullcontext():

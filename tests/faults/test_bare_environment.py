@@ -34,7 +34,8 @@ exec setpriv --reuid {user} --regid {user} --clear-groups {caps} \
     env -i PATH=/usr/bin:/bin VLLM_NO_USAGE_STATS=1 {python} -m server {options}
 """
 SMALL_SHARED_MEMORY = "mount -t tmpfs -o size=1m,mode=1777 tmpfs /dev/shm"
-TEMPORARY_FOLDER = "mount -t tmpfs -o size=64m,mode=1777 tmpfs /tmp"
+# The engine compiles there: precompiled headers alone take 150 MiB.
+TEMPORARY_FOLDER = "mount -t tmpfs -o size=1g,mode=1777 tmpfs /tmp"
 
 
 def _can_unshare() -> bool:

@@ -42,3 +42,15 @@ def test_a_signal_before_the_start_ends_it(sent: signal.Signals) -> None:
         process.send_signal(sent)
         assert process.communicate(timeout=20) == ("", "")
     assert process.returncode == 0
+
+
+def test_a_full_disk_fails_no_print() -> None:
+    program = """
+from server.process.standard_streams import forgive_full_outputs
+forgive_full_outputs()
+for _ in range(3):
+    print("lost", flush=True)
+"""
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-c", program]
+        assert subprocess.run(command, stdout=full, stderr=subprocess.STDOUT).returncode == 0
