@@ -41,6 +41,10 @@ def test_variables_are_settings(overlay: str) -> None:
     )
 
 
+def test_no_option_wins_over_a_variable(overlay: str) -> None:
+    assert not {"args", "command"} & set(container(overlay))
+
+
 def test_services_set_no_variables(overlay: str) -> None:
     """For llava-server that would be LLAVA_SERVER_PORT, which is no setting."""
     assert pod(overlay)["enableServiceLinks"] is False
