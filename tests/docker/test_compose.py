@@ -63,7 +63,9 @@ def test_the_key_files_folder_is_mounted(service: str) -> None:
     assert set(options["environment"]) <= VARIABLES
     (volume,) = options["volumes"]
     file = options["environment"]["LLAVA_KEYS_FILE"]
-    assert volume.split(":")[1:] == [str(Path(file).parent), "ro"]
+    assert volume["target"] == str(Path(file).parent)
+    assert volume["read_only"]
+    assert volume["bind"] == {"create_host_path": False}
 
 
 EXAMPLES = [
