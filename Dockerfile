@@ -1,8 +1,8 @@
 # The server for a host with NVIDIA GPUs:
 #   docker build -t llava-server .
-#   docker run --gpus all -p 8000:8000 --shm-size 2g --stop-timeout 45 llava-server \
+#   docker run --gpus all -p 8000:8000 --shm-size 2g --stop-timeout 60 llava-server \
 #     --model llava-hf/llava-1.5-7b-hf
-# --stop-timeout 45 leaves requests in flight the server's 30 s to finish.
+# --stop-timeout 60 leaves requests in flight the server's 30 s to finish, and it time to close.
 FROM vllm/vllm-openai:v0.32.0
 
 ARG REVISION=unknown

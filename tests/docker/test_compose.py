@@ -78,4 +78,4 @@ EXAMPLES = [
 @pytest.mark.parametrize(("file", "command"), EXAMPLES)
 def test_examples_give_shared_memory_and_time_to_stop(file: str, command: str) -> None:
     assert "--shm-size 2g" in command, file
-    assert "--stop-timeout 45" in command, file
+    assert "--stop-timeout 60" in command, file
