@@ -1,8 +1,8 @@
 # The server for a host with NVIDIA GPUs:
 #   docker build -t llava-server .
-#   docker run --gpus all -p 8000:8000 --shm-size 2g --stop-timeout 45 llava-server \
+#   docker run --gpus all -p 8000:8000 --shm-size 2g --stop-timeout 60 llava-server \
 #     --model llava-hf/llava-1.5-7b-hf
-# --stop-timeout 45 leaves requests in flight the server's 30 s to finish.
+# --stop-timeout 60 leaves requests in flight the server's 30 s to finish, and it time to close.
 FROM vllm/vllm-openai:v0.32.0
 
 ARG REVISION=unknown
@@ -49,11 +49,14 @@ ENV HOME=/cache \
     VLLM_NO_USAGE_STATS=1 \
     DO_NOT_TRACK=1 \
     PYTHONSAFEPATH=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    LLAVA_HOST=0.0.0.0
 VOLUME /cache
 
 EXPOSE 8000 9000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30m --retries=3 \
     CMD ["python3", "-I", "-S", "/opt/llava/healthcheck.py"]
-ENTRYPOINT ["tini", "--", "python3", "-m", "server", "--host", "0.0.0.0"]
+ENTRYPOINT ["tini", "--", "python3", "-m", "server"]
+# No options: they would win over the variables of whoever runs the image.
+CMD []

@@ -14,7 +14,7 @@ from docker.check.container import Container, read_name
 from docker.check.image import Image
 
 CLIENT: Final = (Path(__file__).parent / "client.py").read_text()
-STOP_LIMIT_S: Final = 45
+STOP_LIMIT_S: Final = 60
 # Whether bytecode belongs to its source still, by the time that it holds of it: layers keep times.
 STALE: Final = """
 import importlib.util, os

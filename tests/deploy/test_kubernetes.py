@@ -1,11 +1,20 @@
 """The manifests fit the server, the image and each other."""
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 import yaml
 from kubernetes_validate import latest_version, validate
 
+from server.images.fetch.address_policy import (
+    IPV4_IN_LAST_32_BITS,
+    METADATA_ADDRESSES,
+    RESERVED_IPV4,
+    RESERVED_IPV6,
+    SIX_TO_FOUR,
+    Address,
+)
 from server.telemetry.metrics import Metrics
 from tests.deploy.kubernetes import K8S, OVERLAYS, container, find, render
 from tests.deploy.settings import VARIABLES, stop_s
@@ -41,6 +50,10 @@ def test_variables_are_settings(overlay: str) -> None:
     )
 
 
+def test_no_option_wins_over_a_variable(overlay: str) -> None:
+    assert not {"args", "command"} & set(container(overlay))
+
+
 def test_services_set_no_variables(overlay: str) -> None:
     """For llava-server that would be LLAVA_SERVER_PORT, which is no setting."""
     assert pod(overlay)["enableServiceLinks"] is False
@@ -48,7 +61,9 @@ def test_services_set_no_variables(overlay: str) -> None:
 
 def test_the_grace_period_is_longer_than_the_drain(overlay: str) -> None:
     grace_s = pod(overlay)["terminationGracePeriodSeconds"]
-    assert grace_s > stop_s(find(overlay, "ConfigMap")["data"])
+    pre_stop_s = container(overlay)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pre_stop_s >= 5
+    assert grace_s > pre_stop_s + stop_s(find(overlay, "ConfigMap")["data"])
 
 
 def test_probes_ask_for_what_the_server_answers(overlay: str) -> None:
@@ -56,7 +71,8 @@ def test_probes_ask_for_what_the_server_answers(overlay: str) -> None:
     for name, path in names.items():
         request = container(overlay)[name]["httpGet"]
         assert request["path"] == path
-        assert port_number(overlay, request["port"])
+        # The other port refuses connections when it has its fill of them.
+        assert request["port"] == "admin"
 
 
 def test_the_user_is_the_images(overlay: str) -> None:
@@ -108,14 +124,33 @@ def test_ports_are_named_as_the_pods_name_them(overlay: str) -> None:
 
 
 def test_no_private_address_is_reached(overlay: str) -> None:
-    blocks = [
-        to["ipBlock"]
-        for rule in find(overlay, "NetworkPolicy")["spec"]["egress"]
-        for to in rule["to"]
-        if "ipBlock" in to
+    (web,) = [rule for rule in egress(overlay) if {"port": 443} in rule["ports"]]
+    addresses = {network[0] for network in (*RESERVED_IPV4, *RESERVED_IPV6, *IPV4_IN_LAST_32_BITS)}
+    for address in addresses | METADATA_ADDRESSES | {SIX_TO_FOUR[1]}:
+        assert not is_reached(address, web), address
+    assert is_reached(ip_address("1.1.1.1"), web)
+    assert is_reached(ip_address("2606:4700:4700::1111"), web)
+
+
+def egress(overlay: str) -> list[dict[str, Any]]:
+    """Return the rules of what the pods may reach."""
+    return list(find(overlay, "NetworkPolicy")["spec"]["egress"])
+
+
+def is_reached(address: Address, rule: dict[str, Any]) -> bool:
+    """Whether a rule lets the pods reach an address."""
+    return any(
+        address in ip_network(block["cidr"])
+        and not any(address in ip_network(network) for network in block.get("except", ()))
+        for block in (to["ipBlock"] for to in rule["to"] if "ipBlock" in to)
+    )
+
+
+def test_the_nodes_own_cache_of_names_is_reached(overlay: str) -> None:
+    (names,) = [
+        rule for rule in egress(overlay) if {"port": 53, "protocol": "UDP"} in rule["ports"]
     ]
-    (excepted,) = [set(block["except"]) for block in blocks if block["cidr"] == "0.0.0.0/0"]
-    assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= excepted
+    assert is_reached(ip_address("169.254.20.10"), names)
 
 
 def test_the_autoscaler_asks_for_a_metric_that_there_is(overlay: str) -> None:

@@ -14,8 +14,14 @@ pytestmark = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path:
 def test_an_init_runs_the_server(dockerfile: Path) -> None:
     words = read_words(dockerfile, "ENTRYPOINT")
     assert words[:2] == ["tini", "--"]
-    assert words[3:] == ["-m", "server", "--host", "0.0.0.0"]  # noqa: S104
+    assert words[3:] == ["-m", "server"]
     assert read_instruction(dockerfile, "STOPSIGNAL") == "SIGTERM"
+
+
+def test_variables_decide(dockerfile: Path) -> None:
+    """An option of the image would win over the variables of whoever runs it."""
+    assert read_words(dockerfile, "CMD") == []
+    assert "LLAVA_HOST=0.0.0.0" in read_instruction(dockerfile, "ENV").split()
 
 
 def test_the_user_is_a_number(dockerfile: Path) -> None:

@@ -1,7 +1,9 @@
 """The images' health check, with real processes and sockets."""
 
+import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -14,14 +16,19 @@ from threading import Thread
 import pytest
 
 import docker.healthcheck as healthcheck
+from server.settings import Settings
+from server.tls import build_tls_options
+from tests.server.api.edge.running import build_request, running_edge, wait_until
+from tests.server.certificate import write_certificate
 
-# Answers /health at a Unix domain socket, under a command line like the server's.
+# Answers /health at a Unix domain socket with what a file says; its command line is the server's.
 SERVER = """
 import http.server, socketserver, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response({status})
+        self.send_response(200)
         self.end_headers()
+        self.wfile.write(open("answer", "rb").read())
     def log_message(self, *_):
         pass
 with socketserver.UnixStreamServer(sys.argv[2], Answer) as server:
@@ -45,10 +52,11 @@ def _test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def running(folder: Path, status: int = 200) -> Iterator[int]:
+def running(folder: Path) -> Iterator[int]:
     """Run something that looks like the server to the health check; yield its process id."""
+    say(folder, "alive")
     (folder / "server").mkdir()
-    (folder / "server" / "__main__.py").write_text(SERVER.format(status=status))
+    (folder / "server" / "__main__.py").write_text(SERVER)
     process = subprocess.Popen(
         [sys.executable, "-m", "server", "--uds", str(folder / "socket")],
         cwd=folder,
@@ -62,6 +70,11 @@ def running(folder: Path, status: int = 200) -> Iterator[int]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def say(folder: Path, status: str) -> None:
+    """Have the server say this of itself."""
+    (folder / "answer").write_text(json.dumps({"status": status}))
 
 
 def check(pid: int) -> int:
@@ -88,16 +101,50 @@ def test_a_port_is_asked() -> None:
     with HTTPServer(("127.0.0.1", 0), NotFound) as server:
         Thread(target=server.handle_request).start()
         listener = healthcheck.parse_listener(["--port", str(server.server_port)])
-        assert healthcheck.ask(listener) == 404
+        assert healthcheck.ask(listener) == "404"
+
+
+def test_the_admin_port_is_asked_where_there_is_one() -> None:
+    """The other port may be full of connections, or ask for clients' certificates."""
+    with HTTPServer(("127.0.0.1", 0), NotFound) as server:
+        Thread(target=server.handle_request).start()
+        options = ["--port", "1", "--ssl-certfile", "x", "--ssl-cert-reqs", "required"]
+        admin = ["--admin-host", "0.0.0.0", "--admin-port", str(server.server_port)]  # noqa: S104
+        assert healthcheck.ask(healthcheck.parse_listener(options + admin)) == "404"
+
+
+def test_a_server_that_is_full_is_alive() -> None:
+    with running_edge(max_connections=1) as edge, edge.connect() as busy:
+        busy.send(build_request("/wait"))
+        listener = healthcheck.parse_listener(["--port", str(edge.address[1])])
+        wait_until(lambda: healthcheck.ask(listener) == "503")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_asks_for_certificates_is_alive(
+    tmp_path: Path, version: ssl.TLSVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl.SSLContext, "maximum_version", version)
+    files = write_certificate(tmp_path)
+    required = {"ssl_ca_certs": files["ssl_certfile"], "ssl_cert_reqs": "required"}
+    tls = build_tls_options(Settings.model_validate({**files, **required}))
+    with running_edge(tls=tls) as edge:
+        options = ["--port", str(edge.address[1]), "--ssl-certfile", files["ssl_certfile"]]
+        listener = healthcheck.parse_listener([*options, "--ssl-cert-reqs", "required"])
+        assert healthcheck.ask(listener) == "alive"
+    with pytest.raises(OSError, match="refused"):
+        healthcheck.ask(listener)
 
 
 def test_a_server_that_failed_is_unhealthy_and_ends_by_itself(tmp_path: Path) -> None:
-    with running(tmp_path, status=503) as pid:
+    with running(tmp_path) as pid:
+        assert check(pid) == 0
+        say(tmp_path, "failed")
         assert [check(pid) for _ in range(4)] == [1, 1, 1, 1]
         assert not is_killed(pid)
 
 
-def test_a_server_that_stops_to_answer_is_killed_at_the_third_check(tmp_path: Path) -> None:
+def test_a_server_that_stops_answering_is_killed_at_the_third_check(tmp_path: Path) -> None:
     with running(tmp_path) as pid:
         assert check(pid) == 0
         os.kill(pid, signal.SIGSTOP)
@@ -105,6 +152,15 @@ def test_a_server_that_stops_to_answer_is_killed_at_the_third_check(tmp_path: Pa
         os.kill(pid, signal.SIGCONT)
         assert check(pid) == 0
         os.kill(pid, signal.SIGSTOP)
+        assert [check(pid), check(pid), check(pid)] == [1, 1, 1]
+        assert is_killed(pid)
+
+
+def test_a_server_whose_loop_hangs_is_killed_at_the_third_check(tmp_path: Path) -> None:
+    """Its admin port answers still."""
+    with running(tmp_path) as pid:
+        assert check(pid) == 0
+        say(tmp_path, "stuck")
         assert [check(pid), check(pid), check(pid)] == [1, 1, 1]
         assert is_killed(pid)
 

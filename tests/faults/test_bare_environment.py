@@ -1,32 +1,36 @@
 """A server that may write nowhere but in `/tmp`, without a home, a user's name, or readers.
 
-As in a container with a read-only root file system and a numeric user; and its log's disk is full.
+As in a container with a read-only root file system and a numeric user; and the disks of its log and
+usage log are full. As under `nohup`, it ignores SIGHUP.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from tests.api.running import metric
 from tests.faults.phases import wait_until
 from tests.faults.probing import CHAT, build_image_request
 
 USER = "12345"
 START_LIMIT_S = 240
 EXIT_LIMIT_S = 20
-OPTIONS = "--port 0 --cpu-kv-cache-gib 1 --enforce-eager true"
+OPTIONS = "--port 0 --cpu-kv-cache-gib 1 --enforce-eager true --usage-log /dev/full"
 # The user may read all files, wherever Python is installed, and write none.
 READS_ALL = "--inh-caps +dac_read_search --ambient-caps +dac_read_search"
 SCRIPT = """
 set -e
+trap '' HUP
 mount --make-rprivate /
 mount -o bind,remount,ro /
 {mounts}
@@ -101,11 +105,25 @@ def is_ready(process: "subprocess.Popen[bytes]") -> bool:
         return False
 
 
+def fill(process: "subprocess.Popen[bytes]", folder: str) -> None:
+    """Leave no space in a folder, as the process sees it."""
+    file = Path(f"/proc/{process.pid}/root/{folder}/filling")
+    with suppress(OSError), file.open("wb", buffering=0) as filling:
+        while True:
+            filling.write(bytes(4096))
+    assert shutil.disk_usage(file.parent).free == 0
+
+
 def test_it_serves() -> None:
     with bare_server() as (process, url):
         with httpx.Client(base_url=url, timeout=60) as http:
+            http.post(CHAT, json=build_image_request()).raise_for_status()
+            for folder in ("tmp", "dev/shm"):
+                fill(process, folder)
+            process.send_signal(signal.SIGHUP)
             for _ in range(3):
                 http.post(CHAT, json=build_image_request()).raise_for_status()
+            wait_until(lambda: metric(url, "llava:usage_lines_dropped_total") > 0)
         process.send_signal(signal.SIGTERM)
         assert process.wait(EXIT_LIMIT_S) == 0
 

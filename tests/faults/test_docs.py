@@ -22,8 +22,19 @@ def test_codes_are_errors() -> None:
 
 
 def test_options_are_settings() -> None:
-    options = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    options = {"--shm-size"} | {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
     assert set(re.findall(r"`(--[\w-]+)`", PAGE)) - {"--seed"} <= options
+
+
+def test_every_row_names_its_test() -> None:
+    tables = [table for table in PAGE.split("\n\n") if re.match(r"\| .* test \|\n", table)]
+    rows = [row for table in tables for row in table.splitlines()[2:]]
+    assert rows
+    for row in rows:
+        name = row.split("|")[-2].strip().strip("`")
+        assert name, row
+        folders = [ROOT, *(ROOT / "tests" / folder for folder in ("faults", "api"))]
+        assert any((folder / name).exists() for folder in folders), row
 
 
 def test_tests_exist_and_are_listed() -> None:

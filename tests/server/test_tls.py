@@ -1,58 +1,23 @@
 """TLS as the settings ask for it, with a real handshake."""
 
 import ssl
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-)
-from cryptography.x509.oid import NameOID
 
 from server.settings import Settings
 from server.terminal.client import open_client
 from server.terminal.errors import APIError
 from server.tls import build_tls_options
 from tests.server.api.edge.running import running_edge
-
-PASSWORD = "secret"
+from tests.server.certificate import PASSWORD, write_certificate
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Write a self-signed certificate for localhost and its key, and return their settings."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, SHA256())
-    )
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    encryption = BestAvailableEncryption(PASSWORD.encode())
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    )
-    return {
-        "ssl_certfile": str(folder / "cert.pem"),
-        "ssl_keyfile": str(folder / "key.pem"),
-        "ssl_keyfile_password": PASSWORD,
-    }
+    """Return the settings of a certificate for localhost."""
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def options(files: dict[str, str], **others: Any) -> dict[str, Any]:
