@@ -1,9 +1,9 @@
 """A program that turns lines which are not JSON objects into JSON log lines.
 
 `python -I -S raw_lines.py STDOUT_PIPE STDERR_PIPE CONTROL` reads both pipes to their end and writes
-each line to its own stdout or stderr. `CONTROL` is a socket: once the server has shut down its side,
-the program writes all that is left and closes the socket, so that the server can wait for its last
-words. The program imports little, and nothing from this package.
+each line to its own stdout or stderr. `CONTROL` is a socket: once the server has shut down its
+side, the program writes all that is left and closes the socket, so that the server can wait for its
+last words. The program imports little, and nothing from this package.
 """
 
 import json
