@@ -63,12 +63,17 @@ def find_template_problems(settings: Settings) -> Iterator[Problem]:
 
 def _find_context_problems(max_model_len: int | None, checkpoint: Checkpoint) -> Iterator[Problem]:
     context = checkpoint.text.max_position_embeddings
-    may_exceed = checkpoint.text.has_rope_scaling or "VLLM_ALLOW_LONG_MAX_MODEL_LEN" in os.environ
+    may_exceed = checkpoint.text.has_rope_scaling or _allows_long_context()
     if max_model_len is not None and max_model_len > context and not may_exceed:
         yield (
             "max_model_len",
             f"exceeds this model's {context}: take {context} at most, or leave it out",
         )
+
+
+def _allows_long_context() -> bool:
+    """Read the variable as vLLM does."""
+    return os.environ.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "0").strip().lower() in ("1", "true")
 
 
 def _find_prompt_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:

@@ -124,6 +124,17 @@ def test_scaled_positions_may_reach_further(stack: ExitStack, model: Path) -> No
     assert problems(stack, model=str(model), max_model_len=4096) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "allows"),
+    [("1", True), (" True ", True), ("0", False), ("false", False), ("", False)],
+)
+def test_vllms_variable_allows_a_longer_context(
+    text: str, allows: bool, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", text)
+    assert (problems(stack, max_model_len=100_000) == []) is allows
+
+
 def test_a_model_of_the_hub_is_read_later(stack: ExitStack) -> None:
     prepared = Preparation(Settings(port=0, model="org/name@v1"), (), stack)
     assert (prepared.problems, prepared.checkpoint) == ([], None)
