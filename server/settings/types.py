@@ -131,8 +131,13 @@ def check_opaque_color(name: str) -> str:
     return name
 
 
-def check_http_url(value: str) -> str:
-    """Return an http(s) URL. Raises `ValueError`."""
+def check_collector_url(value: str) -> str:
+    """Return an http(s) URL without a password. Raises `ValueError`."""
+    if "@" in value:
+        raise ValueError(
+            "must hold no user and password: set OTEL_EXPORTER_OTLP_HEADERS, such as"
+            " authorization=Basic%20…"
+        )
     if not HTTP_URL.fullmatch(value):
         raise ValueError("must be a URL such as http://localhost:4318")
     return value

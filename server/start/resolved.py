@@ -10,8 +10,8 @@ from server.checkpoint.config import Checkpoint
 from server.process.machine import count_decode_workers, count_spare_cores
 from server.settings import Settings
 from server.settings.options import Option, format_value, list_options
+from server.settings.secrets import MASK, mask_secrets
 
-MASK: Final = "********"
 # Defaults for encoded images in flight: see `server.app`.
 PENDING_IMAGE_MIB: Final = 80
 
@@ -77,7 +77,7 @@ def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str
         return derived.get(option.name) or _describe_default(option)
     if option.is_secret:
         return MASK if value else "-"
-    return format_value(value) or "-"
+    return mask_secrets(format_value(value)) or "-"
 
 
 def _describe_default(option: Option) -> str:
