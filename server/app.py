@@ -48,8 +48,8 @@ from server.engine.start_failure import EngineStartError, describe_error, explai
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle, State
 from server.loading import choose_accelerator, load_pipeline
+from server.process.defaults import default_concurrent_requests, default_pending_image_mib
 from server.process.file_limit import watch_file_limit
-from server.process.machine import count_decode_workers
 from server.protocol.policy import RequestPolicy
 from server.settings import Settings
 from server.telemetry.logs import get_logger
@@ -79,16 +79,9 @@ GATED_PATHS: Final = (
     *GENERATING_PATHS,
     *("/v1/messages/count_tokens", "/tokenize", "/detokenize"),
 )
-# Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
-# not refused: what does not run may wait (see `Admission`).
-CPU_REQUESTS: Final = 48
-GPU_REQUESTS: Final = 256
 # Connections over the limit that still read their response, beside a quarter as many as the limit.
 MIN_LINGERING: Final = 64
 MAX_LINGERING: Final = 512
-# Default for encoded images that wait for one decode worker. Half as much again may wait: together
-# as much as sixteen chats over three photographs send at once, whose history comes again each turn.
-PENDING_IMAGE_MIB: Final = 80
 
 
 def create_app(
@@ -277,9 +270,8 @@ def _admission(
     settings: Settings, lifecycle: Lifecycle, metrics: Metrics, keys: KeyRing
 ) -> Admission:
     on_cpu = choose_accelerator(settings) == "cpu"
-    sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
-    workers = settings.decode_workers or count_decode_workers()
-    image_mib = settings.max_pending_image_mib or workers * PENDING_IMAGE_MIB
+    sequences = settings.max_concurrent_requests or default_concurrent_requests(on_cpu=on_cpu)
+    image_mib = settings.max_pending_image_mib or default_pending_image_mib(settings)
     return Admission(
         lifecycle,
         capacity=Cost(sequences, int(image_mib * MIB)),

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from model_store.errors import StoreError
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.problems import Problem
 from server.keys.configured import read_key_ring
 from server.keys.errors import KeysFileError
 from server.listening import listen
 from server.process.machine import has_gpu_device
 from server.settings import Settings
-from server.start.contradictions import Problem, find_contradictions
+from server.start.contradictions import find_contradictions
 from server.start.model_checks import (
     find_model_folder,
     find_model_problems,
