@@ -46,7 +46,7 @@ def find_reasons(timeline: Timeline, ending: Ending) -> list[str]:
 
 
 def find_growth(samples: Sequence[Resources]) -> list[str]:
-    """Return what grew, or that it is unknown, between the second fifth and the last fifth of the samples."""
+    """Return what grew from the second to the last fifth of the samples, or that it is unknown."""
     if len(samples) < MIN_SAMPLES:
         return [f"growth is unknown: {len(samples)} samples since the last start are too few"]
     fifth = len(samples) // 5

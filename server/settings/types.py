@@ -34,7 +34,7 @@ def _encode_domain(name: str) -> str:
     try:
         return idna.encode(name.lower().rstrip(".")).decode("ascii")
     except UnicodeError:
-        raise ValueError(f"{name!r} is no domain name") from None
+        raise ValueError(f"{name!r} is not a domain name") from None
 
 
 Network = IPv4Network | IPv6Network
@@ -89,7 +89,7 @@ def _check_host_pattern(text: str) -> str:
     """Return a host pattern in lower case. Raises `ValueError`."""
     host = text.lower().removesuffix(".").removeprefix("[").removesuffix("]")
     if not HOST_PATTERN.fullmatch(host):
-        raise ValueError(f"{text!r} is no host name without a port, no *.domain and not *")
+        raise ValueError(f"{text!r} must be a host name without a port, *.domain or *")
     return host
 
 
