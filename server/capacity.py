@@ -9,22 +9,15 @@ from server.api.edge.limits import ConnectionLimits
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.loading import choose_accelerator
-from server.process.machine import count_decode_workers
+from server.process.defaults import default_concurrent_requests, default_pending_image_mib
 from server.settings import Settings
 from server.telemetry.metrics import Metrics
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-# Default for sequences at once: more of them add latency and next to no throughput. 64 clients are
-# not refused: what does not run may wait (see `Admission`).
-CPU_REQUESTS: Final = 48
-GPU_REQUESTS: Final = 256
 # Connections over the limit that still read their response, beside a quarter as many as the limit.
 MIN_LINGERING: Final = 64
 MAX_LINGERING: Final = 512
-# Default for encoded images that wait for one decode worker. Half as much again may wait: together
-# as much as sixteen chats over three photographs send at once, whose history comes again each turn.
-PENDING_IMAGE_MIB: Final = 80
 
 
 def build_connection_limits(settings: Settings) -> ConnectionLimits:
@@ -47,9 +40,8 @@ def build_admission(
 ) -> Admission:
     """Return what grants permits, as many as the settings and the machine allow."""
     on_cpu = choose_accelerator(settings) == "cpu"
-    sequences = settings.max_concurrent_requests or (CPU_REQUESTS if on_cpu else GPU_REQUESTS)
-    workers = settings.decode_workers or count_decode_workers()
-    image_mib = settings.max_pending_image_mib or workers * PENDING_IMAGE_MIB
+    sequences = settings.max_concurrent_requests or default_concurrent_requests(on_cpu=on_cpu)
+    image_mib = settings.max_pending_image_mib or default_pending_image_mib(settings)
     return Admission(
         lifecycle,
         capacity=Cost(sequences, int(image_mib * MIB)),

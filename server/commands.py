@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
-from server.process.early_signals import exit_on_signals
+from server.process.early_signals import Stopped, stop_on_signals
 
 USAGE: Final = 2
 
@@ -50,11 +50,14 @@ def run(words: Sequence[str], program: str) -> int:
 
 def serve(words: Sequence[str], program: str) -> int:
     """Serve a model; see `server.start.command`."""
-    exit_on_signals()
-    from server.start.command import main
+    stop_on_signals()
+    try:
+        from server.start.command import main
 
-    purposes = {name: command.purpose for name, command in COMMANDS.items()}
-    return main(words, program.removesuffix(f" {SERVE}"), purposes)
+        purposes = {name: command.purpose for name, command in COMMANDS.items()}
+        return main(words, program.removesuffix(f" {SERVE}"), purposes)
+    except Stopped:
+        return 0
 
 
 def _refuse(name: str, program: str) -> int:

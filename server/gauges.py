@@ -15,7 +15,7 @@ def connect_gauges(settings: Settings, checkpoint: Checkpoint, runtime: Runtime)
     metrics.build_info.labels(
         __version__, health.name_engine(), checkpoint.path.name, choose_accelerator(settings)
     ).set(1)
-    metrics.ready.set_function(lambda: lifecycle.state is State.READY)
+    metrics.ready.set_function(lambda: lifecycle.is_ready)
     metrics.draining.set_function(lambda: lifecycle.state is State.DRAINING)
     metrics.connections.set_function(lambda: runtime.connections.open_connections)
     metrics.buffered_body_bytes.set_function(lambda: runtime.body_budget.used)

@@ -12,6 +12,8 @@ log = get_logger(__name__)
 # The event loop ticks ten times a second. Without a tick for so long it hangs, in seconds; imports
 # at the start hold it up for some.
 MAX_TICK_INTERVAL_S: Final = 60.0
+# Once it is ready nothing may hold it up: without a tick for so long others get its requests.
+MAX_READY_TICK_INTERVAL_S: Final = 5.0
 # When a client may try again, in seconds: another server, or this one's successor.
 RETRY_AFTER_S: Final = 1
 
@@ -44,7 +46,12 @@ class Lifecycle:
     @property
     def is_stuck(self) -> bool:
         """Whether the event loop hangs: another thread, such as the admin port's, may ask."""
-        return time.monotonic() - self._last_tick > MAX_TICK_INTERVAL_S
+        return self._hangs(MAX_TICK_INTERVAL_S)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are taken, and the event loop does not hang."""
+        return self.state is State.READY and not self._hangs(MAX_READY_TICK_INTERVAL_S)
 
     @property
     def exit_code(self) -> int:
@@ -56,7 +63,11 @@ class Lifecycle:
         self._last_tick = time.monotonic()
 
     def mark_ready(self) -> None:
-        """Take requests from now on, unless the server already drains or has failed."""
+        """Take requests from now on, unless the server already drains or has failed.
+
+        The event loop calls it.
+        """
+        self.record_tick()
         if self.state is State.LOADING:
             self.state = State.READY
 
@@ -91,3 +102,6 @@ class Lifecycle:
         if self.state is State.FAILED:
             return EngineUnavailable("The engine failed while it worked on the request.")
         return NotReady("The server is shutting down.", retry_after=RETRY_AFTER_S)
+
+    def _hangs(self, max_interval_s: float) -> bool:
+        return time.monotonic() - self._last_tick > max_interval_s

@@ -21,11 +21,15 @@ REMEDIES: Final = {
 }
 
 
+class AddressTaken(OSError):
+    """Somebody else listens there."""
+
+
 @contextmanager
 def listen(host: str, port: int, uds: Path | None) -> Iterator[socket.socket]:
     """Bind for a block, before anything is loaded, so that what is in use fails at once.
 
-    Raises `OSError`. The file of a Unix socket is removed at the end.
+    Raises `OSError`, or `AddressTaken`. The file of a Unix socket is removed at the end.
     """
     if uds is None:
         with _listen_tcp(host, port) as listener:
@@ -93,7 +97,8 @@ def _explain(place: object, error: OSError) -> OSError:
     """Return the error with its remedy."""
     remedy = REMEDIES.get(error.errno or 0)
     cause = error.strerror or error
-    return OSError(f"cannot listen on {place}: {cause}{f'; {remedy}' if remedy else ''}")
+    kind = AddressTaken if error.errno == errno.EADDRINUSE else OSError
+    return kind(f"cannot listen on {place}: {cause}{f'; {remedy}' if remedy else ''}")
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -5,6 +5,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -23,6 +25,7 @@ from server.banner import format_curl_command, format_ready_banner
 from server.capacity import build_connection_limits
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
+from server.process.early_signals import STOP_SIGNALS
 from server.process.file_limit import limit_connections, raise_file_limit
 from server.process.service_manager import ServiceManager, take_notify_address
 from server.settings import Settings
@@ -55,6 +58,16 @@ class Server(uvicorn.Server):
         self._lifecycle = runtime.lifecycle
         self._requests = requests
         self._service_manager = ServiceManager(take_notify_address())
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals from now on, also once the block has ended.
+
+        uvicorn would give them back to those before it, who would end a failed server with 0.
+        """
+        for each in STOP_SIGNALS:
+            signal.signal(each, self.handle_exit)
+        yield
 
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the drain at once.

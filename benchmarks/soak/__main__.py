@@ -24,6 +24,10 @@ IMAGE_PX: Final = 336
 FAULT_INTERVAL_S: Final = 20.0
 MAX_FAULTS: Final = 400
 SAMPLE_S: Final = 5.0
+# A soak has so many samples at least, however short it is.
+NUM_SAMPLES: Final = 50
+# Later than this share of the time no fault restarts the server: growth is judged from then on.
+LAST_RESTART: Final = 0.6
 # Without faults, at the end: what is held then should have been given back.
 SETTLE_S: Final = 10.0
 MAX_PAUSE_S: Final = 0.3
@@ -72,13 +76,15 @@ class Soak:
             await asyncio.sleep(max(0.0, number * interval_s - self.timeline.now_s))
             if self._is_over:
                 return
+            if kind.restarts and self.timeline.now_s > LAST_RESTART * self._seconds:
+                continue
             fault = await self._injector.run(kind)
             print(f"{fault.start_s:6.0f} s  {fault.name}: {_describe(fault.recovery_s)}")
 
     async def _take_samples(self) -> None:
         while not self._is_over:
             await asyncio.to_thread(self._server.measure, self.timeline)
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(min(SAMPLE_S, self._seconds / NUM_SAMPLES))
 
     async def _end(self) -> Ending:
         await asyncio.sleep(SETTLE_S)

@@ -13,7 +13,7 @@ SLACK_MIB: Final = 64.0
 # Pools of connections and threads fill as they are used, up to bounds of their own.
 MAX_MORE_FILES: Final = 64
 MAX_MORE_THREADS: Final = 16
-# Fewer samples say nothing about growth.
+# Fewer samples say nothing about growth, so the soak has not shown what it should.
 MIN_SAMPLES: Final = 10
 # Kinds of failures that are listed.
 MAX_LISTED: Final = 20
@@ -46,9 +46,9 @@ def find_reasons(timeline: Timeline, ending: Ending) -> list[str]:
 
 
 def find_growth(samples: Sequence[Resources]) -> list[str]:
-    """Return what grew between the second fifth and the last fifth of the samples."""
+    """Return what grew from the second to the last fifth of the samples, or that it is unknown."""
     if len(samples) < MIN_SAMPLES:
-        return []
+        return [f"growth is unknown: {len(samples)} samples since the last start are too few"]
     fifth = len(samples) // 5
     early, late = samples[fifth : 2 * fifth], samples[-fifth:]
 

@@ -1,6 +1,6 @@
 """What settings ask of the engine that the checkpoint or the machine does not have.
 
-Without vLLM and PyTorch, so that a mistake is told within moments.
+Without vLLM and PyTorch, so that a mistake is reported within moments.
 """
 
 import os

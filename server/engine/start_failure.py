@@ -24,7 +24,7 @@ CAUSES: Final = tuple(
         ),
         (
             r"Available memory on node \d+ \(([^)]*)\).*?requested memory for kv \(([^)]*)\)",
-            r"only \1 of memory are free, less than the KV cache of \2: lower --cpu-kv-cache-gib",
+            r"only \1 of memory is free, less than the KV cache of \2: lower --cpu-kv-cache-gib",
         ),
         (
             r"No available memory for the cache blocks",
@@ -33,7 +33,7 @@ CAUSES: Final = tuple(
         ),
         (
             r"Free memory on device \S+ \(([^)]*)\) on startup is less than desired",
-            r"only \1 of GPU memory are free: end other processes on the GPU, or lower"
+            r"only \1 of GPU memory is free: end other processes on the GPU, or lower"
             r" --gpu-memory-utilization",
         ),
         (

@@ -1,14 +1,27 @@
-"""Signals that arrive before the server runs, or after it has."""
+"""Signals that arrive before the server runs."""
 
 import os
 import signal
+from typing import Final
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def exit_on_signals() -> None:
-    """End the process at once, with exit code 0, on SIGINT and SIGTERM.
+class Stopped(SystemExit):
+    """A signal asked the process to end, with exit code 0."""
 
-    There is nothing to end yet. Without a handler, Python would print a traceback, and process 1 of
-    a container would ignore SIGTERM.
+
+def stop_on_signals() -> None:
+    """Raise `Stopped` in the main thread on SIGINT and SIGTERM, so that blocks clean up.
+
+    A second signal ends the process at once. Without a handler, Python would print a traceback, and
+    process 1 of a container would ignore SIGTERM.
     """
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in STOP_SIGNALS:
+        signal.signal(each, _stop)
+
+
+def _stop(*_: object) -> None:
+    for each in STOP_SIGNALS:
         signal.signal(each, lambda *_: os._exit(0))
+    raise Stopped(0)

@@ -30,15 +30,16 @@ class ServiceManager:
         self._next_alive = 0.0
 
     def report(self, state: State) -> None:
-        """Send a state that is new, and every few seconds that the server is alive."""
+        """Send a state that is new, and every few seconds that the server is alive.
+
+        What cannot be sent now is sent by a later call.
+        """
         if self._address is None:
             return
-        if state is not self._state:
+        if state is not self._state and _send(MESSAGES[state], self._address):
             self._state = state
-            _send(MESSAGES[state], self._address)
-        if time.monotonic() >= self._next_alive:
+        if time.monotonic() >= self._next_alive and _send(b"WATCHDOG=1", self._address):
             self._next_alive = time.monotonic() + ALIVE_INTERVAL_S
-            _send(b"WATCHDOG=1", self._address)
 
 
 def take_notify_address() -> str | None:
@@ -51,8 +52,10 @@ def _decode_address(address: str) -> str:
     return f"\0{address[1:]}" if address.startswith("@") else address
 
 
-def _send(message: bytes, address: str) -> None:
-    # Nobody may listen any more, or not in time: the server goes on.
+def _send(message: bytes, address: str) -> bool:
+    """Return whether the message was sent; nobody may listen any more, or not in time."""
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
         connection.setblocking(False)
         connection.sendto(message, address)
+        return True
+    return False

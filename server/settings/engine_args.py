@@ -47,6 +47,8 @@ FIXED: Final = frozenset(
         *("structured_outputs_config", "disable_log_stats", "tokens_only"),
     }
 )
+# What is secret: vLLM logs its arguments, and command lines are there for all to see.
+SECRETS: Final[Mapping[str, str]] = {"hf_token": "HF_TOKEN"}
 REASONS: Final[Mapping[str, str]] = {
     "pipeline_parallel_size": "vLLM's engine dies of image embeddings under pipeline parallelism:"
     " use --tensor-parallel-size",
@@ -79,6 +81,8 @@ def _check_engine_arg(name: str, value: object) -> None:
         raise ValueError(f"{name!r} is set by {SETTINGS[name]}")
     if name in FIXED:
         raise ValueError(f"{name!r} is set by the server itself, which depends on it")
+    if name in SECRETS:
+        raise ValueError(f"{name!r} is a secret: set the variable {SECRETS[name]} instead")
     if name in REASONS and value != 1:
         raise ValueError(f"{name!r}: {REASONS[name]}")
     check_name(name, read_field_names("engine/arg_utils.py", "EngineArgs"), "engine argument")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
-from server.settings.types import check_http_url
+from server.settings.types import check_collector_url
 
 
 class TelemetrySettings(BaseSettings):
@@ -21,7 +21,7 @@ class TelemetrySettings(BaseSettings):
         " and tokens; - is stdout; default: none",
     )
     log_format: Literal["text", "json"] = Field("text", description="how log lines look")
-    otlp_endpoint: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+    otlp_endpoint: Annotated[str, AfterValidator(check_collector_url)] | None = Field(
         None,
         description="OpenTelemetry collector that gets traces, such as http://localhost:4318;"
         " default: the one that OTEL_EXPORTER_OTLP_ENDPOINT names, if any",

@@ -34,7 +34,7 @@ def _encode_domain(name: str) -> str:
     try:
         return idna.encode(name.lower().rstrip(".")).decode("ascii")
     except UnicodeError:
-        raise ValueError(f"{name!r} is no domain name") from None
+        raise ValueError(f"{name!r} is not a domain name") from None
 
 
 Network = IPv4Network | IPv6Network
@@ -89,7 +89,7 @@ def _check_host_pattern(text: str) -> str:
     """Return a host pattern in lower case. Raises `ValueError`."""
     host = text.lower().removesuffix(".").removeprefix("[").removesuffix("]")
     if not HOST_PATTERN.fullmatch(host):
-        raise ValueError(f"{text!r} is no host name without a port, no *.domain and not *")
+        raise ValueError(f"{text!r} must be a host name without a port, *.domain or *")
     return host
 
 
@@ -131,8 +131,13 @@ def check_opaque_color(name: str) -> str:
     return name
 
 
-def check_http_url(value: str) -> str:
-    """Return an http(s) URL. Raises `ValueError`."""
+def check_collector_url(value: str) -> str:
+    """Return an http(s) URL without a password. Raises `ValueError`."""
+    if "@" in value:
+        raise ValueError(
+            "must hold no user and password: set OTEL_EXPORTER_OTLP_HEADERS, such as"
+            " authorization=Basic%20…"
+        )
     if not HTTP_URL.fullmatch(value):
         raise ValueError("must be a URL such as http://localhost:4318")
     return value

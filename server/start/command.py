@@ -1,4 +1,4 @@
-"""`llava-server serve`: read the settings, tell all mistakes, check, then load and serve."""
+"""`llava-server serve`: read the settings, report all mistakes, check, then load and serve."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,13 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
     given = command_line.values
     settings, wrong = read_settings(given, environ)
     from server.start.preparation import Preparation
-    from server.start.report import is_json_wanted, print_resolved, report_failure, report_mistakes
+    from server.start.report import (
+        is_json_wanted,
+        print_resolved,
+        report_failure,
+        report_mistakes,
+        report_notes,
+    )
 
     as_json = is_json_wanted(given, environ)
     try:
@@ -50,7 +56,7 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
         return FAILED
     with ExitStack() as stack:
         stack.enter_context(provide_home())
-        prepared = Preparation(settings, wrong, stack)
+        prepared = Preparation(settings, wrong, stack, only_checks=command_line.wants_check)
         mistakes = [
             *command_line.mistakes,
             *find_variable_mistakes(environ),
@@ -61,6 +67,7 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
             report_mistakes(mistakes, as_json=as_json)
             return MISTAKEN
         if command_line.wants_check:
+            report_notes(_name_settings(prepared.notes, given, environ), as_json=as_json)
             print_resolved(settings, prepared.checkpoint, given, environ, as_json=as_json)
             return OK
         from server.start.serving import StartFailed, pull_and_serve

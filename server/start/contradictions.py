@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
+from server.engine.problems import Problem
 from server.settings import Settings
-
-# A setting's name, and what is wrong with it.
-Problem = tuple[str, str]
 
 
 def find_contradictions(settings: Settings) -> Iterator[Problem]:

@@ -65,8 +65,8 @@ def _format_default(option: Option) -> str:
     default = f"default: {option.default_text}" if option.default_text else None
     is_long = len(option.choices) > MAX_SHOWN_CHOICES
     choices = f"one of {', '.join(option.choices)}" if is_long else None
-    told = "; ".join(filter(None, (choices, default, opposite)))
-    return f" ({told})" if told else ""
+    added = "; ".join(filter(None, (choices, default, opposite)))
+    return f" ({added})" if added else ""
 
 
 def _wrap(text: str, indent: str) -> list[str]:

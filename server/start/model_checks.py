@@ -9,13 +9,12 @@ from model_store.resolve import find_stored_model, parse_hub_id
 from model_store.store import list_stored_models
 from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
-from server.engine.problems import find_engine_problems
-from server.process.machine import has_gpu_device
+from server.engine.problems import Problem, find_engine_problems
+from server.process.defaults import expects_cpu
 from server.prompt.format import CHAT_TEMPLATE, choose_prompt_format
 from server.prompt.templates import TEMPLATES
 from server.prompt.tokenizer import read_tokenizer
 from server.settings import Settings
-from server.start.contradictions import Problem
 from server.start.mistakes import suggest
 
 
@@ -50,8 +49,7 @@ def find_model_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[
     if not any(find_template_problems(settings)):
         yield from _find_prompt_problems(settings, checkpoint)
     yield from _find_adapter_problems(settings, checkpoint)
-    on_cpu = settings.accelerator == "cpu" or not has_gpu_device()
-    yield from find_engine_problems(settings, checkpoint, on_cpu=on_cpu)
+    yield from find_engine_problems(settings, checkpoint, on_cpu=expects_cpu(settings))
 
 
 def find_template_problems(settings: Settings) -> Iterator[Problem]:
@@ -63,12 +61,17 @@ def find_template_problems(settings: Settings) -> Iterator[Problem]:
 
 def _find_context_problems(max_model_len: int | None, checkpoint: Checkpoint) -> Iterator[Problem]:
     context = checkpoint.text.max_position_embeddings
-    may_exceed = checkpoint.text.has_rope_scaling or "VLLM_ALLOW_LONG_MAX_MODEL_LEN" in os.environ
+    may_exceed = checkpoint.text.has_rope_scaling or _allows_long_context()
     if max_model_len is not None and max_model_len > context and not may_exceed:
         yield (
             "max_model_len",
             f"exceeds this model's {context}: take {context} at most, or leave it out",
         )
+
+
+def _allows_long_context() -> bool:
+    """Read the variable as vLLM does."""
+    return os.environ.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "0").strip().lower() in ("1", "true")
 
 
 def _find_prompt_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:

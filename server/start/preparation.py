@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 from model_store.errors import StoreError
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.engine.problems import Problem
 from server.keys.configured import read_key_ring
 from server.keys.errors import KeysFileError
-from server.listening import listen
+from server.listening import AddressTaken, listen
 from server.process.machine import has_gpu_device
 from server.settings import Settings
-from server.start.contradictions import Problem, find_contradictions
+from server.start.appending import check_appendable
+from server.start.contradictions import find_contradictions
 from server.start.model_checks import (
     find_model_folder,
     find_model_problems,
@@ -31,13 +33,23 @@ class Preparation:
     """Checks the settings, opens the sockets and reads the model's configuration.
 
     `problems` lists what is wrong, all of it at once. The rest is usable where there are none.
-    `checkpoint` is None for a model that is to be pulled.
+    `checkpoint` is None for a model that is to be pulled. A check alone, which may run beside a
+    server with the same settings, creates no file, and a port in use is in `notes`.
     """
 
-    def __init__(self, settings: Settings, faulty: Collection[str], stack: ExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        faulty: Collection[str],
+        stack: ExitStack,
+        *,
+        only_checks: bool = False,
+    ) -> None:
         """`faulty` names settings that are known to be wrong; `stack` closes the sockets."""
         self.settings = settings
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
+        self._only_checks = only_checks
         self._faulty = faulty
         self._add(find_contradictions(settings))
         self._add(find_template_problems(settings))
@@ -72,7 +84,11 @@ class Preparation:
 
     def _open_usage_file(self) -> UsageFile | None:
         path = self.settings.usage_log
-        return None if path is None else self._attempt("usage_log", lambda: UsageFile(path))
+        if path is None:
+            return None
+        if self._only_checks:
+            return self._attempt("usage_log", lambda: check_appendable(path))
+        return self._attempt("usage_log", lambda: UsageFile(path))
 
     def _check_engine(self) -> None:
         if find_spec("vllm") is None:
@@ -101,6 +117,9 @@ class Preparation:
     def _attempt(self, name: str, action: Callable[[], T]) -> T | None:
         try:
             return action()
+        except AddressTaken as error:
+            (self.notes if self._only_checks else self.problems).append((name, str(error)))
+            return None
         except (StoreError, CheckpointError, KeysFileError, OSError) as error:
             self._add([(name, str(error))])
             return None

@@ -33,6 +33,17 @@ def report_mistakes(mistakes: Sequence[Mistake], *, as_json: bool) -> None:
         print(f"{CANNOT_START}: {len(mistakes)} mistakes", *lines, sep="\n", file=sys.stderr)
 
 
+def report_notes(notes: Sequence[Mistake], *, as_json: bool) -> None:
+    """Print to stderr what would keep a server from starting now, though the settings are right."""
+    if as_json and notes:
+        configure_logs("info", "json")
+    for note in notes:
+        if as_json:
+            log.warning("checked", setting=note.written, reason=note.problem)
+        else:
+            print(f"note: {note}", file=sys.stderr)
+
+
 def report_failure(reason: str, *, as_json: bool) -> None:
     """Print why the start failed, in one line on stderr."""
     if as_json:

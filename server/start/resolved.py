@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
 
 from server.checkpoint.config import Checkpoint
+from server.process.defaults import (
+    default_concurrent_requests,
+    default_pending_image_mib,
+    expects_cpu,
+)
 from server.process.machine import count_decode_workers, count_spare_cores
 from server.settings import Settings
 from server.settings.options import Option, format_value, list_options
-
-MASK: Final = "********"
-# Defaults for encoded images in flight: see `server.app`.
-PENDING_IMAGE_MIB: Final = 80
+from server.settings.secrets import MASK, mask_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,12 @@ def format_json(resolved: Sequence[ResolvedSetting]) -> str:
 
 def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[str, str]:
     """Return defaults that depend on the machine, the model or other settings."""
-    workers = settings.decode_workers or count_decode_workers()
     derived = {
         "decode_workers": str(count_decode_workers()),
         "vision_threads": str(count_spare_cores()),
-        "max_pending_image_mib": str(workers * PENDING_IMAGE_MIB),
+        "max_pending_image_mib": str(default_pending_image_mib(settings)),
+        "max_concurrent_requests": str(default_concurrent_requests(on_cpu=expects_cpu(settings))),
     }
-    if settings.accelerator != "auto":
-        derived["max_concurrent_requests"] = "48" if settings.accelerator == "cpu" else "256"
     if checkpoint is not None:
         derived["max_model_len"] = str(checkpoint.text.max_position_embeddings)
         derived["served_model_name"] = checkpoint.path.name
@@ -77,7 +76,7 @@ def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str
         return derived.get(option.name) or _describe_default(option)
     if option.is_secret:
         return MASK if value else "-"
-    return format_value(value) or "-"
+    return mask_secrets(format_value(value)) or "-"
 
 
 def _describe_default(option: Option) -> str:

@@ -1,12 +1,12 @@
 """Pulls the model where the store lacks it, then loads and serves it."""
 
-import signal
 from contextlib import nullcontext
 
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.process.arenas import limit_arenas
+from server.process.early_signals import Stopped
 from server.process.standard_streams import forgive_full_outputs
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
 from server.start.preparation import Preparation
@@ -30,16 +30,11 @@ def pull_and_serve(prepared: Preparation) -> int:
     with wrap_raw_output() if is_json else nullcontext():
         export_log_settings(settings.log_level, settings.log_format)
         configure_logs(settings.log_level, settings.log_format)
-        try:
-            checkpoint = prepared.checkpoint or _pull(prepared)
-        except KeyboardInterrupt:
-            log.info("stopped while the model was pulled; the next start goes on from there")
-            return 0
-        return _serve(prepared, checkpoint)
+        return _serve(prepared, prepared.checkpoint or _pull(prepared))
 
 
 def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
-    # Imported here, so that all mistakes are told before PyTorch is imported, which takes seconds.
+    # Imported here, so that all mistakes are reported before PyTorch, which takes seconds.
     from server.serve import serve
 
     return serve(prepared.build_startup(checkpoint))
@@ -50,11 +45,12 @@ def _pull(prepared: Preparation) -> Checkpoint:
 
     def on_pull(reference: str) -> None:
         log.info("pulling the model", model=reference)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.default_int_handler)
 
     try:
         checkpoint = read_readable_checkpoint(resolve_model(prepared.settings.model, on_pull))
+    except Stopped:
+        log.info("stopped while the model was pulled; the next start goes on from there")
+        raise
     except (StoreError, CheckpointError, OSError) as error:
         raise StartFailed(str(error)) from None
     for _, problem in find_model_problems(prepared.settings, checkpoint):

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from server.settings import Settings
 from server.settings.options import Option, list_options
+from server.settings.secrets import mask_secrets
 from server.start.mistakes import Mistake, suggest
 
 QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
@@ -86,7 +87,7 @@ def _write_option(option: Option, text: str) -> str:
 
 
 def _show(option: Option, text: str) -> str:
-    return "…" if option.is_secret else text or "''"
+    return "…" if option.is_secret else mask_secrets(text) or "''"
 
 
 def _explain_all(

@@ -1,8 +1,9 @@
-"""A program that turns lines which are no JSON objects into JSON log lines.
+"""A program that turns lines which are not JSON objects into JSON log lines.
 
-`python -I -S raw_lines.py STDOUT_PIPE STDERR_PIPE` reads both pipes to their end and writes each
-line to its own stdout or stderr. It outlives the server, and so has its last words. It imports
-little, and nothing from this package.
+`python -I -S raw_lines.py STDOUT_PIPE STDERR_PIPE CONTROL` reads both pipes to their end and writes
+each line to its own stdout or stderr. `CONTROL` is a socket: once the server has shut down its
+side, the program writes all that is left and closes the socket, so that the server can wait for its
+last words. The program imports little, and nothing from this package.
 """
 
 import json
@@ -21,6 +22,8 @@ from typing import Final
 CHUNK: Final = 65536
 # How long a reader may take to read, in seconds; until then the server's pipe fills.
 PATIENCE_S: Final = 0.5
+# The same for the last lines, and the number of those that were dropped.
+LAST_PATIENCE_S: Final = 1.0
 # Longer lines are cut into several.
 MAX_LINE: Final = 1 << 20
 LINE_ENDS: Final = re.compile(rb"[\r\n]+")
@@ -45,11 +48,21 @@ class Target:
         if not self._send(0.0 if self.num_dropped else PATIENCE_S):
             self.num_dropped += 1
             return
+        self._report_dropped(notify)
+        self._unsent += line
+        self._send(PATIENCE_S)
+
+    def finish(self, notify: Callable[[str], bytes]) -> None:
+        """Write what is left and how many lines were dropped, if the reader takes it in time."""
+        deadline = time.monotonic() + LAST_PATIENCE_S
+        if self._send(LAST_PATIENCE_S):
+            self._report_dropped(notify)
+            self._send(max(0.0, deadline - time.monotonic()))
+
+    def _report_dropped(self, notify: Callable[[str], bytes]) -> None:
         if self.num_dropped:
             self._unsent = notify(f"{self.num_dropped} log lines could not be written")
             self.num_dropped = 0
-        self._unsent += line
-        self._send(PATIENCE_S)
 
     def _send(self, patience_s: float) -> bool:
         """Send what is left; return whether all of it was taken."""
@@ -88,13 +101,15 @@ class Stream:
     pending: bytes = b""
 
     def feed(self, data: bytes) -> None:
-        """Write the lines that have ended; `b""` is the end of the stream."""
+        """Write the lines that have ended; `b""` is the end, when nothing is left to wait for."""
         *lines, self.pending = LINE_ENDS.split(self.pending + data)
         if not data or len(self.pending) > MAX_LINE:
             lines, self.pending = [*lines, self.pending], b""
         for line in filter(None, lines):
             for part in split_before_object(line):
                 self.target.write(wrap_line(part, self.name, self.level), self._notify)
+        if not data:
+            self.target.finish(self._notify)
 
     def _notify(self, text: str) -> bytes:
         return wrap_line(text.encode(), self.name, "warning")
@@ -128,20 +143,32 @@ def _is_object(line: bytes) -> bool:
     return True
 
 
-def main(stdout_pipe: int, stderr_pipe: int) -> None:
+def main(stdout_pipe: int, stderr_pipe: int, control: int) -> None:
     """Read both pipes to their end. Signals to the process group are the server's affair."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    streams = {
+        stdout_pipe: Stream("stdout", "info", Target(1)),
+        stderr_pipe: Stream("stderr", "warning", Target(2)),
+    }
     selector = selectors.DefaultSelector()
-    selector.register(stdout_pipe, selectors.EVENT_READ, Stream("stdout", "info", Target(1)))
-    selector.register(stderr_pipe, selectors.EVENT_READ, Stream("stderr", "warning", Target(2)))
-    while selector.get_map():
-        for key, _ in selector.select():
-            data = os.read(key.fd, CHUNK)
-            key.data.feed(data)
+    for descriptor in (*streams, control):
+        selector.register(descriptor, selectors.EVENT_READ)
+    unfinished = set(streams)
+    while unfinished:
+        readable = [key.fd for key, _ in selector.select()]
+        for descriptor in unfinished.intersection(readable):
+            data = os.read(descriptor, CHUNK)
+            streams[descriptor].feed(data)
             if not data:
-                selector.unregister(key.fd)
+                selector.unregister(descriptor)
+                unfinished.remove(descriptor)
+        if readable == [control]:  # and the pipes are empty
+            for descriptor in unfinished:
+                streams[descriptor].feed(b"")
+            selector.unregister(control)
+            os.close(control)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

@@ -4,14 +4,11 @@ Log lines are JSON already. The rest is not: C and C++ code, tracebacks of child
 words of a process that aborts.
 """
 
-import fcntl
 import os
-import struct
+import socket
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,59 +16,58 @@ from typing import Final
 STDOUT: Final = 1
 STDERR: Final = 2
 PROGRAM: Final = Path(__file__).with_name("raw_lines.py")
-# How long the program may take to read the last lines, and then to write them. It reads on where a
-# child keeps the pipe, as multiprocessing's resource tracker does to the end.
-READ_TIMEOUT_S: Final = 1.0
-WRITE_TIMEOUT_S: Final = 0.02
-POLL_S: Final = 0.002
+# How long the program may take to read the last lines and to write them, in seconds. More than it
+# waits for those who read: in a container it is killed when the server has ended.
+LAST_WORDS_TIMEOUT_S: Final = 3.0
 
 
 @contextmanager
 def wrap_raw_output() -> Iterator[None]:
     """Wrap raw lines as JSON for a block, also those of processes started in it."""
     saved = {number: os.dup(number) for number in (STDOUT, STDERR)}
-    program = _start_program()
+    control = _start_program()
     try:
         yield
     finally:
         _flush()
-        _wait_until_read((STDOUT, STDERR))
+        _wait_until_written(control)
         for number, original in saved.items():
             os.dup2(original, number)
             os.close(original)
-        with suppress(subprocess.TimeoutExpired):
-            program.wait(WRITE_TIMEOUT_S)
 
 
-def _wait_until_read(pipes: Iterable[int]) -> None:
-    """Wait until nothing is left in the pipes; their write ends tell, too."""
-    deadline = time.monotonic() + READ_TIMEOUT_S
-    while any(map(_count_unread, pipes)) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
+def _wait_until_written(control: socket.socket) -> None:
+    """Wait until the program has written what there is.
+
+    It goes on where a child keeps a pipe, as multiprocessing's resource tracker does to the end.
+    """
+    with control, suppress(OSError):  # it took too long, or was killed
+        control.settimeout(LAST_WORDS_TIMEOUT_S)
+        control.shutdown(socket.SHUT_WR)
+        control.recv(1)
 
 
-def _count_unread(pipe: int) -> int:
-    buffer = bytearray(struct.calcsize("i"))
-    fcntl.ioctl(pipe, termios.FIONREAD, buffer)
-    return int.from_bytes(buffer, sys.byteorder)
+def _start_program() -> socket.socket:
+    """Start the program with the streams as they are, then put pipes to it in their place.
 
-
-def _start_program() -> subprocess.Popen[bytes]:
-    """Start the program with the streams as they are, then put pipes to it in their place."""
+    Returns the socket on which the program says that it has written all.
+    """
     _flush()
+    control, program_control = socket.socketpair()
     pipes = {number: os.pipe() for number in (STDOUT, STDERR)}
-    readers = [reader for reader, _ in pipes.values()]
-    program = subprocess.Popen(  # noqa: S603 - a program of ours
-        [sys.executable, "-I", "-S", str(PROGRAM), *map(str, readers)],
+    inherited = [*(reader for reader, _ in pipes.values()), program_control.fileno()]
+    subprocess.Popen(  # noqa: S603 - a program of ours
+        [sys.executable, "-I", "-S", str(PROGRAM), *map(str, inherited)],
         stdin=subprocess.DEVNULL,
-        pass_fds=readers,
+        pass_fds=inherited,
         start_new_session=True,  # Ctrl-C is the server's affair
     )
+    program_control.close()
     for number, (reader, writer) in pipes.items():
         os.close(reader)
         os.dup2(writer, number)
         os.close(writer)
-    return program
+    return control
 
 
 def _flush() -> None:

@@ -69,7 +69,7 @@ def test_a_model_that_does_not_load_says_why_in_one_line() -> None:
         server.process.kill()
     [failure] = server.logged("server failed")
     assert re.fullmatch(
-        r"only \S+ GiB of memory are free, less than the KV cache of 1000000.0 GiB: lower"
+        r"only \S+ GiB of memory is free, less than the KV cache of 1000000.0 GiB: lower"
         r" --cpu-kv-cache-gib",
         failure["reason"],
     )

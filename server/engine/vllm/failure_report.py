@@ -15,8 +15,8 @@ VARIABLE: Final = "_LLAVA_ENGINE_REPORT"
 MAX_BYTES: Final = 65536
 # vLLM's last words of a process that could not start.
 FAILED_TO_START: Final = "failed to start"
-# Errors that the server is told: it logs them itself, in one line.
-TOLD: Final = (FAILED_TO_START, "Invocation of add_lora method failed")
+# Errors that reach the server, which logs them itself, in one line.
+REPORTED_MESSAGES: Final = (FAILED_TO_START, "Invocation of add_lora method failed")
 
 
 class FailureReport:
@@ -64,12 +64,12 @@ def report_start_failures(*, is_silent: bool) -> None:
     logging.getLogger("vllm").addHandler(FailureReporter(path, is_silent=is_silent))
     if is_silent:
         for handler in logging.getLogger().handlers:
-            handler.addFilter(_is_news)
+            handler.addFilter(_is_unreported)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether the server is not told otherwise."""
-    return not any(told in record.getMessage() for told in TOLD)
+def _is_unreported(record: logging.LogRecord) -> bool:
+    """Whether the server does not learn of it otherwise."""
+    return not any(each in record.getMessage() for each in REPORTED_MESSAGES)
 
 
 def write_report(path: str, text: str) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from vllm.v1.engine.async_llm import AsyncLLM
 
 # vLLM only looks whether there is an endpoint.
-SOME_ENDPOINT: Final = "that of this process's tracer provider"
+PLACEHOLDER_ENDPOINT: Final = "that of this process's tracer provider"
 
 
 def enable_tracing(llm: AsyncLLM) -> None:
@@ -14,5 +14,5 @@ def enable_tracing(llm: AsyncLLM) -> None:
     vLLM's option `otlp_traces_endpoint` does the same, but builds a second provider and exporter
     here, and one in the engine's process, which a collector that is down keeps from ending.
     """
-    llm.observability_config.otlp_traces_endpoint = SOME_ENDPOINT
+    llm.observability_config.otlp_traces_endpoint = PLACEHOLDER_ENDPOINT
     llm.output_processor.tracing_enabled = True

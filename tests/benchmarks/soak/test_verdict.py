@@ -18,6 +18,7 @@ def timeline() -> Timeline:
     for outcome in GOOD_OUTCOMES:
         timeline.record("text", outcome, 0.1)
     timeline.faults.append(Fault("decode workers killed", 20, 20, recovery_s=1.5))
+    timeline.resources += [replace(SAMPLE, time_s=float(second)) for second in range(50)]
     return timeline
 
 
@@ -57,8 +58,15 @@ def test_growth_fails() -> None:
     assert find_growth(growing) == ["MiB of memory: from 1045 to 1345", "files: from 138 to 258"]
 
 
-def test_few_samples_say_nothing() -> None:
-    assert find_growth([SAMPLE, replace(SAMPLE, memory=5000)]) == []
+def test_few_samples_fail() -> None:
+    [reason] = find_growth([SAMPLE, replace(SAMPLE, memory=5000)])
+    assert reason == "growth is unknown: 2 samples since the last start are too few"
+
+
+def test_a_restart_near_the_end_fails(timeline: Timeline) -> None:
+    timeline.restarted_s = 45
+    [reason] = find_reasons(timeline, GOOD_ENDING)
+    assert reason.startswith("growth is unknown: 5 samples")
 
 
 def test_windows_are_bounded_in_number() -> None:

@@ -29,7 +29,7 @@ ERRORS = [
     (
         "ValueError: Free memory on device cuda:0 (3.21/79.1 GiB) on startup is less than desired"
         " GPU memory utilization (0.85, 67.2 GiB).",
-        "only 3.21/79.1 GiB of GPU memory are free: end other processes on the GPU, or lower"
+        "only 3.21/79.1 GiB of GPU memory is free: end other processes on the GPU, or lower"
         " --gpu-memory-utilization",
     ),
     (

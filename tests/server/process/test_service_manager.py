@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_the_server_is_alive_every_few_seconds(
     manager.report(State.READY)
     manager.report(State.READY)
     assert receive(listener).count("WATCHDOG=1") == 2
+
+
+def test_a_state_that_found_no_room_is_told_later(listener: socket.socket) -> None:
+    manager = ServiceManager(listener.getsockname())
+    manager.report(State.LOADING)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, suppress(BlockingIOError):
+        other.setblocking(False)
+        while True:
+            other.sendto(b"noise", listener.getsockname())
+    manager.report(State.READY)
+    assert not any(message.startswith("READY") for message in receive(listener))
+    manager.report(State.READY)
+    assert receive(listener)[0].startswith("READY=1")
 
 
 def test_abstract_addresses() -> None:

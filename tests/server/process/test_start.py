@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +17,23 @@ with open(os.devnull) as file:
     sys.exit(file.fileno())
 """
 WAIT = """
-import signal
-from server.process.early_signals import exit_on_signals
-exit_on_signals()
-print("ready", flush=True)
-while True:
-    signal.pause()
+import os, signal, sys
+from pathlib import Path
+from server.commands import serve
+from server.listening import listen
+from server.process.writable_folders import provide_home
+from server.start import command
+
+def main(*_):
+    del os.environ["HOME"]
+    with listen("", 0, Path(sys.argv[1])), provide_home():
+        print(os.path.expanduser("~"), flush=True)
+        while True:
+            signal.pause()
+
+os.path.expanduser = lambda path: os.environ.get("HOME", path)  # as where the user has no name
+command.main = main
+sys.exit(serve((), "llava-server"))
 """
 
 
@@ -32,16 +44,48 @@ def test_closed_streams_are_opened(closed: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_the_start_ends_it(sent: signal.Signals) -> None:
-    command = [sys.executable, "-c", WAIT]
+def test_a_signal_before_the_start_ends_it_and_leaves_nothing(
+    sent: signal.Signals, tmp_path: Path
+) -> None:
+    uds = tmp_path / "socket"
+    command = [sys.executable, "-c", WAIT, str(uds)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        home = Path(process.stdout.readline().strip())
+        assert home.is_dir()
+        assert uds.is_socket()
         process.send_signal(sent)
         assert process.communicate(timeout=20) == ("", "")
     assert process.returncode == 0
+    assert not home.exists()
+    assert not uds.exists()
+
+
+AFTER_PULL = """
+import os, signal, sys, time
+from model_store.store import find_model
+from server.commands import run
+from server.start import serving
+
+def resolve(reference, on_pull):
+    on_pull(reference)
+    return find_model("llava-tiny")
+
+def serve(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+
+serving.resolve_model, serving._serve = resolve, serve
+sys.exit(run(["--model", "org/none@v1", "--port", "0"], "llava-server"))
+"""
+
+
+def test_a_signal_after_a_pull_ends_it_like_any_other() -> None:
+    ended = subprocess.run([sys.executable, "-c", AFTER_PULL], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_full_disk_fails_no_print() -> None:

@@ -14,7 +14,7 @@ from vllm.engine.arg_utils import EngineArgs
 from vllm.model_executor.layers.quantization import QuantizationMethods
 
 from server.settings import Settings, vllm_fields
-from server.settings.engine_args import FIXED, REASONS, SETTINGS, check_engine_args
+from server.settings.engine_args import FIXED, REASONS, SECRETS, SETTINGS, check_engine_args
 from server.settings.engine_choices import Dtype, ExecutorBackend, KvCacheDtype, Quantization
 from server.settings.vllm_fields import read_field_names
 
@@ -50,7 +50,9 @@ def test_without_an_engine_no_name_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_arguments_that_are_refused_are_vllms() -> None:
-    assert {*SETTINGS, *FIXED, *REASONS} <= {each.name for each in dataclasses.fields(EngineArgs)}
+    assert {*SETTINGS, *FIXED, *REASONS, *SECRETS} <= {
+        each.name for each in dataclasses.fields(EngineArgs)
+    }
 
 
 def test_settings_that_are_named_exist() -> None:

@@ -97,6 +97,26 @@ def test_ports_in_use(stack: ExitStack) -> None:
         )
 
 
+def test_a_check_alone_runs_beside_a_server(stack: ExitStack, tmp_path: Path) -> None:
+    log = tmp_path / "usage"
+    running = Preparation(Settings(uds=tmp_path / "socket", admin_port=0, usage_log=log), (), stack)
+    assert running.admin_listener is not None
+    running.admin_listener.listen()
+    log.unlink()
+    settings = running.settings.model_copy(
+        update={"admin_port": running.admin_listener.getsockname()[1]}
+    )
+    checked = Preparation(settings, (), stack, only_checks=True)
+    assert checked.problems == []
+    assert [name for name, _ in checked.notes] == ["uds", "admin_port"]
+    assert not log.exists()
+    settings = settings.model_copy(
+        update={"usage_log": tmp_path / "no" / "usage", "uds": log / "x"}
+    )
+    faulty = Preparation(settings, (), stack, only_checks=True)
+    assert [name for name, _ in faulty.problems] == ["uds", "usage_log"]
+
+
 def test_a_gpu_that_is_not_there(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.process.machine.GPU_DEVICES", ())
     [problem] = problems(stack, accelerator="cuda")
@@ -122,6 +142,17 @@ def test_scaled_positions_may_reach_further(stack: ExitStack, model: Path) -> No
     config["text_config"]["rope_scaling"] = {"rope_type": "linear", "factor": 2.0}
     (model / "config.json").write_text(json.dumps(config))
     assert problems(stack, model=str(model), max_model_len=4096) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "allows"),
+    [("1", True), (" True ", True), ("0", False), ("false", False), ("", False)],
+)
+def test_vllms_variable_allows_a_longer_context(
+    text: str, allows: bool, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", text)
+    assert (problems(stack, max_model_len=100_000) == []) is allows
 
 
 def test_a_model_of_the_hub_is_read_later(stack: ExitStack) -> None:

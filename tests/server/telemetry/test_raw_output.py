@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import time
@@ -108,6 +109,57 @@ def test_a_reader_that_stops_reading_stops_nothing() -> None:
     assert events[-1] == "last"
     assert re.fullmatch(r"\d+ log lines could not be written", events[-2])
     assert len(events) - 2 + int(events[-2].split()[0]) == 200
+
+
+def test_a_reader_who_is_late_gets_what_is_left_and_the_number_of_lost_lines(
+    tmp_path: Path,
+) -> None:
+    reader, writer = os.pipe()
+    stream = Stream("stderr", "warning", Target(writer))
+    stream.feed(b"".join(b"%d %s\n" % (number, b"x" * 1000) for number in range(200)))
+    with open(tmp_path / "log", "wb") as log:
+        late = subprocess.Popen(["sh", "-c", "sleep 0.3; exec cat"], stdin=reader, stdout=log)
+        os.close(reader)
+        stream.feed(b"")
+        os.close(writer)
+        assert late.wait(20) == 0
+    *events, last = read(tmp_path / "log")
+    assert len(events) + int(last.removesuffix(" log lines could not be written")) == 200
+
+
+END_WITH_RAW_LINES = """
+import os
+from server.telemetry.raw_output import wrap_raw_output
+
+with wrap_raw_output():
+    os.write(2, b"".join(b"%d %s\\n" % (number, b"x" * 100) for number in range(500)))
+os._exit(0)
+"""
+
+
+def test_the_server_ends_after_its_last_words_are_written() -> None:
+    """In a container whatever is left is killed then."""
+    reader, writer = os.pipe()
+    program = subprocess.Popen([sys.executable, "-c", END_WITH_RAW_LINES], stderr=writer)
+    os.set_blocking(reader, False)
+    select.select([reader], [], [])
+    time.sleep(0.3)  # less than the patience with such a reader
+    received = b""
+    while program.poll() is None:
+        received += read_some(reader)
+        time.sleep(0.01)
+    received += read_some(reader)
+    os.close(reader)
+    os.close(writer)
+    assert len(received.splitlines()) == 500
+
+
+def read_some(descriptor: int) -> bytes:
+    """Return what a pipe holds."""
+    try:
+        return os.read(descriptor, 1 << 20)
+    except BlockingIOError:
+        return b""
 
 
 def test_what_is_json_stays_as_it_is() -> None:
