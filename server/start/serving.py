@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
-from server.process.arenas import limit_arenas
+from server.process.allocator import configure_allocator
 from server.process.early_signals import Stopped
 from server.process.standard_streams import forgive_full_outputs
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
@@ -23,7 +23,7 @@ class StartFailed(Exception):
 
 def pull_and_serve(prepared: Preparation) -> int:
     """Serve until stopped. Returns the exit code. Raises `StartFailed`."""
-    limit_arenas()
+    configure_allocator()
     forgive_full_outputs()
     settings = prepared.settings
     is_json = settings.log_format == "json"
