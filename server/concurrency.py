@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
@@ -60,7 +61,9 @@ class LongCalls:
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a call returns; one that has begun goes on where the caller is cancelled."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(call, *args, **kwargs))
+        # As in `asyncio.to_thread`: the call belongs to the same trace.
+        bound = partial(copy_context().run, partial(call, *args, **kwargs))
+        return await loop.run_in_executor(self._executor, bound)
 
     def close(self) -> None:
         """End the thread after its call, without waiting for it."""

@@ -32,8 +32,11 @@ def edit_keys(path: Path) -> Iterator[TOMLDocument]:
     path = path.resolve()  # a symbolic link stays, and leads to the new file
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(path.parent):
-        text = read_text(path) if path.exists() else _build_header()
-        parse_keys(text, path)
+        text = read_text(path) if path.exists() else ""
+        if text.strip():
+            parse_keys(text, path)
+        else:
+            text = _build_header()
         document = _parse(text, path)
         yield document
         changed = tomlkit.dumps(document)

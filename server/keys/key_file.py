@@ -49,6 +49,8 @@ def read_text(path: Path) -> str:
 
 def parse_keys(text: str, path: Path) -> tuple[ApiKey, ...]:
     """Return the keys of a file's text. Raises `KeysFileError`, which tells the first faults."""
+    if not text.strip():  # a full disk leaves empty files
+        raise KeysFileError(path, [" is empty"])
     content = _parse_toml(text, path)
     tables = content.get(TABLE, {})
     if not isinstance(tables, dict):

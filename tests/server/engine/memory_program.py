@@ -85,7 +85,12 @@ class EngineUnderTest:
         """Return the greedy tokens of a prompt with these images."""
         token_ids, placed = build_prompt(images)
         outputs = self.engine.generate(
-            f"r{self.sent_bytes}", token_ids, placed, SAMPLING, stream=False
+            f"r{self.sent_bytes}",
+            token_ids,
+            placed,
+            SAMPLING,
+            stream=False,
+            cache_partition="",
         )
         return [token async for output in outputs for token in output.token_ids]
 

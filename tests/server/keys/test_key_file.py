@@ -97,6 +97,7 @@ def test_a_wrong_field_is_named_with_its_line(fields: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("\n", "keys.toml is empty"),
         ("[keys.alice", "keys.toml is not valid TOML"),
         ("[keys.alice]\n", "keys.toml, line 1, key 'alice': 'hash' is missing"),
         ("[keys.alice]\nhash = 'secret'\n", "line 2, key 'alice': 'hash' must be 'sha256:' and 64"),
