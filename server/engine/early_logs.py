@@ -1,19 +1,22 @@
-"""Keeps libraries silent that speak before the server has set their levels.
+"""Keeps libraries silent that speak while they are imported, before logs are configured.
 
 PyTorch calls `set_early_levels` at the end of every `import torch` (entry point group
-`torch.backends`), also in the engine's own processes, where vLLM is imported next.
+`torch.backends`), in the server and in the engine's processes.
 """
 
 import logging
 import os
 
+from server.telemetry.log_variables import LEVEL
+
 
 def set_early_levels() -> None:
-    """Give vLLM's logger the level that the server has set for it, if it has.
+    """Set the levels of loggers, if this is a process of the server; for vLLM's the engine's own.
 
     PyTorch's compiler warns that there is no Triton, which it does not need on a CPU.
     """
+    if os.environ.get(LEVEL, "debug") != "debug":
+        logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
     level = os.environ.get("VLLM_LOGGING_LEVEL", "").upper()
     if level in logging.getLevelNamesMapping():
         logging.getLogger("vllm").setLevel(level)
-        logging.getLogger("torch._library.triton").setLevel(logging.ERROR)

@@ -2,13 +2,9 @@
 
 import multiprocessing
 import os
-from typing import Final
 
+from server.telemetry.log_variables import FORMAT, LEVEL
 from server.telemetry.logs import LogFormat, configure_logs
-
-# What the server sets for its children: its own settings' variables.
-LEVEL: Final = "LLAVA_LOG_LEVEL"
-FORMAT: Final = "LLAVA_LOG_FORMAT"
 
 
 def export_log_settings(level: str, log_format: str) -> None:

@@ -46,7 +46,9 @@ def test_admin_port_and_the_last_words_of_the_engine() -> None:
         os.kill(server.engine_pid(), signal.SIGABRT)
         assert server.wait_for_exit() == 1
     events = read_events(server)
-    assert not [event for event in events if re.search("warning|it/s|Triton", event, re.I)]
+    # Afterwards multiprocessing's tracker may find what the killed process has left.
+    before = events[: events.index("server failed")]
+    assert not [event for event in before if re.search("warning|it/s|Triton", event, re.I)]
     assert "ready" in events
     assert "server failed" in events
 
