@@ -12,6 +12,8 @@ from typing import Final
 
 # A probe of a socket file: whoever listens accepts at once.
 PROBE_TIMEOUT_S: Final = 1.0
+# Connections that the kernel completes before they are taken; uvicorn's default.
+BACKLOG: Final = 2048
 REMEDIES: Final = {
     errno.EADDRINUSE: "end what listens there, or take another port (0: a free one)",
     errno.EADDRNOTAVAIL: "this machine has no such address: take 127.0.0.1 or 0.0.0.0",
@@ -41,6 +43,17 @@ def listen(host: str, port: int, uds: Path | None) -> Iterator[socket.socket]:
             yield listener
         finally:
             _remove(uds, inode)
+
+
+def begin_to_listen(listener: socket.socket) -> None:
+    """Take connections from now on. Raises `OSError` where another process listens there.
+
+    Linux lets several sockets be bound to an address, and only one listen on it.
+    """
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise _explain(format_url(listener, is_tls=False), error) from None
 
 
 def format_url(listener: socket.socket, *, is_tls: bool, root_path: str = "") -> str:

@@ -1,6 +1,7 @@
 """Runs the application under uvicorn: socket, signals, draining, exit code."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -37,6 +38,8 @@ from server.telemetry.refusals import Refusals
 
 log = get_logger(__name__)
 
+# The terminal's client sends it; `LLAVA_API_KEYS` are the server's.
+CLIENT_KEY: Final = "LLAVA_API_KEY"
 # How long clients may take to read the rest of their responses, once the server has drained.
 SHUTDOWN_TIMEOUT_S: Final = 5
 # The same where the server exits at once: after a failure, a second signal, or a drain too long.
@@ -199,8 +202,11 @@ def _announce(settings: Settings, url: str, model_name: str) -> None:
 
 
 def _log_open_paths(settings: Settings) -> None:
-    """Say what needs no key, where there are keys."""
-    if settings.needs_key:
+    """Say what needs no key, where there are keys, and otherwise that nothing does."""
+    if not settings.needs_key:
+        if CLIENT_KEY in os.environ:
+            log.warning(f"{CLIENT_KEY} is the clients' key: this server has none and asks for none")
+    else:
         paths = list_open_paths(
             protect_all=settings.protect_all, has_admin_port=settings.admin_port is not None
         )

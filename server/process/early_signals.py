@@ -21,6 +21,11 @@ def stop_on_signals() -> None:
         signal.signal(each, _stop)
 
 
+def ignore_hangups() -> None:
+    """Ignore SIGHUP, which asks for a reload of what is not loaded yet."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def _stop(*_: object) -> None:
     for each in STOP_SIGNALS:
         signal.signal(each, lambda *_: os._exit(0))

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode
 
-from server.settings.types import split_commas
+from server.settings.types import split_some
 
 
 class AccessSettings(BaseSettings):
     """Who may ask, and what requests may hold."""
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_commas)] = Field(
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_some)] = Field(
         (),
         description="keys that clients must send as bearer tokens, with commas between them; rather"
         " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",

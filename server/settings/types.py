@@ -24,6 +24,14 @@ def split_commas(value: object) -> object:
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
+def split_some(value: object) -> object:
+    """Split a comma-separated string that must name something: an empty one would widen access."""
+    parts = split_commas(value)
+    if isinstance(value, str) and not parts:
+        raise ValueError("is empty; leave it out, or give it a value")
+    return parts
+
+
 def _parse_ports(value: object) -> object:
     """Read ports; `any` is None."""
     return None if value == "any" else split_commas(value)

@@ -12,7 +12,7 @@ def check_appendable(path: Path) -> None:
     if path == STDOUT:
         return
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC))
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise

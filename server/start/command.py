@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from server import __version__
+from server.process.early_signals import ignore_hangups
 from server.process.writable_folders import check_temporary_folder, provide_home
 from server.settings.options import list_options
 from server.start.mistakes import Mistake
@@ -70,6 +71,8 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
             report_notes(_name_settings(prepared.notes, given, environ), as_json=as_json)
             print_resolved(settings, prepared.checkpoint, given, environ, as_json=as_json)
             return OK
+        if settings.keys_file is not None:
+            ignore_hangups()  # until the file's watcher takes them
         from server.start.serving import StartFailed, pull_and_serve
 
         try:

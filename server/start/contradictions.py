@@ -30,5 +30,7 @@ def _find_missing(settings: Settings) -> Iterator[Problem]:
                 yield name, "needs --ssl-certfile"
     if settings.ssl_cert_reqs and settings.ssl_ca_certs is None:
         yield "ssl_cert_reqs", "needs --ssl-ca-certs"
+    if settings.admin_port == settings.port != 0 and settings.uds is None:
+        yield "admin_port", "is also --port: take another, or 0 for a free one"
     if settings.admin_port is None and "admin_host" in settings.model_fields_set:
         yield "admin_host", "needs --admin-port"

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from model_store.errors import StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.listening import begin_to_listen
 from server.process.allocator import configure_allocator
 from server.process.early_signals import Stopped
 from server.process.standard_streams import forgive_full_outputs
@@ -37,7 +38,13 @@ def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
     # Imported here, so that all mistakes are reported before PyTorch, which takes seconds.
     from server.serve import serve
 
-    return serve(prepared.build_startup(checkpoint))
+    startup = prepared.build_startup(checkpoint)
+    try:
+        for listener in filter(None, (startup.listener, startup.admin_listener)):
+            begin_to_listen(listener)
+    except OSError as error:
+        raise StartFailed(str(error)) from None
+    return serve(startup)
 
 
 def _pull(prepared: Preparation) -> Checkpoint:

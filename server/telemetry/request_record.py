@@ -95,6 +95,7 @@ class RequestRecord:
         self._submitted = time.perf_counter()
         self.prompt_tokens = prompt_tokens
         self.image_tokens = image_tokens
+        self.caller.meter.mark_submitted()
 
     def record_first_token(self, engine_s: float) -> None:
         """Record a prompt's first token, `engine_s` seconds after its submission."""

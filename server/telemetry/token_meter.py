@@ -19,6 +19,9 @@ class TokenMeter(Protocol):
     def charge_image_tokens(self, num_tokens: int) -> None:
         """Count an image before it is encoded. Raises `TooManyRequests` while none may be used."""
 
+    def mark_submitted(self) -> None:
+        """Note that the engine works on the request from now on."""
+
     def charge_output_tokens(self, num_tokens: int) -> None:
         """Count tokens that are generated."""
 
@@ -33,6 +36,9 @@ class _Unmetered:
         pass
 
     def charge_image_tokens(self, num_tokens: int) -> None:
+        pass
+
+    def mark_submitted(self) -> None:
         pass
 
     def charge_output_tokens(self, num_tokens: int) -> None:

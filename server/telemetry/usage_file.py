@@ -39,5 +39,5 @@ class UsageFile:
     def _open(self) -> int:
         if self._path == STDOUT:
             return STDOUT_DESCRIPTOR
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CREAT | os.O_CLOEXEC
         return os.open(self._path, flags, MODE)

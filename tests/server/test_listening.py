@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.listening import format_url, is_loopback, listen
+from server.listening import begin_to_listen, format_url, is_loopback, listen
 
 
 def refuse(host: str, port: int, path: Path | None, reason: str) -> None:
@@ -58,3 +58,12 @@ def test_a_file_is_not_replaced(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     refuse("127.0.0.1", 0, tmp_path / "none" / "llava.sock", "No such file or directory")
     refuse("127.0.0.1", 0, tmp_path / ("x" * 200), "too long")
+
+
+def test_only_one_of_two_bound_sockets_listens() -> None:
+    with listen("127.0.0.1", 0, None) as first:
+        port = first.getsockname()[1]
+        with listen("127.0.0.1", port, None) as second:
+            begin_to_listen(first)
+            with pytest.raises(OSError, match=f"127.0.0.1:{port}: Address already in use; "):
+                begin_to_listen(second)

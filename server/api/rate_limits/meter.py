@@ -12,6 +12,7 @@ class RequestMeter:
         self._reserved = expected_tokens
         self._num_output_tokens = 0
         self._has_images = False
+        self._is_submitted = False
         self._is_running = True
         usage.reserve(expected_tokens)
 
@@ -42,6 +43,10 @@ class RequestMeter:
             self._has_images = True
         self._usage.add(IMAGE_TOKENS, num_tokens)
 
+    def mark_submitted(self) -> None:
+        """Note that the engine works on the request from now on."""
+        self._is_submitted = True
+
     def charge_output_tokens(self, num_tokens: int) -> None:
         """Count tokens that are made, in the place of those that are reserved."""
         self._num_output_tokens += num_tokens
@@ -49,9 +54,15 @@ class RequestMeter:
         self._usage.add(OUTPUT_TOKENS, num_tokens)
 
     def release(self) -> None:
-        """Count the request's end."""
+        """Count the request's end.
+
+        An answer that is not streamed tells its tokens at its end only. One that was cut short
+        before counts as what it had reserved: nobody knows how much of it was made.
+        """
         if self._is_running:
             self._is_running = False
+            if self._is_submitted and not self._num_output_tokens:
+                self.charge_output_tokens(self._reserved)
             self._free(self._reserved)
             self._usage.end(self._num_output_tokens)
 

@@ -24,5 +24,7 @@ Weight = Annotated[
 def build_limits(models: str | None, **limits: Any) -> dict[str, Any]:
     """Return the fields of the limits that are set."""
     names = [name.strip() for name in (models or "").split(",") if name.strip()]
+    if models is not None and not names:
+        raise typer.BadParameter("it names no model; * is all", param_hint="--models")
     fields = {**limits, "models": names or None}
     return {name: value for name, value in fields.items() if value is not None}

@@ -302,6 +302,9 @@ class Meter:
         self.check_image_tokens()
         self.charged.append(num_tokens)
 
+    def mark_submitted(self) -> None:
+        pass
+
     def charge_output_tokens(self, num_tokens: int) -> None:
         """Count nothing."""
 

@@ -1,6 +1,7 @@
 """What is checked before PyTorch is imported."""
 
 import json
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
         ({"keys_file": "/no/such/file"}, "keys_file", "does not exist"),
         ({"usage_log": "/no/such/file"}, "usage_log", "No such file or directory"),
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
+        ({"port": 9000, "admin_port": 9000}, "admin_port", "is also --port"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),
         ({"model": "/no/such/model"}, "model", "nor a checkpoint's path"),
         ({"model": str(Path(__file__).parent)}, "model", "is not a checkpoint: no config.json"),
@@ -89,12 +91,22 @@ def test_ports_in_use(stack: ExitStack) -> None:
     taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     port = taken.getsockname()[1]
     found = problems(stack, port=port, admin_port=port)
-    assert [name for name, _ in found] == ["port", "admin_port"]
+    assert [name for name, _ in found] == ["admin_port", "port", "admin_port"]
+    assert found.pop(0)[1].startswith("is also --port")
     for _, text in found:
         assert text == (
             f"cannot listen on 127.0.0.1:{port}: Address already in use; end what listens there,"
             " or take another port (0: a free one)"
         )
+
+
+def test_a_usage_log_without_a_reader_is_told(stack: ExitStack, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for only_checks in (True, False):
+        prepared = Preparation(
+            Settings(port=0, usage_log=tmp_path / "fifo"), (), stack, only_checks=only_checks
+        )
+        assert [name for name, _ in prepared.problems] == ["usage_log"]
 
 
 def test_a_check_alone_runs_beside_a_server(stack: ExitStack, tmp_path: Path) -> None:

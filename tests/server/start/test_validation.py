@@ -8,6 +8,8 @@ from server.start.validation import read_settings
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
+        ("api_keys", ",", "--api-keys …: is empty; leave it out, or give it a value"),
+        ("api_keys", "", "--api-keys …: is empty; leave it out, or give it a value"),
         ("port", "http", "--port http: must be a whole number"),
         ("port", "1.5", "--port 1.5: must be a whole number"),
         ("port", "70000", "--port 70000: must be at most 65535"),

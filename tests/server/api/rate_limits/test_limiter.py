@@ -163,6 +163,18 @@ def test_running_requests_reserve_what_they_ask_for(limits: Limits) -> None:
     assert limits.limiter._find(key)._reserved == 0
 
 
+def test_an_answer_that_is_cut_short_counts_as_reserved(limits: Limits) -> None:
+    key = build_key(output_tokens_per_minute=100)
+    for is_submitted, remaining in ((False, 100), (True, 20)):
+        meter = limits.start(key)
+        meter.reserve_output_tokens(80)
+        if is_submitted:
+            meter.mark_submitted()
+        meter.release()
+        (state,) = limits.limiter.states(key.name)
+        assert state.remaining == remaining
+
+
 @pytest.mark.parametrize(("num_short", "length"), [(25, 1500), (0, 4096), (1, 30)])
 def test_bursts_do_not_exceed_the_limit_in_the_long_run(
     limits: Limits, num_short: int, length: int
