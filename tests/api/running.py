@@ -139,6 +139,18 @@ def running_server(*options: str, env: Mapping[str, str] | None = None) -> Itera
             raise
 
 
+@contextmanager
+def starting_server(*options: str) -> Iterator[RunningServer]:
+    """Start a server, and kill it at the end of the block if it is still there."""
+    server = RunningServer(*options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.wait_for_exit()
+
+
 def metric(url: str, sample: str) -> float:
     """Return the sum of all samples of /metrics of a name, with at least these labels.
 

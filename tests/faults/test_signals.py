@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.api.running import RunningServer, running_server
+from tests.api.running import RunningServer, running_server, starting_server
 from tests.api.test_shutdown import read_stream, start_streams
 from tests.faults.phases import has_handler, is_loading, is_starting_the_engine, wait_until
 from tests.faults.probing import CHAT, build_image_request
@@ -26,18 +25,6 @@ ALL = os.environ.get("FAULTS") == "all"
 EXIT_LIMIT_S = 20
 
 only_in_all = pytest.mark.skipif(not ALL, reason="takes long: make faults")
-
-
-@contextmanager
-def starting_server(*options: str) -> Iterator[RunningServer]:
-    """Start a server, and kill it at the end of the block if it is still there."""
-    server = RunningServer(*options)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.wait_for_exit()
 
 
 def check_exit(server: RunningServer) -> None:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.api.limits import LIMITS
-from tests.api.running import RunningServer, wait_for_metric
+from tests.api.running import RunningServer, starting_server, wait_for_metric
 from tests.server.page.browsing import (
     SCENE,
     ask,
@@ -34,13 +34,8 @@ SERVER_OPTIONS = ("--api-keys", KEY, "--max-concurrent-requests", "1", "--max-qu
 @pytest.fixture
 def starting() -> Iterator[RunningServer]:
     """Start a server without waiting for it."""
-    server = RunningServer(*LIMITS, *SERVER_OPTIONS)
-    try:
+    with starting_server(*LIMITS, *SERVER_OPTIONS) as server:
         yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.wait_for_exit()
 
 
 def find_address(server: RunningServer) -> str:
