@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from server.telemetry.usage_file import STDOUT
+from server.telemetry.usage_file import APPEND_FLAGS, STDOUT
 
 
 def check_appendable(path: Path) -> None:
@@ -12,7 +12,7 @@ def check_appendable(path: Path) -> None:
     if path == STDOUT:
         return
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(os.open(path, APPEND_FLAGS))
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise

@@ -8,6 +8,8 @@ from server.telemetry.line_sink import LineSink
 
 STDOUT: Final = Path("-")
 STDOUT_DESCRIPTOR: Final = 1
+# Without blocking: a FIFO that nobody reads is an error, and one that is full a moment's wait.
+APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
 MODE: Final = 0o640
 
 
@@ -39,5 +41,4 @@ class UsageFile:
     def _open(self) -> int:
         if self._path == STDOUT:
             return STDOUT_DESCRIPTOR
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CREAT | os.O_CLOEXEC
-        return os.open(self._path, flags, MODE)
+        return os.open(self._path, APPEND_FLAGS | os.O_CREAT, MODE)
