@@ -202,12 +202,11 @@ def _announce(settings: Settings, url: str, model_name: str) -> None:
 
 
 def _log_open_paths(settings: Settings) -> None:
-    """Say what needs no key, where there are keys, and otherwise that nothing does."""
-    if not settings.needs_key:
-        if CLIENT_KEY in os.environ:
-            log.warning(f"{CLIENT_KEY} is the clients' key: this server has none and asks for none")
-    else:
+    """Log what needs no key; without keys, warn of a key that clients send in vain."""
+    if settings.needs_key:
         paths = list_open_paths(
             protect_all=settings.protect_all, has_admin_port=settings.admin_port is not None
         )
         log.info("these paths need no API key", paths=", ".join(paths))
+    elif CLIENT_KEY in os.environ:
+        log.warning("this server asks for no key: the variable is the clients'", name=CLIENT_KEY)

@@ -40,6 +40,8 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
     given = command_line.values
     settings, wrong = read_settings(given, environ)
+    if settings.keys_file is not None:
+        ignore_hangups()  # until the file's watcher takes them
     from server.start.preparation import Preparation
     from server.start.report import (
         is_json_wanted,
@@ -71,8 +73,6 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
             report_notes(_name_settings(prepared.notes, given, environ), as_json=as_json)
             print_resolved(settings, prepared.checkpoint, given, environ, as_json=as_json)
             return OK
-        if settings.keys_file is not None:
-            ignore_hangups()  # until the file's watcher takes them
         from server.start.serving import StartFailed, pull_and_serve
 
         try:
