@@ -49,9 +49,9 @@ def format_text(resolved: Sequence[ResolvedSetting]) -> str:
 
 
 def format_json(resolved: Sequence[ResolvedSetting]) -> str:
-    """Return the settings as one JSON object in one line."""
+    """Return the settings as one JSON object in one line, in ASCII."""
     settings = {each.option.name: {"value": each.value, "from": each.source} for each in resolved}
-    return json.dumps({"settings": settings}, ensure_ascii=False)
+    return json.dumps({"settings": settings})
 
 
 def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[str, str]:
