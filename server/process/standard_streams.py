@@ -60,9 +60,7 @@ def forgive_full_outputs() -> None:
     Otherwise a library's progress bar would fail where the disk of the log is full, and with it the
     loading of the model.
     """
-    sys.stdout, sys.stderr = (
-        _open_forgiving(each, "utf-8") for each in (STDOUT, STDERR)
-    )
+    sys.stdout, sys.stderr = (_open_forgiving(each, "utf-8") for each in (STDOUT, STDERR))
 
 
 def _open_forgiving(descriptor: int, encoding: str) -> io.TextIOWrapper:
