@@ -55,7 +55,7 @@ def test_wrong_settings_are_not_tried_again() -> None:
 def test_what_is_written_to_is_writable() -> None:
     """With ProtectSystem=strict only these folders and the private /tmp are."""
     assert values("ProtectSystem") == ["strict"]
-    for folder, directive in FOLDERS.items():
+    for directive in FOLDERS.values():
         assert values(directive) == ["llava-server"]
     assert set(re.findall(r"=(/(?:run|var/\w+)/llava-server)\b", TEXT)) == {
         f"{folder}/llava-server" for folder in FOLDERS
