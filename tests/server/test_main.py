@@ -228,7 +228,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
             r"--model no-such-model: no model 'no-such-model': neither in the store \(",
         ),
         ("taken port", 2, r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"),
-        ("released model", 1, r"convert it first: python -m model_store convert /\S+/org/released"),
+        ("released model", 1, r"convert it first: llava-server convert /\S+/org/released"),
         ("unknown hub id", 1, r"no model 'org/none@v1': .*; the hub at \S+ has no org/none, or"),
         ("offline", 1, r"no model 'org/other': .*; HF_HUB_OFFLINE is set, so org/other cannot be"),
     ],
