@@ -89,7 +89,7 @@ def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str
 
 def _describe_default(option: Option) -> str:
     """Return what the description says of the default, or that nothing is set."""
-    return (option.field.description or "").partition("default: ")[2] or "-"
+    return (option.field.description or "").partition("default: ")[2] or "none"
 
 
 def _name_source(option: Option, given: Mapping[str, str], variables: Mapping[str, str]) -> str:

@@ -46,11 +46,11 @@ def test_what_is_not_set_is_null_in_json_and_a_word_in_text() -> None:
     unset = {name for name, value in shown.items() if value is None}
     assert unset >= {"admin_port", "uds", "keys_file", "api_keys", "usage_log", "quantization"}
     assert unset.isdisjoint({"admin_host", "max_concurrent_requests", "decode_workers", "seed"})
-    assert not {"none", "-", "any", "vLLM's own"} & {shown[name] for name in unset}
+    assert not {"none", "any", "vLLM's own"} & {shown[name] for name in unset}
     lines = {" ".join(line.split()) for line in format_text(resolved).splitlines()}
     assert {
         "admin_port none (default)",
-        "uds - (default)",
+        "uds none (default)",
         "admin_host 127.0.0.1 (default)",
     } <= lines
     assert {"fetch_allow_ports any (default)"} <= lines
