@@ -18,7 +18,7 @@ BIN := .venv/bin
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
 # Whole objects; tests check the overlays, as kubectl puts them together.
 MANIFESTS := $(wildcard deploy/k8s/base/[!k]*.yaml deploy/k8s/components/*/[hi]*.yaml deploy/k8s/overlays/gpu/cache.yaml)
-SCRIPTS := scripts/setup.sh scripts/install_engine.sh docker/slim.sh scripts/image_check.sh scripts/browser.sh scripts/promtool.sh scripts/clients.sh scripts/python_check.sh .ci/run
+SCRIPTS := scripts/setup.sh scripts/install_engine.sh docker/slim.sh scripts/image_check.sh scripts/browser.sh scripts/promtool.sh scripts/prometheus_rule.sh scripts/clients.sh scripts/python_check.sh .ci/run
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1

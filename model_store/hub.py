@@ -23,6 +23,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils import tqdm as hub_bar  # type: ignore[attr-defined]
 
 from model_store.errors import PullError
+from model_store.hashing import Progress
 
 TIMEOUT_S: Final = 30.0
 LOG_IN: Final = "set HF_TOKEN or run `hf auth login`"
@@ -63,11 +64,14 @@ class Hub:
             raise PullError(f"the hub at {self.endpoint} does not say the commit of {repo}")
         return HubSnapshot(repo, info.sha, tuple(map(_parse_file, info.siblings or ())))
 
-    def download(self, snapshot: HubSnapshot, file: HubFile, target: Path, stop: Event) -> None:
+    def download(
+        self, snapshot: HubSnapshot, file: HubFile, target: Path, stop: Event, count: Progress
+    ) -> None:
         """Download a file to `target`, resuming from an earlier attempt's `.part` file.
 
-        Raises `PullError`, or `DownloadStopped` soon after `stop` is set; both keep the `.part`
-        file. (huggingface_hub's snapshot_download would delete it.)
+        `count` is called with the size of each piece that comes. Raises `PullError`, or
+        `DownloadStopped` soon after `stop` is set; both keep the `.part` file. (huggingface_hub's
+        snapshot_download would delete it.)
         """
         part = target.with_name(f"{target.name}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +86,7 @@ class Hub:
                 headers=build_hf_headers(),
                 expected_size=file.size,
                 displayed_filename=file.path,
-                tqdm_class=_build_stoppable_bar(stop),
+                tqdm_class=_build_bar(stop, count),
             )
         part.replace(target)
 
@@ -127,13 +131,17 @@ class DownloadStopped(Exception):
     """The download stopped, since its `stop` event was set."""
 
 
-def _build_stoppable_bar(stop: Event) -> type[hub_bar]:
-    """Return huggingface_hub's progress bar, extended to end its download once `stop` is set."""
+def _build_bar(stop: Event, count: Progress) -> type[hub_bar]:
+    """Return huggingface_hub's progress bar, extended to end its download once `stop` is set.
+
+    It also tells `count` of what comes.
+    """
 
     class Bar(hub_bar):
         def update(self, n: float | None = 1) -> bool | None:
             if stop.is_set():
                 raise DownloadStopped
+            count(int(n or 0))
             is_refreshed: Any = super().update(n)
             return bool(is_refreshed)
 

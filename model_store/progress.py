@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
 
 from tqdm import tqdm
@@ -22,6 +23,30 @@ def show_byte_progress(title: str, total: int) -> Iterator[Progress]:
                 bar.update(size)
 
         yield count
+
+
+@dataclass(slots=True)
+class PullProgress:
+    """How far a pull is, in bytes: the threads that download count, any other may read it."""
+
+    total: int = 0
+    done: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def start(self, total: int, done: int) -> None:
+        """Set how much there is, and how much of that is there already."""
+        self.total, self.done = total, done
+
+    def add(self, size: int) -> None:
+        """Count bytes that came."""
+        with self._lock:
+            self.done += size
+
+    def __str__(self) -> str:
+        """Return `3.1 GB of 13.5 GB`; nothing while that is not known."""
+        if not self.total:
+            return ""
+        return f"{format_bytes(min(self.done, self.total))} of {format_bytes(self.total)}"
 
 
 def format_bytes(size: int) -> str:

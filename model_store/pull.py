@@ -10,10 +10,10 @@ from typing import Final
 
 from model_store.errors import PullError
 from model_store.file_selection import select_files
-from model_store.hashing import compute_git_blob_id
+from model_store.hashing import Progress, compute_git_blob_id
 from model_store.hub import Hub, HubFile, HubSnapshot
 from model_store.manifest import MANIFEST, Manifest, ManifestFile, write_manifest
-from model_store.progress import format_bytes, show_byte_progress
+from model_store.progress import PullProgress, format_bytes, show_byte_progress
 from model_store.pull_target import PullTarget
 from model_store.store import is_name, locate_user_store
 from model_store.verification import Fault, verify, verify_sizes
@@ -37,12 +37,14 @@ def pull(
     allow_pickle: bool = False,
     recheck: bool = True,
     hub: Hub | None = None,
+    progress: PullProgress | None = None,
 ) -> PullResult:
     """Pull `org/name` at a branch, tag or commit.
 
     Of a model that is installed at that revision only damaged files are downloaded again. With
     `recheck` all of its files are hashed to find these, else only their sizes are compared. An
-    installed commit needs no hub. An interrupted pull resumes. Raises `PullError`.
+    installed commit needs no hub. An interrupted pull resumes. `progress` tells how far it is.
+    Raises `PullError`.
     """
     if not is_name(repo) or "/" not in repo:
         raise PullError(f"{repo!r} is not a hub id: those look like org/name")
@@ -64,7 +66,8 @@ def pull(
         target.prepare_staging(snapshot.commit, (file.path for file in files))
         if installed:
             target.link_files(snapshot.commit, _find_reusable(target, installed, snapshot, files))
-        return PullResult(target.folder, _fetch(hub, target, snapshot, files), downloaded=True)
+        manifest = _fetch(hub, target, snapshot, files, progress or PullProgress())
+        return PullResult(target.folder, manifest, downloaded=True)
 
 
 def _is_complete(installed: Manifest, snapshot: HubSnapshot, files: Sequence[HubFile]) -> bool:
@@ -97,26 +100,32 @@ def _find_reusable(
 
 
 def _fetch(
-    hub: Hub, target: PullTarget, snapshot: HubSnapshot, files: Sequence[HubFile]
+    hub: Hub,
+    target: PullTarget,
+    snapshot: HubSnapshot,
+    files: Sequence[HubFile],
+    progress: PullProgress,
 ) -> Manifest:
     folder = target.staging_folder(snapshot.commit)
     missing = [file for file in files if not (folder / file.path).exists()]
-    _check_space(folder, missing)
-    _download(hub, snapshot, missing, folder)
-    with show_byte_progress("verifying", sum(file.size for file in files)) as progress:
+    total, needed = sum(file.size for file in files), _check_space(folder, missing)
+    progress.start(total, total - needed)
+    _download(hub, snapshot, missing, folder, progress.add)
+    with show_byte_progress("verifying", total) as count:
         manifest = write_manifest(
             folder,
             source=target.source,
             revision=snapshot.commit,
             name=snapshot.repo,
-            progress=progress,
+            progress=count,
         )
     _check_downloads(snapshot.repo, folder, files, manifest)
     target.publish(snapshot.commit)
     return manifest
 
 
-def _check_space(folder: Path, missing: Sequence[HubFile]) -> None:
+def _check_space(folder: Path, missing: Sequence[HubFile]) -> int:
+    """Return how many bytes are to come. Raises `PullError` where the disk has no room for them."""
     parts = (folder / f"{file.path}.part" for file in missing)
     downloaded = sum(part.stat().st_size for part in parts if part.exists())
     needed = sum(file.size for file in missing) - downloaded
@@ -125,15 +134,19 @@ def _check_space(folder: Path, missing: Sequence[HubFile]) -> None:
         raise PullError(
             f"{format_bytes(needed)} are to come, but {format_bytes(free)} are free at {folder}"
         )
+    return needed
 
 
-def _download(hub: Hub, snapshot: HubSnapshot, files: Sequence[HubFile], folder: Path) -> None:
+def _download(
+    hub: Hub, snapshot: HubSnapshot, files: Sequence[HubFile], folder: Path, count: Progress
+) -> None:
     """Download some files at a time. The first failure, or Ctrl-C, stops the others soon."""
     stop = Event()
     pool = ThreadPoolExecutor(MAX_CONCURRENT_DOWNLOADS, "pull")
     try:
         downloads = [
-            pool.submit(hub.download, snapshot, file, folder / file.path, stop) for file in files
+            pool.submit(hub.download, snapshot, file, folder / file.path, stop, count)
+            for file in files
         ]
         for download in as_completed(downloads):
             download.result()

@@ -18,4 +18,4 @@ def is_released(config: Mapping[str, Any]) -> bool:
 
 def format_convert_command(folder: Path) -> str:
     """Return the command line that converts a released checkpoint."""
-    return f"python -m model_store convert {shlex.quote(str(folder))}"
+    return f"llava-server convert {shlex.quote(str(folder))}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from model_store.errors import PullError, StoreError, UnknownModel
 from model_store.hub import Hub
 from model_store.manifest import read_manifest
+from model_store.progress import PullProgress
 from model_store.pull import pull
 from model_store.store import find_model, is_name, locate_user_store
 
@@ -33,12 +34,17 @@ def find_stored_model(reference: str) -> Path:
     return find_model(reference)
 
 
-def resolve_model(reference: str, on_pull: Callable[[str], None], hub: Hub | None = None) -> Path:
+def resolve_model(
+    reference: str,
+    on_pull: Callable[[str], None],
+    hub: Hub | None = None,
+    progress: PullProgress | None = None,
+) -> Path:
     """Return the folder of a model, and pull it first if it is a hub id that the store lacks.
 
-    `on_pull` is called with the reference before a pull. With a revision, a stored model at
-    another one is pulled again; without one, any stored revision is taken. Raises
-    `UnknownModel`, `PullError`.
+    `on_pull` is called with the reference before a pull, and `progress` tells how far it is. With a
+    revision, a stored model at another one is pulled again; without one, any stored revision is
+    taken. Raises `UnknownModel`, `PullError`.
     """
     try:
         return find_stored_model(reference)
@@ -47,12 +53,13 @@ def resolve_model(reference: str, on_pull: Callable[[str], None], hub: Hub | Non
         if hub_id is None or Path(reference).exists():
             raise
         on_pull(reference)
-        return _pull(hub_id, str(error), hub)
+        return _pull(hub_id, str(error), hub, progress)
 
 
-def _pull(hub_id: HubId, not_found: str, hub: Hub | None) -> Path:
+def _pull(hub_id: HubId, not_found: str, hub: Hub | None, progress: PullProgress | None) -> Path:
+    revision = hub_id.revision or "main"
     try:
-        return pull(hub_id.repo, hub_id.revision or "main", recheck=False, hub=hub).folder
+        return pull(hub_id.repo, revision, recheck=False, hub=hub, progress=progress).folder
     except PullError as error:
         raise PullError(f"{not_found}; {error}") from None
 

@@ -3,25 +3,48 @@
 import logging
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from server.commands import run
-from server.process.standard_streams import open_missing_streams
+from server.process.standard_streams import (
+    LOST,
+    flush_stdout,
+    open_missing_streams,
+    prepare_outputs,
+    report_lost_output,
+)
+
+# Where standard output is lost, as click's programs do.
+OUTPUT_LOST: Final = 1
 
 
 def main() -> NoReturn:
     """Run the command that the command line names, and exit with its code."""
     open_missing_streams()
+    prepare_outputs()
     program = Path(sys.argv[0]).name
-    exit_code = run(sys.argv[1:], "python -m server" if program == "__main__.py" else program)
+    exit_code = _run("python -m server" if program == "__main__.py" else program)
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # a full disk or a closed pipe
-            stream.flush()
+    sys.stderr.flush()
     # All is closed. To take a torch process's interpreter apart would cost seconds more.
     os._exit(exit_code)
+
+
+def _run(program: str) -> int:
+    """Run the command. Return its exit code, or raise its `SystemExit`, with all output written."""
+    try:
+        exit_code = run(sys.argv[1:], program)
+    except OSError as error:
+        if error.errno not in LOST:
+            raise
+        report_lost_output(error)
+        return OUTPUT_LOST
+    except SystemExit as end:
+        if flush_stdout():
+            raise SystemExit(end.code or OUTPUT_LOST) from None
+        raise
+    return exit_code or OUTPUT_LOST if flush_stdout() else exit_code
 
 
 if __name__ == "__main__":

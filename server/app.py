@@ -41,8 +41,9 @@ from server.api.routes import (
 from server.api.routes import metrics as metrics_route
 from server.api.runtime import Runtime
 from server.api.shared_render import SharedRender
-from server.capacity import KIB, MIB, build_admission, build_connection_limits
+from server.capacity import KIB, MIB, build_admission
 from server.checkpoint.config import Checkpoint, CheckpointError
+from server.connection_limits import build_connection_limits
 from server.engine.start_failure import EngineStartError, describe_error, explain_start_failure
 from server.gauges import connect_gauges
 from server.keys.key_ring import KeyRing

@@ -6,7 +6,6 @@ import signal
 import sysconfig
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.engine.base import Engine
 from server.engine.problems import find_engine_problems
 from server.images.vision.weights import stores_image_newline
+from server.process.resource_tracker import start_resource_tracker
 from server.settings import Settings
 from server.telemetry.logs import ENGINE_LEVELS
 
@@ -77,7 +77,7 @@ def start_engine(start: StartEngine) -> Engine:
     # Ctrl-C and a hangup reach all processes of a terminal. The engine's processes inherit this
     # mask, so that requests in flight can still finish. Starting multiprocessing's resource tracker
     # would lift the mask, so the tracker starts first.
-    resource_tracker.ensure_running()
+    start_resource_tracker()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     return start()
 

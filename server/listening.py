@@ -27,11 +27,16 @@ class AddressTaken(OSError):
     """Somebody else listens there."""
 
 
+class HostUnusable(OSError):
+    """The host is not this machine's: a name without an address, or another's address."""
+
+
 @contextmanager
 def listen(host: str, port: int, uds: Path | None) -> Iterator[socket.socket]:
     """Bind for a block, before anything is loaded, so that what is in use fails at once.
 
-    Raises `OSError`, or `AddressTaken`. The file of a Unix socket is removed at the end.
+    Raises `OSError`, `AddressTaken` or `HostUnusable`. The file of a Unix socket is removed at the
+    end.
     """
     if uds is None:
         with _listen_tcp(host, port) as listener:
@@ -110,8 +115,16 @@ def _explain(place: object, error: OSError) -> OSError:
     """Return the error with its remedy."""
     remedy = REMEDIES.get(error.errno or 0)
     cause = error.strerror or error
-    kind = AddressTaken if error.errno == errno.EADDRINUSE else OSError
-    return kind(f"cannot listen on {place}: {cause}{f'; {remedy}' if remedy else ''}")
+    return _choose_kind(error)(
+        f"cannot listen on {place}: {cause}{f'; {remedy}' if remedy else ''}"
+    )
+
+
+def _choose_kind(error: OSError) -> type[OSError]:
+    if error.errno == errno.EADDRINUSE:
+        return AddressTaken
+    is_hosts = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+    return HostUnusable if is_hosts else OSError
 
 
 def _is_abandoned(path: Path) -> bool:

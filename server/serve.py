@@ -23,7 +23,7 @@ from server.api.runtime import Runtime
 from server.api.timelines import TimingOptions, add_timelines
 from server.app import create_app
 from server.banner import format_curl_command, format_ready_banner
-from server.capacity import build_connection_limits
+from server.connection_limits import build_connection_limits
 from server.lifecycle import Lifecycle
 from server.listening import format_url, is_loopback
 from server.process.early_signals import STOP_SIGNALS

@@ -1,4 +1,4 @@
-"""Links between documents lead to files and headings that exist."""
+"""Links between documents lead to files and headings that exist, and a program has one name."""
 
 import re
 from pathlib import Path
@@ -32,3 +32,13 @@ def test_every_guide_is_in_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     for guide in ROOT.glob("docs/*.md"):
         assert guide.name == "README.md" or f"({guide.name})" in index
+
+
+@pytest.mark.parametrize("guide", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_the_program_has_one_spelling(guide: Path) -> None:
+    """docs/README.md says what it is in a clone; the reference, that it is a module, too."""
+    text = guide.read_text()
+    modules = re.findall(r"python -m (?:server|training|evaluation|model_store)\b(?!\.)", text)
+    assert modules == (["python -m server"] if guide.name == "reference.md" else [])
+    if guide.name not in ("README.md", "reference.md", "deployment.md"):
+        assert ".venv/bin/llava-server" not in text

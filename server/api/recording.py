@@ -21,7 +21,7 @@ def build_record(request: Request, tenant: Tenant, id_: str) -> RequestRecord:
         Caller(tenant.address, tenant.label, tenant.key_name, tenant.cache_partition, meter),
         http_request_id=request.state.request_id,
         endpoint=route_path(request.scope),
-        trace_id=read_trace_id(request.headers.get("traceparent", "")),
+        trace_id=read_trace_id(request.scope["headers"]),
         refusals=runtime.refusal_log,
         on_end=runtime.report_usage,
     )

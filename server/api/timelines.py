@@ -18,13 +18,13 @@ from server.telemetry.timeline import (
     leave_request_context,
 )
 from server.telemetry.trace_position import TracePosition
+from server.telemetry.traceparent import read_trace_headers
 from server.telemetry.tracing import Tracing
 
 # Orchestrators and Prometheus ask for these every few seconds.
 UNTRACED_PATHS: Final = (*PROBE_PATHS, "/metrics")
 # Others are `_OTHER`, as OpenTelemetry wants it.
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-TRACE_HEADERS: Final = ("traceparent", "tracestate")
 MAX_ATTRIBUTE_CHARS: Final = 256
 
 
@@ -79,10 +79,9 @@ class Timelines:
             return None
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         route = self._find_route(scope)
-        headers = {name: get_header(scope, name.encode()) for name in TRACE_HEADERS}
         return self._options.tracing.start_request(
             f"{method} {route}" if route else method,
-            headers,
+            read_trace_headers(scope["headers"]),
             _describe(scope, method) | ({"http.route": route} if route else {}),
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from server.checkpoint.config import Checkpoint
+from server.process.memory_limit import read_memory_limit
 from server.settings import Settings
 
 # What vLLM 0.32 has kernels for on a CPU. FP8 needs the AMX instructions of the newest processors.
@@ -22,6 +23,7 @@ ONLINE_QUANTIZATIONS: Final = (
     "int8_per_channel_weight_only",
 )
 MAX_TENSOR_PARALLEL_SIZE: Final = 64
+GIB: Final = 1024**3
 
 # A setting's name, and what is wrong with it.
 Problem = tuple[str, str]
@@ -34,6 +36,7 @@ def find_engine_problems(
     yield from _find_sharing_problems(settings, checkpoint)
     yield from _find_batch_problems(settings, checkpoint)
     yield from _find_quantization_problems(settings, checkpoint)
+    yield from _find_memory_problems(settings, on_cpu=on_cpu)
     if on_cpu:
         yield from _find_cpu_problems(settings, checkpoint)
 
@@ -72,6 +75,21 @@ def _find_quantization_problems(settings: Settings, checkpoint: Checkpoint) -> I
             "quantization",
             f"{method} needs a checkpoint that is quantised by it, and this one is not quantised:"
             f" leave it out, or take one of {', '.join(ONLINE_QUANTIZATIONS)}",
+        )
+
+
+def _find_memory_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Problem]:
+    """The KV cache in the machine's memory: on a CPU each process of the engine has its own."""
+    name = "cpu_kv_cache_gib" if on_cpu else "kv_offloading_gib"
+    processes = settings.tensor_parallel_size if on_cpu else 1
+    gib = (getattr(settings, name) or 0) * processes
+    limit_gib = read_memory_limit() / GIB
+    if gib >= limit_gib:
+        each = f" in each of {processes} processes" if processes > 1 else ""
+        yield (
+            name,
+            f"is more{each} than there is room for: this machine, or its container, has"
+            f" {limit_gib:.1f} GiB of memory, and the model needs some of it: take less",
         )
 
 

@@ -19,5 +19,5 @@ def _read(path: Path) -> tuple[ApiKey, ...]:
     try:
         return read_keys(path)
     except FileNotFoundError:
-        remedy = f"`python -m server keys new NAME --keys-file {path}` makes it"
+        remedy = f"`llava-server keys new NAME --keys-file {path}` makes it"
         raise KeysFileError(path, [f" does not exist: {remedy}"]) from None

@@ -19,7 +19,7 @@ class AccessSettings(BaseSettings):
     )
     keys_file: Path | None = Field(
         None,
-        description="file of API keys with names, limits and expiry, which `python -m server keys`"
+        description="file of API keys with names, limits and expiry, which `llava-server keys`"
         " writes; it is read again whenever it changes; default: none",
     )
     share_caches: bool = Field(

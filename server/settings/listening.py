@@ -20,7 +20,7 @@ class ListeningSettings(BaseSettings):
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None,
         description="port of its own for /metrics, /health, /startup, /ready and /version, which"
-        " ask for no key; then the other port has no /metrics; default: no such port",
+        " ask for no key; then the other port has no /metrics; default: none",
     )
     admin_host: str = Field("127.0.0.1", description="address that the admin port listens on")
     uds: Path | None = Field(

@@ -3,6 +3,9 @@
 `server.start` reads the command line and explains mistakes.
 """
 
+from typing import Final, TypeVar
+
+from pydantic import field_validator
 from pydantic_settings import SettingsConfigDict
 
 from server.settings.access import AccessSettings
@@ -13,6 +16,11 @@ from server.settings.limits import LimitSettings
 from server.settings.listening import ListeningSettings
 from server.settings.model import ModelSettings
 from server.settings.telemetry import TelemetrySettings
+
+T = TypeVar("T")
+
+# Seconds, mebibytes or anything: more overflows in some unit of the system, and means a mistake.
+MAX_NUMBER: Final = 2**32
 
 
 class Settings(
@@ -35,4 +43,12 @@ class Settings(
         env_ignore_empty=True,  # `server.start.variables` tells them
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _check_number(cls, value: T) -> T:
+        if isinstance(value, int | float) and value > MAX_NUMBER:
+            raise ValueError(f"must be at most {MAX_NUMBER}")
+        return value

@@ -24,7 +24,7 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 
     `commands` has the purpose of each command, for the help.
     """
-    command_line = parse_command_line(words)
+    command_line = parse_command_line(words, commands)
     if command_line.wants_help:
         # Imported here, as below: nothing is imported for what is not asked for.
         from server.start.help import format_help

@@ -9,6 +9,7 @@ from server.settings import Settings
 def find_contradictions(settings: Settings) -> Iterator[Problem]:
     """Yield what is wrong with settings that are valid one by one."""
     yield from _find_missing(settings)
+    yield from _find_address_problems(settings)
     if settings.max_num_batched_tokens < settings.max_num_seqs:
         yield (
             "max_num_batched_tokens",
@@ -30,7 +31,12 @@ def _find_missing(settings: Settings) -> Iterator[Problem]:
                 yield name, "needs --ssl-certfile"
     if settings.ssl_cert_reqs and settings.ssl_ca_certs is None:
         yield "ssl_cert_reqs", "needs --ssl-ca-certs"
+
+
+def _find_address_problems(settings: Settings) -> Iterator[Problem]:
     if settings.admin_port == settings.port != 0 and settings.uds is None:
         yield "admin_port", "is also --port: take another, or 0 for a free one"
+    if settings.uds is not None and "port" in settings.model_fields_set:
+        yield "port", "has no effect with --uds: leave out one of them"
     if settings.admin_port is None and "admin_host" in settings.model_fields_set:
         yield "admin_host", "needs --admin-port"

@@ -1,6 +1,6 @@
 """The command line as texts by setting, and every mistake in it at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,9 +8,11 @@ from server.settings.options import Option, list_options
 from server.start.mistakes import Mistake, suggest
 
 SWITCH_WORDS: Final = frozenset({"true", "false", "on", "off", "yes", "no", "1", "0"})
+# Options that ask for something else than to serve. They take no value.
 HELP: Final = ("-h", "--help")
 VERSION: Final = "--version"
 CHECK: Final = "--check"
+ACTIONS: Final = (*HELP, VERSION, CHECK)
 
 
 @dataclass(slots=True)
@@ -24,22 +26,35 @@ class CommandLine:
     wants_check: bool = False
 
 
-def parse_command_line(words: Sequence[str]) -> CommandLine:
-    """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts."""
+def parse_command_line(words: Sequence[str], commands: Collection[str] = ()) -> CommandLine:
+    """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts.
+
+    `commands` are the program's, which a user may have written after an option.
+    """
     parsed = CommandLine()
     flags = _index_flags(list_options())
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if word in HELP:
-            parsed.wants_help = True
-        elif word == VERSION:
-            parsed.wants_version = True
-        elif word == CHECK:
-            parsed.wants_check = True
+        if word.partition("=")[0] in ACTIONS:
+            _parse_action(word, rest, parsed)
+        elif word in commands:
+            problem = f"a command is the first word, and the only one: {word} [options]"
+            parsed.mistakes.append(Mistake(word, problem))
         else:
             _parse_option(word, rest, flags, parsed)
     return parsed
+
+
+def _parse_action(word: str, rest: list[str], parsed: CommandLine) -> None:
+    flag, sign, _ = word.partition("=")
+    if not sign and rest and rest[0].lower() in SWITCH_WORDS:
+        word = f"{word} {rest.pop(0)}"
+    if word != flag:
+        parsed.mistakes.append(Mistake(word, f"takes no value: write {flag}"))
+    parsed.wants_help |= flag in HELP and word == flag
+    parsed.wants_version |= flag == VERSION and word == flag
+    parsed.wants_check |= flag == CHECK
 
 
 def _index_flags(options: Sequence[Option]) -> Mapping[str, tuple[Option, str | None]]:
@@ -89,5 +104,5 @@ def _explain_unknown(word: str, flag: str, flags: Mapping[str, object]) -> Mista
         return Mistake(
             word, f"is neither a command nor an option; a model is named by --model {word}"
         )
-    known = (*flags, *HELP, VERSION, CHECK)
+    known = (*flags, *ACTIONS)
     return Mistake(flag, f"no such option{suggest(flag, known) or '; --help lists them'}")

@@ -11,7 +11,7 @@ from server.checkpoint.config import Checkpoint, CheckpointError
 from server.engine.problems import Problem
 from server.keys.configured import read_key_ring
 from server.keys.errors import KeysFileError
-from server.listening import AddressTaken, listen
+from server.listening import AddressTaken, HostUnusable, listen
 from server.process.machine import has_gpu_device
 from server.settings import Settings
 from server.start.appending import check_appendable
@@ -57,10 +57,7 @@ class Preparation:
         self.tls: dict[str, Any] = (
             self._attempt("ssl_certfile", lambda: build_tls_options(settings)) or {}
         )
-        self.listener: socket | None = self._attempt(
-            "uds" if settings.uds else "port",
-            lambda: stack.enter_context(listen(settings.host, settings.port, settings.uds)),
-        )
+        self.listener = self._listen(stack)
         self.admin_listener = self._listen_for_admin(stack)
         self.keys = self._attempt(
             "keys_file" if settings.keys_file else "api_keys", lambda: read_key_ring(settings)
@@ -96,13 +93,22 @@ class Preparation:
         elif self.settings.accelerator == "cuda" and not has_gpu_device():
             self._add([("accelerator", "no GPU found: use --accelerator cpu")])
 
+    def _listen(self, stack: ExitStack) -> socket | None:
+        host, port, uds = self.settings.host, self.settings.port, self.settings.uds
+        return self._attempt(
+            "uds" if uds else "port",
+            lambda: stack.enter_context(listen(host, port, uds)),
+            host_name="host",
+        )
+
     def _listen_for_admin(self, stack: ExitStack) -> socket | None:
-        port = self.settings.admin_port
+        host, port = self.settings.admin_host, self.settings.admin_port
         if port is None:
             return None
         return self._attempt(
             "admin_port",
-            lambda: stack.enter_context(listen(self.settings.admin_host, port, None)),
+            lambda: stack.enter_context(listen(host, port, None)),
+            host_name="admin_host",
         )
 
     def _read_model(self) -> Checkpoint | None:
@@ -114,9 +120,13 @@ class Preparation:
             self._add(find_model_problems(self.settings, checkpoint))
         return checkpoint
 
-    def _attempt(self, name: str, action: Callable[[], T]) -> T | None:
+    def _attempt(self, name: str, action: Callable[[], T], host_name: str = "") -> T | None:
+        """Return what the action does, or keep its problem as that of the named setting."""
         try:
             return action()
+        except HostUnusable as error:
+            self._add([(host_name, str(error))])
+            return None
         except AddressTaken as error:
             (self.notes if self._only_checks else self.problems).append((name, str(error)))
             return None

@@ -19,11 +19,19 @@ from server.settings.secrets import MASK, mask_secrets
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSetting:
-    """A setting's value in words, and its source: an option, a variable or the default."""
+    """A setting's value, None where nothing is set, and its source.
+
+    The source is an option, a variable or the default.
+    """
 
     option: Option
-    value: str
+    value: str | None
     source: str
+
+    @property
+    def words(self) -> str:
+        """The value, or what the description says of nothing."""
+        return _describe_default(self.option) if self.value is None else self.value
 
 
 def resolve_all(
@@ -49,9 +57,9 @@ def format_text(resolved: Sequence[ResolvedSetting]) -> str:
 
 
 def format_json(resolved: Sequence[ResolvedSetting]) -> str:
-    """Return the settings as one JSON object in one line."""
+    """Return the settings as one JSON object in one line, in ASCII; null where nothing is set."""
     settings = {each.option.name: {"value": each.value, "from": each.source} for each in resolved}
-    return json.dumps({"settings": settings}, ensure_ascii=False)
+    return json.dumps({"settings": settings})
 
 
 def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[str, str]:
@@ -70,20 +78,18 @@ def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[s
     return derived
 
 
-def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str:
+def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str | None:
     value = getattr(settings, option.name)
     if value is None:
-        return derived.get(option.name) or _describe_default(option)
+        return "any" if option.name.endswith("ports") else derived.get(option.name)
     if option.is_secret:
-        return MASK if value else "-"
-    return mask_secrets(format_value(value)) or "-"
+        return MASK if value else None
+    return mask_secrets(format_value(value)) or None
 
 
 def _describe_default(option: Option) -> str:
     """Return what the description says of the default, or that nothing is set."""
-    if option.name.endswith("ports"):
-        return "any"
-    return (option.field.description or "").partition("default: ")[2] or "-"
+    return (option.field.description or "").partition("default: ")[2] or "none"
 
 
 def _name_source(option: Option, given: Mapping[str, str], variables: Mapping[str, str]) -> str:
@@ -97,4 +103,4 @@ def _format_lines(resolved: Sequence[ResolvedSetting]) -> Iterator[str]:
     for group, members in groupby(resolved, key=lambda each: each.option.group):
         yield f"{group}:"
         for each in members:
-            yield f"  {each.option.name:<{width}}  {each.value}  ({each.source})"
+            yield f"  {each.option.name:<{width}}  {each.words}  ({each.source})"

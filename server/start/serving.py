@@ -1,8 +1,10 @@
 """Pulls the model where the store lacks it, then loads and serves it."""
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 
 from model_store.errors import StoreError
+from model_store.progress import PullProgress
 from model_store.resolve import resolve_model
 from server.checkpoint.config import Checkpoint, CheckpointError
 from server.listening import begin_to_listen
@@ -31,30 +33,47 @@ def pull_and_serve(prepared: Preparation) -> int:
     with wrap_raw_output() if is_json else nullcontext():
         export_log_settings(settings.log_level, settings.log_format)
         configure_logs(settings.log_level, settings.log_format)
-        return _serve(prepared, prepared.checkpoint or _pull(prepared))
+        return _load_serve(prepared)()
 
 
-def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
-    # Imported here, so that all mistakes are reported before PyTorch, which takes seconds.
-    from server.serve import serve
+def _load_serve(prepared: Preparation) -> Callable[[], int]:
+    """Return what serves, once PyTorch is imported and the model is there."""
+    with ExitStack() as stack:
+        checkpoint = prepared.checkpoint
+        if checkpoint is None:
+            checkpoint = _pull(prepared, stack)
+        # Imported here, so that all mistakes are reported before PyTorch, which takes seconds.
+        from server.serve import serve
 
-    startup = prepared.build_startup(checkpoint)
+        startup = prepared.build_startup(checkpoint)
+        _begin_to_listen(prepared)
+        return lambda: serve(startup)
+
+
+def _begin_to_listen(prepared: Preparation) -> None:
     try:
-        for listener in filter(None, (startup.listener, startup.admin_listener)):
+        for listener in filter(None, (prepared.listener, prepared.admin_listener)):
             begin_to_listen(listener)
     except OSError as error:
         raise StartFailed(str(error)) from None
-    return serve(startup)
 
 
-def _pull(prepared: Preparation) -> Checkpoint:
-    """Pull the model and check its configuration."""
+def _pull(prepared: Preparation, stack: ExitStack) -> Checkpoint:
+    """Pull the model and check its configuration; answer probes until `stack` closes."""
+    from server.start.waiting import answer_while_pulling
+
+    model, progress = prepared.settings.model, PullProgress()
 
     def on_pull(reference: str) -> None:
-        log.info("pulling the model", model=reference)
+        log.info("pulling the model: /ready says how far it is", model=reference)
 
+    def describe() -> str:
+        return f"pulling {model}: {progress}" if progress.total else f"pulling {model}"
+
+    _begin_to_listen(prepared)
+    stack.enter_context(answer_while_pulling(prepared, describe))
     try:
-        checkpoint = read_readable_checkpoint(resolve_model(prepared.settings.model, on_pull))
+        checkpoint = read_readable_checkpoint(resolve_model(model, on_pull, progress=progress))
     except Stopped:
         log.info("stopped while the model was pulled; the next start goes on from there")
         raise

@@ -40,7 +40,7 @@ PROBLEMS: Final = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_parsing": "must be a number",
-    "finite_number": "must be a number",
+    "finite_number": "must be a finite number",
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be {ge:g} or more",
     "less_than": "must be below {lt:g}",

@@ -1,15 +1,30 @@
-"""The trace id that a client's `traceparent` names: for log lines of a server without tracing."""
+"""The headers by which a client names its trace: https://www.w3.org/TR/trace-context/."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
-# https://www.w3.org/TR/trace-context/#traceparent-header; later versions may append fields.
-TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII
-)
+FIELDS: Final = r"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+# Versions after 00 may append fields; there is no version ff.
+TRACEPARENT: Final = re.compile(rf"00{FIELDS}|(?!00|ff)[0-9a-f]{{2}}{FIELDS}(-.*)?", re.ASCII)
+TRACE_ID: Final = slice(3, 35)
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 
-def read_trace_id(traceparent: str) -> str | None:
-    """Return the trace id, 32 hexadecimal digits, or None where the header is not valid."""
-    found = TRACEPARENT.fullmatch(traceparent)
-    return found[1] if found else None
+def read_trace_headers(headers: Headers) -> dict[str, str]:
+    """Return `traceparent` and `tracestate`: none where the first is not valid, or comes twice."""
+    found: dict[bytes, list[str]] = {b"traceparent": [], b"tracestate": []}
+    for name, value in headers:
+        if name in found:
+            found[name].append(str(value, "latin-1"))
+    parents, states = found.values()
+    if len(parents) != 1 or not TRACEPARENT.fullmatch(parents[0]):
+        return {}
+    return {"traceparent": parents[0], "tracestate": ",".join(states)}
+
+
+def read_trace_id(headers: Headers) -> str | None:
+    """Return the trace's id, 32 hexadecimal digits: for log lines of a server without tracing."""
+    traceparent = read_trace_headers(headers).get("traceparent")
+    return traceparent and traceparent[TRACE_ID]

@@ -135,4 +135,4 @@ def test_a_release_that_is_not_converted_is_refused_with_the_command(tmp_path: P
         command, capture_output=True, text=True, timeout=120, env={**os.environ}, check=False
     )
     assert run.returncode == 2
-    assert f"python -m model_store convert {released.path}" in run.stderr
+    assert f"llava-server convert {released.path}" in run.stderr

@@ -1,6 +1,8 @@
 """The Grafana dashboard and the alerts, without a server; tests/api has the live metrics."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ from tests.promql import (
 )
 
 OBSERVABILITY = (ROOT / "docs" / "observability.md").read_text()
+PROMETHEUS_RULE = ROOT / "deploy" / "k8s" / "components" / "monitoring" / "prometheusrule.yaml"
+ALERTMANAGER = ROOT / "deploy" / "prometheus" / "alertmanager.yaml"
 PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 
 
@@ -61,11 +65,48 @@ def test_our_metrics_are_clean_but_for_the_colons_of_our_prefix() -> None:
 @pytest.mark.parametrize("rule", read_rules(), ids=lambda rule: rule["alert"])
 def test_each_alert_says_what_to_do(rule: dict[str, dict[str, str]]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
-    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
-    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
     assert page == "docs/observability.md"
     assert anchor == str(rule["alert"]).lower()
     assert f"\n### {rule['alert']}\n" in OBSERVABILITY
+
+
+def test_the_operators_rules_are_the_same(tmp_path: Path) -> None:
+    rule = yaml.safe_load(PROMETHEUS_RULE.read_text())
+    assert rule["spec"] == yaml.safe_load(ALERTS.read_text()), "run scripts/prometheus_rule.sh"
+    (tmp_path / "scripts").mkdir()
+    for file in (ALERTS, PROMETHEUS_RULE):
+        copy = tmp_path / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True)
+        shutil.copy(file, copy)
+    script = shutil.copy(ROOT / "scripts" / "prometheus_rule.sh", tmp_path / "scripts")
+    subprocess.run([script], check=True)
+    written = (tmp_path / PROMETHEUS_RULE.relative_to(ROOT)).read_text()
+    assert written == PROMETHEUS_RULE.read_text()
+
+
+def test_alertmanager_sends_each_severity_somewhere() -> None:
+    config = yaml.safe_load(ALERTMANAGER.read_text())
+    receivers = {receiver["name"] for receiver in config["receivers"]}
+    (page,) = config["route"]["routes"]
+    assert page["matchers"] == ['severity="page"']
+    assert {page["receiver"], config["route"]["receiver"]} == receivers
+    named = set(re.findall(r"Llava\w+", ALERTMANAGER.read_text()))
+    assert named <= {rule["alert"] for rule in read_rules()}
+    # Alerts of a group have one runbook.
+    assert "alertname" in config["route"]["group_by"]
+    links = re.findall(r"https://\S+/blob/main/\S* *\S*", ALERTMANAGER.read_text())
+    assert len(links) == len(receivers)
+    assert all(".CommonAnnotations.runbook" in link for link in links)
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="no amtool found")
+def test_alertmanager_accepts_it() -> None:
+    run = subprocess.run(
+        ["amtool", "check-config", str(ALERTMANAGER)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_the_guide_knows_no_other_alerts() -> None:

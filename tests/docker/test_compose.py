@@ -72,6 +72,7 @@ EXAMPLES = [
     (path.name, command)
     for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "Dockerfile")
     for command in re.findall(r"docker run (?:[^\n]*\\\n)*[^\n]*", path.read_text())
+    if " llava-server keys " not in command
 ]
 
 

@@ -12,7 +12,7 @@ COMMANDS = collect_commands(app)
 
 def test_every_command_is_described() -> None:
     for name in COMMANDS:
-        assert f"python -m evaluation {name}" in DOCS, name
+        assert f"llava-server evaluate {name}" in DOCS, name
 
 
 def test_every_option_is_described_and_no_other() -> None:

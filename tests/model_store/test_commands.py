@@ -114,7 +114,7 @@ def test_pulling_a_released_model(hub_server: LocalHub, store: Path) -> None:
     out, _ = run("pull", "org/released", "--allow-pickle", HF_ENDPOINT=hub_server.url)
     folder = store / "org" / "released"
     assert f"org/released at {commit}: pulled; " in out
-    assert f"\n  python -m model_store convert {folder}\n" in out
+    assert f"\n  llava-server convert {folder}\n" in out
     again = run("pull", "org/released", "--revision", commit, HF_HUB_OFFLINE="1")[0]
     assert "already there, nothing was pulled" in again
     offline = run("pull", "org/released", "--revision", "main", code=1, HF_HUB_OFFLINE="1")[1]

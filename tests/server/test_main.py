@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from model_store.store import find_model
@@ -227,7 +228,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
             r"--model no-such-model: no model 'no-such-model': neither in the store \(",
         ),
         ("taken port", 2, r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"),
-        ("released model", 1, r"convert it first: python -m model_store convert /\S+/org/released"),
+        ("released model", 1, r"convert it first: llava-server convert /\S+/org/released"),
         ("unknown hub id", 1, r"no model 'org/none@v1': .*; the hub at \S+ has no org/none, or"),
         ("offline", 1, r"no model 'org/other': .*; HF_HUB_OFFLINE is set, so org/other cannot be"),
     ],
@@ -251,7 +252,7 @@ def test_a_damaged_model_is_not_loaded(damaged: Path, refused: dict[str, Ended])
     assert ended.out == ""
 
 
-def test_a_signal_stops_a_server_that_pulls(tmp_path: Path) -> None:
+def test_a_server_that_pulls_says_how_far_it_is_and_stops_on_a_signal(tmp_path: Path) -> None:
     with run_hub() as hub:
         (repo := Repo()).commit("main", {"config.json": b"{}", "a.safetensors": bytes(1000)})
         hub.repos["org/slow"], hub.stall = repo, "a.safetensors"
@@ -261,8 +262,14 @@ def test_a_signal_stops_a_server_that_pulls(tmp_path: Path) -> None:
             "HF_HUB_DOWNLOAD_TIMEOUT": "300",
             "LLAVA_STORE": str(tmp_path),
         }
-        process = start("--model", "org/slow", "--port", "0", **online)
+        process = start("--model", "org/slow", "--uds", str(tmp_path / "socket"), **online)
         assert hub.stalled.wait(60)
+        transport = httpx.HTTPTransport(uds=str(tmp_path / "socket"))
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            assert client.get("/health").json() == {"status": "alive"}
+            ready = client.get("/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "loading")
+        assert re.fullmatch(r"pulling org/slow: \d+ B of 1 kB", ready.json()["reason"])
         process.send_signal(signal.SIGTERM)
         ended = end(process)
     assert ended.code == 0

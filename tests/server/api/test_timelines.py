@@ -77,6 +77,24 @@ async def test_a_request_s_span(exporter: InMemorySpanExporter) -> None:
 
 
 @pytest.mark.parametrize(
+    "parents", [(TRACEPARENT, TRACEPARENT), (f"{TRACEPARENT}-x",), ("",), (TRACEPARENT.upper(),)]
+)
+async def test_an_unusable_traceparent_starts_a_trace(
+    parents: tuple[str, ...], exporter: InMemorySpanExporter
+) -> None:
+    app = build_app(TimingOptions(build_tracing(exporter), server_timing=False))
+    headers = [("traceparent", parent) for parent in parents]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://x", headers=headers
+    ) as client:
+        await client.get("/things/200")
+    [*_, root] = exporter.get_finished_spans()
+    assert root.parent is None
+    assert root.context is not None
+    assert f"{root.context.trace_id:032x}" not in TRACEPARENT
+
+
+@pytest.mark.parametrize(
     ("path", "name", "failed"),
     [
         ("/things/404", "GET /things/{number}", False),

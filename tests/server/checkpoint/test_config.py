@@ -129,7 +129,7 @@ def test_a_released_layout_names_the_convert_command(
     folder.mkdir()
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(write_checkpoint_files(folder, config=build_llava_1_5_config(**changes)))
-    assert f"convert it first: python -m model_store convert '{folder}'" in str(caught.value)
+    assert f"convert it first: llava-server convert '{folder}'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

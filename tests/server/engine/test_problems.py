@@ -115,3 +115,27 @@ def test_a_quantised_checkpoint_that_a_cpu_does_not_run(checkpoint: Checkpoint) 
     assert (
         "modelopt_fp4 quantisation needs a GPU" in problems(checkpoint, model, on_cpu=True)["model"]
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"on_cpu": True, "cpu_kv_cache_gib": 4}, "cpu_kv_cache_gib"),
+        ({"on_cpu": True, "cpu_kv_cache_gib": 3}, None),
+        ({"on_cpu": True, "cpu_kv_cache_gib": 2, "tensor_parallel_size": 2}, "cpu_kv_cache_gib"),
+        ({"cpu_kv_cache_gib": 4}, None),
+        ({"kv_offloading_gib": 4.5}, "kv_offloading_gib"),
+        ({"kv_offloading_gib": 3.5}, None),
+    ],
+)
+def test_a_kv_cache_must_fit_the_memory(
+    settings: dict[str, Any],
+    name: str | None,
+    checkpoint: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.engine.problems.read_memory_limit", lambda: 4 * 1024**3)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    found = problems(checkpoint, **settings)
+    assert found.keys() == ({name} if name else set())
+    assert all("has 4.0 GiB of memory" in text for text in found.values())

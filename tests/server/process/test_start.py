@@ -68,8 +68,9 @@ import os, signal, sys, time
 from model_store.store import find_model
 from server.commands import run
 from server.start import serving
+from server.start.preparation import Preparation
 
-def resolve(reference, on_pull):
+def resolve(reference, on_pull, progress):
     on_pull(reference)
     return find_model("llava-tiny")
 
@@ -77,7 +78,7 @@ def serve(*_):
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(20)
 
-serving.resolve_model, serving._serve = resolve, serve
+serving.resolve_model, Preparation.build_startup = resolve, serve
 sys.exit(run(["--model", "org/none@v1", "--port", "0"], "llava-server"))
 """
 

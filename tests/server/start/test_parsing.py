@@ -43,6 +43,18 @@ def test_values(words: list[str], values: dict[str, str]) -> None:
             ["--no-fast-jpeg=true"],
             "--no-fast-jpeg=true: takes no value: --no-fast-jpeg, or --fast-jpeg=true",
         ),
+        (["--check=true"], "--check=true: takes no value: write --check"),
+        (["--check=false"], "--check=false: takes no value: write --check"),
+        (["--check", "yes"], "--check yes: takes no value: write --check"),
+        (["--version=1"], "--version=1: takes no value: write --version"),
+        (
+            ["--check", "serve"],
+            "serve: a command is the first word, and the only one: serve [options]",
+        ),
+        (
+            ["--port", "1", "keys"],
+            "keys: a command is the first word, and the only one: keys [options]",
+        ),
         (
             ["--port", "1", "org/model"],
             "org/model: is neither a command nor an option; a model is named by --model org/model",
@@ -50,7 +62,7 @@ def test_values(words: list[str], values: dict[str, str]) -> None:
     ],
 )
 def test_mistakes(words: list[str], said: str) -> None:
-    assert str(parse_command_line(words).mistakes[0]) == said
+    assert str(parse_command_line(words, ("serve", "keys")).mistakes[0]) == said
 
 
 def test_the_value_of_an_unknown_option_is_no_mistake_of_its_own() -> None:
@@ -62,3 +74,9 @@ def test_the_value_of_an_unknown_option_is_no_mistake_of_its_own() -> None:
 @pytest.mark.parametrize("word", ["-h", "--help"])
 def test_help_wins_over_what_else_there_is(word: str) -> None:
     assert parse_command_line(["--prot", "80", word]).wants_help
+
+
+def test_a_command_may_be_a_value() -> None:
+    parsed = parse_command_line(["--served-model-name", "chat", "--check"], ("chat",))
+    assert (parsed.values, parsed.mistakes) == ({"served_model_name": "chat"}, [])
+    assert parsed.wants_check

@@ -30,7 +30,8 @@ def model(tmp_path: Path) -> Path:
 
 def problems(stack: ExitStack, **settings: object) -> list[tuple[str, str]]:
     """Return what is wrong with settings."""
-    checked = Settings.model_validate({"port": 0, **settings})
+    port = {} if "uds" in settings else {"port": 0}
+    checked = Settings.model_validate(port | settings)
     return Preparation(checked, (), stack).problems
 
 
@@ -78,7 +79,10 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
         ({"model": str(Path(__file__).parent)}, "model", "is not a checkpoint: no config.json"),
         ({"lora_adapters": {"a": "/"}}, "lora_adapters", "is missing, or no PEFT configuration"),
         ({"uds": "/no/such/folder/socket"}, "uds", "No such file or directory; create the folder"),
-        ({"host": "no.such.host.invalid"}, "port", "cannot listen on no.such.host.invalid:0"),
+        ({"host": "no.such.host.invalid"}, "host", "cannot listen on no.such.host.invalid:0"),
+        ({"host": "192.0.2.1"}, "host", "this machine has no such address"),
+        ({"admin_port": 0, "admin_host": "192.0.2.1"}, "admin_host", "has no such address"),
+        ({"uds": "s", "port": 1}, "port", "has no effect with --uds: leave out one of them"),
     ],
 )
 def test_problems(settings: dict[str, object], name: str, said: str, stack: ExitStack) -> None:

@@ -1,5 +1,7 @@
 """Defaults as `--check` shows them: those that the server uses."""
 
+import json
+
 import pytest
 
 from server.api.runtime import Runtime
@@ -8,7 +10,7 @@ from server.checkpoint.config import Checkpoint
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.settings import Settings
-from server.start.resolved import resolve_all
+from server.start.resolved import format_json, format_text, resolve_all
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,22 @@ def test_derived_defaults_are_the_servers(
     capacity = runtime.admission._capacity
     assert shown["max_concurrent_requests"] == str(capacity.sequences)
     assert shown["max_pending_image_mib"] == str(capacity.image_bytes // 1024**2)
+
+
+def test_what_is_not_set_is_null_in_json_and_a_word_in_text() -> None:
+    settings = Settings.model_validate({"admin_port": None, "fetch_allow_ports": "any"})
+    resolved = resolve_all(settings, None, {}, {})
+    shown = {
+        name: each["value"] for name, each in json.loads(format_json(resolved))["settings"].items()
+    }
+    unset = {name for name, value in shown.items() if value is None}
+    assert unset >= {"admin_port", "uds", "keys_file", "api_keys", "usage_log", "quantization"}
+    assert unset.isdisjoint({"admin_host", "max_concurrent_requests", "decode_workers", "seed"})
+    assert not {"none", "any", "vLLM's own"} & {shown[name] for name in unset}
+    lines = {" ".join(line.split()) for line in format_text(resolved).splitlines()}
+    assert {
+        "admin_port none (default)",
+        "uds none (default)",
+        "admin_host 127.0.0.1 (default)",
+    } <= lines
+    assert {"fetch_allow_ports any (default)"} <= lines

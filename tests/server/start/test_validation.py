@@ -2,6 +2,7 @@
 
 import pytest
 
+from server.settings.options import list_options
 from server.start.validation import read_settings
 
 
@@ -13,6 +14,9 @@ from server.start.validation import read_settings
         ("port", "http", "--port http: must be a whole number"),
         ("port", "1.5", "--port 1.5: must be a whole number"),
         ("port", "70000", "--port 70000: must be at most 65535"),
+        ("max_queue_s", "inf", "--max-queue-s inf: must be a finite number"),
+        ("drain_timeout_s", "1e30", "--drain-timeout-s 1e30: must be at most 4294967296"),
+        ("max_images", "9" * 20, f"--max-images {'9' * 20}: must be at most 4294967296"),
         ("max_images", "0", "--max-images 0: must be above 0"),
         (
             "max_body_mib",
@@ -76,3 +80,13 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     _, wrong = read_settings({"api_keys": "hunter2", "port": "x"}, {"LLAVA_MAX_IMAGES": "x"})
     assert "hunter2" not in str(list(wrong.values()))
     assert wrong["max_images"].written == "LLAVA_MAX_IMAGES=x"
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "Infinity"])
+def test_no_setting_is_infinite_or_not_a_number(text: str) -> None:
+    values = {
+        option.name: text for option in list_options() if "float" in str(option.field.annotation)
+    }
+    assert len(values) > 20
+    _, wrong = read_settings(values, {})
+    assert wrong.keys() == values.keys()
