@@ -15,7 +15,9 @@ class KeyMetrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"llava:key_{name}", text, ("key", *labels), registry=registry)
 
-        self.requests = counter("requests", "Requests by API key that passed its limits.")
+        self.requests = counter(
+            "requests", "Requests by API key, but for those refused with 429 or 503."
+        )
         self.refusals = counter(
             "refusals", "Requests refused by a limit of their API key, by that limit.", "limit"
         )

@@ -149,6 +149,8 @@ class RequestRecord:
             if self._outcome != CANCELLED:
                 self._status = self._status or ApiError.status
         self._end_waiting()
+        # Before the response begins, whose headers tell what is left.
+        self.caller.meter.end_generation()
         self._report(time.perf_counter() - self._started)
 
     @property
