@@ -126,6 +126,8 @@ class KeyUsage:
     def end(self, request: Hashable, num_output_tokens: int) -> None:
         """Count a request's end, and the length of its answer, if it had one."""
         self._running.end(request, is_answered=num_output_tokens > 0)
+        if not self.is_running:
+            self._blocked_since.clear()
         if num_output_tokens:
             self._expected += NEWEST * (num_output_tokens - self._expected)
 

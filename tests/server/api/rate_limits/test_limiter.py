@@ -171,11 +171,10 @@ def test_running_requests_that_reserve_all_are_told(limits: Limits) -> None:
     meter.reserve_output_tokens(1000)
     waits = []
     while limits.now < 300:
-        error = limits.refused(key)
-        waits.append(error.retry_after or 0)
+        waits.append(limits.refused(key).retry_after or 0)
         limits.now += waits[-1]
     assert waits == [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    assert error.message == (
+    assert limits.refused(key).message == (
         "Running requests of the API key 'alice' have reserved what is left of its 1000 output"
         " tokens a minute: try again in 60 seconds."
     )
@@ -184,6 +183,15 @@ def test_running_requests_that_reserve_all_are_told(limits: Limits) -> None:
     meter.release()
     limits.start(key)
     assert limits.remaining(key) == {"output-tokens": 936}
+
+
+def test_who_waited_for_earlier_requests_does_not_wait_for_new_ones(limits: Limits) -> None:
+    key = build_key(concurrent_requests=1)
+    for limits.now in (0, 1000):
+        meter = limits.start(key)
+        limits.now += 2
+        assert limits.refused(key).retry_after == 2
+        meter.release()
 
 
 def test_running_requests_are_expected_to_take_their_usual_time(limits: Limits) -> None:
@@ -195,9 +203,8 @@ def test_running_requests_are_expected_to_take_their_usual_time(limits: Limits) 
     limits.now = 100
     meters = [limits.start(key), limits.start(key)]
     for limits.now, wait in ((105, 15), (119.5, 15), (125, 25), (170, 60)):
-        error = limits.refused(key)
-        assert error.retry_after == wait
-    assert error.message == (
+        assert limits.refused(key).retry_after == wait
+    assert limits.refused(key).message == (
         "The API key 'alice' runs its 2 requests at once: try again in 60 seconds."
     )
     meters.pop().release()
