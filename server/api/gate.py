@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.api.admission.admission import Admission
 from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import Authenticator, Tenant
+from server.api.auth import Authenticator, Tenant, identify_client
 from server.api.body_headers import check_body_headers
 from server.api.early_returns import EarlyReturns
 from server.api.error_response import build_body, build_error_response, is_messages_path
@@ -106,7 +106,7 @@ class Gate:
         self, error: ApiError, scope: Scope, receive: Receive, send: Send, delay_s: float = 0.0
     ) -> None:
         """`delay_s` is for refusals of the server, not for those by a limit of the key."""
-        self._refusals.add(error.outcome, route_path(scope))
+        self._refusals.add(error.outcome, route_path(scope), *identify_client(scope))
         if type(error) is not TooManyRequests:
             await build_error_response(error)(scope, receive, send)
             return

@@ -87,10 +87,18 @@ async def test_a_server_that_is_not_ready_counts_nothing(server: KeyedServer, pa
 @pytest.mark.parametrize("path", GATED_PATHS)
 async def test_overload_counts_nothing(server: KeyedServer, path: str) -> None:
     tenant = server.runtime.authenticator.authenticate("Bearer secret").queue_key
-    server.runtime.admission._max_waiting = 0
-    with await server.runtime.admission.acquire(tenant):
+    admission, metrics = server.runtime.admission, server.runtime.metrics
+    metrics.keys.set_keys(["alice"])
+    admission._max_waiting = 0
+    with await admission.acquire(tenant):
         refused = await server.send(path, json={"model": "m", **BODIES[path]})
-    assert (refused.status_code, count(server, refused)) == (429, 0)
+        assert (refused.status_code, count(server, refused)) == (429, 0)
+        check, admission.check = admission.check, lambda *_: None  # type: ignore[method-assign]
+        refused = await server.send(path, json={"model": "m", **BODIES[path]})  # once it is read
+        assert (refused.status_code, count(server, refused)) == (429, 0)
+        admission.check = check  # type: ignore[method-assign]
+    assert sample(metrics, "key_overload_refusals_total", key="alice") == 2
+    assert sample(metrics, "requests_total", outcome="rate_limit_exceeded") == 2
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/tokenize"])

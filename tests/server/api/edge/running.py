@@ -183,7 +183,7 @@ class RunningEdge:
     table: ConnectionTable
     refusals: list[str]
 
-    def add(self, reason: str) -> None:
+    def add(self, reason: str, _: str | None) -> None:
         """Count a refusal, as the observer."""
         self.refusals.append(reason)
 
