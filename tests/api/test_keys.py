@@ -217,7 +217,8 @@ def test_output_tokens_that_running_requests_reserve(keyed: KeyServer) -> None:
     headers = {"authorization": "Bearer reserving"}
     url = f"{keyed.url}/v1/chat/completions"
     with httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()  # kept: it closes the stream when it goes
+        next(lines)
         refused = keyed.chat("reserving")
         assert code(refused) == (429, "rate_limit_exceeded")
         assert "have reserved what is left of its 1500 output tokens" in refused.text
