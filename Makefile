@@ -3,11 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup serve browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
 
-# Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
-# `make serve HOST=…` overrides them all the same.
-HOST = 127.0.0.1
-PORT = 8000
-MODEL = llava-tiny
+# Assigned outright, so that variables of these names in the environment change nothing;
+# `make test ARGS=…` overrides them all the same.
 ARGS =
 FUZZ_S = 600
 SOAK_S = 600
@@ -19,6 +16,10 @@ DOCKERFILES := Dockerfile docker/Dockerfile.cpu
 # Whole objects; tests check the overlays, as kubectl puts them together.
 MANIFESTS := $(wildcard deploy/k8s/base/[!k]*.yaml deploy/k8s/components/*/[hi]*.yaml deploy/k8s/overlays/gpu/cache.yaml)
 SCRIPTS := scripts/setup.sh scripts/install_engine.sh docker/slim.sh scripts/image_check.sh scripts/browser.sh scripts/promtool.sh scripts/prometheus_rule.sh scripts/clients.sh scripts/python_check.sh .ci/run
+
+# HOST, PORT and MODEL reach the server only from make's command line: some shells set a HOST, and
+# without them the server's own variables (LLAVA_PORT) and defaults count.
+given = $(if $(filter command,$(origin $(1))),--$(2) $($(1)))
 
 # The engine reports its use over the network unless told not to.
 export VLLM_NO_USAGE_STATS = 1
@@ -33,7 +34,7 @@ setup: ## create .venv and install everything; repeat at will
 	@scripts/setup.sh
 
 serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=…]
-	@exec $(BIN)/python -m server --host $(HOST) --port $(PORT) --model $(MODEL) $(ARGS)
+	@exec $(BIN)/python -m server $(call given,HOST,host) $(call given,PORT,port) $(call given,MODEL,model) $(ARGS)
 
 browser: ## install the browser that the page's tests need, where it is missing
 	@scripts/browser.sh

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from fastapi import Request
 
 from server.api.admission.cost import Cost, estimate_image_bytes
-from server.api.allowed_models import check_model_allowed
+from server.api.allowed_models import build_policy, check_model_allowed
 from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -42,6 +42,7 @@ async def admit(
     Raises `ApiError`.
     """
     runtime: Runtime = request.app.state.runtime
+    policy = build_policy(runtime, tenant)
     gate = get_gate_state(request)
     with (
         build_record(request, tenant, request.state.request_id) as record,
@@ -50,7 +51,7 @@ async def admit(
         async with limit_time(read_deadline(request, runtime.limits.request_timeout_s)):
             with runtime.metrics.stage("body"):
                 body = await read_body(request, lease, runtime.limits.max_body_bytes)
-                parsed = await runtime.parser.run(lambda body: parse(body, runtime.policy), body)
+                parsed = await runtime.parser.run(lambda body: parse(body, policy), body)
             gate.end_arrival()
             record.model, record.images = parsed.model or runtime.model_name, parsed.num_images
             check_model_allowed(runtime, tenant, record.model)

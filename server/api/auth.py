@@ -111,6 +111,13 @@ class Authenticator:
         return match.key
 
 
+def identify_client(scope: Scope) -> tuple[str | None, str | None]:
+    """Return the client's address and what logs call its key, where they are known by now."""
+    tenant: Tenant | None = scope.get("state", {}).get("tenant")
+    client = scope.get("client")
+    return client[0] if client else None, tenant.label if tenant else None
+
+
 async def get_tenant(request: Request) -> Tenant:
     """Return the tenant of a request. Raises `Unauthorized` (401)."""
     authenticator: Authenticator = request.app.state.runtime.authenticator

@@ -11,11 +11,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.api.admission.admission import Admission
 from server.api.admission.arrivals import Arrival
 from server.api.admission.cost import estimate_unread_cost
-from server.api.auth import Authenticator, Tenant
+from server.api.auth import Authenticator, Tenant, identify_client
 from server.api.body_headers import check_body_headers
 from server.api.early_returns import EarlyReturns
 from server.api.error_response import build_body, build_error_response, is_messages_path
 from server.api.gate_state import GateState
+from server.api.rate_limits.counting import UNCOUNTED_STATUSES
 from server.api.rate_limits.guard import KeyGuard
 from server.api.scope import get_header, route_path
 from server.errors import ApiError, BodyTooLarge, KeyLimitExceeded, TooManyRequests
@@ -72,12 +73,14 @@ class Gate:
         except ApiError as error:
             if isinstance(error, KeyLimitExceeded):
                 await self._early_returns.delay(error, tenant)
+            elif error.status not in UNCOUNTED_STATUSES:
+                self._keys.count(tenant)
             await self._refuse(error, scope, receive, send, delay_s)
             return
         try:
-            with self._keys.start(tenant, scope) as meter:
+            with self._keys.start(tenant, scope, send) as (meter, counted_send):
                 scope["state"]["gate"] = GateState(arrival, meter)
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, counted_send)
         finally:
             if arrival is not None:
                 arrival.release()
@@ -103,7 +106,7 @@ class Gate:
         self, error: ApiError, scope: Scope, receive: Receive, send: Send, delay_s: float = 0.0
     ) -> None:
         """`delay_s` is for refusals of the server, not for those by a limit of the key."""
-        self._refusals.add(error.outcome, route_path(scope))
+        self._refusals.add(error.outcome, route_path(scope), *identify_client(scope))
         if type(error) is not TooManyRequests:
             await build_error_response(error)(scope, receive, send)
             return

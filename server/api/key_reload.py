@@ -4,10 +4,10 @@ import asyncio
 import difflib
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from server.api.rate_limits.limiter import RateLimiter
 from server.keys.key import ALL_MODELS, ApiKey
@@ -20,6 +20,8 @@ log = get_logger(__name__)
 
 # Models named by the most keys are told; a file may name any number.
 MAX_WARNINGS: Final = 20
+# Of the keys that a reload adds, changes or removes.
+MAX_TOLD_NAMES: Final = 20
 
 
 class KeyReload:
@@ -40,17 +42,12 @@ class KeyReload:
 
     def apply(self, keys: Sequence[ApiKey]) -> None:
         """Replace the file's keys. Requests in flight go on, also those of keys that are gone."""
+        old = self._keys.keys
         self._keys.replace(keys)
         running = self._limiter.forget_all_but(self._keys.keys)
         self._metrics.set_keys(self._keys.keys.keys() | running)
-        for name, users in self._find_unknown_models(keys).most_common(MAX_WARNINGS):
-            nearest = difflib.get_close_matches(name, self._model_names, 1)
-            log.warning(
-                "keys name a model that is not served",
-                model=name,
-                keys=users,
-                did_you_mean=nearest[0] if nearest else None,
-            )
+        _tell_changes(old, self._keys.keys)
+        self._warn_of_models(keys)
 
     @asynccontextmanager
     async def watch(self, path: Path) -> AsyncIterator[None]:
@@ -69,7 +66,34 @@ class KeyReload:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def _find_unknown_models(self, keys: Sequence[ApiKey]) -> Counter[str]:
-        """Return the number of keys that name each of them."""
+    def _warn_of_models(self, keys: Sequence[ApiKey]) -> None:
+        """Say which models that keys name are not served."""
         known = {ALL_MODELS, *self._model_names}
-        return Counter(name for key in keys for name in set(key.models) - known)
+        users = Counter(name for key in keys for name in set(key.models) - known)
+        for name, num_keys in users.most_common(MAX_WARNINGS):
+            nearest = difflib.get_close_matches(name, self._model_names, 1)
+            log.warning(
+                "keys name a model that is not served",
+                model=name,
+                keys=num_keys,
+                did_you_mean=nearest[0] if nearest else None,
+            )
+
+
+def _tell_changes(old: Mapping[str, ApiKey], new: Mapping[str, ApiKey]) -> None:
+    """Log the names of keys that are new, other than before, or gone: that may be a mistake."""
+    both = old.keys() & new.keys()
+    changed = [name for name in both if old[name] != new[name]]
+    for event, names in (
+        ("keys are added", new.keys() - old.keys()),
+        ("keys are changed", changed),
+    ):
+        if names:
+            log.info(event, **_list_names(names))
+    if gone := old.keys() - new.keys():
+        log.warning("keys are gone from the keys file: they are refused", **_list_names(gone))
+
+
+def _list_names(names: Collection[str]) -> dict[str, Any]:
+    told = sorted(names)[:MAX_TOLD_NAMES]
+    return {"names": told, "more": len(names) - len(told)}

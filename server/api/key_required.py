@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.api.auth import Authenticator
+from server.api.auth import Authenticator, identify_client
 from server.api.error_response import build_error_response
 from server.api.scope import route_path
 from server.errors import Unauthorized
@@ -39,7 +39,7 @@ class KeyRequired:
             try:
                 self._authenticator.authenticate_scope(scope)
             except Unauthorized as error:
-                self._refusals.add(error.outcome, route_path(scope))
+                self._refusals.add(error.outcome, route_path(scope), *identify_client(scope))
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

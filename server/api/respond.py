@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from server.api.admission.cost import Cost, estimate_image_bytes
-from server.api.allowed_models import check_model_allowed
+from server.api.allowed_models import build_policy, check_model_allowed
 from server.api.auth import Tenant, get_tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
@@ -128,7 +128,7 @@ class _Exchange:
     async def read(self, parse: Parser) -> tuple[GenerationRequest, Cost]:
         """Return the parsed body and what the request costs. Raises `ApiError`."""
         max_bytes = self._runtime.limits.max_body_bytes
-        policy = self._runtime.policy
+        policy = build_policy(self._runtime, self._tenant)
         with self._runtime.metrics.stage("body"):
             body = await read_body(self._http_request, self._lease, max_bytes)
             parsed = await self._runtime.parser.run(lambda body: parse(body, policy), body)

@@ -1,4 +1,4 @@
-"""`python -m server keys`: make, list, rotate and revoke API keys."""
+"""`llava-server keys`: make, list, rotate and revoke API keys."""
 
 import sys
 from typing import Final
@@ -11,7 +11,7 @@ from server.keys.commands.revoke import revoke_key
 from server.keys.commands.rotate import rotate_key
 from server.keys.errors import KeysFileError
 
-PROG: Final = "python -m server keys"
+PROG: Final = "llava-server keys"
 
 app = typer.Typer(
     help="The API keys of a server with --keys-file. docs/keys.md says more.",

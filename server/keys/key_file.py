@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from server.keys.errors import KeysFileError
 from server.keys.file_lines import FileLines
 from server.keys.key import ApiKey
-from server.keys.name import check_name
+from server.keys.name import check_name, find_nested_names
 
 TABLE: Final = "keys"
 # Each key has series in metrics; more of them would make every scrape and reload slow.
@@ -34,15 +34,16 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
 
 def read_text(path: Path) -> str:
     """Return the text of a file. Raises `KeysFileError`, or `OSError`."""
-    # A FIFO or a device would block the reader for good.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise KeysFileError(path, [" is not a file"])
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise KeysFileError(path, [f" has more than {MAX_FILE_BYTES} bytes"])
     try:
-        return data.decode()
+        data = _read_bytes(path)
+    except FileNotFoundError:
+        remedy = f"put it there, or make one by `llava-server keys new NAME --keys-file {path}`"
+        raise KeysFileError(path, [f" does not exist: {remedy}"]) from None
+    except PermissionError:
+        remedy = "let the server's user read it, and enter its folder"
+        raise KeysFileError(path, [f" may not be read: {remedy}"]) from None
+    try:
+        return data.decode("utf-8-sig")  # some editors begin files with a byte order mark
     except UnicodeDecodeError as error:
         raise KeysFileError(path, [f" is not UTF-8 at byte {error.start}"]) from None
 
@@ -76,6 +77,17 @@ def read_signature(path: Path) -> tuple[int, ...]:
         *(status.st_dev, status.st_ino, status.st_size),
         *(status.st_mtime_ns, status.st_ctime_ns),
     )
+
+
+def _read_bytes(path: Path) -> bytes:
+    # A FIFO or a device would block the reader for good.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise KeysFileError(path, [" is not a file"])
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise KeysFileError(path, [f" has more than {MAX_FILE_BYTES} bytes"])
+    return data
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
@@ -112,7 +124,7 @@ class _Reader:
         try:
             return _build_key(name, fields)
         except ValidationError as error:
-            self.faults += [
+            self.faults += self._find_unquoted(name, fields) or [
                 partial(self._describe, name, fault) for fault in error.errors(include_url=False)
             ]
         except ValueError as error:
@@ -128,6 +140,18 @@ class _Reader:
                 fault = partial(self._word, name, "hash", ": another key has the same hash")
                 self.faults.append(fault)
 
+    def _find_unquoted(self, name: str, fields: object) -> list[Fault]:
+        """Return the faults of headings without quotes: `[keys.john.doe]` is a table in `john`."""
+        if not isinstance(fields, Mapping):
+            return []
+        unknown = {field: fields[field] for field in fields if field not in ApiKey.model_fields}
+        word = ': a name with dots needs quotes: [{}."{}"]'.format
+        return [
+            partial(self._word, each, None, word(TABLE, each))
+            for each in find_nested_names(name, unknown)
+            if self._find_line(each) is not None
+        ]
+
     def _describe(self, name: str, fault: Mapping[str, Any]) -> str:
         """Return a fault of a field and, for one that there is not, the nearest."""
         field = str(fault["loc"][0])
@@ -135,10 +159,13 @@ class _Reader:
         return self._word(name, field, f": '{path}' {_explain(fault, field)}")
 
     def _word(self, name: str, field: str | None, text: str) -> str:
+        line = self._find_line(name, field)
+        return (f", line {line}" if line else "") + f", key '{name}'{text}"
+
+    def _find_line(self, name: str, field: str | None = None) -> int | None:
         if self._lines is None:
             self._lines = FileLines(self._text)
-        line = self._lines.find(name, field)
-        return (f", line {line}" if line else "") + f", key '{name}'{text}"
+        return self._lines.find(name, field)
 
 
 def _build_key(name: str, fields: object) -> ApiKey:

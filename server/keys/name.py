@@ -1,7 +1,8 @@
 """Names of API keys: they stand in logs, metrics and the file's headings."""
 
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 # Of the keys in LLAVA_API_KEYS, which have no names of their own.
@@ -18,3 +19,14 @@ def check_name(name: str) -> str:
     if name.startswith(ENV_PREFIX):
         raise ValueError(f"names that begin with '{ENV_PREFIX}' are those of LLAVA_API_KEYS")
     return name
+
+
+def find_nested_names(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield names with dots of the tables in a key's table, each of the first one in it."""
+    for part, value in table.items():
+        nested = name
+        while isinstance(value, Mapping) and NAME.fullmatch(nested):
+            nested = f"{nested}.{part}"
+            part, value = next(iter(value.items()), ("", None))
+        if nested != name and NAME.fullmatch(nested):
+            yield nested

@@ -15,12 +15,14 @@ from server.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 POLL_S: Final = 0.5
+# A file that always changes is read at the latest after so many looks, one and a half seconds.
+MAX_UNSETTLED: Final = 3
 
 Signature = tuple[int, ...] | None
 
 
 class KeysFileWatcher:
-    """Watches one file. It must have changed for one poll, so that none is read half-written."""
+    """Watches one file. It is read once it stays the same for a poll, so not half-written."""
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class KeysFileWatcher:
         self._poll_s = poll_s
         self._read: Signature = ()  # of no file: whatever changed since the start is read, too
         self._seen: Signature = ()
+        self._num_unsettled = 0  # looks in a row that found it changed
         self._reason: str | None = None  # why it cannot be used
         self._is_asked = asyncio.Event()
 
@@ -60,9 +63,11 @@ class KeysFileWatcher:
         is_asked = self._is_asked.is_set()
         self._is_asked.clear()
         signature = await asyncio.to_thread(_read_signature, self._path)
-        is_settled = signature == self._seen
+        self._num_unsettled = 0 if signature == self._seen else self._num_unsettled + 1
         self._seen = signature
-        if is_asked or (is_settled and signature != self._read):
+        is_due = self._num_unsettled == 0 or self._num_unsettled >= MAX_UNSETTLED
+        if is_asked or (is_due and signature != self._read):
+            self._num_unsettled = 0
             self._read = signature
             await self._reload()
 

@@ -14,6 +14,7 @@ from server.protocol.wire import (
     ModelName,
     RequestBody,
     build_validation_error,
+    name_model,
     parse_body,
     parse_json,
 )
@@ -104,6 +105,7 @@ def parse_tokenize_request(
 ) -> TokenizeRequest:
     """Parse a body with a `prompt` or `messages`. Raises the errors of `parse_body`."""
     content = parse_json(body)
+    name_model(content, policy)
     try:
         request = TOKENIZE.validate_python(content)
     except ValidationError as error:

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from server.telemetry.usage_file import APPEND_FLAGS, STDOUT
+from server.telemetry.usage_file import STDOUT, explain_append_error, open_to_append
 
 
 def check_appendable(path: Path) -> None:
@@ -12,9 +12,10 @@ def check_appendable(path: Path) -> None:
     if path == STDOUT:
         return
     try:
-        os.close(os.open(path, APPEND_FLAGS))
+        os.close(open_to_append(path))
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise explain_append_error(path, denied) from None

@@ -15,9 +15,14 @@ class KeyMetrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"llava:key_{name}", text, ("key", *labels), registry=registry)
 
-        self.requests = counter("requests", "Requests by API key that passed its limits.")
+        self.requests = counter(
+            "requests", "Requests by API key, but for those refused with 429 or 503."
+        )
         self.refusals = counter(
             "refusals", "Requests refused by a limit of their API key, by that limit.", "limit"
+        )
+        self.overload_refusals = counter(
+            "overload_refusals", "Requests by API key that the server had no capacity for (429)."
         )
         self.prompt_tokens = counter(
             "prompt_tokens", "Prompt tokens by API key, image tokens included."
@@ -31,8 +36,8 @@ class KeyMetrics:
         )
         self.is_file_ok.set(1)
         self._by_key = (
-            *(self.requests, self.prompt_tokens),
-            *(self.image_tokens, self.generation_tokens),
+            *(self.requests, self.overload_refusals),
+            *(self.prompt_tokens, self.image_tokens, self.generation_tokens),
         )
         self._names: set[str] = set()
         self._refusals_of: defaultdict[str, set[str]] = defaultdict(set)
@@ -53,6 +58,11 @@ class KeyMetrics:
         """Count a refusal by one of a key's limits."""
         self._refusals_of[name].add(limit)
         self.refusals.labels(name, limit).inc()
+
+    def add_overload(self, name: str | None) -> None:
+        """Count a refusal by the server itself; names that are none of its keys' do not count."""
+        if name in self._names:
+            self.overload_refusals.labels(name).inc()
 
     def add_usage(self, usage: Usage) -> None:
         """Count the tokens of a request."""

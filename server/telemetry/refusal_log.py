@@ -9,23 +9,48 @@ from server.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 INTERVAL_S: Final = 1.0
+# Client addresses, and keys, that a line names: those with the most refusals.
+MAX_TOLD: Final = 5
+# Of either that are counted in a second; further ones are not told.
+MAX_COUNTED: Final = 1000
 
 
 class RefusalLog:
-    """Counts refusals by error code and logs the counts once a second while there are any."""
+    """Counts refusals by error code, client and key; logs them once a second while there are any.
+
+    So the operator sees who floods the server.
+    """
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        self._codes: Counter[str] = Counter()
+        self._clients: Counter[str] = Counter()
+        self._keys: Counter[str] = Counter()
 
-    def add(self, code: str) -> None:
-        """Count a refusal. Call it from the event loop."""
-        if not self._counts:
+    def add(self, code: str, client: str | None, key: str | None = None) -> None:
+        """Count a refusal of a client's address and a key's name, where they are known.
+
+        Call it from the event loop.
+        """
+        if not self._codes:
             asyncio.get_running_loop().call_later(INTERVAL_S, self.flush)
-        self._counts[code] += 1
+        self._codes[code] += 1
+        _count(self._clients, client)
+        _count(self._keys, key)
 
     def flush(self) -> None:
         """Log the counts, if there are any."""
-        if not self._counts:
+        if not self._codes:
             return
-        log.info("requests refused", **dict(self._counts))
-        self._counts.clear()
+        most = {"clients": _find_most(self._clients), "keys": _find_most(self._keys)}
+        log.info("requests refused", **self._codes, **{who: most[who] for who in most if most[who]})
+        for counts in (self._codes, self._clients, self._keys):
+            counts.clear()
+
+
+def _count(counts: Counter[str], name: str | None) -> None:
+    if name and (name in counts or len(counts) < MAX_COUNTED):
+        counts[name] += 1
+
+
+def _find_most(counts: Counter[str]) -> dict[str, int]:
+    return dict(counts.most_common(MAX_TOLD))

@@ -149,6 +149,8 @@ class RequestRecord:
             if self._outcome != CANCELLED:
                 self._status = self._status or ApiError.status
         self._end_waiting()
+        # Before the response begins, whose headers tell what is left.
+        self.caller.meter.end_generation()
         self._report(time.perf_counter() - self._started)
 
     @property
@@ -192,8 +194,10 @@ class RequestRecord:
                 "generation", self._started + self._first_token_s, time.perf_counter()
             )
         self._annotate_trace()
+        if self._outcome == TooManyRequests.code:
+            self._metrics.keys.add_overload(self.caller.key_name)
         if self._is_refused and self._refusals is not None:
-            self._refusals.add(self._outcome)
+            self._refusals.add(self._outcome, self.caller.address, self.caller.key)
             return
         log.info(
             "request",

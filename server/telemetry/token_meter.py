@@ -25,6 +25,9 @@ class TokenMeter(Protocol):
     def charge_output_tokens(self, num_tokens: int) -> None:
         """Count tokens that are generated."""
 
+    def end_generation(self) -> None:
+        """Give back what is reserved: nothing more is generated."""
+
 
 class _Unmetered:
     key_name = ""
@@ -42,6 +45,9 @@ class _Unmetered:
         pass
 
     def charge_output_tokens(self, num_tokens: int) -> None:
+        pass
+
+    def end_generation(self) -> None:
         pass
 
 

@@ -1,5 +1,6 @@
 """A file that only grows, under a name that log rotation may take away."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,14 @@ STDOUT_DESCRIPTOR: Final = 1
 # Without blocking: a FIFO that nobody reads is an error, and one that is full a moment's wait.
 APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
 MODE: Final = 0o640
+REMEDIES: Final = {
+    errno.ENOENT: "create the folder {folder} for the server's user",
+    errno.ENOTDIR: "{folder} is a file: name one in a folder",
+    errno.EISDIR: "name a file in it",
+    errno.EACCES: "let the server's user write it, and create files in {folder}",
+    errno.EROFS: "take a folder that may be written",
+    errno.ENXIO: "start what reads this FIFO first",
+}
 
 
 class UsageFile:
@@ -41,4 +50,19 @@ class UsageFile:
     def _open(self) -> int:
         if self._path == STDOUT:
             return STDOUT_DESCRIPTOR
-        return os.open(self._path, APPEND_FLAGS | os.O_CREAT, MODE)
+        return open_to_append(self._path, os.O_CREAT)
+
+
+def open_to_append(path: Path, flags: int = 0) -> int:
+    """Return a descriptor of a file. Raises `OSError`, which tells the remedy."""
+    try:
+        return os.open(path, APPEND_FLAGS | flags, MODE)
+    except OSError as error:
+        raise explain_append_error(path, error) from None
+
+
+def explain_append_error(path: Path, error: OSError) -> OSError:
+    """Return the error with its remedy, where there is one."""
+    remedy = REMEDIES.get(error.errno or 0, "").format(folder=path.parent)
+    cause = f"{error.strerror}; {remedy}" if remedy else f"{error.strerror}"
+    return type(error)(f"cannot append to {path}: {cause}")

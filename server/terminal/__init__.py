@@ -1,1 +1,1 @@
-"""`python -m server chat`: ask a running server about images, from a terminal or a script."""
+"""`llava-server chat`: ask a running server about images, from a terminal or a script."""

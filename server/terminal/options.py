@@ -1,4 +1,4 @@
-"""The options of `python -m server chat`."""
+"""The options of `llava-server chat`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal

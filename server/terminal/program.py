@@ -1,4 +1,4 @@
-"""The command line of `python -m server chat`, and its exit codes."""
+"""The command line of `llava-server chat`, and its exit codes."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import typer
 from server.terminal import options
 from server.terminal.options import DEFAULT_URL, ConnectionOptions
 
-NAME: Final = "python -m server chat"
+NAME: Final = "llava-server chat"
 # The installed script; shell completion needs a program name of one word.
 SCRIPT: Final = "llava-chat"
 

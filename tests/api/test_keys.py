@@ -21,6 +21,7 @@ from tests.api.running import RunningServer, metric, running_server
 RELOAD_S = 2.0
 LONG_TEXT = "A red circle is left of a blue square, and a green triangle is below both. " * 6
 MODEL = "llava-tiny"
+ALIAS = "nick"
 
 KEYS = {
     "plain": "",
@@ -34,6 +35,8 @@ KEYS = {
         f"{name}_per_minute = 9999" for name in ("requests", "image_tokens", "output_tokens")
     ),
     "nothing": 'models = ["another"]',
+    "reserving": "output_tokens_per_minute = 1500",
+    "alias": f'models = ["{ALIAS}"]',
     "expired": "expires = 2020-01-01",
 }
 
@@ -91,8 +94,8 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyServer]:
     """Serve the embedded model to those who have a key."""
     folder = tmp_path_factory.mktemp("keys")
     (folder / "keys.toml").write_text("".join(table(name, more) for name, more in KEYS.items()))
-    options = ("--keys-file", str(folder / "keys.toml"), "--usage-log", str(folder / "usage.jsonl"))
-    with running_server(*options) as running:
+    files = ("--keys-file", str(folder / "keys.toml"), "--usage-log", str(folder / "usage.jsonl"))
+    with running_server(*files, "--served-model-name", f"{MODEL},{ALIAS}") as running:
         yield KeyServer(running, folder)
 
 
@@ -205,8 +208,37 @@ def test_requests_at_once(keyed: KeyServer) -> None:
         next(lines)
         refused = keyed.chat("one")
         assert code(refused) == (429, "rate_limit_exceeded")
-        assert refused.headers["retry-after"] == "1"
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
     keyed.wait(lambda: keyed.chat("one").status_code == 200)
+
+
+def test_output_tokens_that_running_requests_reserve(keyed: KeyServer) -> None:
+    body = {"model": MODEL, "messages": [user("Tell.")], "max_tokens": 1500, "ignore_eos": True}
+    headers = {"authorization": "Bearer reserving"}
+    url = f"{keyed.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream:
+        lines = stream.iter_lines()  # kept: it closes the stream when it goes
+        next(lines)
+        refused = keyed.chat("reserving")
+        assert code(refused) == (429, "rate_limit_exceeded")
+        assert "have reserved what is left of its 1500 output tokens" in refused.text
+        assert refused.headers["x-ratelimit-remaining-output-tokens"] == "0"
+    keyed.wait(lambda: keyed.chat("reserving").status_code == 200)
+    keyed.wait(lambda: "reserving" in find_refused(keyed))
+
+
+def find_refused(keyed: KeyServer) -> set[str]:
+    """Return the keys that lines about refusals name."""
+    lines = [json.loads(line) for line in keyed.running.log if "requests refused" in line]
+    assert all("127.0.0.1" in line["clients"] for line in lines)
+    return {key for line in lines for key in line.get("keys", ())}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_key_for_an_alias_may_leave_the_model_out(keyed: KeyServer, path: str) -> None:
+    answer = keyed.ask("alias", path, **PATHS[path])
+    assert answer.status_code == 200, answer.text
+    assert answer.json().get("model", ALIAS) == ALIAS
 
 
 def test_models_that_a_key_may_not_use_are_not_there(keyed: KeyServer) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.api.auth import identify_client
 from server.api.browsers.hosts import ANY, KnownHosts
 from server.api.error_response import build_error_response
 from server.api.scope import get_header, route_path
@@ -40,7 +41,7 @@ class OriginCheck:
             try:
                 self._check(scope)
             except ApiError as error:
-                self._refusals.add(error.code, route_path(scope))
+                self._refusals.add(error.code, route_path(scope), *identify_client(scope))
                 await build_error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

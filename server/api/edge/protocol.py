@@ -173,7 +173,7 @@ class EdgeProtocol(RequestProtocol):
 
     def refuse(self, reason: RefusalReason) -> None:
         """Parse nothing more; answer with `reason` once earlier requests have their responses."""
-        self.edge.observer.add(reason)
+        self.edge.observer.add(reason, self._address)
         self._is_discarding = True
         has_begun = self._state is State.BODY and self._abandon_request()
         last = self._waiting[-1] if self._waiting else self._running
@@ -231,7 +231,7 @@ class EdgeProtocol(RequestProtocol):
         if self._lingering_since is not None:
             self._lingering_since = now  # the client has not got its response yet
         if self._writes.measure_stall_s(buffered, now) >= self.edge.limits.write_timeout_s:
-            self.edge.observer.add(RefusalReason.WRITE_TIMEOUT)
+            self.edge.observer.add(RefusalReason.WRITE_TIMEOUT, self._address)
             self.transport.abort()
 
     def _end_head(self, now: float) -> None:
@@ -240,7 +240,7 @@ class EdgeProtocol(RequestProtocol):
         elif self._has_begun:
             self.refuse(RefusalReason.HEADER_TIMEOUT)
         else:
-            self.edge.observer.add(RefusalReason.HEADER_TIMEOUT)
+            self.edge.observer.add(RefusalReason.HEADER_TIMEOUT, self._address)
             self.transport.close()
 
     def _check_body(self, now: float) -> None:

@@ -27,8 +27,8 @@ class RefusalReason(StrEnum):
 class EdgeObserver(Protocol):
     """Learns of every refused or dropped connection."""
 
-    def add(self, reason: str) -> None:
-        """Count one; `reason` is a value of `RefusalReason`."""
+    def add(self, reason: str, client: str | None) -> None:
+        """Count one; `reason` is a value of `RefusalReason`, `client` the address, if any."""
 
 
 class Refused(Exception):

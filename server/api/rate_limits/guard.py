@@ -7,6 +7,7 @@ from starlette.types import Message, Scope, Send
 
 from server.api.auth import Tenant
 from server.api.error_response import is_messages_path
+from server.api.rate_limits.counting import RequestCount
 from server.api.rate_limits.headers import (
     Header,
     build_anthropic_headers,
@@ -34,17 +35,27 @@ class KeyGuard:
         if tenant.key is not None:
             self._limiter.check(tenant.key, generates=self._generates(scope))
 
+    def count(self, tenant: Tenant) -> None:
+        """Count a request that `check` let pass, and that is refused for a fault of its own."""
+        if tenant.key is not None:
+            self._limiter.count(tenant.key)
+            self._metrics.requests.labels(tenant.key.name).inc()
+
     @contextmanager
-    def start(self, tenant: Tenant, scope: Scope) -> Iterator[TokenMeter]:
-        """Count a request that `check` let pass, while it runs; yield its meter."""
+    def start(self, tenant: Tenant, scope: Scope, send: Send) -> Iterator[tuple[TokenMeter, Send]]:
+        """Count a request that `check` let pass, while it runs.
+
+        Yield its meter, and a `send` that sees whether the request is refused after all.
+        """
         if tenant.key is None:
-            yield UNMETERED
+            yield UNMETERED, send
             return
-        self._metrics.requests.labels(tenant.key.name).inc()
         meter = self._limiter.start(tenant.key, generates=self._generates(scope))
+        count = RequestCount(meter, self._metrics.requests.labels(tenant.key.name))
         try:
-            yield meter
+            yield meter, count.watch(send)
         finally:
+            count.end()
             meter.release()
 
     def add_headers(self, tenant: Tenant, scope: Scope, send: Send) -> Send:

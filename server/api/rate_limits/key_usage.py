@@ -1,7 +1,7 @@
 """What one API key uses, held against its limits."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from server.api.rate_limits.resources import (
@@ -10,8 +10,9 @@ from server.api.rate_limits.resources import (
     OUTPUT_TOKENS,
     REQUESTS,
 )
+from server.api.rate_limits.running import NEWEST, RunningRequests
 from server.api.rate_limits.storage import WindowStorage
-from server.api.rate_limits.window import Window, WindowState
+from server.api.rate_limits.window import MINUTE_S, Window, WindowState
 from server.errors import KeyLimitExceeded
 from server.keys.key import ApiKey
 
@@ -19,10 +20,9 @@ from server.keys.key import ApiKey
 # more than so many tokens.
 FIRST_PART: Final = 8
 FIRST_TOKENS: Final = 64
-# The weight of the newest answer in the expected length of the next.
-NEWEST: Final = 0.2
-# When requests that run may have ended, in seconds.
-RUNNING_RETRY_S: Final = 1
+# The least and the most that a client is told to wait for requests that run, in seconds.
+MIN_RETRY_S: Final = 1
+MAX_RUNNING_RETRY_S: Final = MINUTE_S
 
 
 class KeyUsage:
@@ -41,7 +41,8 @@ class KeyUsage:
         self._storage = storage
         self._on_refusal = on_refusal
         self._windows: dict[str, Window] = {}
-        self._num_running = 0
+        self._running = RunningRequests(storage.now)
+        self._blocked_since: dict[str, float] = {}  # by running requests, since one last passed
         self._reserved = 0
         first_part = (key.output_tokens_per_minute or 0) // FIRST_PART
         self._expected = float(min(max(first_part, 1), FIRST_TOKENS))
@@ -68,19 +69,16 @@ class KeyUsage:
     @property
     def is_running(self) -> bool:
         """Whether a request of the key runs."""
-        return self._num_running > 0
+        return len(self._running) > 0
 
     def states(self) -> Iterator[WindowState]:
-        """Yield the state of each limit per minute."""
-        return (window.state() for window in self._windows.values())
+        """Yield the state of each limit per minute; what running requests reserve is not left."""
+        for resource, window in self._windows.items():
+            yield window.state(self._reserved if resource == OUTPUT_TOKENS else 0)
 
     def check(self, *, generates: bool) -> None:
         """Refuse a request that would exceed a limit. Raises `KeyLimitExceeded`."""
-        limit = self.key.concurrent_requests
-        if limit is not None and self._num_running >= limit:
-            raise self._refusal(
-                CONCURRENT_REQUESTS, f"runs its {limit} requests at once", RUNNING_RETRY_S
-            )
+        self._check_concurrency()
         self._check_room(REQUESTS)
         if generates:
             self.check_output_tokens()
@@ -106,10 +104,15 @@ class KeyUsage:
         """The tokens that the next answer is expected to take."""
         return round(self._expected)
 
-    def start(self) -> None:
+    def start(self, request: Hashable) -> None:
         """Count a request that `check` let pass."""
-        self._num_running += 1
         self.add(REQUESTS, 1)
+        self._running.start(request)  # not before the use: `take_back` looks for it by this time
+
+    def take_back(self, request: Hashable) -> None:
+        """Count a running request no longer; it still runs."""
+        if window := self._windows.get(REQUESTS):
+            window.remove(self._running.get_start(request), 1)
 
     def add(self, resource: str, amount: int) -> None:
         """Count a use, also beyond the limit."""
@@ -120,26 +123,55 @@ class KeyUsage:
         """Reserve output tokens, or give them back if negative."""
         self._reserved += num_tokens
 
-    def end(self, num_output_tokens: int) -> None:
+    def end(self, request: Hashable, num_output_tokens: int) -> None:
         """Count a request's end, and the length of its answer, if it had one."""
-        self._num_running -= 1
+        self._running.end(request, is_answered=num_output_tokens > 0)
+        if not self.is_running:
+            self._blocked_since.clear()
         if num_output_tokens:
             self._expected += NEWEST * (num_output_tokens - self._expected)
+
+    def _check_concurrency(self) -> None:
+        limit = self.key.concurrent_requests
+        if limit is None or len(self._running) < limit:
+            self._blocked_since.pop(CONCURRENT_REQUESTS, None)
+            return
+        raise self._refuse(
+            CONCURRENT_REQUESTS,
+            f"The API key '{self.key.name}' runs its {limit} requests at once",
+            self._estimate_running_s(CONCURRENT_REQUESTS),
+        )
 
     def _check_room(self, resource: str, reserved: int = 0) -> None:
         window = self._windows.get(resource)
         if window is None or window.has_room(reserved):
+            self._blocked_since.pop(resource, None)
             return
-        state = window.state()
-        seconds = math.ceil(state.retry_after_s) or RUNNING_RETRY_S
-        raise self._refusal(
-            resource, f"has used its {window.limit} {resource.replace('-', ' ')} a minute", seconds
-        )
+        wait_s = window.wait_s()
+        limit = f"{window.limit} {resource.replace('-', ' ')} a minute"
+        reason = f"The API key '{self.key.name}' has used its {limit}"
+        if not wait_s:
+            reason = (
+                f"Running requests of the API key '{self.key.name}' have reserved what is left of"
+                f" its {limit}"
+            )
+        if reserved:
+            running_s = self._estimate_running_s(resource)
+            wait_s = max(wait_s, min(window.wait_s(reserved), running_s))
+        raise self._refuse(resource, reason, wait_s)
 
-    def _refusal(self, limit: str, reason: str, seconds: int) -> KeyLimitExceeded:
+    def _estimate_running_s(self, limit: str) -> float:
+        """Return when a request may have ended, in seconds.
+
+        Where that has not helped so far, it may take as long again as was waited.
+        """
+        now = self._storage.now()
+        waited_s = now - self._blocked_since.setdefault(limit, now)
+        return min(max(self._running.estimate_end_s(), waited_s), MAX_RUNNING_RETRY_S)
+
+    def _refuse(self, limit: str, reason: str, wait_s: float) -> KeyLimitExceeded:
+        """Count a refusal, and return it."""
         self._on_refusal(self.key.name, limit)
+        seconds = max(math.ceil(wait_s), MIN_RETRY_S)
         unit = "second" if seconds == 1 else "seconds"
-        return KeyLimitExceeded(
-            f"The API key '{self.key.name}' {reason}: try again in {seconds} {unit}.",
-            retry_after=seconds,
-        )
+        return KeyLimitExceeded(f"{reason}: try again in {seconds} {unit}.", retry_after=seconds)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from server.api.rate_limits.key_usage import KeyUsage
 from server.api.rate_limits.meter import RequestMeter
+from server.api.rate_limits.resources import REQUESTS
 from server.api.rate_limits.storage import WindowStorage
 from server.api.rate_limits.window import WindowState
 from server.keys.key import ApiKey
@@ -33,8 +34,11 @@ class RateLimiter:
     def start(self, key: ApiKey, *, generates: bool) -> RequestMeter:
         """Count a request that `check` let pass; release what is returned at its end."""
         usage = self._find(key)
-        usage.start()
         return RequestMeter(usage, usage.expected_tokens if generates else 0)
+
+    def count(self, key: ApiKey) -> None:
+        """Count a request that `check` let pass, and that ends before it runs."""
+        self._find(key).add(REQUESTS, 1)
 
     def states(self, name: str) -> Iterator[WindowState]:
         """Yield the state of each limit per minute of a key, as it is since its last check."""

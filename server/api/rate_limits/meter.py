@@ -5,15 +5,20 @@ from server.api.rate_limits.resources import IMAGE_TOKENS, OUTPUT_TOKENS
 
 
 class RequestMeter:
-    """Counts one request's tokens as they are made. `release` is idempotent."""
+    """Counts one request, and its tokens as they are made.
+
+    `take_back`, `end_generation` and `release` are idempotent.
+    """
 
     def __init__(self, usage: KeyUsage, expected_tokens: int) -> None:
         self._usage = usage
         self._reserved = expected_tokens
         self._num_output_tokens = 0
         self._has_images = False
+        self._is_counted = True
         self._is_submitted = False
         self._is_running = True
+        usage.start(self)
         usage.reserve(expected_tokens)
 
     @property
@@ -53,18 +58,28 @@ class RequestMeter:
         self._free(min(num_tokens, self._reserved))
         self._usage.add(OUTPUT_TOKENS, num_tokens)
 
-    def release(self) -> None:
-        """Count the request's end.
+    def end_generation(self) -> None:
+        """Give back what is reserved: nothing more is generated.
 
         An answer that is not streamed tells its tokens at its end only. One that was cut short
         before counts as what it had reserved: nobody knows how much of it was made.
         """
+        if self._is_submitted and not self._num_output_tokens:
+            self.charge_output_tokens(self._reserved)
+        self._free(self._reserved)
+
+    def take_back(self) -> None:
+        """Do not count the request: it is refused, though not for a fault of its own."""
+        if self._is_counted and self._is_running:
+            self._is_counted = False
+            self._usage.take_back(self)
+
+    def release(self) -> None:
+        """Count the request's end."""
         if self._is_running:
             self._is_running = False
-            if self._is_submitted and not self._num_output_tokens:
-                self.charge_output_tokens(self._reserved)
-            self._free(self._reserved)
-            self._usage.end(self._num_output_tokens)
+            self.end_generation()
+            self._usage.end(self, self._num_output_tokens)
 
     def _free(self, num_tokens: int) -> None:
         self._reserved -= num_tokens

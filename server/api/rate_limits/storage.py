@@ -57,6 +57,19 @@ class _Uses:
         elif fitting:
             self.uses.append(_Use(now, fitting))
 
+    def remove(self, at: float, amount: int) -> None:
+        """Forget a use that was counted at that time, if it has not left the window yet."""
+        unpaid = min(self.debt, amount)
+        self.debt -= unpaid
+        for use in reversed(self.uses):
+            if use.time <= at:
+                taken = min(use.amount, amount - unpaid)
+                use.amount -= taken
+                self.total -= taken
+                if not use.amount:
+                    self.uses.remove(use)
+                return
+
     def find_exit(self, amount: int) -> float:
         """Return when so much of what is used, at most all of it, has left the window."""
         minutes = max(math.ceil((amount - self.total) / self.limit), 0)  # of paying the debt
@@ -109,6 +122,19 @@ class WindowStorage(Storage, MovingWindowSupport):
         used = window.total + window.debt
         start = self.now() if used < limit else window.find_exit(used - limit + 1) - expiry
         return start, used
+
+    def remove(self, key: str, at: float, amount: int) -> None:
+        """Forget a use that was added at that time."""
+        if window := self._windows.get(key):
+            window.remove(at, amount)
+
+    def find_room(self, key: str, limit: int, expiry: int, amount: int) -> float:
+        """Return when so much fits, `inf` where what is used is not all that takes the room."""
+        used = self.get_moving_window(key, limit, expiry)[1]
+        excess = used + amount - limit
+        if excess <= 0:
+            return self.now()
+        return self._windows[key].find_exit(excess) if excess <= used else math.inf
 
     def get_expiry(self, key: str) -> float:
         """Return when all that is used has left the window."""

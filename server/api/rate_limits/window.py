@@ -20,12 +20,11 @@ class _PerMinute(RateLimitItemPerMinute):
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """A window at one moment: what is left, when something is free again, and when all is."""
+    """A window at one moment: what is left, and in how many seconds all is free again."""
 
     resource: str
     limit: int
     remaining: int
-    retry_after_s: float
     reset_s: float
 
 
@@ -54,17 +53,27 @@ class Window:
         """Count a use, also beyond the limit."""
         self._storage.add(self._key, self.limit, MINUTE_S, amount)
 
-    def state(self) -> WindowState:
-        """Return the present state."""
-        free_at, remaining = self._limiter.get_window_stats(self._item, *self._ids)
-        empty_at = self._storage.get_expiry(self._key)
-        now = self._storage.now()
+    def remove(self, at: float, amount: int) -> None:
+        """Forget a use that was added at that time."""
+        self._storage.remove(self._key, at, amount)
+
+    def wait_s(self, reserved: int = 0) -> float:
+        """Return in how many seconds anything is free, beside what is reserved.
+
+        It is `inf` where what is reserved leaves nothing of an unused window.
+        """
+        free_at = self._storage.find_room(self._key, self.limit, MINUTE_S, reserved + 1)
+        return max(free_at - self._storage.now(), 0.0)
+
+    def state(self, reserved: int = 0) -> WindowState:
+        """Return the present state. What is reserved is not left, and may yet be used."""
+        _, remaining = self._limiter.get_window_stats(self._item, *self._ids)
+        reset_s = self._storage.get_expiry(self._key) - self._storage.now()
         return WindowState(
             self.resource,
             self.limit,
-            remaining=max(remaining, 0),
-            retry_after_s=max(free_at - now, 0.0) if remaining <= 0 else 0.0,
-            reset_s=max(empty_at - now, 0.0),
+            remaining=max(remaining - reserved, 0),
+            reset_s=max(reset_s, MINUTE_S if reserved else 0.0),
         )
 
     def clear(self) -> None:

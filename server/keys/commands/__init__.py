@@ -1,1 +1,1 @@
-"""The commands of `python -m server keys`."""
+"""The commands of `llava-server keys`."""

@@ -1,36 +1,22 @@
 """Requests that the limits or the models of their key refuse once the body is read."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
-import httpx
 import pytest
 import structlog
-from fastapi import FastAPI
 from structlog.typing import EventDict
 
 from server.api import early_returns
 from server.api.admission.admission import EARLY_DELAY_S
-from server.api.auth import Authenticator
 from server.api.early_returns import EarlyReturns
-from server.api.error_handlers import add_error_handlers
-from server.api.gate import Gate
-from server.api.gated_paths import GATED_PATHS, GENERATING_PATHS
-from server.api.middleware import RequestId
-from server.api.rate_limits.guard import KeyGuard
-from server.api.rate_limits.limiter import RateLimiter
-from server.api.routes import chat, messages, tokenize
-from server.api.runtime import Runtime
+from server.api.gated_paths import GENERATING_PATHS
 from server.errors import KeyLimitExceeded
-from server.keys.key_ring import KeyRing
-from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import OPERATIONS
-from tests.server.api.runtime import build_runtime
-from tests.server.keys.samples import build_key
+from tests.server.api.keyed_server import KeyedServer, build_limited_key
 from tests.server.pictures import build_data_url
 
-KEY = build_key("alice", "secret", image_tokens_per_minute=10, models=["m"])
+KEY = build_limited_key(image_tokens_per_minute=10)
 URL = build_data_url(b"any")
 OPENAI = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL}}]}]
 SOURCE = {"type": "base64", "media_type": "image/png", "data": URL.partition(",")[2]}
@@ -43,46 +29,10 @@ PATHS = {
 }
 
 
-class KeyedServer:
-    """A server without a model whose key `alice` has no image tokens left."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        lifecycle = Lifecycle(1)
-        lifecycle.mark_ready()
-        self.app = FastAPI()
-        self.runtime: Runtime = build_runtime(lifecycle, metrics, [])
-        self.runtime.authenticator = Authenticator(KeyRing([], [KEY]))
-        self.app.state.runtime = self.runtime
-        limiter = RateLimiter(metrics.keys.add_refusal)
-        limiter.start(KEY, generates=True).charge_image_tokens(1000)
-        for routes in (chat, messages, tokenize):
-            self.app.include_router(routes.router)
-        add_error_handlers(self.app)
-        self.app.add_middleware(
-            Gate,
-            paths=GATED_PATHS,
-            authenticator=self.runtime.authenticator,
-            keys=KeyGuard(limiter, metrics.keys, GENERATING_PATHS),
-            admission=self.runtime.admission,
-            max_body_bytes=100_000,
-            refusals=self.runtime.refusals,
-            early_returns=self.runtime.early_returns,
-        )
-        self.app.add_middleware(RequestId)
-
-    async def post(self, path: str, messages: Any, model: str = "m") -> httpx.Response:
-        """Send a conversation."""
-        transport = httpx.ASGITransport(self.app)
-        body = {"model": model, "messages": messages}
-        headers = {"authorization": "Bearer secret"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.post(path, json=body, headers=headers)
-
-
 @pytest.fixture
 async def server(metrics: Metrics) -> AsyncIterator[KeyedServer]:
     """Return the server."""
-    server = KeyedServer(metrics)
+    server = KeyedServer(metrics, KEY)
     yield server
     server.runtime.refusal_log.flush()
 
@@ -154,8 +104,9 @@ async def test_refusals_share_one_log_line(
     for path, conversation in PATHS.items():
         await server.post(path, conversation)
     server.runtime.refusal_log.flush()
-    counts = {"event": "requests refused", "log_level": "info", "key_limit_exceeded": 3}
-    assert lines == [counts]
+    (line,) = lines
+    assert (line["event"], line["key_limit_exceeded"]) == ("requests refused", 3)
+    assert (line["clients"], line["keys"]) == ({"127.0.0.1": 3}, {"alice": 3})
     assert len(delays) == 2
 
 

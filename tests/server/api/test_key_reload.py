@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from server.api.key_reload import MAX_WARNINGS, KeyReload
+from server.api.key_reload import MAX_TOLD_NAMES, MAX_WARNINGS, KeyReload
 from server.api.rate_limits.limiter import RateLimiter
 from server.errors import KeyLimitExceeded
 from server.keys.key_ring import KeyRing
@@ -15,6 +15,7 @@ from server.telemetry.metrics import Metrics
 from tests.server.keys.samples import build_key
 from tests.server.samples import sample
 
+UNKNOWN_MODEL = "keys name a model that is not served"
 ALICE = build_key("alice", requests_per_minute=1)
 
 
@@ -62,12 +63,38 @@ def test_models_that_are_not_served_are_told_once_each(metrics: Metrics) -> None
                 build_key("carol"),
             ]
         )
-    assert [(line["keys"], line["model"], line["did_you_mean"]) for line in lines] == [
+    told = [line for line in lines if line["event"] == UNKNOWN_MODEL]
+    assert [(line["keys"], line["model"], line["did_you_mean"]) for line in told] == [
         (2, "lava-tiny", "llava-tiny")
     ]
     with capture_logs() as lines:
         reload.apply([build_key(models=[str(number) for number in range(1000)])])
-    assert len(lines) == MAX_WARNINGS
+    assert sum(line["event"] == UNKNOWN_MODEL for line in lines) == MAX_WARNINGS
+
+
+def test_keys_that_are_added_changed_or_gone_are_told(metrics: Metrics) -> None:
+    before = [build_key(name) for name in ("alice", "bob", "carol")]
+    reload = KeyReload(
+        KeyRing(["env"], before), RateLimiter(metrics.keys.add_refusal), metrics.keys, []
+    )
+    after = [before[0], build_key("bob", requests_per_minute=1), build_key("dora")]
+    with capture_logs() as lines:
+        reload.apply(before)
+        reload.apply(after)
+        reload.apply(after)
+    assert [(line["log_level"], line["names"]) for line in lines] == [
+        ("info", ["dora"]),
+        ("info", ["bob"]),
+        ("warning", ["carol"]),
+    ]
+    with capture_logs() as lines:
+        reload.apply([build_key(f"key-{number:04}") for number in range(2000)])
+        reload.apply([])
+    assert [(len(line["names"]), line["more"]) for line in lines] == [
+        (MAX_TOLD_NAMES, 2000 - MAX_TOLD_NAMES),
+        (3, 0),
+        (MAX_TOLD_NAMES, 2000 - MAX_TOLD_NAMES),
+    ]
 
 
 async def test_a_signal_after_the_end_is_handled_as_before(

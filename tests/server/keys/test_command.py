@@ -1,4 +1,4 @@
-"""`python -m server keys`."""
+"""`llava-server keys`."""
 
 import json
 import os
@@ -129,6 +129,14 @@ def test_the_file_is_utf_8_whatever_the_locale_is(keys: Keys) -> None:
     code, _, said = keys.run("new", "bob")
     assert code == 1
     assert "is not UTF-8 at byte 6" in said
+
+
+def test_a_byte_order_mark_goes_with_an_edit(keys: Keys) -> None:
+    secret = keys.new("alice")
+    keys.path.write_text(keys.path.read_text(), encoding="utf-8-sig")
+    other = keys.new("john.doe")
+    assert (keys.find(secret), keys.find(other)) == ("alice", "john.doe")
+    assert not keys.path.read_bytes().startswith(b"\xef\xbb\xbf")
 
 
 def test_the_file_keeps_its_mode_and_its_link(keys: Keys) -> None:

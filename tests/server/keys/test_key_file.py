@@ -169,5 +169,38 @@ def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     with pytest.raises(KeysFileError, match="bytes"):
         read_keys(tmp_path / "large")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(KeysFileError, match="does not exist: put it there, or make one by"):
         read_keys(tmp_path / "none")
+
+
+def test_a_file_that_may_not_be_read_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", fail)
+    with pytest.raises(KeysFileError, match="may not be read: let the server's user read it"):
+        read_keys(tmp_path / "keys.toml")
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(f'[keys.alice]\nhash = "{ALICE}"\n', encoding="utf-8-sig")
+    assert [key.name for key in read_keys(path)] == ["alice"]
+
+
+@pytest.mark.parametrize("name", ["john.doe", "john.f.kennedy"])
+def test_a_name_without_quotes_is_told(name: str) -> None:
+    said = f"keys.toml, line 2, key '{name}': a name with dots needs quotes: [keys.\"{name}\"]"
+    assert faults(f"\n[keys.{name}]\nhash = '{ALICE}'\n") == said
+    assert faults(f"\n[keys.{name}]\n") == said
+    beside = f"\n[keys.{name}]\nhash = '{BOB}'\n[keys.john]\nhash = '{ALICE}'\n"
+    assert faults(beside) == said
+
+
+def test_other_tables_in_a_key_are_no_names() -> None:
+    text = f"[keys.alice]\nhash = '{ALICE}'\nlimits.requests = 5\n"
+    assert "line 3, key 'alice': 'limits' is not a field of a key" in faults(text)
+    assert "'previous'" in faults(f"{text[:-1]}\n[keys.alice.previous]\nhash = '{BOB}'\n")
+    assert "is not a field" in faults(f"{text[:-1]}\n[keys.alice.{'x.' * 200}y]\n")

@@ -59,7 +59,7 @@ def test_secrets_are_long_and_random() -> None:
 
 def test_a_file_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> None:
     settings = Settings.model_validate({"keys_file": tmp_path / "none.toml"})
-    with pytest.raises(KeysFileError, match="does not exist: `llava-server keys new NAME"):
+    with pytest.raises(KeysFileError, match="or make one by `llava-server keys new NAME"):
         read_key_ring(settings)
 
 

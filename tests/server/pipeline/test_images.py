@@ -308,6 +308,9 @@ class Meter:
     def charge_output_tokens(self, num_tokens: int) -> None:
         """Count nothing."""
 
+    def end_generation(self) -> None:
+        """Give nothing back."""
+
 
 def build_metered_record(meter: Meter) -> RequestRecord:
     """Return a record whose tokens are counted."""

@@ -71,7 +71,7 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
         ),
         ({"kv_cache_dtype": "nvfp4", "accelerator": "cpu"}, "kv_cache_dtype", "needs a GPU"),
         ({"keys_file": "/no/such/file"}, "keys_file", "does not exist"),
-        ({"usage_log": "/no/such/file"}, "usage_log", "No such file or directory"),
+        ({"usage_log": "/no/such/file"}, "usage_log", "create the folder /no/such for the"),
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
         ({"port": 9000, "admin_port": 9000}, "admin_port", "is also --port"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),

@@ -33,6 +33,7 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:decode_workers_replaced",
         "llava:key_requests",
         "llava:key_refusals",
+        "llava:key_overload_refusals",
         "llava:key_prompt_tokens",
         "llava:key_image_tokens",
         "llava:key_generation_tokens",

@@ -182,10 +182,12 @@ class RunningEdge:
     app: App
     table: ConnectionTable
     refusals: list[str]
+    refused: set[str | None] = field(default_factory=set)
 
-    def add(self, reason: str) -> None:
+    def add(self, reason: str, client: str | None) -> None:
         """Count a refusal, as the observer."""
         self.refusals.append(reason)
+        self.refused.add(client)
 
     def connect(self) -> Client:
         """Open a connection."""

@@ -47,7 +47,7 @@ def test_too_many_connections(limit: str, status: int, reason: str) -> None:
         wait_until(lambda: edge.table.open_connections == 1)
         with edge.connect() as admitted:
             assert admitted.request("/echo", b"c").status == 200
-        assert edge.refusals == [reason]
+        assert (edge.refusals, edge.refused) == ([reason], {"127.0.0.1"})
 
 
 def test_the_longest_idle_connection_makes_room() -> None:

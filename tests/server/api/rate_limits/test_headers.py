@@ -12,7 +12,7 @@ from server.api.rate_limits.headers import (
 from server.api.rate_limits.resources import RATE_LIMIT_HEADERS
 from server.api.rate_limits.window import WindowState
 
-STATES = [WindowState("requests", 60, 12, 0, 5.2), WindowState("image-tokens", 9, 0, 7, 60)]
+STATES = [WindowState("requests", 60, 12, 5.2), WindowState("image-tokens", 9, 0, 60)]
 
 
 @pytest.mark.parametrize(

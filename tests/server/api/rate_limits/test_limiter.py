@@ -129,15 +129,16 @@ def test_running_requests_reserve_what_answers_took_lately(limits: Limits) -> No
         limits.answer(key, 10)
         limits.now += 60
     running = [limits.start(key) for _ in range(100)]
-    assert limits.refused(key).retry_after == 1
+    limits.refused(key)
     for meter in running[:50]:
         meter.charge_output_tokens(2)
         meter.release()
     # 100 tokens are used, 500 reserved by those that run, and now two are expected.
     more = [limits.start(key) for _ in range(150)]
-    assert limits.remaining(key) == {"output-tokens": 900}
+    assert limits.remaining(key) == {"output-tokens": 100}
     for meter in more + running:
         meter.release()
+    assert limits.remaining(key) == {"output-tokens": 900}
     assert limits.limiter._find(key)._reserved == 0
 
 
@@ -161,6 +162,94 @@ def test_running_requests_reserve_what_they_ask_for(limits: Limits) -> None:
     for meter in (first, third):
         meter.release()
     assert limits.limiter._find(key)._reserved == 0
+
+
+def test_running_requests_that_reserve_all_are_told(limits: Limits) -> None:
+    """Nobody knows when they end: who comes back in vain waits as long as before, once more."""
+    key = build_key(output_tokens_per_minute=1000)
+    meter = limits.start(key)
+    meter.reserve_output_tokens(1000)
+    waits = []
+    while limits.now < 300:
+        waits.append(limits.refused(key).retry_after or 0)
+        limits.now += waits[-1]
+    assert waits == [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert limits.refused(key).message == (
+        "Running requests of the API key 'alice' have reserved what is left of its 1000 output"
+        " tokens a minute: try again in 60 seconds."
+    )
+    (state,) = limits.limiter.states("alice")
+    assert (state.remaining, state.reset_s) == (0, 60)
+    meter.release()
+    limits.start(key)
+    assert limits.remaining(key) == {"output-tokens": 936}
+
+
+def test_who_waited_for_earlier_requests_does_not_wait_for_new_ones(limits: Limits) -> None:
+    key = build_key(concurrent_requests=1)
+    for limits.now in (0, 1000):
+        meter = limits.start(key)
+        limits.now += 2
+        assert limits.refused(key).retry_after == 2
+        meter.release()
+
+
+def test_running_requests_are_expected_to_take_their_usual_time(limits: Limits) -> None:
+    key = build_key(output_tokens_per_minute=1000, concurrent_requests=2)
+    meter = limits.start(key)
+    limits.now = 20
+    meter.charge_output_tokens(10)
+    meter.release()
+    limits.now = 100
+    meters = [limits.start(key), limits.start(key)]
+    for limits.now, wait in ((105, 15), (119.5, 15), (125, 25), (170, 60)):
+        assert limits.refused(key).retry_after == wait
+    assert limits.refused(key).message == (
+        "The API key 'alice' runs its 2 requests at once: try again in 60 seconds."
+    )
+    meters.pop().release()
+    meters[0].reserve_output_tokens(1000)
+    assert limits.refused(key).retry_after == 60
+
+
+def test_what_leaves_the_window_makes_room_beside_what_is_reserved(limits: Limits) -> None:
+    key = build_key(output_tokens_per_minute=1000)
+    meter = limits.start(key)
+    limits.now = 40
+    meter.charge_output_tokens(600)
+    meter.release()
+    limits.now = 80
+    limits.start(key).reserve_output_tokens(500)
+    assert limits.refused(key).retry_after == 20  # the usual time would be 40
+    limits.now = 100
+    limits.start(key)
+
+
+def test_a_request_that_is_taken_back_does_not_count(limits: Limits) -> None:
+    key = build_key(requests_per_minute=2)
+    limits.start(key)
+    limits.now = 30
+    meter = limits.start(key)
+    for _ in range(2):
+        meter.take_back()
+        assert limits.remaining(key) == {"requests": 1}
+    meter.release()
+    meter.take_back()
+    limits.limiter.count(key)
+    assert limits.refused(key).retry_after == 30
+    assert limits.limiter._find(key).is_running
+
+
+def test_what_is_left_is_told_once_nothing_more_is_generated(limits: Limits) -> None:
+    key = build_key(output_tokens_per_minute=100)
+    meter = limits.start(key)
+    meter.reserve_output_tokens(80)
+    assert limits.remaining(key) == {"output-tokens": 20}
+    meter.mark_submitted()
+    meter.charge_output_tokens(7)
+    for end in (meter.end_generation, meter.end_generation, meter.release):
+        end()
+        assert limits.remaining(key) == {"output-tokens": 93}
 
 
 def test_an_answer_that_is_cut_short_counts_as_reserved(limits: Limits) -> None:

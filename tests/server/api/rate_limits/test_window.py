@@ -1,5 +1,7 @@
 """A limit per minute: a moving window, in which too much may be used."""
 
+import math
+
 import pytest
 
 from server.api.rate_limits.storage import STEP_S, WindowStorage
@@ -36,18 +38,18 @@ def window(storage: WindowStorage) -> Window:
 
 def test_an_unused_window_is_full(window: Window) -> None:
     assert window.has_room()
-    assert window.state() == WindowState("requests", 10, 10, 0.0, 0.0)
+    assert window.state() == WindowState("requests", 10, 10, 0.0)
 
 
 def test_what_is_used_is_free_again_after_a_minute(window: Window, clock: Clock) -> None:
     window.add(4)
     clock.now += 20
     window.add(5)
-    assert window.state() == WindowState("requests", 10, 1, 0.0, 60.0)
+    assert window.state() == WindowState("requests", 10, 1, 60.0)
     clock.now += 39.9
     assert window.state().remaining == 1
     clock.now += 0.1
-    assert window.state() == WindowState("requests", 10, 5, 0.0, 20.0)
+    assert window.state() == WindowState("requests", 10, 5, 20.0)
     clock.now += 20
     assert window.state().remaining == 10
 
@@ -59,8 +61,8 @@ def test_a_used_window_tells_when_something_is_free(window: Window, clock: Clock
         clock.now += 1
     assert not window.has_room()
     state = window.state()
-    assert (state.remaining, state.retry_after_s, state.reset_s) == (0, 50.0, 59.0)
-    clock.now += state.retry_after_s
+    assert (state.remaining, window.wait_s(), state.reset_s) == (0, 50.0, 59.0)
+    clock.now += window.wait_s()
     assert window.has_room()
     window.add(1)
     assert not window.has_room()
@@ -74,13 +76,13 @@ def test_an_excess_is_paid_off_at_the_rate_of_the_limit(window: Window, clock: C
     window.add(20)
     state = window.state()
     # 49 at ten a minute: nine of each minute are paid at its start, one ten seconds later.
-    assert (state.remaining, state.retry_after_s, state.reset_s) == (0, 230.0, 280.0)
+    assert (state.remaining, window.wait_s(), state.reset_s) == (0, 230.0, 280.0)
     clock.now += 229.9
     assert not window.has_room()
     clock.now += 0.1
     assert window.state().remaining == 1
     clock.now += 50
-    assert window.state() == WindowState("requests", 10, 10, 0.0, 0.0)
+    assert window.state() == WindowState("requests", 10, 10, 0.0)
 
 
 def test_a_new_limit_holds_for_what_was_used(
@@ -88,10 +90,10 @@ def test_a_new_limit_holds_for_what_was_used(
 ) -> None:
     window.add(25)
     larger, smaller = (Window("requests", "alice", limit, storage) for limit in (30, 5))
-    assert larger.state() == WindowState("requests", 30, 5, 0.0, 60.0)
-    assert smaller.state() == WindowState("requests", 5, 0, 60.0, 60.0)
+    assert larger.state() == WindowState("requests", 30, 5, 60.0)
+    assert (smaller.wait_s(), smaller.state()) == (60.0, WindowState("requests", 5, 0, 60.0))
     smaller.add(5)
-    assert smaller.state() == WindowState("requests", 5, 0, 120.0, 120.0)
+    assert (smaller.wait_s(), smaller.state()) == (120.0, WindowState("requests", 5, 0, 120.0))
     clock.now += 120
     assert smaller.state().remaining == 5
 
@@ -100,6 +102,39 @@ def test_reserved_amounts_take_room(window: Window) -> None:
     window.add(4)
     assert window.has_room(5)
     assert not window.has_room(6)
+    assert [window.wait_s(reserved) for reserved in (5, 6, 9, 10)] == [0.0, 60.0, 60.0, math.inf]
+    assert window.state(6) == WindowState("requests", 10, 0, 60.0)
+
+
+def test_what_is_reserved_may_yet_be_used(window: Window, clock: Clock) -> None:
+    window.add(4)
+    clock.now += 50
+    assert window.state(3) == WindowState("requests", 10, 3, 60.0)
+    assert window.state() == WindowState("requests", 10, 6, 10.0)
+
+
+def test_a_use_that_is_taken_back_leaves_others(window: Window, clock: Clock) -> None:
+    window.add(4)
+    first = clock.now
+    clock.now += 30
+    window.add(3)
+    window.remove(first, 1)
+    assert window.state().remaining == 4
+    clock.now += 30
+    assert window.state() == WindowState("requests", 10, 7, 30.0)
+    window.remove(first, 1)  # it has left
+    assert window.state().remaining == 7
+    window.remove(first + 30, 3)
+    assert window.state() == WindowState("requests", 10, 10, 0.0)
+
+
+def test_an_excess_is_taken_back_first(window: Window, clock: Clock) -> None:
+    for _ in range(3):
+        window.add(5)
+    window.remove(clock.now, 1)
+    assert (window.state().remaining, window.state().reset_s) == (0, 120.0)
+    window.remove(clock.now, 6)
+    assert window.state() == WindowState("requests", 10, 2, 60.0)
 
 
 def test_keys_and_resources_are_apart(storage: WindowStorage, window: Window) -> None:
