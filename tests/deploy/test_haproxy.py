@@ -3,6 +3,7 @@
 import http.client
 import json
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tests.deploy.balancing import (
 )
 
 CHAT = "/v1/chat/completions"
+SET_STATE = CONFIGURATION.with_name("set_state.py")
 TEXT = CONFIGURATION.read_text()
 
 
@@ -153,12 +155,23 @@ def test_a_server_that_drains_gets_nothing_new_and_finishes(balancer: Balancer) 
         busy.release.set()
 
 
-def test_the_runtime_api_drains_at_once(balancer: Balancer) -> None:
-    balancer.command("set server llava/llava0 state drain")
+def test_a_unit_can_drain_its_server_at_once(balancer: Balancer) -> None:
     values = [f"conversation-{number}" for number in range(20)]
-    assert {name(balancer, value) for value in values} == {"b"}
-    balancer.command("set server llava/llava0 state ready")
-    assert {name(balancer, value) for value in values} == {"a", "b"}
+    for state, expected in (("drain", {"b"}), ("ready", {"a", "b"})):
+        run = set_state(balancer, "llava0", state)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert {name(balancer, value) for value in values} == expected
+    assert "No such server." in set_state(balancer, "llava9", "drain").stderr
+
+
+def set_state(balancer: Balancer, server: str, state: str) -> subprocess.CompletedProcess[str]:
+    """Run the program of the units."""
+    return subprocess.run(
+        [sys.executable, str(SET_STATE), server, state, str(balancer.control)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_without_a_server_errors_have_the_apis_shapes(balancer: Balancer) -> None:
