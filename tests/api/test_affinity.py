@@ -4,9 +4,12 @@ import base64
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from tests.api.pictures import circle_and_square, data_url, encoded, green_triangle, image_part
+from tests.api.running import RunningServer
+from tests.deploy.balancing import StandIn, balance
 from tests.web import QuietHandler, serve_http
 
 HEADER = "x-llava-affinity"
@@ -94,6 +97,31 @@ def test_text_completions(http: httpx.Client, *, stream: bool) -> None:
     path, body = "/v1/completions", {"prompt": "A red", "max_tokens": 1, "stream": stream}
     assert affinity(http, path, body) == affinity(http, path, body)
     assert affinity(http, path, body, sent="mine") == "mine"
+
+
+def test_openais_client_echoes_it(client: openai.OpenAI) -> None:
+    """As docs/clients.md shows."""
+    messages: list[Any] = [{"role": "user", "content": "Hello"}]
+    first = client.chat.completions.with_raw_response.create(model="llava-tiny", messages=messages)
+    named = {HEADER: first.headers[HEADER]}
+    messages += [first.parse().choices[0].message, {"role": "user", "content": "And its color?"}]
+    second = client.chat.completions.with_raw_response.create(
+        model="llava-tiny", messages=messages, extra_headers=named
+    )
+    assert second.headers[HEADER] == named[HEADER]
+
+
+def test_behind_haproxy(server: RunningServer) -> None:
+    port = httpx.URL(server.url).port
+    assert port is not None
+    with balance([StandIn("one", port), StandIn("two", port)]) as balancer:
+        asked = chat(image_part(CIRCLE), text("What color is the circle?"), stream=True)
+        assert affinity(balancer.http, *asked, sent="mine") == "mine"
+        whole = balancer.http.post(asked[0], json={**asked[1], "stream": False, "max_tokens": 8})
+        assert whole.json()["choices"][0]["message"]["content"] == "red"
+        assert balancer.http.get("/ready").json()["status"] == "ready"
+        refused = balancer.http.post("/v1/messages", json={})
+        assert refused.json()["request_id"] == refused.headers["x-request-id"]
 
 
 def test_errors_carry_none(http: httpx.Client) -> None:
