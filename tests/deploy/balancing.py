@@ -1,5 +1,6 @@
 """HAProxy with the configuration of deploy/haproxy, in front of stand-ins for servers."""
 
+import csv
 import re
 import shutil
 import socket
@@ -139,10 +140,15 @@ class Balancer:
 
     def count_up(self) -> int:
         """Return how many servers get new requests."""
-        rows = [line.split(",") for line in self.command("show stat").splitlines()]
-        return sum(
-            row[0] == "llava" and row[1] != "BACKEND" and row[17].startswith("UP") for row in rows
-        )
+        return sum(server["status"].startswith("UP") for server in self._read_servers())
+
+    def is_idle(self) -> bool:
+        """Whether no request is counted: for a moment after its answer it still is."""
+        return all(server["scur"] == "0" for server in self._read_servers())
+
+    def _read_servers(self) -> list[dict[str, str]]:
+        table = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
+        return [row for row in table if row["pxname"] == "llava" and row["svname"] != "BACKEND"]
 
 
 def build_configuration(ports: Sequence[int], listener: int, control: Path) -> str:

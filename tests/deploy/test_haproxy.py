@@ -61,7 +61,8 @@ def ask(
 
 
 def name(balancer: Balancer, affinity: str | None = None) -> str:
-    """Return the server that answers."""
+    """Return the server that answers where no other request runs."""
+    wait(balancer.is_idle)
     answer = ask(balancer, affinity)
     assert answer.status_code == 200, answer.text
     return answer.text
@@ -123,6 +124,16 @@ def test_requests_without_a_value_go_where_there_is_least(
         assert all(future.result().status_code == 200 for future in futures)
 
 
+def test_a_request_without_a_value_gets_one_that_leads_back(balancer: Balancer) -> None:
+    for _ in range(10):
+        first = name(balancer)
+        (server,) = [server for server in balancer.servers if server.name == first]
+        value = server.requests[-1][AFFINITY_HEADER]
+        assert ACCEPTED_VALUE.fullmatch(value)
+        assert name(balancer, value) == first
+        assert server.requests[-1][AFFINITY_HEADER] == value
+
+
 def test_a_hot_value_is_spread_beyond_its_share(balancer: Balancer) -> None:
     first = name(balancer, "hot")
     (own,) = [server for server in balancer.servers if server.name == first]
@@ -150,7 +161,7 @@ def test_a_server_that_drains_gets_nothing_new_and_finishes(balancer: Balancer) 
         (busy,) = [server for server in balancer.servers if server.requests]
         busy.is_ready = False
         wait(lambda: balancer.count_up() == 1)
-        assert {name(balancer, "mine") for _ in range(5)} != {busy.name}
+        assert busy.name not in {ask(balancer, "mine").text for _ in range(5)}
         assert len(busy.requests) == 1
         busy.release.set()
 
@@ -162,6 +173,20 @@ def test_a_unit_can_drain_its_server_at_once(balancer: Balancer) -> None:
         assert (run.returncode, run.stderr) == (0, "")
         assert {name(balancer, value) for value in values} == expected
     assert "No such server." in set_state(balancer, "llava9", "drain").stderr
+
+
+def test_a_unit_waits_until_its_server_gets_requests(balancer: Balancer) -> None:
+    (first, _) = balancer.servers
+    first.is_ready = False
+    assert set_state(balancer, "llava0", "drain").returncode == 0
+    wait(lambda: "DOWN" in balancer.command("show stat"))
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(set_state, balancer, "llava0", "ready")
+        wait(lambda: " 0 8 " not in balancer.command("show servers state llava"))
+        assert not run.done()
+        first.is_ready = True
+        assert run.result().returncode == 0
+    assert balancer.count_up() == 2
 
 
 def set_state(balancer: Balancer, server: str, state: str) -> subprocess.CompletedProcess[str]:
