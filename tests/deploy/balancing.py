@@ -93,6 +93,8 @@ class _Handler(QuietHandler):
                 self._stream()
             case b"watch":
                 self._wait_until_the_client_left()
+            case b"fail":
+                self._answer(503, stand_in.name)
             case b"hold":
                 stand_in.release.wait(LIMIT_S)
                 self._answer(200, stand_in.name)

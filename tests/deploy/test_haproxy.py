@@ -166,6 +166,13 @@ def test_a_server_that_drains_gets_nothing_new_and_finishes(balancer: Balancer) 
         busy.release.set()
 
 
+def test_failing_answers_alone_take_a_server_from_nobody(balancer: Balancer) -> None:
+    """A client can cause a 504 by a short time limit of its own."""
+    for _ in range(20):
+        assert ask(balancer, "mine", "fail").status_code == 503
+    assert balancer.count_up() == 2
+
+
 def test_a_unit_can_drain_its_server_at_once(balancer: Balancer) -> None:
     values = [f"conversation-{number}" for number in range(20)]
     for state, expected in (("drain", {"b"}), ("ready", {"a", "b"})):
