@@ -155,6 +155,21 @@ def test_a_server_that_died_takes_no_request_with_it(balancer: Balancer) -> None
     assert {value: name(balancer, value) for value in values} == before
 
 
+def test_the_bound_sends_nothing_to_a_dead_server(balancer: Balancer) -> None:
+    dead, busy = balancer.servers
+    dead.stop()
+    wait(lambda: balancer.count_up() == 1)
+    with ThreadPoolExecutor(8) as pool:
+        futures = hold(balancer, pool, None, 6)
+        dead.start(dead.port)
+        wait(lambda: balancer.count_up() == 2)
+        dead.stop()
+        for number in range(20):
+            assert ask(balancer, f"conversation-{number}").text == busy.name
+        busy.release.set()
+        assert all(future.result().status_code == 200 for future in futures)
+
+
 def test_a_server_that_drains_gets_nothing_new_and_finishes(balancer: Balancer) -> None:
     with ThreadPoolExecutor() as pool:
         hold(balancer, pool, "mine", 1)
