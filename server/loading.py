@@ -4,7 +4,9 @@ import base64
 import io
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -153,7 +155,8 @@ def _connect_images(
             cpu_s=settings.decode_cpu_s,
             wall_s=settings.decode_timeout_s,
         ),
-        variant=f"{checkpoint!r} {decode_options!r}",
+        # Without its folder, so that replicas on other machines derive the same keys.
+        variant=f"{replace(checkpoint, path=Path())!r} {decode_options!r}",
         metrics=metrics,
     )
     stack.callback(loader.close)

@@ -105,6 +105,7 @@ class Pipeline:
         images = await self._images.embed(request.images, partition, budget)
         on_encoded()
         record.notes.extend(budget.notes)
+        record.first_image_key = images[0][0] if images else None
         num_image_tokens = [len(image_embeds) for _, image_embeds in images]
         prompt = await self._chat_prompts.build(
             request, conversation, num_image_tokens, tools, keep_last=keep_last

@@ -88,7 +88,12 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or self._lifecycle.should_exit(held)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer the requests in flight and close the connections, then end the application."""
+        """Answer the requests in flight and close the connections, then end the application.
+
+        Connections are refused first: a balancer then tries another server.
+        """
+        for listener in self.servers:
+            listener.close()
         if self._requests:
             await self._answer_requests()
         await self._close_connections()
@@ -108,8 +113,6 @@ class Server(uvicorn.Server):
 
         uvicorn would wait longer, then cancel the requests and log a traceback for each.
         """
-        for listener in self.servers:
-            listener.close()
         connections = self.server_state.connections
         for connection in list(connections):
             connection.shutdown()

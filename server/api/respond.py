@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from server.api.admission.cost import Cost, estimate_image_bytes
+from server.api.affinity import AFFINITY_HEADER, build_affinity_header
 from server.api.allowed_models import build_policy, check_model_allowed
 from server.api.auth import Tenant, get_tenant
 from server.api.body import read_body
@@ -102,9 +103,10 @@ async def respond(http_request: Request, id_prefix: str, parse: Parser) -> Respo
             if not parsed.request.stream:
                 whole = await cancel_on_disconnect(http_request.receive, _collect(submission))
                 content = whole.model_dump_json(by_alias=True)
-                return Response(content, 200, _note_headers(record), "application/json")
+                headers = exchange.build_headers(parsed.request)
+                return Response(content, 200, headers, "application/json")
             response = await cancel_on_disconnect(http_request.receive, submission)
-        return exchange.stream(response, deadline)
+        return exchange.stream(response, exchange.build_headers(parsed.request), deadline)
 
 
 class _Exchange:
@@ -161,7 +163,20 @@ class _Exchange:
         pipeline = self._runtime.require_pipeline()
         return await parsed.submit(pipeline, self._record, release_images)
 
-    def stream(self, response: GenerationResponse, deadline: float) -> EventStream:
+    def build_headers(self, request: GenerationFields) -> dict[str, str]:
+        """Return the headers of an answer, once it is known that there is one."""
+        record = self._record
+        affinity = build_affinity_header(
+            self._http_request.headers.get(AFFINITY_HEADER, ""),
+            self._tenant.cache_partition,
+            record.first_image_key,
+            request.leading_text,
+        )
+        return affinity | _note_headers(record)
+
+    def stream(
+        self, response: GenerationResponse, headers: dict[str, str], deadline: float
+    ) -> EventStream:
         """Return the response as a stream, which takes the resources over."""
         self._resources.push_async_callback(response.aclose)
         interruption = response.generation.interruption
@@ -170,7 +185,7 @@ class _Exchange:
         return EventStream(
             response.events(),
             self._resources.pop_all(),
-            _note_headers(self._record),
+            headers,
             max_buffered_bytes=self._runtime.limits.max_stream_buffer_bytes,
             budget=self._runtime.output_budget,
             abort=interruption.abort,

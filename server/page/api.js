@@ -1,5 +1,6 @@
 // The server's endpoints, relative to the page's URL.
 
+import { AFFINITY_HEADER, nextAffinity } from "./affinity.js";
 import { Failure, failureOf, fromError, unreachable } from "./failure.js";
 import { eventData } from "./stream.js";
 
@@ -33,16 +34,25 @@ export async function listExamples() {
 /**
  * Ask for a streamed completion and call `onText` with each piece of it.
  *
- * Returns what the stream told besides: finish reason, usage, times in milliseconds and notes.
+ * `affinity` leads a conversation back to the replica that knows it. Returns what the stream told
+ * besides: finish reason, usage, times in milliseconds, notes and the next request's affinity.
  * Throws a `Failure`, or an `AbortError` once `signal` is aborted.
  */
-export async function complete(body, { key, signal, onText }) {
+export async function complete(body, { key, affinity, signal, onText }) {
   const began = performance.now();
-  const headers = { "content-type": "application/json", ...authorization(key) };
+  const headers = {
+    "content-type": "application/json",
+    [AFFINITY_HEADER]: affinity,
+    ...authorization(key),
+  };
   const options = { method: "POST", headers, body: JSON.stringify(body), signal };
   const response = await request(COMPLETIONS_URL, options);
   const requestId = response.headers.get("x-request-id");
-  const told = { requestId, notes: response.headers.get("x-llava-image-notes") };
+  const told = {
+    requestId,
+    notes: response.headers.get("x-llava-image-notes"),
+    affinity: nextAffinity(response, affinity),
+  };
   for await (const chunk of chunks(response, requestId)) {
     const choice = chunk.choices[0];
     if (choice?.delta.content) {

@@ -1,5 +1,6 @@
 // The conversation: its turns, and the request for the last answer.
 
+import { newAffinity } from "./affinity.js";
 import { COMPLETIONS_URL, BASE_URL, complete } from "./api.js";
 import { copyWithWord } from "./copying.js";
 import { byId, offerFocus } from "./dom.js";
@@ -12,6 +13,7 @@ import { TurnView } from "./turn.js";
 /** All turns so far; they are stored in this page only. */
 export class Conversation {
   #turns = [];
+  #affinity = newAffinity();
   #settings;
   #events;
   #asking = null;
@@ -56,6 +58,7 @@ export class Conversation {
   clear() {
     this.stop();
     this.#turns = [];
+    this.#affinity = newAffinity();
     byId("turns").replaceChildren();
     this.#events.changed();
   }
@@ -73,7 +76,9 @@ export class Conversation {
     const { answer, view } = turn;
     const { key } = this.#settings;
     this.#asking = asking;
-    this.#last = { body: requestBody(this.#turns, this.#settings.values), hasKey: key !== "" };
+    const affinity = this.#affinity;
+    const body = requestBody(this.#turns, this.#settings.values);
+    this.#last = { body, affinity, hasKey: key !== "" };
     this.#events.changed();
     announce("Asking…");
     view.show(true);
@@ -82,7 +87,8 @@ export class Conversation {
       view.textChanged();
     };
     try {
-      answer.told = await complete(this.#last.body, { key, signal: asking.signal, onText });
+      answer.told = await complete(body, { key, affinity, signal: asking.signal, onText });
+      if (this.#affinity === affinity) this.#affinity = answer.told.affinity;
       answer.state = "done";
     } catch (error) {
       this.#failed(answer, error);

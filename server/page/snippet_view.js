@@ -5,13 +5,13 @@ import { byId, button, element } from "./dom.js";
 import { curl, python, shortened } from "./snippets.js";
 
 /** Show a request; data URLs are shortened on the screen and complete in the copy. */
-export function showSnippets({ body, hasKey }, url, baseUrl) {
-  const short = shortened(body);
+export function showSnippets(asked, url, baseUrl) {
+  const short = { ...asked, body: shortened(asked.body) };
   byId("snippet-list").replaceChildren(
-    snippet("curl", curl(short, url, hasKey), () => curl(body, url, hasKey)),
-    snippet("Python", python(short, baseUrl), () => python(body, baseUrl)),
+    snippet("curl", curl(short, url), () => curl(asked, url)),
+    snippet("Python", python(short, baseUrl), () => python(asked, baseUrl)),
     element("p", { class: "hint" }, "Pictures are cut short here; a copy holds them whole.",
-      hasKey ? " Put the API key into LLAVA_API_KEY." : ""),
+      asked.hasKey ? " Put the API key into LLAVA_API_KEY." : ""),
   );
   byId("snippets").showModal();
 }

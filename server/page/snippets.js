@@ -1,4 +1,7 @@
-// A request as a curl command and as Python. The key is an environment variable, never a literal.
+// A request as a curl command and as Python: its body, the affinity of its conversation and whether
+// it has a key, which is an environment variable and never a literal.
+
+import { AFFINITY_HEADER } from "./affinity.js";
 
 const SHOWN = 40;
 
@@ -11,15 +14,16 @@ export function shortened(body) {
 }
 
 /** Build a command for any POSIX shell. The body is stdin, since arguments have a limit. */
-export function curl(body, url, hasKey) {
+export function curl({ body, affinity, hasKey }, url) {
   const key = hasKey ? ` \\\n  -H "Authorization: Bearer $LLAVA_API_KEY"` : "";
   const json = JSON.stringify(body, null, 2);
-  return `curl -sN ${url} \\\n  -H 'Content-Type: application/json'${key} \\\n`
+  return `curl -sN ${url} \\\n  -H 'Content-Type: application/json' \\\n`
+    + `  -H '${AFFINITY_HEADER}: ${affinity}'${key} \\\n`
     + `  --data-binary @- <<'REQUEST'\n${json}\nREQUEST\n`;
 }
 
 /** Build a program that uses OpenAI's client. */
-export function python(body, baseUrl) {
+export function python({ body, affinity }, baseUrl) {
   const fields = Object.entries(body).map(([name, value]) => `    ${name}=${literal(value, 4)},`);
   return `import os
 
@@ -31,6 +35,7 @@ client = OpenAI(
 )
 stream = client.chat.completions.create(
 ${fields.join("\n")}
+    extra_headers={"${AFFINITY_HEADER}": "${affinity}"},
 )
 for chunk in stream:
     if chunk.choices:

@@ -72,6 +72,14 @@ class GenerationFields(SamplingFields):
         return 0
 
     @property
+    def leading_text(self) -> str:
+        """Text that the prompt begins with, and that later requests with the same beginning share.
+
+        It has a bounded length, and leaves images out.
+        """
+        return ""
+
+    @property
     def token_limit(self) -> int | None:
         """The maximum number of tokens to generate for each choice, None for as many as fit."""
         return None

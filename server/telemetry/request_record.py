@@ -66,6 +66,7 @@ class RequestRecord:
         self.stream = False
         self.images = 0
         self.notes: list[str] = []  # about the images, for the client
+        self.first_image_key: str | None = None  # the content key of the prompt's first image
         self.ignored_parameters: Sequence[str] = ()
         self.prompt_tokens = 0
         self.image_tokens = 0

@@ -73,7 +73,7 @@ class Chat:
     def _receive(self, answer: StreamedAnswer, messages: list[Message]) -> None:
         body = {"model": self.model, "messages": messages, **self.fields}
         try:
-            for chunk in self.client.stream_chunks(body):
+            for chunk in self.client.stream_chunks(body, self.history.affinity):
                 if text := answer.add_chunk(chunk):
                     self.printer.write_text(text)
         finally:

@@ -13,6 +13,7 @@ from tenacity import RetryCallState, Retrying
 
 from asking.retry import RetryableError, RetryPolicy, is_retryable_status, parse_retry_after
 from server import __version__
+from server.terminal.affinity import Affinity
 from server.terminal.errors import APIError, ServerUnreachable, UsageError
 from server.terminal.wire import (
     CompletionChunk,
@@ -51,10 +52,12 @@ class ChatClient:
         with self._open_response(request) as response:
             return parse_model_names(response.read())
 
-    def stream_chunks(self, body: dict[str, Any]) -> Iterator[CompletionChunk]:
+    def stream_chunks(self, body: dict[str, Any], affinity: Affinity) -> Iterator[CompletionChunk]:
         """Yield the chunks of a completion. Raises `ServerUnreachable`, `APIError`."""
-        request = self._http.build_request("POST", "chat/completions", json=body)
+        headers = affinity.build_headers()
+        request = self._http.build_request("POST", "chat/completions", json=body, headers=headers)
         with self._open_response(request) as response:
+            affinity.update(response)
             events = parse_sse_data(response.iter_bytes()) if body["stream"] else [response.read()]
             finished = False
             for data in events:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.terminal.affinity import Affinity
 from server.terminal.image import AttachedImage
 
 Message = dict[str, Any]
@@ -29,13 +30,15 @@ class ChatTurn:
 class ChatHistory:
     """Turns with answers; a failed question is not part of it.
 
-    `attached_images` go with the next question; `detail` goes with every image.
+    `attached_images` go with the next question; `detail` goes with every image. `affinity` leads
+    all turns to the same replica.
     """
 
     system: str = ""
     detail: str | None = None
     turns: list[ChatTurn] = field(default_factory=list)
     attached_images: list[AttachedImage] = field(default_factory=list)
+    affinity: Affinity = field(default_factory=Affinity)
 
     def build_messages(self, turns: Sequence[ChatTurn], *questions: UserMessage) -> list[Message]:
         """Build OpenAI's messages of these turns and new questions."""
@@ -49,6 +52,7 @@ class ChatHistory:
 
     def clear(self) -> None:
         """Remove turns and images; the system message stays."""
+        self.affinity = Affinity()
         self.turns.clear()
         self.attached_images.clear()
 

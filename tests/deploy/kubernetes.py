@@ -16,16 +16,17 @@ OVERLAYS: Final = ("cpu", "gpu")
 @cache
 def render(overlay: str) -> tuple[dict[str, Any], ...]:
     """Return an overlay's objects; skips the test where there is no kubectl."""
+    return tuple(render_kustomization(K8S / "overlays" / overlay))
+
+
+def render_kustomization(folder: Path) -> list[dict[str, Any]]:
+    """Return the objects of a kustomization; skips the test where there is no kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("no kubectl found, which renders the overlays")
-    text = subprocess.run(
-        [kubectl, "kustomize", str(K8S / "overlays" / overlay)],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return tuple(yaml.safe_load_all(text))
+    command = [kubectl, "kustomize", str(folder)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return list(yaml.safe_load_all(text))
 
 
 def find(overlay: str, kind: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from server.telemetry.metrics import Metrics
+from tests.deploy.balancing import CONFIGURATION
 from tests.promql import (
     ALERTS,
     ROOT,
@@ -37,6 +38,16 @@ def test_metrics_and_labels_of_an_expression() -> None:
 def test_rules_are_valid() -> None:
     run = run_promtool("check", "rules", str(ALERTS))
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_prometheus_finds_the_servers_of_one_host() -> None:
+    file = ALERTS.with_name("prometheus.yaml")
+    run = run_promtool("check", "config", str(file))
+    assert run.returncode == 0, run.stdout + run.stderr
+    (job,) = yaml.safe_load(file.read_text())["scrape_configs"]
+    (static,) = job["static_configs"]
+    checked = re.findall(r"^ +server .* check port (\d+)", CONFIGURATION.read_text(), re.M)
+    assert static["targets"] == [f"127.0.0.1:{port}" for port in checked]
 
 
 def test_alerts_fire_when_they_should() -> None:

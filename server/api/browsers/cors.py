@@ -12,7 +12,7 @@ from server.api.rate_limits.resources import RATE_LIMIT_HEADERS
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
 EXPOSED_HEADERS: Final = (
     *("x-request-id", "request-id", "retry-after"),
-    *("x-llava-image-notes", "x-llava-ignored-parameters", "server-timing"),
+    *("x-llava-affinity", "x-llava-image-notes", "x-llava-ignored-parameters", "server-timing"),
     *RATE_LIMIT_HEADERS,
 )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.sampling import TokenLimit
 from server.protocol.tools import MAX_TOOLS, AllowedTools, NamedTool, Tool, ToolChoice
 from server.protocol.wire import parse_body
+
+SYSTEM_ROLES: Final = ("system", "developer")
+# Of `leading_text`: what differs only later is rare.
+MAX_LEADING_CHARS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,18 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
     def num_images(self) -> int:
         """The number of images in the messages."""
         return len(self.images)
+
+    @property
+    def leading_text(self) -> str:
+        """The system messages at the beginning and the first turn: all later turns keep them."""
+        texts: list[str] = []
+        room = MAX_LEADING_CHARS
+        for message in self.messages:
+            texts.append(message.text[:room])
+            room -= len(texts[-1])
+            if not room or message.role not in SYSTEM_ROLES:
+                break
+        return "\n".join(texts)
 
     def drop_images(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""

@@ -15,6 +15,8 @@ MAX_TOKENS: Final = 16
 
 # Ids of one prompt; no context is longer.
 MAX_TOKEN_IDS: Final = 262_144
+# Of `leading_text`, in characters or token ids.
+MAX_LEADING_LENGTH: Final = 512
 TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TOKEN_IDS, fail_fast=True)]
 
 
@@ -77,6 +79,12 @@ class CompletionRequest(GenerationFields):
             return [(self.prompt, "prompt")]
         prompts = cast(list[str | list[int]], self.prompt)
         return [(each, f"prompt[{index}]") for index, each in enumerate(prompts)]
+
+    @property
+    def leading_text(self) -> str:
+        """The first prompt's beginning: a prompt that grows by each answer keeps it."""
+        beginning = self.prompts[0][0][:MAX_LEADING_LENGTH]
+        return beginning if isinstance(beginning, str) else repr(beginning)
 
     @property
     def num_sequences(self) -> int:

@@ -147,6 +147,26 @@ def test_turns_retry_and_edit(page: Page, requests: list[Any]) -> None:
     expect(page.locator("#start")).to_be_visible()
 
 
+def test_a_conversation_asks_to_be_led_to_one_replica(page: Page) -> None:
+    sent: list[str] = []
+
+    def record(route: Route) -> None:
+        sent.append(route.request.headers["x-llava-affinity"])
+        headers = {"x-llava-affinity": "named"} if len(sent) == 2 else {}
+        response = route.fetch()
+        route.fulfill(response=response, headers={**response.headers, **headers})
+
+    page.route(COMPLETIONS, record)
+    for _ in range(3):
+        ask(page, SHAPE)
+    page.get_by_role("button", name="New chat").click()
+    ask(page, SHAPE)
+    first, second, third, other = sent
+    assert first == second
+    assert third == "named"
+    assert len({first, third, other}) == 3
+
+
 def test_stopping_ends_the_work_and_keeps_what_is_there(
     endless: Page, server: RunningServer
 ) -> None:

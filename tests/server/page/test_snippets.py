@@ -38,6 +38,7 @@ def test_the_curl_command_runs(page: Page, asked: str) -> None:
     command = copy_snippet(page, "curl")
     assert "very-secret" not in command
     assert '"Authorization: Bearer $LLAVA_API_KEY"' in command
+    assert "-H 'x-llava-affinity: " in command
     run = subprocess.run(
         ["sh", "-euc", command],
         env={"PATH": "/usr/bin:/bin", "LLAVA_API_KEY": "any"},

@@ -33,6 +33,7 @@ class Relay:
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    affinities: list[str] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     extra_fields: dict[str, Any] = field(default_factory=dict)
 
@@ -66,6 +67,7 @@ def serve_relay(server_url: str) -> Iterator[Relay]:
         def do_POST(self) -> None:  # noqa: N802 - http.server's name
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             state.requests.append(body)
+            state.affinities.append(self.headers["x-llava-affinity"])
             with suppress(ConnectionError):  # the chat left
                 if state.replies:
                     self._reply(state.replies.pop(0))

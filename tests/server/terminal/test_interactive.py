@@ -83,6 +83,24 @@ def test_clear_begins_anew(relay: Relay) -> None:
     assert relay.requests[1] == relay.requests[0]
 
 
+def test_a_conversation_asks_to_be_led_to_one_replica(relay: Relay) -> None:
+    answer = encode_events(chunk("Two.", "stop"))
+    relay.replies = [
+        Reply(answer),
+        Reply(answer, headers=(("x_llava_affinity", "named"),)),
+        Reply(answer, headers=(("x_llava_affinity", "ill; formed"),)),
+        Reply(answer),
+    ]
+    with open_terminal("--url", relay.url) as chat:
+        chat.wait_for_prompt()
+        for line in (COUNT, COUNT, COUNT, "/clear", COUNT):
+            chat.ask(line)
+    first, second, third, other = relay.affinities
+    assert first == second
+    assert third == "named"
+    assert len({first, third, other}) == 3
+
+
 def test_json_answers_leave_remarks_to_people(server: RunningServer) -> None:
     with open_terminal("--url", server.url, "--json") as chat:
         chat.wait_for_prompt()

@@ -93,14 +93,14 @@ async def test_allowed_pages_may_read_responses(origins: tuple[str, ...]) -> Non
     assert refusal(response) == ""
     assert response.headers["access-control-allow-origin"] in (APP, "*")
     exposed = response.headers["access-control-expose-headers"]
-    assert {"x-request-id", "retry-after"} <= set(exposed.split(", "))
+    assert {"x-request-id", "retry-after", "x-llava-affinity"} <= set(exposed.split(", "))
 
 
 async def test_preflights_are_answered() -> None:
     asked = {
         "origin": APP,
         "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization,content-type,x-stainless-lang",
+        "access-control-request-headers": "authorization,x-llava-affinity,x-stainless-lang",
         "access-control-request-private-network": "true",
     }
     response = await ask(asked, origins=(APP,), method="OPTIONS")
