@@ -3,9 +3,10 @@
 import asyncio
 import difflib
 import signal
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,20 +57,32 @@ class KeyReload:
     async def watch(self, path: Path) -> AsyncIterator[None]:
         """Watch the file during a block."""
         watcher = KeysFileWatcher(path, self.apply, self._metrics.is_file_ok.set)
-        loop = asyncio.get_running_loop()
-        former = signal.getsignal(signal.SIGHUP)
-        loop.add_signal_handler(signal.SIGHUP, watcher.reload_soon)
-        task = asyncio.create_task(watcher.watch())
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
-            signal.signal(signal.SIGHUP, former)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        with _reload_on_hangup(watcher):
+            task = asyncio.create_task(watcher.watch())
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     def _find_unknown_models(self, keys: Sequence[ApiKey]) -> Counter[str]:
         """Return the number of keys that name each of them."""
         known = {ALL_MODELS, *self._model_names}
         return Counter(name for key in keys for name in set(key.models) - known)
+
+
+@contextmanager
+def _reload_on_hangup(watcher: KeysFileWatcher) -> Iterator[None]:
+    """Have SIGHUP read the file now, for a block; signals belong to the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    former = signal.getsignal(signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGHUP, watcher.reload_soon)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, former)

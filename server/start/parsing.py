@@ -24,10 +24,13 @@ class CommandLine:
     wants_check: bool = False
 
 
-def parse_command_line(words: Sequence[str]) -> CommandLine:
-    """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts."""
+def parse_command_line(words: Sequence[str], more: Sequence[Option] = ()) -> CommandLine:
+    """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts.
+
+    `more` are options beside the server's.
+    """
     parsed = CommandLine()
-    flags = _index_flags(list_options())
+    flags = _index_flags([*more, *list_options()])
     rest = list(words)
     while rest:
         word = rest.pop(0)

@@ -9,6 +9,7 @@ from server.listening import begin_to_listen
 from server.process.allocator import configure_allocator
 from server.process.early_signals import Stopped
 from server.process.standard_streams import forgive_full_outputs
+from server.settings import Settings
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
 from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
@@ -29,9 +30,15 @@ def pull_and_serve(prepared: Preparation) -> int:
     settings = prepared.settings
     is_json = settings.log_format == "json"
     with wrap_raw_output() if is_json else nullcontext():
-        export_log_settings(settings.log_level, settings.log_format)
-        configure_logs(settings.log_level, settings.log_format)
-        return _serve(prepared, prepared.checkpoint or _pull(prepared))
+        start_logs(settings)
+        return _serve(prepared, prepared.checkpoint or pull_checkpoint(settings))
+
+
+def start_logs(settings: Settings) -> None:
+    """Log as the settings ask, here and in child processes."""
+    level, log_format, replica = settings.log_level, settings.log_format, settings.replica_name
+    export_log_settings(level, log_format, replica)
+    configure_logs(level, log_format, replica=replica)
 
 
 def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
@@ -47,19 +54,19 @@ def _serve(prepared: Preparation, checkpoint: Checkpoint) -> int:
     return serve(startup)
 
 
-def _pull(prepared: Preparation) -> Checkpoint:
+def pull_checkpoint(settings: Settings) -> Checkpoint:
     """Pull the model and check its configuration."""
 
     def on_pull(reference: str) -> None:
         log.info("pulling the model", model=reference)
 
     try:
-        checkpoint = read_readable_checkpoint(resolve_model(prepared.settings.model, on_pull))
+        checkpoint = read_readable_checkpoint(resolve_model(settings.model, on_pull))
     except Stopped:
         log.info("stopped while the model was pulled; the next start goes on from there")
         raise
     except (StoreError, CheckpointError, OSError) as error:
         raise StartFailed(str(error)) from None
-    for _, problem in find_model_problems(prepared.settings, checkpoint):
+    for _, problem in find_model_problems(settings, checkpoint):
         raise StartFailed(problem)
     return checkpoint
