@@ -45,11 +45,12 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
         address="local",
         include_dashboard=False,
         log_to_driver=False,
-        logging_level=logging.WARNING,
+        logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
         num_cpus=_count_cpus(launch.options),
         _temp_dir=str(folder / "ray"),
     )
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         serve.start(
             proxy_location=ProxyLocation.HeadOnly,
@@ -63,6 +64,7 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
         yield
         if NAME in serve.status().applications:
             serve.delete(NAME)  # requests in flight go on
+        serve.shutdown()  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
 

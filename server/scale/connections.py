@@ -41,14 +41,15 @@ class Connections:
         if self._are_refused:
             return
         self._are_refused = True
-        _stop_listening()
+        for port in {connection.server[1] for connection in self._open if connection.server}:
+            _stop_listening(port)
         for connection in tuple(self._open):
             connection.shutdown()
 
 
-def _stop_listening() -> None:
-    """Stop this process listening on TCP; Ray's uvicorn offers no handle."""
+def _stop_listening(port: int) -> None:
+    """Stop this process listening on a port; Ray's uvicorn offers no handle."""
     for connection in psutil.Process().net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
             with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as listener:
                 listener.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,10 @@
-"""The environment variables that Ray Serve reads on import, in every process of a cluster."""
+"""The environment variables that Ray Serve reads on import, in every process of a cluster.
+
+`eval "$(python -m server.scale.ray_variables)"` sets them in a shell, before `ray start`.
+"""
 
 import os
+import shlex
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,3 +71,8 @@ def _find_free_ports(number: int) -> list[int]:
         for listener in listeners:
             listener.bind(("127.0.0.1", 0))
         return [listener.getsockname()[1] for listener in listeners]
+
+
+if __name__ == "__main__":
+    for name, value in CLUSTER_VARIABLES.items():
+        print(f"export {name}={shlex.quote(value)}")
