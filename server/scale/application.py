@@ -1,5 +1,6 @@
 """The Ray Serve application: replicas of the server, and how Ray is to treat them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -32,11 +33,21 @@ def build(args: Mapping[str, Any]) -> Application:
     `ValueError`.
     """
     options, values = split_options(args)
-    texts = {name: str(value) for name, value in values.items()}
+    texts = {name: _write(value) for name, value in values.items()}
     settings, mistakes = read_settings(texts, {})
     if mistakes:
         raise ValueError("; ".join(map(str, mistakes.values())))
     return build_application(options, texts, settings)
+
+
+def _write(value: Any) -> str:
+    """Return a value of a configuration file as the command line takes it."""
+    match value:
+        case dict():
+            return json.dumps(value)
+        case list():
+            return ",".join(map(str, value))
+    return str(value)
 
 
 def build_application(

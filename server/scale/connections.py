@@ -47,7 +47,7 @@ class Connections:
             connection.shutdown()
 
 
-def _stop_listening(port: int) -> None:
+def _stop_listening(port: int | None) -> None:
     """Stop this process listening on a port; Ray's uvicorn offers no handle."""
     for connection in psutil.Process().net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:

@@ -19,12 +19,15 @@ UNAVAILABLE: Final = (
     '"type":"server_error","param":null,"code":"service_unavailable"}}'
 )
 # Ray writes this value into the `defaults` of HAProxy's configuration as it is, so further lines
-# are further defaults. A request with the header goes to the replica that the header hashes to, as
-# long as that one has at most a quarter more requests than the others; any other request goes
-# round. HAProxy's own errors, which Ray has as text, get the API's shape.
-BALANCE: Final = f"""hash req.hdr({AFFINITY_HEADER})
+# are further defaults. Each request gets a random header of that name behind its own, if it has one,
+# and goes to the replica that the first of them hashes to, unless that one has a quarter more
+# requests than the others. The answer repeats the header, so whoever sends it again comes back.
+# HAProxy's own errors, which Ray has as text, get the API's shape.
+BALANCE: Final = f"""hash req.hdr({AFFINITY_HEADER},1)
     hash-type consistent sdbm avalanche
     hash-balance-factor 125
+    unique-id-format %[uuid()]
+    unique-id-header {AFFINITY_HEADER}
     option forwardfor
     timeout http-request 60s
     http-error status 502 content-type application/json string '{UNAVAILABLE}'
@@ -39,6 +42,8 @@ CLUSTER_VARIABLES: Final = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.front:list_middlewares",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
+    # Ray would give replicas and their engines the lowest priority, 15.
+    "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
