@@ -6,6 +6,8 @@
 FROM vllm/vllm-openai:v0.32.0
 
 ARG REVISION=unknown
+# Of pyproject.toml: --build-arg EXTRAS='[ray]' for deploy/ray.
+ARG EXTRAS=
 LABEL org.opencontainers.image.title="llava-server" \
       org.opencontainers.image.description="An OpenAI-compatible server for LLaVA models, in front of vLLM's engine" \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -27,8 +29,8 @@ WORKDIR /src
 RUN --mount=type=bind,target=/src,rw \
     python3 -m pip list --format=freeze --exclude-editable > /tmp/base.txt \
     && cut -d = -f 1 /tmp/base.txt | tr 'A-Z_.' 'a-z--' | sed 's/.*/^&==/' > /tmp/known.txt \
-    && grep -v -f /tmp/known.txt requirements/cuda.txt > /tmp/ours.txt \
-    && python3 -m pip install --no-cache-dir --no-build-isolation -c /tmp/base.txt -c /tmp/ours.txt . \
+    && cat requirements/cuda.txt requirements/ray.txt | grep -v -f /tmp/known.txt > /tmp/ours.txt \
+    && python3 -m pip install --no-cache-dir --no-build-isolation -c /tmp/base.txt -c /tmp/ours.txt ".$EXTRAS" \
     && rm /tmp/base.txt /tmp/known.txt /tmp/ours.txt
 
 # All that is written goes to /cache (pulled models, compiled kernels: mount a volume there to keep

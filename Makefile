@@ -1,11 +1,12 @@
 # Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
+.PHONY: help setup serve scale browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
 
 # Assigned outright, so that variables of these names in the environment change nothing;
 # `make test ARGS=…` overrides them all the same.
 ARGS =
+REPLICAS = 2
 FUZZ_S = 600
 SOAK_S = 600
 VERSION = 3.13
@@ -35,6 +36,9 @@ setup: ## create .venv and install everything; repeat at will
 
 serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=…]
 	@exec $(BIN)/python -m server $(call given,HOST,host) $(call given,PORT,port) $(call given,MODEL,model) $(ARGS)
+
+scale: setup ## serve with several replicas on this machine [REPLICAS=2, and as serve]
+	@exec $(BIN)/python -m server scale --replicas $(REPLICAS) --host $(HOST) --port $(PORT) --model $(MODEL) $(ARGS)
 
 browser: ## install the browser that the page's tests need, where it is missing
 	@scripts/browser.sh

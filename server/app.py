@@ -84,7 +84,7 @@ def create_app(
     name. What requests use is logged to `usage_file`.
     """
     names = settings.served_model_names or (checkpoint.path.name,)
-    metrics = Metrics(_list_paths(), (*names, *settings.lora_adapters))
+    metrics = Metrics(_list_paths(), (*names, *settings.lora_adapters), settings.replica_name)
     limiter = RateLimiter(metrics.keys.add_refusal)
     refusal_log = RefusalLog()
     runtime = Runtime(

@@ -1,6 +1,7 @@
 """The server's lifecycle: loading, ready, draining, failed."""
 
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -33,6 +34,7 @@ class Lifecycle:
     def __init__(self, drain_timeout_s: float) -> None:
         self.state = State.LOADING
         self.reason: str | None = None  # of a failure
+        self.on_failure: Callable[[], None] | None = None  # before anybody is told of it
         self._last_tick = time.monotonic()
         self._drain_timeout_s = drain_timeout_s
         self._deadline = float("inf")
@@ -90,6 +92,8 @@ class Lifecycle:
         log.error("server failed", reason=reason)
         self.reason = reason
         self.state = State.FAILED
+        if self.on_failure is not None:
+            self.on_failure()
 
     def should_exit(self, requests_in_flight: int) -> bool:
         """Return whether the server should stop listening and exit."""

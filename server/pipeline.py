@@ -157,6 +157,11 @@ class Pipeline:
             request, conversation, num_image_tokens, tools, enforce_limit=False
         )
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the engine can generate no more."""
+        return self._engine.has_failed
+
     def fail_all(self, error: ApiError) -> None:
         """End everything that is being generated with `error`."""
         self._engine.fail_all(error)

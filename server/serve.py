@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,26 +14,20 @@ import uvicorn
 
 from server.admin_port import serve_admin
 from server.api.browsers.hosts import KnownHosts
-from server.api.browsers.outermost import add_outermost
-from server.api.edge.protocol import build_protocol_class
 from server.api.key_required import list_open_paths
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
-from server.api.timelines import TimingOptions, add_timelines
 from server.app import create_app
-from server.banner import format_curl_command, format_ready_banner
-from server.connection_limits import build_connection_limits
-from server.lifecycle import Lifecycle
+from server.lifecycle import Lifecycle, State
 from server.listening import format_url, is_loopback
+from server.outer_layers import add_outer_layers, build_protocol
 from server.process.early_signals import STOP_SIGNALS
 from server.process.file_limit import limit_connections, raise_file_limit
 from server.process.service_manager import ServiceManager, take_notify_address
+from server.ready import print_ready
 from server.settings import Settings
 from server.startup import Startup
-from server.telemetry.line_sink import LineSink
-from server.telemetry.line_writer import LineWriter
 from server.telemetry.logs import get_logger
-from server.telemetry.refusals import Refusals
 
 log = get_logger(__name__)
 
@@ -59,6 +52,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._runtime = runtime
         self._lifecycle = runtime.lifecycle
+        self._lifecycle.on_failure = self._refuse_connections
         self._requests = requests
         self._service_manager = ServiceManager(take_notify_address())
 
@@ -88,16 +82,21 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or self._lifecycle.should_exit(held)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer the requests in flight and close the connections, then end the application.
-
-        Connections are refused first: a balancer then tries another server.
-        """
-        for listener in self.servers:
-            listener.close()
+        """Answer the requests in flight and close the connections, then end the application."""
+        self._refuse_connections()
         if self._requests:
             await self._answer_requests()
         await self._close_connections()
         await super().shutdown(sockets)
+
+    def _refuse_connections(self) -> None:
+        """Take no more connections, before anybody gets an error: a balancer tries another server.
+
+        While the model loads, a server that has failed goes on: `/ready` says why.
+        """
+        if self._runtime.pipeline is not None or self._lifecycle.state is not State.FAILED:
+            for listener in self.servers:
+                listener.close()
 
     async def _answer_requests(self) -> None:
         """End the requests in flight: with 503, or with an event where a stream has begun."""
@@ -138,13 +137,12 @@ def serve(startup: Startup) -> int:
 
     def announce(model_name: str) -> None:
         _log_open_paths(settings)
-        _announce(settings, url, model_name)
+        print_ready(settings, url, model_name)
 
     app = create_app(
         settings, startup.checkpoint, lifecycle, announce, startup.keys, startup.usage_file
     )
     runtime: Runtime = app.state.runtime
-    timing = TimingOptions(runtime.tracing, settings.server_timing, settings.cors_allow_origins)
     requests = RequestsInFlight(app)
     hosts = KnownHosts(
         settings.allowed_hosts,
@@ -152,17 +150,8 @@ def serve(startup: Startup) -> int:
         settings.host.lower(),
     )
     config = uvicorn.Config(
-        add_timelines(
-            add_outermost(requests, hosts, settings.cors_allow_origins, runtime.refusals),
-            app.routes,
-            timing,
-        ),
-        http=build_protocol_class(
-            build_connection_limits(settings),
-            runtime.connections,
-            Refusals(runtime.metrics.connections_refused, runtime.refusal_log),
-            settings.cors_allow_origins,
-        ),
+        add_outer_layers(app, requests, settings, hosts),
+        http=build_protocol(settings, runtime),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -191,17 +180,6 @@ def _drain_on_hangup(server: Server) -> None:
     """
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)
-
-
-def _announce(settings: Settings, url: str, model_name: str) -> None:
-    """Say that the server is ready: a banner on stdout, or one more line of the JSON log."""
-    needs_key = settings.needs_key
-    if settings.log_format == "json":
-        curl = format_curl_command(url, model_name, needs_key=needs_key)
-        log.info("ready", url=url, model=model_name, example=curl)
-    else:
-        banner = format_ready_banner(url, model_name, needs_key=needs_key)
-        LineWriter(LineSink(sys.stdout.fileno()).write).write(f"{banner}\n")
 
 
 def _log_open_paths(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from tests.api.limits import LIMITS
 from tests.api.running import RunningServer, running_server
 
 # Fixtures that start a server for the whole run.
-SERVERS = ("server", "hostile", "faulty")
+SERVERS = ("replicas", "server", "hostile", "faulty")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

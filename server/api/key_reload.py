@@ -3,9 +3,10 @@
 import asyncio
 import difflib
 import signal
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,18 +54,14 @@ class KeyReload:
     async def watch(self, path: Path) -> AsyncIterator[None]:
         """Watch the file during a block."""
         watcher = KeysFileWatcher(path, self.apply, self._metrics.is_file_ok.set)
-        loop = asyncio.get_running_loop()
-        former = signal.getsignal(signal.SIGHUP)
-        loop.add_signal_handler(signal.SIGHUP, watcher.reload_soon)
-        task = asyncio.create_task(watcher.watch())
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
-            signal.signal(signal.SIGHUP, former)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        with _reload_on_hangup(watcher):
+            task = asyncio.create_task(watcher.watch())
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     def _warn_of_models(self, keys: Sequence[ApiKey]) -> None:
         """Say which models that keys name are not served."""
@@ -97,3 +94,19 @@ def _tell_changes(old: Mapping[str, ApiKey], new: Mapping[str, ApiKey]) -> None:
 def _list_names(names: Collection[str]) -> dict[str, Any]:
     told = sorted(names)[:MAX_TOLD_NAMES]
     return {"names": told, "more": len(names) - len(told)}
+
+
+@contextmanager
+def _reload_on_hangup(watcher: KeysFileWatcher) -> Iterator[None]:
+    """Have SIGHUP read the file now, for a block; signals belong to the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    former = signal.getsignal(signal.SIGHUP)
+    loop.add_signal_handler(signal.SIGHUP, watcher.reload_soon)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, former)

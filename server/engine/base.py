@@ -135,6 +135,11 @@ class Engine(Protocol):
         """Load the LoRA adapters. Raises `server.checkpoint.config.CheckpointError`."""
         ...
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the engine can generate no more."""
+        ...
+
     async def wait_until_dead(self) -> str:
         """Return the reason once the engine can generate no more or makes no steps."""
         ...

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_settings import BaseSettings
 
 from server.settings.types import check_collector_url
@@ -14,6 +14,11 @@ class TelemetrySettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe log lines shown"
+    )
+    replica_name: Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,63}$")] | None = Field(
+        None,
+        description="name of this server among several: a label of all its metrics and a field of"
+        " all its log lines, both called replica; default: none",
     )
     usage_log: Path | None = Field(
         None,

@@ -1,18 +1,24 @@
 """`llava-server serve`: read the settings, report all mistakes, check, then load and serve."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from server import __version__
+from server.engine.problems import Problem
 from server.process.early_signals import ignore_hangups
 from server.process.writable_folders import check_temporary_folder, provide_home
-from server.settings.options import list_options
+from server.settings import Settings
+from server.settings.options import Option, list_options
 from server.start.mistakes import Mistake
 from server.start.parsing import CommandLine, parse_command_line
 from server.start.validation import read_settings, write_setting
 from server.start.variables import find_variable_mistakes
+
+if TYPE_CHECKING:
+    from server.start.preparation import Preparation
 
 OK: Final = 0
 FAILED: Final = 1
@@ -34,10 +40,20 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
     if command_line.wants_version:
         print(f"llava-server {__version__}")
         return OK
-    return _start(command_line, os.environ)
+    return start(command_line, os.environ)
 
 
-def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What is done with settings that are right, the options beside theirs, and more checks."""
+
+    run: Callable[["Preparation"], int]
+    options: Sequence[Option] = ()
+    find_problems: Callable[[Settings], Iterable[Problem]] = lambda _: ()
+
+
+def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | None = None) -> int:
+    """Check everything, report all mistakes, or go on as `mode` says: by default, serve."""
     given = command_line.values
     settings, wrong = read_settings(given, environ)
     if settings.keys_file is not None:
@@ -60,11 +76,12 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
     with ExitStack() as stack:
         stack.enter_context(provide_home())
         prepared = Preparation(settings, wrong, stack, only_checks=command_line.wants_check)
+        problems = [*prepared.problems, *(mode.find_problems(settings) if mode else ())]
         mistakes = [
             *command_line.mistakes,
-            *find_variable_mistakes(environ),
+            *find_variable_mistakes(environ, mode.options if mode else ()),
             *wrong.values(),
-            *_name_settings(prepared.problems, given, environ),
+            *_name_settings(problems, given, environ),
         ]
         if mistakes:
             report_mistakes(mistakes, as_json=as_json)
@@ -76,7 +93,7 @@ def _start(command_line: CommandLine, environ: Mapping[str, str]) -> int:
         from server.start.serving import StartFailed, pull_and_serve
 
         try:
-            return pull_and_serve(prepared)
+            return mode.run(prepared) if mode else pull_and_serve(prepared)
         except StartFailed as error:
             report_failure(str(error), as_json=as_json)
             return FAILED

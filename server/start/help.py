@@ -2,7 +2,7 @@
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -29,35 +29,39 @@ EXIT_CODES: Final = (
 
 def format_help(program: str, commands: Mapping[str, str]) -> str:
     """Return the help of the server; `commands` has the purpose of each command."""
-    return "\n".join(_format_lines(program, commands))
+    return "\n".join([*_format_introduction(program, commands), *format_options(list_options())])
 
 
-def _format_lines(program: str, commands: Mapping[str, str]) -> Iterator[str]:
-    yield f"usage: {program} [serve] [options]"
-    yield f"       {program} COMMAND --help"
-    yield ""
-    yield from _wrap(INTRODUCTION, "")
-    yield ""
-    yield "Commands:"
-    yield from (f"  {name:<12}{purpose}" for name, purpose in commands.items())
-    for group, options in groupby(list_options(), key=lambda option: option.group):
+def format_options(options: Sequence[Option]) -> Iterator[str]:
+    """Yield the lines about the options, in their groups, and about what all commands take."""
+    for group, members in groupby(options, key=lambda option: option.group):
         yield ""
         yield f"{group}:"
-        for option in options:
+        for option in members:
             yield from _format_option(option)
     yield ""
     yield "Other options:"
     for flag, purpose in OTHER_OPTIONS.items():
         yield f"  {flag}"
-        yield from _wrap(purpose, INDENT)
+        yield from wrap(purpose, INDENT)
     yield ""
-    yield from _wrap(EXIT_CODES, "")
+    yield from wrap(EXIT_CODES)
+
+
+def _format_introduction(program: str, commands: Mapping[str, str]) -> Iterator[str]:
+    yield f"usage: {program} [serve] [options]"
+    yield f"       {program} COMMAND --help"
+    yield ""
+    yield from wrap(INTRODUCTION)
+    yield ""
+    yield "Commands:"
+    yield from (f"  {name:<12}{purpose}" for name, purpose in commands.items())
 
 
 def _format_option(option: Option) -> Iterator[str]:
     value = "" if option.is_switch else f" {option.placeholder}"
     yield f"  {option.flag}{value}".ljust(VARIABLE_COLUMN) + f"  {option.variable}"
-    yield from _wrap(f"{option.field.description}{_format_default(option)}", INDENT)
+    yield from wrap(f"{option.field.description}{_format_default(option)}", INDENT)
 
 
 def _format_default(option: Option) -> str:
@@ -69,7 +73,8 @@ def _format_default(option: Option) -> str:
     return f" ({added})" if added else ""
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def wrap(text: str, indent: str = "") -> list[str]:
+    """Break text into lines that fit the terminal."""
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     return textwrap.wrap(
         text,

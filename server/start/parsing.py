@@ -26,13 +26,16 @@ class CommandLine:
     wants_check: bool = False
 
 
-def parse_command_line(words: Sequence[str], commands: Collection[str] = ()) -> CommandLine:
+def parse_command_line(
+    words: Sequence[str], commands: Collection[str] = (), more: Sequence[Option] = ()
+) -> CommandLine:
     """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts.
 
-    `commands` are the program's, which a user may have written after an option.
+    `commands` are the program's, which a user may have written after an option. `more` are options
+    beside the server's.
     """
     parsed = CommandLine()
-    flags = _index_flags(list_options())
+    flags = _index_flags([*more, *list_options()])
     rest = list(words)
     while rest:
         word = rest.pop(0)

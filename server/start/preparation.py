@@ -44,8 +44,12 @@ class Preparation:
         stack: ExitStack,
         *,
         only_checks: bool = False,
+        listens: bool = True,
     ) -> None:
-        """`faulty` names settings that are known to be wrong; `stack` closes the sockets."""
+        """`faulty` names settings that are known to be wrong; `stack` closes the sockets.
+
+        Without `listens` there is no listener for requests: somebody else has it.
+        """
         self.settings = settings
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
@@ -57,7 +61,7 @@ class Preparation:
         self.tls: dict[str, Any] = (
             self._attempt("ssl_certfile", lambda: build_tls_options(settings)) or {}
         )
-        self.listener = self._listen(stack)
+        self.listener = self._listen(stack) if listens else None
         self.admin_listener = self._listen_for_admin(stack)
         self.keys = self._attempt(
             "keys_file" if settings.keys_file else "api_keys", lambda: read_key_ring(settings)

@@ -11,6 +11,7 @@ from server.listening import begin_to_listen
 from server.process.allocator import configure_allocator
 from server.process.early_signals import Stopped
 from server.process.standard_streams import forgive_full_outputs
+from server.settings import Settings
 from server.start.model_checks import find_model_problems, read_readable_checkpoint
 from server.start.preparation import Preparation
 from server.telemetry.child_logs import export_log_settings
@@ -31,9 +32,15 @@ def pull_and_serve(prepared: Preparation) -> int:
     settings = prepared.settings
     is_json = settings.log_format == "json"
     with wrap_raw_output() if is_json else nullcontext():
-        export_log_settings(settings.log_level, settings.log_format)
-        configure_logs(settings.log_level, settings.log_format)
+        start_logs(settings)
         return _load_serve(prepared)()
+
+
+def start_logs(settings: Settings) -> None:
+    """Log as the settings ask, here and in child processes."""
+    level, log_format, replica = settings.log_level, settings.log_format, settings.replica_name
+    export_log_settings(level, log_format, replica)
+    configure_logs(level, log_format, replica=replica)
 
 
 def _load_serve(prepared: Preparation) -> Callable[[], int]:
@@ -59,26 +66,34 @@ def _begin_to_listen(prepared: Preparation) -> None:
 
 
 def _pull(prepared: Preparation, stack: ExitStack) -> Checkpoint:
-    """Pull the model and check its configuration; answer probes until `stack` closes."""
+    """Pull the model; answer probes until `stack` closes."""
     from server.start.waiting import answer_while_pulling
 
     model, progress = prepared.settings.model, PullProgress()
-
-    def on_pull(reference: str) -> None:
-        log.info("pulling the model: /ready says how far it is", model=reference)
 
     def describe() -> str:
         return f"pulling {model}: {progress}" if progress.total else f"pulling {model}"
 
     _begin_to_listen(prepared)
     stack.enter_context(answer_while_pulling(prepared, describe))
+    return pull_checkpoint(prepared.settings, progress)
+
+
+def pull_checkpoint(settings: Settings, progress: PullProgress | None = None) -> Checkpoint:
+    """Pull the model and check its configuration. Raises `StartFailed`."""
+
+    def on_pull(reference: str) -> None:
+        log.info("pulling the model: /ready says how far it is", model=reference)
+
     try:
-        checkpoint = read_readable_checkpoint(resolve_model(model, on_pull, progress=progress))
+        checkpoint = read_readable_checkpoint(
+            resolve_model(settings.model, on_pull, progress=progress)
+        )
     except Stopped:
         log.info("stopped while the model was pulled; the next start goes on from there")
         raise
     except (StoreError, CheckpointError, OSError) as error:
         raise StartFailed(str(error)) from None
-    for _, problem in find_model_problems(prepared.settings, checkpoint):
+    for _, problem in find_model_problems(settings, checkpoint):
         raise StartFailed(problem)
     return checkpoint

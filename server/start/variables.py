@@ -1,10 +1,10 @@
 """`LLAVA_*` variables: which there are, and which of those that are set are mistakes."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from server.settings.options import ENV_PREFIX, list_options
+from server.settings.options import ENV_PREFIX, Option, list_options
 from server.start.mistakes import Mistake, find_nearest
 
 # Read by other parts of this repository: the model store, and the terminal's client.
@@ -16,9 +16,14 @@ SERVICE_LINK: Final = re.compile(
 SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
-def find_variable_mistakes(environ: Mapping[str, str]) -> Iterator[Mistake]:
-    """Yield a mistake for each `LLAVA_*` variable that is unknown, or set to nothing."""
-    settings = [option.variable for option in list_options()]
+def find_variable_mistakes(
+    environ: Mapping[str, str], more: Sequence[Option] = ()
+) -> Iterator[Mistake]:
+    """Yield a mistake for each `LLAVA_*` variable that is unknown, or set to nothing.
+
+    `more` are options beside the server's.
+    """
+    settings = [option.variable for option in (*more, *list_options())]
     known = {*settings, *OTHER_VARIABLES}
     in_kubernetes = "KUBERNETES_SERVICE_HOST" in environ
     for name, text in environ.items():

@@ -3,12 +3,14 @@
 import multiprocessing
 import os
 
-from server.telemetry.log_variables import FORMAT, LEVEL
+from server.telemetry.log_variables import FORMAT, LEVEL, REPLICA
 from server.telemetry.logs import LogFormat, configure_logs
 
 
-def export_log_settings(level: str, log_format: str) -> None:
+def export_log_settings(level: str, log_format: str, replica: str | None) -> None:
     """Tell processes started from now on how to log."""
+    if replica is not None:
+        os.environ[REPLICA] = replica
     os.environ[LEVEL] = level
     os.environ[FORMAT] = log_format
 
@@ -17,7 +19,9 @@ def configure_child_logs() -> None:
     """Configure the logs of a child process as those of the server."""
     log_format: LogFormat = "json" if os.environ.get(FORMAT) == "json" else "text"
     name = multiprocessing.current_process().name
-    configure_logs(get_child_level(), log_format, process=name)
+    configure_logs(
+        get_child_level(), log_format, replica=os.environ.get(REPLICA) or None, process=name
+    )
 
 
 def get_child_level() -> str:

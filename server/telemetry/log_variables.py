@@ -4,3 +4,4 @@ from typing import Final
 
 LEVEL: Final = "LLAVA_LOG_LEVEL"
 FORMAT: Final = "LLAVA_LOG_FORMAT"
+REPLICA: Final = "LLAVA_REPLICA_NAME"

@@ -70,14 +70,21 @@ def _escape(character: str) -> str:
     return character if character.isprintable() else ascii(character)[1:-1]
 
 
-def configure_logs(level: str, log_format: LogFormat, process: str | None = None) -> None:
+def configure_logs(
+    level: str,
+    log_format: LogFormat,
+    *,
+    replica: str | None = None,
+    process: str | None = None,
+) -> None:
     """Send every log line of this process to stderr in one format, warnings and crashes included.
 
-    `level` is ours; libraries show less. `process` names a child process in its lines.
+    `level` is ours; libraries show less. `replica` names the server among several in all its lines,
+    `process` a child process.
     """
-    shared: list[Processor] = [*_SHARED]
-    if process is not None:
-        shared.append(partial(_add_process, process))
+    names = {"replica": replica, "process": process}
+    known = {field: name for field, name in names.items() if name is not None}
+    shared: list[Processor] = [*_SHARED, partial(_add_names, known)]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -142,9 +149,9 @@ def _renderer(log_format: LogFormat) -> list[Processor]:
     ]
 
 
-def _add_process(process: str, _: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Name the child process that a line comes from."""
-    return {**line, "process": process}
+def _add_names(names: Mapping[str, str], _: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Name the replica and the child process that a line comes from."""
+    return {**line, **names}
 
 
 def _log_uncaught(

@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import generate_latest
 
 from server.telemetry.key_metrics import KeyMetrics
+from server.telemetry.replica_label import LabelledRegistry
 from server.telemetry.request_metrics import OTHER, REQUEST_LABELS, RequestMetrics
 from server.telemetry.stages import Stage, TimedStage, record_stage
 
@@ -22,9 +23,18 @@ BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 class Metrics:
     """All metrics of one server, in their own registry."""
 
-    def __init__(self, endpoints: Collection[str] = (), models: Collection[str] = ()) -> None:
-        """Only these paths and names are values of labels; any other is `other`."""
+    def __init__(
+        self,
+        endpoints: Collection[str] = (),
+        models: Collection[str] = (),
+        replica: str | None = None,
+    ) -> None:
+        """Only these paths and names are values of labels; any other is `other`.
+
+        Where there is a `replica`, all samples name it.
+        """
         self.registry = CollectorRegistry()
+        self._replica = replica
         self._endpoints = frozenset(endpoints)
         self._models = frozenset(models)
         self._by_request: dict[tuple[str, str], RequestMetrics] = {}
@@ -157,7 +167,12 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return our metrics and the engine's, which live in the default registry, as text."""
-        return generate_latest(self.registry) + generate_latest(REGISTRY)
+        return b"".join(map(self._write, (self.registry, REGISTRY)))
+
+    def _write(self, registry: CollectorRegistry) -> bytes:
+        if self._replica is None:
+            return generate_latest(registry)
+        return generate_latest(LabelledRegistry(registry, self._replica))
 
     def _label(self, endpoint: str, model: str) -> RequestMetrics:
         return RequestMetrics(

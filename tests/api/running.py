@@ -24,10 +24,13 @@ STOP_LIMIT_S = 60
 class RunningServer:
     """A server process, its address and what it prints."""
 
-    def __init__(self, *options: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *options: str, env: Mapping[str, str] | None = None, command: str = "serve"
+    ) -> None:
         """Start the process, with further variables in `env`, at the head of a group of its own."""
+        words = [command, "--port", "0", "--log-format", "json", *options]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "--port", "0", "--log-format", "json", *options],
+            [sys.executable, "-m", "server", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -82,7 +85,7 @@ class RunningServer:
                 continue
             parents[pid] = int(stat.rsplit(") ", 1)[1].split()[1])
         below = {self.process.pid}
-        for _ in range(4):
+        for _ in range(6):
             below |= {pid for pid, parent in parents.items() if parent in below}
         return {pid: names[pid] for pid in below - {self.process.pid}}
 

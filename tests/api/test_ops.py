@@ -103,4 +103,10 @@ def test_the_curl_line_of_the_log_works(server: RunningServer) -> None:
 def test_every_line_is_one_json_object(server: RunningServer) -> None:
     assert server.output == []
     assert all(isinstance(json.loads(line), dict) for line in server.log)
-    assert not [line for line in server.log if '"stream": "stderr"' in line]  # raw ones
+
+
+def test_the_start_writes_no_raw_lines(server: RunningServer) -> None:
+    """Later ones are those of native libraries about what clients send, wrapped as JSON."""
+    lines = list(server.log)
+    start = lines[: next(number for number, line in enumerate(lines) if '"event": "ready"' in line)]
+    assert not [line for line in start if '"stream": "stderr"' in line]

@@ -67,6 +67,11 @@ class FakeEngine:
     async def load_adapters(self) -> None:
         """Do nothing: there are no adapters."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the engine can generate no more."""
+        return self.error is not None
+
     async def wait_until_dead(self) -> str:
         """Wait forever."""
         await asyncio.Event().wait()

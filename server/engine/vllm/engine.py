@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -59,6 +59,7 @@ class VllmEngine:
         self._steps = StepCounter()
         self._stall_timeout_s = options.settings.engine_stall_timeout_s
         self._error: ApiError | None = None
+        self._died = asyncio.Event()
         self._llm = _start(config, self._steps)
         if options.traces:
             enable_tracing(self._llm)
@@ -140,11 +141,18 @@ class VllmEngine:
                         for index in copies:
                             yield replace(output, index=index) if index else output
         except (EngineDeadError, EngineGenerateError):
+            if self._llm.errored:
+                self._died.set()
             self._refuse_after_end()
             raise EngineUnavailable("The engine failed while it worked on the request.") from None
         except VLLMClientError as error:
             log.warning("the engine refused a request", id=request_id, reason=str(error))
             raise _translate_refusal(error) from None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the engine can generate no more."""
+        return self._error is not None or bool(self._llm.errored)
 
     async def wait_until_dead(self) -> str:
         """Return the reason once the engine can generate no more or makes no steps."""
@@ -155,7 +163,9 @@ class VllmEngine:
                 self._steps.num_steps, time.monotonic(), has_sequences=has_sequences
             ):
                 return f"the engine has made no step for {self._stall_timeout_s:g} seconds"
-            await asyncio.sleep(WATCH_INTERVAL_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_INTERVAL_S):
+                    await self._died.wait()  # at once where a request sees it
         return "the engine died"
 
     def fail_all(self, error: ApiError) -> None:

@@ -1,0 +1,78 @@
+"""`llava-server scale`: several replicas on this machine, behind one address."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from server.process.early_signals import Stopped, stop_on_signals
+from server.scale.options import SCALE_OPTIONS, ScaleOptions, split_options
+from server.scale.refusals import find_refused
+from server.settings.options import list_options
+from server.start.command import FAILED, OK, Mode, start
+from server.start.help import format_options, wrap
+from server.start.mistakes import Mistake
+from server.start.parsing import CommandLine, parse_command_line
+from server.start.preparation import Preparation
+from server.start.report import report_failure
+
+INTRODUCTION: Final = (
+    "Serve with several replicas on this machine, which Ray Serve places and watches, behind one"
+    " address. SIGHUP replaces them one after another. All options of a server are those of each"
+    " replica; docs/scale.md says more, also of clusters."
+)
+NO_RAY: Final = "Ray is not installed: pip install 'llava-server[ray]', or make setup"
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Run replicas until stopped; return the exit code."""
+    stop_on_signals()
+    try:
+        return _main(argv, prog)
+    except Stopped:
+        return OK
+
+
+def _main(argv: Sequence[str], prog: str) -> int:
+    command_line = parse_command_line(argv, more=SCALE_OPTIONS)
+    if command_line.wants_help:
+        print(f"usage: {prog} [options]", "", *wrap(INTRODUCTION), sep="\n")
+        print(*format_options([*SCALE_OPTIONS, *list_options()]), sep="\n")
+        return OK
+    if find_spec("ray") is None:
+        report_failure(NO_RAY, as_json=False)
+        return FAILED
+    options = _take_options(command_line)
+
+    def run(prepared: Preparation) -> int:
+        # Imported here: mistakes are told before Ray is imported, and Ray reads the variables then.
+        from server.scale.ray_variables import set_ray_variables
+
+        with tempfile.TemporaryDirectory(prefix="llava-") as name:
+            folder = Path(name)
+            set_ray_variables(folder)
+            from server.scale.launcher import launch
+
+            return launch(options, command_line.values, prepared, folder)
+
+    return start(command_line, os.environ, Mode(run, SCALE_OPTIONS, find_refused))
+
+
+def _take_options(command_line: CommandLine) -> ScaleOptions:
+    """Take the options of `scale` out of the command line; mistakes are added to its mistakes."""
+    try:
+        options, command_line.values = split_options(command_line.values)
+    except ValidationError as error:
+        flags = {option.name: option.flag for option in SCALE_OPTIONS}
+        for details in error.errors():
+            flag = flags.get(str((details["loc"] or [""])[0]), "")
+            problem = details["msg"].removeprefix("Value error, ")
+            command_line.mistakes.append(Mistake(flag, problem))
+        for name in flags:
+            command_line.values.pop(name, None)
+        return ScaleOptions.model_construct()
+    return options

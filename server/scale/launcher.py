@@ -1,0 +1,126 @@
+"""Launches replicas on this machine, and replaces or ends them when a signal asks for it."""
+
+import queue
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from server.listening import format_url
+from server.process.early_signals import STOP_SIGNALS
+from server.ready import print_ready
+from server.scale.cluster import Launch, deploy, run_cluster
+from server.scale.log_pipe import relay_lines
+from server.scale.options import ScaleOptions
+from server.scale.replica_start import Place
+from server.start.preparation import Preparation
+from server.start.serving import StartFailed, start_logs
+from server.telemetry.logs import get_logger
+from server.telemetry.raw_output import wrap_raw_output
+
+log = get_logger(__name__)
+
+# What the launcher waits for: a signal, or how a deployment ended.
+Event = int | StartFailed | None
+DEPLOYED: Final = None
+
+
+def launch(
+    options: ScaleOptions, values: Mapping[str, str], prepared: Preparation, folder: Path
+) -> int:
+    """Run replicas until stopped; return the exit code. Raises `StartFailed`.
+
+    `values` are the settings on the command line; `folder` is for files of this run.
+    """
+    settings = prepared.settings
+    with wrap_raw_output() if settings.log_format == "json" else nullcontext():
+        start_logs(settings)
+        pipe = folder / "logs"
+        relay_lines(pipe)
+        targets = options.metrics_targets or folder / "targets"
+        port, url = _release_ports(prepared)
+        place = Place(log_pipe=pipe, metrics_targets=targets)
+        launched = Launch(options, values, settings, place, port)
+        with run_cluster(launched, folder):
+            events = _collect_signals()
+            if not _deploy_first(launched, events):
+                return 0
+            log.info("replicas ready", replicas=options.replicas, metrics_targets=str(targets))
+            print_ready(settings, url, _name_model(prepared))
+            _replace_on_hangups(launched, events)
+            log.info("draining", limit_s=settings.drain_timeout_s)
+    return 0
+
+
+def _release_ports(prepared: Preparation) -> tuple[int, str]:
+    """Free the ports that were checked; return that of requests, and its URL, for HAProxy."""
+    listener = prepared.listener
+    assert listener is not None  # noqa: S101 - without it there is a problem
+    port: int = listener.getsockname()[1]
+    url = format_url(listener, is_tls=False, root_path=prepared.settings.root_path)
+    for each in filter(None, (listener, prepared.admin_listener)):
+        each.close()
+    return port, url
+
+
+def _name_model(prepared: Preparation) -> str:
+    names = prepared.settings.served_model_names
+    if names:
+        return names[0]
+    return prepared.checkpoint.path.name if prepared.checkpoint else prepared.settings.model
+
+
+def _collect_signals() -> "queue.SimpleQueue[Event]":
+    """Return a queue that gets the signals from now on; Ray has set handlers of its own."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(number: int, _: FrameType | None) -> None:
+        events.put(number)
+
+    for each in (signal.SIGHUP, *STOP_SIGNALS):
+        signal.signal(each, put)
+    return events
+
+
+def _deploy_first(launched: Launch, events: "queue.SimpleQueue[Event]") -> bool:
+    """Start the replicas; return whether they are ready. Raises `StartFailed`."""
+    _deploy_in_thread(launched, 0, events)
+    while (event := events.get()) is not DEPLOYED:
+        if isinstance(event, StartFailed):
+            raise event
+        if event in STOP_SIGNALS:
+            return False
+    return True
+
+
+def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[Event]") -> None:
+    """Replace the replicas at each SIGHUP; return after SIGTERM or SIGINT."""
+    generation = 0
+    while (event := events.get()) not in STOP_SIGNALS:
+        if event == signal.SIGHUP:
+            generation += 1
+            log.info("replacing the replicas", generation=generation)
+            _deploy_in_thread(launched, generation, events)
+        elif isinstance(event, StartFailed):
+            log.error("no new replica started: the old ones stay", reason=str(event))
+        else:
+            log.info("replicas replaced")
+
+
+def _deploy_in_thread(
+    launched: Launch, generation: int, events: "queue.SimpleQueue[Event]"
+) -> None:
+    """Deploy while this thread takes signals; `events` gets the outcome."""
+
+    def run() -> None:
+        try:
+            deploy(launched, generation)
+        except StartFailed as error:
+            events.put(error)
+        else:
+            events.put(DEPLOYED)
+
+    threading.Thread(target=run, name=f"deployment {generation}", daemon=True).start()

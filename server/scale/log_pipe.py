@@ -1,0 +1,33 @@
+"""A pipe with a name, through which the replicas of a machine log to one stderr."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+CHUNK: Final = 65536
+STREAMS: Final = (1, 2)
+
+
+def relay_lines(path: Path) -> None:
+    """Create the pipe, and copy to stderr what is written to it, until this process ends."""
+    os.mkfifo(path, 0o600)
+    # Open for writing, too: so it never ends when the last replica does.
+    reader = os.open(path, os.O_RDWR)
+    threading.Thread(target=_copy, args=(reader,), name="replica logs", daemon=True).start()
+
+
+def log_through(path: Path) -> None:
+    """Have this process and those that it starts write stdout and stderr to the pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    pipe = os.open(path, os.O_WRONLY)
+    for number in STREAMS:
+        os.dup2(pipe, number)
+    os.close(pipe)
+
+
+def _copy(reader: int) -> None:
+    while chunk := os.read(reader, CHUNK):
+        os.write(sys.stderr.fileno(), chunk)

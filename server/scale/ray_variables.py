@@ -1,0 +1,83 @@
+"""The environment variables that Ray Serve reads on import, in every process of a cluster.
+
+`eval "$(python -m server.scale.ray_variables)"` sets them in a shell, before `ray start`.
+"""
+
+import os
+import shlex
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from server.api.affinity import AFFINITY_HEADER
+
+# How long a replica that is to end takes requests, while HAProxy learns of it, in seconds.
+DEREGISTRATION_S: Final = 5
+UNAVAILABLE: Final = (
+    '{"error":{"message":"No replica can take the request: try again soon.",'
+    '"type":"server_error","param":null,"code":"service_unavailable"}}'
+)
+# Ray writes this value into the `defaults` of HAProxy's configuration as it is, so further lines
+# are further defaults. Each request gets a random header of that name, behind the client's if there
+# is one, and goes to the replica that the first of them hashes to, unless that one has a quarter
+# more requests than the others. The answer repeats the header, so whoever sends it comes back.
+# HAProxy's own errors, which Ray has as text, get the API's shape.
+BALANCE: Final = f"""hash req.hdr({AFFINITY_HEADER},1)
+    hash-type consistent sdbm avalanche
+    hash-balance-factor 125
+    unique-id-format %[uuid()]
+    unique-id-header {AFFINITY_HEADER}
+    option forwardfor
+    timeout http-request 60s
+    http-error status 502 content-type application/json string '{UNAVAILABLE}'
+    http-error status 503 content-type application/json string '{UNAVAILABLE}' hdr retry-after 1
+    http-error status 504 content-type application/json string '{UNAVAILABLE}'"""
+
+CLUSTER_VARIABLES: Final = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": BALANCE,
+    # One event loop for Ray's code and ours: a thread between the two would cost each event of a
+    # stream more than HAProxy does.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.front:list_middlewares",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
+    # Ray would give replicas and their engines the lowest priority, 15.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def set_ray_variables(folder: Path) -> None:
+    """Set them for a cluster on this machine alone; what the operator has set stays.
+
+    HAProxy's files go to `folder`, and its ports for statistics and metrics are free ones, so that
+    several clusters may run side by side. Call it before `ray` is imported.
+    """
+    haproxy = folder / "haproxy"
+    stats_port, metrics_port, fallback_port = _find_free_ports(3)
+    local = {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback_port),
+    }
+    for name, value in (CLUSTER_VARIABLES | local).items():
+        os.environ.setdefault(name, value)
+
+
+def _find_free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+if __name__ == "__main__":
+    for name, value in CLUSTER_VARIABLES.items():
+        print(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,22 @@
+"""Settings that have no meaning, or another one, for replicas behind HAProxy."""
+
+from collections.abc import Iterator
+
+from server.engine.problems import Problem
+from server.settings import Settings
+
+
+def find_refused(settings: Settings) -> Iterator[Problem]:
+    """Yield what a server may have, and a replica may not."""
+    if settings.uds is not None:
+        yield "uds", "replicas are reached by host and port: leave it out"
+    for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
+        if getattr(settings, name) is not None:
+            yield name, "replicas speak no TLS: end it at a proxy in front, such as deploy/haproxy"
+    if settings.distributed_executor_backend == "ray":
+        yield (
+            "distributed_executor_backend",
+            "Ray places whole replicas here: leave it out, each one's GPUs are on one machine",
+        )
+    if settings.replica_name is not None:
+        yield "replica_name", "Ray names the replicas: leave it out"

@@ -1,0 +1,158 @@
+"""A replica: the whole server in one of Ray Serve's actors."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from socket import socket
+from typing import Any, Final
+
+import uvicorn.config
+from ray import serve
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.admin_port import serve_admin
+from server.api.browsers.hosts import KnownHosts
+from server.api.requests_in_flight import RequestsInFlight
+from server.api.runtime import Runtime
+from server.app import create_app
+from server.lifecycle import Lifecycle, State
+from server.listening import begin_to_listen
+from server.outer_layers import add_outer_layers, build_protocol
+from server.scale.connections import Connections
+from server.scale.replica_start import Place, Prepared, ReplicaError, prepare_replica
+from server.scale.targets import publish_target
+from server.start.serving import StartFailed
+from server.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+# Seconds between two ticks of the event loop; without them the server counts as hung.
+TICK_S: Final = 0.1
+# How long the requests in flight may take to see that the replica ends, twice.
+ANSWER_TIMEOUT_S: Final = 0.25
+EXIT_FAILED: Final = 1
+
+
+class LlavaReplica:
+    """Ray Serve constructs it, asks for its health, and ends it.
+
+    The constructor returns when the model is loaded, so Ray sends no request earlier. A replica
+    whose engine has failed ends its process: as long as it answered, with errors and fast, it would
+    get more requests than the others.
+    """
+
+    async def __init__(  # type: ignore[misc]  # Ray awaits it
+        self, values: Mapping[str, Any], place: Place
+    ) -> None:
+        """Load the model that the settings `values` name. Raises `ReplicaError`."""
+        self._name = serve.get_replica_context().replica_id.unique_id
+        self._stack = AsyncExitStack()
+        with ExitStack() as prepared_stack:
+            try:
+                prepared = prepare_replica(values, self._name, place, prepared_stack)
+            except StartFailed as error:
+                raise ReplicaError(str(error)) from None
+            self._stack.push(prepared_stack.pop_all())
+        self._settings = prepared.settings
+        self._lifecycle = Lifecycle(prepared.settings.drain_timeout_s)
+        self._connections = Connections()
+        self._loaded = asyncio.Event()  # or failed
+        self._app = self._create_app(prepared)
+        self._requests = RequestsInFlight(self._app)
+        await self._load()
+        self._publish(prepared.admin_listener, place)
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """Return what answers requests."""
+        hosts = KnownHosts(self._settings.allowed_hosts, bool(self._settings.allowed_hosts))
+        return self._answer_with(add_outer_layers(self._app, self._requests, self._settings, hosts))
+
+    def _answer_with(self, app: ASGIApp) -> ASGIApp:
+        """Return the application, whose lifespan the replica runs; no error overtakes its end."""
+        runtime: Runtime = self._app.state.runtime
+
+        async def run(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await _skip_lifespan(receive, send)
+                return
+
+            def send_watched(message: Message) -> Awaitable[None]:
+                if runtime.pipeline is not None and runtime.pipeline.has_failed:
+                    self._connections.refuse_more()
+                return send(message)
+
+            await app(scope, receive, send_watched)
+
+        return run
+
+    async def check_health(self) -> None:
+        """Raise where the replica is to be replaced."""
+        if not self._lifecycle.is_ready:
+            raise ReplicaError(self._lifecycle.reason or "the event loop hangs")
+
+    async def __del__(self) -> None:
+        """Close everything; requests in flight have ended by now."""
+        self._lifecycle.drain()
+        await self._stack.aclose()
+
+    def _create_app(self, prepared: Prepared) -> Any:
+        app = create_app(
+            prepared.settings,
+            prepared.checkpoint,
+            self._lifecycle,
+            lambda _: self._loaded.set(),
+            prepared.keys,
+            prepared.usage_file,
+        )
+        runtime: Runtime = app.state.runtime
+        # Ray configures uvicorn and leaves its protocol to "auto".
+        protocols: dict[str, Any] = uvicorn.config.HTTP_PROTOCOLS
+        protocols["auto"] = self._connections.track(build_protocol(prepared.settings, runtime))
+        return app
+
+    async def _load(self) -> None:
+        """Run the application, which loads the model; tick from now on."""
+        ticks = asyncio.create_task(self._tick())
+        self._stack.callback(ticks.cancel)
+        await self._stack.enter_async_context(self._app.router.lifespan_context(self._app))
+        self._lifecycle.on_failure = self._loaded.set
+        await self._loaded.wait()
+        if self._lifecycle.state is State.FAILED:
+            raise ReplicaError(self._lifecycle.reason)
+        self._lifecycle.on_failure = self._end_failed
+
+    async def _tick(self) -> None:
+        while True:
+            self._lifecycle.record_tick()
+            await asyncio.sleep(TICK_S)
+
+    def _publish(self, admin_listener: socket, place: Place) -> None:
+        """Open the port for metrics and probes, and tell Prometheus of it."""
+        begin_to_listen(admin_listener)
+        self._stack.enter_context(serve_admin(self._app.state.runtime, admin_listener))
+        if place.metrics_targets is not None:
+            address = "{}:{}".format(*admin_listener.getsockname()[:2])
+            self._stack.enter_context(publish_target(place.metrics_targets, self._name, address))
+
+    def _end_failed(self) -> None:
+        """End this process soon."""
+        self._connections.refuse_more()
+        self._ending = asyncio.create_task(self._end_requests_and_exit())
+
+    async def _end_requests_and_exit(self) -> None:
+        runtime: Runtime = self._app.state.runtime
+        error = self._lifecycle.build_exit_error()
+        runtime.admission.refuse_waiting()
+        if runtime.pipeline is not None:
+            runtime.pipeline.fail_all(error)
+        await self._requests.wait(ANSWER_TIMEOUT_S)
+        await self._requests.end(error, ANSWER_TIMEOUT_S)
+        os._exit(EXIT_FAILED)
+
+
+async def _skip_lifespan(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})

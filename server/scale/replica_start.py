@@ -1,0 +1,93 @@
+"""Prepares the process of a replica: settings, logs, checks."""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Any, Final
+
+from server.checkpoint.config import Checkpoint
+from server.keys.key_ring import KeyRing
+from server.process.allocator import configure_allocator
+from server.process.standard_streams import forgive_full_outputs
+from server.scale.admin_ports import find_free_port
+from server.scale.log_pipe import log_through
+from server.settings import Settings
+from server.start.preparation import Preparation
+from server.start.serving import pull_checkpoint, start_logs
+from server.start.validation import read_settings
+from server.telemetry.raw_output import wrap_raw_output
+from server.telemetry.usage_file import UsageFile
+
+# All connections come from HAProxy, which needs fewer than it has clients.
+UNLIMITED: Final = 1_000_000
+OMP_THREADS: Final = "OMP_NUM_THREADS"
+
+
+class ReplicaError(RuntimeError):
+    """The replica cannot start; the message has cause and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a replica's logs and its target for Prometheus go on its machine.
+
+    `log_pipe` is the launcher's; without it Ray keeps the logs. `cpus` are those that Ray reserves.
+    Ray replaces replicas of another `generation`.
+    """
+
+    log_pipe: Path | None = None
+    metrics_targets: Path | None = None
+    cpus: float = 1.0
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a replica is built from."""
+
+    settings: Settings
+    checkpoint: Checkpoint
+    keys: KeyRing
+    usage_file: UsageFile | None
+    admin_listener: socket
+
+
+def prepare_replica(
+    values: Mapping[str, Any], name: str, place: Place, stack: ExitStack
+) -> Prepared:
+    """Read the settings, start logs and check. Raises `ReplicaError`, `StartFailed`."""
+    if place.log_pipe is not None:
+        log_through(place.log_pipe)
+    configure_allocator()
+    forgive_full_outputs()
+    _forget_ray_threads(place.cpus)
+    settings, mistakes = read_settings({**values, "replica_name": name}, os.environ)
+    if mistakes:
+        raise ReplicaError("; ".join(map(str, mistakes.values())))
+    settings = settings.model_copy(
+        update={
+            "max_connections_per_address": UNLIMITED,
+            "admin_port": find_free_port(settings.admin_host, settings.admin_port or 0),
+        }
+    )
+    if settings.log_format == "json":
+        stack.enter_context(wrap_raw_output())
+    start_logs(settings)
+    prepared = Preparation(settings, (), stack, listens=False)
+    if prepared.problems:
+        raise ReplicaError("; ".join(f"--{name}: {text}" for name, text in prepared.problems))
+    assert prepared.keys is not None  # noqa: S101 - without them there is a problem
+    checkpoint = prepared.checkpoint or pull_checkpoint(settings)
+    assert prepared.admin_listener is not None  # noqa: S101
+    return Prepared(
+        settings, checkpoint, prepared.keys, prepared.usage_file, prepared.admin_listener
+    )
+
+
+def _forget_ray_threads(cpus: float) -> None:
+    """Remove the number of threads that Ray sets: the settings say how many the tower takes."""
+    if os.environ.get(OMP_THREADS) == str(max(int(cpus), 1)):
+        del os.environ[OMP_THREADS]

@@ -1,0 +1,33 @@
+"""One label more on every metric: which of several servers it is from."""
+
+from collections.abc import Iterable, Iterator
+from copy import copy
+from typing import Final, Protocol
+
+from prometheus_client import Metric
+
+LABEL: Final = "replica"
+
+
+class Registry(Protocol):
+    """What `generate_latest` reads."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics."""
+
+
+class LabelledRegistry:
+    """A registry whose samples all name the replica."""
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self._registry = registry
+        self._label = {LABEL: name}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics; those of the registry stay as they are."""
+        for metric in self._registry.collect():
+            labelled = copy(metric)
+            labelled.samples = [
+                sample._replace(labels=sample.labels | self._label) for sample in metric.samples
+            ]
+            yield labelled

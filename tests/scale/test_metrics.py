@@ -1,0 +1,20 @@
+"""Prometheus finds every replica, and each names itself."""
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.scale.replicas import Replicas
+
+
+def test_every_sample_names_its_replica(replicas: Replicas) -> None:
+    for replica in replicas.wait():
+        text = httpx.get(f"{replica.url}/metrics").text
+        families = list(text_string_to_metric_families(text))
+        assert {family.name.partition(":")[0] for family in families} >= {"llava", "vllm"}
+        labels = {sample.labels["replica"] for family in families for sample in family.samples}
+        assert labels == {replica.name}
+
+
+def test_the_admin_port_answers_probes(replicas: Replicas) -> None:
+    for replica in replicas.wait():
+        assert httpx.get(f"{replica.url}/ready").json() == {"status": "ready"}
