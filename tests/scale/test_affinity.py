@@ -2,7 +2,7 @@
 
 import httpx
 
-from server.scale.ray_variables import AFFINITY_HEADER
+from server.api.affinity import AFFINITY_HEADER
 from tests.api.pictures import body, green_triangle, image_part, text_part, user
 from tests.api.running import metric
 from tests.scale.replicas import Replicas
@@ -23,6 +23,20 @@ def test_images_are_encoded_once(replicas: Replicas) -> None:
                     json=body(message, max_tokens=1),
                     headers={AFFINITY_HEADER: f"conversation-{number}"},
                 ).raise_for_status()
+    assert replicas.sum(HITS) - hits >= IMAGES * (ROUNDS - 1)
+
+
+def test_the_answer_leads_back_to_its_replica(replicas: Replicas) -> None:
+    hits = replicas.sum(HITS)
+    with httpx.Client(base_url=replicas.url, timeout=60) as http:
+        for number in range(IMAGES):
+            headers: dict[str, str] = {}
+            message = user(image_part(green_triangle(230 + number)), text_part("What is it?"))
+            for _ in range(ROUNDS):
+                answer = http.post(
+                    "/v1/chat/completions", json=body(message, max_tokens=1), headers=headers
+                ).raise_for_status()
+                headers = {AFFINITY_HEADER: answer.headers[AFFINITY_HEADER]}
     assert replicas.sum(HITS) - hits >= IMAGES * (ROUNDS - 1)
 
 
