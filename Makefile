@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
+.PHONY: help setup serve browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload bench-fleet image-check check format clean
 
 # Assigned outright, so that a HOST in the environment (some shells set one) changes nothing;
 # `make serve HOST=…` overrides them all the same.
@@ -67,6 +67,9 @@ bench-quick: setup ## the same in one short round, 5 minutes at most
 
 bench-overload: setup ## measure both servers at ten times the clients that saturate them
 	@$(BIN)/python -m benchmarks.overload --out $(BENCH_OUT)/overload $(ARGS)
+
+bench-fleet: setup ## simulate a cell of replicas: routing, faults, scaling, updates [ARGS="--replicas 64 --seconds 300"]
+	@$(BIN)/python -m benchmarks.fleet --out $(BENCH_OUT)/fleet $(ARGS)
 
 image-check: setup ## build the images without a container engine and run the CPU image; root, Debian, ten minutes
 	@scripts/image_check.sh
