@@ -31,15 +31,16 @@ SCENARIOS: Final[Mapping[str, Callable[[Setup], Part]]] = {
     "autoscaling": autoscaling.simulate,
     "rolling-update": updating.simulate,
 }
-WARM_UP_S: Final = 30.0
+MIN_WARM_UP_S: Final = 30.0
+WARM_UP_SHARE: Final = 0.25  # of a longer time
 
 
 def main(
     out: Annotated[Path, typer.Option(help="folder for the report")],
     replicas: Annotated[int, typer.Option(min=2, help="of the cell")] = 16,
     seconds: Annotated[
-        float, typer.Option(min=2 * WARM_UP_S, help="simulated time of steady loads")
-    ] = 80.0,
+        float, typer.Option(min=2 * MIN_WARM_UP_S, help="simulated time of steady loads")
+    ] = 70.0,
     seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
     only: Annotated[str, typer.Option(help="some scenarios, with commas between them")] = "",
     parameters: Annotated[
@@ -51,7 +52,8 @@ def main(
         loaded = load_parameters(parameters)
     except (OSError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="--parameters") from None
-    base = Setup(loaded, replicas, constant(1.0), seconds, WARM_UP_S, seed=seed)
+    warm_up_s = max(MIN_WARM_UP_S, WARM_UP_SHARE * seconds)
+    base = Setup(loaded, replicas, constant(1.0), seconds, warm_up_s, seed=seed)
     started = time.monotonic()
     parts = [_simulate(name, base) for name in _select(only)]
     conditions = {

@@ -7,17 +7,19 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
+from PIL import Image
 
 # Okabe and Ito's colors, which are safe for color blindness.
 COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#999999")
 DPI: Final = 80
 PANEL: Final = (4.6, 3.2)  # inches
+PNG_COLORS: Final = 64
 
 
 def draw_panels(
     path: Path, title: str, panels: int, draw: Callable[[Sequence[Axes]], None]
 ) -> None:
-    """Draw panels side by side, two in a row, with one legend below."""
+    """Draw panels side by side, two in a row. The first one's labels make the legend below."""
     columns = min(panels, 2)
     rows = -(-panels // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.7), layout="constrained")
@@ -28,8 +30,16 @@ def draw_panels(
         each.grid(alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.suptitle(f"{title} (simulated)", fontsize=11)
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=DPI)
+    _shrink(path)
+
+
+def _shrink(path: Path) -> None:
+    """Keep as many colors as lines need: charts live in the repository."""
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(PNG_COLORS).save(path, optimize=True)
 
 
 def set_time_axis(axes: Axes, label: str) -> None:

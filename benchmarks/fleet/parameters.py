@@ -46,6 +46,7 @@ class Parameters(BaseModel):
     # The server.
     permits: PositiveInt = 256  # --max-concurrent-requests on a GPU
     queue: int = Field(96, ge=0)  # 3 for 8 permits: server/api/admission
+    max_queue_s: PositiveFloat = 5.0  # --max-queue-s
     image_cache: PositiveInt = 1000  # images: docs/sizing.md
     image_load_s: NotNegative = (
         0.03  # measured: 6 ms (336 px) to 94 ms (12 MP), docs/performance.md

@@ -1,5 +1,6 @@
 """A replica: the server's limits and image cache in front of an engine."""
 
+from collections import OrderedDict
 from enum import StrEnum
 
 import simpy
@@ -27,20 +28,22 @@ class Replica:
         self.images: LRUCache[int, bool] = LRUCache(parameters.image_cache)
         self.engine = Engine(env, parameters, self._finish)
         self.drained = env.event()
-        self.num_requests = 0  # in flight, as routers count them
+        self.num_requests = 0  # as routers count them: in flight, and those that find no connection
         self._env = env
         self._parameters = parameters
         self._in_flight: dict[Request, simpy.Event] = {}
+        self._queue: OrderedDict[Request, None] = OrderedDict()  # those without a permit
 
     def submit(self, request: Request) -> simpy.Event:
         """Take or refuse a request; the event succeeds when it has ended."""
-        ended = self._env.event()
-        if len(self._in_flight) >= self._parameters.permits + self._parameters.queue:
-            request.end(Outcome.REFUSED, self._env.now)
-            return ended.succeed()
-        self._in_flight[request] = ended
+        ended = self._in_flight[request] = self._env.event()
         self.num_requests += 1
-        self._load_image(request)
+        if len(self._in_flight) - len(self._queue) <= self._parameters.permits:
+            self._load_image(request)
+        elif len(self._queue) < self._parameters.queue:
+            self._wait(request)
+        else:
+            self._end(request, Outcome.REFUSED)
         return ended
 
     def drain(self) -> None:
@@ -52,8 +55,20 @@ class Replica:
         """The node is gone: cut what is in flight."""
         self.state = State.LOST
         self.engine.stop()
+        self._queue.clear()
         for request in list(self._in_flight):
             self._end(request, Outcome.FAILED)
+
+    def _wait(self, request: Request) -> None:
+        """Queue a request for a permit, for `max_queue_s` at most."""
+        self._queue[request] = None
+        over = self._env.timeout(self._parameters.max_queue_s)
+        over.callbacks.append(lambda _: self._refuse(request))
+
+    def _refuse(self, request: Request) -> None:
+        if request in self._queue:
+            del self._queue[request]
+            self._end(request, Outcome.REFUSED)
 
     def _load_image(self, request: Request) -> None:
         """Fetch and decode an image that is not in the cache, then go on to the engine."""
@@ -74,6 +89,8 @@ class Replica:
 
     def _finish(self, request: Request) -> None:
         self._end(request, Outcome.COMPLETED)
+        if self._queue:
+            self._load_image(self._queue.popitem(last=False)[0])
         self._note_drained()
 
     def _end(self, request: Request, outcome: Outcome) -> None:

@@ -28,7 +28,7 @@ WINDOW_S: Final = 10.0
 GOOD_MS: Final = 500.0
 # Autoscaling does not depend on the cell's size: a part of it is enough.
 PART: Final = 4
-MIN_REPLICAS: Final = 8
+MIN_REPLICAS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def simulate(base: Setup) -> Part:
     runs: dict[str, Run] = {}
     for headroom in (0.0, setup.parameters.headroom):
         for start_s in START_S:
-            name = f"start {start_s:.0f} s, headroom {headroom:.0%}"
+            name = f"start in {start_s:.0f} s, {headroom * 100:.0f} % headroom"
             warm = replace(setup, replicas=round(replicas * (1 + headroom)))
             runs[name] = _run(warm, start_s)
     records = [_build_record(name, run, step_s) for name, run in runs.items()]
