@@ -30,7 +30,7 @@ def test_as_many_start_as_bring_usage_to_the_target(
 def scale(rate: float) -> Simulation:
     """Run two replicas with autoscaling."""
     setup = build_setup(
-        rate, replicas=2, seconds=90, policy=Policy.LEAST_REQUESTS, header=Header.NONE
+        rate, replicas=2, seconds=70, policy=Policy.LEAST_REQUESTS, header=Header.NONE
     )
     return Simulation(setup).run(Autoscaler(start_s=20.0).run)
 
