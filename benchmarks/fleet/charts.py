@@ -13,13 +13,13 @@ from PIL import Image
 COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#999999")
 DPI: Final = 80
 PANEL: Final = (4.6, 3.2)  # inches
-PNG_COLORS: Final = 64
+PNG_COLORS: Final = 256
 
 
 def draw_panels(
     path: Path, title: str, panels: int, draw: Callable[[Sequence[Axes]], None]
 ) -> None:
-    """Draw panels side by side, two in a row. The first one's labels make the legend below."""
+    """Draw panels side by side, two in a row. One legend, unless panels have their own."""
     columns = min(panels, 2)
     rows = -(-panels // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.7), layout="constrained")
@@ -30,7 +30,7 @@ def draw_panels(
         each.grid(alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.suptitle(f"{title} (simulated)", fontsize=11)
-    if handles:
+    if axes[0].get_legend() is None:
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=DPI)
     _shrink(path)
