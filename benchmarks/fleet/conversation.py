@@ -17,6 +17,7 @@ class Header(StrEnum):
     """What clients send as `x-llava-affinity`."""
 
     NONE = "no header"
+    RANDOM = "random"  # the balancer's, another for each request: clients send none
     ECHOED = "echoed"  # the server's value for the image, from the second turn on
     OWN = "client's own"  # a value for each conversation, from the first turn on
     IMAGE = "gateway's"  # a value for each image, from the first turn on
@@ -80,6 +81,8 @@ class ConversationSource:
         match self._header:
             case Header.NONE:
                 return None
+            case Header.RANDOM:
+                return f"{own}, turn {turn}"
             case Header.OWN:
                 return own
             case Header.IMAGE:

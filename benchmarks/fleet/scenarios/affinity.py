@@ -19,9 +19,10 @@ RATES: Final = (8.0, 12.0, 16.0, 20.0)  # requests per second for each replica
 OWN_IMAGES_RATE: Final = 12.0
 WAYS: Final = {
     "least requests": (Policy.LEAST_REQUESTS, Header.NONE),
+    "no header: a random value": (Policy.BOUNDED_HASH, Header.RANDOM),
     "header: the server's, echoed": (Policy.BOUNDED_HASH, Header.ECHOED),
-    "header: conversation, by the client": (Policy.BOUNDED_HASH, Header.OWN),
-    "header: image, by a gateway": (Policy.BOUNDED_HASH, Header.IMAGE),
+    "header: one for each conversation": (Policy.BOUNDED_HASH, Header.OWN),
+    "header: one for each image": (Policy.BOUNDED_HASH, Header.IMAGE),
 }
 WAY: Final = "routing"
 PANELS: Final = ("image hits, %", "prefix hits, %", "TTFT p95, ms", "completed/s")
