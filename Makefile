@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve scale browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload image-check check format clean
+.PHONY: help setup serve scale browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload bench-fleet bench-replicas image-check check format clean
 
 # Assigned outright, so that variables of these names in the environment change nothing;
 # `make test ARGS=â€¦` overrides them all the same.
@@ -38,7 +38,7 @@ serve: setup ## serve a model [HOST=127.0.0.1 PORT=8000 MODEL=llava-tiny ARGS=â€
 	@exec $(BIN)/python -m server $(call given,HOST,host) $(call given,PORT,port) $(call given,MODEL,model) $(ARGS)
 
 scale: setup ## serve with several replicas on this machine [REPLICAS=2, and as serve]
-	@exec $(BIN)/python -m server scale --replicas $(REPLICAS) --host $(HOST) --port $(PORT) --model $(MODEL) $(ARGS)
+	@exec $(BIN)/python -m server scale --replicas $(REPLICAS) $(call given,HOST,host) $(call given,PORT,port) $(call given,MODEL,model) $(ARGS)
 
 browser: ## install the browser that the page's tests need, where it is missing
 	@scripts/browser.sh
@@ -72,6 +72,12 @@ bench-quick: setup ## the same in one short round, 5 minutes at most
 
 bench-overload: setup ## measure both servers at ten times the clients that saturate them
 	@$(BIN)/python -m benchmarks.overload --out $(BENCH_OUT)/overload $(ARGS)
+
+bench-replicas: setup ## what Ray Serve and HAProxy cost: one replica against a plain server
+	@$(BIN)/python -m benchmarks.replicas --out $(BENCH_OUT)/replicas $(ARGS)
+
+bench-fleet: setup ## simulate a cell of replicas: routing, faults, scaling, updates [ARGS="--replicas 64 --seconds 300"]
+	@$(BIN)/python -m benchmarks.fleet --out $(BENCH_OUT)/fleet $(ARGS)
 
 image-check: setup ## build the images without a container engine and run the CPU image; root, Debian, ten minutes
 	@scripts/image_check.sh

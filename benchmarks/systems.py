@@ -57,6 +57,7 @@ class System:
     options: tuple[str, ...]
     eager: str
     compiled: str
+    command: tuple[str, ...] = ()
 
     def build_command(self, port: int, *, eager: bool) -> list[str]:
         """Build the command that starts the server."""
@@ -68,7 +69,8 @@ class System:
         common = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", MODEL_NAME)
         model = ("--model", str(MODEL))
         mode = self.eager if eager else self.compiled
-        return [sys.executable, "-m", self.module, *model, *common, *engine, *self.options, mode]
+        program = [sys.executable, "-m", self.module, *self.command]
+        return [*program, *model, *common, *engine, *self.options, mode]
 
 
 OURS: Final = System(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.scale.options import SCALE_OPTIONS
 from server.settings.options import list_options
 from server.start.variables import OTHER_VARIABLES, SERVICE_LINK, find_variable_mistakes
 
@@ -55,7 +56,8 @@ def test_kubernetes_variables_are_mistakes_elsewhere() -> None:
 
 def test_every_variable_of_the_repository_is_known() -> None:
     """In what users and containers read: docs, Dockerfiles, scripts."""
-    known = {option.variable for option in list_options()} | {*OTHER_VARIABLES}
+    options = [*list_options(), *SCALE_OPTIONS]
+    known = {option.variable for option in options} | {*OTHER_VARIABLES}
     files = [
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),

@@ -1,0 +1,1 @@
+"""The scenarios: each runs the cell under some conditions and compares."""

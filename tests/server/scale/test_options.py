@@ -1,0 +1,125 @@
+"""The options of replicas, and what Ray is told of them."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from server.scale.options import ScaleOptions, split_options
+from server.scale.refusals import find_refused
+from server.settings import Settings
+
+pytest.importorskip("ray", reason="Ray is not installed")
+
+
+def describe(**args: Any) -> dict[str, Any]:
+    """Return the deployment of an application as Ray has it."""
+    from server.scale.application import build
+
+    deployment = build(args)._bound_deployment
+    config = deployment._deployment_config
+    return {
+        "replicas": deployment.num_replicas,
+        "autoscaling": config.autoscaling_config,
+        "surge": config.max_surge_percent,
+        "actor": deployment.ray_actor_options,
+        "bundles": deployment._replica_config.placement_group_bundles,
+        "drain": config.graceful_shutdown_timeout_s,
+        "values": deployment.init_args[0],
+    }
+
+
+def test_replicas_are_a_fixed_number_by_default() -> None:
+    told = describe(replicas=3, max_images=4, accelerator="cpu")
+    assert (told["replicas"], told["autoscaling"], told["surge"]) == (3, None, 25)
+    assert told["values"] == {"max_images": "4", "accelerator": "cpu"}
+    assert told["actor"]["num_gpus"] == 0
+
+
+def test_the_most_replicas_turn_autoscaling_on() -> None:
+    told = describe(replicas=2, max_replicas=8, max_concurrent_requests=100, accelerator="cpu")[
+        "autoscaling"
+    ]
+    assert (told.min_replicas, told.max_replicas) == (2, 8)
+    assert told.get_target_ongoing_requests() == pytest.approx(70)
+
+
+def test_a_group_of_gpus_is_on_one_machine() -> None:
+    told = describe(accelerator="cuda", tensor_parallel_size=2, gpus_per_replica=2)
+    assert told["bundles"] == [{"CPU": 1.0, "GPU": 2.0}]
+    assert told["actor"]["num_gpus"] == 2
+
+
+def test_ray_waits_longer_than_the_drain() -> None:
+    assert describe(drain_timeout_s=100)["drain"] > 100
+
+
+def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
+    told = describe(engine_args={"scheduling_policy": "fcfs"}, cors_allow_origins=["https://a.example", "*"])
+    assert told["values"]["engine_args"] == '{"scheduling_policy": "fcfs"}'
+    assert told["values"]["cors_allow_origins"] == "https://a.example,*"
+
+
+def test_a_wrong_setting_fails_the_deployment() -> None:
+    with pytest.raises(ValueError, match="--max-images"):
+        describe(max_images="many")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"replicas": 3, "max_replicas": 2}, "below --replicas 3"),
+        ({"target_requests": 5}, "needs --max-replicas"),
+        ({"replicas": 0}, "greater than 0"),
+    ],
+)
+def test_options_that_contradict_each_other(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ScaleOptions(**given)
+
+
+def test_options_and_settings_are_told_apart() -> None:
+    options, values = split_options({"replicas": "2", "model": "llava-tiny"})
+    assert (options.replicas, values) == (2, {"model": "llava-tiny"})
+
+
+def test_what_replicas_cannot_have_is_refused() -> None:
+    settings = Settings.model_validate(
+        {"uds": "socket", "distributed_executor_backend": "ray", "replica_name": "mine"}
+    )
+    assert {name for name, _ in find_refused(settings)} == {
+        "uds",
+        "distributed_executor_backend",
+        "replica_name",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--replicas", "none"], "--replicas"),
+        (["--replicas", "2", "--max-replicas", "1"], "--max-replicas is below"),
+        (["--replicsa", "2"], "did you mean --replicas"),
+        (["--uds", "socket"], "leave it out"),
+        (["--max-images", "-1"], "--max-images"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_mistakes_are_told_before_ray_starts(options: list[str], said: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "server", "scale", "--port", "0", *options],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_help_has_the_options_of_replicas_and_of_servers() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "server", "scale", "--help"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "--surge-percent" in run.stdout
+    assert "--max-images" in run.stdout

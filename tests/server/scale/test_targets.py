@@ -1,0 +1,41 @@
+"""The files by which Prometheus finds replicas."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from server.listening import begin_to_listen, listen
+from server.scale.admin_ports import find_free_port
+from server.scale.targets import publish_target
+
+
+def test_a_target_is_there_for_a_block(tmp_path: Path) -> None:
+    folder = tmp_path / "targets"
+    with publish_target(folder, "one", "127.0.0.1:9000"):
+        (target,) = json.loads((folder / "one.json").read_text())
+        assert target["targets"] == ["127.0.0.1:9000"]
+        assert target["labels"]["replica"] == "one"
+    assert list(folder.iterdir()) == []
+
+
+def test_files_of_the_dead_are_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    labels = {"replica": "dead", "__meta_pid": str(dead.pid)}
+    (tmp_path / "dead.json").write_text(json.dumps([{"targets": ["x:1"], "labels": labels}]))
+    (tmp_path / "other.json").write_text("[]")
+    labels = {"replica": "alive", "__meta_pid": str(os.getpid())}
+    (tmp_path / "alive.json").write_text(json.dumps([{"targets": ["x:2"], "labels": labels}]))
+    with publish_target(tmp_path, "one", "127.0.0.1:9000"):
+        names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"alive.json", "one.json", "other.json"}
+
+
+def test_the_next_replica_takes_the_next_port() -> None:
+    with listen("127.0.0.1", 0, None) as first:
+        begin_to_listen(first)
+        port = first.getsockname()[1]
+        assert find_free_port("127.0.0.1", port) > port
+    assert find_free_port("127.0.0.1", 0) == 0
