@@ -56,7 +56,9 @@ def test_ray_waits_longer_than_the_drain() -> None:
 
 
 def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
-    told = describe(engine_args={"scheduling_policy": "fcfs"}, cors_allow_origins=["https://a.example", "*"])
+    told = describe(
+        engine_args={"scheduling_policy": "fcfs"}, cors_allow_origins=["https://a.example", "*"]
+    )
     assert told["values"]["engine_args"] == '{"scheduling_policy": "fcfs"}'
     assert told["values"]["cors_allow_origins"] == "https://a.example,*"
 
