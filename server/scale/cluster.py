@@ -57,6 +57,7 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
             http_options=HTTPOptions(
                 host=launch.settings.host,
                 port=launch.port,
+                root_path=launch.settings.root_path,
                 keep_alive_timeout_s=launch.settings.keep_alive_timeout_s,
             ),
             logging_config={"log_level": "WARNING"},

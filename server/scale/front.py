@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.error_response import build_error_response
+from server.api.scope import route_path
 from server.errors import ApiError, DeadlineExceeded, NotFound, TooManyRequests, Unavailable
 
 # Ray's own paths; HAProxy asks there whether the replica is healthy.
@@ -39,7 +40,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"].startswith(RAY_PREFIX):
+        if scope["type"] != "http" or route_path(scope).startswith(RAY_PREFIX):
             await self._app(scope, receive, send)
             return
         _take_client_address(scope)

@@ -120,6 +120,9 @@ def _deploy_in_thread(
             deploy(launched, generation)
         except StartFailed as error:
             events.put(error)
+        except Exception as error:
+            log.debug("deploying failed", exc_info=True)
+            events.put(StartFailed(f"Ray cannot deploy the replicas: {error}"))
         else:
             events.put(DEPLOYED)
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, ExitStack
 from socket import socket
 from typing import Any, Final
 
+import ray.util
 import uvicorn.config
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +22,7 @@ from server.listening import begin_to_listen
 from server.outer_layers import add_outer_layers, build_protocol
 from server.scale.connections import Connections
 from server.scale.replica_start import Place, Prepared, ReplicaError, prepare_replica
-from server.scale.targets import publish_target
+from server.scale.targets import name_address, publish_target
 from server.start.serving import StartFailed
 from server.telemetry.logs import get_logger
 
@@ -95,6 +96,9 @@ class LlavaReplica:
         """Close everything; requests in flight have ended by now."""
         self._lifecycle.drain()
         await self._stack.aclose()
+        runtime: Runtime = self._app.state.runtime
+        if runtime.tracing is not None:
+            runtime.tracing.close()
 
     def _create_app(self, prepared: Prepared) -> Any:
         app = create_app(
@@ -132,7 +136,7 @@ class LlavaReplica:
         begin_to_listen(admin_listener)
         self._stack.enter_context(serve_admin(self._app.state.runtime, admin_listener))
         if place.metrics_targets is not None:
-            address = "{}:{}".format(*admin_listener.getsockname()[:2])
+            address = name_address(admin_listener, ray.util.get_node_ip_address())
             self._stack.enter_context(publish_target(place.metrics_targets, self._name, address))
 
     def _end_failed(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from server.checkpoint.config import Checkpoint
 from server.keys.key_ring import KeyRing
 from server.process.allocator import configure_allocator
+from server.process.file_limit import limit_connections, raise_file_limit
 from server.process.standard_streams import forgive_full_outputs
 from server.scale.admin_ports import find_free_port
 from server.scale.log_pipe import log_through
@@ -67,7 +68,7 @@ def prepare_replica(
     settings, mistakes = read_settings({**values, "replica_name": name}, os.environ)
     if mistakes:
         raise ReplicaError("; ".join(map(str, mistakes.values())))
-    settings = settings.model_copy(
+    settings = limit_connections(settings, raise_file_limit()).model_copy(
         update={
             "max_connections_per_address": UNLIMITED,
             "admin_port": find_free_port(settings.admin_host, settings.admin_port or 0),

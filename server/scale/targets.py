@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,14 @@ def publish_target(folder: Path, replica: str, address: str) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def name_address(listener: socket.socket, node_address: str) -> str:
+    """Return the `host:port` of a listener; the machine's address where it listens on all."""
+    host, port = listener.getsockname()[:2]
+    if ip_address(host).is_unspecified:
+        host = node_address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _remove_stale(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from server.listening import begin_to_listen, listen
 from server.scale.admin_ports import find_free_port
-from server.scale.targets import publish_target
+from server.scale.targets import name_address, publish_target
 
 
 def test_a_target_is_there_for_a_block(tmp_path: Path) -> None:
@@ -39,3 +39,11 @@ def test_the_next_replica_takes_the_next_port() -> None:
         port = first.getsockname()[1]
         assert find_free_port("127.0.0.1", port) > port
     assert find_free_port("127.0.0.1", 0) == 0
+
+
+def test_a_listener_on_all_addresses_is_named_by_the_machine_s() -> None:
+    with listen("0.0.0.0", 0, None) as every, listen("127.0.0.1", 0, None) as one:  # noqa: S104
+        ports = [each.getsockname()[1] for each in (every, one)]
+        assert name_address(every, "10.0.0.7") == f"10.0.0.7:{ports[0]}"
+        assert name_address(every, "fd00::7") == f"[fd00::7]:{ports[0]}"
+        assert name_address(one, "10.0.0.7") == f"127.0.0.1:{ports[1]}"
