@@ -54,7 +54,7 @@ def test_admin_port_and_the_last_words_of_the_engine() -> None:
 
 
 def test_a_model_that_does_not_load_says_why_in_one_line() -> None:
-    server = RunningServer(*OPTIONS, "--cpu-kv-cache-gib", "1000000")
+    server = RunningServer(*OPTIONS, "--engine-args", '{"num_gpu_blocks_override": 4}')
     try:
         ready = httpx.Client(base_url=find_admin_url(server), timeout=10)
         reasons: list[str] = []
@@ -69,10 +69,12 @@ def test_a_model_that_does_not_load_says_why_in_one_line() -> None:
         assert server.wait_for_exit() == 1
     finally:
         server.process.kill()
+        server.wait_for_exit()
     [failure] = server.logged("server failed")
     assert re.fullmatch(
-        r"only \S+ GiB of memory is free, less than the KV cache of 1000000.0 GiB: lower"
-        r" --cpu-kv-cache-gib",
+        r"the KV cache of \S+ GiB is too small for a context of 2048 tokens, which takes \S+ GiB:"
+        r" lower --max-model-len, or raise --gpu-memory-utilization"
+        r" \(on a CPU --cpu-kv-cache-gib\)",
         failure["reason"],
     )
     assert set(reasons) == {failure["reason"]}

@@ -15,7 +15,8 @@ from tests.api.running import RunningServer
 
 REQUESTS = int(os.environ.get("SOAK_REQUESTS", "1500"))
 CLIENTS = 16
-GROWTH = 1.10
+# From the middle to the end: until then caches and malloc's heap fill.
+GROWTH = 1.06
 
 
 def pictures(count: int) -> Iterator[bytes]:
@@ -42,4 +43,4 @@ async def test_memory_is_flat(server: RunningServer, http_async: httpx.AsyncClie
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     print("resident MiB:", *(round(each) for each in resident))
     assert sent == REQUESTS
-    assert resident[-1] < resident[0] * GROWTH
+    assert resident[-1] < resident[len(resident) // 2] * GROWTH
