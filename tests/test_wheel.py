@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+EXTRAS = {"training": ["train"], "server": ["ray"]}
 PACKAGES = {"asking", "evaluation", "llava_spec", "model_store", "server", "training"}
 # Of pydantic, in the one version that it asks for.
 PARTS = {"pydantic-core": "pydantic"}
@@ -78,7 +79,7 @@ def test_metadata(described: Message) -> None:
     assert described["License-Expression"] == "Apache-2.0"
     assert described["Requires-Python"]
     assert described["Description-Content-Type"] == "text/markdown"
-    assert set(described.get_all("Provides-Extra", [])) == {"cpu", "cuda", "dev", "train"}
+    assert set(described.get_all("Provides-Extra", [])) == {"cpu", "cuda", "dev", "ray", "train"}
 
 
 def test_llava_server_is_a_program(installed: Path, tmp_path: Path) -> None:
@@ -134,14 +135,14 @@ def distributions(folder: str) -> Iterator[set[str]]:
 
 def test_all_that_is_imported_is_asked_for(described: Message) -> None:
     for folder in PACKAGES:
-        asked = requirements(described, *(["train"] if folder == "training" else []))
+        asked = requirements(described, *EXTRAS.get(folder, ()))
         assert [names for names in distributions(folder) if not names & asked] == []
 
 
 def test_all_that_is_asked_for_is_imported(described: Message) -> None:
     used = {name for folder in PACKAGES for names in distributions(folder) for name in names}
     # Whose files are read, and what uvicorn imports by its name.
-    assert requirements(described, "train") - used == {"fastapi-offline", "uvloop"}
+    assert requirements(described, "train", "ray") - used == {"fastapi-offline", "uvloop"}
 
 
 COMMANDS = [

@@ -21,7 +21,7 @@ OPTIONS = (
 )
 # Ray's own would kill replicas, which then come back only minutes later.
 NO_MEMORY_MONITOR = {"RAY_memory_monitor_refresh_ms": "0"}
-READY_LIMIT_S = 180.0
+READY_LIMIT_S = 280.0
 LINE_LIMIT_S = 10.0
 
 

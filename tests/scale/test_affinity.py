@@ -1,11 +1,15 @@
 """A request with the affinity header goes to the replica that has its image."""
 
 import httpx
+import pytest
 
 from server.api.affinity import AFFINITY_HEADER
 from tests.api.pictures import body, green_triangle, image_part, text_part, user
 from tests.api.running import metric
 from tests.scale.replicas import Replicas
+
+# Replicas start, and come back, on cores that all share.
+pytestmark = pytest.mark.timeout(600)
 
 IMAGES = 8
 ROUNDS = 4

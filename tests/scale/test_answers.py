@@ -11,6 +11,9 @@ from tests.api.pictures import body, circle_and_square, image_part, text_part, u
 from tests.api.running import running_server
 from tests.scale.replicas import OPTIONS, Replicas, without_ids
 
+# Replicas start, and come back, on cores that all share.
+pytestmark = pytest.mark.timeout(600)
+
 IMAGE = user(image_part(circle_and_square()), text_part("Describe it."))
 GREEDY = {"temperature": 0, "max_tokens": 24}
 TEXT = {"model": "llava-tiny", "messages": [user("What is it?")], **GREEDY}

@@ -4,9 +4,13 @@ import asyncio
 import time
 
 import httpx
+import pytest
 
 from tests.scale.load import STREAM, run_load
 from tests.scale.replicas import Replicas, is_running, kill
+
+# Replicas start, and come back, on cores that all share.
+pytestmark = pytest.mark.timeout(600)
 
 CLIENTS = 6
 RUNNING = "llava:num_requests_running"

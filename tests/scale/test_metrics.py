@@ -1,9 +1,13 @@
 """Prometheus finds every replica, and each names itself."""
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.scale.replicas import Replicas
+
+# Replicas start, and come back, on cores that all share.
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_every_sample_names_its_replica(replicas: Replicas) -> None:
