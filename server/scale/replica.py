@@ -136,7 +136,8 @@ class LlavaReplica:
         begin_to_listen(admin_listener)
         self._stack.enter_context(serve_admin(self._app.state.runtime, admin_listener))
         if place.metrics_targets is not None:
-            address = name_address(admin_listener, ray.util.get_node_ip_address())
+            node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+            address = name_address(admin_listener, node)
             self._stack.enter_context(publish_target(place.metrics_targets, self._name, address))
 
     def _end_failed(self) -> None:
