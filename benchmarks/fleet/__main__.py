@@ -37,7 +37,7 @@ WARM_UP_SHARE: Final = 0.25  # of a longer time
 
 def main(
     out: Annotated[Path, typer.Option(help="folder for the report")],
-    replicas: Annotated[int, typer.Option(min=2, help="of the cell")] = 16,
+    replicas: Annotated[int, typer.Option(min=2, help="of the cell")] = 12,
     seconds: Annotated[
         float, typer.Option(min=2 * MIN_WARM_UP_S, help="simulated time of steady loads")
     ] = 70.0,

@@ -14,7 +14,7 @@ MAX_TURNS: Final = 14
 
 
 class Header(StrEnum):
-    """What clients send as `x-llava-affinity`."""
+    """What `x-llava-affinity` says when a request reaches the router."""
 
     NONE = "no header"
     RANDOM = "random"  # the balancer's, another for each request: clients send none

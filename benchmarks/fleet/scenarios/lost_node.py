@@ -25,7 +25,7 @@ WINDOW_S: Final = 5.0
 TOLERANCE: Final = 1.5
 WAYS: Final = {
     "least requests": (Policy.LEAST_REQUESTS, Header.NONE),
-    "bounded hash, a value for each conversation": (Policy.BOUNDED_HASH, Header.OWN),
+    "bounded hash, header echoed": (Policy.BOUNDED_HASH, Header.ECHOED),
 }
 
 

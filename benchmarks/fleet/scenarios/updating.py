@@ -30,7 +30,7 @@ def simulate(base: Setup) -> Part:
     setup = replace(
         base,
         policy=Policy.BOUNDED_HASH,
-        header=Header.OWN,
+        header=Header.ECHOED,
         load=constant(RATE * base.replicas),
         seconds=at_s + RUN_S,
     ).change(start_s=START_S)
