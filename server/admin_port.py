@@ -43,6 +43,7 @@ def serve_admin(runtime: Runtime, listener: socket.socket | None) -> Iterator[No
 def _configure(runtime: Runtime) -> uvicorn.Config:
     return uvicorn.Config(
         build_admin_app(runtime),
+        http="httptools",  # "auto" is the edge's protocol in a replica
         loop="asyncio",
         ws="none",
         lifespan="off",

@@ -33,6 +33,8 @@ TICK_S: Final = 0.1
 # How long the requests in flight may take to see that the replica ends, twice.
 ANSWER_TIMEOUT_S: Final = 0.25
 EXIT_FAILED: Final = 1
+# Where only this machine's browsers reach HAProxy, which they do for any web page.
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class LlavaReplica:
@@ -66,7 +68,8 @@ class LlavaReplica:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return what answers requests."""
-        hosts = KnownHosts(self._settings.allowed_hosts, bool(self._settings.allowed_hosts))
+        patterns, host = self._settings.allowed_hosts, self._settings.host.lower()
+        hosts = KnownHosts(patterns, bool(patterns) or host in LOOPBACK_HOSTS, host)
         return self._answer_with(add_outer_layers(self._app, self._requests, self._settings, hosts))
 
     def _answer_with(self, app: ASGIApp) -> ASGIApp:
@@ -119,8 +122,8 @@ class LlavaReplica:
         """Run the application, which loads the model; tick from now on."""
         ticks = asyncio.create_task(self._tick())
         self._stack.callback(ticks.cancel)
-        await self._stack.enter_async_context(self._app.router.lifespan_context(self._app))
         self._lifecycle.on_failure = self._loaded.set
+        await self._stack.enter_async_context(self._app.router.lifespan_context(self._app))
         await self._loaded.wait()
         if self._lifecycle.state is State.FAILED:
             raise ReplicaError(self._lifecycle.reason)

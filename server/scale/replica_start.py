@@ -71,6 +71,8 @@ def prepare_replica(
     settings = limit_connections(settings, raise_file_limit()).model_copy(
         update={
             "max_connections_per_address": UNLIMITED,
+            # Within a placement group vLLM would choose Ray, which places whole replicas here.
+            "distributed_executor_backend": "mp" if settings.tensor_parallel_size > 1 else None,
             "admin_port": find_free_port(settings.admin_host, settings.admin_port or 0),
         }
     )
