@@ -37,8 +37,6 @@ CLIENT_KEY: Final = "LLAVA_API_KEY"
 SHUTDOWN_TIMEOUT_S: Final = 5
 # The same where the server exits at once: after a failure, a second signal, or a drain too long.
 ABRUPT_SHUTDOWN_TIMEOUT_S: Final = 0.25
-# How long the requests in flight may take to see that the server exits.
-ANSWER_TIMEOUT_S: Final = 0.25
 # Seconds between two checks whether all connections are closed.
 CLOSE_INTERVAL_S: Final = 0.05
 
@@ -85,7 +83,7 @@ class Server(uvicorn.Server):
         """Answer the requests in flight and close the connections, then end the application."""
         self._refuse_connections()
         if self._requests:
-            await self._answer_requests()
+            await self._requests.end_all(self._runtime)
         await self._close_connections()
         await super().shutdown(sockets)
 
@@ -97,15 +95,6 @@ class Server(uvicorn.Server):
         if self._runtime.pipeline is not None or self._lifecycle.state is not State.FAILED:
             for listener in self.servers:
                 listener.close()
-
-    async def _answer_requests(self) -> None:
-        """End the requests in flight: with 503, or with an event where a stream has begun."""
-        error = self._lifecycle.build_exit_error()
-        self._runtime.admission.refuse_waiting()
-        if self._runtime.pipeline is not None:
-            self._runtime.pipeline.fail_all(error)
-        await self._requests.wait(ANSWER_TIMEOUT_S)
-        await self._requests.end(error, ANSWER_TIMEOUT_S)
 
     async def _close_connections(self) -> None:
         """Close the connections; abort those whose client does not read in time.

@@ -33,16 +33,23 @@ class Router(Protocol):
         """Return the replica for a request; None if there is none."""
 
 
-class RoundRobin:
-    """One after the other."""
+class _Rotation:
+    """The replicas that take requests."""
 
     def __init__(self) -> None:
         self._replicas: Sequence[Replica] = ()
-        self._turns = count()
 
     def set_rotation(self, replicas: Sequence[Replica]) -> None:
         """Route to these from now on."""
         self._replicas = tuple(replicas)
+
+
+class RoundRobin(_Rotation):
+    """One after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = count()
 
     def choose(self, request: Request) -> Replica | None:  # noqa: ARG002 - as the protocol
         """Return the next replica."""
@@ -51,16 +58,12 @@ class RoundRobin:
         return self._replicas[next(self._turns) % len(self._replicas)]
 
 
-class LeastRequests:
+class LeastRequests(_Rotation):
     """The replica with the fewest requests in flight; among equals a random one."""
 
     def __init__(self, generator: random.Random) -> None:
-        self._replicas: Sequence[Replica] = ()
+        super().__init__()
         self._generator = generator
-
-    def set_rotation(self, replicas: Sequence[Replica]) -> None:
-        """Route to these from now on."""
-        self._replicas = tuple(replicas)
 
     def choose(self, request: Request) -> Replica | None:  # noqa: ARG002 - as the protocol
         """Return a replica with the fewest requests."""
@@ -70,16 +73,12 @@ class LeastRequests:
         return self._generator.choice([r for r in self._replicas if r.num_requests == least])
 
 
-class TwoChoices:
+class TwoChoices(_Rotation):
     """The better of two random replicas: nearly as even as the least, without looking at all."""
 
     def __init__(self, generator: random.Random) -> None:
-        self._replicas: Sequence[Replica] = ()
+        super().__init__()
         self._generator = generator
-
-    def set_rotation(self, replicas: Sequence[Replica]) -> None:
-        """Route to these from now on."""
-        self._replicas = tuple(replicas)
 
     def choose(self, request: Request) -> Replica | None:  # noqa: ARG002 - as the protocol
         """Return the one of two with fewer requests."""
@@ -89,7 +88,7 @@ class TwoChoices:
         return min(pair, key=lambda replica: replica.num_requests)
 
 
-class ConsistentHash:
+class ConsistentHash(_Rotation):
     """The owner of the request's affinity; least requests without one.
 
     With a `max_load_factor` a replica takes no more than that times the average of requests in
@@ -100,15 +99,15 @@ class ConsistentHash:
     def __init__(
         self, others: LeastRequests, virtual_nodes: int, max_load_factor: float | None = None
     ) -> None:
+        super().__init__()
         self._others = others
         self._virtual_nodes = virtual_nodes
         self._max_load_factor = max_load_factor
-        self._replicas: Sequence[Replica] = ()
         self._ring = HashRing((), virtual_nodes)
 
     def set_rotation(self, replicas: Sequence[Replica]) -> None:
         """Route to these from now on."""
-        self._replicas = tuple(replicas)
+        super().set_rotation(replicas)
         self._others.set_rotation(replicas)
         self._ring = HashRing(replicas, self._virtual_nodes)
 

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.error_response import build_error_response
+from server.api.runtime import Runtime
 from server.errors import ApiError
+
+# How long the requests in flight may take to see that the server exits, in seconds.
+ANSWER_TIMEOUT_S: Final = 0.25
 
 
 class RequestsInFlight:
@@ -49,6 +54,15 @@ class RequestsInFlight:
         finally:
             self._tasks.discard(task)
             self._unanswered.discard(task)
+
+    async def end_all(self, runtime: Runtime) -> None:
+        """End all requests of a server that exits: with 503, or an event in a stream."""
+        error = runtime.lifecycle.build_exit_error()
+        runtime.admission.refuse_waiting()
+        if runtime.pipeline is not None:
+            runtime.pipeline.fail_all(error)
+        await self.wait(ANSWER_TIMEOUT_S)
+        await self.end(error, ANSWER_TIMEOUT_S)
 
     async def wait(self, timeout_s: float) -> None:
         """Wait until all requests have their responses, `timeout_s` seconds at most."""

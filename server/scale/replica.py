@@ -30,8 +30,6 @@ log = get_logger(__name__)
 
 # Seconds between two ticks of the event loop; without them the server counts as hung.
 TICK_S: Final = 0.1
-# How long the requests in flight may take to see that the replica ends, twice.
-ANSWER_TIMEOUT_S: Final = 0.25
 EXIT_FAILED: Final = 1
 # Where only this machine's browsers reach HAProxy, which they do for any web page.
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
@@ -149,13 +147,7 @@ class LlavaReplica:
         self._ending = asyncio.create_task(self._end_requests_and_exit())
 
     async def _end_requests_and_exit(self) -> None:
-        runtime: Runtime = self._app.state.runtime
-        error = self._lifecycle.build_exit_error()
-        runtime.admission.refuse_waiting()
-        if runtime.pipeline is not None:
-            runtime.pipeline.fail_all(error)
-        await self._requests.wait(ANSWER_TIMEOUT_S)
-        await self._requests.end(error, ANSWER_TIMEOUT_S)
+        await self._requests.end_all(self._app.state.runtime)
         os._exit(EXIT_FAILED)
 
 

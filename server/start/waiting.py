@@ -1,18 +1,16 @@
 """Answers on the server's own sockets while its model is pulled, which may take half an hour."""
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
-
-import uvicorn
 
 from server.api.edge.limits import ConnectionTable
 from server.api.edge.protocol import build_protocol_class
 from server.api.pulling import build_pulling_app
 from server.connection_limits import build_connection_limits
 from server.settings import Settings
+from server.side_server import serve_in_thread
 from server.start.preparation import Preparation
 from server.telemetry.refusal_log import RefusalLog
 
@@ -32,38 +30,19 @@ def answer_while_pulling(prepared: Preparation, describe: Callable[[], str]) -> 
         yield
 
 
-@contextmanager
 def _answer(
     listener: socket.socket, tls: dict[str, Any], settings: Settings, describe: Callable[[], str]
-) -> Iterator[None]:
-    server = uvicorn.Server(_configure(settings, tls, describe))
-    copy = listener.dup()  # uvicorn closes what it has listened on
-    thread = threading.Thread(target=server.run, args=([copy],), name="pulling", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(STOP_TIMEOUT_S)
-
-
-def _configure(
-    settings: Settings, tls: dict[str, Any], describe: Callable[[], str]
-) -> uvicorn.Config:
+) -> AbstractContextManager[None]:
     limits = build_connection_limits(settings)
-    return uvicorn.Config(
+    protocol = build_protocol_class(
+        limits, ConnectionTable(limits), RefusalLog(), settings.cors_allow_origins
+    )
+    return serve_in_thread(
         build_pulling_app(describe),
-        http=build_protocol_class(
-            limits, ConnectionTable(limits), RefusalLog(), settings.cors_allow_origins
-        ),
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        listener.dup(),  # which is closed at the end
+        "pulling",
+        STOP_TIMEOUT_S,
+        http=protocol,
         root_path=settings.root_path,
         **tls,
     )

@@ -3,7 +3,8 @@
 from typing import Final
 
 from server.admin_port import STOP_TIMEOUT_S
-from server.serve import ANSWER_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
+from server.api.requests_in_flight import ANSWER_TIMEOUT_S
+from server.serve import SHUTDOWN_TIMEOUT_S
 from server.settings import Settings
 from server.telemetry.tracing import FLUSH_TIMEOUT_S
 

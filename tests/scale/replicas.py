@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import psutil
 
 from tests.api.running import RunningServer, metric
 
@@ -116,7 +117,7 @@ class Replicas:
         (pid,) = (
             pid
             for pid, name in names.items()
-            if "EngineCore" in name and parent(pid) == replica.pid
+            if "EngineCore" in name and psutil.Process(pid).ppid() == replica.pid
         )
         return pid
 
@@ -133,16 +134,11 @@ def is_ready(replica: Replica) -> bool:
         return False
 
 
-def parent(pid: int) -> int:
-    """Return the process that started another."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[1])
-
-
 def is_running(pid: int) -> bool:
     """Whether a process is there, and is not a dead one that nobody has reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
-    except OSError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
