@@ -1,24 +1,32 @@
-"""Admin ports of several replicas on one machine."""
+"""The admin ports of several replicas on one machine."""
 
-from contextlib import suppress
+from contextlib import ExitStack
+from socket import socket
 from typing import Final
 
-from server.listening import begin_to_listen, listen
+from server.listening import AddressTaken, begin_to_listen, listen
 
 MAX_REPLICAS: Final = 64
 
 
-def find_free_port(host: str, first: int) -> int:
-    """Return the first port from `first` on where nobody listens; 0 stays 0, for any free one.
+def listen_for_admin(host: str, first: int, stack: ExitStack) -> socket:
+    """Listen on the first port from `first` on that nobody else has; from 0 on any free one.
 
-    Raises `OSError` where all are taken, or there is no such address.
+    It is taken at once, so that replicas which start together do not meet at one port. `stack`
+    closes it. Raises `OSError` where all are taken, or the machine has no such address.
     """
-    if first == 0:
-        return 0
-    for port in range(first, first + MAX_REPLICAS - 1):
-        with suppress(OSError), listen(host, port, None) as listener:
-            begin_to_listen(listener)
-            return port
-    with listen(host, first + MAX_REPLICAS - 1, None) as listener:
+    ports = range(first, first + MAX_REPLICAS) if first else range(1)
+    for port in ports[:-1]:
+        try:
+            return _listen(host, port, stack)
+        except AddressTaken:
+            continue
+    return _listen(host, ports[-1], stack)
+
+
+def _listen(host: str, port: int, stack: ExitStack) -> socket:
+    with ExitStack() as attempt:
+        listener = attempt.enter_context(listen(host, port, None))
         begin_to_listen(listener)
-        return first + MAX_REPLICAS - 1
+        stack.push(attempt.pop_all())
+    return listener

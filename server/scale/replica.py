@@ -18,7 +18,6 @@ from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.app import create_app
 from server.lifecycle import Lifecycle, State
-from server.listening import begin_to_listen
 from server.outer_layers import add_outer_layers, build_protocol
 from server.scale.connections import Connections
 from server.scale.replica_start import Place, Prepared, ReplicaError, prepare_replica
@@ -133,8 +132,7 @@ class LlavaReplica:
             await asyncio.sleep(TICK_S)
 
     def _publish(self, admin_listener: socket, place: Place) -> None:
-        """Open the port for metrics and probes, and tell Prometheus of it."""
-        begin_to_listen(admin_listener)
+        """Serve metrics and probes, and tell Prometheus where."""
         self._stack.enter_context(serve_admin(self._app.state.runtime, admin_listener))
         if place.metrics_targets is not None:
             node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from server.keys.key_ring import KeyRing
 from server.process.allocator import configure_allocator
 from server.process.file_limit import limit_connections, raise_file_limit
 from server.process.standard_streams import forgive_full_outputs
-from server.scale.admin_ports import find_free_port
+from server.scale.admin_ports import listen_for_admin
 from server.scale.log_pipe import log_through
 from server.settings import Settings
 from server.start.preparation import Preparation
@@ -68,25 +68,31 @@ def prepare_replica(
     settings, mistakes = read_settings({**values, "replica_name": name}, os.environ)
     if mistakes:
         raise ReplicaError("; ".join(map(str, mistakes.values())))
-    settings = limit_connections(settings, raise_file_limit()).model_copy(
-        update={
-            "max_connections_per_address": UNLIMITED,
-            # Within a placement group vLLM would choose Ray, which places whole replicas here.
-            "distributed_executor_backend": "mp" if settings.tensor_parallel_size > 1 else None,
-            "admin_port": find_free_port(settings.admin_host, settings.admin_port or 0),
-        }
-    )
+    settings = _adapt(settings)
     if settings.log_format == "json":
         stack.enter_context(wrap_raw_output())
     start_logs(settings)
+    try:
+        admin_listener = listen_for_admin(settings.admin_host, settings.admin_port or 0, stack)
+    except OSError as error:
+        raise ReplicaError(f"--admin-port: {error}") from None
     prepared = Preparation(settings, (), stack, listens=False)
     if prepared.problems:
         raise ReplicaError("; ".join(f"--{name}: {text}" for name, text in prepared.problems))
     assert prepared.keys is not None  # noqa: S101 - without them there is a problem
     checkpoint = prepared.checkpoint or pull_checkpoint(settings)
-    assert prepared.admin_listener is not None  # noqa: S101
-    return Prepared(
-        settings, checkpoint, prepared.keys, prepared.usage_file, prepared.admin_listener
+    return Prepared(settings, checkpoint, prepared.keys, prepared.usage_file, admin_listener)
+
+
+def _adapt(settings: Settings) -> Settings:
+    """Return the settings as they are for a replica behind HAProxy, in an actor of Ray."""
+    return limit_connections(settings, raise_file_limit()).model_copy(
+        update={
+            "max_connections_per_address": UNLIMITED,
+            # Within a placement group vLLM would choose Ray, which places whole replicas here.
+            "distributed_executor_backend": "mp" if settings.tensor_parallel_size > 1 else None,
+            "admin_port": settings.admin_port or 0,
+        }
     )
 
 

@@ -48,7 +48,7 @@ class Preparation:
     ) -> None:
         """`faulty` names settings that are known to be wrong; `stack` closes the sockets.
 
-        Without `listens` there is no listener for requests: somebody else has it.
+        Without `listens` there are no listeners: somebody else has them.
         """
         self.settings = settings
         self.problems: list[Problem] = []
@@ -62,7 +62,7 @@ class Preparation:
             self._attempt("ssl_certfile", lambda: build_tls_options(settings)) or {}
         )
         self.listener = self._listen(stack) if listens else None
-        self.admin_listener = self._listen_for_admin(stack)
+        self.admin_listener = self._listen_for_admin(stack) if listens else None
         self.keys = self._attempt(
             "keys_file" if settings.keys_file else "api_keys", lambda: read_key_ring(settings)
         )

@@ -85,7 +85,7 @@ class RunningServer:
                 continue
             parents[pid] = int(stat.rsplit(") ", 1)[1].split()[1])
         below = {self.process.pid}
-        for _ in range(6):
+        for _ in range(4):
             below |= {pid for pid, parent in parents.items() if parent in below}
         return {pid: names[pid] for pid in below - {self.process.pid}}
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,8 +44,11 @@ class Replicas:
         self.adapters = adapters
         self._targets = targets
         self._number = number
+        # Both replicas begin to look for an admin port at this one.
+        self.first_admin_port = find_free_port()
         self.server = RunningServer(
             *("--replicas", str(number), "--metrics-targets", str(targets)),
+            *("--admin-port", str(self.first_admin_port)),
             *OPTIONS,
             *adapters,
             env=NO_MEMORY_MONITOR,
@@ -113,17 +117,20 @@ class Replicas:
 
     def engine_pid(self, replica: Replica) -> int:
         """Return the process of a replica's engine."""
-        names = self.server.children()
-        (pid,) = (
-            pid
-            for pid, name in names.items()
-            if "EngineCore" in name and psutil.Process(pid).ppid() == replica.pid
-        )
-        return pid
+        children = psutil.Process(replica.pid).children()
+        (engine,) = (each for each in children if "EngineCore" in " ".join(each.cmdline()))
+        return int(engine.pid)
 
     def replace(self) -> None:
         """Have all replicas replaced."""
         self.server.process.send_signal(signal.SIGHUP)
+
+
+def find_free_port() -> int:
+    """Return a port on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def is_ready(replica: Replica) -> bool:

@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from server.listening import begin_to_listen, listen
-from server.scale.admin_ports import find_free_port
+import pytest
+
+from server.listening import listen
+from server.scale.admin_ports import listen_for_admin
 from server.scale.targets import name_address, publish_target
 
 
@@ -34,11 +37,12 @@ def test_files_of_the_dead_are_removed(tmp_path: Path) -> None:
 
 
 def test_the_next_replica_takes_the_next_port() -> None:
-    with listen("127.0.0.1", 0, None) as first:
-        begin_to_listen(first)
-        port = first.getsockname()[1]
-        assert find_free_port("127.0.0.1", port) > port
-    assert find_free_port("127.0.0.1", 0) == 0
+    with ExitStack() as stack:
+        ports = [listen_for_admin("127.0.0.1", 0, stack).getsockname()[1]]
+        ports += [listen_for_admin("127.0.0.1", ports[0], stack).getsockname()[1] for _ in range(2)]
+        assert sorted(set(ports)) == ports
+    with ExitStack() as stack, pytest.raises(OSError, match="203"):
+        listen_for_admin("203.0.113.1", 9000, stack)
 
 
 def test_a_listener_on_all_addresses_is_named_by_the_machine_s() -> None:
