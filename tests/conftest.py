@@ -11,6 +11,7 @@ from tests.api.running import RunningServer, running_server
 SERVERS = ("replicas", "server", "hostile", "faulty")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what must stay together where tests run side by side.
 
@@ -20,6 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         group = next((name for name in SERVERS if name in fixtures), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail where xdist scatters the groups: each of its processes would start every server."""
+    if getattr(session.config.option, "loadgroup", False):
+        scattered = [item.nodeid for item in session.items if "@" not in item.nodeid]
+        assert not scattered, f"pytest-xdist has not grouped these tests: {scattered[:3]}"
 
 
 @pytest.fixture(scope="session")
