@@ -19,7 +19,7 @@ from server.api.runtime import Runtime
 from server.app import create_app
 from server.lifecycle import Lifecycle, State
 from server.outer_layers import add_outer_layers, build_protocol
-from server.scale.connections import Connections
+from server.scale.listening import stop_listening
 from server.scale.replica_start import Place, Prepared, ReplicaError, prepare_replica
 from server.scale.targets import name_address, publish_target
 from server.start.serving import StartFailed
@@ -56,7 +56,7 @@ class LlavaReplica:
             self._stack.push(prepared_stack.pop_all())
         self._settings = prepared.settings
         self._lifecycle = Lifecycle(prepared.settings.drain_timeout_s)
-        self._connections = Connections()
+        self._port: int | None = None  # known from the first request on
         self._loaded = asyncio.Event()  # or failed
         self._app = self._create_app(prepared)
         self._requests = RequestsInFlight(self._app)
@@ -70,7 +70,11 @@ class LlavaReplica:
         return self._answer_with(add_outer_layers(self._app, self._requests, self._settings, hosts))
 
     def _answer_with(self, app: ASGIApp) -> ASGIApp:
-        """Return the application, whose lifespan the replica runs; no error overtakes its end."""
+        """Return the application, whose lifespan the replica runs.
+
+        Each connection carries one request: HAProxy would lose one that it sends while the replica
+        ends. And no error is sent before new connections are refused: its client would come back.
+        """
         runtime: Runtime = self._app.state.runtime
 
         async def run(scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,9 +82,13 @@ class LlavaReplica:
                 await _skip_lifespan(receive, send)
                 return
 
+            self._port = scope["server"][1]
+
             def send_watched(message: Message) -> Awaitable[None]:
                 if runtime.pipeline is not None and runtime.pipeline.has_failed:
-                    self._connections.refuse_more()
+                    self._refuse_connections()
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
                 return send(message)
 
             await app(scope, receive, send_watched)
@@ -112,7 +120,7 @@ class LlavaReplica:
         runtime: Runtime = app.state.runtime
         # Ray configures uvicorn and leaves its protocol to "auto".
         protocols: dict[str, Any] = uvicorn.config.HTTP_PROTOCOLS
-        protocols["auto"] = self._connections.track(build_protocol(prepared.settings, runtime))
+        protocols["auto"] = build_protocol(prepared.settings, runtime)
         return app
 
     async def _load(self) -> None:
@@ -141,8 +149,13 @@ class LlavaReplica:
 
     def _end_failed(self) -> None:
         """End this process soon."""
-        self._connections.refuse_more()
+        self._refuse_connections()
         self._ending = asyncio.create_task(self._end_requests_and_exit())
+
+    def _refuse_connections(self) -> None:
+        if self._port is not None:
+            stop_listening(self._port)
+            self._port = None
 
     async def _end_requests_and_exit(self) -> None:
         await self._requests.end_all(self._app.state.runtime)

@@ -118,8 +118,10 @@ class Replicas:
     def engine_pid(self, replica: Replica) -> int:
         """Return the process of a replica's engine."""
         children = psutil.Process(replica.pid).children()
-        (engine,) = (each for each in children if "EngineCore" in " ".join(each.cmdline()))
-        return int(engine.pid)
+        names = {each.pid: " ".join(each.cmdline()) for each in children}
+        engines = [pid for pid, name in names.items() if "EngineCore" in name]
+        assert len(engines) == 1, names
+        return engines[0]
 
     def replace(self) -> None:
         """Have all replicas replaced."""
