@@ -9,6 +9,8 @@ from tests.api.running import RunningServer, running_server
 
 # Fixtures that start a server for the whole run.
 SERVERS = ("replicas", "server", "hostile", "faulty")
+# Bytes up to this length are in a test's id as they are.
+SHORT = 16
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
@@ -21,6 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         group = next((name for name in SERVERS if name in fixtures), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name files by their parameter: some have the time in them, and ids must be the same twice."""
+    return argname if isinstance(val, bytes) and len(val) > SHORT else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
