@@ -1,22 +1,33 @@
 """The Ray Serve application: replicas of the server, and how Ray is to treat them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from ray import serve
 from ray.serve import Application
 
-from server.process.defaults import default_concurrent_requests, expects_cpu
-from server.scale.options import TARGET_SHARE, ScaleOptions, split_options
+from server.process.defaults import default_concurrent_requests
+from server.scale.options import (
+    SCALE_OPTIONS,
+    SURGE_PERCENT,
+    TARGET_SHARE,
+    ScaleOptions,
+    split_options,
+)
 from server.scale.ray_variables import DEREGISTRATION_S
+from server.scale.refusals import find_refused
 from server.scale.replica import LlavaReplica
-from server.scale.replica_start import Place
+from server.scale.replica_start import ReplicaConfig
 from server.settings import Settings
+from server.start.mistakes import Mistake
+from server.start.parsing import parse_command_line
 from server.start.validation import read_settings
 
 NAME: Final = "llava"
+# Where HAProxy listens is said elsewhere in the file, so each replica takes any `Host`.
+ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - no address to bind
 # Beside the drain, what a replica takes to close all that it holds, in seconds.
 CLOSE_S: Final = 15
 HEALTH_PERIOD_S: Final = 2
@@ -32,35 +43,58 @@ def build(args: Mapping[str, Any]) -> Application:
     Names are those of the command line with underscores, such as `max_images: 8`. Raises
     `ValueError`.
     """
-    options, values = split_options(args)
-    texts = {name: _write(value) for name, value in values.items()}
-    settings, mistakes = read_settings(texts, {})
+    command_line = parse_command_line(_write_words({"host": ANYWHERE, **args}), more=SCALE_OPTIONS)
+    options, values = split_options(command_line.values)
+    settings, wrong = read_settings(values, {})
+    mistakes = [*command_line.mistakes, *wrong.values(), *_find_problems(options, settings)]
     if mistakes:
-        raise ValueError("; ".join(map(str, mistakes.values())))
-    return build_application(options, texts, settings)
+        raise ValueError("; ".join(map(str, mistakes)))
+    return build_application(options, values, settings)
+
+
+def _write_words(args: Mapping[str, Any]) -> list[str]:
+    """Return the values of a configuration file as a command line; one that is null is left out."""
+    return [
+        f"--{name.replace('_', '-')}={_write(value)}"
+        for name, value in args.items()
+        if value is not None
+    ]
 
 
 def _write(value: Any) -> str:
-    """Return a value of a configuration file as the command line takes it."""
     match value:
         case dict():
             return json.dumps(value)
         case list():
             return ",".join(map(str, value))
+        case bool():
+            return str(value).lower()
     return str(value)
+
+
+def _find_problems(options: ScaleOptions, settings: Settings) -> Iterator[Mistake]:
+    """Yield what replicas may not have, and what this machine cannot know of theirs."""
+    for name, problem in find_refused(settings):
+        yield Mistake(f"--{name.replace('_', '-')}", problem)
+    if options.gpus_per_replica is None and settings.accelerator == "auto":
+        yield Mistake(
+            "--gpus-per-replica",
+            "this machine need not have the replicas' GPUs: say as many as --tensor-parallel-size,"
+            " or 0 for replicas on CPUs",
+        )
 
 
 def build_application(
     options: ScaleOptions,
     values: Mapping[str, str],
     settings: Settings,
-    place: Place = Place(),  # noqa: B008 - it is frozen
+    config: ReplicaConfig = ReplicaConfig(),  # noqa: B008 - it is frozen
 ) -> Application:
     """Return replicas with the settings `values`; those that run with others are replaced."""
-    place = replace(
-        place,
+    config = replace(
+        config,
         cpus=options.cpus_per_replica,
-        metrics_targets=options.metrics_targets or place.metrics_targets,
+        metrics_targets=options.metrics_targets or config.metrics_targets,
     )
     configure = serve.deployment(
         name="LlavaReplica",
@@ -69,23 +103,28 @@ def build_application(
         # The server itself decides how many it takes: its queue is fair and knows images' cost.
         max_ongoing_requests=settings.max_connections,
         max_queued_requests=-1,
-        graceful_shutdown_timeout_s=settings.drain_timeout_s + DEREGISTRATION_S + CLOSE_S,
+        graceful_shutdown_timeout_s=limit_shutdown_s(settings),
         graceful_shutdown_wait_loop_s=0.5,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
-        max_surge_percent=options.surge_percent,
+        max_surge_percent=SURGE_PERCENT if options.surge_percent is None else options.surge_percent,
         max_constructor_retry_count=1,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    application: Application = configure(serve.ingress()(LlavaReplica)).bind(dict(values), place)
+    application: Application = configure(serve.ingress()(LlavaReplica)).bind(dict(values), config)
     return application
+
+
+def limit_shutdown_s(settings: Settings) -> float:
+    """Return how long a replica may take to end, in seconds."""
+    return settings.drain_timeout_s + DEREGISTRATION_S + CLOSE_S
 
 
 def _count_replicas(options: ScaleOptions, settings: Settings) -> dict[str, Any]:
     if options.max_replicas is None:
         return {"num_replicas": options.replicas}
     requests = settings.max_concurrent_requests or default_concurrent_requests(
-        on_cpu=expects_cpu(settings)
+        on_cpu=options.count_gpus(settings) == 0
     )
     return {
         "autoscaling_config": {

@@ -3,19 +3,21 @@
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import ray
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, ProxyLocation
 
-from server.scale.application import NAME, build_application
+from server.scale.application import NAME, build_application, limit_shutdown_s
 from server.scale.options import ScaleOptions
-from server.scale.replica_start import Place, ReplicaError
+from server.scale.replica_start import ReplicaConfig, ReplicaError
 from server.settings import Settings
 from server.start.serving import StartFailed
 from server.telemetry.logs import get_logger
@@ -24,6 +26,8 @@ log = get_logger(__name__)
 
 # Objects in shared memory: none of ours.
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
+# Seconds between two looks at replicas that end.
+POLL_S: Final = 0.2
 REASON: Final = re.compile(rf"{ReplicaError.__name__}: (.+)")
 
 
@@ -34,24 +38,35 @@ class Launch:
     options: ScaleOptions
     values: Mapping[str, str]
     settings: Settings
-    place: Place
+    config: ReplicaConfig
     port: int
 
 
 @contextmanager
 def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
-    """Start Ray and Serve's HAProxy for a block; its files are in `folder`."""
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-        num_cpus=_count_cpus(launch.options),
-        _temp_dir=str(folder / "ray"),
-    )
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    """Start Ray and Serve's HAProxy for a block; its files are in `folder`.
+
+    Raises `StartFailed`.
+    """
     try:
+        _start(launch, folder)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(launch: Launch, folder: Path) -> None:
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+            num_cpus=_count_cpus(launch.options),
+            _temp_dir=str(folder / "ray"),
+        )
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         serve.start(
             proxy_location=ProxyLocation.HeadOnly,
             http_options=HTTPOptions(
@@ -62,18 +77,48 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
             ),
             logging_config={"log_level": "WARNING"},
         )
-        yield
+    except Exception as error:
+        log.debug("starting Ray failed", exc_info=True)
+        raise StartFailed(f"Ray does not start: {error}") from None
+
+
+def plan_gpus(launch: Launch) -> Launch:
+    """Return what is to run, with a surge for which there are GPUs. Raises `StartFailed`."""
+    options = launch.options
+    each, most = options.count_gpus(launch.settings), options.most_replicas
+    there: float = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
+    if there < most * each:
+        raise StartFailed(
+            f"{most} replicas of {each:g} GPUs take {most * each:g}, and this machine has"
+            f" {there:g}: ask for fewer replicas"
+        )
+    if there >= (most + 1) * each:
+        return launch
+    if options.surge_percent:
+        raise StartFailed(
+            f"--surge-percent {options.surge_percent} needs GPUs to spare, and {most} replicas"
+            " take all: leave it out, or ask for fewer replicas"
+        )
+    return replace(launch, options=options.model_copy(update={"surge_percent": 0}))
+
+
+def end_replicas(settings: Settings, is_hurried: Callable[[], bool]) -> None:
+    """Drain and end all replicas; return when they have ended or `is_hurried` says so."""
+    deadline = time.monotonic() + limit_shutdown_s(settings)
+    with suppress(RayError):  # where the controller is dead, the cluster's end is theirs
         if NAME in serve.status().applications:
-            serve.delete(NAME)  # requests in flight go on
+            serve.delete(NAME, _blocking=False)  # requests in flight go on
+        while NAME in serve.status().applications and time.monotonic() < deadline:
+            if is_hurried():
+                return
+            time.sleep(POLL_S)
         serve.shutdown()  # type: ignore[no-untyped-call]
-    finally:
-        ray.shutdown()
 
 
 def deploy(launch: Launch, generation: int) -> None:
     """Start the replicas, or replace them one after another. Blocks. Raises `StartFailed`."""
-    place = replace(launch.place, generation=generation)
-    application = build_application(launch.options, launch.values, launch.settings, place)
+    config = replace(launch.config, generation=generation)
+    application = build_application(launch.options, launch.values, launch.settings, config)
     try:
         serve.run(application, name=NAME, route_prefix="/")
     except RuntimeError:
@@ -92,5 +137,5 @@ def _find_reason() -> str:
 
 def _count_cpus(options: ScaleOptions) -> int:
     """Return the cores that Ray is told of: also where there are fewer, all replicas start."""
-    replicas = (options.max_replicas or options.replicas) * 2  # the old and the new of an update
+    replicas = options.most_replicas * 2  # the old and the new of an update
     return max(os.cpu_count() or 1, int(replicas * options.cpus_per_replica) + 2)

@@ -9,16 +9,16 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from server.process.early_signals import Stopped, stop_on_signals
+from server import __version__
+from server.process.early_signals import Stopped, ignore_hangups, stop_on_signals
 from server.scale.options import SCALE_OPTIONS, ScaleOptions, split_options
 from server.scale.refusals import find_refused
 from server.settings.options import list_options
-from server.start.command import FAILED, OK, Mode, start
+from server.start.command import OK, Mode, start
 from server.start.help import format_options, wrap
 from server.start.mistakes import Mistake
 from server.start.parsing import CommandLine, parse_command_line
 from server.start.preparation import Preparation
-from server.start.report import report_failure
 
 INTRODUCTION: Final = (
     "Serve with several replicas on this machine, which Ray Serve places and watches, behind one"
@@ -31,6 +31,7 @@ NO_RAY: Final = "Ray is not installed: pip install 'llava-server[ray]', or make 
 def main(argv: Sequence[str], prog: str) -> int:
     """Run replicas until stopped; return the exit code."""
     stop_on_signals()
+    ignore_hangups()  # so do Ray's processes, which a terminal that closes would end
     try:
         return _main(argv, prog)
     except Stopped:
@@ -43,16 +44,20 @@ def _main(argv: Sequence[str], prog: str) -> int:
         print(f"usage: {prog} [options]", "", *wrap(INTRODUCTION), sep="\n")
         print(*format_options([*SCALE_OPTIONS, *list_options()]), sep="\n")
         return OK
-    if find_spec("ray") is None:
-        report_failure(NO_RAY, as_json=False)
-        return FAILED
+    if command_line.wants_version:
+        print(f"llava-server {__version__}")
+        return OK
     options = _take_options(command_line)
 
     def run(prepared: Preparation) -> int:
+        from server.start.serving import StartFailed
+
+        if find_spec("ray") is None:
+            raise StartFailed(NO_RAY)
         # Imported here: mistakes are told before Ray is imported, and Ray reads the variables then.
         from server.scale.ray_variables import set_ray_variables
 
-        with tempfile.TemporaryDirectory(prefix="llava-") as name:
+        with tempfile.TemporaryDirectory(prefix="llava-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             set_ray_variables(folder)
             from server.scale.launcher import launch

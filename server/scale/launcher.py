@@ -4,27 +4,30 @@ import queue
 import signal
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from server.checkpoint.config import Checkpoint
 from server.listening import format_url
 from server.process.early_signals import STOP_SIGNALS
 from server.ready import print_ready
-from server.scale.cluster import Launch, deploy, run_cluster
+from server.scale.cluster import Launch, deploy, end_replicas, plan_gpus, run_cluster
 from server.scale.log_pipe import relay_lines
 from server.scale.options import ScaleOptions
-from server.scale.replica_start import Place
+from server.scale.replica_start import ReplicaConfig
+from server.settings import Settings
 from server.start.preparation import Preparation
-from server.start.serving import StartFailed, start_logs
+from server.start.serving import StartFailed, pull_checkpoint, start_logs
 from server.telemetry.logs import get_logger
 from server.telemetry.raw_output import wrap_raw_output
 
 log = get_logger(__name__)
 
 # What the launcher waits for: a signal, or how a deployment ended.
-Event = int | StartFailed | None
+LauncherEvent = int | StartFailed | None
 DEPLOYED: Final = None
 
 
@@ -41,18 +44,28 @@ def launch(
         pipe = folder / "logs"
         relay_lines(pipe)
         targets = options.metrics_targets or folder / "targets"
+        _create_folder(targets)
+        checkpoint = prepared.checkpoint or pull_checkpoint(settings)
         port, url = _release_ports(prepared)
-        place = Place(log_pipe=pipe, metrics_targets=targets)
-        launched = Launch(options, values, settings, place, port)
+        config = ReplicaConfig(log_pipe=pipe, metrics_targets=targets)
+        launched = Launch(options, values, settings, config, port)
         with run_cluster(launched, folder):
+            launched = plan_gpus(launched)
             events = _collect_signals()
-            if not _deploy_first(launched, events):
-                return 0
-            log.info("replicas ready", replicas=options.replicas, metrics_targets=str(targets))
-            print_ready(settings, url, _name_model(prepared))
-            _replace_on_hangups(launched, events)
-            log.info("draining", limit_s=settings.drain_timeout_s)
+            if _deploy_first(launched, events):
+                log.info("replicas ready", replicas=options.replicas, metrics_targets=str(targets))
+                print_ready(settings, url, _name_model(settings, checkpoint))
+                _replace_on_hangups(launched, events)
+                log.info("draining", limit_s=settings.drain_timeout_s)
+            end_replicas(settings, partial(_is_stop_there, events))
     return 0
+
+
+def _create_folder(targets: Path) -> None:
+    try:
+        targets.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartFailed(f"--metrics-targets: {error}") from None
 
 
 def _release_ports(prepared: Preparation) -> tuple[int, str]:
@@ -66,16 +79,14 @@ def _release_ports(prepared: Preparation) -> tuple[int, str]:
     return port, url
 
 
-def _name_model(prepared: Preparation) -> str:
-    names = prepared.settings.served_model_names
-    if names:
-        return names[0]
-    return prepared.checkpoint.path.name if prepared.checkpoint else prepared.settings.model
+def _name_model(settings: Settings, checkpoint: Checkpoint) -> str:
+    names = settings.served_model_names
+    return names[0] if names else checkpoint.path.name
 
 
-def _collect_signals() -> "queue.SimpleQueue[Event]":
+def _collect_signals() -> "queue.SimpleQueue[LauncherEvent]":
     """Return a queue that gets the signals from now on; Ray has set handlers of its own."""
-    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    events: queue.SimpleQueue[LauncherEvent] = queue.SimpleQueue()
 
     def put(number: int, _: FrameType | None) -> None:
         events.put(number)
@@ -85,7 +96,7 @@ def _collect_signals() -> "queue.SimpleQueue[Event]":
     return events
 
 
-def _deploy_first(launched: Launch, events: "queue.SimpleQueue[Event]") -> bool:
+def _deploy_first(launched: Launch, events: "queue.SimpleQueue[LauncherEvent]") -> bool:
     """Start the replicas; return whether they are ready. Raises `StartFailed`."""
     _deploy_in_thread(launched, 0, events)
     while (event := events.get()) is not DEPLOYED:
@@ -96,7 +107,7 @@ def _deploy_first(launched: Launch, events: "queue.SimpleQueue[Event]") -> bool:
     return True
 
 
-def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[Event]") -> None:
+def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[LauncherEvent]") -> None:
     """Replace the replicas at each SIGHUP; return after SIGTERM or SIGINT."""
     generation = 0
     while (event := events.get()) not in STOP_SIGNALS:
@@ -110,8 +121,17 @@ def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[Event]") ->
             log.info("replicas replaced")
 
 
+def _is_stop_there(events: "queue.SimpleQueue[LauncherEvent]") -> bool:
+    """Whether a further signal asks to end at once."""
+    with suppress(queue.Empty):
+        while True:
+            if events.get_nowait() in STOP_SIGNALS:
+                return True
+    return False
+
+
 def _deploy_in_thread(
-    launched: Launch, generation: int, events: "queue.SimpleQueue[Event]"
+    launched: Launch, generation: int, events: "queue.SimpleQueue[LauncherEvent]"
 ) -> None:
     """Deploy while this thread takes signals; `events` gets the outcome."""
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,5 +30,12 @@ def log_through(path: Path) -> None:
 
 
 def _copy(reader: int) -> None:
+    rest = b""
     while chunk := os.read(reader, CHUNK):
-        os.write(sys.stderr.fileno(), chunk)
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if len(rest) > CHUNK:  # a line too long to wait for its end
+            lines, newline, rest = lines + newline + rest, b"", b""
+        # Without anybody who reads stderr, too, the pipe is emptied: a full one stops the replicas.
+        with suppress(OSError, ValueError):
+            sys.stderr.buffer.write(lines + newline)
+            sys.stderr.buffer.flush()

@@ -19,6 +19,7 @@ from server.settings.options import ENV_PREFIX, Option
 
 # How busy autoscaling keeps replicas, as a share of the requests that each runs at once.
 TARGET_SHARE: Final = 0.7
+SURGE_PERCENT: Final = 25
 
 
 class ScaleOptions(BaseSettings):
@@ -43,12 +44,12 @@ class ScaleOptions(BaseSettings):
     cpus_per_replica: NonNegativeFloat = Field(
         1.0, description="CPU cores that Ray reserves for a replica; it may use more"
     )
-    surge_percent: int = Field(
-        25,
+    surge_percent: int | None = Field(
+        None,
         ge=0,
         le=100,
         description="replicas that a rolling update starts beside the old ones, in percent, rounded"
-        " up; 0 ends old ones first, where no GPU is to spare",
+        f" up; 0 ends old ones first; default: {SURGE_PERCENT}, and 0 where no GPU is to spare",
     )
     metrics_targets: Path | None = Field(
         None,
@@ -63,6 +64,11 @@ class ScaleOptions(BaseSettings):
         if self.target_requests is not None and self.max_replicas is None:
             raise ValueError("--target-requests needs --max-replicas")
         return self
+
+    @property
+    def most_replicas(self) -> int:
+        """The most replicas that run outside a rolling update."""
+        return self.max_replicas or self.replicas
 
     def count_gpus(self, settings: Settings) -> float:
         """Return the GPUs of one replica."""

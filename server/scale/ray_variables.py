@@ -40,7 +40,7 @@ CLUSTER_VARIABLES: Final = {
     # One event loop for Ray's code and ours: a thread between the two would cost each event of a
     # stream more than HAProxy does.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.front:list_middlewares",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.proxy_middleware:list_middlewares",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
     # Ray would give replicas and their engines the lowest priority, 15.
     "RAY_worker_niceness": "0",

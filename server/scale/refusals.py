@@ -1,15 +1,25 @@
 """Settings that have no meaning, or another one, for replicas behind HAProxy."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from server.engine.problems import Problem
 from server.settings import Settings
+
+# Ray has HAProxy and the replicas listen on the same address; HAProxy reaches them at these.
+HOSTS: Final = ("127.0.0.1", "0.0.0.0")  # noqa: S104 - compared, not bound
 
 
 def find_refused(settings: Settings) -> Iterator[Problem]:
     """Yield what a server may have, and a replica may not."""
     if settings.uds is not None:
         yield "uds", "replicas are reached by host and port: leave it out"
+    elif settings.host not in HOSTS:
+        yield (
+            "host",
+            "HAProxy reaches replicas only at 127.0.0.1, or at 0.0.0.0: say one of them; a firewall"
+            " then keeps other networks out",
+        )
     for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
         if getattr(settings, name) is not None:
             yield name, "replicas speak no TLS: end it at a proxy in front, such as deploy/haproxy"

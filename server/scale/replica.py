@@ -17,12 +17,13 @@ from server.api.browsers.hosts import KnownHosts
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.app import create_app
+from server.checkpoint.config import Checkpoint
 from server.lifecycle import Lifecycle, State
 from server.outer_layers import add_outer_layers, build_protocol
 from server.scale.listening import stop_listening
-from server.scale.replica_start import Place, Prepared, ReplicaError, prepare_replica
+from server.scale.replica_start import PreparedReplica, ReplicaConfig, ReplicaError, prepare_replica
 from server.scale.targets import name_address, publish_target
-from server.start.serving import StartFailed
+from server.start.serving import StartFailed, pull_checkpoint
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -31,7 +32,7 @@ log = get_logger(__name__)
 TICK_S: Final = 0.1
 EXIT_FAILED: Final = 1
 # Where only this machine's browsers reach HAProxy, which they do for any web page.
-LOOPBACK_HOSTS: Final = ("127.0.0.1", "::1", "localhost")
+LOOPBACK: Final = "127.0.0.1"
 
 
 class LlavaReplica:
@@ -43,30 +44,33 @@ class LlavaReplica:
     """
 
     async def __init__(  # type: ignore[misc]  # Ray awaits it
-        self, values: Mapping[str, Any], place: Place
+        self, values: Mapping[str, Any], config: ReplicaConfig
     ) -> None:
         """Load the model that the settings `values` name. Raises `ReplicaError`."""
         self._name = serve.get_replica_context().replica_id.unique_id
         self._stack = AsyncExitStack()
-        with ExitStack() as prepared_stack:
-            try:
-                prepared = prepare_replica(values, self._name, place, prepared_stack)
-            except StartFailed as error:
-                raise ReplicaError(str(error)) from None
-            self._stack.push(prepared_stack.pop_all())
+        try:
+            with ExitStack() as prepared_stack:
+                prepared = prepare_replica(values, self._name, config, prepared_stack)
+                self._stack.push(prepared_stack.pop_all())
+            checkpoint = prepared.checkpoint
+            if checkpoint is None:
+                checkpoint = await asyncio.to_thread(pull_checkpoint, prepared.settings)
+        except StartFailed as error:
+            raise ReplicaError(str(error)) from None
         self._settings = prepared.settings
         self._lifecycle = Lifecycle(prepared.settings.drain_timeout_s)
         self._port: int | None = None  # known from the first request on
         self._loaded = asyncio.Event()  # or failed
-        self._app = self._create_app(prepared)
+        self._app = self._create_app(prepared, checkpoint)
         self._requests = RequestsInFlight(self._app)
         await self._load()
-        self._publish(prepared.admin_listener, place)
+        self._publish(prepared.admin_listener, config)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return what answers requests."""
-        patterns, host = self._settings.allowed_hosts, self._settings.host.lower()
-        hosts = KnownHosts(patterns, bool(patterns) or host in LOOPBACK_HOSTS, host)
+        patterns, host = self._settings.allowed_hosts, self._settings.host
+        hosts = KnownHosts(patterns, bool(patterns) or host == LOOPBACK, host)
         return self._answer_with(add_outer_layers(self._app, self._requests, self._settings, hosts))
 
     def _answer_with(self, app: ASGIApp) -> ASGIApp:
@@ -108,10 +112,10 @@ class LlavaReplica:
         if runtime.tracing is not None:
             runtime.tracing.close()
 
-    def _create_app(self, prepared: Prepared) -> Any:
+    def _create_app(self, prepared: PreparedReplica, checkpoint: Checkpoint) -> Any:
         app = create_app(
             prepared.settings,
-            prepared.checkpoint,
+            checkpoint,
             self._lifecycle,
             lambda _: self._loaded.set(),
             prepared.keys,
@@ -139,13 +143,13 @@ class LlavaReplica:
             self._lifecycle.record_tick()
             await asyncio.sleep(TICK_S)
 
-    def _publish(self, admin_listener: socket, place: Place) -> None:
+    def _publish(self, admin_listener: socket, config: ReplicaConfig) -> None:
         """Serve metrics and probes, and tell Prometheus where."""
         self._stack.enter_context(serve_admin(self._app.state.runtime, admin_listener))
-        if place.metrics_targets is not None:
+        if config.metrics_targets is not None:
             node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
             address = name_address(admin_listener, node)
-            self._stack.enter_context(publish_target(place.metrics_targets, self._name, address))
+            self._stack.enter_context(publish_target(config.metrics_targets, self._name, address))
 
     def _end_failed(self) -> None:
         """End this process soon."""

@@ -17,7 +17,7 @@ from server.scale.admin_ports import listen_for_admin
 from server.scale.log_pipe import log_through
 from server.settings import Settings
 from server.start.preparation import Preparation
-from server.start.serving import pull_checkpoint, start_logs
+from server.start.serving import start_logs
 from server.start.validation import read_settings
 from server.telemetry.raw_output import wrap_raw_output
 from server.telemetry.usage_file import UsageFile
@@ -32,7 +32,7 @@ class ReplicaError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplicaConfig:
     """Where a replica's logs and its target for Prometheus go on its machine.
 
     `log_pipe` is the launcher's; without it Ray keeps the logs. `cpus` are those that Ray reserves.
@@ -46,25 +46,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a replica is built from."""
+class PreparedReplica:
+    """What a replica is built from; without a checkpoint the model is to be pulled."""
 
     settings: Settings
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     keys: KeyRing
     usage_file: UsageFile | None
     admin_listener: socket
 
 
 def prepare_replica(
-    values: Mapping[str, Any], name: str, place: Place, stack: ExitStack
-) -> Prepared:
+    values: Mapping[str, Any], name: str, config: ReplicaConfig, stack: ExitStack
+) -> PreparedReplica:
     """Read the settings, start logs and check. Raises `ReplicaError`, `StartFailed`."""
-    if place.log_pipe is not None:
-        log_through(place.log_pipe)
+    if config.log_pipe is not None:
+        log_through(config.log_pipe)
     configure_allocator()
     forgive_full_outputs()
-    _forget_ray_threads(place.cpus)
+    _forget_ray_threads(config.cpus)
     settings, mistakes = read_settings({**values, "replica_name": name}, os.environ)
     if mistakes:
         raise ReplicaError("; ".join(map(str, mistakes.values())))
@@ -80,8 +80,9 @@ def prepare_replica(
     if prepared.problems:
         raise ReplicaError("; ".join(f"--{name}: {text}" for name, text in prepared.problems))
     assert prepared.keys is not None  # noqa: S101 - without them there is a problem
-    checkpoint = prepared.checkpoint or pull_checkpoint(settings)
-    return Prepared(settings, checkpoint, prepared.keys, prepared.usage_file, admin_listener)
+    return PreparedReplica(
+        settings, prepared.checkpoint, prepared.keys, prepared.usage_file, admin_listener
+    )
 
 
 def _adapt(settings: Settings) -> Settings:

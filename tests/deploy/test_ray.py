@@ -52,6 +52,18 @@ def test_a_shell_gets_the_variables() -> None:
     assert dict(word.split("=", 1) for word in words if word != "export") == CLUSTER_VARIABLES
 
 
+def test_the_operator_and_the_image_have_one_ray() -> None:
+    pins = (Path(__file__).parents[2] / "requirements" / "ray.txt").read_text().splitlines()
+    assert f"ray=={CLUSTER['rayVersion']}" in pins
+
+
+@pytest.mark.parametrize("pod", PODS, ids=["head", "worker"])
+def test_probes_need_no_program_of_the_image(pod: dict[str, Any]) -> None:
+    (container,) = pod["template"]["spec"]["containers"]
+    assert set(container["livenessProbe"]) & {"httpGet", "exec"} == {"httpGet"}
+    assert set(container["readinessProbe"]) & {"httpGet", "exec"} == {"httpGet"}
+
+
 def test_pods_have_time_to_drain_and_prometheus_finds_them() -> None:
     worker = CLUSTER["workerGroupSpecs"][0]
     spec = worker["template"]["spec"]

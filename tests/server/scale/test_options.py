@@ -33,7 +33,7 @@ def describe(**args: Any) -> dict[str, Any]:
 def test_replicas_are_a_fixed_number_by_default() -> None:
     told = describe(replicas=3, max_images=4, accelerator="cpu")
     assert (told["replicas"], told["autoscaling"], told["surge"]) == (3, None, 25)
-    assert told["values"] == {"max_images": "4", "accelerator": "cpu"}
+    assert told["values"] == {"host": "0.0.0.0", "max_images": "4", "accelerator": "cpu"}  # noqa: S104
     assert told["actor"]["num_gpus"] == 0
 
 
@@ -51,21 +51,64 @@ def test_a_group_of_gpus_is_on_one_machine() -> None:
     assert told["actor"]["num_gpus"] == 2
 
 
+def test_what_a_file_says_nothing_of_is_left_out() -> None:
+    told = describe(accelerator="cpu", max_images=None, enforce_eager=True)
+    assert "max_images" not in told["values"]
+    assert told["values"]["enforce_eager"] == "true"
+
+
 def test_ray_waits_longer_than_the_drain() -> None:
-    assert describe(drain_timeout_s=100)["drain"] > 100
+    assert describe(drain_timeout_s=100, accelerator="cpu")["drain"] > 100
 
 
 def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
     told = describe(
-        engine_args={"scheduling_policy": "fcfs"}, cors_allow_origins=["https://a.example", "*"]
+        accelerator="cpu",
+        engine_args={"scheduling_policy": "fcfs"},
+        cors_allow_origins=["https://a.example", "*"],
     )
     assert told["values"]["engine_args"] == '{"scheduling_policy": "fcfs"}'
     assert told["values"]["cors_allow_origins"] == "https://a.example,*"
 
 
-def test_a_wrong_setting_fails_the_deployment() -> None:
-    with pytest.raises(ValueError, match="--max-images"):
-        describe(max_images="many")
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"max_images": "many"}, "--max-images"),
+        ({"max_imges": 3}, "did you mean --max-images"),
+        ({"uds": "socket"}, "leave it out"),
+        ({"host": "10.0.0.7"}, "say one of them"),
+        ({"replicas": 0}, "greater than 0"),
+        ({"accelerator": "auto"}, "--gpus-per-replica: this machine need not have"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_in_a_file_fails_the_deployment(args: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        describe(**{"accelerator": "cpu", **args})
+
+
+def plan(gpus: float, monkeypatch: pytest.MonkeyPatch, **args: Any) -> int | None:
+    """Return the surge of replicas of one GPU each on a machine with `gpus`."""
+    from server.scale import cluster
+    from server.scale.replica_start import ReplicaConfig
+
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0, "GPU": gpus})
+    options = ScaleOptions(gpus_per_replica=1, **args)
+    launched = cluster.Launch(options, {}, Settings(), ReplicaConfig(), 0)
+    return cluster.plan_gpus(launched).options.surge_percent
+
+
+def test_without_a_gpu_to_spare_old_replicas_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from server.start.serving import StartFailed
+
+    assert plan(4, monkeypatch, replicas=3) is None
+    assert plan(4, monkeypatch, replicas=4) == 0
+    assert plan(4, monkeypatch, replicas=4, surge_percent=0) == 0
+    with pytest.raises(StartFailed, match="--surge-percent 25 needs GPUs to spare"):
+        plan(4, monkeypatch, replicas=4, surge_percent=25)
+    with pytest.raises(StartFailed, match="5 replicas of 1 GPUs take 5, and this machine has 4"):
+        plan(4, monkeypatch, max_replicas=5)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +133,7 @@ def test_what_replicas_cannot_have_is_refused() -> None:
     settings = Settings.model_validate(
         {"uds": "socket", "distributed_executor_backend": "ray", "replica_name": "mine"}
     )
+    assert {name for name, _ in find_refused(Settings(host="::1"))} == {"host"}
     assert {name for name, _ in find_refused(settings)} == {
         "uds",
         "distributed_executor_backend",

@@ -29,10 +29,10 @@ REFUSALS: Final[dict[int, ApiError]] = {
 
 def list_middlewares() -> list[Middleware]:
     """Return what Ray Serve is to put around its own handling of a request."""
-    return [Middleware(Front)]
+    return [Middleware(ProxyMiddleware)]
 
 
-class Front:
+class ProxyMiddleware:
     """Takes over the client's address from HAProxy, and gives Ray's refusals the API's shape."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.scale.front import Front
+from server.scale.proxy_middleware import ProxyMiddleware
 
 
 async def ask(app: ASGIApp, path: str = "/v1/models", **headers: str) -> httpx.Response:
     """Ask an application with the middleware around it."""
-    transport = httpx.ASGITransport(Front(app), client=("127.0.0.1", 4000))
+    transport = httpx.ASGITransport(ProxyMiddleware(app), client=("127.0.0.1", 4000))
     async with httpx.AsyncClient(transport=transport, base_url="http://replica") as http:
         return await http.get(path, headers=headers)
 
