@@ -16,7 +16,7 @@ from server.checkpoint.vision import (
     read_vision_config,
 )
 
-MODEL_TYPES: Final = ("llava", "llava_next")
+MODEL_TYPES: Final = ("llava", "llava_next", "vipllava")
 DTYPES: Final = ("bfloat16", "float16", "float32")
 
 

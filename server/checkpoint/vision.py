@@ -15,20 +15,23 @@ from llava_spec.image_settings import (
     compute_pad_color,
 )
 from llava_spec.projector import ProjectorConfig, parse_projector_type
+from server.checkpoint.feature_layers import read_feature_layers
 
 LLAVA_1_5_PROJECTOR: Final = ProjectorConfig("mlp", 2)
-_NUM_LAYERS: Final = "num_hidden_layers"
 
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
-    """The CLIP tower and the projector. Names are those of transformers' `CLIPVisionConfig`."""
+    """The CLIP tower and the projector. Names are those of transformers' `CLIPVisionConfig`.
+
+    `feature_layers` are the hidden states to concatenate; empty means the last of `num_layers`.
+    """
 
     image_size: int
     patch_size: int
     hidden_size: int
     intermediate_size: int
-    num_layers: int  # layers to run, up to the one whose features LLaVA uses
+    num_layers: int  # layers to run, up to the last one whose features LLaVA uses
     num_heads: int
     hidden_act: str
     layer_norm_eps: float
@@ -38,6 +41,13 @@ class VisionConfig:
     projector: ProjectorConfig = LLAVA_1_5_PROJECTOR
     projector_bias: bool = True
     patch_merge: PatchMerge = "flat"
+    feature_layers: tuple[int, ...] = ()
+    projector_layernorm_eps: float | None = None  # None: no layer norm before the projector
+
+    @property
+    def feature_size(self) -> int:
+        """The width of the features that the projector gets."""
+        return self.hidden_size * max(1, len(self.feature_layers))
 
     @property
     def patches_per_side(self) -> int:
@@ -89,24 +99,19 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
-    tower, layer = config["vision_config"], config["vision_feature_layer"]
+    tower, feature_layers = config["vision_config"], read_feature_layers(config)
     if tower.get("model_type") != "clip_vision_model":
         raise ValueError("only CLIP vision towers are supported")
-    if (
-        not isinstance(layer, int)
-        or not 0 <= _count_layers_to_run(tower, layer) <= tower[_NUM_LAYERS]
-    ):
-        raise ValueError(f"vision_feature_layer {layer!r} is not a layer of the tower")
     vision = VisionConfig(
         image_size=tower["image_size"],
         patch_size=tower["patch_size"],
         hidden_size=tower["hidden_size"],
         intermediate_size=tower["intermediate_size"],
-        num_layers=_count_layers_to_run(tower, layer),
+        num_layers=max(feature_layers),
         num_heads=tower["num_attention_heads"],
         hidden_act=tower.get("hidden_act", "quick_gelu"),
         layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
-        keep_class_token=_parse_select_strategy(config["vision_feature_select_strategy"]),
+        keep_class_token=_read_select_strategy(config),
         projector_hidden_act=config.get("projector_hidden_act", "gelu"),
         # LLaVA-1.5's converted configs omit values that equal transformers' Llama defaults.
         text_hidden_size=config["text_config"].get("hidden_size", 4096),
@@ -114,6 +119,8 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
         projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),
         projector_bias=config.get("multimodal_projector_bias", True),
         patch_merge=_read_patch_merge(config),
+        feature_layers=feature_layers,
+        projector_layernorm_eps=_read_layernorm_eps(config),
     )
     _check_consistent(vision)
     return vision
@@ -135,19 +142,24 @@ def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -
     )
 
 
-def _count_layers_to_run(tower: Mapping[str, Any], feature_layer: int) -> int:
-    """Return the number of layers before `hidden_states[feature_layer]`; 0 is the embeddings."""
-    return feature_layer if feature_layer >= 0 else int(tower[_NUM_LAYERS]) + 1 + feature_layer
-
-
-def _parse_select_strategy(strategy: str) -> bool:
-    """Return whether the class token is kept.
+def _read_select_strategy(config: Mapping[str, Any]) -> bool:
+    """Return whether the class token is kept; ViP-LLaVA never keeps it.
 
     Accepts transformers' values and those of LLaVA's `mm_vision_select_feature`.
     """
+    if config["model_type"] == "vipllava":
+        return False
+    strategy = config["vision_feature_select_strategy"]
     if strategy not in ("default", "patch", "full", "cls_patch"):
         raise ValueError(f"unknown vision_feature_select_strategy {strategy!r}")
     return strategy in ("full", "cls_patch")
+
+
+def _read_layernorm_eps(config: Mapping[str, Any]) -> float | None:
+    """Return the epsilon of the layer norm before ViP-LLaVA's projector."""
+    if config["model_type"] != "vipllava":
+        return None
+    return float(config.get("projector_layernorm_eps", 1e-5))
 
 
 def _read_aspect_ratio(config: Mapping[str, Any]) -> AspectRatio:
@@ -195,9 +207,9 @@ def _parse_grid_pinpoint(pinpoint: Any, size: int) -> Size:
 
 
 def _check_consistent(vision: VisionConfig) -> None:
-    if vision.projector.kind == "identity" and vision.hidden_size != vision.text_hidden_size:
+    if vision.projector.kind == "identity" and vision.feature_size != vision.text_hidden_size:
         raise ValueError(
-            f"an identity projector cannot turn {vision.hidden_size} features into "
+            f"an identity projector cannot turn {vision.feature_size} features into "
             f"{vision.text_hidden_size}"
         )
     if vision.keep_class_token and vision.patch_merge != "flat":

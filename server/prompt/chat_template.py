@@ -4,7 +4,6 @@ The template gets a marker in place of each text, which is restored after render
 text is never parsed as a special token or an image.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,6 +14,7 @@ from server.checkpoint.config import CheckpointError
 from server.errors import InvalidValue
 from server.prompt.jinja import TemplateRefusal, compile_template, find_undeclared_names
 from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.template_messages import Messages, build_message
 from server.prompt.text_markers import TextMarkers
 from server.prompt.turns import Conversation, Turn
 from server.protocol.chat.template_fields import PromptEnding
@@ -22,8 +22,6 @@ from server.protocol.tools import CalledFunction, Tool, ToolCall
 from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
-
-Messages = list[dict[str, Any]]
 
 # A template is probed with this conversation, or if it cannot render it, with the first turn.
 PROBE_TURNS: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
@@ -35,6 +33,8 @@ PROBE_TOOL_TURNS: Final = (
     Turn("assistant", "", 0, (PROBE_CALL,)),
     Turn("tool", "seen", 1, (), "show", PROBE_CALL.id),
 )
+# What follows an assistant's turn that a template ends: a token, or `###` in LLaVA v0's format.
+TURN_END: Final = re.compile(r"\s*(<[^\s<>]+>|###)")
 # Characters of a template's own error message in an error response.
 MAX_REFUSAL_LENGTH: Final = 200
 
@@ -58,6 +58,7 @@ class ChatTemplate:
         self._probe_error: str | None = None  # the latest
         self._part_roles = self._detect_content_format()
         self.supports_tools = "tools" in find_undeclared_names(source)
+        self.stop = self._detect_turn_end()
 
     def render(
         self,
@@ -75,7 +76,7 @@ class ChatTemplate:
         messages = [] if system is None else [Turn("system", system, 0)]
         rendered = self._render_or_refuse(
             [
-                _build_message(turn, markers, as_parts=turn.role in self._part_roles)
+                build_message(turn, markers, as_parts=turn.role in self._part_roles)
                 for turn in [*messages, *turns]
             ],
             [markers.mark_json(tool.model_dump(exclude_none=True)) for tool in tools],
@@ -142,13 +143,32 @@ class ChatTemplate:
                 return roles
         return part_roles
 
+    def _detect_turn_end(self) -> str | None:
+        """Return what ends an assistant's turn; checkpoints may name another token as their EOS."""
+        segments = self._render_probe(PROBE_TURNS, self._part_roles)
+        answer = UntrustedText(PROBE_TURNS[1].text)
+        following = segments[segments.index(answer) + 1 :] if answer in segments else []
+        match = TURN_END.match(getattr(following[0], "text", "")) if following else None
+        return match and match[1]
+
     def _renders_text(
         self, turns: Sequence[Turn], part_roles: frozenset[str], *, with_images: bool = False
     ) -> bool:
         """Whether all texts are rendered; a template for strings fails on parts or prints lists."""
+        segments = self._render_probe(turns, part_roles, with_images=with_images)
+        prints_lists = any(
+            "'type'" in each.text for each in segments if isinstance(each, TemplateText)
+        )
+        texts = [turn.text for turn in turns if turn.text]
+        return all(UntrustedText(text) in segments for text in texts) and not prints_lists
+
+    def _render_probe(
+        self, turns: Sequence[Turn], part_roles: frozenset[str], *, with_images: bool = False
+    ) -> list[Segment]:
+        """Render a probe; nothing if the template fails, or `with_images` does not place them."""
         markers = TextMarkers(self._image_token)
         messages = [
-            _build_message(turn, markers, as_parts=turn.role in part_roles) for turn in turns
+            build_message(turn, markers, as_parts=turn.role in part_roles) for turn in turns
         ]
         try:
             rendered = self._render(messages, None, {})
@@ -157,40 +177,8 @@ class ChatTemplate:
                 _check_images(segments, sum(turn.num_images for turn in turns))
         except Exception as error:  # as above
             self._probe_error = " ".join(f"{type(error).__name__}: {error}".split())
-            return False
-        prints_lists = any(
-            "'type'" in each.text for each in segments if isinstance(each, TemplateText)
-        )
-        texts = [turn.text for turn in turns if turn.text]
-        return all(UntrustedText(text) in segments for text in texts) and not prints_lists
-
-
-def _build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[str, Any]:
-    content = _build_content(turn, markers, as_parts)
-    message: dict[str, Any] = {"role": turn.role, "content": content}
-    if turn.calls:
-        message["tool_calls"] = [_build_call(call, markers) for call in turn.calls]
-    if turn.call_id is not None:
-        message |= {"tool_call_id": markers.mark_json(turn.call_id), "name": turn.name}
-    return message
-
-
-def _build_content(turn: Turn, markers: TextMarkers, as_parts: bool) -> Any:
-    text = markers.mark_text(turn.text)
-    if not as_parts:
-        return f"{markers.image}\n" * turn.num_images + text
-    images = [{"type": "image"} for _ in range(turn.num_images)]
-    return [*images, {"type": "text", "text": text}]
-
-
-def _build_call(call: ToolCall, markers: TextMarkers) -> dict[str, Any]:
-    """Return a call with parsed arguments, as templates expect it."""
-    try:
-        arguments = markers.mark_json(json.loads(call.function.arguments))
-    except (ValueError, RecursionError):
-        arguments = markers.mark_json(call.function.arguments)
-    function = {"name": markers.mark_json(call.function.name), "arguments": arguments}
-    return {"id": markers.mark_json(call.id), "type": "function", "function": function}
+            return []
+        return segments
 
 
 def _cut_after_last_turn(segments: Sequence[Segment], text: str) -> list[Segment]:

@@ -59,8 +59,18 @@ def _infer_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
     if text.model_type == "llava_next" and is_yi:
         return "chatml_direct"
     # Not a Vicuna, so not trained by LLaVA's authors: it was trained with its own template.
-    if tokenizer.token_to_id("</s>") is None and text.chat_template is not None:
+    # ViP-LLaVA is a Vicuna, but published with a template that is not Vicuna's.
+    is_vicuna = tokenizer.token_to_id("</s>") is not None and text.model_type != "vipllava"
+    if not is_vicuna and text.chat_template is not None:
         return CHAT_TEMPLATE
+    return _infer_without_chat_template(text, tokenizer)
+
+
+def _infer_without_chat_template(text: TextConfig, tokenizer: PromptTokenizer) -> str:
+    if text.model_type == "vipllava":
+        return "llava_v0"
+    if tokenizer.token_to_id("<|start_header_id|>") is not None:
+        return "llava_llama_3" if text.model_type == "llava_next" else "llama_3"
     return "vicuna_v1"
 
 
@@ -82,7 +92,7 @@ def _build_stop_criteria(
     template: ConversationTemplate | ChatTemplate, eos_token: str, tokenizer: PromptTokenizer
 ) -> StopCriteria:
     """Return the template's stop as a token if it is one, since tokens are not part of the text."""
-    stop = template.stop if isinstance(template, ConversationTemplate) else None
+    stop = template.stop
     if stop is None or stop == eos_token:
         return StopCriteria((), ())
     token_id = tokenizer.token_to_id(stop)

@@ -23,12 +23,13 @@ HUMAN_SYSTEM: Final = (
     "A chat between a curious human and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the human's questions."
 )
-LLAMA_2_SYSTEM: Final = (
+LLAVA_SYSTEM: Final = (
     "You are a helpful language and vision assistant. You are able to understand the visual "
     "content that the user provides, and assist the user with a variety of tasks using natural "
     "language."
 )
 CHATML_ANSWER: Final = "<|im_start|>assistant\n"
+LLAMA_3_ANSWER: Final = "<|start_header_id|>assistant<|end_header_id|>\n\n"
 MPT_SYSTEM: Final = (
     "A conversation between a user and an LLM-based AI assistant. "
     "The assistant gives helpful and honest answers."
@@ -159,6 +160,15 @@ def _render_chatml(default: str, system: str | None, turns: Sequence[Turn]) -> I
         yield from (*_render_content(turn), TemplateText("<|im_end|>"))
 
 
+def _render_llama_3(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
+    """Render `<|start_header_id|>{role}<|end_header_id|>\\n\\n{text}<|eot_id|>` (LLAMA_3)."""
+    system = default if system is None else system
+    for turn in (*([Turn("system", system, 0)] if system else []), *turns):
+        yield TemplateText(f"<|start_header_id|>{turn.role}<|end_header_id|>\n\n")
+        yield from _render_content(turn)
+        yield TemplateText("<|eot_id|>")
+
+
 def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render images and text, one line per turn, as in stage 1 of the training (PLAIN)."""
     yield UntrustedText(system or "")
@@ -180,11 +190,15 @@ TEMPLATES: Final[dict[str, ConversationTemplate]] = {
     "vicuna_v1": _build_template(_render_two, USER_SYSTEM, "</s>", answer_start="ASSISTANT:"),
     "llava_v1": _build_template(_render_two, HUMAN_SYSTEM, "</s>", answer_start="ASSISTANT:"),
     "llava_v0": _build_template(_render_single, HUMAN_SYSTEM, "###", answer_start="Assistant:"),
-    "llava_llama_2": _build_template(_render_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
+    "llava_llama_2": _build_template(_render_llama_2, LLAVA_SYSTEM, "</s>", "<s>"),
     "mistral_instruct": _build_template(_render_llama_2, "", "</s>", ""),
     "chatml_direct": _build_template(
         _render_chatml, "Answer the questions.", "<|im_end|>", answer_start=CHATML_ANSWER
     ),
     "mpt": _build_template(_render_chatml, MPT_SYSTEM, "<|im_end|>", answer_start=CHATML_ANSWER),
+    "llava_llama_3": _build_template(
+        _render_llama_3, LLAVA_SYSTEM, "<|eot_id|>", answer_start=LLAMA_3_ANSWER
+    ),
+    "llama_3": _build_template(_render_llama_3, "", "<|eot_id|>", answer_start=LLAMA_3_ANSWER),
     "plain": ConversationTemplate(_render_plain, "\n"),
 }

@@ -106,17 +106,25 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """The stack of layers, up to the feature layer."""
+    """The stack of layers, up to the last feature layer."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
+        self.feature_layers = config.feature_layers or (config.num_layers,)
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Return the last layer's output."""
-        for layer in self.layers:
+        """Return the feature layers' outputs, concatenated along the hidden dimension.
+
+        Layer 0 is the input.
+        """
+        outputs = {0: hidden} if 0 in self.feature_layers else {}
+        for index, layer in enumerate(self.layers, 1):
             hidden = layer(hidden)
-        return hidden
+            if index in self.feature_layers:
+                outputs[index] = hidden
+        features = [outputs[index] for index in self.feature_layers]
+        return features[0] if len(features) == 1 else torch.cat(features, dim=-1)
 
 
 class VisionTower(nn.Module):
@@ -130,10 +138,10 @@ class VisionTower(nn.Module):
         self.encoder = TransformerEncoder(config)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Return image_features (views, num_image_tokens, hidden) of (views, 3, size, size).
+        """Return image_features (views, num_image_tokens, features) of (views, 3, size, size).
 
-        Equals transformers' `hidden_states[vision_feature_layer]` under the strategy `default`
-        (class token dropped) or `full` (kept).
+        Equals transformers' `hidden_states[vision_feature_layer]`, of several layers concatenated,
+        under the strategy `default` (class token dropped) or `full` (kept).
         """
         hidden: Tensor = self.encoder(self.pre_layrnorm(self.embeddings(pixel_values)))
         return hidden if self.keep_class_token else hidden[:, 1:]
@@ -142,12 +150,14 @@ class VisionTower(nn.Module):
 class MultiModalProjector(nn.Module):
     """Projects image_features to image_embeds: `linear`, `mlpNx_gelu` or `identity`.
 
-    The layers are `linear_1` to `linear_N`, as transformers names the two of LLaVA-1.5.
+    The layers are `linear_1` to `linear_N`, as transformers names the two of LLaVA-1.5. ViP-LLaVA
+    has a layer norm before them.
     """
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        width = config.hidden_size
+        width, eps = config.feature_size, config.projector_layernorm_eps
+        self.projector_layernorm = nn.Identity() if eps is None else nn.LayerNorm(width, eps)
         self.names = [f"linear_{number + 1}" for number in range(config.projector.num_layers)]
         for name in self.names:
             linear = nn.Linear(width, config.text_hidden_size, bias=config.projector_bias)
@@ -156,8 +166,8 @@ class MultiModalProjector(nn.Module):
         self.act = build_activation(config.projector_hidden_act)
 
     def forward(self, image_features: Tensor) -> Tensor:
-        """Map (views, tokens, vision hidden) to image_embeds (views, tokens, text hidden)."""
-        hidden = image_features
+        """Map (views, tokens, features) to image_embeds (views, tokens, text hidden)."""
+        hidden: Tensor = self.projector_layernorm(image_features)
         for name in self.names:
             hidden = self.get_submodule(name)(hidden if name == "linear_1" else self.act(hidden))
         return hidden

@@ -31,6 +31,7 @@ def test_a_converted_llava_1_5(tmp_path: Path) -> None:
             keep_class_token=False,
             projector_hidden_act="gelu",
             text_hidden_size=4096,
+            feature_layers=(23,),
         ),
         image=ImageConfig(336, "pad", CLIP_MEAN, CLIP_STD),
         text=TextConfig(
@@ -153,7 +154,8 @@ def test_a_tokenizer_without_special_tokens_is_refused(tmp_path: Path) -> None:
         {"vision_config": ...},
         {"text_config": ...},
         {"vision_config": "openai/clip"},
-        {"vision_feature_layer": [-2, -5]},
+        {"vision_feature_layer": [-2, "-5"]},
+        {"vision_feature_layer": True},
         {"vision_feature_layer": -30},
         {"vision_feature_select_strategy": "cls"},
         {"torch_dtype": "int4"},

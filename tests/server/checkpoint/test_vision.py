@@ -37,6 +37,19 @@ def test_feature_layers(layers: int, feature_layer: int, run: int, tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize(
+    ("layers", "indexes"),
+    [([-2], (23,)), ([-2, -5, 6], (23, 20, 6)), ([0, -1, -1, 24], (0, 24, 24, 24))],
+)
+def test_lists_of_feature_layers(
+    layers: list[int], indexes: tuple[int, ...], tmp_path: Path
+) -> None:
+    changed = build_llava_1_5_config(vision_feature_layer=layers)
+    vision = read_checkpoint(write_checkpoint_files(tmp_path, config=changed)).vision
+    assert (vision.feature_layers, vision.num_layers) == (indexes, max(indexes))
+    assert vision.feature_size == 1024 * len(indexes)
+
+
 @pytest.mark.parametrize(("strategy", "tokens"), [("default", 576), ("full", 577)])
 def test_select_strategies(strategy: str, tokens: int, tmp_path: Path) -> None:
     changed = build_llava_1_5_config(vision_feature_select_strategy=strategy)
@@ -159,7 +172,9 @@ def test_an_identity_projector_needs_equal_widths(tmp_path: Path) -> None:
         ({"mm_patch_merge_type": "maxpool2x2"}, "mm_patch_merge_type 'maxpool2x2'"),
         ({"vision_feature_select_strategy": "full"}, "no place for the class token"),
         ({"mm_projector_type": "mlp2x_res"}, "mm_projector_type 'mlp2x_res'"),
-        ({"vision_feature_layer": [-2, -5]}, r"vision_feature_layer \[-2, -5\]"),
+        ({"vision_feature_layer": [-2, -26]}, r"vision_feature_layer \[-2, -26\] .* has 24"),
+        ({"vision_feature_layer": []}, r"vision_feature_layer \[\]"),
+        ({"vision_feature_layer": [-2, None]}, r"vision_feature_layer \[-2, None\]"),
     ],
 )
 def test_unsupported_values_are_named(

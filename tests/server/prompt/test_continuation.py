@@ -29,6 +29,8 @@ CONTINUED = {
     "mistral_instruct": "[INST] Hi [/INST] It is",
     "chatml_direct": "Hi<|im_end|><|im_start|>assistant\nIt is",
     "mpt": "Hi<|im_end|><|im_start|>assistant\nIt is",
+    "llava_llama_3": "Hi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt is",
+    "llama_3": "Hi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt is",
     "plain": "Hi\nIt is",
 }
 

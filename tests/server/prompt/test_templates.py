@@ -39,6 +39,18 @@ MPT = (
     "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and "
     "honest answers."
 )
+# Llama 3's turns: what its own template makes of the same conversations, after its BOS.
+LLAMA_3_TURNS = (
+    "<|start_header_id|>user<|end_header_id|>\n\n<image>\nWhat is this?<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\nA red cat.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n<image>\n<image>\nAnd these?<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+LLAMA_3_QUESTION = (
+    "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+LLAMA_3_SYSTEM = "<|start_header_id|>system<|end_header_id|>\n\n{}<|eot_id|>"
 # The output of the released code's `get_prompt` for a question about an image, an answer, and
 # a question about two more; then for a single question.
 PROMPTS = {
@@ -82,6 +94,11 @@ PROMPTS = {
         "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|><|im_start|>assistant\n",
         f"<|im_start|>system\n{MPT}<|im_end|><|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
     ),
+    "llava_llama_3": (
+        LLAMA_3_SYSTEM.format(LLAMA_2) + LLAMA_3_TURNS,
+        LLAMA_3_SYSTEM.format(LLAMA_2) + LLAMA_3_QUESTION,
+    ),
+    "llama_3": (LLAMA_3_TURNS, LLAMA_3_QUESTION),
     "plain": ("<image>\nWhat is this?\nA red cat.\n<image>\n<image>\nAnd these?\n", "Hi\n"),
 }
 # A single question with a system message, and with an empty one.
@@ -101,6 +118,11 @@ SYSTEMS = {
         "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
         "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
     ),
+    "llava_llama_3": (
+        LLAMA_3_SYSTEM.format("Be brief.") + LLAMA_3_QUESTION,
+        LLAMA_3_QUESTION,
+    ),
+    "llama_3": (LLAMA_3_SYSTEM.format("Be brief.") + LLAMA_3_QUESTION, LLAMA_3_QUESTION),
     "plain": ("Be brief.Hi\n", "Hi\n"),
 }
 IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:,"}}

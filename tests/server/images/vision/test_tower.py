@@ -11,7 +11,6 @@ from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from llava_spec.projector import ProjectorConfig
 from server.checkpoint.config import Checkpoint
 from server.checkpoint.vision import ImageConfig, VisionConfig
-from server.checkpoint.vision import _count_layers_to_run as layers_to_run
 from server.images.vision.tower import (
     MultiModalProjector,
     VisionModel,
@@ -80,7 +79,7 @@ def test_every_feature_layer_and_strategy(
     num_hidden_layers = 4
     config = replace(
         VISION,
-        num_layers=layers_to_run({"num_hidden_layers": num_hidden_layers}, feature_layer),
+        num_layers=feature_layer % (num_hidden_layers + 1),
         keep_class_token=keep_class_token,
         hidden_act=hidden_act,
         layer_norm_eps=1e-3,
