@@ -33,8 +33,8 @@ PROBE_TOOL_TURNS: Final = (
     Turn("assistant", "", 0, (PROBE_CALL,)),
     Turn("tool", "seen", 1, (), "show", PROBE_CALL.id),
 )
-# What follows an assistant's turn that a template ends: a token, or `###` in LLaVA v0's format.
-TURN_END: Final = re.compile(r"\s*(<[^\s<>]+>|###)")
+# What follows an assistant's turn: a token that ends it, or the next role in LLaVA v0's format.
+TURN_END: Final = re.compile(r"\s*(<[^\s<>]+>|###\s*\w+:)")
 # Characters of a template's own error message in an error response.
 MAX_REFUSAL_LENGTH: Final = 200
 

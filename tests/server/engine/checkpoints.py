@@ -88,7 +88,7 @@ def write_checkpoint(
     if changes.get("mm_patch_merge_type") == "flat":
         weights = {name: t for name, t in weights.items() if "image_newline" not in name}
     if published_names:
-        weights = {_published(name): tensor for name, tensor in weights.items()}
+        weights = {published_name(name): tensor for name, tensor in weights.items()}
     save_file(weights, folder / "model.safetensors")
     config = {**reference.config.to_dict(), "dtype": "float32", "conv_mode": "vicuna_v1", **changes}
     _write_files(folder, config)
@@ -109,7 +109,7 @@ def write_language_model(folder: Path, config: LlavaNextConfig, **changes: Any) 
         model = LlavaNextForConditionalGeneration(config)
     generator = torch.Generator().manual_seed(3)
     weights = {
-        _published(name): (torch.randn(each.shape, generator=generator) * 0.1).bfloat16()
+        published_name(name): (torch.randn(each.shape, generator=generator) * 0.1).bfloat16()
         for name, each in model.state_dict().items()
         if "language_model" in name or "lm_head" in name
     }
@@ -118,7 +118,7 @@ def write_language_model(folder: Path, config: LlavaNextConfig, **changes: Any) 
     return folder
 
 
-def _published(name: str) -> str:
+def published_name(name: str) -> str:
     """Return the name of a weight as llava-hf's files have it."""
     for own, published in PUBLISHED:
         name = name.replace(own, published, 1) if name.startswith(own) else name
