@@ -43,7 +43,6 @@ TEXT: Final[Json] = {
     "num_key_value_heads": 2,
     "rms_norm_eps": 1e-05,
     "torch_dtype": "float16",
-    "vocab_size": 512,
 }
 PREPROCESSOR: Final[Json] = {
     "crop_size": {"height": SIZE, "width": SIZE},
@@ -157,11 +156,11 @@ def write_vip_llava(folder: Path, **changes: Any) -> FamilyCheckpoint:
         "pad_token_id": tokenizer.token_to_id("<pad>"),
         "projector_hidden_act": "gelu",
         "projector_layernorm_eps": 1e-05,
-        "text_config": TEXT | {"model_type": "llama", "max_position_embeddings": 4096},
+        "text_config": _text_config(tokenizer, model_type="llama"),
         "torch_dtype": "float32",
         "vision_config": VISION,
         "vision_feature_layers": [-2, -5, -8, -11, 6],
-        "vocab_size": TEXT["vocab_size"],
+        "vocab_size": tokenizer.get_vocab_size(),
     }
     return _write(folder, config | changes, tokenizer, VIP_TEMPLATE, _llama_files(VIP_TEMPLATE))
 
@@ -169,8 +168,8 @@ def write_vip_llava(folder: Path, **changes: Any) -> FamilyCheckpoint:
 def write_bakllava(folder: Path, **changes: Any) -> FamilyCheckpoint:
     """Write `llava-hf/bakLlava-v1-hf`."""
     tokenizer = _train_llama_tokenizer()
-    text = {"model_type": "mistral", "max_position_embeddings": 32768, "sliding_window": 4096}
-    config = _llava_config(tokenizer) | {"text_config": TEXT | text}
+    text = _text_config(tokenizer, model_type="mistral", sliding_window=4096)
+    config = _llava_config(tokenizer) | {"text_config": text}
     return _write(folder, config | changes, tokenizer, VIP_TEMPLATE, _llama_files(None))
 
 
@@ -219,15 +218,22 @@ def _llava_config(tokenizer: Tokenizer) -> Json:
     }
 
 
+def _text_config(tokenizer: Tokenizer, **changes: Any) -> Json:
+    """Return a language model's configuration, for as many tokens as the tokenizer has."""
+    sizes = {"max_position_embeddings": 4096, "vocab_size": tokenizer.get_vocab_size()}
+    return TEXT | sizes | changes
+
+
 def _llama_3_text(tokenizer: Tokenizer) -> Json:
-    return TEXT | {
-        "architectures": ["LlamaForCausalLM"],
-        "bos_token_id": tokenizer.token_to_id("<|begin_of_text|>"),
-        "eos_token_id": tokenizer.token_to_id("<|end_of_text|>"),
-        "max_position_embeddings": 8192,
-        "model_type": "llama",
-        "rope_theta": 500000.0,
-    }
+    return _text_config(
+        tokenizer,
+        architectures=["LlamaForCausalLM"],
+        bos_token_id=tokenizer.token_to_id("<|begin_of_text|>"),
+        eos_token_id=tokenizer.token_to_id("<|end_of_text|>"),
+        max_position_embeddings=8192,
+        model_type="llama",
+        rope_theta=500000.0,
+    )
 
 
 def _llama_files(chat_template: str | None) -> Json:
@@ -274,7 +280,11 @@ def _llama_3_files(tokenizer: Tokenizer, chat_template: str | None) -> Json:
 
 
 def _train_llama_tokenizer() -> Tokenizer:
-    return convert(train("<image>", "<pad>"), "prepend")
+    tokenizer = convert(train("<image>", "<pad>"), "prepend")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    return tokenizer
 
 
 def _train_llama_3_tokenizer() -> Tokenizer:

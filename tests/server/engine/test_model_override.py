@@ -9,6 +9,7 @@ from transformers import (
     LlavaConfig,
     LlavaNextConfig,
     PreTrainedConfig,
+    VipLlavaConfig,
 )
 
 from server.engine.vllm.model_override import override_as_llava, override_as_llava_next
@@ -24,7 +25,7 @@ LARGE_TOWER = CLIPVisionConfig(
 )
 
 
-@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig])
+@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig, VipLlavaConfig])
 def test_any_llava_becomes_a_plain_one(config_class: type[PreTrainedConfig]) -> None:
     config = override_as_llava(config_class(text_config=LlamaConfig(hidden_size=64)))
     assert isinstance(config, LlavaConfig)
@@ -33,7 +34,7 @@ def test_any_llava_becomes_a_plain_one(config_class: type[PreTrainedConfig]) -> 
     assert config.text_config.hidden_size == 64
 
 
-@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig])
+@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig, VipLlavaConfig])
 def test_any_llava_becomes_a_llava_next(config_class: type[PreTrainedConfig]) -> None:
     config = override_as_llava_next(config_class(text_config=LlamaConfig(hidden_size=64)))
     assert isinstance(config, LlavaNextConfig)
