@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-ARCHITECTURES: Final = frozenset({"LlavaLlamaForCausalLM", "LlavaMistralForCausalLM"})
-MODEL_TYPES: Final = frozenset({"llava_llama", "llava_mistral"})
+ARCHITECTURES: Final = frozenset(
+    {"LlavaLlamaForCausalLM", "LlavaMistralForCausalLM", "Share4VLlamaForCausalLM"}
+)
+MODEL_TYPES: Final = frozenset({"llava_llama", "llava_mistral", "share4v"})
 
 
 def is_released(config: Mapping[str, Any]) -> bool:

@@ -7,7 +7,9 @@ SAFETENSORS: Final = ".safetensors"
 # Loading one of these can run arbitrary code.
 PICKLES: Final = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 # Copies for other frameworks, which this package never reads.
-OTHER_FRAMEWORKS: Final = frozenset({".h5", ".msgpack", ".onnx", ".ot", ".tflite"})
+OTHER_FRAMEWORKS: Final = frozenset(
+    {".gguf", ".h5", ".msgpack", ".onnx", ".onnx_data", ".ot", ".tflite"}
+)
 
 
 def is_safetensors(path: str) -> bool:

@@ -16,6 +16,8 @@ CONV_MODES: Final = (
     "llava_llama_2",
     "mistral_instruct",
     "chatml_direct",
+    "llava_llama_3",
+    "llama_3",
     "plain",
 )
 # Patterns in a release's name, in the order in which the released command line tries them. It takes
@@ -28,7 +30,7 @@ _BY_NAME: Final = (
     ("llava_v1", re.compile("v1")),
     ("llava_v0", re.compile("v0")),
 )
-_CHATML: Final = "<|im_start|>"
+_CHATML, _LLAMA_3 = "<|im_start|>", "<|start_header_id|>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,11 @@ def choose_conv_mode(
 
 def _infer(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
     if release.language_model == "mistral":
-        return ConvMode("mistral_instruct", "the language model is a Mistral")
+        return _infer_for_mistral(release)
     if has_token(_CHATML):
         return ConvMode("chatml_direct", f"the tokenizer has {_CHATML}")
+    if has_token(_LLAMA_3):
+        return _infer_for_llama_3(release)
     for name in release.names:
         for mode, pattern in _BY_NAME:
             if pattern.search(name):
@@ -68,3 +72,18 @@ def _infer(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
     if read_projector_type(release.config) != "linear":
         return ConvMode("vicuna_v1", "the projector is v1.5's or later")
     return ConvMode("llava_v0", "nothing says otherwise, and the released code falls back to it")
+
+
+def _infer_for_mistral(release: Release) -> ConvMode:
+    """Return the template of LLaVA-1.6 and LLaVA-Med; BakLLaVA was trained with Vicuna's."""
+    if any("bakllava" in name for name in release.names):
+        return ConvMode("vicuna_v1", "the release is a BakLLaVA")
+    return ConvMode("mistral_instruct", "the language model is a Mistral")
+
+
+def _infer_for_llama_3(release: Release) -> ConvMode:
+    """Return the template of LLaVA-NeXT, or of XTuner, which trains without a system text."""
+    for name in release.names:
+        if name.startswith("llava-llama-3"):
+            return ConvMode("llama_3", f"the release is called {name}, as XTuner's are")
+    return ConvMode("llava_llama_3", f"the tokenizer has {_LLAMA_3}")

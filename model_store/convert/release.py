@@ -17,12 +17,14 @@ LanguageModel = Literal["llama", "mistral"]
 _ARCHITECTURES: Final[dict[str, LanguageModel]] = {
     "LlavaLlamaForCausalLM": "llama",
     "LlavaMistralForCausalLM": "mistral",
+    "Share4VLlamaForCausalLM": "llama",
 }
 # Projector-only releases carry their base model's architecture beside one of these.
 _MODEL_TYPES: Final[dict[str, LanguageModel]] = {
     "llava": "llama",
     "llava_llama": "llama",
     "llava_mistral": "mistral",
+    "share4v": "llama",
 }
 
 
@@ -92,7 +94,7 @@ def _find_language_model(path: Path, config: Json) -> LanguageModel:
     model_type = str(config.get("model_type"))
     if architecture in _ARCHITECTURES:
         return _ARCHITECTURES[architecture]
-    if re.fullmatch("Llava(Next)?ForConditionalGeneration", architecture) or (
+    if re.fullmatch("(Vip)?Llava(Next)?ForConditionalGeneration", architecture) or (
         "text_config" in config
     ):
         raise ConversionError(f"{path} has the Hugging Face layout already: serve it as it stands")
@@ -100,7 +102,7 @@ def _find_language_model(path: Path, config: Json) -> LanguageModel:
         return _MODEL_TYPES[model_type]
     raise ConversionError(
         f"{path} is a {architecture} of type {model_type!r}; "
-        f"what can be converted is {' and '.join(_ARCHITECTURES)}"
+        f"what can be converted is {', '.join(_ARCHITECTURES)}"
     )
 
 

@@ -90,11 +90,15 @@ def build_processor_config(tower: ConvertedVisionTower, images: ImageSettings) -
 
 
 def build_generation_config(release: Release, tokenizer: ReleasedTokenizer) -> Json:
-    """Return generation_config.json: the release's sampling, the tokenizer's ids."""
+    """Return generation_config.json: the release's sampling, the tokenizer's ids.
+
+    Llama 3's releases list two tokens that end an answer; both stay.
+    """
     released = read_json(release.language_path / "generation_config.json", required=False)
     sampling: Json = {key: released[key] for key in _SAMPLING if key in released}
+    eos, listed = tokenizer.token_id(tokenizer.eos_token), released.get("eos_token_id")
     return sampling | {
         "bos_token_id": tokenizer.token_id(tokenizer.bos_token),
-        "eos_token_id": tokenizer.token_id(tokenizer.eos_token),
+        "eos_token_id": sorted({eos, *listed}) if isinstance(listed, list) else eos,
         "pad_token_id": tokenizer.token_id(tokenizer.pad_token),
     }

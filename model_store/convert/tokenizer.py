@@ -79,10 +79,15 @@ def read_tokenizer(folder: Path, config: Json) -> ReleasedTokenizer:
         if key not in names:
             raise ConversionError(f"the tokenizer of {folder} has no {key}")
     bos, eos = names["bos_token"], names["eos_token"]
-    add_bos = bool(settings.get("add_bos_token", is_slow))  # the slow class's default
+    add_bos = bool(settings.get("add_bos_token", is_slow or _adds_bos(tokenizer, bos)))
     if is_slow and add_bos:
         tokenizer.post_processor = _build_bos_processor(bos, tokenizer.token_to_id(bos))
     return ReleasedTokenizer(tokenizer, bos, eos, names.get("unk_token"), pad, add_bos)
+
+
+def _adds_bos(tokenizer: Tokenizer, bos: str) -> bool:
+    """Whether a tokenizer.json adds the BOS itself, as Llama 3's does; slow tokenizers do."""
+    return tokenizer.token_to_id(bos) in tokenizer.encode("").ids[:1]
 
 
 def _build_bos_processor(bos: str, bos_id: int | None) -> processors.TemplateProcessing:

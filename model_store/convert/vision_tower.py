@@ -32,10 +32,13 @@ _LARGE: Final[Json] = _DEFAULTS | {
     "num_attention_heads": 16,
     "patch_size": 14,
 }
-# The towers of LLaVA's own releases: their configuration needs no download.
+_LARGE_336: Final[Json] = _LARGE | {"image_size": 336}
+# The towers of LLaVA's and ShareGPT4V's releases: their configuration needs no download.
 _RELEASED_TOWERS: Final[dict[str, Json]] = {
     "openai/clip-vit-large-patch14": _LARGE,
-    "openai/clip-vit-large-patch14-336": _LARGE | {"image_size": 336},
+    "openai/clip-vit-large-patch14-336": _LARGE_336,
+    "Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12": _LARGE_336,
+    "Lin-Chen/ShareGPT4V-13B_Pretrained_vit-large336-l12": _LARGE_336,
 }
 
 _NAME_IN_RELEASE: Final = re.compile(

@@ -88,8 +88,11 @@ def test_answers_equal_transformers(write: Callable[..., FamilyCheckpoint], tmp_
     with running_server(
         *("--model", str(written.path)), *("--cpu-kv-cache-gib", "1"), "--enforce-eager=true"
     ) as server:
-        options = {"ignore_eos": True, "allowed_token_ids": list_word_ids(written)}
-        answers = [ask(server.url, *question, **options) for question in QUESTIONS]
+        words = list_word_ids(written)
+        answers = [
+            ask(server.url, *question, ignore_eos=True, allowed_token_ids=words)
+            for question in QUESTIONS
+        ]
         assert [each["message"]["content"] for each in answers] == expected
         if end is not None:
             ended = ask(server.url, "Hello.", [], logit_bias={str(end): 100})

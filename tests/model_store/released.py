@@ -35,6 +35,7 @@ from tests.model_store.released_tensors import (
     vision_tensors,
 )
 from tests.model_store.sentencepiece_training import train_sentencepiece
+from tests.server.llama_3_tokenizer import BEGIN, END, SPECIALS, TURN_END, train_llama_3
 
 Layout = Literal["whole", "delta", "projector", "lora"]
 Format = Literal["bin", "safetensors"]
@@ -44,7 +45,16 @@ NAMES: Final[dict[Version, str]] = {
     "v1.6-vicuna": "llava-v1.6-vicuna-7b",
     "v1.6-mistral": "llava-v1.6-mistral-7b",
     "v1.6-34b": "llava-v1.6-34b",
+    "sharegpt4v": "ShareGPT4V-7B",
+    "llava-med": "llava-med-v1.5-mistral-7b",
+    "bakllava": "BakLLaVA-1",
+    "llama-3-next": "llama3-llava-next-8b",
+    "llama-3-xtuner": "llava-llama-3-8b-v1_1-hf",
 }
+# Released with a tuned tower inside, and as safetensors.
+TOWER_INSIDE: Final[frozenset[Version]] = frozenset(
+    {"v1.6-vicuna", "v1.6-mistral", "v1.6-34b", "llava-med", "llama-3-next", "llama-3-xtuner"}
+)
 LAYOUT_NAMES: Final[dict[Layout, str]] = {
     "whole": "{}",
     "delta": "{}-delta",
@@ -84,10 +94,9 @@ def write_released(
     merged into config.json.
     """
     generator = torch.Generator().manual_seed(seed)
-    next_gen = version.startswith("v1.6")
     image_size = image_size or (56 if version == "v1" else 28)
-    inside = next_gen if tower_inside is None else tower_inside
-    weights = weights or ("safetensors" if next_gen else "bin")
+    inside = version in TOWER_INSIDE if tower_inside is None else tower_inside
+    weights = weights or ("safetensors" if version in TOWER_INSIDE else "bin")
     config = release_config(version, image_size) | (overrides or {})
     folder.mkdir(parents=True, exist_ok=True)
     tower_tensors = vision_tensors(generator, image_size)
@@ -219,7 +228,10 @@ def _write_tower(folder: Path, tensors: Tensors, image_size: int) -> None:
 
 
 def _write_tokenizer(folder: Path, version: Version) -> None:
-    """Write a slow tokenizer's files, as all of these releases have them, and the sampling."""
+    """Write a slow tokenizer's files, as all releases but Llama 3's have them, and the sampling."""
+    if version.startswith("llama-3"):
+        _write_llama_3_tokenizer(folder)
+        return
     _write_json(folder / "generation_config.json", GENERATION)
     chatml = version == "v1.6-34b"
     (folder / "tokenizer.model").write_bytes(train_sentencepiece(VOCAB, chatml=chatml))
@@ -250,6 +262,27 @@ def _write_tokenizer(folder: Path, version: Version) -> None:
         settings["legacy"] = False
     elif version != "v1":
         settings["legacy"] = True
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _write_llama_3_tokenizer(folder: Path) -> None:
+    """Write a tokenizer.json without a `tokenizer.model`; two tokens end an answer."""
+    tokenizer = train_llama_3()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    begin, end, turn_end = map(tokenizer.token_to_id, (BEGIN, END, TURN_END))
+    eos = {"bos_token_id": begin, "eos_token_id": [end, turn_end]}
+    _write_json(folder / "generation_config.json", {"_from_model_config": True, **eos})
+    settings: Json = {
+        "added_tokens_decoder": {
+            str(tokenizer.token_to_id(token)): _token(token) | {"special": True}
+            for token in SPECIALS
+        },
+        "bos_token": BEGIN,
+        "clean_up_tokenization_spaces": True,
+        "eos_token": TURN_END,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     _write_json(folder / "tokenizer_config.json", settings)
 
 

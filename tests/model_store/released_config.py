@@ -2,7 +2,18 @@
 
 from typing import Any, Final, Literal
 
-Version = Literal["v1", "v1.5", "v1.6-vicuna", "v1.6-mistral", "v1.6-34b"]
+Version = Literal[
+    "v1",
+    "v1.5",
+    "v1.6-vicuna",
+    "v1.6-mistral",
+    "v1.6-34b",
+    "sharegpt4v",
+    "llava-med",
+    "bakllava",
+    "llama-3-next",
+    "llama-3-xtuner",
+]
 Json = dict[str, Any]
 HIDDEN: Final = 128
 INTERMEDIATE: Final = 192
@@ -27,6 +38,60 @@ GENERATION: Final[Json] = {
 }
 
 
+_SHAREGPT4V: Final[Json] = {
+    "_name_or_path": "ShareGPT4V-7B",
+    "architectures": ["Share4VLlamaForCausalLM"],
+    "image_grid_pinpoints": None,
+    "mm_projector_lr": None,
+    "mm_vision_tower": "Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12",
+    "model_type": "share4v",
+    "torch_dtype": "bfloat16",
+    "tune_entire_model": False,
+    "tune_vision_tower": False,
+    "vision_tower_lr": None,
+}
+_MISTRAL: Final[Json] = {
+    "architectures": ["LlavaMistralForCausalLM"],
+    "max_position_embeddings": 32768,
+    "model_type": "llava_mistral",
+    "num_key_value_heads": HEADS // 2,
+    "torch_dtype": "bfloat16",
+}
+_LLAVA_MED: Final[Json] = {
+    "_name_or_path": "mistralai/Mistral-7B-Instruct-v0.2",
+    "attention_dropout": 0.0,
+    "mm_patch_merge_type": "flat",
+    "mm_projector_lr": 2e-05,
+    "rope_theta": 1000000.0,
+    "sliding_window": None,
+}
+_BAKLLAVA: Final[Json] = {
+    "_name_or_path": "mistralai/Mistral-7B-v0.1",
+    "image_grid_pinpoints": None,
+    "rope_theta": 10000.0,
+    "sliding_window": 4096,
+}
+_LLAMA_3: Final[Json] = {
+    "_name_or_path": "meta-llama/Meta-Llama-3-8B-Instruct",
+    "bos_token_id": 128000,
+    "eos_token_id": 128001,
+    "max_position_embeddings": 8192,
+    "num_key_value_heads": HEADS // 2,
+    "pad_token_id": None,
+    "rope_theta": 500000.0,
+    "torch_dtype": "float16",
+}
+# Its config.json got keys for other servers later on.
+_LLAMA_3_NEXT: Final[Json] = {
+    "ignore_index": -100,
+    "image_token_index": 128256,
+    "mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model",
+    "model_type": "llava",
+    "projector_hidden_act": "gelu",
+    "text_config": {"model_type": "llama"},
+}
+
+
 def release_config(version: Version, image_size: int) -> Json:
     """Return config.json with the keys of that release, sizes aside."""
     match version:
@@ -34,6 +99,16 @@ def release_config(version: Version, image_size: int) -> Json:
             own = _v1_config()
         case "v1.5":
             own = _v15_config()
+        case "sharegpt4v":
+            own = _v15_config() | _SHAREGPT4V
+        case "llava-med":
+            own = _v15_config() | _MISTRAL | _LLAVA_MED
+        case "bakllava":
+            own = _v15_config() | _MISTRAL | _BAKLLAVA
+        case "llama-3-xtuner":
+            own = _v15_config() | _LLAMA_3 | {"model_type": "llava_llama"}
+        case "llama-3-next":
+            own = _v16_config("v1.6-vicuna", image_size) | _LLAMA_3 | _LLAMA_3_NEXT
         case _:
             own = _v16_config(version, image_size)
     return {

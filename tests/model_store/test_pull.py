@@ -247,6 +247,28 @@ def test_pickles_beside_safetensors_are_left_out(
 
 
 @pytest.mark.usefixtures("store")
+def test_all_that_a_layout_consists_of_comes(hub_server: LocalHub, repo: Repo) -> None:
+    """Copies for other programs stay behind: they can be larger than the model."""
+    needed = {
+        "chat_template.jinja",
+        "chat_template.json",
+        "config.json",
+        "generation_config.json",
+        "model-00001-of-00001.safetensors",
+        "model.safetensors.index.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+    }
+    others = {"onnx/decoder.onnx", "onnx/decoder.onnx_data", "model-q4.gguf", "tf_model.h5"}
+    repo.commit("main", dict.fromkeys([*needed, *others], b"{}"))
+    assert pull_repo(hub_server).manifest.paths == needed
+
+
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("refusal", "message"),
     [

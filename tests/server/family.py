@@ -11,15 +11,14 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
-from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
+from tokenizers import Tokenizer, decoders
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from tests.server.engine.checkpoints import published_name
-from tests.server.released_tokenizer import CORPUS, convert, train
+from tests.server.llama_3_tokenizer import BEGIN, END, train_llama_3
+from tests.server.released_tokenizer import convert, train
 
 Json = dict[str, Any]
 SIZE: Final = 56
@@ -91,13 +90,6 @@ LLAMA_3_NEXT_TEMPLATE: Final = (
     "{% if add_generation_prompt %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
-LLAMA_3_TOKENS: Final = (
-    "<|begin_of_text|>",
-    "<|end_of_text|>",
-    "<|start_header_id|>",
-    "<|end_header_id|>",
-    "<|eot_id|>",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +118,13 @@ class FamilyCheckpoint:
             [messages],
             chat_template=self.chat_template,
             add_generation_prompt=True,
-            bos_token="<|begin_of_text|>",
+            bos_token=BEGIN,
         )
         return str(prompt)
 
     def encode(self, prompt: str, image_tokens: list[int]) -> list[int]:
         """Return a prompt's ids, each `<image>` repeated, with one BOS."""
-        special = not prompt.startswith("<|begin_of_text|>")
+        special = not prompt.startswith(BEGIN)
         counts = iter(image_tokens)
         ids: list[int] = []
         for token in self.tokenizer.encode(prompt, add_special_tokens=special).ids:
@@ -175,7 +167,7 @@ def write_bakllava(folder: Path, **changes: Any) -> FamilyCheckpoint:
 
 def write_llava_llama_3(folder: Path, **changes: Any) -> FamilyCheckpoint:
     """Write `xtuner/llava-llama-3-8b-v1_1-transformers`."""
-    tokenizer = _train_llama_3_tokenizer()
+    tokenizer = train_llama_3("<image>", "<pad>")
     config = _llava_config(tokenizer) | {"text_config": _llama_3_text(tokenizer)}
     files = _llama_3_files(tokenizer, LLAMA_3_TEMPLATE)
     return _write(folder, config | changes, tokenizer, LLAMA_3_TEMPLATE, files, takes_parts=False)
@@ -183,7 +175,7 @@ def write_llava_llama_3(folder: Path, **changes: Any) -> FamilyCheckpoint:
 
 def write_llama_3_next(folder: Path, **changes: Any) -> FamilyCheckpoint:
     """Write `llava-hf/llama3-llava-next-8b-hf`."""
-    tokenizer = _train_llama_3_tokenizer()
+    tokenizer = train_llama_3("<image>", "<pad>")
     config = _llava_config(tokenizer) | {
         "architectures": ["LlavaNextForConditionalGeneration"],
         "image_grid_pinpoints": [
@@ -228,8 +220,8 @@ def _llama_3_text(tokenizer: Tokenizer) -> Json:
     return _text_config(
         tokenizer,
         architectures=["LlamaForCausalLM"],
-        bos_token_id=tokenizer.token_to_id("<|begin_of_text|>"),
-        eos_token_id=tokenizer.token_to_id("<|end_of_text|>"),
+        bos_token_id=tokenizer.token_to_id(BEGIN),
+        eos_token_id=tokenizer.token_to_id(END),
         max_position_embeddings=8192,
         model_type="llama",
         rope_theta=500000.0,
@@ -260,12 +252,11 @@ def _llama_files(chat_template: str | None) -> Json:
 
 def _llama_3_files(tokenizer: Tokenizer, chat_template: str | None) -> Json:
     """Return files that name `<|end_of_text|>`, though turns end with `<|eot_id|>`."""
-    begin, end = (tokenizer.token_to_id(token) for token in LLAMA_3_TOKENS[:2])
     return {
         "tokenizer_config.json": {
-            "bos_token": "<|begin_of_text|>",
+            "bos_token": BEGIN,
             "clean_up_tokenization_spaces": True,
-            "eos_token": "<|end_of_text|>",
+            "eos_token": END,
             "model_input_names": ["input_ids", "attention_mask"],
             "pad_token": "<pad>",
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -273,8 +264,8 @@ def _llama_3_files(tokenizer: Tokenizer, chat_template: str | None) -> Json:
         },
         "generation_config.json": {
             "_from_model_config": True,
-            "bos_token_id": begin,
-            "eos_token_id": end,
+            "bos_token_id": tokenizer.token_to_id(BEGIN),
+            "eos_token_id": tokenizer.token_to_id(END),
         },
     }
 
@@ -283,24 +274,6 @@ def _train_llama_tokenizer() -> Tokenizer:
     tokenizer = convert(train("<image>", "<pad>"), "prepend")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
-    )
-    return tokenizer
-
-
-def _train_llama_3_tokenizer() -> Tokenizer:
-    """Train a byte-level BPE like Llama 3's, its special tokens after the others."""
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.add_special_tokens(
-        [AddedToken(token, normalized=False) for token in (*LLAMA_3_TOKENS, "<image>", "<pad>")]
-    )
-    begin = LLAMA_3_TOKENS[0]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A", pair=None, special_tokens=[(begin, tokenizer.token_to_id(begin))]
     )
     return tokenizer
 

@@ -49,6 +49,26 @@ def test_mistral_is_mistral_whatever_its_name() -> None:
     assert "Mistral" in mode.reason
 
 
+def test_bakllava_is_a_mistral_trained_as_a_vicuna() -> None:
+    release = Release(Path("/models/BakLLaVA-1"), None, {}, Layout.FULL, "mistral")
+    assert choose_conv_mode(release, None, lambda _: False).name == "vicuna_v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "conv_mode"),
+    [
+        ("llama3-llava-next-8b", "llava_llama_3"),
+        ("open-llava-next-llama3-8b", "llava_llama_3"),
+        ("my-model", "llava_llama_3"),
+        ("llava-llama-3-8b-v1_1-hf", "llama_3"),
+    ],
+)
+def test_llama_3(name: str, conv_mode: str) -> None:
+    release = Release(Path("/models") / name, None, {}, Layout.FULL, "llama")
+    found = choose_conv_mode(release, None, lambda token: token == "<|start_header_id|>")
+    assert found.name == conv_mode
+
+
 def test_a_requested_template_is_used_if_it_exists() -> None:
     release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
     assert choose_conv_mode(release, "plain", lambda _: False).name == "plain"

@@ -56,7 +56,16 @@ def assert_same_logits(
 
 
 @pytest.mark.parametrize(
-    ("version", "layout"), [("v1.5", "whole"), ("v1.5", "projector"), ("v1.5", "lora")]
+    ("version", "layout"),
+    [
+        ("v1.5", "whole"),
+        ("v1.5", "projector"),
+        ("v1.5", "lora"),
+        ("sharegpt4v", "whole"),
+        ("llava-med", "whole"),
+        ("bakllava", "whole"),
+        ("llama-3-xtuner", "whole"),
+    ],
 )
 def test_v15_gives_the_same_features_and_logits(
     tmp_path: Path, version: Version, layout: Layout
@@ -76,7 +85,7 @@ def test_v15_gives_the_same_features_and_logits(
     assert_same_logits(released, language, image_embeds, model)
 
 
-@pytest.mark.parametrize("version", ["v1.6-vicuna", "v1.6-mistral", "v1.6-34b"])
+@pytest.mark.parametrize("version", ["v1.6-vicuna", "v1.6-mistral", "v1.6-34b", "llama-3-next"])
 def test_v16_gives_the_same_features_and_logits(tmp_path: Path, version: Version) -> None:
     """A 56 x 28 image: whole view, then two tiles side by side, a newline after each row."""
     released = write_released(tmp_path / "r", version)

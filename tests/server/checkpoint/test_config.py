@@ -121,6 +121,7 @@ def test_other_models_are_named(model_type: Any, tmp_path: Path) -> None:
         {"model_type": "llava_llama", "architectures": ["LlavaLlamaForCausalLM"]},
         {"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]},  # the first releases
         {"model_type": "llava_mistral", "architectures": ...},
+        {"model_type": "share4v", "architectures": ["Share4VLlamaForCausalLM"]},
     ],
 )
 def test_a_released_layout_names_the_convert_command(

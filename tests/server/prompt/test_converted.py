@@ -12,6 +12,7 @@ from server.prompt.turns import split_turns
 from tests.model_store.convert.conversion import convert
 from tests.model_store.released import write_released
 from tests.model_store.released_config import V1_ADDED, Version
+from tests.server.llama_3_tokenizer import BEGIN, END, TURN_END
 from tests.server.prompt.test_templates import CONVERSATION, IMAGE_LENGTH, PROMPTS
 from tests.server.released_tokenizer import SentencePieceModel
 
@@ -23,6 +24,9 @@ from tests.server.released_tokenizer import SentencePieceModel
         ("v1.5", "vicuna_v1", False),
         ("v1.6-vicuna", "vicuna_v1", False),
         ("v1.6-mistral", "mistral_instruct", True),
+        ("sharegpt4v", "vicuna_v1", True),
+        ("llava-med", "mistral_instruct", True),
+        ("bakllava", "vicuna_v1", True),
     ],
 )
 def test_ids_equal_the_released_codes(
@@ -43,3 +47,20 @@ def test_ids_equal_the_released_codes(
     for token in model.ids(text, legacy=legacy):
         expected += image if token is None else [token]
     assert prompt.token_ids == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "conv_mode"), [("llama-3-next", "llava_llama_3"), ("llama-3-xtuner", "llama_3")]
+)
+def test_llama_3_has_one_bos_and_two_tokens_that_end_an_answer(
+    tmp_path: Path, version: Version, conv_mode: str
+) -> None:
+    converted = convert(write_released(tmp_path / "released", version), tmp_path / "converted")
+    checkpoint = read_checkpoint(converted.path)
+    prompt_format = choose_prompt_format(read_tokenizer(checkpoint.path), checkpoint.text)
+    prompt = PromptBuilder(prompt_format, 2048).build(split_turns(CONVERSATION), [1, 1, 1])
+    expected = converted.tokenizer.encode(BEGIN + PROMPTS[conv_mode][0], add_special_tokens=False)
+    assert prompt.token_ids == expected.ids
+
+    end, turn_end = map(converted.tokenizer.token_to_id, (END, TURN_END))
+    assert converted.json("generation_config.json")["eos_token_id"] == [end, turn_end]
