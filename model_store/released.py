@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 ARCHITECTURES: Final = frozenset(
-    {"LlavaLlamaForCausalLM", "LlavaMistralForCausalLM", "Share4VLlamaForCausalLM"}
+    {
+        "LlavaLlamaForCausalLM",
+        "LlavaMistralForCausalLM",
+        "LlavaQwenForCausalLM",
+        "Share4VLlamaForCausalLM",
+    }
 )
-MODEL_TYPES: Final = frozenset({"llava_llama", "llava_mistral", "share4v"})
+MODEL_TYPES: Final = frozenset({"llava_llama", "llava_mistral", "llava_qwen", "share4v"})
 
 
 def is_released(config: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ CONV_MODES: Final = (
     "chatml_direct",
     "llava_llama_3",
     "llama_3",
+    "qwen_1_5",
     "plain",
 )
 # Patterns in a release's name, in the order in which the released command line tries them. It takes
@@ -58,8 +59,16 @@ def choose_conv_mode(
 
 
 def _infer(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
-    if release.language_model == "mistral":
-        return _infer_for_mistral(release)
+    match release.language_model:
+        case "mistral":
+            return _infer_for_mistral(release)
+        case "qwen2":
+            return ConvMode("qwen_1_5", "the language model is a Qwen2")
+        case "llama":
+            return _infer_for_llama(release, has_token)
+
+
+def _infer_for_llama(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
     if has_token(_CHATML):
         return ConvMode("chatml_direct", f"the tokenizer has {_CHATML}")
     if has_token(_LLAMA_3):

@@ -10,18 +10,20 @@ from typing import Final
 import torch
 from tokenizers import Tokenizer
 
+from model_store.convert.architecture import check_architecture
 from model_store.convert.conversation import ConvMode, choose_conv_mode
 from model_store.convert.image_settings import ImageSettings, read_image_settings
 from model_store.convert.json_file import Json, write_json
 from model_store.convert.language_model import build_text_config, convert_language_weights
 from model_store.convert.projector import convert_projector
 from model_store.convert.release import Release, read_release
-from model_store.convert.released_weights import EMBEDDING, read_released_weights
+from model_store.convert.released_weights import EMBEDDING, HEAD, read_released_weights
 from model_store.convert.settings_files import (
     build_config,
     build_generation_config,
     build_preprocessor_config,
     build_processor_config,
+    build_video_preprocessor_config,
 )
 from model_store.convert.shapes import select_weights
 from model_store.convert.tokenizer import read_tokenizer
@@ -83,9 +85,11 @@ def _plan_release(
     released = read_released_weights(release)
     folder = vision_tower or find_in_user_store(str(release.config.get("mm_vision_tower")))
     tower = read_vision_tower(released, release.config, release.path, folder)
-    images = read_image_settings(release.config, tower.config["image_size"])
-    _check_feature_layer(images, tower)
-    tokenizer = read_tokenizer(release.language_path, release.config)
+    images = read_image_settings(
+        release.config, tower.config["image_size"], has_class_token=tower.kind.has_class_token
+    )
+    check_architecture(release, tower, images)
+    tokenizer = read_tokenizer(release.language_path, release.config, has_video=images.is_onevision)
     rows = released[EMBEDDING].shape[0] if EMBEDDING in released else 0
     text = build_text_config(
         release,
@@ -103,6 +107,7 @@ def _plan_release(
             "generation_config.json": build_generation_config(release, tokenizer),
             "preprocessor_config.json": build_preprocessor_config(tower, images),
             "processor_config.json": build_processor_config(tower, images),
+            **_build_video_files(tower, images),
             "tokenizer_config.json": tokenizer.build_tokenizer_config(
                 text["max_position_embeddings"]
             ),
@@ -146,7 +151,8 @@ def _convert_weights(
     language = convert_language_weights(released, text, release.path)
     # Dropping a weight would change the model.
     for name, weight in released.items():
-        if f"language_model.{name}" not in language and not _OTHER.fullmatch(name):
+        is_tied = name == HEAD and text["tie_word_embeddings"]
+        if f"language_model.{name}" not in language and not _OTHER.fullmatch(name) and not is_tied:
             raise ConversionError(f"{weight.origin}: the weight {name} is of an unknown kind")
     hidden = tower.config["hidden_size"]
     return {
@@ -157,12 +163,10 @@ def _convert_weights(
     }
 
 
-def _check_feature_layer(images: ImageSettings, tower: ConvertedVisionTower) -> None:
-    layers = tower.config["num_hidden_layers"]
-    if not -layers - 1 <= images.feature_layer <= layers:
-        raise ConversionError(
-            f"mm_vision_select_layer {images.feature_layer} is not one of the tower's {layers}"
-        )
+def _build_video_files(tower: ConvertedVisionTower, images: ImageSettings) -> dict[str, Json]:
+    if not images.is_onevision:
+        return {}
+    return {"video_preprocessor_config.json": build_video_preprocessor_config(tower)}
 
 
 def _convert_image_newline(

@@ -1,6 +1,7 @@
 """A release's image settings: aspect ratio, grid, features."""
 
 import ast
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from model_store.errors import ConversionError
 
 # LLaVA's `mm_vision_select_feature` -> transformers' `vision_feature_select_strategy`.
 _STRATEGIES: Final = {"patch": "default", "cls_patch": "full"}
+# LLaVA-OneVision's: tiles whose features are scaled down to those of at most N views.
+_ANYRES_MAX: Final = re.compile(r"anyres_max_\d+")
+_PINPOINT_RANGE: Final = re.compile(r"\((\d)x(\d)\),\.\.\.,\((\d)x(\d)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,13 @@ class ImageSettings:
 
     @property
     def is_anyres(self) -> bool:
-        """Whether images are cut into tiles, as in LLaVA-NeXT."""
-        return self.aspect_ratio == "anyres"
+        """Whether images are cut into tiles, as in LLaVA-NeXT and LLaVA-OneVision."""
+        return self.aspect_ratio.startswith("anyres")
+
+    @property
+    def is_onevision(self) -> bool:
+        """Whether the number of features is limited, as in LLaVA-OneVision."""
+        return _ANYRES_MAX.fullmatch(self.aspect_ratio) is not None
 
     @property
     def has_image_newline(self) -> bool:
@@ -33,16 +42,33 @@ class ImageSettings:
         return self.is_anyres and "unpad" in self.patch_merge_type
 
 
-def read_image_settings(config: Json, image_size: int) -> ImageSettings:
-    """Read the image settings, with the released code's defaults. Raises `ConversionError`."""
-    aspect_ratio = _read_choice(config, "image_aspect_ratio", "square", ASPECT_RATIOS)
+def read_image_settings(
+    config: Json, image_size: int, *, has_class_token: bool = True
+) -> ImageSettings:
+    """Read the image settings, with the released code's defaults. Raises `ConversionError`.
+
+    `image_size` is the tower's, and `has_class_token` tells whether it has one.
+    """
+    aspect_ratio = _read_aspect_ratio(config)
     merge_type = _read_choice(config, "mm_patch_merge_type", "flat", PATCH_MERGES)
     feature = _read_choice(config, "mm_vision_select_feature", "patch", tuple(_STRATEGIES))
     layer = config.get("mm_vision_select_layer", -2)
     if not isinstance(layer, int):
         raise ConversionError(f"mm_vision_select_layer {layer!r} is not a number")
-    pinpoints = _read_grid_pinpoints(config, image_size) if aspect_ratio == "anyres" else []
-    return ImageSettings(aspect_ratio, layer, _STRATEGIES[feature], merge_type, pinpoints)
+    strategy = _STRATEGIES[feature]
+    if not has_class_token:
+        # The released code takes SigLIP's last layer that is not left out, whatever is set.
+        layer, strategy = -1, "full"
+    is_anyres = aspect_ratio.startswith("anyres")
+    pinpoints = _read_grid_pinpoints(config, image_size) if is_anyres else []
+    return ImageSettings(aspect_ratio, layer, strategy, merge_type, pinpoints)
+
+
+def _read_aspect_ratio(config: Json) -> str:
+    value = config.get("image_aspect_ratio")
+    if isinstance(value, str) and _ANYRES_MAX.fullmatch(value):
+        return value
+    return _read_choice(config, "image_aspect_ratio", "square", ASPECT_RATIOS)
 
 
 def _read_choice(config: Json, key: str, default: str, supported: tuple[str, ...]) -> str:
@@ -59,8 +85,7 @@ def _read_grid_pinpoints(config: Json, image_size: int) -> list[list[int]]:
     """
     listed = config.get("image_grid_pinpoints")
     try:
-        # Training scripts pass the list as a string, and some configs keep it so.
-        pinpoints: Any = ast.literal_eval(listed) if isinstance(listed, str) else listed
+        pinpoints = _parse_grid_pinpoints(listed, image_size)
         pinpoints_hw = [[int(height), int(width)] for width, height in pinpoints]
     except (SyntaxError, TypeError, ValueError):
         raise ConversionError(f"image_grid_pinpoints {listed!r} is not a list of sizes") from None
@@ -71,3 +96,22 @@ def _read_grid_pinpoints(config: Json, image_size: int) -> list[list[int]]:
             f"image_grid_pinpoints {listed!r} are not multiples of the tower's {image_size}"
         )
     return pinpoints_hw
+
+
+def _parse_grid_pinpoints(listed: Any, size: int) -> Any:
+    """Return the pinpoints of a list, of a list in a string, or of a range of tiles.
+
+    Training scripts pass strings, and some configs keep them. `(1x1),...,(6x6)` stands for every
+    grid of up to six by six tiles.
+    """
+    if not isinstance(listed, str):
+        return listed
+    match = _PINPOINT_RANGE.fullmatch("".join(listed.split()))
+    if match is None:
+        return ast.literal_eval(listed)
+    first_width, first_height, last_width, last_height = map(int, match.groups())
+    return [
+        (width * size, height * size)
+        for width in range(first_width, last_width + 1)
+        for height in range(first_height, last_height + 1)
+    ]

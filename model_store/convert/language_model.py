@@ -16,8 +16,9 @@ _REQUIRED: Final = ("hidden_size", "intermediate_size", "num_hidden_layers", "nu
 _OPTIONAL_COUNTS: Final = ("head_dim", "num_key_value_heads")
 _OPTIONAL: Final = (
     "attention_bias", "attention_dropout", "bos_token_id", "eos_token_id", "hidden_act",
-    "initializer_range", "mlp_bias", "pretraining_tp", "rms_norm_eps",
+    "initializer_range", "max_window_layers", "mlp_bias", "pretraining_tp", "rms_norm_eps",
     "rope_parameters", "rope_scaling", "rope_theta", "sliding_window", "use_cache",
+    "use_sliding_window",
 )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def build_text_config(release: Release, vocab_size: int, pad_token_id: int) -> J
 
     Raises `ConversionError`.
     """
-    config = release.config
+    config, is_qwen = release.config, release.language_model == "qwen2"
     file = release.path / "config.json"
     present = [key for key in _OPTIONAL_COUNTS if config.get(key) is not None]
     text: Json = {key: read_count(config, key, file) for key in (*_REQUIRED, *present)}
@@ -37,14 +38,15 @@ def build_text_config(release: Release, vocab_size: int, pad_token_id: int) -> J
         "max_position_embeddings": context,
         "vocab_size": vocab_size,
         "pad_token_id": pad_token_id,
-        "tie_word_embeddings": False,  # the head is always written
+        # The head is always written, but for Qwen2: the smaller ones share it with the embeddings.
+        "tie_word_embeddings": is_qwen and bool(config.get("tie_word_embeddings")),
     }
 
 
 def convert_language_weights(released: Weights, text: Json, folder: Path) -> Weights:
     """Return the language model's weights as `language_model.*`, with a padded vocabulary.
 
-    Raises `ConversionError`.
+    A head that is tied to the embeddings is left out. Raises `ConversionError`.
     """
     padded = {
         name: pad_vocabulary(name, released[name], text["vocab_size"])
@@ -60,8 +62,9 @@ def _list_shapes(text: Json) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {
         EMBEDDING: (text["vocab_size"], hidden),
         "model.norm.weight": (hidden,),
-        HEAD: (text["vocab_size"], hidden),
     }
+    if not text["tie_word_embeddings"]:
+        shapes[HEAD] = (text["vocab_size"], hidden)
     for index in range(text["num_hidden_layers"]):
         shapes |= _list_layer_shapes(f"model.layers.{index}", text)
     return shapes
@@ -75,12 +78,13 @@ def _list_layer_shapes(layer: str, text: Json) -> dict[str, Shape]:
     queries, keys = heads * size, (text.get("num_key_value_heads") or heads) * size
     attention, mlp = f"{layer}.self_attn", f"{layer}.mlp"
     biased, mlp_biased = bool(text.get("attention_bias")), bool(text.get("mlp_bias"))
+    qkv_biased = biased or text["model_type"] == "qwen2"
     return {
         f"{layer}.input_layernorm.weight": (hidden,),
         f"{layer}.post_attention_layernorm.weight": (hidden,),
-        **linear_shapes(f"{attention}.q_proj", hidden, queries, bias=biased),
-        **linear_shapes(f"{attention}.k_proj", hidden, keys, bias=biased),
-        **linear_shapes(f"{attention}.v_proj", hidden, keys, bias=biased),
+        **linear_shapes(f"{attention}.q_proj", hidden, queries, bias=qkv_biased),
+        **linear_shapes(f"{attention}.k_proj", hidden, keys, bias=qkv_biased),
+        **linear_shapes(f"{attention}.v_proj", hidden, keys, bias=qkv_biased),
         **linear_shapes(f"{attention}.o_proj", queries, hidden, bias=biased),
         **linear_shapes(f"{mlp}.gate_proj", hidden, inner, bias=mlp_biased),
         **linear_shapes(f"{mlp}.up_proj", hidden, inner, bias=mlp_biased),

@@ -13,10 +13,11 @@ from model_store.errors import ConversionError
 PROJECTOR_FILE: Final = "mm_projector.bin"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 
-LanguageModel = Literal["llama", "mistral"]
+LanguageModel = Literal["llama", "mistral", "qwen2"]
 _ARCHITECTURES: Final[dict[str, LanguageModel]] = {
     "LlavaLlamaForCausalLM": "llama",
     "LlavaMistralForCausalLM": "mistral",
+    "LlavaQwenForCausalLM": "qwen2",
     "Share4VLlamaForCausalLM": "llama",
 }
 # Projector-only releases carry their base model's architecture beside one of these.
@@ -24,6 +25,7 @@ _MODEL_TYPES: Final[dict[str, LanguageModel]] = {
     "llava": "llama",
     "llava_llama": "llama",
     "llava_mistral": "mistral",
+    "llava_qwen": "qwen2",
     "share4v": "llama",
 }
 
@@ -94,7 +96,7 @@ def _find_language_model(path: Path, config: Json) -> LanguageModel:
     model_type = str(config.get("model_type"))
     if architecture in _ARCHITECTURES:
         return _ARCHITECTURES[architecture]
-    if re.fullmatch("(Vip)?Llava(Next)?ForConditionalGeneration", architecture) or (
+    if re.fullmatch("(Vip)?Llava(Next|Onevision)?ForConditionalGeneration", architecture) or (
         "text_config" in config
     ):
         raise ConversionError(f"{path} has the Hugging Face layout already: serve it as it stands")

@@ -6,7 +6,7 @@ from model_store.convert.image_settings import ImageSettings
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.projector import read_projector_type
 from model_store.convert.release import Release
-from model_store.convert.tokenizer import IMAGE_TOKEN, ReleasedTokenizer
+from model_store.convert.tokenizer import IMAGE_TOKEN, VIDEO_TOKEN, ReleasedTokenizer
 from model_store.convert.vision_tower import ConvertedVisionTower
 
 _BICUBIC: Final = 3
@@ -33,7 +33,7 @@ def build_config(
         "multimodal_projector_bias": True,
         "vision_feature_layer": images.feature_layer,
         "vision_feature_select_strategy": images.feature_select_strategy,
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": text["tie_word_embeddings"],
         "pad_token_id": text["pad_token_id"],
         "mm_projector_type": read_projector_type(release.config),
         "mm_patch_merge_type": images.patch_merge_type,
@@ -45,6 +45,13 @@ def build_config(
             "architectures": ["LlavaNextForConditionalGeneration"],
             "model_type": "llava_next",
             "image_grid_pinpoints": images.grid_pinpoints,
+        }
+    if images.is_onevision:
+        config |= {
+            "architectures": ["LlavaOnevisionForConditionalGeneration"],
+            "model_type": "llava_onevision",
+            "video_token_index": tokenizer.token_id(VIDEO_TOKEN),
+            "vision_aspect_ratio": images.aspect_ratio,
         }
     return config
 
@@ -68,6 +75,8 @@ def build_preprocessor_config(tower: ConvertedVisionTower, images: ImageSettings
         "image_mean": tower.image_mean,
         "image_std": tower.image_std,
     }
+    if images.is_onevision:
+        return config | _build_onevision_preprocessor(size, images)
     if images.is_anyres:
         config |= {
             "image_processor_type": "LlavaNextImageProcessor",
@@ -78,8 +87,48 @@ def build_preprocessor_config(tower: ConvertedVisionTower, images: ImageSettings
     return config
 
 
+def _build_onevision_preprocessor(size: int, images: ImageSettings) -> Json:
+    """Return what LLaVA-OneVision's processor has in place of CLIP's resizing and cropping."""
+    return {
+        "image_processor_type": "LlavaOnevisionImageProcessor",
+        "processor_class": "LlavaOnevisionProcessor",
+        "do_pad": True,  # in this class: pads to the batch's largest number of tiles
+        "size": {"height": size, "width": size},
+        "do_center_crop": False,
+        "crop_size": None,
+        "image_grid_pinpoints": images.grid_pinpoints,
+    }
+
+
+def build_video_preprocessor_config(tower: ConvertedVisionTower) -> Json:
+    """Return video_preprocessor_config.json for transformers' LlavaOnevisionVideoProcessor."""
+    size = tower.config["image_size"]
+    return {
+        "video_processor_type": "LlavaOnevisionVideoProcessor",
+        "processor_class": "LlavaOnevisionProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"height": size, "width": size},
+        "resample": _BICUBIC,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": tower.image_mean,
+        "image_std": tower.image_std,
+    }
+
+
 def build_processor_config(tower: ConvertedVisionTower, images: ImageSettings) -> Json:
-    """Return processor_config.json for transformers' LlavaProcessor or LlavaNextProcessor."""
+    """Return processor_config.json for the processor class of transformers."""
+    if images.is_onevision:
+        return {
+            "processor_class": "LlavaOnevisionProcessor",
+            "num_image_tokens": tower.num_patches,
+            "vision_feature_select_strategy": images.feature_select_strategy,
+            "vision_aspect_ratio": images.aspect_ratio,
+            "image_token": IMAGE_TOKEN,
+            "video_token": VIDEO_TOKEN,
+        }
     return {
         "processor_class": "LlavaNextProcessor" if images.is_anyres else "LlavaProcessor",
         "patch_size": tower.config["patch_size"],
@@ -97,8 +146,9 @@ def build_generation_config(release: Release, tokenizer: ReleasedTokenizer) -> J
     released = read_json(release.language_path / "generation_config.json", required=False)
     sampling: Json = {key: released[key] for key in _SAMPLING if key in released}
     eos, listed = tokenizer.token_id(tokenizer.eos_token), released.get("eos_token_id")
+    bos = tokenizer.bos_token
     return sampling | {
-        "bos_token_id": tokenizer.token_id(tokenizer.bos_token),
+        **({} if bos is None else {"bos_token_id": tokenizer.token_id(bos)}),
         "eos_token_id": sorted({eos, *listed}) if isinstance(listed, list) else eos,
         "pad_token_id": tokenizer.token_id(tokenizer.pad_token),
     }

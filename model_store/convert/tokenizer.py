@@ -10,7 +10,7 @@ from model_store.convert.json_file import Json, read_json
 from model_store.convert.sentencepiece_model import build_tokenizer, read_sentencepiece
 from model_store.errors import ConversionError
 
-IMAGE_TOKEN, PAD_TOKEN = "<image>", "<pad>"
+IMAGE_TOKEN, VIDEO_TOKEN, PAD_TOKEN = "<image>", "<video>", "<pad>"
 _PATCH_TOKEN, _START_TOKEN, _END_TOKEN = "<im_patch>", "<im_start>", "<im_end>"
 _NAMES: Final = ("bos_token", "eos_token", "unk_token", "pad_token")
 
@@ -20,7 +20,7 @@ class ReleasedTokenizer:
     """The complete tokenizer and its special tokens."""
 
     tokenizer: Tokenizer
-    bos_token: str
+    bos_token: str | None
     eos_token: str
     unk_token: str | None
     pad_token: str
@@ -59,9 +59,10 @@ class ReleasedTokenizer:
         }
 
 
-def read_tokenizer(folder: Path, config: Json) -> ReleasedTokenizer:
+def read_tokenizer(folder: Path, config: Json, *, has_video: bool = False) -> ReleasedTokenizer:
     """Read the tokenizer as the released code loads it, and add LLaVA's tokens.
 
+    With `has_video` they include `<video>`.
     `tokenizer.model` takes precedence, since the released code uses the slow tokenizer. Without it
     tokenizer.json is used. Raises `ConversionError`.
     """
@@ -75,19 +76,21 @@ def read_tokenizer(folder: Path, config: Json) -> ReleasedTokenizer:
     names |= {key: _token_content(specials[key]) for key in _NAMES if specials.get(key)}
     _add_recorded_tokens(tokenizer, folder, settings)
     pad = _add_special_tokens(tokenizer, names, config)
-    for key in ("bos_token", "eos_token"):
-        if key not in names:
-            raise ConversionError(f"the tokenizer of {folder} has no {key}")
-    bos, eos = names["bos_token"], names["eos_token"]
+    if has_video:
+        tokenizer.add_special_tokens([AddedToken(VIDEO_TOKEN, normalized=False, special=True)])
+    bos, eos = names.get("bos_token"), names.get("eos_token")
     add_bos = bool(settings.get("add_bos_token", is_slow or _adds_bos(tokenizer, bos)))
-    if is_slow and add_bos:
+    missing = "eos_token" if eos is None else "bos_token"
+    if eos is None or (bos is None and add_bos):
+        raise ConversionError(f"the tokenizer of {folder} has no {missing}")
+    if is_slow and bos is not None and add_bos:
         tokenizer.post_processor = _build_bos_processor(bos, tokenizer.token_to_id(bos))
     return ReleasedTokenizer(tokenizer, bos, eos, names.get("unk_token"), pad, add_bos)
 
 
-def _adds_bos(tokenizer: Tokenizer, bos: str) -> bool:
+def _adds_bos(tokenizer: Tokenizer, bos: str | None) -> bool:
     """Whether a tokenizer.json adds the BOS itself, as Llama 3's does; slow tokenizers do."""
-    return tokenizer.token_to_id(bos) in tokenizer.encode("").ids[:1]
+    return bos is not None and tokenizer.token_to_id(bos) in tokenizer.encode("").ids[:1]
 
 
 def _build_bos_processor(bos: str, bos_id: int | None) -> processors.TemplateProcessing:

@@ -1,50 +1,20 @@
-"""CLIP's vision tower, from the release or from a folder of its own."""
+"""The vision tower, from the release or from a folder of its own."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from model_store.convert.json_file import Json, read_count, read_json
-from model_store.convert.shapes import Shape, linear_shapes, select_weights
+from model_store.convert.shapes import select_weights
+from model_store.convert.tower_kinds import KINDS, TowerKind
 from model_store.convert.weights import Weight, Weights, read_folder
 from model_store.errors import ConversionError
-
-# transformers omits from a CLIP's config.json the values that equal these.
-_DEFAULTS: Final[Json] = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "projection_dim": 512,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-}
-_LARGE: Final[Json] = _DEFAULTS | {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "projection_dim": 768,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "patch_size": 14,
-}
-_LARGE_336: Final[Json] = _LARGE | {"image_size": 336}
-# The towers of LLaVA's and ShareGPT4V's releases: their configuration needs no download.
-_RELEASED_TOWERS: Final[dict[str, Json]] = {
-    "openai/clip-vit-large-patch14": _LARGE,
-    "openai/clip-vit-large-patch14-336": _LARGE_336,
-    "Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12": _LARGE_336,
-    "Lin-Chen/ShareGPT4V-13B_Pretrained_vit-large336-l12": _LARGE_336,
-}
 
 _NAME_IN_RELEASE: Final = re.compile(
     r"model\.vision_tower\.(?:vision_tower\.)?(?:vision_model\.)?(?P<rest>.+)"
 )
-# A full CLIP model also has a text tower; transformers 5 saves a lone vision tower unprefixed.
+# A full model also has a text tower; transformers 5 saves a lone vision tower unprefixed.
 _NAME_IN_FOLDER: Final = re.compile(
     r"(?:vision_model\.)?(?P<rest>(?:embeddings|pre_layrnorm|encoder|post_layernorm)\..+)"
 )
@@ -55,7 +25,8 @@ _CONVERTED: Final = "vision_tower.vision_model."
 class ConvertedVisionTower:
     """The tower's configuration, image normalisation and converted weights, and their source."""
 
-    config: Json  # transformers' CLIPVisionConfig
+    kind: TowerKind
+    config: Json  # transformers' CLIPVisionConfig or SiglipVisionConfig
     image_mean: list[float]
     image_std: list[float]
     weights: Weights  # under their converted names
@@ -77,8 +48,8 @@ def read_vision_tower(
     Raises `ConversionError`.
     """
     name = str(config.get("mm_vision_tower") or config.get("vision_tower") or "")
-    tower = _read_config(name, folder)
-    shapes = _list_shapes(tower)
+    kind, tower = _read_config(name, folder)
+    shapes = {_CONVERTED + name: shape for name, shape in kind.list_shapes(tower).items()}
     in_release = _rename_weights(released, _NAME_IN_RELEASE)
     if in_release:
         weights, source = select_weights(in_release, shapes, path), "in the release"
@@ -92,8 +63,8 @@ def read_vision_tower(
             f"{path} wants a tower of mm_hidden_size {config['mm_hidden_size']}, "
             f"{source} has one of {tower['hidden_size']}"
         )
-    mean, std = _read_normalisation(folder, tower)
-    return ConvertedVisionTower(tower, mean, std, weights, source)
+    mean, std = _read_normalisation(folder, kind, tower)
+    return ConvertedVisionTower(kind, tower, mean, std, weights, source)
 
 
 def _build_missing_error(name: str) -> ConversionError:
@@ -103,51 +74,36 @@ def _build_missing_error(name: str) -> ConversionError:
     )
 
 
-def _read_config(name: str, folder: Path | None) -> Json:
-    if folder is None:
-        if name not in _RELEASED_TOWERS:
-            raise _build_missing_error(name)
-        config = _RELEASED_TOWERS[name]
-    else:
-        config = _DEFAULTS | _read_clip_config(folder)
+def _read_config(name: str, folder: Path | None) -> tuple[TowerKind, Json]:
+    kind, config = _find_released(name) if folder is None else _read_folder_config(folder)
     file = (folder or Path(name)) / "config.json"
-    counts = {
-        key: read_count(config, key, file) for key in _DEFAULTS if isinstance(_DEFAULTS[key], int)
-    }
-    others = {key: config[key] for key in _DEFAULTS if key not in counts}
-    return counts | others | {"model_type": "clip_vision_model"}
+    keys = kind.defaults
+    counts = {key: read_count(config, key, file) for key in keys if isinstance(keys[key], int)}
+    counts["num_hidden_layers"] -= kind.unused_layers
+    others = {key: config[key] for key in keys if key not in counts}
+    return kind, counts | others | kind.fixed | {"model_type": kind.model_type}
 
 
-def _read_clip_config(folder: Path) -> Json:
+def _find_released(name: str) -> tuple[TowerKind, Json]:
+    for kind in KINDS:
+        if name in kind.released:
+            return kind, kind.released[name]
+    raise _build_missing_error(name)
+
+
+def _read_folder_config(folder: Path) -> tuple[TowerKind, Json]:
     config = read_json(folder / "config.json")
-    model_type = config.get("model_type")
-    if model_type == "clip_vision_model":
-        return config
-    if model_type != "clip":
-        raise ConversionError(f"{folder} is of type {model_type!r}; only CLIP towers are supported")
-    # Where both exist, transformers takes the second.
-    return {**(config.get("vision_config") or {}), **(config.get("vision_config_dict") or {})}
-
-
-def _list_shapes(config: Json) -> dict[str, Shape]:
-    hidden, patch, inner = config["hidden_size"], config["patch_size"], config["intermediate_size"]
-    positions = (config["image_size"] // patch) ** 2 + 1
-    shapes: dict[str, Shape] = {
-        "embeddings.class_embedding": (hidden,),
-        "embeddings.patch_embedding.weight": (hidden, config["num_channels"], patch, patch),
-        "embeddings.position_embedding.weight": (positions, hidden),
-    }
-    norms = ["pre_layrnorm", "post_layernorm"]
-    for index in range(config["num_hidden_layers"]):
-        layer = f"encoder.layers.{index}"
-        norms += [f"{layer}.layer_norm1", f"{layer}.layer_norm2"]
-        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= linear_shapes(f"{layer}.self_attn.{projection}", hidden, hidden)
-        shapes |= linear_shapes(f"{layer}.mlp.fc1", hidden, inner)
-        shapes |= linear_shapes(f"{layer}.mlp.fc2", inner, hidden)
-    for norm in norms:
-        shapes |= {f"{norm}.weight": (hidden,), f"{norm}.bias": (hidden,)}
-    return {_CONVERTED + name: shape for name, shape in shapes.items()}
+    for kind in KINDS:
+        if config.get("model_type") == kind.model_type:
+            return kind, kind.defaults | config
+        if config.get("model_type") == kind.whole_model_type:
+            # Where both exist, transformers takes the second.
+            vision = config.get("vision_config") or {}
+            return kind, kind.defaults | vision | (config.get("vision_config_dict") or {})
+    raise ConversionError(
+        f"{folder} is of type {config.get('model_type')!r};"
+        " only CLIP and SigLIP towers are supported"
+    )
 
 
 def _rename_weights(weights: Weights, pattern: re.Pattern[str]) -> dict[str, Weight]:
@@ -155,16 +111,18 @@ def _rename_weights(weights: Weights, pattern: re.Pattern[str]) -> dict[str, Wei
     return {_CONVERTED + match["rest"]: weight for match, weight in matches if match}
 
 
-def _read_normalisation(folder: Path | None, tower: Json) -> tuple[list[float], list[float]]:
+def _read_normalisation(
+    folder: Path | None, kind: TowerKind, tower: Json
+) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation. Checks that the crop size is the tower's."""
     if folder is None:
-        return list(CLIP_MEAN), list(CLIP_STD)
+        return list(kind.mean), list(kind.std)
     file = folder / "preprocessor_config.json"
     processor = read_json(file, required=False)
     size = _read_edge(processor.get("crop_size"))
     if size not in (None, tower["image_size"]):
         raise ConversionError(f"{file} crops to {size}, the tower takes {tower['image_size']}")
-    return processor.get("image_mean", list(CLIP_MEAN)), processor.get("image_std", list(CLIP_STD))
+    return processor.get("image_mean", list(kind.mean)), processor.get("image_std", list(kind.std))
 
 
 def _read_edge(size: Any) -> Any:

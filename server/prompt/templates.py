@@ -34,6 +34,7 @@ MPT_SYSTEM: Final = (
     "A conversation between a user and an LLM-based AI assistant. "
     "The assistant gives helpful and honest answers."
 )
+QWEN_SYSTEM: Final = "You are a helpful assistant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +147,21 @@ def _render_llama_2(
         yield from (*_render_content(turn), TemplateText(" [/INST]"))
 
 
-def _render_chatml(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
-    """Render `<|im_start|>{role}\\n{text}<|im_end|>` without newlines between (MPT)."""
+def _render_chatml(
+    default: str, separator: str, system: str | None, turns: Sequence[Turn]
+) -> Iterator[Segment]:
+    """Render `<|im_start|>{role}\\n{text}<|im_end|>` and a separator (MPT and CHATML)."""
+    end = TemplateText(f"<|im_end|>{separator}")
     system = default if system is None else system
     if system:
         yield from (
             TemplateText("<|im_start|>system\n"),
             UntrustedText(system),
-            TemplateText("<|im_end|>"),
+            end,
         )
     for turn in turns:
         yield TemplateText(f"<|im_start|>{turn.role}\n")
-        yield from (*_render_content(turn), TemplateText("<|im_end|>"))
+        yield from (*_render_content(turn), end)
 
 
 def _render_llama_3(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
@@ -193,9 +197,14 @@ TEMPLATES: Final[dict[str, ConversationTemplate]] = {
     "llava_llama_2": _build_template(_render_llama_2, LLAVA_SYSTEM, "</s>", "<s>"),
     "mistral_instruct": _build_template(_render_llama_2, "", "</s>", ""),
     "chatml_direct": _build_template(
-        _render_chatml, "Answer the questions.", "<|im_end|>", answer_start=CHATML_ANSWER
+        _render_chatml, "Answer the questions.", "<|im_end|>", "", answer_start=CHATML_ANSWER
     ),
-    "mpt": _build_template(_render_chatml, MPT_SYSTEM, "<|im_end|>", answer_start=CHATML_ANSWER),
+    "mpt": _build_template(
+        _render_chatml, MPT_SYSTEM, "<|im_end|>", "", answer_start=CHATML_ANSWER
+    ),
+    "qwen_1_5": _build_template(
+        _render_chatml, QWEN_SYSTEM, "<|im_end|>", "\n", answer_start=CHATML_ANSWER
+    ),
     "llava_llama_3": _build_template(
         _render_llama_3, LLAVA_SYSTEM, "<|eot_id|>", answer_start=LLAMA_3_ANSWER
     ),

@@ -89,7 +89,16 @@ def test_grid_pinpoints_may_be_a_string(tmp_path: Path) -> None:
     assert config["image_grid_pinpoints"] == [[56, 28], [28, 84]]
 
 
-@pytest.mark.parametrize("pinpoints", [None, [], "(1x1),...,(6x6)", [[28]], [[30, 28]], [[0, 28]]])
+def test_grid_pinpoints_may_be_a_range_of_tiles(tmp_path: Path) -> None:
+    overrides = {"image_grid_pinpoints": "(1x1),...,(2x3)"}
+    released = write_released(tmp_path / "r", "v1.6-vicuna", overrides=overrides)
+    found = convert(released, tmp_path / "out").config["image_grid_pinpoints"]
+    assert found == [[28, 28], [56, 28], [84, 28], [28, 56], [56, 56], [84, 56]]
+
+
+@pytest.mark.parametrize(
+    "pinpoints", [None, [], "(1x1),...,(6)", "(2x2),...,(1x1)", [[28]], [[30, 28]], [[0, 28]]]
+)
 def test_grid_pinpoints_must_be_sizes(tmp_path: Path, pinpoints: object) -> None:
     overrides = {"image_grid_pinpoints": pinpoints}
     released = write_released(tmp_path / "r", "v1.6-vicuna", overrides=overrides)
@@ -155,7 +164,10 @@ def test_transformers_loads_the_processor(
     ("overrides", "reason"),
     [
         ({"mm_projector_type": "qformer"}, "mm_projector_type 'qformer' is not supported"),
-        ({"image_aspect_ratio": "anyres_max_9"}, "image_aspect_ratio 'anyres_max_9'"),
+        (
+            {"image_aspect_ratio": "anyres_max_9", "image_grid_pinpoints": [[28, 28]]},
+            "image_aspect_ratio 'anyres_max_9' are not supported for a language model",
+        ),
         ({"mm_vision_select_layer": -5}, "mm_vision_select_layer -5 is not one of the tower's 3"),
         ({"mm_vision_select_feature": "cls"}, "mm_vision_select_feature 'cls'"),
         ({"mm_hidden_size": 1024}, "mm_hidden_size 1024"),

@@ -73,7 +73,9 @@ def test_a_missing_tower_is_named_with_the_option(tmp_path: Path) -> None:
 def test_openais_towers_need_no_folder_for_their_configuration(tmp_path: Path) -> None:
     """Here the release is too small for what is known of the tower: the shapes say so."""
     released = write_released(tmp_path / "r", "v1.6-vicuna")
-    with pytest.raises(ConversionError, match=r"class_embedding is \(64,\).*wants \(1024,\)"):
+    with pytest.raises(
+        ConversionError, match=r"patch_embedding.weight is \(64, 3, .*wants \(1024, 3,"
+    ):
         plan_conversion(released.path, None, None, None, None)
     overrides = {"mm_vision_tower": "someone/else"}
     unknown = write_released(tmp_path / "u", "v1.6-vicuna", overrides=overrides)
@@ -93,7 +95,7 @@ def test_the_normalisation_is_the_towers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "reason"),
     [
-        ("config.json", {"model_type": "siglip"}, "only CLIP towers"),
+        ("config.json", {"model_type": "dinov2"}, "only CLIP and SigLIP towers"),
         ("config.json", {"vision_config": {"patch_size": 0}}, "patch_size is 0, not a positive"),
         ("preprocessor_config.json", {"crop_size": 336}, "crops to 336, the tower takes 28"),
         ("preprocessor_config.json", {"crop_size": {"height": 336, "width": 336}}, "crops to 336"),

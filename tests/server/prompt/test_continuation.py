@@ -31,6 +31,7 @@ CONTINUED = {
     "mpt": "Hi<|im_end|><|im_start|>assistant\nIt is",
     "llava_llama_3": "Hi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt is",
     "llama_3": "Hi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt is",
+    "qwen_1_5": "Hi<|im_end|>\n<|im_start|>assistant\nIt is",
     "plain": "Hi\nIt is",
 }
 

@@ -39,6 +39,7 @@ MPT = (
     "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and "
     "honest answers."
 )
+QWEN = "You are a helpful assistant."
 # Llama 3's turns: what its own template makes of the same conversations, after its BOS.
 LLAMA_3_TURNS = (
     "<|start_header_id|>user<|end_header_id|>\n\n<image>\nWhat is this?<|eot_id|>"
@@ -99,6 +100,14 @@ PROMPTS = {
         LLAMA_3_SYSTEM.format(LLAMA_2) + LLAMA_3_QUESTION,
     ),
     "llama_3": (LLAMA_3_TURNS, LLAMA_3_QUESTION),
+    "qwen_1_5": (
+        f"<|im_start|>system\n{QWEN}<|im_end|>\n"
+        "<|im_start|>user\n<image>\nWhat is this?<|im_end|>\n"
+        "<|im_start|>assistant\nA red cat.<|im_end|>\n"
+        "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|>\n<|im_start|>assistant\n",
+        f"<|im_start|>system\n{QWEN}<|im_end|>\n"
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
+    ),
     "plain": ("<image>\nWhat is this?\nA red cat.\n<image>\n<image>\nAnd these?\n", "Hi\n"),
 }
 # A single question with a system message, and with an empty one.
@@ -123,6 +132,11 @@ SYSTEMS = {
         LLAMA_3_QUESTION,
     ),
     "llama_3": (LLAMA_3_SYSTEM.format("Be brief.") + LLAMA_3_QUESTION, LLAMA_3_QUESTION),
+    "qwen_1_5": (
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
+    ),
     "plain": ("Be brief.Hi\n", "Hi\n"),
 }
 IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:,"}}
