@@ -6,8 +6,12 @@ Sizes are (width, height), as in Pillow; configurations in transformers' layout 
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 Size = tuple[int, int]
+
+# LLaVA-OneVision's grids of features stay as they are up to this ratio of their sides.
+MAX_GRID_RATIO: Final = 1.1
 
 
 def select_best_resolution(image_size: Size, grid_pinpoints: Sequence[Size]) -> Size:
@@ -37,13 +41,30 @@ def fit_within(image_size: Size, resolution: Size) -> Size:
     return min(math.ceil(width * scale_h), target_width), target_height
 
 
-def unpad_margins(image_size: Size, grid: Size) -> Size:
+def unpad_margins(image_size: Size, grid: Size, digits: int | None = None) -> Size:
     """Return the columns and rows of padding that `grid` has on each of two opposite sides.
 
-    `grid` counts patches. The rounding is that of the released `unpad_image`; a very elongated
-    image may keep no row at all.
+    `grid` counts patches. The rounding is that of the released `unpad_image`; with `digits`, the
+    image's side is first rounded to so many, as in transformers. A very elongated image may keep no
+    row at all.
     """
     (width, height), (grid_width, grid_height) = image_size, grid
     if width / height > grid_width / grid_height:
-        return 0, (grid_height - int(height * (grid_width / width))) // 2
-    return (grid_width - int(width * (grid_height / height))) // 2, 0
+        return 0, (grid_height - _scale(height, grid_width / width, digits)) // 2
+    return (grid_width - _scale(width, grid_height / height, digits)) // 2, 0
+
+
+def limit_grid(grid: Size, max_patches: int) -> Size:
+    """Return the size that a grid of features is scaled down to, or the grid itself.
+
+    Follows LLaVA-OneVision's `anyres_max_N`, where `max_patches` are those of N views.
+    """
+    width, height = grid
+    ratio = math.sqrt(height * width / max_patches)
+    if ratio <= MAX_GRID_RATIO:
+        return grid
+    return max(1, int(width // ratio)), max(1, int(height // ratio))
+
+
+def _scale(length: int, factor: float, digits: int | None) -> int:
+    return int(length * factor if digits is None else round(length * factor, digits))

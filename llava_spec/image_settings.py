@@ -2,11 +2,12 @@
 
 from typing import Final, Literal, get_args
 
-AspectRatio = Literal["square", "pad", "anyres"]
+# `stretch` is SigLIP's own preprocessing, which has no name in LLaVA's configs.
+AspectRatio = Literal["square", "pad", "anyres", "stretch"]
 PatchMerge = Literal["flat", "spatial", "spatial_unpad"]
 Channels = tuple[float, float, float]
 
-ASPECT_RATIOS: Final[tuple[AspectRatio, ...]] = get_args(AspectRatio)
+ASPECT_RATIOS: Final[tuple[AspectRatio, ...]] = ("square", "pad", "anyres")
 PATCH_MERGES: Final[tuple[PatchMerge, ...]] = get_args(PatchMerge)
 
 # Mean and standard deviation of CLIP's training images, RGB, of values from 0 to 1.

@@ -116,7 +116,9 @@ def _connect(
             fetch_timeout_s=settings.request_fetch_timeout_s,
         ),
         sampling_defaults=SamplingDefaults(checkpoint.text.temperature, checkpoint.text.top_p),
-        images=_connect_images(settings, checkpoint, metrics, vision_model, stack),
+        images=_connect_images(
+            settings, checkpoint, metrics, vision_model, engine.max_model_len, stack
+        ),
         prompt=PromptBuilder(prompts, engine.max_model_len, native_tools=parser is not None),
         request_templates=templates,
         tool_parser=parser,
@@ -141,6 +143,7 @@ def _connect_images(
     checkpoint: Checkpoint,
     metrics: Metrics,
     vision_model: VisionModel,
+    max_model_len: int,
     stack: AsyncExitStack,
 ) -> ImageEmbedder:
     fetcher = Fetcher(_fetch_options(settings))
@@ -163,7 +166,7 @@ def _connect_images(
     batcher = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(batcher.close)
     cache = ImageEmbedsCache[EncodedImage](compute_image_cache_bytes(settings, checkpoint), metrics)
-    return ImageEmbedder(loader, batcher, cache, metrics)
+    return ImageEmbedder(loader, batcher, cache, metrics, max_model_len=max_model_len)
 
 
 def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:

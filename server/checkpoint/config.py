@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_store.released import format_convert_command, is_released
+from server.checkpoint.defaults import fill_defaults
+from server.checkpoint.image_token_bound import max_image_tokens
 from server.checkpoint.language_model import LanguageModel, read_language_model
 from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
-    max_image_tokens,
     read_image_config,
     read_vision_config,
 )
 
-MODEL_TYPES: Final = ("llava", "llava_next", "vipllava")
+MODEL_TYPES: Final = ("llava", "llava_next", "llava_onevision", "vipllava")
 DTYPES: Final = ("bfloat16", "float16", "float32")
 
 
@@ -74,7 +75,7 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's configuration, without its weights.
 
-    Raises `CheckpointError` where a file is missing or the model is not a LLaVA with a CLIP tower.
+    Raises `CheckpointError` where a file is missing or the model is not a LLaVA that is supported.
     """
     config = _read_json(path / "config.json")
     if is_released(config):
@@ -86,6 +87,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path} holds a model of type {config.get('model_type')!r}, not a LLaVA"
         )
     try:
+        config = fill_defaults(config)
         return Checkpoint(
             path=path,
             dtype=_read_dtype(config),
@@ -122,18 +124,15 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
     generation = _read_json(path / "generation_config.json", required=False)
     greedy = generation.get("do_sample") is False
     return TextConfig(
-        # LLaVA-1.5's converted configs omit values that equal transformers' Llama defaults.
-        max_position_embeddings=config["text_config"].get("max_position_embeddings", 2048),
+        max_position_embeddings=config["text_config"]["max_position_embeddings"],
         image_token_id=config["image_token_index"],
-        bos_token=None
-        if tokenizer["bos_token"] is None
-        else _token_content(tokenizer["bos_token"]),
+        bos_token=_read_bos_token(tokenizer, config["text_config"]),
         eos_token=_token_content(tokenizer["eos_token"]),
         conv_mode=config.get("conv_mode"),
         temperature=0.0 if greedy else _number_or_one(generation.get("temperature")),
         top_p=_number_or_one(generation.get("top_p")),
         model_type=config["model_type"],
-        language_model=config["text_config"].get("model_type", "llama"),
+        language_model=config["text_config"]["model_type"],
         image_start_end=bool(config.get("mm_use_im_start_end")),
         add_bos_token=tokenizer.get("add_bos_token"),
         legacy=tokenizer.get("legacy"),
@@ -145,6 +144,14 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
         chat_template=_read_chat_template(path, tokenizer),
         has_rope_scaling=_has_rope_scaling(config["text_config"]),
     )
+
+
+def _read_bos_token(tokenizer: Mapping[str, Any], text_config: Mapping[str, Any]) -> str | None:
+    """Return the BOS. Qwen2 has none, and transformers 5 leaves the key out where it is null."""
+    if text_config["model_type"] == "qwen2" and "bos_token" not in tokenizer:
+        return None
+    token = tokenizer["bos_token"]
+    return None if token is None else _token_content(token)
 
 
 def _has_rope_scaling(text_config: dict[str, Any]) -> bool:

@@ -4,16 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-# transformers' defaults, which LLaVA's converted configurations omit.
-DEFAULTS: Final[Mapping[str, Mapping[str, int]]] = {
-    "llama": {"num_attention_heads": 32, "intermediate_size": 11008, "vocab_size": 32000},
-    "mistral": {
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "intermediate_size": 14336,
-        "vocab_size": 32000,
-    },
-}
 # vLLM pads the vocabulary to a multiple of this.
 VOCABULARY_PADDING: Final = 64
 
@@ -50,15 +40,14 @@ class LanguageModel:
 
 
 def read_language_model(config: Mapping[str, Any]) -> LanguageModel:
-    """Read it from a LLaVA's `config.json`."""
+    """Read it from a LLaVA's `config.json`, whose defaults are filled in."""
     text = config["text_config"]
-    sizes = {**DEFAULTS.get(text.get("model_type", "llama"), {}), **text}
-    heads = _read_size(sizes, "num_attention_heads")
+    heads = _read_size(text, "num_attention_heads")
     return LanguageModel(
         num_attention_heads=heads,
-        num_key_value_heads=_read_size(sizes, "num_key_value_heads") or heads,
-        intermediate_size=_read_size(sizes, "intermediate_size"),
-        vocab_size=_read_size(sizes, "vocab_size"),
+        num_key_value_heads=_read_size(text, "num_key_value_heads") or heads,
+        intermediate_size=_read_size(text, "intermediate_size"),
+        vocab_size=_read_size(text, "vocab_size"),
         quantization=_read_quantization(config) or _read_quantization(text),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import (
@@ -15,15 +15,28 @@ from llava_spec.image_settings import (
     compute_pad_color,
 )
 from llava_spec.projector import ProjectorConfig, parse_projector_type
+from server.checkpoint.aspect_ratio import ANYRES_MODELS, read_aspect_ratio
 from server.checkpoint.feature_layers import read_feature_layers
 
+TowerKind = Literal["clip", "siglip"]
+
+TOWERS: Final[Mapping[str, TowerKind]] = {
+    "clip_vision_model": "clip",
+    "siglip_vision_model": "siglip",
+}
+# Mean and standard deviation, unless the processor's file says others.
+NORMALISATIONS: Final[Mapping[TowerKind, tuple[Channels, Channels]]] = {
+    "clip": (CLIP_MEAN, CLIP_STD),
+    "siglip": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
 LLAVA_1_5_PROJECTOR: Final = ProjectorConfig("mlp", 2)
 
 
 @dataclass(frozen=True, slots=True)
 class VisionConfig:
-    """The CLIP tower and the projector. Names are those of transformers' `CLIPVisionConfig`.
+    """The tower and the projector. Names are those of transformers' `CLIPVisionConfig`.
 
+    `keep_class_token` is false where the first token of the tower's is dropped: CLIP's class token.
     `feature_layers` are the hidden states to concatenate; empty means the last of `num_layers`.
     """
 
@@ -43,6 +56,7 @@ class VisionConfig:
     patch_merge: PatchMerge = "flat"
     feature_layers: tuple[int, ...] = ()
     projector_layernorm_eps: float | None = None  # None: no layer norm before the projector
+    tower: TowerKind = "clip"
 
     @property
     def feature_size(self) -> int:
@@ -57,7 +71,13 @@ class VisionConfig:
     @property
     def num_image_tokens(self) -> int:
         """The number of image tokens of one view."""
-        return self.patches_per_side**2 + self.keep_class_token
+        dropped = not self.keep_class_token
+        return self.patches_per_side**2 + self.has_class_token - dropped
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether the tower puts a class token before the patches."""
+        return self.tower == "clip"
 
     @property
     def has_image_newline(self) -> bool:
@@ -67,13 +87,18 @@ class VisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """The image preprocessing. `grid_pinpoints` are (width, height), and only for anyres."""
+    """The image preprocessing. `grid_pinpoints` are (width, height), and only for anyres.
+
+    `max_views` is LLaVA-OneVision's N of `anyres_max_N`: the features of an image's tiles are
+    scaled down to about those of N views, and the images of a request with several are not tiled.
+    """
 
     size: int
     aspect_ratio: AspectRatio
     mean: Channels
     std: Channels
     grid_pinpoints: tuple[Size, ...] = ()
+    max_views: int | None = None
 
     @property
     def pad_color(self) -> tuple[int, int, int]:
@@ -81,17 +106,9 @@ class ImageConfig:
         return compute_pad_color(self.mean)
 
     @property
-    def max_tiles(self) -> int:
-        """The maximum number of tiles of an image, without the base view."""
-        areas = (width * height for width, height in self.grid_pinpoints)
-        return max(areas, default=0) // self.size**2
-
-
-def max_image_tokens(vision: VisionConfig, image: ImageConfig) -> int:
-    """Return an upper bound on the image tokens of one image."""
-    views = 1 + image.max_tiles
-    newlines = views * vision.patches_per_side if vision.has_image_newline else 0
-    return views * vision.num_image_tokens + newlines
+    def unpad_digits(self) -> int | None:
+        """The digits that unpadding rounds to: transformers made LLaVA-OneVision's rule."""
+        return None if self.max_views is None else 7
 
 
 def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
@@ -100,8 +117,11 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
     tower, feature_layers = config["vision_config"], read_feature_layers(config)
-    if tower.get("model_type") != "clip_vision_model":
-        raise ValueError("only CLIP vision towers are supported")
+    if tower["model_type"] not in TOWERS:
+        raise ValueError(
+            f"a vision tower of type {tower['model_type']!r} is not supported; what is: "
+            + ", ".join(TOWERS)
+        )
     vision = VisionConfig(
         image_size=tower["image_size"],
         patch_size=tower["patch_size"],
@@ -113,14 +133,14 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
         layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
         keep_class_token=_read_select_strategy(config),
         projector_hidden_act=config.get("projector_hidden_act", "gelu"),
-        # LLaVA-1.5's converted configs omit values that equal transformers' Llama defaults.
-        text_hidden_size=config["text_config"].get("hidden_size", 4096),
+        text_hidden_size=config["text_config"]["hidden_size"],
         # transformers' own checkpoints lack the key and have two layers.
         projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),
         projector_bias=config.get("multimodal_projector_bias", True),
         patch_merge=_read_patch_merge(config),
         feature_layers=feature_layers,
         projector_layernorm_eps=_read_layernorm_eps(config),
+        tower=TOWERS[tower["model_type"]],
     )
     _check_consistent(vision)
     return vision
@@ -131,14 +151,18 @@ def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
-    mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
-    size, aspect_ratio = config["vision_config"]["image_size"], _read_aspect_ratio(config)
+    tower = TOWERS.get(config["vision_config"]["model_type"], "clip")
+    default_mean, default_std = NORMALISATIONS[tower]
+    mean, std = processor.get("image_mean", default_mean), processor.get("image_std", default_std)
+    size = config["vision_config"]["image_size"]
+    aspect_ratio, max_views = read_aspect_ratio(config, processor)
     return ImageConfig(
         size=size,
         aspect_ratio=aspect_ratio,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
         grid_pinpoints=_read_grid_pinpoints(config, size) if aspect_ratio == "anyres" else (),
+        max_views=max_views,
     )
 
 
@@ -162,30 +186,13 @@ def _read_layernorm_eps(config: Mapping[str, Any]) -> float | None:
     return float(config.get("projector_layernorm_eps", 1e-5))
 
 
-def _read_aspect_ratio(config: Mapping[str, Any]) -> AspectRatio:
-    """Return `image_aspect_ratio`, or the one that the model type was trained with.
-
-    transformers' conversions drop the key; LLaVA-1.5 was trained on padded squares.
-    """
-    default = "anyres" if config["model_type"] == "llava_next" else "pad"
-    match config.get("image_aspect_ratio", default):
-        case "pad":
-            return "pad"
-        case "anyres":
-            return "anyres"
-        case None | "square":
-            return "square"
-        case other:
-            raise ValueError(f"image_aspect_ratio {other!r} is not supported")
-
-
 def _read_patch_merge(config: Mapping[str, Any]) -> PatchMerge:
     """Return `mm_patch_merge_type`, which the released code applies to anyres only."""
-    default = "spatial_unpad" if config["model_type"] == "llava_next" else "flat"
+    default = "spatial_unpad" if config["model_type"] in ANYRES_MODELS else "flat"
     kind = config.get("mm_patch_merge_type", default)
     if kind not in PATCH_MERGES:
         raise ValueError(f"mm_patch_merge_type {kind!r} is not supported")
-    merge: PatchMerge = kind if _read_aspect_ratio(config) == "anyres" else "flat"
+    merge: PatchMerge = kind if read_aspect_ratio(config, {})[0] == "anyres" else "flat"
     return merge
 
 
@@ -212,8 +219,10 @@ def _check_consistent(vision: VisionConfig) -> None:
             f"an identity projector cannot turn {vision.feature_size} features into "
             f"{vision.text_hidden_size}"
         )
-    if vision.keep_class_token and vision.patch_merge != "flat":
-        raise ValueError(
-            f"mm_patch_merge_type {vision.patch_merge!r} has no place for the class token that "
-            "vision_feature_select_strategy keeps"
+    if vision.num_image_tokens != vision.patches_per_side**2 and vision.patch_merge != "flat":
+        problem = (
+            "has no place for the class token that vision_feature_select_strategy keeps"
+            if vision.has_class_token
+            else "needs all patches; of this tower vision_feature_select_strategy drops the first"
         )
+        raise ValueError(f"mm_patch_merge_type {vision.patch_merge!r} {problem}")

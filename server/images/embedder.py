@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from server.concurrency import gather_or_cancel
-from server.errors import ImageError
+from server.errors import ContextLengthExceeded, ImageError
 from server.images.budget import ImageBudget
+from server.images.decode.view_choice import ViewChoice, choose_views
 from server.images.loader import ImageLoader, LoadedImage
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
@@ -48,21 +49,28 @@ class ImageEmbedder:
         vision: VisionBatcher,
         cache: ImageEmbedsCache[EncodedImage],
         metrics: Metrics,
+        *,
+        max_model_len: int,
     ) -> None:
+        """Images that the context of `max_model_len` tokens cannot hold are refused early."""
         self._loader = loader
         self._vision = vision
         self._cache = cache
         self._metrics = metrics
+        self._max_model_len = max_model_len
 
     async def embed(
         self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
     ) -> list[tuple[str, Tensor]]:
         """Return each image's content key and its image_embeds (num_image_tokens, hidden).
 
-        Raises `ImageError`, or `TooManyRequests` where the key has no image tokens left.
+        Raises `ImageError`, `ContextLengthExceeded` before an image is encoded that cannot fit, or
+        `TooManyRequests` where the key has no image tokens left.
         """
+        self._check_context(len(references) * self._vision.count_image_tokens())
         return await gather_or_cancel(
-            self._embed(reference, cache_partition, budget) for reference in references
+            self._embed(reference, views, cache_partition, budget)
+            for reference, views in self._choose_views(references)
         )
 
     async def count_image_tokens(
@@ -73,14 +81,29 @@ class ImageEmbedder:
         Images are loaded only if their size matters. Raises `ImageError`.
         """
         return await gather_or_cancel(
-            self._count_image_tokens(reference, cache_partition, budget) for reference in references
+            self._count_image_tokens(reference, views, cache_partition, budget)
+            for reference, views in self._choose_views(references)
         )
 
+    def _choose_views(
+        self, references: Sequence[ImageReference]
+    ) -> Iterator[tuple[ImageReference, ViewChoice]]:
+        image, num_images = self._vision.image, len(references)
+        for reference in references:
+            yield (
+                reference,
+                choose_views(image, num_images=num_images, low_detail=reference.low_detail),
+            )
+
     async def _embed(
-        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
+        self,
+        reference: ImageReference,
+        views: ViewChoice,
+        cache_partition: str,
+        budget: ImageBudget,
     ) -> tuple[str, Tensor]:
         with Span("image"), self._attribute_errors(reference):
-            image = await self._load(reference, cache_partition, budget)
+            image = await self._load(reference, views, cache_partition, budget)
             charge = _Charge(budget.meter)
             encoded = await self._cache.get_or_compute(
                 image.key, lambda: self._encode(image, charge), budget.meter.key_name
@@ -90,32 +113,53 @@ class ImageEmbedder:
         return image.key, encoded.image_embeds
 
     async def _count_image_tokens(
-        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
+        self,
+        reference: ImageReference,
+        views: ViewChoice,
+        cache_partition: str,
+        budget: ImageBudget,
     ) -> int:
-        if reference.low_detail or not self._vision.tokens_depend_on_size:
+        if not self._depends_on_size(views):
             return self._vision.count_image_tokens()
         with self._attribute_errors(reference):
-            image = await self._load(reference, cache_partition, budget)
-            decoded = await self._loader.decode(image.data, base_view_only=True)
+            image = await self._load(reference, views, cache_partition, budget)
+            decoded = await self._loader.decode(image.data, ViewChoice.BASE)
             budget.spend(decoded, reference.param)
         return self._vision.count_image_tokens(decoded.image_size)
 
+    def _depends_on_size(self, views: ViewChoice) -> bool:
+        """Whether an image's number of image tokens depends on its size."""
+        return self._vision.image.aspect_ratio == "anyres" and views is ViewChoice.ALL
+
     async def _load(
-        self, reference: ImageReference, cache_partition: str, budget: ImageBudget
+        self,
+        reference: ImageReference,
+        views: ViewChoice,
+        cache_partition: str,
+        budget: ImageBudget,
     ) -> LoadedImage:
         return await self._loader.load(
-            reference.url,
-            cache_partition,
-            low_detail=reference.low_detail,
-            deadline=budget.deadline,
+            reference.url, cache_partition, views=views, deadline=budget.deadline
         )
 
     async def _encode(self, image: LoadedImage, charge: "_Charge") -> EncodedImage:
-        decoded = await self._loader.decode(image.data, base_view_only=image.base_view_only)
-        size = None if image.base_view_only else decoded.image_size
-        charge.make(self._vision.count_image_tokens(size))
+        decoded = await self._loader.decode(image.data, image.views)
+        size = decoded.image_size if self._depends_on_size(image.views) else None
+        num_image_tokens = self._vision.count_image_tokens(size)
+        self._check_context(num_image_tokens)
+        charge.make(num_image_tokens)
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
+
+    def _check_context(self, num_image_tokens: int) -> None:
+        """Raise `ContextLengthExceeded`: images are never cut, so truncation would not help."""
+        if num_image_tokens >= self._max_model_len:
+            raise ContextLengthExceeded(
+                f"The images have at least {num_image_tokens} image tokens; the model's context is"
+                f" {self._max_model_len} tokens and must also hold the text and the answer. Send"
+                f" fewer or smaller images, or ask for 'detail': 'low'.",
+                "messages",
+            )
 
     @contextmanager
     def _attribute_errors(self, reference: ImageReference) -> Iterator[None]:

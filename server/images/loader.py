@@ -3,7 +3,7 @@
 import asyncio
 import time
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
@@ -19,6 +19,7 @@ from server.errors import (
 )
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, DecodeOptions
 from server.images.decode.sandbox import DecodeLimits
+from server.images.decode.view_choice import ViewChoice, narrow_options
 from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.data_url import is_data_url
 from server.images.fetch.fetcher import Fetcher
@@ -31,14 +32,11 @@ MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image's encoded bytes and its content key.
-
-    `base_view_only`: only the first of an anyres model's views is needed.
-    """
+    """An image's encoded bytes, its content key and the views that are needed of it."""
 
     data: bytes
     key: str
-    base_view_only: bool = False
+    views: ViewChoice = ViewChoice.ALL
 
 
 class ImageLoader:
@@ -56,7 +54,6 @@ class ImageLoader:
     ) -> None:
         self._fetcher = fetcher
         self._options = options
-        self._base_view = replace(options, grid_pinpoints=())
         self._variant_digest = blake3(variant.encode()).digest()
         self._limits = limits
         self._metrics = metrics
@@ -68,31 +65,29 @@ class ImageLoader:
         url: str,
         cache_partition: str,
         *,
-        low_detail: bool = False,
+        views: ViewChoice = ViewChoice.ALL,
         deadline: float | None = None,
     ) -> LoadedImage:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
-        `low_detail` selects only the base view of an anyres model; it does not affect other models.
-        Fetches and keys are shared only within a `cache_partition`. `deadline` is when fetching
-        ends, on the event loop's clock.
+        The key depends on `views`, which are those that `decode` is to make. Fetches and keys are
+        shared only within a `cache_partition`. `deadline` is when fetching ends, on the event
+        loop's clock.
         """
         with self._metrics.stage("load"):
             data = await self._fetch(url, cache_partition, deadline)
             self._metrics.image_bytes.observe(len(data))
             annotate("llava.image.bytes", len(data))
-            base_view_only = low_detail and self._options.aspect_ratio == "anyres"
-            variant = self._derive_variant_key(cache_partition, base_view_only)
+            variant = self._derive_variant_key(cache_partition, views)
             key = await run_in_thread_if_large(
                 len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
             )
-            return LoadedImage(data, key, base_view_only)
+            return LoadedImage(data, key, views)
 
-    async def decode(self, data: bytes, *, base_view_only: bool = False) -> DecodedImage:
+    async def decode(self, data: bytes, views: ViewChoice = ViewChoice.ALL) -> DecodedImage:
         """Decode and preprocess an image in a worker. Raises `ImageError`."""
-        options = self._base_view if base_view_only else self._options
         try:
-            result = await self._workers.run(data, options)
+            result = await self._workers.run(data, narrow_options(self._options, views))
         except TimeoutError:
             raise ImageCorrupt(
                 f"The image could not be decoded within {self._limits.wall_s:g} seconds."
@@ -118,10 +113,10 @@ class ImageLoader:
                 "The request's images could not be fetched in the time that a request has."
             ) from None
 
-    def _derive_variant_key(self, cache_partition: str, base_view_only: bool) -> bytes:
+    def _derive_variant_key(self, cache_partition: str, views: ViewChoice) -> bytes:
         """Hash the partition and all that affects an embedding but the image, to 32 bytes."""
         return blake3(
-            repr((cache_partition, base_view_only)).encode(), key=self._variant_digest
+            repr((cache_partition, views.value)).encode(), key=self._variant_digest
         ).digest()
 
     def close(self) -> None:

@@ -71,6 +71,8 @@ def _infer_without_chat_template(text: TextConfig, tokenizer: PromptTokenizer) -
         return "llava_v0"
     if tokenizer.token_to_id("<|start_header_id|>") is not None:
         return "llava_llama_3" if text.model_type == "llava_next" else "llama_3"
+    if text.language_model == "qwen2" and tokenizer.token_to_id("<|im_start|>") is not None:
+        return "qwen_1_5"
     return "vicuna_v1"
 
 

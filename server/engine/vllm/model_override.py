@@ -38,6 +38,8 @@ def _override(
         del content["model_type"]
         config = config_class(**content)
     config.architectures = [architecture]
+    # transformers ties by the whole model's value, vLLM by the language model's.
+    config.text_config.tie_word_embeddings = config.tie_word_embeddings
     _shrink_tower(config, tensor_parallel_size)
     return config
 

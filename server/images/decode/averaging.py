@@ -36,7 +36,7 @@ def choose_scale(
             return _largest_scale(longer, size, [longer, shorter, padding])
         case "square":
             return _largest_scale(shorter, size, [longer, shorter])
-        case "anyres":
+        case "anyres" | "stretch":
             resized_sizes = [(size, size)]
             if grid_pinpoints:
                 resized_sizes.append(

@@ -25,18 +25,21 @@ PAD_COLOR: Final = compute_pad_color(CLIP_MEAN)
 def preprocess(
     image: Image.Image,
     size: int,
-    aspect_ratio: Literal["square", "pad"],
+    aspect_ratio: Literal["square", "pad", "stretch"],
     pad_color: Color = PAD_COLOR,
 ) -> Pixels:
     """Turn an RGB image into one view.
 
     Follows `process_images` of the released LLaVA code and CLIP's preprocessing up to the rescale.
-    `pad` pastes the image centred on a square; `square` crops the longer side.
+    `pad` pastes the image centred on a square; `square` crops the longer side; `stretch` resizes
+    both sides, as SigLIP's processor does.
 
     Returns uint8 of shape (1, size, size, 3).
     """
     if aspect_ratio == "pad":
         view = resize_padded(image, size, pad_color)
+    elif aspect_ratio == "stretch":
+        view = image.resize((size, size), Image.Resampling.BICUBIC)
     else:
         view = center_crop(resize_shortest_edge(image, size), size)
     return np.asarray(view)[np.newaxis]

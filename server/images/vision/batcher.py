@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from llava_spec.anyres import Size
+from server.checkpoint.vision import ImageConfig
 from server.images.decode.image_processor import Pixels
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
 from server.images.vision.tower import VisionModel
@@ -62,9 +63,9 @@ class VisionBatcher:
         return sum(len(queued.views) for queued in tuple(self._queue))
 
     @property
-    def tokens_depend_on_size(self) -> bool:
-        """Whether an image's number of image tokens depends on its size."""
-        return self._model.image.aspect_ratio == "anyres"
+    def image(self) -> ImageConfig:
+        """How the model's images are preprocessed."""
+        return self._model.image
 
     def count_image_tokens(self, image_size: Size | None = None) -> int:
         """Return an image's number of image tokens; without a size, a base view's."""
@@ -109,9 +110,10 @@ class VisionBatcher:
 
     def _encode(self, batch: list[_QueuedImage]) -> list[Tensor]:
         views = torch.from_numpy(np.concatenate([queued.views for queued in batch]))
-        image_embeds = self._model(
-            views.to(self._model.device)
-        )  # (views, num_image_tokens, hidden)
+        # One image may have more views than the limit.
+        chunks = views.to(self._model.device).split(self._max_views)
+        image_embeds = torch.cat([self._model(chunk) for chunk in chunks])
+        # (views, num_image_tokens, hidden)
         parts = image_embeds.split([len(queued.views) for queued in batch])
         # Copied: a slice in the cache would keep the whole batch alive.
         return [

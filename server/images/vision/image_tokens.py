@@ -1,6 +1,6 @@
 """Counts the image tokens of an image without computing them."""
 
-from llava_spec.anyres import Size, select_best_resolution, unpad_margins
+from llava_spec.anyres import Size, limit_grid, select_best_resolution, unpad_margins
 from server.checkpoint.vision import ImageConfig, VisionConfig
 
 
@@ -22,6 +22,11 @@ def count_image_tokens(image_size: Size, vision: VisionConfig, image: ImageConfi
         return (1 + columns * rows) * vision.num_image_tokens
     columns, rows = columns * vision.patches_per_side, rows * vision.patches_per_side
     if vision.has_image_newline:
-        margins = unpad_margins(image_size, (columns, rows))
-        columns, rows = columns - 2 * margins[0] + 1, rows - 2 * margins[1]
+        left, top = unpad_margins(image_size, (columns, rows), image.unpad_digits)
+        columns, rows = columns - 2 * left, rows - 2 * top
+        if image.max_views is not None:
+            columns, rows = limit_grid(
+                (columns, rows), image.max_views * vision.patches_per_side**2
+            )
+        columns += 1
     return vision.num_image_tokens + columns * rows

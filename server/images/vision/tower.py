@@ -2,29 +2,12 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from llava_spec.anyres import Size
 from server.checkpoint.vision import ImageConfig, VisionConfig
+from server.images.vision.encoder import TransformerEncoder, build_activation
 from server.images.vision.merge import merge_views
-
-
-class QuickGELU(nn.Module):
-    """CLIP's approximation of GELU."""
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Apply `x * sigmoid(1.702 x)`."""
-        return hidden * torch.sigmoid(1.702 * hidden)
-
-
-def build_activation(name: str) -> nn.Module:
-    """Return the activation of a config's `hidden_act`. Raises `ValueError` if unknown."""
-    match name:
-        case "quick_gelu":
-            return QuickGELU()
-        case "gelu":
-            return nn.GELU()
-    raise ValueError(f"unknown activation {name!r}")
+from server.images.vision.siglip import SiglipTower
 
 
 class Embeddings(nn.Module):
@@ -47,86 +30,6 @@ class Embeddings(nn.Module):
         return tokens + self.position_embedding.weight
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention without a mask."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        self.num_heads = config.num_heads
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Attend within each view; hidden is (views, tokens, hidden)."""
-        query, key, value = (
-            self._split_heads(project(hidden))
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        attended = scaled_dot_product_attention(query, key, value)
-        output: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
-        return output
-
-    def _split_heads(self, hidden: Tensor) -> Tensor:
-        heads: Tensor = hidden.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        return heads  # (views, heads, tokens, head size)
-
-
-class MLP(nn.Module):
-    """The feed-forward half of a layer."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = build_activation(config.hidden_act)
-        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Apply to each token."""
-        output: Tensor = self.fc2(self.activation(self.fc1(hidden)))
-        return output
-
-
-class TransformerLayer(nn.Module):
-    """A pre-norm transformer layer."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        self.layer_norm1 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.self_attn = Attention(config)
-        self.layer_norm2 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.mlp = MLP(config)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map (views, tokens, hidden) to the same shape."""
-        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
-        output: Tensor = hidden + self.mlp(self.layer_norm2(hidden))
-        return output
-
-
-class TransformerEncoder(nn.Module):
-    """The stack of layers, up to the last feature layer."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        self.feature_layers = config.feature_layers or (config.num_layers,)
-        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_layers))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Return the feature layers' outputs, concatenated along the hidden dimension.
-
-        Layer 0 is the input.
-        """
-        outputs = {0: hidden} if 0 in self.feature_layers else {}
-        for index, layer in enumerate(self.layers, 1):
-            hidden = layer(hidden)
-            if index in self.feature_layers:
-                outputs[index] = hidden
-        features = [outputs[index] for index in self.feature_layers]
-        return features[0] if len(features) == 1 else torch.cat(features, dim=-1)
-
-
 class VisionTower(nn.Module):
     """CLIP's vision transformer up to the feature layer, with transformers' weight names."""
 
@@ -145,6 +48,11 @@ class VisionTower(nn.Module):
         """
         hidden: Tensor = self.encoder(self.pre_layrnorm(self.embeddings(pixel_values)))
         return hidden if self.keep_class_token else hidden[:, 1:]
+
+
+def build_vision_tower(config: VisionConfig) -> VisionTower | SiglipTower:
+    """Return the tower of the checkpoint's kind."""
+    return SiglipTower(config) if config.tower == "siglip" else VisionTower(config)
 
 
 class MultiModalProjector(nn.Module):
@@ -182,7 +90,7 @@ class VisionModel(nn.Module):
 
     def __init__(self, vision: VisionConfig, image: ImageConfig) -> None:
         super().__init__()
-        self.vision_tower = VisionTower(vision)
+        self.vision_tower = build_vision_tower(vision)
         self.multi_modal_projector = MultiModalProjector(vision)
         newline = torch.empty(vision.text_hidden_size) if vision.has_image_newline else None
         self.register_parameter("image_newline", None if newline is None else nn.Parameter(newline))
@@ -203,7 +111,7 @@ class VisionModel(nn.Module):
 
         Rescaling and normalising happen in float32, as in CLIP's preprocessing.
         """
-        dtype = self.vision_tower.embeddings.class_embedding.dtype
+        dtype = self.vision_tower.embeddings.patch_embedding.weight.dtype
         pixels = views.permute(0, 3, 1, 2).float() / 255
         pixel_values = ((pixels - self.mean) / self.std).to(dtype)  # (views, 3, size, size)
         image_embeds: Tensor = self.multi_modal_projector(self.vision_tower(pixel_values))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from server.checkpoint.defaults import fill_defaults
 from server.checkpoint.language_model import LanguageModel, read_language_model
 
 
@@ -18,12 +19,14 @@ from server.checkpoint.language_model import LanguageModel, read_language_model
             LanguageModel(56, 8, 11008, 32000),
         ),
         ({"num_key_value_heads": None}, LanguageModel(32, 32, 11008, 32000)),
+        ({"model_type": "qwen2"}, LanguageModel(32, 32, 22016, 151936)),
         ({"model_type": "other"}, LanguageModel()),
         ({"model_type": "other", "vocab_size": "many"}, LanguageModel()),
     ],
 )
 def test_sizes(text: dict[str, Any], expected: LanguageModel) -> None:
-    assert read_language_model({"text_config": text}) == expected
+    config = {"model_type": "llava", "text_config": text, "vision_config": {}}
+    assert read_language_model(fill_defaults(config)) == expected
 
 
 @pytest.mark.parametrize(

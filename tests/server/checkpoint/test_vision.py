@@ -87,7 +87,7 @@ def test_a_converted_llava_1_6(tmp_path: Path) -> None:
         *(336, "anyres", CLIP_MEAN, CLIP_STD),
         ((672, 336), (336, 672), (672, 672), (336, 1008), (1008, 336)),
     )
-    assert checkpoint.image.max_tiles == 4
+    assert checkpoint.image.max_views is None
     vision = checkpoint.vision
     assert (vision.patch_merge, vision.has_image_newline) == ("spatial_unpad", True)
     assert (vision.projector.num_layers, vision.projector_bias) == (2, True)
@@ -219,8 +219,8 @@ def test_mean_and_deviation(tmp_path: Path) -> None:
 
 
 def test_other_towers_are_refused(tmp_path: Path) -> None:
-    tower = {**LLAVA_1_5["vision_config"], "model_type": "siglip_vision_model"}
-    with pytest.raises(CheckpointError, match="CLIP"):
+    tower = {**LLAVA_1_5["vision_config"], "model_type": "dinov2"}
+    with pytest.raises(CheckpointError, match="'dinov2' is not supported; what is: clip_vision"):
         read_checkpoint(
             write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
         )

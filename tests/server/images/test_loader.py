@@ -18,6 +18,7 @@ from server.errors import (
 )
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
+from server.images.decode.view_choice import ViewChoice
 from server.images.loader import MAX_INLINE_HASH_BYTES, ImageLoader
 from server.telemetry.metrics import Metrics
 from tests.server.images.open_loader import OPTIONS, open_loader
@@ -135,21 +136,19 @@ async def test_the_key_depends_on_all_else_that_shapes_the_embedding() -> None:
     assert len(keys) == 3
 
 
-async def test_low_detail_is_another_image_to_an_anyres_model_only() -> None:
+async def test_each_choice_of_views_is_another_image() -> None:
     image = make_noise(150, 70)
     url = build_data_url(encode_image(image))
     anyres = DecodeOptions(24, "anyres", 1_000_000, pinpoints(24))
     with open_loader(anyres) as loader:
-        high, low = await loader.load(url, ""), await loader.load(url, "", low_detail=True)
-        assert high.key != low.key
-        assert (high.base_view_only, low.base_view_only) == (False, True)
-        all_views = await loader.decode(high.data)
-        base = await loader.decode(low.data, base_view_only=True)
+        loaded = [await loader.load(url, "", views=views) for views in ViewChoice]
+        assert len({each.key for each in loaded}) == len(ViewChoice)
+        decoded = [await loader.decode(each.data, each.views) for each in loaded]
+    all_views, base, padded = decoded
     assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
     assert np.array_equal(base.views, all_views.views[:1])
-    assert base.image_size == all_views.image_size == (150, 70)
-    with open_loader() as loader:
-        assert await loader.load(url, "", low_detail=True) == await loader.load(url, "")
+    assert np.array_equal(padded.views, preprocess(image, 24, "pad"))
+    assert {each.image_size for each in decoded} == {(150, 70)}
 
 
 async def test_large_images_are_hashed_in_a_thread_to_the_same_key(

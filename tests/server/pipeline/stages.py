@@ -77,7 +77,13 @@ class Stages:
                 max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
             ),
             sampling_defaults=SamplingDefaults(temperature, top_p),
-            images=ImageEmbedder(self.image_loader, self.vision, self.cache, self.metrics),
+            images=ImageEmbedder(
+                self.image_loader,
+                self.vision,
+                self.cache,
+                self.metrics,
+                max_model_len=engine.max_model_len,
+            ),
             prompt=PromptBuilder(
                 choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
                 engine.max_model_len,

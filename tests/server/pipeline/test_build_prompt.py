@@ -70,6 +70,7 @@ class AnyresStages:
                 self.vision,
                 ImageEmbedsCache(100 * 1024 * 1024, self.metrics),
                 self.metrics,
+                max_model_len=engine.max_model_len,
             ),
             prompt=PromptBuilder(prompt_format, engine.max_model_len),
             grammar_validator=self.grammars,

@@ -141,7 +141,7 @@ async def test_the_view_limit_splits_and_keeps_the_order(
     assert [len(each) // VISION.num_image_tokens for each in results] == [1, 2, 1, 3, 1]
 
 
-async def test_an_image_of_more_views_than_the_limit_runs_alone(
+async def test_an_image_of_more_views_than_the_limit_runs_alone_in_chunks(
     batcher: VisionBatcher, model: PausableModel
 ) -> None:
     busy = await pause(model, batcher)
@@ -153,7 +153,7 @@ async def test_an_image_of_more_views_than_the_limit_runs_alone(
     )
     model.go.set()
     await asyncio.gather(busy, *tasks)
-    assert model.batches == [1, 1, MAX_VIEWS + 2, 1]
+    assert model.batches == [1, 1, MAX_VIEWS, 2, 1]
 
 
 async def test_cancelled_images_are_not_computed(

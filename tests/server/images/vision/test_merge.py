@@ -14,7 +14,8 @@ from transformers.models.llava_next.modeling_llava_next import unpad_image
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
-from server.checkpoint.vision import ImageConfig, VisionConfig, max_image_tokens
+from server.checkpoint.image_token_bound import max_image_tokens
+from server.checkpoint.vision import ImageConfig, VisionConfig
 from server.images.decode.image_processor import preprocess_anyres
 from server.images.vision.merge import merge_views
 from server.images.vision.tower import VisionModel

@@ -11,12 +11,8 @@ from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from llava_spec.projector import ProjectorConfig
 from server.checkpoint.config import Checkpoint
 from server.checkpoint.vision import ImageConfig, VisionConfig
-from server.images.vision.tower import (
-    MultiModalProjector,
-    VisionModel,
-    VisionTower,
-    build_activation,
-)
+from server.images.vision.encoder import build_activation
+from server.images.vision.tower import MultiModalProjector, VisionModel, VisionTower
 from server.images.vision.weights import load_vision_model
 from tests.server.images.vision.small_model import (
     IMAGE,
