@@ -22,10 +22,11 @@ def max_image_tokens(vision: VisionConfig, image: ImageConfig) -> int:
 def _bound_limited(grid: Size, max_patches: int) -> int:
     """Return the most tokens of a grid, newlines included, that is scaled down to a limit.
 
-    Unpadding crops columns or rows; what is left may just escape being scaled down.
+    Unpadding crops columns or rows, as many on both sides; what is left may just escape being
+    scaled down.
     """
     columns, rows = grid
-    unpadded = [(kept, rows) for kept in range(columns, 0, -1)]
-    unpadded += [(columns, kept) for kept in range(rows, 0, -1)]
+    unpadded = [(kept, rows) for kept in range(columns, 0, -2)]
+    unpadded += [(columns, kept) for kept in range(rows, 0, -2)]
     limited = (limit_grid(each, max_patches) for each in unpadded)
     return max((width + 1) * height for width, height in limited)
