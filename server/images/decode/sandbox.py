@@ -7,6 +7,10 @@ from PIL import Image
 
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions, decode
 from server.images.decode.formats import load_plugins
+from server.images.decode.video.decode import DecodedVideo, decode_video
+from server.images.decode.video.faults import VideoFailure, VideoOptions
+from server.images.decode.video.reader import load_libraries
+from server.images.decode.video.sampling import FrameSampling
 from server.workers.confinement import confine, limit_cpu
 
 # Decode workers give way to the engine and the event loop.
@@ -33,6 +37,7 @@ def start_decode_worker(limits: DecodeLimits) -> None:
     """Prepare a worker process: low priority, plugins loaded, limits set."""
     Image.MAX_IMAGE_PIXELS = None
     load_plugins()
+    load_libraries()
     confine(memory_bytes=limits.memory_bytes, open_files=limits.open_files, niceness=NICENESS)
 
 
@@ -42,3 +47,11 @@ def decode_within_limits(
     """Decode one image; the kernel kills the process after `limits.cpu_s` of CPU time."""
     limit_cpu(limits.cpu_s)
     return decode(data, options)
+
+
+def decode_video_within_limits(
+    limits: DecodeLimits, data: bytes, options: VideoOptions, sampling: FrameSampling
+) -> DecodedVideo | VideoFailure:
+    """Decode one video's sampled frames, within the same limits."""
+    limit_cpu(limits.cpu_s)
+    return decode_video(data, options, sampling)

@@ -1,17 +1,25 @@
-"""The decode workers. A hang or crash fails only one image."""
+"""The decode workers. A hang or crash fails only one image or video."""
 
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions
-from server.images.decode.sandbox import DecodeLimits, decode_within_limits, start_decode_worker
+from server.images.decode.sandbox import (
+    DecodeLimits,
+    decode_video_within_limits,
+    decode_within_limits,
+    start_decode_worker,
+)
+from server.images.decode.video.decode import DecodedVideo
+from server.images.decode.video.faults import VideoFailure, VideoOptions
+from server.images.decode.video.sampling import FrameSampling
 from server.telemetry.metrics import Metrics
 from server.workers.worker_pool import WorkerPool
 
 
 class DecodeWorkers:
-    """Decodes images in `count` worker processes, each image within `limits`."""
+    """Decodes images and videos in `count` worker processes, each within `limits`."""
 
     def __init__(self, *, count: int, limits: DecodeLimits, metrics: Metrics) -> None:
         """Start the workers."""
-        self._limits = limits
+        self.limits = limits
         self._pool = WorkerPool(
             count,
             start_decode_worker,
@@ -30,7 +38,20 @@ class DecodeWorkers:
         worker died of the image.
         """
         return await self._pool.run(
-            decode_within_limits, self._limits, data, options, timeout_s=self._limits.wall_s
+            decode_within_limits, self.limits, data, options, timeout_s=self.limits.wall_s
+        )
+
+    async def run_video(
+        self, data: bytes, options: VideoOptions, sampling: FrameSampling
+    ) -> DecodedVideo | VideoFailure:
+        """Decode one video's sampled frames; raises what `run` does."""
+        return await self._pool.run(
+            decode_video_within_limits,
+            self.limits,
+            data,
+            options,
+            sampling,
+            timeout_s=self.limits.wall_s,
         )
 
     def close(self) -> None:

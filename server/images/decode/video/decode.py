@@ -1,0 +1,53 @@
+"""Decodes the frames of a video that the model sees, in decode workers."""
+
+import time
+from dataclasses import dataclass
+
+from llava_spec.anyres import Size
+from server.images.decode.image_processor import Pixels
+from server.images.decode.video.animation import decode_animation
+from server.images.decode.video.containers import detect_container
+from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOptions, VideoRefusal
+from server.images.decode.video.sampling import FrameSampling
+from server.images.decode.video.streams import decode_streams
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedVideo:
+    """Frames as views, uint8 (frames, size, size, 3), and the seconds that reading them took.
+
+    `frame_size` is the upright (width, height), `total_frames` counts the file's frames.
+    """
+
+    views: Pixels
+    frame_size: Size
+    total_frames: int
+    format: str
+    decode_s: float
+
+
+def decode_video(
+    data: bytes, options: VideoOptions, sampling: FrameSampling
+) -> DecodedVideo | VideoFailure:
+    """Decode a video's sampled frames. Never raises for bad data: returns a `VideoFailure`."""
+    started_at = time.perf_counter()
+    container = detect_container(data, options.formats)
+    if container is None:
+        return VideoFailure(VideoFault.FORMAT)
+    try:
+        if container.demuxer is None:
+            read = decode_animation(data, container.name, options, sampling)
+        else:
+            read = decode_streams(data, container.demuxer, options, sampling)
+    except VideoRefusal as refusal:
+        return refusal.failure
+    except Exception as error:  # libraries raise many kinds of exception on damaged data
+        return VideoFailure(_classify(error))
+    views, frame_size, total_frames = read
+    decode_s = time.perf_counter() - started_at
+    return DecodedVideo(views, frame_size, total_frames, container.name, decode_s)
+
+
+def _classify(error: Exception) -> VideoFault:
+    is_memory = isinstance(error, MemoryError) or "memory" in str(error)
+    return VideoFault.MEMORY if is_memory else VideoFault.CORRUPT

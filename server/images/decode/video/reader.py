@@ -1,0 +1,113 @@
+"""Opens a video in memory, and decodes only the frames that are wanted and what they need."""
+
+import importlib
+import io
+import pkgutil
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from server.images.decode.video.timing import Target, iterate_packets
+
+# No demuxer may open a further file. The worker could not, either.
+OPTIONS: Final = {"protocol_whitelist": "none", "enable_drefs": "0"}
+
+
+def load_libraries() -> None:
+    """Import all of PyAV, which otherwise imports parts of itself late; a confined process cannot.
+
+    With them come FFmpeg's libraries.
+    """
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+@contextmanager
+def open_video(data: bytes, demuxer: str) -> Iterator[InputContainer]:
+    """Open a file's content. Raises `av.FFmpegError` where it is damaged."""
+    with av.open(io.BytesIO(data), "r", format=demuxer, options=OPTIONS) as container:
+        yield container
+
+
+def find_video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the first stream of video that is no picture of a cover; the others are not read."""
+    found = None
+    for stream in container.streams:
+        is_cover = bool(stream.disposition & Disposition.attached_pic)
+        if found is None and isinstance(stream, VideoStream) and not is_cover:
+            found = stream
+        else:
+            stream.discard = Discard.all
+    return found
+
+
+def limit_codec(stream: VideoStream, max_pixels: int) -> None:
+    """Have the codec refuse frames of more pixels, and use one thread."""
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
+    stream.codec_context.thread_count = 1
+
+
+def read_frames(
+    container: InputContainer, stream: VideoStream, targets: Sequence[Target], *, has_times: bool
+) -> Iterator[VideoFrame]:
+    """Yield the frame of each target.
+
+    Packets between one target and the key frame before the next are not decoded. A frame that the
+    codec does not show is replaced by the one after it, or at the end before it. Without
+    `has_times`, frames are counted. Ends early, or raises `av.FFmpegError`, where the video is
+    damaged.
+    """
+    finder = _FrameFinder(targets, has_times=has_times)
+    codec = stream.codec_context
+    is_decoding = False
+    for number, packet in enumerate(iterate_packets(container, stream)):
+        if not finder.pending:
+            return
+        if not is_decoding and number >= finder.pending[0].first_packet:
+            codec.flush_buffers()
+            finder.restart()
+            is_decoding = True
+        if is_decoding:
+            yield from finder.match(codec.decode(packet))
+            is_decoding = not finder.pending or finder.pending[0].first_packet <= number
+    if is_decoding:
+        yield from finder.match(codec.decode(None))
+        yield from finder.finish()
+
+
+class _FrameFinder:
+    """Finds the frames of targets among those decoded."""
+
+    def __init__(self, targets: Sequence[Target], *, has_times: bool) -> None:
+        self.pending = deque(targets)
+        self._has_times = has_times
+        self._num_decoded = 0
+        self._last: VideoFrame | None = None
+
+    def restart(self) -> None:
+        """Note that the next frames do not follow the last one."""
+        self._last = None
+
+    def match(self, frames: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
+        """Yield these frames, each as often as it is a target's."""
+        for frame in frames:
+            time = frame.pts if self._has_times else self._num_decoded
+            self._num_decoded += 1
+            self._last = frame
+            while self.pending and time is not None and time >= self.pending[0].time:
+                self.pending.popleft()
+                yield frame
+
+    def finish(self) -> Iterator[VideoFrame]:
+        """Yield the last frame for the targets that are left."""
+        while self.pending and self._last is not None:
+            self.pending.popleft()
+            yield self._last

@@ -1,0 +1,102 @@
+"""When each frame of a video is shown, and where decoding for it begins: packets, not decoded."""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, islice
+from typing import Final
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+# Times of frames are in the stream's own units.
+UNKNOWN_TIME: Final = -(2**63)
+
+
+@dataclass(slots=True)
+class Packets:
+    """A stream's packets in the order of the file: when each is shown, and its flags."""
+
+    shown: "array[int]" = field(default_factory=lambda: array("q"))
+    is_key: bytearray = field(default_factory=bytearray)
+    is_hidden: bytearray = field(default_factory=bytearray)
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def append(self, packet: "Packet[VideoStream]") -> None:
+        """Add a packet."""
+        self.shown.append(UNKNOWN_TIME if packet.pts is None else packet.pts)
+        self.is_key.append(packet.is_keyframe)
+        self.is_hidden.append(packet.is_discard)
+
+    @property
+    def have_times(self) -> bool:
+        """Whether each frame has a time of its own."""
+        return UNKNOWN_TIME not in self.shown and len(set(self.shown)) == len(self.shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A frame to decode: its time, and the packet that decoding it begins with."""
+
+    time: int
+    first_packet: int
+
+
+class FrameTable:
+    """A video's frames in the order that they are shown.
+
+    Without times, a frame's time is its index, and decoding begins with the first packet.
+    """
+
+    def __init__(self, packets: Packets, *, trusts_times: bool = True) -> None:
+        """Without `trusts_times`, those of the packets are not those when frames are shown."""
+        keys = [number for number, is_key in enumerate(packets.is_key) if is_key]
+        self.has_times = trusts_times and bool(keys) and packets.have_times
+        self._keys = keys if self.has_times else []
+        # A later key frame is shown earlier only in damaged files.
+        self._key_times = list(accumulate((packets.shown[key] for key in self._keys), max))
+        self._times = self._sort_times(packets)
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @property
+    def span(self) -> int:
+        """The time from the first frame to the last, in the stream's units."""
+        return self._times[-1] - self._times[0] if self._times else 0
+
+    def find(self, indices: Sequence[int]) -> list[Target]:
+        """Return frames by their indices, in ascending order."""
+        times = [self._times[index] for index in indices]
+        return [Target(time, self._find_start(time)) for time in times]
+
+    def _sort_times(self, packets: Packets) -> Sequence[int]:
+        """Return the times of all frames but those that need what precedes the first key frame."""
+        if not self.has_times:
+            return range(len(packets) - sum(packets.is_hidden))
+        visible = zip(packets.shown, packets.is_hidden, strict=True)
+        first = self._key_times[0]
+        return sorted(time for time, is_hidden in visible if time >= first and not is_hidden)
+
+    def _find_start(self, time: int) -> int:
+        """Return the last key frame's packet that is shown no later than `time`."""
+        return self._keys[bisect_right(self._key_times, time) - 1] if self._keys else 0
+
+
+def iterate_packets(
+    container: InputContainer, stream: VideoStream
+) -> "Iterator[Packet[VideoStream]]":
+    """Yield a stream's packets, without the empty one at the end."""
+    return (each for each in container.demux(stream) if each.size)
+
+
+def scan_packets(container: InputContainer, stream: VideoStream, limit: int) -> Packets:
+    """Read all packets, at most `limit` + 1 of them."""
+    packets = Packets()
+    for packet in islice(iterate_packets(container, stream), limit + 1):
+        packets.append(packet)
+    return packets

@@ -1,0 +1,131 @@
+"""Videos that are damaged, cut short, too large or none: refused, with the reason."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from server.images.decode.video.decode import DecodedVideo, decode_video
+from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOptions
+from tests.server.images.decode.video.clips import (
+    encode_animation,
+    encode_clip,
+    encode_sound,
+    make_steps,
+    repeat_packets,
+)
+from tests.server.images.decode.video.test_decode import EIGHT, OPTIONS
+from tests.server.pictures import encode_image, make_noise
+
+MATROSKA = encode_clip(make_steps(40))
+MP4 = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p")
+
+
+def fail(data: bytes, options: VideoOptions = OPTIONS) -> VideoFailure:
+    """Return the failure of a video that must be refused."""
+    result = decode_video(data, options, EIGHT)
+    assert isinstance(result, VideoFailure)
+    return result
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0" * 64,
+        b"no video",
+        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b"<?xml version='1.0'?><MPD/>",
+        b"[playlist]\nFile1=http://example.com/a.mp4\n",
+        encode_image(make_noise(8, 8)),
+        encode_clip(make_steps(2), "nut"),
+    ],
+    ids=["empty", "zeros", "text", "hls", "concat", "dash", "pls", "image", "another container"],
+)
+def test_what_is_no_video_is_refused(data: bytes) -> None:
+    assert fail(data) == VideoFailure(VideoFault.FORMAT)
+
+
+def test_only_named_containers_are_accepted() -> None:
+    assert fail(MATROSKA, replace(OPTIONS, formats=("mp4",))).fault is VideoFault.FORMAT
+    assert isinstance(decode_video(MP4, replace(OPTIONS, formats=("mp4",)), EIGHT), DecodedVideo)
+
+
+def test_only_named_codecs_are_accepted() -> None:
+    data = encode_clip(make_steps(2), "mov", "jpeg2000", "rgb24")
+    assert fail(data) == VideoFailure(VideoFault.CODEC, codec="jpeg2000")
+
+
+def test_sound_alone_is_refused() -> None:
+    assert fail(encode_sound()) == VideoFailure(VideoFault.NO_VIDEO)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("has_index_first", [False, True])
+def test_a_cut_mp4_is_refused(has_index_first: bool, share: float, tmp_path: Path) -> None:
+    file = tmp_path / "clip.mp4" if has_index_first else None
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", fast_start_file=file)
+    assert fail(data[: 16 + int(share * (len(data) - 16))]).fault is VideoFault.CORRUPT
+
+
+@pytest.mark.parametrize("image_format", ["WEBP", "PNG"])
+def test_a_cut_animation_is_refused(image_format: str) -> None:
+    data = encode_animation(make_steps(8), image_format)
+    assert fail(data[:-20]).fault is VideoFault.CORRUPT
+
+
+def test_a_cut_stream_is_read_as_far_as_it_goes_or_refused() -> None:
+    data = encode_clip(make_steps(40), "mpegts", "libx264", "yuv420p")
+    for share in (0.05, 0.5, 0.9):
+        result = decode_video(data[: int(share * len(data))], OPTIONS, EIGHT)
+        assert isinstance(result, VideoFailure) or result.total_frames < 40
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska", "avi", "mpegts", "flv"])
+def test_changed_bytes_never_raise(container: str) -> None:
+    codec = {"matroska": "ffv1", "flv": "flv"}.get(container, "libx264")
+    pixel_format = "bgr0" if codec == "ffv1" else "yuv420p"
+    data = encode_clip(make_steps(20), container, codec, pixel_format)
+    generator = random.Random(container)
+    for _ in range(40):
+        damaged = bytearray(data)
+        for _ in range(generator.choice([1, 4, 64])):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        result = decode_video(bytes(damaged), OPTIONS, EIGHT)
+        assert isinstance(result, DecodedVideo | VideoFailure)
+        if isinstance(result, DecodedVideo):
+            assert 1 <= len(result.views) <= 8
+
+
+def test_frames_beyond_the_limit_are_refused() -> None:
+    assert fail(MATROSKA, replace(OPTIONS, max_frames=39)).fault is VideoFault.FRAMES
+    gif = encode_animation(make_steps(40), "GIF")
+    assert fail(gif, replace(OPTIONS, max_frames=39)).fault is VideoFault.FRAMES
+
+
+def test_a_video_that_is_too_long_is_refused() -> None:
+    data = repeat_packets(2500)
+    assert fail(data, replace(OPTIONS, max_s=99.0)).fault is VideoFault.SECONDS
+    assert isinstance(decode_video(data, replace(OPTIONS, max_s=101.0), EIGHT), DecodedVideo)
+
+
+@pytest.mark.parametrize("container", ["matroska", "gif"])
+def test_large_frames_are_refused_before_decoding(container: str) -> None:
+    frames = make_steps(3, (400, 300))
+    data = encode_clip(frames) if container == "matroska" else encode_animation(frames, "GIF")
+    failure = fail(data, replace(OPTIONS, max_pixels=100_000))
+    assert failure == VideoFailure(VideoFault.PIXELS, (400, 300))
+
+
+def test_frames_that_are_too_oblong_are_refused() -> None:
+    data = encode_clip(make_steps(2, (16, 8000)))
+    assert fail(data).fault is VideoFault.SHAPE
+    assert isinstance(decode_video(data, replace(OPTIONS, crop=False), EIGHT), DecodedVideo)
+
+
+def test_a_video_without_duration_has_its_frames() -> None:
+    result = decode_video(encode_clip(make_steps(1)), OPTIONS, replace(EIGHT, fps=1.0))
+    assert isinstance(result, DecodedVideo)
+    assert (len(result.views), result.total_frames) == (1, 1)

@@ -1,0 +1,145 @@
+"""Videos of many containers and codecs: which frames are taken, and their pixels."""
+
+import numpy as np
+import pytest
+
+from server.images.decode.video.containers import CONTAINERS
+from server.images.decode.video.decode import DecodedVideo, decode_video
+from server.images.decode.video.faults import VideoOptions
+from server.images.decode.video.sampling import FrameSampling
+from tests.server.images.decode.video.clips import (
+    SIZE,
+    encode_animation,
+    encode_clip,
+    make_grey,
+    make_steps,
+    read_index,
+    repeat_packets,
+)
+
+OPTIONS = VideoOptions(48, True, 1_000_000, 1_000_000, 86_400.0, tuple(c.name for c in CONTAINERS))
+EIGHT = FrameSampling(8, None, 64)
+# Of 40 frames, as np.linspace(0, 39, 8).astype(int) has it.
+EXPECTED = [0, 5, 11, 16, 22, 27, 33, 39]
+
+
+def decode(
+    data: bytes, sampling: FrameSampling = EIGHT, options: VideoOptions = OPTIONS
+) -> DecodedVideo:
+    """Return a video that must be accepted."""
+    decoded = decode_video(data, options, sampling)
+    assert isinstance(decoded, DecodedVideo), decoded
+    assert decoded.views.dtype == np.uint8
+    assert decoded.views.shape[1:] == (options.size, options.size, 3)
+    return decoded
+
+
+@pytest.mark.parametrize("key_interval", [1, 7, 100])
+@pytest.mark.parametrize(
+    ("container", "codec", "pixel_format"),
+    [
+        ("mp4", "libx264", "yuv420p"),
+        ("mp4", "libx265", "yuv420p"),
+        ("mp4", "libsvtav1", "yuv420p"),
+        ("mp4", "mpeg4", "yuv420p"),
+        ("mov", "png", "rgb24"),
+        ("mov", "prores_ks", "yuv422p10le"),
+        ("matroska", "ffv1", "bgr0"),
+        ("matroska", "libx264", "yuv420p"),
+        ("webm", "libvpx", "yuv420p"),
+        ("webm", "libvpx-vp9", "yuv420p"),
+        ("avi", "mpeg4", "yuv420p"),
+        ("avi", "mjpeg", "yuvj420p"),
+        ("avi", "libx264", "yuv420p"),
+        ("mpegts", "libx264", "yuv420p"),
+        ("flv", "flv", "yuv420p"),
+        ("asf", "wmv2", "yuv420p"),
+    ],
+)
+def test_frames_are_found_in_every_container(
+    container: str, codec: str, pixel_format: str, key_interval: int
+) -> None:
+    data = encode_clip(make_steps(40), container, codec, pixel_format, key_interval=key_interval)
+    decoded = decode(data)
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+    assert (decoded.total_frames, decoded.frame_size) == (40, SIZE)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mpegts", "mpeg2video"), ("mpeg", "mpeg1video")])
+def test_frames_are_found_in_program_and_transport_streams(container: str, codec: str) -> None:
+    decoded = decode(encode_clip(make_steps(40), container, codec, "yuv420p", rate=25))
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
+def test_animations_are_videos(image_format: str) -> None:
+    decoded = decode(encode_animation(make_steps(40), image_format))
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+    assert decoded.total_frames == 40
+    by_time = decode(encode_animation(make_steps(40), image_format), FrameSampling(None, 1.0, 64))
+    assert len(by_time.views) == 4
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (FrameSampling(3, None, 64), [0, 19, 39]),
+        (FrameSampling(1, None, 64), [0]),
+        (FrameSampling(None, 1.0, 64), [0, 13, 26, 39]),
+        (FrameSampling(None, 0.1, 64), [0]),
+        (FrameSampling(2, 1.0, 64), [0, 39]),
+        (FrameSampling(None, None, 5), [0, 9, 19, 29, 39]),
+        (FrameSampling(100, 50.0, 100), list(range(40))),
+    ],
+)
+def test_sampling(sampling: FrameSampling, expected: list[int]) -> None:
+    decoded = decode(encode_clip(make_steps(40)), sampling)
+    assert [read_index(view) for view in decoded.views] == expected
+
+
+def test_lossless_frames_keep_their_pixels() -> None:
+    generator = np.random.default_rng(0)
+    frames = list(generator.integers(0, 256, (5, 48, 48, 3), np.uint8))
+    for container, codec, pixel_format in (("matroska", "ffv1", "bgr0"), ("mov", "png", "rgb24")):
+        decoded = decode(encode_clip(frames, container, codec, pixel_format))
+        np.testing.assert_array_equal(decoded.views, np.stack(frames))
+
+
+def test_a_variable_rate_is_sampled_by_frames() -> None:
+    times = [index if index < 20 else 20 * index for index in range(40)]
+    decoded = decode(encode_clip(make_steps(40), times=times))
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_frames_are_turned_upright(rotation: int) -> None:
+    frame = make_grey(0)
+    frame[:24, :32] = (255, 0, 0)
+    data = encode_clip([frame] * 2, "mov", "png", "rgb24", rotation=rotation)
+    decoded = decode(data, options=OPTIONS)
+    assert decoded.frame_size == (SIZE if rotation % 180 == 0 else SIZE[::-1])
+    corners = {0: (4, 4), 90: (43, 4), 180: (43, 43), 270: (4, 43)}  # counterclockwise
+    assert decoded.views[0][corners[rotation]].tolist() == [255, 0, 0]
+
+
+def test_frames_are_cropped_or_stretched() -> None:
+    frame = make_grey(0)
+    frame[:, :8] = 255
+    data = encode_clip([frame])
+    assert decode(data).views.max() == 0
+    stretched = VideoOptions(48, False, 10**6, 10, 10.0, OPTIONS.formats)
+    assert decode(data, options=stretched).views[0, 24, 2].tolist() == [255, 255, 255]
+
+
+def test_the_first_video_stream_is_taken_beside_sound() -> None:
+    decoded = decode(encode_clip(make_steps(40), sound=True))
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+def test_a_very_long_video_is_not_decoded_in_full() -> None:
+    decoded = decode(repeat_packets(100_000), FrameSampling(4, None, 64))
+    assert decoded.total_frames == 100_000
+    levels = [int(view[24, 24, 0]) for view in decoded.views]
+    expected = [index % 250 for index in (0, 33_333, 66_666, 99_999)]
+    np.testing.assert_allclose(levels, expected, atol=3)
+    assert decoded.decode_s < 10
