@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from llava_spec.image_settings import AspectRatio
 
-ANYRES_MODELS: Final = ("llava_next", "llava_onevision")
+ANYRES_MODELS: Final = ("llava_next", "llava_next_video", "llava_onevision")
 ANYRES_MAX: Final = re.compile(r"anyres_max_([1-9]\d{0,3})")
 
 

@@ -10,6 +10,7 @@ from model_store.released import format_convert_command, is_released
 from server.checkpoint.defaults import fill_defaults
 from server.checkpoint.image_token_bound import max_image_tokens
 from server.checkpoint.language_model import LanguageModel, read_language_model
+from server.checkpoint.video import VideoConfig, read_video_config
 from server.checkpoint.vision import (
     ImageConfig,
     VisionConfig,
@@ -17,7 +18,7 @@ from server.checkpoint.vision import (
     read_vision_config,
 )
 
-MODEL_TYPES: Final = ("llava", "llava_next", "llava_onevision", "vipllava")
+MODEL_TYPES: Final = ("llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava")
 DTYPES: Final = ("bfloat16", "float16", "float32")
 
 
@@ -60,6 +61,7 @@ class Checkpoint:
     image: ImageConfig
     text: TextConfig
     language_model: LanguageModel
+    video: VideoConfig | None = None  # None: the model has not learnt videos
 
     @property
     def max_image_tokens(self) -> int:
@@ -88,13 +90,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     try:
         config = fill_defaults(config)
+        vision = read_vision_config(config)
         return Checkpoint(
             path=path,
             dtype=_read_dtype(config),
-            vision=read_vision_config(config),
+            vision=vision,
             image=_read_image_preprocessing(path, config),
             text=_read_text_config(path, config),
             language_model=read_language_model(config),
+            video=read_video_config(config, _read_video_processor(path), vision),
         )
     except KeyError as error:
         raise CheckpointError(f"{path}: the configuration lacks {error}") from None
@@ -117,6 +121,13 @@ def _read_image_preprocessing(path: Path, config: dict[str, Any]) -> ImageConfig
         path / "processor_config.json", required=False
     ).get("image_processor", {})
     return read_image_config(config, processor)
+
+
+def _read_video_processor(path: Path) -> dict[str, Any]:
+    """Return the video processor's settings, from the first file that transformers takes, too."""
+    nested = _read_json(path / "processor_config.json", required=False).get("video_processor")
+    files = (path / "video_preprocessor_config.json", path / "preprocessor_config.json")
+    return nested or next(filter(None, (_read_json(file, required=False) for file in files)), {})
 
 
 def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:

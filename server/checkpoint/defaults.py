@@ -9,9 +9,23 @@ ONEVISION: Final[Mapping[str, Any]] = {
         [TILE * rows, TILE * columns] for rows in range(1, 7) for columns in range(1, 7)
     ],
     "image_token_index": 151646,
+    "video_token_index": 151647,
     "vision_aspect_ratio": "anyres_max_9",
     "vision_feature_layer": -1,
     "vision_feature_select_strategy": "full",
+}
+NEXT_VIDEO: Final[Mapping[str, Any]] = {
+    "image_grid_pinpoints": [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
+    "image_token_index": 32001,
+    "spatial_pool_mode": "average",
+    "spatial_pool_stride": 2,
+    "vision_feature_layer": -2,
+    "vision_feature_select_strategy": "default",
+    "video_token_index": 32000,
+}
+MODELS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "llava_next_video": NEXT_VIDEO,
+    "llava_onevision": ONEVISION,
 }
 SIGLIP: Final[Mapping[str, Any]] = {
     "hidden_size": 768,
@@ -58,11 +72,15 @@ def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     text = {"model_type": text_type, **config["text_config"]}
     tower_type = "siglip_vision_model" if is_onevision else None
     tower = {"model_type": tower_type, **config["vision_config"]}
-    # transformers reads the image token under either name.
-    token = {"image_token_index": config["image_token_id"]} if "image_token_id" in config else {}
+    # transformers reads the tokens of images and videos under either name.
+    tokens = {
+        f"{medium}_token_index": config[f"{medium}_token_id"]
+        for medium in ("image", "video")
+        if f"{medium}_token_id" in config
+    }
     return {
-        **(ONEVISION if is_onevision else {}),
-        **token,
+        **MODELS.get(config["model_type"], {}),
+        **tokens,
         **config,
         "text_config": {**TEXT.get(text["model_type"], {}), **text},
         "vision_config": {**_find_tower_defaults(tower), **tower},

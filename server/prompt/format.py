@@ -14,6 +14,8 @@ from server.prompt.tokenizer import PromptTokenizer
 # The `conv_mode` that selects the checkpoint's own template instead of one of LLaVA's.
 CHAT_TEMPLATE: Final = "chat_template"
 
+NEXT_MODELS: Final = ("llava_next", "llava_next_video")
+
 
 @dataclass(frozen=True, slots=True)
 class StopCriteria:
@@ -54,9 +56,10 @@ def choose_prompt_format(
 def _infer_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
     """Infer the template of a checkpoint that names none; most converted checkpoints do not."""
     is_yi = text.language_model == "llama" and tokenizer.token_to_id("<|im_start|>") is not None
-    if text.model_type == "llava_next" and text.language_model == "mistral":
+    is_next = text.model_type in NEXT_MODELS
+    if is_next and text.language_model == "mistral":
         return "mistral_instruct"
-    if text.model_type == "llava_next" and is_yi:
+    if is_next and is_yi:
         return "chatml_direct"
     # Not a Vicuna, so not trained by LLaVA's authors: it was trained with its own template.
     # ViP-LLaVA is a Vicuna, but published with a template that is not Vicuna's.
@@ -70,7 +73,7 @@ def _infer_without_chat_template(text: TextConfig, tokenizer: PromptTokenizer) -
     if text.model_type == "vipllava":
         return "llava_v0"
     if tokenizer.token_to_id("<|start_header_id|>") is not None:
-        return "llava_llama_3" if text.model_type == "llava_next" else "llama_3"
+        return "llava_llama_3" if text.model_type in NEXT_MODELS else "llama_3"
     if text.language_model == "qwen2" and tokenizer.token_to_id("<|im_start|>") is not None:
         return "qwen_1_5"
     return "vicuna_v1"

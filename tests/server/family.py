@@ -90,6 +90,26 @@ LLAMA_3_NEXT_TEMPLATE: Final = (
     "{% if add_generation_prompt %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
+# llava-hf's for LLaVA-NeXT-Video.
+NEXT_VIDEO_TEMPLATE: Final = (
+    "{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ message['content'][0]['text'] }}{% else %}{{ message['role'].upper() + ': '}}{% endif %}"
+    "{# Render all images first #}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
+    "{{ '<image>\n' }}{% endfor %}{# Render all videos #}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'video') %}"
+    "{{ '<video>\n' }}{% endfor %}{# Render all text next #}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+    "{{ content['text'] + ' '}}{% endfor %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+NEXT_PINPOINTS: Final = [
+    [SIZE, 2 * SIZE],
+    [2 * SIZE, SIZE],
+    [2 * SIZE, 2 * SIZE],
+    [3 * SIZE, SIZE],
+    [SIZE, 3 * SIZE],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +198,7 @@ def write_llama_3_next(folder: Path, **changes: Any) -> FamilyCheckpoint:
     tokenizer = train_llama_3("<image>", "<pad>")
     config = _llava_config(tokenizer) | {
         "architectures": ["LlavaNextForConditionalGeneration"],
-        "image_grid_pinpoints": [
-            [SIZE, 2 * SIZE],
-            [2 * SIZE, SIZE],
-            [2 * SIZE, 2 * SIZE],
-            [3 * SIZE, SIZE],
-            [SIZE, 3 * SIZE],
-        ],
+        "image_grid_pinpoints": NEXT_PINPOINTS,
         "model_type": "llava_next",
         "text_config": _llama_3_text(tokenizer),
         "use_image_newline_parameter": True,
@@ -193,6 +207,28 @@ def write_llama_3_next(folder: Path, **changes: Any) -> FamilyCheckpoint:
         "chat_template.json": {"chat_template": LLAMA_3_NEXT_TEMPLATE}
     }
     return _write(folder, config | changes, tokenizer, LLAMA_3_NEXT_TEMPLATE, files)
+
+
+def write_next_video(folder: Path, **changes: Any) -> FamilyCheckpoint:
+    """Write `llava-hf/LLaVA-NeXT-Video-7B-hf`."""
+    tokenizer = _train_llama_tokenizer("<video>", "<image>", "<pad>")
+    config = _llava_config(tokenizer) | {
+        "architectures": ["LlavaNextVideoForConditionalGeneration"],
+        "image_grid_pinpoints": NEXT_PINPOINTS,
+        "image_seq_length": (SIZE // 14) ** 2,
+        "model_type": "llava_next_video",
+        "spatial_pool_mode": "average",
+        "spatial_pool_stride": 2,
+        "text_config": _text_config(tokenizer, model_type="llama"),
+        "use_image_newline_parameter": True,
+        "video_seq_length": 288,
+        "video_token_index": tokenizer.token_to_id("<video>"),
+    }
+    video = {"video_processor_type": "LlavaNextVideoVideoProcessor"}
+    files = _llama_files(NEXT_VIDEO_TEMPLATE) | {
+        "video_preprocessor_config.json": PREPROCESSOR | video
+    }
+    return _write(folder, config | changes, tokenizer, NEXT_VIDEO_TEMPLATE, files)
 
 
 def _llava_config(tokenizer: Tokenizer) -> Json:
@@ -270,8 +306,8 @@ def _llama_3_files(tokenizer: Tokenizer, chat_template: str | None) -> Json:
     }
 
 
-def _train_llama_tokenizer() -> Tokenizer:
-    tokenizer = convert(train("<image>", "<pad>"), "prepend")
+def _train_llama_tokenizer(*added: str) -> Tokenizer:
+    tokenizer = convert(train(*(added or ("<image>", "<pad>"))), "prepend")
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     )

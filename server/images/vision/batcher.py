@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from llava_spec.anyres import Size
+from server.checkpoint.video import VideoConfig
 from server.checkpoint.vision import ImageConfig
 from server.images.decode.image_processor import Pixels
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
@@ -21,8 +22,10 @@ from server.telemetry.stages import TimedStage, batch_span
 
 @dataclass(frozen=True, slots=True)
 class _QueuedImage:
+    """An image's views, or without an `image_size` a video's frames."""
+
     views: Pixels
-    image_size: Size
+    image_size: Size | None
     image_embeds: asyncio.Future[Tensor]
     stage: TimedStage
 
@@ -48,6 +51,13 @@ class VisionBatcher:
         `views` is (num_views, size, size, 3), `image_size` the full image's (width, height). The
         result is on the CPU, in the model's dtype.
         """
+        return await self._enqueue(views, image_size)
+
+    async def encode_video(self, frames: Pixels) -> Tensor:
+        """Return embeddings (num_video_tokens, hidden) of a video's uint8 frames; as `encode`."""
+        return await self._enqueue(frames, None)
+
+    async def _enqueue(self, views: Pixels, image_size: Size | None) -> Tensor:
         future: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
         with self._metrics.stage("encode") as stage:
             self._queue.append(_QueuedImage(views, image_size, future, stage))
@@ -66,6 +76,11 @@ class VisionBatcher:
     def image(self) -> ImageConfig:
         """How the model's images are preprocessed."""
         return self._model.image
+
+    @property
+    def video(self) -> VideoConfig | None:
+        """What the model does with videos, None if it has not learnt them."""
+        return self._model.video
 
     def count_image_tokens(self, image_size: Size | None = None) -> int:
         """Return an image's number of image tokens; without a size, a base view's."""
@@ -95,12 +110,18 @@ class VisionBatcher:
             self._run_task = None
 
     def _next_batch(self) -> list[_QueuedImage]:
-        """Take images off the queue up to the view limit, at least one. Skips cancelled ones."""
+        """Take images off the queue up to the view limit, at least one, or videos alone.
+
+        Skips cancelled ones.
+        """
         batch: list[_QueuedImage] = []
         num_views = 0
         while self._queue:
             queued = self._queue[0]
-            if batch and num_views + len(queued.views) > self._max_views:
+            if batch and (
+                num_views + len(queued.views) > self._max_views
+                or (queued.image_size is None) != (batch[0].image_size is None)
+            ):
                 break
             self._queue.popleft()
             if not queued.image_embeds.done():
@@ -112,14 +133,20 @@ class VisionBatcher:
         views = torch.from_numpy(np.concatenate([queued.views for queued in batch]))
         # One image may have more views than the limit.
         chunks = views.to(self._model.device).split(self._max_views)
-        image_embeds = torch.cat([self._model(chunk) for chunk in chunks])
+        embed = self._model.embed_frames if batch[0].image_size is None else self._model
+        image_embeds = torch.cat([embed(chunk) for chunk in chunks])
         # (views, num_image_tokens, hidden)
         parts = image_embeds.split([len(queued.views) for queued in batch])
         # Copied: a slice in the cache would keep the whole batch alive.
         return [
-            self._model.merge(part, queued.image_size).to("cpu", copy=True)
+            self._merge(part, queued.image_size).to("cpu", copy=True)
             for part, queued in zip(parts, batch, strict=True)
         ]
+
+    def _merge(self, image_embeds: Tensor, image_size: Size | None) -> Tensor:
+        if image_size is None:
+            return self._model.merge_frames(image_embeds)
+        return self._model.merge(image_embeds, image_size)
 
 
 def _deliver(batch: list[_QueuedImage], results: list[Tensor]) -> None:

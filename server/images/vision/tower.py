@@ -4,9 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from llava_spec.anyres import Size
+from server.checkpoint.video import VideoConfig
 from server.checkpoint.vision import ImageConfig, VisionConfig
 from server.images.vision.encoder import TransformerEncoder, build_activation
 from server.images.vision.merge import merge_views
+from server.images.vision.normalisation import Normalisation
+from server.images.vision.pooling import pool_frames
 from server.images.vision.siglip import SiglipTower
 
 
@@ -82,40 +85,54 @@ class MultiModalProjector(nn.Module):
 
 
 class VisionModel(nn.Module):
-    """Normalisation, vision tower and projector."""
+    """Normalisation, vision tower and projector, of images and where `video` is given of frames."""
 
-    mean: Tensor
-    std: Tensor
     image_newline: nn.Parameter | None
 
-    def __init__(self, vision: VisionConfig, image: ImageConfig) -> None:
+    def __init__(
+        self, vision: VisionConfig, image: ImageConfig, video: VideoConfig | None = None
+    ) -> None:
         super().__init__()
         self.vision_tower = build_vision_tower(vision)
         self.multi_modal_projector = MultiModalProjector(vision)
         newline = torch.empty(vision.text_hidden_size) if vision.has_image_newline else None
         self.register_parameter("image_newline", None if newline is None else nn.Parameter(newline))
-        self.vision, self.image = vision, image
+        self.vision, self.image, self.video = vision, image, video
         self.output_dtype: torch.dtype | None = None
-        for name, values in (("mean", image.mean), ("std", image.std)):
-            channels = torch.tensor(values, dtype=torch.float32, device="cpu").view(3, 1, 1)
-            self.register_buffer(name, channels, persistent=False)
+        self.normalize = Normalisation(image.mean, image.std)
+        frames = video or image
+        self.normalize_frames = Normalisation(frames.mean, frames.std)
 
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
-        return self.mean.device
+        return self.normalize.mean.device
 
     @torch.inference_mode()
     def forward(self, views: Tensor) -> Tensor:
-        """Turn uint8 views (views, size, size, 3) into image_embeds (views, tokens, text hidden).
-
-        Rescaling and normalising happen in float32, as in CLIP's preprocessing.
-        """
-        dtype = self.vision_tower.embeddings.patch_embedding.weight.dtype
-        pixels = views.permute(0, 3, 1, 2).float() / 255
-        pixel_values = ((pixels - self.mean) / self.std).to(dtype)  # (views, 3, size, size)
-        image_embeds: Tensor = self.multi_modal_projector(self.vision_tower(pixel_values))
+        """Map uint8 views (views, size, size, 3) to image_embeds (views, tokens, text hidden)."""
+        image_features = self._extract_features(views, self.normalize)
+        image_embeds: Tensor = self.multi_modal_projector(image_features)
         return image_embeds
+
+    @torch.inference_mode()
+    def embed_frames(self, frames: Tensor) -> Tensor:
+        """Return embeddings (frames, tokens, text hidden) of uint8 frames (frames, size, size, 3).
+
+        Follows `get_video_features` of transformers' classes up to the reshape.
+        """
+        features = self._extract_features(frames, self.normalize_frames)
+        if self.video is None:
+            raise TypeError("the model has not learnt videos")
+        if self.video.pooling == "bilinear":
+            return pool_frames(self.multi_modal_projector(features), self.video)
+        embeds: Tensor = self.multi_modal_projector(pool_frames(features, self.video))
+        return embeds
+
+    def _extract_features(self, views: Tensor, normalize: Normalisation) -> Tensor:
+        dtype = self.vision_tower.embeddings.patch_embedding.weight.dtype
+        features: Tensor = self.vision_tower(normalize(views).to(dtype))
+        return features
 
     @torch.inference_mode()
     def merge(self, image_embeds: Tensor, image_size: Size) -> Tensor:
@@ -125,4 +142,12 @@ class VisionModel(nn.Module):
         in `output_dtype` if that is set.
         """
         merged = merge_views(image_embeds, image_size, self.vision, self.image, self.image_newline)
+        return merged.to(self.output_dtype or merged.dtype)
+
+    @torch.inference_mode()
+    def merge_frames(self, embeds: Tensor) -> Tensor:
+        """Merge the frames of one video, embeddings (frames, tokens, text hidden), as `merge`."""
+        merged = embeds.flatten(0, 1)
+        if self.video is not None and self.video.has_newline and self.image_newline is not None:
+            merged = torch.cat([merged, self.image_newline[None]])
         return merged.to(self.output_dtype or merged.dtype)

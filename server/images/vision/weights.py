@@ -36,7 +36,7 @@ def load_vision_model(
     Raises `CheckpointError` if one is missing, is quantised or has another shape.
     """
     with torch.device("meta"):
-        model = VisionModel(checkpoint.vision, checkpoint.image)
+        model = VisionModel(checkpoint.vision, checkpoint.image, checkpoint.video)
     engine_dtype = engine_dtype or getattr(torch, checkpoint.dtype)
     model.output_dtype = engine_dtype
     expected = model.state_dict()

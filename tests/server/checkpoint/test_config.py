@@ -106,7 +106,7 @@ def test_missing_and_broken_files_are_named(file: str, tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "llava_next_video", "qwen2_vl", None, ...])
+@pytest.mark.parametrize("model_type", ["llama", "video_llava", "qwen2_vl", None, ...])
 def test_other_models_are_named(model_type: Any, tmp_path: Path) -> None:
     name = None if model_type is ... else model_type
     with pytest.raises(CheckpointError, match=f"type {name!r}, not a LLaVA"):

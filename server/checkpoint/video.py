@@ -1,0 +1,74 @@
+"""A checkpoint's side for videos: how frames are preprocessed, pooled and placed in prompts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
+from server.checkpoint.vision import VisionConfig
+
+Pooling = Literal["average", "max", "bilinear"]
+
+VIDEO_MODELS: Final = ("llava_next_video", "llava_onevision")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoConfig:
+    """What a model does with frames, each of which is one view.
+
+    `average` and `max` pool squares of `stride` patches before the projector, as
+    LLaVA-NeXT-Video does; `bilinear` halves the grid after it, as LLaVA-OneVision does. A frame
+    keeps `tokens_per_frame`. With `has_newline`, one `image_newline` ends the video. Frames are
+    cropped to squares with `crop`, else stretched.
+    """
+
+    token_id: int
+    pooling: Pooling
+    stride: int
+    tokens_per_frame: int
+    has_newline: bool
+    crop: bool
+    mean: Channels
+    std: Channels
+
+    def count_tokens(self, num_frames: int) -> int:
+        """Return the number of prompt tokens of a video of so many frames."""
+        return num_frames * self.tokens_per_frame + self.has_newline
+
+
+def read_video_config(
+    config: Mapping[str, Any], processor: Mapping[str, Any], vision: VisionConfig
+) -> VideoConfig | None:
+    """Read it from `config.json` and the video processor's; None if the model learnt no videos.
+
+    Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
+    """
+    if config["model_type"] not in VIDEO_MODELS:
+        return None
+    is_onevision = config["model_type"] == "llava_onevision"
+    pooling, stride = _read_pooling(config)
+    side = vision.patches_per_side
+    pooled_side = -(-side // stride) if is_onevision else side // stride
+    mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
+    return VideoConfig(
+        token_id=config["video_token_index"],
+        pooling=pooling,
+        stride=stride,
+        tokens_per_frame=pooled_side**2,
+        has_newline=is_onevision,
+        crop="shortest_edge" in processor.get("size", {} if is_onevision else {"shortest_edge": 0}),
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
+    )
+
+
+def _read_pooling(config: Mapping[str, Any]) -> tuple[Pooling, int]:
+    if config["model_type"] == "llava_onevision":
+        return "bilinear", 2
+    mode, stride = config["spatial_pool_mode"], config["spatial_pool_stride"]
+    if mode not in ("average", "max"):
+        raise ValueError(f"spatial_pool_mode {mode!r} is not supported")
+    if not isinstance(stride, int) or stride < 1:
+        raise ValueError(f"spatial_pool_stride {stride!r} is not a positive number")
+    pooling: Pooling = mode
+    return pooling, stride
