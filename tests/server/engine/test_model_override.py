@@ -86,3 +86,10 @@ def test_embeddings_are_tied_as_in_transformers(override: Any, whole: bool, text
     language_model = Qwen2Config(tie_word_embeddings=text)
     config = override(LlavaOnevisionConfig(text_config=language_model, tie_word_embeddings=whole))
     assert config.text_config.tie_word_embeddings is (whole or text)
+
+
+def test_vllm_sees_one_tile_of_onevisions_grids() -> None:
+    config = override_as_llava_next(LlavaOnevisionConfig(text_config=Qwen2Config()))
+    assert config.image_grid_pinpoints == [[384, 384]]
+    plain = LlavaNextConfig(text_config=LlamaConfig())
+    assert override_as_llava_next(plain).image_grid_pinpoints == plain.image_grid_pinpoints
