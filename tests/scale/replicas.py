@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +81,7 @@ class Replicas:
 
     def find(self) -> list[Replica]:
         """Return those that Prometheus would find now and that answer."""
-        targets = [json.loads(path.read_text())[0] for path in self._targets.glob("*.json")]
+        targets = [json.loads(text)[0] for text in self._read_targets()]
         found = [
             Replica(
                 target["labels"]["replica"],
@@ -90,6 +91,11 @@ class Replicas:
             for target in targets
         ]
         return [each for each in found if is_ready(each)]
+
+    def _read_targets(self) -> Iterator[str]:
+        for path in self._targets.glob("*.json"):
+            with suppress(FileNotFoundError):  # its replica has ended since
+                yield path.read_text()
 
     def wait(self, accept: Callable[[list[Replica]], bool] | None = None) -> list[Replica]:
         """Return the replicas once all are ready, and `accept` takes them."""
