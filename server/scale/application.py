@@ -14,7 +14,7 @@ from server.scale.options import (
     SURGE_PERCENT,
     TARGET_SHARE,
     ScaleOptions,
-    split_options,
+    take_options,
 )
 from server.scale.ray_variables import DEREGISTRATION_S
 from server.scale.refusals import find_refused
@@ -44,12 +44,12 @@ def build(args: Mapping[str, Any]) -> Application:
     `ValueError`.
     """
     command_line = parse_command_line(_write_words({"host": ANYWHERE, **args}), more=SCALE_OPTIONS)
-    options, values = split_options(command_line.values)
-    settings, wrong = read_settings(values, {})
+    options = take_options(command_line, {})
+    settings, wrong = read_settings(command_line.values, {})
     mistakes = [*command_line.mistakes, *wrong.values(), *_find_problems(options, settings)]
     if mistakes:
         raise ValueError("; ".join(map(str, mistakes)))
-    return build_application(options, values, settings)
+    return build_application(options, command_line.values, settings)
 
 
 def _write_words(args: Mapping[str, Any]) -> list[str]:

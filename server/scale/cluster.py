@@ -89,8 +89,8 @@ def plan_gpus(launch: Launch) -> Launch:
     there: float = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
     if there < most * each:
         raise StartFailed(
-            f"{most} replicas of {each:g} GPUs take {most * each:g}, and this machine has"
-            f" {there:g}: ask for fewer replicas"
+            f"{most} replicas take {most * each:g} GPUs, {each:g} each, and this machine has"
+            f" {there:g}: ask for fewer replicas, or for CPUs by --accelerator cpu"
         )
     if there >= (most + 1) * each:
         return launch

@@ -65,7 +65,8 @@ def _create_folder(targets: Path) -> None:
     try:
         targets.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StartFailed(f"--metrics-targets: {error}") from None
+        problem = f"cannot create the folder {targets}: {error.strerror}"
+        raise StartFailed(f"--metrics-targets: {problem}") from None
 
 
 def _release_ports(prepared: Preparation) -> tuple[int, str]:
