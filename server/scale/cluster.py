@@ -112,7 +112,6 @@ def end_replicas(settings: Settings, is_hurried: Callable[[], bool]) -> None:
             if is_hurried():
                 return
             time.sleep(POLL_S)
-        serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def deploy(launch: Launch, generation: int) -> None:
