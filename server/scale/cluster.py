@@ -15,8 +15,10 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, ProxyLocation
 
+from server.process.early_signals import stop_on_signals
 from server.scale.application import NAME, build_application, limit_shutdown_s
 from server.scale.options import ScaleOptions
+from server.scale.orphans import end_orphans
 from server.scale.replica_start import ReplicaConfig, ReplicaError
 from server.settings import Settings
 from server.start.serving import StartFailed
@@ -48,11 +50,12 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
 
     Raises `StartFailed`.
     """
-    try:
-        _start(launch, folder)
-        yield
-    finally:
-        ray.shutdown()
+    with end_orphans():
+        try:
+            _start(launch, folder)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(launch: Launch, folder: Path) -> None:
@@ -66,6 +69,7 @@ def _start(launch: Launch, folder: Path) -> None:
             num_cpus=_count_cpus(launch.options),
             _temp_dir=str(folder / "ray"),
         )
+        stop_on_signals()  # Ray has set handlers of its own
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         serve.start(
             proxy_location=ProxyLocation.HeadOnly,
@@ -117,7 +121,9 @@ def end_replicas(settings: Settings, is_hurried: Callable[[], bool]) -> None:
 def deploy(launch: Launch, generation: int) -> None:
     """Start the replicas, or replace them one after another. Blocks. Raises `StartFailed`."""
     config = replace(launch.config, generation=generation)
-    application = build_application(launch.options, launch.values, launch.settings, config)
+    application = build_application(
+        launch.options, launch.values, launch.settings, config, attempts=1
+    )
     try:
         serve.run(application, name=NAME, route_prefix="/")
     except RuntimeError:
@@ -126,6 +132,8 @@ def deploy(launch: Launch, generation: int) -> None:
 
 def _find_reason() -> str:
     """Return why no replica started, from what Ray tells of the application."""
+    if not ray.is_initialized():
+        return "Ray has ended"
     application = serve.status().applications[NAME]
     text = "\n".join(
         [application.message, *(each.message for each in application.deployments.values())]

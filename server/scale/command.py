@@ -2,16 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from server import __version__
+from server.engine.problems import Problem
 from server.process.early_signals import Stopped, ignore_hangups, stop_on_signals
 from server.scale.options import SCALE_OPTIONS, take_options
-from server.scale.refusals import find_refused
+from server.scale.refusals import find_gpu_problems, find_refused
+from server.settings import Settings
 from server.settings.options import list_options
 from server.start.command import OK, Mode, start
 from server.start.help import format_options, wrap
@@ -64,5 +66,10 @@ def _main(argv: Sequence[str], prog: str) -> int:
 
             return launch(options, command_line.values, prepared, folder)
 
+    def find_problems(settings: Settings) -> Iterator[Problem]:
+        yield from find_refused(settings)
+        for name, problem in find_gpu_problems(options, settings):
+            yield "", f"--{name.replace('_', '-')}: {problem}"
+
     resolve = partial(resolve_options, SCALE_OPTIONS, options, given, os.environ)
-    return start(command_line, os.environ, Mode(run, SCALE_OPTIONS, find_refused, resolve))
+    return start(command_line, os.environ, Mode(run, SCALE_OPTIONS, find_problems, resolve))

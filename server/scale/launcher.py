@@ -18,6 +18,8 @@ from server.scale.cluster import Launch, deploy, end_replicas, plan_gpus, run_cl
 from server.scale.log_pipe import relay_lines
 from server.scale.options import ScaleOptions
 from server.scale.replica_start import ReplicaConfig
+from server.scale.rollouts import Rollouts
+from server.scale.targets import create_folder
 from server.settings import Settings
 from server.start.preparation import Preparation
 from server.start.serving import StartFailed, pull_checkpoint, start_logs
@@ -44,7 +46,7 @@ def launch(
         pipe = folder / "logs"
         relay_lines(pipe)
         targets = options.metrics_targets or folder / "targets"
-        _create_folder(targets)
+        create_folder(targets)
         checkpoint = prepared.checkpoint or pull_checkpoint(settings)
         port, url = _release_ports(prepared)
         config = ReplicaConfig(log_pipe=pipe, metrics_targets=targets)
@@ -59,14 +61,6 @@ def launch(
                 log.info("draining", limit_s=settings.drain_timeout_s)
             end_replicas(settings, partial(_is_stop_there, events))
     return 0
-
-
-def _create_folder(targets: Path) -> None:
-    try:
-        targets.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"cannot create the folder {targets}: {error.strerror}"
-        raise StartFailed(f"--metrics-targets: {problem}") from None
 
 
 def _release_ports(prepared: Preparation) -> tuple[int, str]:
@@ -110,16 +104,12 @@ def _deploy_first(launched: Launch, events: "queue.SimpleQueue[LauncherEvent]") 
 
 def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[LauncherEvent]") -> None:
     """Replace the replicas at each SIGHUP; return after SIGTERM or SIGINT."""
-    generation = 0
+    rollouts = Rollouts(lambda generation: _deploy_in_thread(launched, generation, events))
     while (event := events.get()) not in STOP_SIGNALS:
         if event == signal.SIGHUP:
-            generation += 1
-            log.info("replacing the replicas", generation=generation)
-            _deploy_in_thread(launched, generation, events)
-        elif isinstance(event, StartFailed):
-            log.error("no new replica started: the old ones stay", reason=str(event))
+            rollouts.request()
         else:
-            log.info("replicas replaced")
+            rollouts.finish(event if isinstance(event, StartFailed) else None)
 
 
 def _is_stop_there(events: "queue.SimpleQueue[LauncherEvent]") -> bool:

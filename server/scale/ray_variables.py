@@ -42,6 +42,10 @@ CLUSTER_VARIABLES: Final = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.proxy_middleware:list_middlewares",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
+    # A new replica that fails while another of its kind runs is replaced, as any other.
+    "RAY_SERVE_STOP_FAILED_ROLLING_UPDATES": "0",
+    # How long a machine that is to leave waits for its replicas: longer than they take to end.
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "75",
     # Ray would give replicas and their engines the lowest priority, 15.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -57,6 +61,7 @@ def set_ray_variables(folder: Path) -> None:
     haproxy = folder / "haproxy"
     stats_port, metrics_port, fallback_port = _find_free_ports(3)
     local = {
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # no cluster starts when this one has ended
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),

@@ -35,7 +35,12 @@ def describe(**args: Any) -> dict[str, Any]:
 def test_replicas_are_a_fixed_number_by_default() -> None:
     told = describe(replicas=3, max_images=4, accelerator="cpu")
     assert (told["replicas"], told["autoscaling"], told["surge"]) == (3, None, 25)
-    assert told["values"] == {"host": "0.0.0.0", "max_images": "4", "accelerator": "cpu"}  # noqa: S104
+    assert told["values"] == {
+        "host": "0.0.0.0",  # noqa: S104
+        "max_images": "4",
+        "accelerator": "cpu",
+        "drain_timeout_s": "30.0",
+    }
     assert told["actor"]["num_gpus"] == 0
 
 
@@ -60,7 +65,7 @@ def test_what_a_file_says_nothing_of_is_left_out() -> None:
 
 
 def test_ray_waits_longer_than_the_drain() -> None:
-    assert describe(drain_timeout_s=100, accelerator="cpu")["drain"] > 100
+    assert describe(drain_timeout_s=100, accelerator="cpu")["drain"] == 100 + 5 + 15
 
 
 def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
@@ -80,6 +85,15 @@ def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
         ({"max_imges": 3}, "did you mean --max-images"),
         ({"uds": "socket"}, "leave it out"),
         ({"host": "10.0.0.7"}, "say one of them"),
+        ({"port": 8001}, "http_options of the file say it"),
+        ({"gpus_per_replica": 1}, "replicas on CPUs take none"),
+        ({"accelerator": "cuda", "gpus_per_replica": 0}, "all would meet on the first GPU"),
+        (
+            {"accelerator": "cuda", "gpus_per_replica": 1, "tensor_parallel_size": 2},
+            "as many as --tensor-parallel-size, 2",
+        ),
+        ({"accelerator": "cuda", "gpus_per_replica": 1.5}, "as many as --tensor-parallel-size, 1"),
+        ({"accelerator": "cuda", "gpus_per_replica": 0.5}, "--gpu-memory-utilization 0.5 or less"),
         ({"replicas": 0}, "--replicas 0: must be above 0"),
         ({"replicas": 3, "max_replicas": 2}, "below --replicas 3"),
         ({"accelerator": "auto"}, "--gpus-per-replica: this machine need not have"),
