@@ -26,6 +26,7 @@ OPTIONS = (
 NO_MEMORY_MONITOR = {"RAY_memory_monitor_refresh_ms": "0"}
 READY_LIMIT_S = 280.0
 LINE_LIMIT_S = 10.0
+PROMPT_TOKENS = "llava:prompt_tokens_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,19 @@ class Replicas:
         """Wait until all replicas are ready."""
         try:
             self.server.wait_until_ready()
+            self._wait_for_haproxy()
         except AssertionError:
             self.server.stop()
             raise
         return self
+
+    def _wait_for_haproxy(self) -> None:
+        """Wait until each replica gets requests: HAProxy learns of them one by one."""
+        deadline = time.monotonic() + READY_LIMIT_S
+        hello = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+        while not all(metric(each.url, PROMPT_TOKENS) for each in self.wait()):
+            httpx.post(f"{self.url}/v1/chat/completions", json=hello).raise_for_status()
+            assert time.monotonic() < deadline, "a replica gets no requests"
 
     def __exit__(
         self,
