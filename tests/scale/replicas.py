@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from tests.api.pictures import body, user
 from tests.api.running import RunningServer, metric
 
 OPTIONS = (
@@ -70,7 +71,7 @@ class Replicas:
     def _wait_for_haproxy(self) -> None:
         """Wait until each replica gets requests: HAProxy learns of them one by one."""
         deadline = time.monotonic() + READY_LIMIT_S
-        hello = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+        hello = body(user("Hello"), max_tokens=1)
         while not all(metric(each.url, PROMPT_TOKENS) for each in self.wait()):
             httpx.post(f"{self.url}/v1/chat/completions", json=hello).raise_for_status()
             assert time.monotonic() < deadline, "a replica gets no requests"
