@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psutil
 import ray
 from ray import serve
 from ray.exceptions import RayError
@@ -28,6 +30,8 @@ log = get_logger(__name__)
 
 # Objects in shared memory: none of ours.
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
+# Ray's process that knows all others of a cluster.
+GCS: Final = "gcs_server"
 # Seconds between two looks at replicas that end.
 POLL_S: Final = 0.2
 REASON: Final = re.compile(rf"{ReplicaError.__name__}: (.+)")
@@ -107,15 +111,32 @@ def plan_gpus(launch: Launch) -> Launch:
 
 
 def end_replicas(settings: Settings, is_hurried: Callable[[], bool]) -> None:
-    """Drain and end all replicas; return when they have ended or `is_hurried` says so."""
-    deadline = time.monotonic() + limit_shutdown_s(settings)
-    with suppress(RayError):  # where the controller is dead, the cluster's end is theirs
+    """Drain and end all replicas; return when they have ended or `is_hurried` says so.
+
+    It also returns when Ray itself has ended: a signal to the whole process group ends Ray at once.
+    """
+    draining = threading.Thread(target=_drain, args=(limit_shutdown_s(settings),), daemon=True)
+    draining.start()
+    while draining.is_alive() and not is_hurried() and _is_ray_running():
+        draining.join(POLL_S)
+
+
+def _drain(limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    with suppress(RayError):  # the controller is dead: nothing is left to drain
         if NAME in serve.status().applications:
             serve.delete(NAME, _blocking=False)  # requests in flight go on
         while NAME in serve.status().applications and time.monotonic() < deadline:
-            if is_hurried():
-                return
             time.sleep(POLL_S)
+
+
+def _is_ray_running() -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any(
+            each.name() == GCS and each.status() != psutil.STATUS_ZOMBIE
+            for each in psutil.Process().children()
+        )
+    return False
 
 
 def deploy(launch: Launch, generation: int) -> None:
