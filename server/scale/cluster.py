@@ -59,7 +59,8 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
             _start(launch, folder)
             yield
         finally:
-            ray.shutdown()
+            if _is_ray_running():  # otherwise it would wait for a minute
+                ray.shutdown()
 
 
 def _start(launch: Launch, folder: Path) -> None:
