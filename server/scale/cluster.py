@@ -30,8 +30,8 @@ log = get_logger(__name__)
 
 # Objects in shared memory: none of ours.
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
-# Ray's process that knows all others of a cluster.
-GCS: Final = "gcs_server"
+# Ray's process that has started all others on this machine.
+RAYLET: Final = "raylet"
 # Seconds between two looks at replicas that end.
 POLL_S: Final = 0.2
 REASON: Final = re.compile(rf"{ReplicaError.__name__}: (.+)")
@@ -134,7 +134,7 @@ def _drain(limit_s: float) -> None:
 def _is_ray_running() -> bool:
     with suppress(psutil.NoSuchProcess):
         return any(
-            each.name() == GCS and each.status() != psutil.STATUS_ZOMBIE
+            each.name() == RAYLET and each.status() != psutil.STATUS_ZOMBIE
             for each in psutil.Process().children()
         )
     return False
