@@ -88,7 +88,8 @@ def _start(launch: Launch, folder: Path) -> None:
         )
     except Exception as error:
         log.debug("starting Ray failed", exc_info=True)
-        raise StartFailed(f"Ray does not start: {error}") from None
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise StartFailed(f"Ray does not start: {reason}") from None
 
 
 def plan_gpus(launch: Launch) -> Launch:

@@ -11,10 +11,10 @@ from types import FrameType
 from typing import Final
 
 from server.checkpoint.config import Checkpoint
-from server.listening import format_url
 from server.process.early_signals import STOP_SIGNALS
 from server.ready import print_ready
 from server.scale.cluster import Launch, deploy, end_replicas, plan_gpus, run_cluster
+from server.scale.free_ports import find_free_ports
 from server.scale.log_pipe import relay_lines
 from server.scale.options import ScaleOptions
 from server.scale.replica_start import ReplicaConfig
@@ -65,13 +65,11 @@ def launch(
 
 def _release_ports(prepared: Preparation) -> tuple[int, str]:
     """Free the ports that were checked; return that of requests, and its URL, for HAProxy."""
-    listener = prepared.listener
-    assert listener is not None  # noqa: S101 - without it there is a problem
-    port: int = listener.getsockname()[1]
-    url = format_url(listener, is_tls=False, root_path=prepared.settings.root_path)
-    for each in filter(None, (listener, prepared.admin_listener)):
+    settings = prepared.settings
+    for each in filter(None, (prepared.listener, prepared.admin_listener)):
         each.close()
-    return port, url
+    port = settings.port or find_free_ports(1)[0]
+    return port, f"http://{settings.host}:{port}{settings.root_path}"
 
 
 def _name_model(settings: Settings, checkpoint: Checkpoint) -> str:
