@@ -158,7 +158,7 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
 
 
 def _read_bos_token(tokenizer: Mapping[str, Any], text_config: Mapping[str, Any]) -> str | None:
-    """Return the BOS. Qwen2 has none, and transformers 5 leaves the key out where it is null."""
+    """Return the BOS. Qwen2 has none, and transformers' generic class then leaves the key out."""
     if text_config["model_type"] == "qwen2" and "bos_token" not in tokenizer:
         return None
     token = tokenizer["bos_token"]

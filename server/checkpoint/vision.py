@@ -219,10 +219,14 @@ def _check_consistent(vision: VisionConfig) -> None:
             f"an identity projector cannot turn {vision.feature_size} features into "
             f"{vision.text_hidden_size}"
         )
-    if vision.num_image_tokens != vision.patches_per_side**2 and vision.patch_merge != "flat":
-        problem = (
-            "has no place for the class token that vision_feature_select_strategy keeps"
-            if vision.has_class_token
-            else "needs all patches; of this tower vision_feature_select_strategy drops the first"
+    if vision.num_image_tokens == vision.patches_per_side**2 or vision.patch_merge == "flat":
+        return
+    if vision.has_class_token:
+        raise ValueError(
+            f"mm_patch_merge_type {vision.patch_merge!r} has no place for the class token that "
+            "vision_feature_select_strategy keeps"
         )
-        raise ValueError(f"mm_patch_merge_type {vision.patch_merge!r} {problem}")
+    raise ValueError(
+        f"mm_patch_merge_type {vision.patch_merge!r} needs all patches, of which "
+        "vision_feature_select_strategy drops the first: SigLIP has no class token"
+    )

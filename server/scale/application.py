@@ -14,10 +14,10 @@ from server.scale.options import (
     SURGE_PERCENT,
     TARGET_SHARE,
     ScaleOptions,
-    split_options,
+    take_options,
 )
 from server.scale.ray_variables import DEREGISTRATION_S
-from server.scale.refusals import find_refused
+from server.scale.refusals import find_gpu_problems, find_refused
 from server.scale.replica import LlavaReplica
 from server.scale.replica_start import ReplicaConfig
 from server.settings import Settings
@@ -28,8 +28,14 @@ from server.start.validation import read_settings
 NAME: Final = "llava"
 # Where HAProxy listens is said elsewhere in the file, so each replica takes any `Host`.
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - no address to bind
+HTTP_OPTIONS: Final = frozenset({"port", "root_path"})
+HTTP_OPTIONS_REMEDY: Final = "has no effect here: http_options of the file say it"
+# Requests that wait in Ray while no replica is ready; the others are refused at once.
+MAX_WAITING: Final = 100
 # Beside the drain, what a replica takes to close all that it holds, in seconds.
 CLOSE_S: Final = 15
+# On a cluster machines come and go while replicas start.
+CLUSTER_ATTEMPTS: Final = 20
 HEALTH_PERIOD_S: Final = 2
 HEALTH_TIMEOUT_S: Final = 10
 # How long load must last before replicas are added and removed, in seconds.
@@ -44,12 +50,14 @@ def build(args: Mapping[str, Any]) -> Application:
     `ValueError`.
     """
     command_line = parse_command_line(_write_words({"host": ANYWHERE, **args}), more=SCALE_OPTIONS)
-    options, values = split_options(command_line.values)
-    settings, wrong = read_settings(values, {})
+    for name in HTTP_OPTIONS & command_line.values.keys():
+        command_line.mistakes.append(Mistake(f"--{name.replace('_', '-')}", HTTP_OPTIONS_REMEDY))
+    options = take_options(command_line, {})
+    settings, wrong = read_settings(command_line.values, {})
     mistakes = [*command_line.mistakes, *wrong.values(), *_find_problems(options, settings)]
     if mistakes:
         raise ValueError("; ".join(map(str, mistakes)))
-    return build_application(options, values, settings)
+    return build_application(options, command_line.values, settings)
 
 
 def _write_words(args: Mapping[str, Any]) -> list[str]:
@@ -74,7 +82,7 @@ def _write(value: Any) -> str:
 
 def _find_problems(options: ScaleOptions, settings: Settings) -> Iterator[Mistake]:
     """Yield what replicas may not have, and what this machine cannot know of theirs."""
-    for name, problem in find_refused(settings):
+    for name, problem in (*find_refused(settings), *find_gpu_problems(options, settings)):
         yield Mistake(f"--{name.replace('_', '-')}", problem)
     if options.gpus_per_replica is None and settings.accelerator == "auto":
         yield Mistake(
@@ -89,8 +97,14 @@ def build_application(
     values: Mapping[str, str],
     settings: Settings,
     config: ReplicaConfig = ReplicaConfig(),  # noqa: B008 - it is frozen
+    attempts: int = CLUSTER_ATTEMPTS,
 ) -> Application:
-    """Return replicas with the settings `values`; those that run with others are replaced."""
+    """Return replicas with the settings `values`; those that run with others are replaced.
+
+    A deployment fails when replicas of it failed to start `attempts` times, and none has started.
+    """
+    # Ray's limit and the replicas' own follow from the same value, whatever a machine's variables.
+    values = {**values, "drain_timeout_s": str(settings.drain_timeout_s)}
     config = replace(
         config,
         cpus=options.cpus_per_replica,
@@ -102,13 +116,13 @@ def build_application(
         **_reserve(options, settings),
         # The server itself decides how many it takes: its queue is fair and knows images' cost.
         max_ongoing_requests=settings.max_connections,
-        max_queued_requests=-1,
+        max_queued_requests=MAX_WAITING,
         graceful_shutdown_timeout_s=limit_shutdown_s(settings),
         graceful_shutdown_wait_loop_s=0.5,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         max_surge_percent=SURGE_PERCENT if options.surge_percent is None else options.surge_percent,
-        max_constructor_retry_count=1,
+        max_constructor_retry_count=attempts,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
     application: Application = configure(serve.ingress()(LlavaReplica)).bind(dict(values), config)

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,13 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psutil
 import ray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, ProxyLocation
 
+from server.process.early_signals import stop_on_signals
 from server.scale.application import NAME, build_application, limit_shutdown_s
 from server.scale.options import ScaleOptions
+from server.scale.orphans import end_orphans
 from server.scale.replica_start import ReplicaConfig, ReplicaError
 from server.settings import Settings
 from server.start.serving import StartFailed
@@ -26,6 +30,8 @@ log = get_logger(__name__)
 
 # Objects in shared memory: none of ours.
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
+# Ray's process that has started all others on this machine.
+RAYLET: Final = "raylet"
 # Seconds between two looks at replicas that end.
 POLL_S: Final = 0.2
 REASON: Final = re.compile(rf"{ReplicaError.__name__}: (.+)")
@@ -48,11 +54,13 @@ def run_cluster(launch: Launch, folder: Path) -> Iterator[None]:
 
     Raises `StartFailed`.
     """
-    try:
-        _start(launch, folder)
-        yield
-    finally:
-        ray.shutdown()
+    with end_orphans():
+        try:
+            _start(launch, folder)
+            yield
+        finally:
+            if _is_ray_running():  # otherwise it would wait for a minute
+                ray.shutdown()
 
 
 def _start(launch: Launch, folder: Path) -> None:
@@ -66,6 +74,7 @@ def _start(launch: Launch, folder: Path) -> None:
             num_cpus=_count_cpus(launch.options),
             _temp_dir=str(folder / "ray"),
         )
+        stop_on_signals()  # Ray has set handlers of its own
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         serve.start(
             proxy_location=ProxyLocation.HeadOnly,
@@ -79,7 +88,8 @@ def _start(launch: Launch, folder: Path) -> None:
         )
     except Exception as error:
         log.debug("starting Ray failed", exc_info=True)
-        raise StartFailed(f"Ray does not start: {error}") from None
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise StartFailed(f"Ray does not start: {reason}") from None
 
 
 def plan_gpus(launch: Launch) -> Launch:
@@ -89,8 +99,8 @@ def plan_gpus(launch: Launch) -> Launch:
     there: float = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
     if there < most * each:
         raise StartFailed(
-            f"{most} replicas of {each:g} GPUs take {most * each:g}, and this machine has"
-            f" {there:g}: ask for fewer replicas"
+            f"{most} replicas take {most * each:g} GPUs, {each:g} each, and this machine has"
+            f" {there:g}: ask for fewer replicas, or for CPUs by --accelerator cpu"
         )
     if there >= (most + 1) * each:
         return launch
@@ -103,22 +113,40 @@ def plan_gpus(launch: Launch) -> Launch:
 
 
 def end_replicas(settings: Settings, is_hurried: Callable[[], bool]) -> None:
-    """Drain and end all replicas; return when they have ended or `is_hurried` says so."""
-    deadline = time.monotonic() + limit_shutdown_s(settings)
-    with suppress(RayError):  # where the controller is dead, the cluster's end is theirs
+    """Drain and end all replicas; return when they have ended or `is_hurried` says so.
+
+    It also returns when Ray itself has ended: a signal to the whole process group ends Ray at once.
+    """
+    draining = threading.Thread(target=_drain, args=(limit_shutdown_s(settings),), daemon=True)
+    draining.start()
+    while draining.is_alive() and not is_hurried() and _is_ray_running():
+        draining.join(POLL_S)
+
+
+def _drain(limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    with suppress(RayError):  # the controller is dead: nothing is left to drain
         if NAME in serve.status().applications:
             serve.delete(NAME, _blocking=False)  # requests in flight go on
         while NAME in serve.status().applications and time.monotonic() < deadline:
-            if is_hurried():
-                return
             time.sleep(POLL_S)
-        serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _is_ray_running() -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any(
+            each.name() == RAYLET and each.status() != psutil.STATUS_ZOMBIE
+            for each in psutil.Process().children()
+        )
+    return False
 
 
 def deploy(launch: Launch, generation: int) -> None:
     """Start the replicas, or replace them one after another. Blocks. Raises `StartFailed`."""
     config = replace(launch.config, generation=generation)
-    application = build_application(launch.options, launch.values, launch.settings, config)
+    application = build_application(
+        launch.options, launch.values, launch.settings, config, attempts=1
+    )
     try:
         serve.run(application, name=NAME, route_prefix="/")
     except RuntimeError:
@@ -127,6 +155,8 @@ def deploy(launch: Launch, generation: int) -> None:
 
 def _find_reason() -> str:
     """Return why no replica started, from what Ray tells of the application."""
+    if not ray.is_initialized():
+        return "Ray has ended"
     application = serve.status().applications[NAME]
     text = "\n".join(
         [application.message, *(each.message for each in application.deployments.values())]

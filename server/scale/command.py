@@ -2,23 +2,24 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from server import __version__
+from server.engine.problems import Problem
 from server.process.early_signals import Stopped, ignore_hangups, stop_on_signals
-from server.scale.options import SCALE_OPTIONS, ScaleOptions, split_options
-from server.scale.refusals import find_refused
+from server.scale.options import SCALE_OPTIONS, take_options
+from server.scale.refusals import find_gpu_problems, find_refused
+from server.settings import Settings
 from server.settings.options import list_options
 from server.start.command import OK, Mode, start
 from server.start.help import format_options, wrap
-from server.start.mistakes import Mistake
-from server.start.parsing import CommandLine, parse_command_line
+from server.start.parsing import parse_command_line
 from server.start.preparation import Preparation
+from server.start.resolved import resolve_options
 
 INTRODUCTION: Final = (
     "Serve with several replicas on this machine, which Ray Serve places and watches, behind one"
@@ -47,7 +48,8 @@ def _main(argv: Sequence[str], prog: str) -> int:
     if command_line.wants_version:
         print(f"llava-server {__version__}")
         return OK
-    options = _take_options(command_line)
+    given = dict(command_line.values)
+    options = take_options(command_line, os.environ)
 
     def run(prepared: Preparation) -> int:
         from server.start.serving import StartFailed
@@ -64,20 +66,10 @@ def _main(argv: Sequence[str], prog: str) -> int:
 
             return launch(options, command_line.values, prepared, folder)
 
-    return start(command_line, os.environ, Mode(run, SCALE_OPTIONS, find_refused))
+    def find_problems(settings: Settings) -> Iterator[Problem]:
+        yield from find_refused(settings)
+        for name, problem in find_gpu_problems(options, settings):
+            yield "", f"--{name.replace('_', '-')}: {problem}"
 
-
-def _take_options(command_line: CommandLine) -> ScaleOptions:
-    """Take the options of `scale` out of the command line; mistakes are added to its mistakes."""
-    try:
-        options, command_line.values = split_options(command_line.values)
-    except ValidationError as error:
-        flags = {option.name: option.flag for option in SCALE_OPTIONS}
-        for details in error.errors():
-            flag = flags.get(str((details["loc"] or [""])[0]), "")
-            problem = details["msg"].removeprefix("Value error, ")
-            command_line.mistakes.append(Mistake(flag, problem))
-        for name in flags:
-            command_line.values.pop(name, None)
-        return ScaleOptions.model_construct()
-    return options
+    resolve = partial(resolve_options, SCALE_OPTIONS, options, given, os.environ)
+    return start(command_line, os.environ, Mode(run, SCALE_OPTIONS, find_problems, resolve))

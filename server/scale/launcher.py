@@ -11,13 +11,15 @@ from types import FrameType
 from typing import Final
 
 from server.checkpoint.config import Checkpoint
-from server.listening import format_url
 from server.process.early_signals import STOP_SIGNALS
 from server.ready import print_ready
 from server.scale.cluster import Launch, deploy, end_replicas, plan_gpus, run_cluster
+from server.scale.free_ports import find_free_ports
 from server.scale.log_pipe import relay_lines
 from server.scale.options import ScaleOptions
 from server.scale.replica_start import ReplicaConfig
+from server.scale.rollouts import Rollouts
+from server.scale.targets import create_folder
 from server.settings import Settings
 from server.start.preparation import Preparation
 from server.start.serving import StartFailed, pull_checkpoint, start_logs
@@ -44,7 +46,7 @@ def launch(
         pipe = folder / "logs"
         relay_lines(pipe)
         targets = options.metrics_targets or folder / "targets"
-        _create_folder(targets)
+        create_folder(targets)
         checkpoint = prepared.checkpoint or pull_checkpoint(settings)
         port, url = _release_ports(prepared)
         config = ReplicaConfig(log_pipe=pipe, metrics_targets=targets)
@@ -61,22 +63,13 @@ def launch(
     return 0
 
 
-def _create_folder(targets: Path) -> None:
-    try:
-        targets.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartFailed(f"--metrics-targets: {error}") from None
-
-
 def _release_ports(prepared: Preparation) -> tuple[int, str]:
     """Free the ports that were checked; return that of requests, and its URL, for HAProxy."""
-    listener = prepared.listener
-    assert listener is not None  # noqa: S101 - without it there is a problem
-    port: int = listener.getsockname()[1]
-    url = format_url(listener, is_tls=False, root_path=prepared.settings.root_path)
-    for each in filter(None, (listener, prepared.admin_listener)):
+    settings = prepared.settings
+    for each in filter(None, (prepared.listener, prepared.admin_listener)):
         each.close()
-    return port, url
+    port = settings.port or find_free_ports(1)[0]
+    return port, f"http://{settings.host}:{port}{settings.root_path}"
 
 
 def _name_model(settings: Settings, checkpoint: Checkpoint) -> str:
@@ -109,16 +102,12 @@ def _deploy_first(launched: Launch, events: "queue.SimpleQueue[LauncherEvent]") 
 
 def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[LauncherEvent]") -> None:
     """Replace the replicas at each SIGHUP; return after SIGTERM or SIGINT."""
-    generation = 0
+    rollouts = Rollouts(lambda generation: _deploy_in_thread(launched, generation, events))
     while (event := events.get()) not in STOP_SIGNALS:
         if event == signal.SIGHUP:
-            generation += 1
-            log.info("replacing the replicas", generation=generation)
-            _deploy_in_thread(launched, generation, events)
-        elif isinstance(event, StartFailed):
-            log.error("no new replica started: the old ones stay", reason=str(event))
+            rollouts.request()
         else:
-            log.info("replicas replaced")
+            rollouts.finish(event if isinstance(event, StartFailed) else None)
 
 
 def _is_stop_there(events: "queue.SimpleQueue[LauncherEvent]") -> bool:

@@ -9,6 +9,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from server.process.defaults import expects_cpu
 from server.settings import Settings
 from server.settings.options import ENV_PREFIX, Option
+from server.start.parsing import CommandLine
+from server.start.validation import explain_errors
 
 # How busy autoscaling keeps replicas, as a share of the requests that each runs at once.
 TARGET_SHARE: Final = 0.7
@@ -83,7 +86,16 @@ SCALE_OPTIONS: Final = tuple(
 )
 
 
-def split_options(values: Mapping[str, Any]) -> tuple[ScaleOptions, dict[str, Any]]:
-    """Return the options among `values`, and the rest. Raises `pydantic.ValidationError`."""
-    own = {name: value for name, value in values.items() if name in ScaleOptions.model_fields}
-    return ScaleOptions(**own), {name: values[name] for name in values.keys() - own.keys()}
+def take_options(command_line: CommandLine, environ: Mapping[str, str]) -> ScaleOptions:
+    """Take the options of replicas out of the values of a command line.
+
+    What is wrong with them is added to its mistakes; then the options are the defaults.
+    """
+    names = ScaleOptions.model_fields.keys() & command_line.values.keys()
+    given: dict[str, Any] = {name: command_line.values.pop(name) for name in names}
+    try:
+        return ScaleOptions(**given)
+    except ValidationError as error:
+        mistakes = explain_errors(error, SCALE_OPTIONS, given, environ)
+        command_line.mistakes.extend(mistakes.values())
+        return ScaleOptions.model_construct()

@@ -3,8 +3,15 @@
 Ray calls `list_middlewares` in each replica: `ray_variables` names it.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ray.serve._private.constants import (
+    SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER,
+    SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER,
+    SERVE_MULTIPLEXED_MODEL_ID,
+    SERVE_SESSION_ID,
+)
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +24,18 @@ from server.errors import ApiError, DeadlineExceeded, NotFound, TooManyRequests,
 RAY_PREFIX: Final = "/-/"
 REQUEST_ID: Final = "x-request-id"
 RETRY_AFTER_S: Final = 1
+# Headers that Ray interprets, with `-` for `_`.
+RAY_HEADERS: Final = frozenset(
+    name.replace("_", "-").encode()
+    for name in (
+        SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER,
+        SERVE_HTTP_REQUEST_TIMEOUT_S_HEADER,
+        SERVE_MULTIPLEXED_MODEL_ID,
+        SERVE_SESSION_ID,
+    )
+)
+# Ray neither reads the body nor watches whether the client leaves: the server does both.
+READ_BY_SERVER: Final = (SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER.encode(), b"?1")
 # Ray's refusals are plain text; those of the server never are.
 REFUSALS: Final[dict[int, ApiError]] = {
     404: NotFound("There is no such path."),
@@ -33,7 +52,11 @@ def list_middlewares() -> list[Middleware]:
 
 
 class ProxyMiddleware:
-    """Takes over the client's address from HAProxy, and gives Ray's refusals the API's shape."""
+    """Takes over the client's address from HAProxy, and gives Ray's refusals the API's shape.
+
+    Ray gets none of the headers by which a client could steer or break it, and leaves the body
+    to the server: it would read all of it into memory, however slowly the server takes it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,6 +67,7 @@ class ProxyMiddleware:
             await self._app(scope, receive, send)
             return
         _take_client_address(scope)
+        scope["headers"] = [*_keep_harmless(scope["headers"]), READ_BY_SERVER]
         refusal: ApiError | None = None
 
         async def send_translated(message: Message) -> None:
@@ -58,6 +82,14 @@ class ProxyMiddleware:
                 await send(message)
 
         await self._app(scope, receive, send_translated)
+
+
+def _keep_harmless(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers that Ray does not interpret, and a request id that it can decode."""
+    for name, value in headers:
+        is_id = name == REQUEST_ID.encode()
+        if name.replace(b"_", b"-") not in RAY_HEADERS and not (is_id and not value.isascii()):
+            yield name, value
 
 
 def _take_client_address(scope: Scope) -> None:

@@ -5,12 +5,11 @@
 
 import os
 import shlex
-import socket
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from server.api.affinity import AFFINITY_HEADER
+from server.scale.free_ports import find_free_ports
 
 # How long a replica that is to end takes requests, while HAProxy learns of it, in seconds.
 DEREGISTRATION_S: Final = 5
@@ -42,6 +41,10 @@ CLUSTER_VARIABLES: Final = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.proxy_middleware:list_middlewares",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
+    # A new replica that fails while another of its kind runs is replaced, as any other.
+    "RAY_SERVE_STOP_FAILED_ROLLING_UPDATES": "0",
+    # How long a machine that is to leave waits for its replicas: longer than they take to end.
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "75",
     # Ray would give replicas and their engines the lowest priority, 15.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -55,8 +58,9 @@ def set_ray_variables(folder: Path) -> None:
     several clusters may run side by side. Call it before `ray` is imported.
     """
     haproxy = folder / "haproxy"
-    stats_port, metrics_port, fallback_port = _find_free_ports(3)
+    stats_port, metrics_port, fallback_port = find_free_ports(3)
     local = {
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # no cluster starts when this one has ended
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
@@ -68,14 +72,6 @@ def set_ray_variables(folder: Path) -> None:
     }
     for name, value in (CLUSTER_VARIABLES | local).items():
         os.environ.setdefault(name, value)
-
-
-def _find_free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from server.engine.problems import Problem
+from server.scale.options import ScaleOptions
 from server.settings import Settings
 
 # Ray has HAProxy and the replicas listen on the same address; HAProxy reaches them at these.
@@ -30,3 +31,24 @@ def find_refused(settings: Settings) -> Iterator[Problem]:
         )
     if settings.replica_name is not None:
         yield "replica_name", "Ray names the replicas: leave it out"
+
+
+def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Problem]:
+    """Yield where the GPUs that Ray reserves are not those that a replica uses."""
+    gpus, size = options.gpus_per_replica, settings.tensor_parallel_size
+    if gpus is None:
+        return
+    if gpus and settings.accelerator == "cpu":
+        yield "gpus_per_replica", "replicas on CPUs take none: leave it out, or say 0"
+    elif not gpus and settings.accelerator == "cuda":
+        yield "gpus_per_replica", f"a replica takes {size}: all would meet on the first GPU"
+    elif 0 < gpus < 1 and settings.gpu_memory_utilization > gpus:
+        yield (
+            "gpus_per_replica",
+            f"replicas share a GPU: say --gpu-memory-utilization {gpus:g} or less, too",
+        )
+    elif (gpus > 1 and gpus != size) or (gpus and size > gpus >= 1):
+        yield (
+            "gpus_per_replica",
+            f"a replica takes as many as --tensor-parallel-size, {size}: leave it out",
+        )

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.admin_port import serve_admin
 from server.api.browsers.hosts import KnownHosts
+from server.api.edge.protocol import EdgeProtocol
 from server.api.requests_in_flight import RequestsInFlight
 from server.api.runtime import Runtime
 from server.app import create_app
@@ -47,8 +48,8 @@ class LlavaReplica:
         self, values: Mapping[str, Any], config: ReplicaConfig
     ) -> None:
         """Load the model that the settings `values` name. Raises `ReplicaError`."""
+        self._stack = AsyncExitStack()  # closed also where this fails
         self._name = serve.get_replica_context().replica_id.unique_id
-        self._stack = AsyncExitStack()
         try:
             with ExitStack() as prepared_stack:
                 prepared = prepare_replica(values, self._name, config, prepared_stack)
@@ -60,7 +61,8 @@ class LlavaReplica:
             raise ReplicaError(str(error)) from None
         self._settings = prepared.settings
         self._lifecycle = Lifecycle(prepared.settings.drain_timeout_s)
-        self._port: int | None = None  # known from the first request on
+        self._stack.callback(self._lifecycle.drain)
+        self._is_refusing = False
         self._loaded = asyncio.Event()  # or failed
         self._app = self._create_app(prepared, checkpoint)
         self._requests = RequestsInFlight(self._app)
@@ -86,8 +88,6 @@ class LlavaReplica:
                 await _skip_lifespan(receive, send)
                 return
 
-            self._port = scope["server"][1]
-
             def send_watched(message: Message) -> Awaitable[None]:
                 if runtime.pipeline is not None and runtime.pipeline.has_failed:
                     self._refuse_connections()
@@ -101,16 +101,12 @@ class LlavaReplica:
 
     async def check_health(self) -> None:
         """Raise where the replica is to be replaced."""
-        if not self._lifecycle.is_ready:
+        if not self._lifecycle.is_ready and self._lifecycle.state is not State.DRAINING:
             raise ReplicaError(self._lifecycle.reason or "the event loop hangs")
 
     async def __del__(self) -> None:
         """Close everything; requests in flight have ended by now."""
-        self._lifecycle.drain()
         await self._stack.aclose()
-        runtime: Runtime = self._app.state.runtime
-        if runtime.tracing is not None:
-            runtime.tracing.close()
 
     def _create_app(self, prepared: PreparedReplica, checkpoint: Checkpoint) -> Any:
         app = create_app(
@@ -122,10 +118,26 @@ class LlavaReplica:
             prepared.usage_file,
         )
         runtime: Runtime = app.state.runtime
+        if runtime.tracing is not None:
+            self._stack.callback(runtime.tracing.close)
         # Ray configures uvicorn and leaves its protocol to "auto".
         protocols: dict[str, Any] = uvicorn.config.HTTP_PROTOCOLS
-        protocols["auto"] = build_protocol(prepared.settings, runtime)
+        protocols["auto"] = self._drain_on_shutdown(build_protocol(prepared.settings, runtime))
         return app
+
+    def _drain_on_shutdown(self, protocol: type[EdgeProtocol]) -> type[EdgeProtocol]:
+        """Return the protocol, whose connections tell when uvicorn ends.
+
+        Ray tells a replica only when its requests have ended, and gives them any time.
+        """
+        begin_to_drain = self._begin_to_drain
+
+        class DrainingProtocol(protocol):  # type: ignore[misc, valid-type]
+            def shutdown(self) -> None:
+                begin_to_drain()
+                super().shutdown()
+
+        return DrainingProtocol
 
     async def _load(self) -> None:
         """Run the application, which loads the model; tick from now on."""
@@ -151,15 +163,24 @@ class LlavaReplica:
             address = name_address(admin_listener, node)
             self._stack.enter_context(publish_target(config.metrics_targets, self._name, address))
 
+    def _begin_to_drain(self) -> None:
+        if self._lifecycle.state is State.READY:
+            self._lifecycle.drain()
+            self._ending = asyncio.create_task(self._end_overdue_requests())
+
+    async def _end_overdue_requests(self) -> None:
+        await self._requests.wait(self._settings.drain_timeout_s)
+        await self._requests.end_all(self._app.state.runtime)
+
     def _end_failed(self) -> None:
         """End this process soon."""
         self._refuse_connections()
         self._ending = asyncio.create_task(self._end_requests_and_exit())
 
     def _refuse_connections(self) -> None:
-        if self._port is not None:
-            stop_listening(self._port)
-            self._port = None
+        if not self._is_refusing:
+            self._is_refusing = True
+            stop_listening()
 
     async def _end_requests_and_exit(self) -> None:
         await self._requests.end_all(self._app.state.runtime)

@@ -15,10 +15,15 @@ from server.process.file_limit import limit_connections, raise_file_limit
 from server.process.standard_streams import forgive_full_outputs
 from server.scale.admin_ports import listen_for_admin
 from server.scale.log_pipe import log_through
+from server.scale.options import SCALE_OPTIONS
+from server.scale.refusals import find_refused
+from server.scale.targets import create_folder
 from server.settings import Settings
+from server.start.mistakes import Mistake
 from server.start.preparation import Preparation
 from server.start.serving import start_logs
 from server.start.validation import read_settings
+from server.start.variables import find_variable_mistakes
 from server.telemetry.raw_output import wrap_raw_output
 from server.telemetry.usage_file import UsageFile
 
@@ -65,17 +70,17 @@ def prepare_replica(
     configure_allocator()
     forgive_full_outputs()
     _forget_ray_threads(config.cpus)
-    settings, mistakes = read_settings({**values, "replica_name": name}, os.environ)
-    if mistakes:
-        raise ReplicaError("; ".join(map(str, mistakes.values())))
-    settings = _adapt(settings)
+    settings = _read_settings(values).model_copy(update={"replica_name": name})
     if settings.log_format == "json":
         stack.enter_context(wrap_raw_output())
     start_logs(settings)
+    settings = _adapt(settings)
     try:
         admin_listener = listen_for_admin(settings.admin_host, settings.admin_port or 0, stack)
     except OSError as error:
         raise ReplicaError(f"--admin-port: {error}") from None
+    if config.metrics_targets is not None:
+        create_folder(config.metrics_targets)
     prepared = Preparation(settings, (), stack, listens=False)
     if prepared.problems:
         raise ReplicaError("; ".join(f"--{name}: {text}" for name, text in prepared.problems))
@@ -83,6 +88,19 @@ def prepare_replica(
     return PreparedReplica(
         settings, prepared.checkpoint, prepared.keys, prepared.usage_file, admin_listener
     )
+
+
+def _read_settings(values: Mapping[str, Any]) -> Settings:
+    """Read the settings, some of which may be variables of this machine."""
+    settings, wrong = read_settings(values, os.environ)
+    refused = (
+        Mistake(f"--{name.replace('_', '-')}", text) for name, text in find_refused(settings)
+    )
+    variables = find_variable_mistakes(os.environ, SCALE_OPTIONS)
+    mistakes = [*wrong.values(), *variables, *refused]
+    if mistakes:
+        raise ReplicaError("; ".join(map(str, mistakes)))
+    return settings
 
 
 def _adapt(settings: Settings) -> Settings:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,10 @@ from typing import Final
 
 import psutil
 
+from server.start.serving import StartFailed
+
 PROCESS_LABEL: Final = "__meta_pid"
+NODE_LABEL: Final = "__meta_node"
 
 
 @contextmanager
@@ -20,10 +24,10 @@ def publish_target(folder: Path, replica: str, address: str) -> Iterator[None]:
 
     Files of replicas that were killed are removed by the next one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    create_folder(folder)
     _remove_stale(folder)
     path = folder / f"{replica}.json"
-    labels = {"replica": replica, PROCESS_LABEL: str(os.getpid())}
+    labels = {"replica": replica, PROCESS_LABEL: str(os.getpid()), NODE_LABEL: platform.node()}
     partial = path.with_suffix(".new")
     partial.write_text(json.dumps([{"targets": [address], "labels": labels}]) + "\n")
     partial.replace(path)
@@ -31,6 +35,15 @@ def publish_target(folder: Path, replica: str, address: str) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def create_folder(folder: Path) -> None:
+    """Create the folder for targets, where it is missing. Raises `StartFailed`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"cannot create the folder {folder}: {error.strerror}"
+        raise StartFailed(f"--metrics-targets: {problem}") from None
 
 
 def name_address(listener: socket.socket, node_address: str) -> str:
@@ -44,6 +57,7 @@ def name_address(listener: socket.socket, node_address: str) -> str:
 def _remove_stale(folder: Path) -> None:
     for path in folder.glob("*.json"):
         with suppress(OSError, ValueError, LookupError):
-            pid = int(json.loads(path.read_text())[0]["labels"][PROCESS_LABEL])
-            if not psutil.pid_exists(pid):
+            labels = json.loads(path.read_text())[0]["labels"]
+            is_of_here = labels[NODE_LABEL] == platform.node()  # machines may share the folder
+            if is_of_here and not psutil.pid_exists(int(labels[PROCESS_LABEL])):
                 path.unlink()

@@ -19,6 +19,7 @@ from server.start.variables import find_variable_mistakes
 
 if TYPE_CHECKING:
     from server.start.preparation import Preparation
+    from server.start.resolved import ResolvedSetting
 
 OK: Final = 0
 FAILED: Final = 1
@@ -45,11 +46,15 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What is done with settings that are right, the options beside theirs, and more checks."""
+    """What is done with settings that are right.
+
+    Beside the settings it has `options` of its own, which `resolve` shows, and further checks.
+    """
 
     run: Callable[["Preparation"], int]
     options: Sequence[Option] = ()
     find_problems: Callable[[Settings], Iterable[Problem]] = lambda _: ()
+    resolve: Callable[[], Sequence["ResolvedSetting"]] = tuple
 
 
 def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | None = None) -> int:
@@ -88,7 +93,10 @@ def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | No
             return MISTAKEN
         if command_line.wants_check:
             report_notes(_name_settings(prepared.notes, given, environ), as_json=as_json)
-            print_resolved(settings, prepared.checkpoint, given, environ, as_json=as_json)
+            more = mode.resolve() if mode else ()
+            print_resolved(
+                settings, prepared.checkpoint, given, environ, more=more, as_json=as_json
+            )
             return OK
         from server.start.serving import StartFailed, pull_and_serve
 

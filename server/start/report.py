@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from server.checkpoint.config import Checkpoint
 from server.settings import Settings
 from server.start.mistakes import Mistake
-from server.start.resolved import format_json, format_text, resolve_all
+from server.start.resolved import ResolvedSetting, format_json, format_text, resolve_all
 from server.telemetry.logs import configure_logs, get_logger
 
 log = get_logger(__name__)
@@ -59,8 +59,9 @@ def print_resolved(
     given: Mapping[str, str],
     environ: Mapping[str, str],
     *,
+    more: Sequence[ResolvedSetting],
     as_json: bool,
 ) -> None:
-    """Print the settings to stdout, as text or JSON."""
-    resolved = resolve_all(settings, checkpoint, given, environ)
+    """Print the settings to stdout, as text or JSON, behind `more` of them."""
+    resolved = [*more, *resolve_all(settings, checkpoint, given, environ)]
     print((format_json if as_json else format_text)(resolved))

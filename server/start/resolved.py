@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
+
+from pydantic import BaseModel
 
 from server.checkpoint.config import Checkpoint
 from server.process.defaults import (
@@ -42,12 +45,23 @@ def resolve_all(
 ) -> Sequence[ResolvedSetting]:
     """Return all settings in the order of the help; `given` are those of the command line."""
     derived = derive_defaults(settings, checkpoint)
+    return resolve_options(list_options(), settings, given, environ, derived)
+
+
+def resolve_options(
+    options: Sequence[Option],
+    values: BaseModel,
+    given: Mapping[str, str],
+    environ: Mapping[str, str],
+    derived: Mapping[str, str] = MappingProxyType({}),
+) -> Sequence[ResolvedSetting]:
+    """Return the options that `values` has; `derived` are defaults where it has None."""
     variables = {name.upper(): name for name in environ}
     return [
         ResolvedSetting(
-            option, _show(option, settings, derived), _name_source(option, given, variables)
+            option, _show(option, values, derived), _name_source(option, given, variables)
         )
-        for option in list_options()
+        for option in options
     ]
 
 
@@ -78,8 +92,8 @@ def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[s
     return derived
 
 
-def _show(option: Option, settings: Settings, derived: Mapping[str, str]) -> str | None:
-    value = getattr(settings, option.name)
+def _show(option: Option, values: BaseModel, derived: Mapping[str, str]) -> str | None:
+    value = getattr(values, option.name)
     if value is None:
         return "any" if option.name.endswith("ports") else derived.get(option.name)
     if option.is_secret:

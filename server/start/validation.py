@@ -1,7 +1,7 @@
 """The settings from command line and environment, and pydantic's errors in plain words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -65,7 +65,7 @@ def read_settings(
     try:
         return Settings(**given), {}
     except ValidationError as error:
-        mistakes = _explain_all(error, values, environ)
+        mistakes = explain_errors(error, list_options(), values, environ)
     defaults = {name: Settings.model_fields[name].default for name in mistakes}
     return Settings(**(given | defaults)), mistakes
 
@@ -90,13 +90,20 @@ def _show(option: Option, text: str) -> str:
     return "…" if option.is_secret else mask_secrets(text) or "''"
 
 
-def _explain_all(
-    error: ValidationError, values: Mapping[str, str], environ: Mapping[str, str]
+def explain_errors(
+    error: ValidationError,
+    options: Sequence[Option],
+    values: Mapping[str, str],
+    environ: Mapping[str, str],
 ) -> dict[str, Mistake]:
-    options = {option.name: option for option in list_options()}
+    """Return pydantic's errors as mistakes by option; under "" what is wrong between options."""
+    by_name = {option.name: option for option in options}
     mistakes: dict[str, Mistake] = {}
     for details in error.errors():
-        option = options[str(details["loc"][0])]
+        if not details["loc"]:
+            mistakes[""] = Mistake("", str(details["ctx"]["error"]))
+            continue
+        option = by_name[str(details["loc"][0])]
         written = write_setting(option, values, environ)
         mistakes.setdefault(option.name, Mistake(written, _explain(option, details)))
     return mistakes

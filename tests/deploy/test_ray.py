@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from server.scale.ray_variables import CLUSTER_VARIABLES
-from tests.deploy.settings import stop_s
+from server.settings import Settings
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -34,7 +34,7 @@ def test_ray_takes_the_configuration(name: str) -> None:
     (application,) = schema.applications
     assert application.import_path == f"{build.__module__}:{build.__name__}"
     assert isinstance(application.args, dict)
-    build({**application.args, "accelerator": "cpu"})
+    build(application.args)
 
 
 @pytest.mark.parametrize("pod", PODS, ids=["head", "worker"])
@@ -65,12 +65,24 @@ def test_probes_need_no_program_of_the_image(pod: dict[str, Any]) -> None:
 
 
 def test_pods_have_time_to_drain_and_prometheus_finds_them() -> None:
+    from server.scale.application import limit_shutdown_s
+
     worker = CLUSTER["workerGroupSpecs"][0]
     spec = worker["template"]["spec"]
-    assert spec["terminationGracePeriodSeconds"] > stop_s({})
+    drain = float(CLUSTER_VARIABLES["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+    assert spec["terminationGracePeriodSeconds"] > drain > limit_shutdown_s(Settings())
     ports = {port["name"]: port["containerPort"] for port in spec["containers"][0]["ports"]}
     annotations = worker["template"]["metadata"]["annotations"]
     arguments = CONFIGURATIONS["rayservice.yaml"]["applications"][0]["args"]
     assert ports["admin"] == arguments["admin_port"] == int(annotations["prometheus.io/port"])
-    assert MONITOR["spec"]["selector"]["matchLabels"]["ray.io/group"] == worker["groupName"]
+    selected = MONITOR["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= worker["template"]["metadata"]["labels"].items()
     assert MONITOR["spec"]["podMetricsEndpoints"][0]["port"] == "admin"
+
+
+def test_there_are_pods_for_a_rolling_update() -> None:
+    from server.scale.options import SURGE_PERCENT
+
+    arguments = CONFIGURATIONS["rayservice.yaml"]["applications"][0]["args"]
+    surge = -(-arguments["max_replicas"] * SURGE_PERCENT // 100)
+    assert CLUSTER["workerGroupSpecs"][0]["maxReplicas"] >= arguments["max_replicas"] + surge

@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from tests.api.pictures import body, user
 from tests.api.running import RunningServer, metric
 
 OPTIONS = (
@@ -25,6 +27,7 @@ OPTIONS = (
 NO_MEMORY_MONITOR = {"RAY_memory_monitor_refresh_ms": "0"}
 READY_LIMIT_S = 280.0
 LINE_LIMIT_S = 10.0
+PROMPT_TOKENS = "llava:prompt_tokens_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,19 @@ class Replicas:
         """Wait until all replicas are ready."""
         try:
             self.server.wait_until_ready()
+            self._wait_for_haproxy()
         except AssertionError:
             self.server.stop()
             raise
         return self
+
+    def _wait_for_haproxy(self) -> None:
+        """Wait until each replica gets requests: HAProxy learns of them one by one."""
+        deadline = time.monotonic() + READY_LIMIT_S
+        hello = body(user("Hello"), max_tokens=1)
+        while not all(metric(each.url, PROMPT_TOKENS) for each in self.wait()):
+            httpx.post(f"{self.url}/v1/chat/completions", json=hello).raise_for_status()
+            assert time.monotonic() < deadline, "a replica gets no requests"
 
     def __exit__(
         self,
@@ -80,7 +92,7 @@ class Replicas:
 
     def find(self) -> list[Replica]:
         """Return those that Prometheus would find now and that answer."""
-        targets = [json.loads(path.read_text())[0] for path in self._targets.glob("*.json")]
+        targets = [json.loads(text)[0] for text in self._read_targets()]
         found = [
             Replica(
                 target["labels"]["replica"],
@@ -90,6 +102,11 @@ class Replicas:
             for target in targets
         ]
         return [each for each in found if is_ready(each)]
+
+    def _read_targets(self) -> Iterator[str]:
+        for path in self._targets.glob("*.json"):
+            with suppress(FileNotFoundError):  # its replica has ended since
+                yield path.read_text()
 
     def wait(self, accept: Callable[[list[Replica]], bool] | None = None) -> list[Replica]:
         """Return the replicas once all are ready, and `accept` takes them."""
@@ -116,12 +133,9 @@ class Replicas:
         return sum(metric(each.url, sample) for each in self.wait())
 
     def engine_pid(self, replica: Replica) -> int:
-        """Return the process of a replica's engine."""
+        """Return the process of a replica's engine: the largest, for not each gets its title."""
         children = psutil.Process(replica.pid).children()
-        names = {each.pid: " ".join(each.cmdline()) for each in children}
-        engines = [pid for pid, name in names.items() if "EngineCore" in name]
-        assert len(engines) == 1, names
-        return engines[0]
+        return int(max(children, key=lambda each: each.memory_info().rss).pid)
 
     def replace(self) -> None:
         """Have all replicas replaced."""

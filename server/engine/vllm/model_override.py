@@ -33,6 +33,8 @@ def _override(
 ) -> PreTrainedConfig:
     if config.model_type not in MODEL_TYPES:
         return config
+    if config.model_type == "llava_onevision":
+        _shrink_grid(config)
     if not isinstance(config, config_class):
         content = config.to_dict()
         del content["model_type"]
@@ -42,6 +44,16 @@ def _override(
     config.text_config.tie_word_embeddings = config.tie_word_embeddings
     _shrink_tower(config, tensor_parallel_size)
     return config
+
+
+def _shrink_grid(config: PreTrainedConfig) -> None:
+    """Leave one tile: vLLM preprocesses the largest image at start, to count its tokens.
+
+    It would count as for LLaVA-NeXT, three times too many, and reserve room for them. The tokens of
+    a step bound an image of ours.
+    """
+    size = config.vision_config.image_size
+    config.image_grid_pinpoints = [[size, size]]
 
 
 def _shrink_tower(config: PreTrainedConfig, tensor_parallel_size: int) -> None:

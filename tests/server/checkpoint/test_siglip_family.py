@@ -138,7 +138,7 @@ def test_the_image_token_has_two_names(tmp_path: Path) -> None:
     assert read(tmp_path, config | {"image_token_id": 7}).text.image_token_id == 7
 
 
-def test_transformers_5_leaves_a_null_bos_out(tmp_path: Path) -> None:
+def test_qwen2_needs_no_bos(tmp_path: Path) -> None:
     folder = write_checkpoint_files(
         tmp_path, config=INTERLEAVE, tokenizer_config={"eos_token": "<|im_end|>"}
     )

@@ -8,13 +8,16 @@ from transformers import (
     LlamaConfig,
     LlavaConfig,
     LlavaNextConfig,
+    LlavaOnevisionConfig,
     PreTrainedConfig,
+    Qwen2Config,
     VipLlavaConfig,
 )
 
 from server.engine.vllm.model_override import override_as_llava, override_as_llava_next
 
 OVERRIDES = [override_as_llava, override_as_llava_next]
+CONFIGS = [LlavaConfig, LlavaNextConfig, LlavaOnevisionConfig, VipLlavaConfig]
 LARGE_TOWER = CLIPVisionConfig(
     hidden_size=1024,
     intermediate_size=4096,
@@ -25,7 +28,7 @@ LARGE_TOWER = CLIPVisionConfig(
 )
 
 
-@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig, VipLlavaConfig])
+@pytest.mark.parametrize("config_class", CONFIGS)
 def test_any_llava_becomes_a_plain_one(config_class: type[PreTrainedConfig]) -> None:
     config = override_as_llava(config_class(text_config=LlamaConfig(hidden_size=64)))
     assert isinstance(config, LlavaConfig)
@@ -34,7 +37,7 @@ def test_any_llava_becomes_a_plain_one(config_class: type[PreTrainedConfig]) -> 
     assert config.text_config.hidden_size == 64
 
 
-@pytest.mark.parametrize("config_class", [LlavaConfig, LlavaNextConfig, VipLlavaConfig])
+@pytest.mark.parametrize("config_class", CONFIGS)
 def test_any_llava_becomes_a_llava_next(config_class: type[PreTrainedConfig]) -> None:
     config = override_as_llava_next(config_class(text_config=LlamaConfig(hidden_size=64)))
     assert isinstance(config, LlavaNextConfig)
@@ -75,3 +78,18 @@ def test_quantisation_stays(override: Any) -> None:
     text = LlamaConfig(quantization_config={"quant_method": "gptq"})
     overridden = override(LlavaNextConfig(text_config=text))
     assert overridden.text_config.quantization_config == {"quant_method": "gptq"}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+@pytest.mark.parametrize(("whole", "text"), [(False, True), (True, False), (False, False)])
+def test_embeddings_are_tied_as_in_transformers(override: Any, whole: bool, text: bool) -> None:
+    language_model = Qwen2Config(tie_word_embeddings=text)
+    config = override(LlavaOnevisionConfig(text_config=language_model, tie_word_embeddings=whole))
+    assert config.text_config.tie_word_embeddings is (whole or text)
+
+
+def test_vllm_sees_one_tile_of_onevisions_grids() -> None:
+    config = override_as_llava_next(LlavaOnevisionConfig(text_config=Qwen2Config()))
+    assert config.image_grid_pinpoints == [[384, 384]]
+    plain = LlavaNextConfig(text_config=LlamaConfig())
+    assert override_as_llava_next(plain).image_grid_pinpoints == plain.image_grid_pinpoints

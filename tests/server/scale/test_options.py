@@ -1,14 +1,16 @@
 """The options of replicas, and what Ray is told of them."""
 
+import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from server.scale.options import ScaleOptions, split_options
+from server.scale.options import ScaleOptions, take_options
 from server.scale.refusals import find_refused
 from server.settings import Settings
+from server.start.parsing import CommandLine
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -33,7 +35,12 @@ def describe(**args: Any) -> dict[str, Any]:
 def test_replicas_are_a_fixed_number_by_default() -> None:
     told = describe(replicas=3, max_images=4, accelerator="cpu")
     assert (told["replicas"], told["autoscaling"], told["surge"]) == (3, None, 25)
-    assert told["values"] == {"host": "0.0.0.0", "max_images": "4", "accelerator": "cpu"}  # noqa: S104
+    assert told["values"] == {
+        "host": "0.0.0.0",  # noqa: S104
+        "max_images": "4",
+        "accelerator": "cpu",
+        "drain_timeout_s": "30.0",
+    }
     assert told["actor"]["num_gpus"] == 0
 
 
@@ -58,7 +65,7 @@ def test_what_a_file_says_nothing_of_is_left_out() -> None:
 
 
 def test_ray_waits_longer_than_the_drain() -> None:
-    assert describe(drain_timeout_s=100, accelerator="cpu")["drain"] > 100
+    assert describe(drain_timeout_s=100, accelerator="cpu")["drain"] == 100 + 5 + 15
 
 
 def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
@@ -78,7 +85,17 @@ def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
         ({"max_imges": 3}, "did you mean --max-images"),
         ({"uds": "socket"}, "leave it out"),
         ({"host": "10.0.0.7"}, "say one of them"),
-        ({"replicas": 0}, "greater than 0"),
+        ({"port": 8001}, "http_options of the file say it"),
+        ({"gpus_per_replica": 1}, "replicas on CPUs take none"),
+        ({"accelerator": "cuda", "gpus_per_replica": 0}, "all would meet on the first GPU"),
+        (
+            {"accelerator": "cuda", "gpus_per_replica": 1, "tensor_parallel_size": 2},
+            "as many as --tensor-parallel-size, 2",
+        ),
+        ({"accelerator": "cuda", "gpus_per_replica": 1.5}, "as many as --tensor-parallel-size, 1"),
+        ({"accelerator": "cuda", "gpus_per_replica": 0.5}, "--gpu-memory-utilization 0.5 or less"),
+        ({"replicas": 0}, "--replicas 0: must be above 0"),
+        ({"replicas": 3, "max_replicas": 2}, "below --replicas 3"),
         ({"accelerator": "auto"}, "--gpus-per-replica: this machine need not have"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -107,7 +124,7 @@ def test_without_a_gpu_to_spare_old_replicas_end_first(monkeypatch: pytest.Monke
     assert plan(4, monkeypatch, replicas=4, surge_percent=0) == 0
     with pytest.raises(StartFailed, match="--surge-percent 25 needs GPUs to spare"):
         plan(4, monkeypatch, replicas=4, surge_percent=25)
-    with pytest.raises(StartFailed, match="5 replicas of 1 GPUs take 5, and this machine has 4"):
+    with pytest.raises(StartFailed, match="5 replicas take 5 GPUs, 1 each, and this machine has 4"):
         plan(4, monkeypatch, max_replicas=5)
 
 
@@ -125,8 +142,9 @@ def test_options_that_contradict_each_other(given: dict[str, Any], problem: str)
 
 
 def test_options_and_settings_are_told_apart() -> None:
-    options, values = split_options({"replicas": "2", "model": "llava-tiny"})
-    assert (options.replicas, values) == (2, {"model": "llava-tiny"})
+    command_line = CommandLine({"replicas": "2", "model": "llava-tiny"})
+    assert take_options(command_line, {}).replicas == 2
+    assert command_line.values == {"model": "llava-tiny"}
 
 
 def test_what_replicas_cannot_have_is_refused() -> None:
@@ -144,7 +162,8 @@ def test_what_replicas_cannot_have_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--replicas", "none"], "--replicas"),
+        (["--replicas", "none"], "--replicas none: must be a whole number"),
+        (["--surge-percent", "101"], "--surge-percent 101: must be at most 100"),
         (["--replicas", "2", "--max-replicas", "1"], "--max-replicas is below"),
         (["--replicsa", "2"], "did you mean --replicas"),
         (["--uds", "socket"], "leave it out"),
@@ -160,6 +179,18 @@ def test_mistakes_are_told_before_ray_starts(options: list[str], said: str) -> N
     assert run.returncode == 2
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_check_shows_the_options_of_replicas_too() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "server", "scale", "--check", "--replicas", "2"],
+        capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "LLAVA_CPUS_PER_REPLICA": "3"},
+    )  # fmt: skip
+    lines = [line.split() for line in run.stdout.splitlines()]
+    assert ["replicas", "2", "(--replicas)"] in lines
+    assert ["cpus_per_replica", "3", "(LLAVA_CPUS_PER_REPLICA)"] in lines
+    assert ["port", "8000", "(default)"] in lines
 
 
 def test_help_has_the_options_of_replicas_and_of_servers() -> None:

@@ -75,3 +75,30 @@ async def test_the_client_s_address_is_the_last_one_named(
 
     headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
     assert (await ask(app, **headers)).json() == address
+
+
+async def test_ray_gets_no_header_that_steers_it() -> None:
+    seen: dict[str, str] = {}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for name, value in scope["headers"]:
+            value.decode()  # as Ray does
+            seen[name.decode()] = value.decode()
+        await Response()(scope, receive, send)
+
+    transport = httpx.ASGITransport(ProxyMiddleware(app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://replica") as http:
+        await http.get(
+            "/v1/models",
+            headers=[
+                (b"x-request-id", b"\xff"),
+                (b"serve_multiplexed_model_id", b"\xff"),
+                (b"X-Session-Id", b"\xff"),
+                (b"x-request-timeout-seconds", b"0.001"),
+                (b"x-request-disconnect-disabled", b"?0"),
+                (b"x-llava-affinity", b"mine"),
+            ],
+        )
+    assert seen["x-request-disconnect-disabled"] == "?1"
+    assert seen["x-llava-affinity"] == "mine"
+    assert not seen.keys() & {"x-request-id", "x-session-id", "x-request-timeout-seconds"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -26,14 +27,17 @@ def test_a_target_is_there_for_a_block(tmp_path: Path) -> None:
 def test_files_of_the_dead_are_removed(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    labels = {"replica": "dead", "__meta_pid": str(dead.pid)}
+    here = {"__meta_node": platform.node()}
+    labels = {"replica": "dead", "__meta_pid": str(dead.pid), **here}
     (tmp_path / "dead.json").write_text(json.dumps([{"targets": ["x:1"], "labels": labels}]))
     (tmp_path / "other.json").write_text("[]")
-    labels = {"replica": "alive", "__meta_pid": str(os.getpid())}
+    far = {**labels, "__meta_node": "another machine"}
+    (tmp_path / "far.json").write_text(json.dumps([{"targets": ["y:1"], "labels": far}]))
+    labels = {"replica": "alive", "__meta_pid": str(os.getpid()), **here}
     (tmp_path / "alive.json").write_text(json.dumps([{"targets": ["x:2"], "labels": labels}]))
     with publish_target(tmp_path, "one", "127.0.0.1:9000"):
         names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"alive.json", "one.json", "other.json"}
+    assert names == {"alive.json", "far.json", "one.json", "other.json"}
 
 
 def test_the_next_replica_takes_the_next_port() -> None:
