@@ -8,13 +8,22 @@ ApiError                        500 internal_error
 │   ├── UnsupportedParameter        unsupported_parameter
 │   ├── ContextLengthExceeded       context_length_exceeded
 │   ├── TooManyImages               too_many_images
-│   └── ImageError
-│       ├── ImageUrlInvalid         image_url_invalid
-│       ├── ImageUrlForbidden       image_url_forbidden
-│       ├── ImageFetchFailed        image_fetch_failed
-│       ├── ImageTooLarge           image_too_large
-│       ├── ImageFormatUnsupported  image_format_unsupported
-│       └── ImageCorrupt            image_corrupt
+│   ├── TooManyVideos               too_many_videos
+│   ├── VideosNotLearnt             videos_not_supported
+│   ├── ImageError
+│   │   ├── ImageUrlInvalid         image_url_invalid
+│   │   ├── ImageUrlForbidden       image_url_forbidden
+│   │   ├── ImageFetchFailed        image_fetch_failed
+│   │   ├── ImageTooLarge           image_too_large
+│   │   ├── ImageFormatUnsupported  image_format_unsupported
+│   │   └── ImageCorrupt            image_corrupt
+│   └── VideoError
+│       ├── VideoUrlInvalid         video_url_invalid
+│       ├── VideoUrlForbidden       video_url_forbidden
+│       ├── VideoFetchFailed        video_fetch_failed
+│       ├── VideoTooLarge           video_too_large
+│       ├── VideoFormatUnsupported  video_format_unsupported
+│       └── VideoCorrupt            video_corrupt
 ├── Unauthorized                401 invalid_api_key
 │   └── ApiKeyExpired               api_key_expired
 ├── ForbiddenOrigin             403 forbidden_origin
@@ -161,6 +170,60 @@ class ImageCorrupt(ImageError):
     """The format is known but the data is damaged or cut short."""
 
     code = "image_corrupt"
+
+
+class TooManyVideos(InvalidRequest):
+    """More videos in one request than the server allows."""
+
+    code = "too_many_videos"
+
+
+class VideosNotLearnt(InvalidRequest):
+    """A video for a model that was trained on images only."""
+
+    code = "videos_not_supported"
+
+
+class VideoError(InvalidRequest):
+    """One video of the request cannot be used."""
+
+    code = "video_invalid"
+
+
+class VideoUrlInvalid(VideoError):
+    """No well-formed http(s), `file:` or base64 `data:` URL."""
+
+    code = "video_url_invalid"
+
+
+class VideoUrlForbidden(VideoError):
+    """A URL that leads, or may lead, to where this server fetches no videos from."""
+
+    code = "video_url_forbidden"
+
+
+class VideoFetchFailed(VideoError):
+    """The video's server could not be reached or refused."""
+
+    code = "video_fetch_failed"
+
+
+class VideoTooLarge(VideoError):
+    """More bytes, pixels, frames or seconds than the server allows."""
+
+    code = "video_too_large"
+
+
+class VideoFormatUnsupported(VideoError):
+    """The bytes are not a video of a supported container and codec."""
+
+    code = "video_format_unsupported"
+
+
+class VideoCorrupt(VideoError):
+    """The container is known but the data is damaged or cut short."""
+
+    code = "video_corrupt"
 
 
 class Unauthorized(ApiError):

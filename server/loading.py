@@ -4,37 +4,25 @@ import base64
 import io
 import json
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from PIL import Image
 
 from server.checkpoint.adapters import read_lora_adapters
 from server.checkpoint.config import Checkpoint
-from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.checkpoint.verification import verify_files
-from server.checkpoint.vision import ImageConfig
 from server.checkpoint.vocabulary import Vocabulary
 from server.concurrency import LongCalls
 from server.engine.base import Engine
 from server.engine_loading import configure_engine, start_engine
 from server.generation.sampling import SamplingDefaults
-from server.images.budget import ImageLimits
-from server.images.decode.decode import DecodeOptions
-from server.images.decode.formats import FORMATS
-from server.images.decode.sandbox import DecodeLimits
-from server.images.embedder import ImageEmbedder
-from server.images.fetch.fetcher import Fetcher
-from server.images.fetch.options import FetchOptions
-from server.images.loader import ImageLoader
-from server.images.vision.batcher import VisionBatcher
-from server.images.vision.cache import EncodedImage, ImageEmbedsCache
+from server.images.budget import MediaLimits
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
+from server.media_loading import connect_media
 from server.pipeline import Pipeline
-from server.process.machine import count_decode_workers, count_spare_cores
+from server.process.machine import count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.request_templates import RequestTemplates
@@ -106,19 +94,22 @@ def _connect(
     templates = _start_request_templates(settings, checkpoint, prompts)
     if templates is not None:
         stack.callback(templates.close)
+    images, videos = connect_media(
+        settings, checkpoint, metrics, vision_model, engine.max_model_len, stack
+    )
     return Pipeline(
         model_name=model_name,
         aliases=settings.served_model_names[1:],
         adapters=frozenset(settings.lora_adapters),
-        image_limits=ImageLimits(
+        media_limits=MediaLimits(
             max_images=settings.max_images,
             max_pixels=settings.max_request_pixels,
             fetch_timeout_s=settings.request_fetch_timeout_s,
+            max_videos=settings.max_videos,
         ),
         sampling_defaults=SamplingDefaults(checkpoint.text.temperature, checkpoint.text.top_p),
-        images=_connect_images(
-            settings, checkpoint, metrics, vision_model, engine.max_model_len, stack
-        ),
+        images=images,
+        videos=videos,
         prompt=PromptBuilder(prompts, engine.max_model_len, native_tools=parser is not None),
         request_templates=templates,
         tool_parser=parser,
@@ -134,77 +125,13 @@ def _start_request_templates(
 ) -> RequestTemplates | None:
     if not settings.trust_request_chat_template:
         return None
-    (image_token,) = prompts.tokenizer.convert_ids_to_tokens([prompts.image_token_id])
-    return RequestTemplates(checkpoint.text.special_tokens, image_token)
-
-
-def _connect_images(
-    settings: Settings,
-    checkpoint: Checkpoint,
-    metrics: Metrics,
-    vision_model: VisionModel,
-    max_model_len: int,
-    stack: AsyncExitStack,
-) -> ImageEmbedder:
-    fetcher = Fetcher(_fetch_options(settings))
-    stack.push_async_callback(fetcher.close)
-    decode_options = _decode_options(settings, checkpoint.image)
-    loader = ImageLoader(
-        fetcher,
-        decode_options,
-        workers=settings.decode_workers or count_decode_workers(),
-        limits=DecodeLimits(
-            memory_bytes=settings.decode_memory_bytes,
-            cpu_s=settings.decode_cpu_s,
-            wall_s=settings.decode_timeout_s,
-        ),
-        # Without its folder, so that replicas on other machines derive the same keys.
-        variant=f"{replace(checkpoint, path=Path())!r} {decode_options!r}",
-        metrics=metrics,
-    )
-    stack.callback(loader.close)
-    batcher = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
-    stack.callback(batcher.close)
-    cache = ImageEmbedsCache[EncodedImage](compute_image_cache_bytes(settings, checkpoint), metrics)
-    return ImageEmbedder(loader, batcher, cache, metrics, max_model_len=max_model_len)
+    image_token, video_token = prompts.media_tokens
+    return RequestTemplates(checkpoint.text.special_tokens, image_token, video_token)
 
 
 def _prompt_format(settings: Settings, checkpoint: Checkpoint) -> PromptFormat:
     return choose_prompt_format(
         read_tokenizer(checkpoint.path), checkpoint.text, settings.conv_mode
-    )
-
-
-def _fetch_options(settings: Settings) -> FetchOptions:
-    return FetchOptions(
-        max_bytes=settings.max_image_bytes,
-        timeout_s=settings.fetch_timeout_s,
-        connect_timeout_s=settings.fetch_connect_timeout_s,
-        read_timeout_s=settings.fetch_read_timeout_s,
-        allow_networks=settings.fetch_allow_networks,
-        allow_ports=settings.fetch_allow_ports,
-        allow_domains=settings.fetch_allow_domains,
-        deny_domains=settings.fetch_deny_domains,
-        allow_userinfo=settings.fetch_allow_userinfo,
-        connections_per_host=settings.fetch_connections_per_host,
-        cache_bytes=settings.fetch_cache_bytes,
-        image_folders=settings.image_folders,
-        proxy_env=settings.fetch_proxy_env,
-    )
-
-
-def _decode_options(settings: Settings, image: ImageConfig) -> DecodeOptions:
-    return DecodeOptions(
-        size=image.size,
-        aspect_ratio=image.aspect_ratio,
-        max_pixels=settings.max_image_pixels,
-        grid_pinpoints=image.grid_pinpoints,
-        pad_color=image.pad_color,
-        fast_jpeg=settings.fast_jpeg,
-        alpha_color=settings.alpha_rgb,
-        max_frames=settings.max_image_frames,
-        animated_images=settings.animated_images,
-        formats=tuple(each for each in FORMATS if each.lower() in settings.image_formats),
     )
 
 

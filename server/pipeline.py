@@ -1,4 +1,4 @@
-"""The path of one request: images, prompt, engine. Read this first.
+"""The path of one request: images and videos, prompt, engine. Read this first.
 
 images.load -> content key -> [cache] -> images.decode -> images.vision
                                                                |
@@ -7,26 +7,28 @@ messages -------------------------------------------------> prompt -> engine -> 
 prompts of a text completion, unchanged -----------------------+
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
 from torch import Tensor
 
 from server.checkpoint.vocabulary import Vocabulary
 from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
-from server.concurrency import aclosing_on_error
+from server.concurrency import aclosing_on_error, gather_or_cancel
 from server.engine.base import Engine, EngineImage, EngineOutput, SamplingOptions, ToolParser
-from server.errors import ApiError, ModelNotFound, TooManyImages
+from server.errors import ApiError, ModelNotFound, TooManyImages, TooManyVideos, VideosNotLearnt
 from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
 from server.generation.prompt_details import check_num_prompt_logprobs, describe_prompt
 from server.generation.sampling import SamplingDefaults, build_sampling_options, clamp_max_tokens
-from server.images.budget import ImageLimits
+from server.images.budget import MediaBudget, MediaLimits
 from server.images.embedder import ImageEmbedder
+from server.images.video_embedder import VideoEmbedder
 from server.prompt.builder import PromptBuilder
 from server.prompt.chat_prompts import ChatPrompts
 from server.prompt.prompt import Prompt
 from server.prompt.request_templates import RequestTemplates
+from server.prompt.segments import Medium
 from server.prompt.text_tokenizer import TextTokenizer
 from server.prompt.token_ids import check_sampling_token_ids
 from server.prompt.turns import Conversation, split_turns
@@ -40,6 +42,8 @@ from server.telemetry.request_record import RequestRecord
 from server.tools.callable_tools import CallableTools, resolve_callable_tools
 
 OnEncoded = Callable[[], None]
+# Content keys and embeddings (tokens, hidden), in the order of the request.
+Embedded = Sequence[tuple[str, Tensor]]
 
 
 def do_nothing() -> None:
@@ -55,9 +59,10 @@ class Pipeline:
         model_name: str,
         aliases: Collection[str] = (),
         adapters: Collection[str] = (),
-        image_limits: ImageLimits,
+        media_limits: MediaLimits,
         sampling_defaults: SamplingDefaults,
         images: ImageEmbedder,
+        videos: VideoEmbedder | None = None,
         prompt: PromptBuilder,
         grammar_validator: GrammarValidator,
         vocabulary: Vocabulary,
@@ -68,15 +73,17 @@ class Pipeline:
     ) -> None:
         """`aliases` are further names of the model, `adapters` those of its LoRA adapters.
 
-        Without `request_templates`, requests that bring a template were refused.
+        Without `videos`, the model has not learnt them. Without `request_templates`, requests that
+        bring a template were refused.
         """
         self.sampling_defaults = sampling_defaults
         self.text_tokenizer = TextTokenizer(prompt, vocabulary, metrics)
         self._model_name = model_name
         self._aliases = aliases
         self._adapters = adapters
-        self._image_limits = image_limits
+        self._media_limits = media_limits
         self._images = images
+        self._videos = videos
         self._prompt = prompt
         self._chat_prompts = ChatPrompts(prompt, metrics, request_templates)
         self._grammars = GrammarBuilder(grammar_validator, metrics)
@@ -101,18 +108,22 @@ class Pipeline:
         keep_last = self._prompt.resolve_truncation(request, request.token_limit)
         conversation = self._check(request, tools, enforce_limit=keep_last is None)
         grammar = await self._grammars.build_and_validate(request, tools, partition)
-        budget = self._image_limits.start_budget(record.caller.meter)
-        images = await self._images.embed(request.images, partition, budget)
+        budget = self._media_limits.start_budget(record.caller.meter)
+        images, videos = await self._embed(request, partition, budget)
         on_encoded()
         record.notes.extend(budget.notes)
-        record.first_image_key = images[0][0] if images else None
-        num_image_tokens = [len(image_embeds) for _, image_embeds in images]
+        record.first_image_key = next((key for key, _ in (*images, *videos)), None)
         prompt = await self._chat_prompts.build(
-            request, conversation, num_image_tokens, tools, keep_last=keep_last
+            request,
+            conversation,
+            [len(image_embeds) for _, image_embeds in images],
+            [len(embeds) for _, embeds in videos],
+            tools,
+            keep_last=keep_last,
         )
         sampling = self._build_sampling_options(request, prompt, grammar, tools)
         generation = Generation(
-            self._submit(request, record, prompt, images, sampling),
+            self._submit(request, record, prompt, {"image": images, "video": videos}, sampling),
             record,
             build_chat_readers(
                 request,
@@ -141,7 +152,7 @@ class Pipeline:
             request, None, record.caller.cache_partition
         )
         prompts = await self.text_tokenizer.tokenize_prompts(request)
-        record.record_submission(sum(len(prompt.token_ids) for prompt in prompts), 0)
+        record.record_submission(sum(len(prompt.token_ids) for prompt in prompts))
         adapter = self._find_adapter(request.model)
         return await self._completions.submit(request, record, prompts, grammar, adapter)
 
@@ -149,12 +160,17 @@ class Pipeline:
         """Return the prompt that `generate` would submit, however long. Raises `ApiError`."""
         tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         conversation = self._check(request, tools, enforce_limit=False)
-        budget = self._image_limits.start_budget()
+        budget = self._media_limits.start_budget()
         num_image_tokens = await self._images.count_image_tokens(
             request.images, cache_partition, budget
         )
+        num_video_tokens = []
+        if self._videos is not None:
+            num_video_tokens = await self._videos.count_tokens(
+                request.videos, request.video_options, cache_partition, budget
+            )
         return await self._chat_prompts.build(
-            request, conversation, num_image_tokens, tools, enforce_limit=False
+            request, conversation, num_image_tokens, num_video_tokens, tools, enforce_limit=False
         )
 
     @property
@@ -172,6 +188,18 @@ class Pipeline:
         if name not in names:
             raise ModelNotFound.build(name, names)
 
+    async def _embed(
+        self, request: ChatCompletionRequest, cache_partition: str, budget: MediaBudget
+    ) -> tuple[Embedded, Embedded]:
+        """Return what the engine gets of the images, and of the videos."""
+        steps = [self._images.embed(request.images, cache_partition, budget)]
+        if self._videos is not None:
+            steps.append(
+                self._videos.embed(request.videos, request.video_options, cache_partition, budget)
+            )
+        images, *videos = await gather_or_cancel(steps)
+        return images, videos[0] if videos else []
+
     def _find_adapter(self, model: str) -> str | None:
         """Return the LoRA adapter that a model name stands for, None for the model itself."""
         return model if model in self._adapters else None
@@ -185,12 +213,7 @@ class Pipeline:
     ) -> Conversation:
         """Refuse invalid requests before any work is done; return the conversation."""
         self.check_model(request.model)
-        max_images = self._image_limits.max_images
-        if len(request.images) > max_images:
-            raise TooManyImages(
-                f"The request holds {len(request.images)} images; the limit is {max_images}.",
-                request.images[max_images].param,
-            )
+        self._check_media(request)
         check_sampling_token_ids(request, self._vocabulary.size)
         conversation = split_turns(request.messages, request)
         count = conversation.num_characters
@@ -199,6 +222,23 @@ class Pipeline:
             count += tools.num_characters
             self._prompt.check_characters(count, "tools", enforce_limit=enforce_limit)
         return conversation
+
+    def _check_media(self, request: ChatCompletionRequest) -> None:
+        images, videos, limits = request.images, request.videos, self._media_limits
+        if len(images) > limits.max_images:
+            raise TooManyImages(
+                f"The request holds {len(images)} images; the limit is {limits.max_images}.",
+                images[limits.max_images].param,
+            )
+        if videos and self._videos is None:
+            raise VideosNotLearnt(
+                "The model has not learnt videos; send frames as images.", videos[0].param
+            )
+        if len(videos) > limits.max_videos:
+            raise TooManyVideos(
+                f"The request holds {len(videos)} videos; the limit is {limits.max_videos}.",
+                videos[limits.max_videos].param,
+            )
 
     def _build_sampling_options(
         self,
@@ -231,15 +271,18 @@ class Pipeline:
         request: ChatCompletionRequest,
         record: RequestRecord,
         prompt: Prompt,
-        images: Sequence[tuple[str, Tensor]],
+        media: Mapping[Medium, Embedded],
         sampling: SamplingOptions,
     ) -> AsyncGenerator[EngineOutput, None]:
         """Submit the prompt to the engine."""
-        engine_images = [
-            EngineImage(key, placeholder.offset, image_embeds)
-            for (key, image_embeds), placeholder in zip(images, prompt.placeholders, strict=True)
-        ]
-        record.record_submission(len(prompt.token_ids), prompt.num_image_tokens)
+        embedded = {medium: iter(each) for medium, each in media.items()}
+        engine_images = []
+        for placeholder in prompt.placeholders:
+            key, embeds = next(embedded[placeholder.medium])
+            engine_images.append(EngineImage(key, placeholder.offset, embeds))
+        record.record_submission(
+            len(prompt.token_ids), prompt.num_image_tokens, prompt.num_video_tokens
+        )
         return self._engine.generate(
             record.request_id,
             prompt.token_ids,

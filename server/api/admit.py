@@ -28,6 +28,10 @@ class CountingRequest(Protocol):
     def num_images(self) -> int:
         """The number of its images."""
 
+    @property
+    def num_videos(self) -> int:
+        """The number of its videos."""
+
 
 T = TypeVar("T", bound=CountingRequest)
 
@@ -38,8 +42,8 @@ async def admit(
 ) -> AsyncIterator[T]:
     """Yield the parsed body while the request holds memory, a permit and time.
 
-    Images count towards no limit of the key, but are refused while it has no image tokens left.
-    Raises `ApiError`.
+    Images and videos count towards no limit of the key, but are refused while it has no image
+    tokens left. Raises `ApiError`.
     """
     runtime: Runtime = request.app.state.runtime
     policy = build_policy(runtime, tenant)
@@ -53,11 +57,12 @@ async def admit(
                 body = await read_body(request, lease, runtime.limits.max_body_bytes)
                 parsed = await runtime.parser.run(lambda body: parse(body, policy), body)
             gate.end_arrival()
-            record.model, record.images = parsed.model or runtime.model_name, parsed.num_images
+            record.model = parsed.model or runtime.model_name
+            record.images, record.videos = parsed.num_images, parsed.num_videos
             check_model_allowed(runtime, tenant, record.model)
-            if parsed.num_images:
+            if parsed.num_images or parsed.num_videos:
                 gate.meter.check_image_tokens()
-            cost = Cost(1, estimate_image_bytes(len(body), parsed.num_images))
+            cost = Cost(1, estimate_image_bytes(len(body), parsed.num_images, parsed.num_videos))
             del body
             with runtime.metrics.stage("queue"):
                 permit = await runtime.admission.acquire(tenant.queue_key, cost, request.client)

@@ -137,14 +137,16 @@ class _Exchange:
         get_gate_state(self._http_request).end_arrival()
         request = parsed.request
         self._record.ignored_parameters = parsed.ignored_parameters
-        self._record.record_request(request.model, request.num_images, stream=bool(request.stream))
+        self._record.record_request(
+            request.model, request.num_images, request.num_videos, stream=bool(request.stream)
+        )
         check_model_allowed(self._runtime, self._tenant, request.model)
-        if request.num_images:
+        if request.num_images or request.num_videos:
             self._record.caller.meter.check_image_tokens()
         if request.token_limit is not None:
             tokens = request.token_limit * request.num_sequences
             self._record.caller.meter.reserve_output_tokens(tokens)
-        image_bytes = estimate_image_bytes(len(body), request.num_images)
+        image_bytes = estimate_image_bytes(len(body), request.num_images, request.num_videos)
         return parsed, Cost(request.num_sequences, image_bytes)
 
     async def submit(self, parsed: GenerationRequest, cost: Cost) -> GenerationResponse:

@@ -48,6 +48,7 @@ class TextConfig:
     legacy: bool | None = None  # LlamaTokenizer's: a space after each special token
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     chat_template: str | None = None
+    video_token_id: int | None = None  # None: the model has not learnt videos
     has_rope_scaling: bool = False  # so the context may be longer than the positions
 
 
@@ -153,6 +154,7 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
             if name.endswith("_token") and isinstance(token, str | dict)
         },
         chat_template=_read_chat_template(path, tokenizer),
+        video_token_id=config.get("video_token_index"),
         has_rope_scaling=_has_rope_scaling(config["text_config"]),
     )
 

@@ -12,9 +12,10 @@ from server.tools.content import ContentParser
 
 @dataclass(frozen=True, slots=True)
 class EngineImage:
-    """An embedded image: `image_embeds` (num_image_tokens, hidden) go into the prompt at `offset`.
+    """An embedded image or video: `image_embeds` (num_image_tokens, hidden) for the prompt.
 
-    `key` identifies the content and its preprocessing: the prefix cache hashes it.
+    They go in at `offset`. `key` identifies the content and its preprocessing: the prefix cache
+    hashes it.
     """
 
     key: str

@@ -22,7 +22,9 @@ def build_usage(record: RequestRecord) -> Usage:
         completion_tokens=record.completion_tokens,
         total_tokens=record.prompt_tokens + record.completion_tokens,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=record.cached_tokens, image_tokens=record.image_tokens
+            cached_tokens=record.cached_tokens,
+            image_tokens=record.image_tokens,
+            video_tokens=record.video_tokens,
         ),
         completion_tokens_details=CompletionTokensDetails(),
     )

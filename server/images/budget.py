@@ -1,25 +1,26 @@
-"""Limits of one request's images: their number, their pixels and the time to fetch them."""
+"""Limits of one request's images and videos: number, pixels, image tokens, time to fetch them."""
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.errors import ImageTooLarge
+from server.errors import ImageTooLarge, VideoTooLarge
 from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
 @dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """The operator's limits for the images of each request."""
+class MediaLimits:
+    """The operator's limits for the images and videos of each request."""
 
     max_images: int
     max_pixels: int
     fetch_timeout_s: float
+    max_videos: int = 1
 
-    def start_budget(self, meter: TokenMeter = UNMETERED) -> "ImageBudget":
+    def start_budget(self, meter: TokenMeter = UNMETERED) -> "MediaBudget":
         """Return the budget of a request that starts now, whose key's limits `meter` knows."""
         deadline = asyncio.get_running_loop().time() + self.fetch_timeout_s
-        return ImageBudget(deadline, self.max_pixels, meter)
+        return MediaBudget(deadline, self.max_pixels, meter)
 
 
 class MeasuredImage(Protocol):
@@ -34,9 +35,42 @@ class MeasuredImage(Protocol):
         """Frames in the file."""
 
 
+class MeasuredVideo(Protocol):
+    """A video whose sampled frames are known."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the frames that are used."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are used."""
+
+    @property
+    def total_frames(self) -> int:
+        """Frames in the file."""
+
+
 @dataclass(slots=True)
-class ImageBudget:
-    """The pixels and the time that one request may spend on its images, and notes for the client.
+class Charge:
+    """Counts one image or video against the limits of the request's key.
+
+    It is made before the vision tower runs, or after another request has had it encoded.
+    """
+
+    meter: TokenMeter
+    is_made: bool = False
+
+    def make(self, num_image_tokens: int) -> None:
+        """Count it, unless that is done. Raises `TooManyRequests`."""
+        if not self.is_made:
+            self.is_made = True
+            self.meter.charge_image_tokens(num_image_tokens)
+
+
+@dataclass(slots=True)
+class MediaBudget:
+    """The pixels and the time that one request may spend on media, and notes for the client.
 
     `deadline` is when fetching ends, on the event loop's clock.
     """
@@ -52,11 +86,22 @@ class ImageBudget:
 
         Cached images count like new ones: a limit must not depend on other requests.
         """
-        self.spent_pixels += image.pixels
-        if self.spent_pixels > self.max_pixels:
-            raise ImageTooLarge(
-                f"The request's images have at least {self.spent_pixels} pixels together;"
-                f" the limit is {self.max_pixels}."
-            )
+        self._spend_pixels(image.pixels, ImageTooLarge)
         if image.frames > 1:
             self.notes.append(f"{param}: the first of {image.frames} frames was used")
+
+    def spend_video(self, video: MeasuredVideo, param: str) -> None:
+        """Count a video as its used frames. Raises `VideoTooLarge`, as `spend`."""
+        self._spend_pixels(video.pixels, VideoTooLarge)
+        if video.num_frames < video.total_frames:
+            self.notes.append(
+                f"{param}: {video.num_frames} of {video.total_frames} frames were used"
+            )
+
+    def _spend_pixels(self, pixels: int, error: type[ImageTooLarge | VideoTooLarge]) -> None:
+        self.spent_pixels += pixels
+        if self.spent_pixels > self.max_pixels:
+            raise error(
+                f"The request's images and frames of videos have at least {self.spent_pixels}"
+                f" pixels together; the limit is {self.max_pixels}."
+            )

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from server.concurrency import gather_or_cancel
-from server.errors import ContextLengthExceeded, ImageError
-from server.images.budget import ImageBudget
+from server.errors import ImageError
+from server.images.budget import Charge, MediaBudget
+from server.images.context_check import check_context
 from server.images.decode.view_choice import ViewChoice, choose_views
 from server.images.loader import ImageLoader, LoadedImage
 from server.images.vision.batcher import VisionBatcher
@@ -16,24 +16,6 @@ from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.protocol.chat.request import ImageReference
 from server.telemetry.metrics import Metrics
 from server.telemetry.stages import Span
-from server.telemetry.token_meter import TokenMeter
-
-
-@dataclass(slots=True)
-class _Charge:
-    """Counts one image against the limits of the request's key.
-
-    It is made before the vision tower runs, or after another request has had the image encoded.
-    """
-
-    meter: TokenMeter
-    is_made: bool = False
-
-    def make(self, num_image_tokens: int) -> None:
-        """Count the image, unless that is done. Raises `TooManyRequests`."""
-        if not self.is_made:
-            self.is_made = True
-            self.meter.charge_image_tokens(num_image_tokens)
 
 
 class ImageEmbedder:
@@ -60,21 +42,21 @@ class ImageEmbedder:
         self._max_model_len = max_model_len
 
     async def embed(
-        self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
+        self, references: Sequence[ImageReference], cache_partition: str, budget: MediaBudget
     ) -> list[tuple[str, Tensor]]:
         """Return each image's content key and its image_embeds (num_image_tokens, hidden).
 
         Raises `ImageError`, `ContextLengthExceeded` before an image is encoded that cannot fit, or
         `TooManyRequests` where the key has no image tokens left.
         """
-        self._check_context(len(references) * self._vision.count_image_tokens())
+        check_context(len(references) * self._vision.count_image_tokens(), self._max_model_len)
         return await gather_or_cancel(
             self._embed(reference, views, cache_partition, budget)
             for reference, views in self._choose_views(references)
         )
 
     async def count_image_tokens(
-        self, references: Sequence[ImageReference], cache_partition: str, budget: ImageBudget
+        self, references: Sequence[ImageReference], cache_partition: str, budget: MediaBudget
     ) -> list[int]:
         """Return each image's number of image tokens.
 
@@ -100,11 +82,11 @@ class ImageEmbedder:
         reference: ImageReference,
         views: ViewChoice,
         cache_partition: str,
-        budget: ImageBudget,
+        budget: MediaBudget,
     ) -> tuple[str, Tensor]:
         with Span("image"), self._attribute_errors(reference):
             image = await self._load(reference, views, cache_partition, budget)
-            charge = _Charge(budget.meter)
+            charge = Charge(budget.meter)
             encoded = await self._cache.get_or_compute(
                 image.key, lambda: self._encode(image, charge), budget.meter.key_name
             )
@@ -117,7 +99,7 @@ class ImageEmbedder:
         reference: ImageReference,
         views: ViewChoice,
         cache_partition: str,
-        budget: ImageBudget,
+        budget: MediaBudget,
     ) -> int:
         if not self._depends_on_size(views):
             return self._vision.count_image_tokens()
@@ -136,30 +118,20 @@ class ImageEmbedder:
         reference: ImageReference,
         views: ViewChoice,
         cache_partition: str,
-        budget: ImageBudget,
+        budget: MediaBudget,
     ) -> LoadedImage:
         return await self._loader.load(
             reference.url, cache_partition, views=views, deadline=budget.deadline
         )
 
-    async def _encode(self, image: LoadedImage, charge: "_Charge") -> EncodedImage:
+    async def _encode(self, image: LoadedImage, charge: Charge) -> EncodedImage:
         decoded = await self._loader.decode(image.data, image.views)
         size = decoded.image_size if self._depends_on_size(image.views) else None
         num_image_tokens = self._vision.count_image_tokens(size)
-        self._check_context(num_image_tokens)
+        check_context(num_image_tokens, self._max_model_len)
         charge.make(num_image_tokens)
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
-
-    def _check_context(self, num_image_tokens: int) -> None:
-        """Raise `ContextLengthExceeded`: images are never cut, so truncation would not help."""
-        if num_image_tokens >= self._max_model_len:
-            raise ContextLengthExceeded(
-                f"The images have at least {num_image_tokens} image tokens; the model's context is"
-                f" {self._max_model_len} tokens and must also hold the text and the answer. Send"
-                f" fewer or smaller images, or ask for 'detail': 'low'.",
-                "messages",
-            )
 
     @contextmanager
     def _attribute_errors(self, reference: ImageReference) -> Iterator[None]:

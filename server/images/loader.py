@@ -1,33 +1,44 @@
 """Loads images: fetching, a content key, and decoding in a worker process."""
 
-import asyncio
 import time
+from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Final
 
-from blake3 import blake3
 from pebble import ProcessExpired
 
-from server.concurrency import SingleFlight, run_in_thread_if_large
 from server.errors import (
     ImageCorrupt,
     ImageError,
     ImageFetchFailed,
     ImageFormatUnsupported,
     ImageTooLarge,
+    ImageUrlForbidden,
+    ImageUrlInvalid,
 )
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, DecodeOptions
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.view_choice import ViewChoice, narrow_options
 from server.images.decode.workers import DecodeWorkers
-from server.images.fetch.data_url import is_data_url
+from server.images.fetch.errors import (
+    DataTooLarge,
+    FetchError,
+    FetchFailed,
+    UrlForbidden,
+    UrlInvalid,
+)
 from server.images.fetch.fetcher import Fetcher
+from server.images.source import MediaSource
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
 
-# Smaller images are hashed on the event loop.
-MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
+FETCH_ERRORS: Final[Mapping[type[FetchError], type[ImageError]]] = {
+    UrlInvalid: ImageUrlInvalid,
+    UrlForbidden: ImageUrlForbidden,
+    FetchFailed: ImageFetchFailed,
+    DataTooLarge: ImageTooLarge,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +63,11 @@ class ImageLoader:
         variant: str,
         metrics: Metrics,
     ) -> None:
-        self._fetcher = fetcher
+        self._source = MediaSource(fetcher, variant, metrics)
         self._options = options
-        self._variant_digest = blake3(variant.encode()).digest()
         self._limits = limits
         self._metrics = metrics
-        self._fetches: SingleFlight[bytes] = SingleFlight()
-        self._workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
+        self.workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
     async def load(
         self,
@@ -75,19 +84,19 @@ class ImageLoader:
         loop's clock.
         """
         with self._metrics.stage("load"):
-            data = await self._fetch(url, cache_partition, deadline)
+            try:
+                data = await self._source.fetch(url, cache_partition, deadline)
+            except FetchError as error:
+                raise FETCH_ERRORS[type(error)](str(error)) from None
             self._metrics.image_bytes.observe(len(data))
             annotate("llava.image.bytes", len(data))
-            variant = self._derive_variant_key(cache_partition, views)
-            key = await run_in_thread_if_large(
-                len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
-            )
+            key = await self._source.derive_key(data, cache_partition, views.value)
             return LoadedImage(data, key, views)
 
     async def decode(self, data: bytes, views: ViewChoice = ViewChoice.ALL) -> DecodedImage:
         """Decode and preprocess an image in a worker. Raises `ImageError`."""
         try:
-            result = await self._workers.run(data, narrow_options(self._options, views))
+            result = await self.workers.run(data, narrow_options(self._options, views))
         except TimeoutError:
             raise ImageCorrupt(
                 f"The image could not be decoded within {self._limits.wall_s:g} seconds."
@@ -99,29 +108,9 @@ class ImageLoader:
         self._observe(result)
         return result
 
-    async def _fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
-        if is_data_url(url):
-            return await self._fetcher.fetch(url, cache_partition)
-        try:
-            with self._metrics.stage("fetch"):
-                async with asyncio.timeout_at(deadline):
-                    return await self._fetches.run(
-                        (cache_partition, url), lambda: self._fetcher.fetch(url, cache_partition)
-                    )
-        except TimeoutError:
-            raise ImageFetchFailed(
-                "The request's images could not be fetched in the time that a request has."
-            ) from None
-
-    def _derive_variant_key(self, cache_partition: str, views: ViewChoice) -> bytes:
-        """Hash the partition and all that affects an embedding but the image, to 32 bytes."""
-        return blake3(
-            repr((cache_partition, views.value)).encode(), key=self._variant_digest
-        ).digest()
-
     def close(self) -> None:
         """End the workers."""
-        self._workers.close()
+        self.workers.close()
 
     def _observe(self, decoded: DecodedImage) -> None:
         now = time.perf_counter()
@@ -155,11 +144,3 @@ class ImageLoader:
                 return ImageFormatUnsupported("Animated images are not accepted.")
             case DecodeFault.MEMORY:
                 return ImageTooLarge("Decoding the image takes more memory than allowed.")
-
-
-def compute_content_key(data: bytes, variant: bytes) -> str:
-    """Hash an image's bytes, keyed by `variant` (32 bytes): all else that affects its embedding.
-
-    Returns 64 hexadecimal digits of keyed BLAKE3.
-    """
-    return blake3(data, key=variant).hexdigest()

@@ -54,6 +54,11 @@ class TranslatedMessagesRequest:
         """The number of images in its messages."""
         return self.chat.num_images
 
+    @property
+    def num_videos(self) -> int:
+        """The number of videos, which this API does not have."""
+        return self.chat.num_videos
+
 
 def parse_and_translate(
     body: bytes | bytearray, policy: RequestPolicy = STRICT

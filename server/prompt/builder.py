@@ -41,18 +41,23 @@ class PromptBuilder:
         tools: PromptTools | None = None,
         template_options: Mapping[str, Any] | None = None,
         *,
+        video_token_counts: Sequence[int] = (),
         enforce_limit: bool = True,
         keep_last: int | None = None,
     ) -> Prompt:
         """Tokenise a conversation, with `image_token_counts[i]` image tokens for image i.
 
-        Of the prompt, `keep_last` tokens are kept, by default all. `template_options` are passed to
-        the checkpoint's own chat template, if that is in use. Raises `InvalidValue`, or with
-        `enforce_limit` `ContextLengthExceeded`.
+        Those of video i are `video_token_counts[i]`. Of the prompt, `keep_last` tokens are kept, by
+        default all. `template_options` are passed to the checkpoint's own chat template, if that is
+        in use. Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
         """
         segments = self._render(conversation, tools, template_options)
         return self.assemble(
-            segments, image_token_counts, enforce_limit=enforce_limit, keep_last=keep_last
+            segments,
+            image_token_counts,
+            video_token_counts=video_token_counts,
+            enforce_limit=enforce_limit,
+            keep_last=keep_last,
         )
 
     def assemble(
@@ -60,6 +65,7 @@ class PromptBuilder:
         segments: Sequence[Segment],
         image_token_counts: Sequence[int],
         *,
+        video_token_counts: Sequence[int] = (),
         enforce_limit: bool = True,
         keep_last: int | None = None,
     ) -> Prompt:
@@ -71,11 +77,12 @@ class PromptBuilder:
         )
         token_ids: list[int] = []
         placeholders: list[Placeholder] = []
-        counts = iter(image_token_counts)
+        counts = {"image": iter(image_token_counts), "video": iter(video_token_counts)}
         for chunk in self._format.tokenizer.tokenize(segments):
             if isinstance(chunk, ImageSlot):
-                placeholders.append(Placeholder(len(token_ids), next(counts)))
-                token_ids += [self._format.image_token_id] * placeholders[-1].length
+                length = next(counts[chunk.medium])
+                placeholders.append(Placeholder(len(token_ids), length, chunk.medium))
+                token_ids += [self._format.image_token_id] * length
             else:
                 token_ids += chunk
         prompt = truncate_prompt(Prompt(token_ids, placeholders), keep_last)

@@ -40,6 +40,7 @@ class ChatPrompts:
         request: ChatCompletionRequest,
         conversation: Conversation,
         num_image_tokens: Sequence[int],
+        num_video_tokens: Sequence[int],
         tools: CallableTools | None,
         *,
         enforce_limit: bool = True,
@@ -64,7 +65,12 @@ class ChatPrompts:
             return await run_in_thread_if_large(
                 num_chars,
                 INLINE_CHARACTERS,
-                partial(build, enforce_limit=enforce_limit, keep_last=keep_last),
+                partial(
+                    build,
+                    video_token_counts=num_video_tokens,
+                    enforce_limit=enforce_limit,
+                    keep_last=keep_last,
+                ),
             )
 
     async def _render_request_template(

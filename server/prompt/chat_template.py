@@ -5,6 +5,7 @@ text is never parsed as a special token or an image.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -42,7 +43,13 @@ MAX_REFUSAL_LENGTH: Final = 200
 class ChatTemplate:
     """Renders conversations with a checkpoint's template, as transformers does."""
 
-    def __init__(self, source: str, special_tokens: Mapping[str, str], image_token: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        special_tokens: Mapping[str, str],
+        image_token: str,
+        video_token: str | None = None,
+    ) -> None:
         """Compile and probe the template. Raises `CheckpointError`.
 
         `special_tokens` are variables of the template: `{"bos_token": "<s>", …}`.
@@ -53,8 +60,9 @@ class ChatTemplate:
             raise CheckpointError(f"the chat template is not valid: {error}") from None
         self.source = source
         self._special_tokens = special_tokens
-        self._image_token = image_token
-        self._marker_pattern = re.compile(f"({TextMarkers.PATTERN}|{re.escape(image_token)})")
+        self._media_tokens = image_token, video_token
+        tokens = "|".join(map(re.escape, filter(None, self._media_tokens)))
+        self._marker_pattern = re.compile(f"({TextMarkers.PATTERN}|{tokens})")
         self._probe_error: str | None = None  # the latest
         self._part_roles = self._detect_content_format()
         self.supports_tools = "tools" in find_undeclared_names(source)
@@ -72,7 +80,7 @@ class ChatTemplate:
         Raises `InvalidValue` if the template refuses it or does not place each image.
         """
         system, turns = conversation.system, conversation.turns
-        markers = TextMarkers(self._image_token)
+        markers = TextMarkers(*self._media_tokens)
         messages = [] if system is None else [Turn("system", system, 0)]
         rendered = self._render_or_refuse(
             [
@@ -86,7 +94,7 @@ class ChatTemplate:
         segments = list(markers.restore(rendered, self._marker_pattern))
         if conversation.ending is PromptEnding.CONTINUATION:
             segments = _cut_after_last_turn(segments, turns[-1].text)
-        _check_images(segments, sum(turn.num_images for turn in turns))
+        _check_media(segments, turns)
         return segments
 
     def _render_or_refuse(
@@ -166,7 +174,7 @@ class ChatTemplate:
         self, turns: Sequence[Turn], part_roles: frozenset[str], *, with_images: bool = False
     ) -> list[Segment]:
         """Render a probe; nothing if the template fails, or `with_images` does not place them."""
-        markers = TextMarkers(self._image_token)
+        markers = TextMarkers(*self._media_tokens)
         messages = [
             build_message(turn, markers, as_parts=turn.role in part_roles) for turn in turns
         ]
@@ -174,7 +182,7 @@ class ChatTemplate:
             rendered = self._render(messages, None, {})
             segments = list(markers.restore(rendered, self._marker_pattern))
             if with_images:
-                _check_images(segments, sum(turn.num_images for turn in turns))
+                _check_media(segments, turns)
         except Exception as error:  # as above
             self._probe_error = " ".join(f"{type(error).__name__}: {error}".split())
             return []
@@ -198,10 +206,14 @@ def _cut_after_last_turn(segments: Sequence[Segment], text: str) -> list[Segment
     return [*segments[: last + 1], *([UntrustedText(space)] if space and is_kept else [])]
 
 
-def _check_images(segments: Sequence[Segment], expected: int) -> None:
-    placed = sum(isinstance(segment, ImageSlot) for segment in segments)
-    if placed != expected:
-        raise InvalidValue(
-            f"The model's chat template places {placed} images where the messages hold {expected}.",
-            "messages",
-        )
+def _check_media(segments: Sequence[Segment], turns: Sequence[Turn]) -> None:
+    """Raise `InvalidValue` unless each image and each video of the turns has a place."""
+    placed = Counter(each.medium for each in segments if isinstance(each, ImageSlot))
+    expected = Counter(medium for turn in turns for medium in turn.media)
+    for medium in ("image", "video"):
+        if placed[medium] != expected[medium]:
+            raise InvalidValue(
+                f"The model's chat template places {placed[medium]} {medium}s where the messages"
+                f" hold {expected[medium]}.",
+                "messages",
+            )

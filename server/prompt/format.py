@@ -27,12 +27,16 @@ class StopCriteria:
 
 @dataclass(frozen=True, slots=True)
 class PromptFormat:
-    """The parts that turn a conversation into token ids; an image is `image_token_id`, repeated."""
+    """The parts that turn a conversation into token ids.
+
+    An image or a video is `image_token_id`, repeated: the engine only sees embeddings there.
+    """
 
     template: ConversationTemplate | ChatTemplate
     tokenizer: PromptTokenizer
     stop: StopCriteria
     image_token_id: int
+    media_tokens: tuple[str, str | None] = ("<image>", None)
 
 
 def choose_prompt_format(
@@ -50,7 +54,14 @@ def choose_prompt_format(
         prompt_tokenizer,
         _build_stop_criteria(template, text.eos_token, prompt_tokenizer),
         text.image_token_id,
+        read_media_tokens(text, tokenizer),
     )
+
+
+def read_media_tokens(text: TextConfig, tokenizer: Tokenizer) -> tuple[str, str | None]:
+    """Return what the checkpoint's own template writes for an image, and for a video if it can."""
+    image, video_id = tokenizer.id_to_token(text.image_token_id) or "<image>", text.video_token_id
+    return image, None if video_id is None else tokenizer.id_to_token(video_id)
 
 
 def _infer_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
@@ -85,8 +96,8 @@ def _build_template(
     if conv_mode == CHAT_TEMPLATE:
         if text.chat_template is None:
             raise CheckpointError("the checkpoint has no chat template of its own")
-        image_token = tokenizer.id_to_token(text.image_token_id) or "<image>"
-        return ChatTemplate(text.chat_template, text.special_tokens, image_token)
+        image_token, video_token = read_media_tokens(text, tokenizer)
+        return ChatTemplate(text.chat_template, text.special_tokens, image_token, video_token)
     if conv_mode not in TEMPLATES:
         names = ", ".join([*TEMPLATES, CHAT_TEMPLATE])
         raise CheckpointError(f"the conversation template {conv_mode!r} is none of {names}")

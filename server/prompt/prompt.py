@@ -1,19 +1,26 @@
-"""A prompt: token ids, and where its images are."""
+"""A prompt: token ids, and where its images and videos are."""
 
 from dataclasses import dataclass
+
+from server.prompt.segments import Medium
 
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """The image tokens of one image: a range of `token_ids`."""
+    """The image tokens of one image or video: a range of `token_ids`."""
 
     offset: int
     length: int
+    medium: Medium = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The prompt to prefill; `placeholders` are in the order of the request's images."""
+    """The prompt to prefill.
+
+    `placeholders` are in the order of the prompt: those of images in the order of the request's
+    images, those of videos in that of its videos.
+    """
 
     token_ids: list[int]
     placeholders: list[Placeholder]
@@ -21,4 +28,12 @@ class Prompt:
     @property
     def num_image_tokens(self) -> int:
         """The number of image tokens."""
-        return sum(placeholder.length for placeholder in self.placeholders)
+        return self._count_tokens("image")
+
+    @property
+    def num_video_tokens(self) -> int:
+        """The number of video tokens."""
+        return self._count_tokens("video")
+
+    def _count_tokens(self, medium: Medium) -> int:
+        return sum(each.length for each in self.placeholders if each.medium == medium)

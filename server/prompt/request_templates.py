@@ -21,10 +21,15 @@ from server.workers.worker_process import WORKER_FAILURES
 class RequestTemplates:
     """Renders templates in a worker process, which starts with the first of them."""
 
-    def __init__(self, special_tokens: Mapping[str, str], image_token: str) -> None:
+    def __init__(
+        self,
+        special_tokens: Mapping[str, str],
+        image_token: str,
+        video_token: str | None = None,
+    ) -> None:
         """The tokens are the checkpoint's."""
         self._special_tokens = special_tokens
-        self._image_token = image_token
+        self._media_tokens = image_token, video_token
         self._pool = WorkerPool(1, start_template_worker)
 
     async def render(
@@ -40,7 +45,7 @@ class RequestTemplates:
         given = TemplateInput(
             source,
             self._special_tokens,
-            self._image_token,
+            *self._media_tokens,
             conversation,
             tools,
             options,

@@ -1,7 +1,10 @@
-"""Segments of a rendered conversation: template text, untrusted text and image slots."""
+"""Segments of a rendered conversation: template text, untrusted text, slots of media."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
+
+Medium = Literal["image", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,9 @@ class UntrustedText:
 
 @dataclass(frozen=True, slots=True)
 class ImageSlot:
-    """The place of the next image's embeddings."""
+    """The place of the embeddings of the next image, or of the next video."""
+
+    medium: Medium = "image"
 
 
 Segment = TemplateText | UntrustedText | ImageSlot

@@ -1,4 +1,4 @@
-"""Messages as chat templates get them: with markers in place of texts and images."""
+"""Messages as chat templates get them: with markers in place of texts, images and videos."""
 
 import json
 from typing import Any
@@ -24,9 +24,9 @@ def build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[s
 def _build_content(turn: Turn, markers: TextMarkers, as_parts: bool) -> Any:
     text = markers.mark_text(turn.text)
     if not as_parts:
-        return f"{markers.image}\n" * turn.num_images + text
-    images = [{"type": "image"} for _ in range(turn.num_images)]
-    return [*images, {"type": "text", "text": text}]
+        return "".join(f"{markers.media[medium]}\n" for medium in turn.media) + text
+    media = [{"type": medium} for medium in turn.media]
+    return [*media, {"type": "text", "text": text}]
 
 
 def _build_call(call: ToolCall, markers: TextMarkers) -> dict[str, Any]:

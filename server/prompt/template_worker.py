@@ -25,11 +25,12 @@ TOO_COMPLEX: Final = "The chat template takes too long, or too much memory."
 
 @dataclass(frozen=True, slots=True)
 class TemplateInput:
-    """A template and what it renders; `special_tokens` and `image_token` are the checkpoint's."""
+    """A template and what it renders; special tokens and those of media are the checkpoint's."""
 
     source: str
     special_tokens: Mapping[str, str]
     image_token: str
+    video_token: str | None
     conversation: Conversation
     tools: PromptTools | None
     options: Mapping[str, Any] | None
@@ -45,7 +46,9 @@ def render_in_worker(given: TemplateInput) -> list[Segment] | str:
     """Return the rendered segments, or why there are none."""
     limit_cpu(CPU_S)
     try:
-        template = ChatTemplate(given.source, given.special_tokens, given.image_token)
+        template = ChatTemplate(
+            given.source, given.special_tokens, given.image_token, given.video_token
+        )
         segments = render_chat_template(
             template,
             given.conversation,

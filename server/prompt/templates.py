@@ -97,8 +97,8 @@ def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def _render_content(turn: Turn) -> Iterator[Segment]:
-    for _ in range(turn.num_images):
-        yield ImageSlot()
+    for medium in turn.media:
+        yield ImageSlot(medium)
         yield TemplateText("\n")
     yield UntrustedText(turn.text)
 

@@ -1,26 +1,32 @@
-"""Markers that stand for texts and images while a chat template is rendered."""
+"""Markers that stand for texts, images and videos while a chat template is rendered."""
 
 import json
 import re
 import secrets
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.segments import ImageSlot, Medium, Segment, TemplateText, UntrustedText
 
 # Text that cannot contain a special token of any tokenizer.
 SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
 
 
 class TextMarkers:
-    """Unguessable markers for the texts and images of one conversation."""
+    """Unguessable markers for the texts, images and videos of one conversation."""
 
     PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
 
-    def __init__(self, image_token: str) -> None:
+    def __init__(self, image_token: str, video_token: str | None = None) -> None:
+        """The tokens are those that a template may write for an image and a video."""
         self._nonce = secrets.token_hex(16)
-        self.image = self._format_marker(0)
-        self._segments: dict[str, Segment] = {self.image: ImageSlot(), image_token: ImageSlot()}
+        self._segments: dict[str, Segment] = {image_token: ImageSlot()}
+        if video_token is not None:
+            self._segments[video_token] = ImageSlot("video")
+        self.media: dict[Medium, str] = {}
+        for medium in get_args(Medium):
+            self.media[medium] = self._format_marker(len(self._segments))
+            self._segments[self.media[medium]] = ImageSlot(medium)
 
     def mark_text(self, text: str) -> str:
         """Return a marker between the text's own white space, which templates often trim."""
@@ -37,7 +43,7 @@ class TextMarkers:
         return [self.mark_json(each) for each in value] if isinstance(value, list) else value
 
     def restore(self, rendered: str, pattern: re.Pattern[str]) -> Iterator[Segment]:
-        """Yield segments: texts and image slots for their markers or image tokens, and the rest."""
+        """Yield segments: texts and slots for their markers or media tokens, and the rest."""
         for part in pattern.split(rendered):
             yield self._segments.get(part) or TemplateText(part)
 

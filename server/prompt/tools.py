@@ -33,7 +33,8 @@ def render_tools_as_text(
 
 def _render_turn_as_text(turn: Turn) -> Turn:
     if turn.role == "tool":
-        return Turn("user", format_tool_result(turn.name or "", turn.text), turn.num_images)
+        text = format_tool_result(turn.name or "", turn.text)
+        return replace(turn, role="user", text=text, name=None, call_id=None)
     if not turn.calls:
         return turn
     calls = [format_tool_call(call.function.name, call.function.arguments) for call in turn.calls]

@@ -1,10 +1,13 @@
 """Splits messages into the system text and the turns."""
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from server.errors import InvalidValue
+from server.prompt.segments import Medium
 from server.protocol.chat.messages import Message
 from server.protocol.chat.template_fields import PromptEnding, TemplateFields
 from server.protocol.tools import ToolCall
@@ -18,7 +21,7 @@ class Turn:
     """Consecutive messages of one role, joined.
 
     An assistant's turn may have tool calls. A turn of the role `tool` is the result of the function
-    `name` for the call `call_id`.
+    `name` for the call `call_id`. `video_places` has for each video the number of images before it.
     """
 
     role: str
@@ -27,6 +30,15 @@ class Turn:
     calls: tuple[ToolCall, ...] = ()
     name: str | None = None
     call_id: str | None = None
+    video_places: tuple[int, ...] = ()
+
+    @property
+    def media(self) -> list[Medium]:
+        """The turn's images and videos, in their order."""
+        media: list[Medium] = ["image"] * self.num_images
+        for number, place in enumerate(self.video_places):
+            media.insert(place + number, "video")
+        return media
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,13 @@ def _build_turn(message: Message, names: dict[str, str], index: int) -> Turn:
         tuple(message.tool_calls or ()),
         name,
         message.tool_call_id,
+        _place_videos(message),
     )
+
+
+def _place_videos(message: Message) -> tuple[int, ...]:
+    images = [index for index, _ in message.images]
+    return tuple(bisect(images, index) for index, _ in message.videos)
 
 
 def _can_join(first: Turn, second: Turn) -> bool:
@@ -124,4 +142,11 @@ def _can_join(first: Turn, second: Turn) -> bool:
 
 def _join_group(turns: Sequence[Turn]) -> Turn:
     text = "\n".join(turn.text for turn in turns if turn.text)
-    return Turn(turns[0].role, text, sum(turn.num_images for turn in turns))
+    starts = accumulate((turn.num_images for turn in turns), initial=0)
+    places = [
+        start + place
+        for start, turn in zip(starts, turns, strict=False)
+        for place in turn.video_places
+    ]
+    num_images = sum(turn.num_images for turn in turns)
+    return Turn(turns[0].role, text, num_images, video_places=tuple(places))

@@ -72,6 +72,11 @@ class GenerationFields(SamplingFields):
         return 0
 
     @property
+    def num_videos(self) -> int:
+        """The number of videos in the request."""
+        return 0
+
+    @property
     def leading_text(self) -> str:
         """Text that the prompt begins with, and that later requests with the same beginning share.
 

@@ -32,6 +32,11 @@ class _ConversionRequest(RequestBody):
         """The number of images."""
         return 0
 
+    @property
+    def num_videos(self) -> int:
+        """The number of videos."""
+        return 0
+
 
 class TokenizeTextRequest(_ConversionRequest):
     """A `prompt`, tokenised as in a text completion."""
@@ -42,7 +47,7 @@ class TokenizeTextRequest(_ConversionRequest):
 
 
 class TokenizeChatRequest(TemplateFields, _ConversionRequest):
-    """`messages` with their images, tokenised as in a chat completion."""
+    """`messages` with their images and videos, tokenised as in a chat completion."""
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
@@ -52,6 +57,11 @@ class TokenizeChatRequest(TemplateFields, _ConversionRequest):
     def num_images(self) -> int:
         """The number of images in its messages."""
         return sum(len(message.images) for message in self.messages)
+
+    @property
+    def num_videos(self) -> int:
+        """The number of videos in its messages."""
+        return sum(len(message.videos) for message in self.messages)
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
         """Return the chat request with these messages. Raises `InvalidValue`."""

@@ -4,10 +4,11 @@ from pydantic import BaseModel
 
 
 class PromptTokensDetails(BaseModel):
-    """Numbers of prompt tokens from the prefix cache, and of image tokens."""
+    """Numbers of prompt tokens from the prefix cache, of images and of videos."""
 
     cached_tokens: int
     image_tokens: int
+    video_tokens: int
     audio_tokens: int = 0
 
 
@@ -21,7 +22,7 @@ class CompletionTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens of the prompt, image tokens included, and of the choices, EOS tokens included."""
+    """Tokens of the prompt, images and videos included, and of the choices, EOS tokens included."""
 
     prompt_tokens: int
     completion_tokens: int

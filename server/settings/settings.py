@@ -16,6 +16,7 @@ from server.settings.limits import LimitSettings
 from server.settings.listening import ListeningSettings
 from server.settings.model import ModelSettings
 from server.settings.telemetry import TelemetrySettings
+from server.settings.videos import VideoSettings
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class Settings(
     TelemetrySettings,
     EngineSettings,
     FetchSettings,
+    VideoSettings,
     ImageSettings,
     LimitSettings,
     AccessSettings,

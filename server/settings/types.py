@@ -62,6 +62,12 @@ ImageFormat = Literal[
 ImageFormats = Annotated[
     tuple[ImageFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(split_commas)
 ]
+VideoFormat = Literal[
+    "mp4", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif", "webp", "apng"
+]
+VideoFormats = Annotated[
+    tuple[VideoFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(split_commas)
+]
 
 
 def _split_pairs(value: object) -> object:

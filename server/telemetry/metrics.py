@@ -10,6 +10,7 @@ from server.telemetry.key_metrics import KeyMetrics
 from server.telemetry.replica_label import LabelledRegistry
 from server.telemetry.request_metrics import OTHER, REQUEST_LABELS, RequestMetrics
 from server.telemetry.stages import Stage, TimedStage, record_stage
+from server.telemetry.video_metrics import VideoMetrics
 
 LATENCY_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -66,10 +67,13 @@ class Metrics:
             "llava:buffered_body_bytes", "Memory that request bodies hold."
         )
         self.prompt_tokens = self._counter(
-            "llava:prompt_tokens", "Prompt tokens, image tokens included.", *REQUEST_LABELS
+            "llava:prompt_tokens", "Prompt tokens, of images and videos included.", *REQUEST_LABELS
         )
         self.image_tokens = self._counter(
             "llava:image_tokens", "Prompt tokens that stand for images.", *REQUEST_LABELS
+        )
+        self.video_tokens = self._counter(
+            "llava:video_tokens", "Prompt tokens that stand for videos.", *REQUEST_LABELS
         )
         self.generation_tokens = self._counter(
             "llava:generation_tokens", "Tokens generated.", *REQUEST_LABELS
@@ -132,6 +136,7 @@ class Metrics:
         self.image_refusals = self._counter(
             "llava:image_refusals", "Images refused, by error code.", "code"
         )
+        self.videos = VideoMetrics(self.registry)
         self.decode_workers = self._gauge("llava:decode_workers", "Decode workers that are alive.")
         self.decode_workers_replaced = self._counter(
             "llava:decode_workers_replaced", "Decode workers that died or hung and were replaced."
@@ -181,6 +186,7 @@ class Metrics:
             self.requests,
             self.prompt_tokens.labels(endpoint, model),
             self.image_tokens.labels(endpoint, model),
+            self.video_tokens.labels(endpoint, model),
             self.generation_tokens.labels(endpoint, model),
             self.time_to_first_token.labels(endpoint, model),
             self.inter_token_latency.labels(endpoint, model),

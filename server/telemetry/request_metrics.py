@@ -19,6 +19,7 @@ class RequestMetrics:
     requests: Counter
     prompt_tokens: Counter
     image_tokens: Counter
+    video_tokens: Counter
     generation_tokens: Counter
     time_to_first_token: Histogram
     inter_token_latency: Histogram

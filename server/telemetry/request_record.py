@@ -64,12 +64,12 @@ class RequestRecord:
         self.trace_id = get_trace_id() or trace_id
         self.model: str | None = None
         self.stream = False
-        self.images = 0
-        self.notes: list[str] = []  # about the images, for the client
-        self.first_image_key: str | None = None  # the content key of the prompt's first image
+        self.images = self.videos = 0
+        self.notes: list[str] = []  # about images and videos, for the client
+        self.first_image_key: str | None = None  # the content key of its first image or video
         self.ignored_parameters: Sequence[str] = ()
         self.prompt_tokens = 0
-        self.image_tokens = 0
+        self.image_tokens = self.video_tokens = 0
         self.cached_tokens = 0
         self.completion_tokens = 0
         self._metrics = metrics
@@ -85,17 +85,22 @@ class RequestRecord:
         self._is_waiting = False
         self._status: int | None = None
 
-    def record_request(self, model: str, num_images: int, *, stream: bool) -> None:
+    def record_request(
+        self, model: str, num_images: int, num_videos: int = 0, *, stream: bool
+    ) -> None:
         """Record what is asked for; from now on the request waits for its first token."""
-        self.model, self.images, self.stream = model, num_images, stream
+        self.model, self.stream = model, stream
+        self.images, self.videos = num_images, num_videos
         self._is_waiting = True
         self._metrics.waiting.inc()
 
-    def record_submission(self, prompt_tokens: int, image_tokens: int) -> None:
+    def record_submission(
+        self, prompt_tokens: int, image_tokens: int = 0, video_tokens: int = 0
+    ) -> None:
         """Record the prompt on its submission to the engine."""
         self._submitted = time.perf_counter()
         self.prompt_tokens = prompt_tokens
-        self.image_tokens = image_tokens
+        self.image_tokens, self.video_tokens = image_tokens, video_tokens
         self.caller.meter.mark_submitted()
 
     def record_first_token(self, engine_s: float) -> None:
@@ -168,6 +173,8 @@ class RequestRecord:
             outcome=self._outcome,
             images=self.images,
             image_tokens=self.image_tokens,
+            videos=self.videos,
+            video_tokens=self.video_tokens,
             prompt_tokens=self.prompt_tokens,
             cached_tokens=self.cached_tokens,
             output_tokens=self.completion_tokens,
@@ -184,6 +191,7 @@ class RequestRecord:
         metrics.count(self._outcome)
         metrics.prompt_tokens.inc(self.prompt_tokens)
         metrics.image_tokens.inc(self.image_tokens)
+        metrics.video_tokens.inc(self.video_tokens)
         metrics.generation_tokens.inc(self.completion_tokens)
         if self._on_end is not None:
             self._on_end(self._build_usage(elapsed_s))
@@ -213,6 +221,8 @@ class RequestRecord:
             status=self._final_status,
             stream=self.stream,
             images=self.images,
+            videos=self.videos,
+            notes=self.notes or None,
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             first_token_s=self._first_token_s and round(self._first_token_s, 4),
@@ -239,6 +249,8 @@ class RequestRecord:
             ("gen_ai.usage.output_tokens", self.completion_tokens),
             ("llava.images", self.images),
             ("llava.image_tokens", self.image_tokens),
+            ("llava.videos", self.videos),
+            ("llava.video_tokens", self.video_tokens),
             ("llava.key", self.caller.key),
             ("llava.outcome", self._outcome),
             ("error.type", None if self._outcome == OK else self._outcome),

@@ -22,6 +22,8 @@ class Usage:
     outcome: str
     images: int
     image_tokens: int = 0
+    videos: int = 0
+    video_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0

@@ -70,6 +70,7 @@ class VllmEngine:
             for number, adapter in enumerate(options.adapters, 1)
         }
         self._hidden_size = int(self._llm.model_config.get_hidden_size())
+        self._max_item_tokens = int(config.scheduler_config.max_num_batched_tokens)
         self._sent = SentImages(self._llm.renderer.mm_processor_cache)
 
     @property
@@ -108,7 +109,11 @@ class VllmEngine:
         submitted = time.perf_counter()
         first_token_s = 0.0
         engine_input = build_engine_input(
-            token_ids, images, self._hidden_size, cache_partition or None
+            token_ids,
+            images,
+            self._hidden_size,
+            cache_partition or None,
+            max_item_tokens=self._max_item_tokens,
         )
         copies = range(sampling.n if is_greedy(sampling) else 1)
         has_grammar = sampling.grammar is not None

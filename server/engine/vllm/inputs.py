@@ -1,6 +1,6 @@
 """Prompts with image embeddings, and sampling parameters, in the form that vLLM takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import torch
@@ -60,10 +60,14 @@ def build_engine_input(
     images: Sequence[EngineImage],
     hidden_size: int,
     cache_salt: str | None = None,
+    *,
+    max_item_tokens: int,
 ) -> TokensInput | MultiModalInput:
     """Return vLLM's input for a prompt and its images.
 
-    The salt enters the hash of the prompt's first block, and so those of all its blocks.
+    vLLM takes all tokens of an item in one step, so longer ones (videos) are split into items of at
+    most `max_item_tokens`. The salt enters the hash of the prompt's first block, and so those of
+    all its blocks.
     Raises `ValueError` where embeddings are not (num_image_tokens, hidden_size): vLLM would not
     check that, and could not survive it.
     """
@@ -71,12 +75,13 @@ def build_engine_input(
         return tokens_input(token_ids, cache_salt=cache_salt)
     for image in images:
         _check_shape(image, hidden_size)
+    items = [item for image in images for item in _split(image, max_item_tokens)]
     return mm_input(
         token_ids,
-        MultiModalKwargsItems({"image": [_build_kwargs_item(image) for image in images]}),
-        mm_hashes={"image": [image.key for image in images]},
+        MultiModalKwargsItems({"image": [_build_kwargs_item(item) for item in items]}),
+        mm_hashes={"image": [item.key for item in items]},
         mm_placeholders={
-            "image": [PlaceholderRange(image.offset, len(image.image_embeds)) for image in images]
+            "image": [PlaceholderRange(item.offset, len(item.image_embeds)) for item in items]
         },
         cache_salt=cache_salt,
     )
@@ -124,6 +129,16 @@ def _check_shape(image: EngineImage, hidden_size: int) -> None:
     embeds = image.image_embeds
     if embeds.ndim != 2 or embeds.shape[1] != hidden_size:
         raise ValueError(f"image_embeds of shape {tuple(embeds.shape)}")
+
+
+def _split(image: EngineImage, max_tokens: int) -> Iterator[EngineImage]:
+    embeds = image.image_embeds
+    if len(embeds) <= max_tokens:
+        yield image
+        return
+    for start in range(0, len(embeds), max_tokens):
+        part = embeds[start : start + max_tokens]
+        yield EngineImage(f"{image.key}+{start}", image.offset + start, part)
 
 
 def _build_kwargs_item(image: EngineImage) -> MultiModalKwargsItem:

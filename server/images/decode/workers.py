@@ -1,5 +1,7 @@
 """The decode workers. A hang or crash fails only one image or video."""
 
+import asyncio
+
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions
 from server.images.decode.sandbox import (
     DecodeLimits,
@@ -27,6 +29,8 @@ class DecodeWorkers:
             on_replace=metrics.decode_workers_replaced.inc,
         )
         self._pool.start()
+        # A video takes long: one worker is left to images, where there is another one.
+        self._video_slots = asyncio.Semaphore(max(1, count - 1))
         metrics.decode_workers.set_function(self._pool.count_alive)
         metrics.decodes_waiting.set_function(lambda: self._pool.num_waiting)
         metrics.decodes_running.set_function(lambda: self._pool.num_running)
@@ -45,14 +49,15 @@ class DecodeWorkers:
         self, data: bytes, options: VideoOptions, sampling: FrameSampling
     ) -> DecodedVideo | VideoFailure:
         """Decode one video's sampled frames; raises what `run` does."""
-        return await self._pool.run(
-            decode_video_within_limits,
-            self.limits,
-            data,
-            options,
-            sampling,
-            timeout_s=self.limits.wall_s,
-        )
+        async with self._video_slots:
+            return await self._pool.run(
+                decode_video_within_limits,
+                self.limits,
+                data,
+                options,
+                sampling,
+                timeout_s=self.limits.wall_s,
+            )
 
     def close(self) -> None:
         """End the workers."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from server.errors import ImageUrlForbidden
+from server.images.fetch.errors import UrlForbidden
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -90,9 +90,9 @@ def parse_literal_address(host: str) -> Address | None:
         return None
 
 
-def build_forbidden_host_error() -> ImageUrlForbidden:
+def build_forbidden_host_error() -> UrlForbidden:
     """Return the error of a forbidden host; its text hides whether the name or an address is."""
-    return ImageUrlForbidden("Images may not be fetched from this host.")
+    return UrlForbidden("Nothing may be fetched from this host.")
 
 
 class AddressPolicy:

@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from server.errors import ImageFetchFailed, ImageTooLarge
+from server.images.fetch.errors import DataTooLarge, FetchFailed
 
 # zlib detects whether the header is gzip's or zlib's.
 GZIP_OR_ZLIB_WBITS: Final = zlib.MAX_WBITS | 32
@@ -15,13 +15,13 @@ SUPPORTED_ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 def check_num_bytes(num_bytes: int, max_bytes: int) -> None:
-    """Raise `ImageTooLarge` for an image of more than `max_bytes`."""
+    """Raise `DataTooLarge` for more than `max_bytes`."""
     if num_bytes > max_bytes:
-        raise ImageTooLarge(f"The image exceeds the limit of {max_bytes} bytes.")
+        raise DataTooLarge(f"The data exceeds the limit of {max_bytes} bytes.")
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """Return at most `max_bytes`. Raises `ImageTooLarge`, `ImageFetchFailed` or httpx's errors."""
+    """Return at most `max_bytes`. Raises `DataTooLarge`, `FetchFailed` or httpx's errors."""
     encoding = _read_content_encoding(response)
     check_num_bytes(_read_content_length(response), max_bytes)
     data = await _read_raw(response, max_bytes)
@@ -52,7 +52,7 @@ def _read_content_encoding(response: httpx.Response) -> str:
     if not encodings:
         return ""
     if len(encodings) > 1 or encodings[0] not in SUPPORTED_ENCODINGS:
-        raise ImageFetchFailed("The image's server sent a content encoding nobody asked for.")
+        raise FetchFailed("The URL's server sent a content encoding nobody asked for.")
     return encodings[0]
 
 
@@ -73,5 +73,5 @@ def _has_zlib_header(data: bytes) -> bool:
     return len(data) > 1 and data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0  # RFC 1950
 
 
-def _build_encoding_error() -> ImageFetchFailed:
-    return ImageFetchFailed("The image's server sent a broken content encoding.")
+def _build_encoding_error() -> FetchFailed:
+    return FetchFailed("The URL's server sent a broken content encoding.")

@@ -3,9 +3,9 @@
 from typing import Final
 
 from server.concurrency import run_in_thread_if_large
-from server.errors import ImageUrlInvalid
 from server.images.fetch.base64_text import clean_base64, decode_base64, estimate_num_bytes
 from server.images.fetch.body import check_num_bytes
+from server.images.fetch.errors import UrlInvalid
 
 # Media type and parameters; a parameter may be a file's name.
 MAX_HEADER_CHARACTERS: Final = 2048
@@ -26,11 +26,11 @@ def is_data_url(url: str) -> bool:
 async def read_data_url(url: str, max_bytes: int) -> bytes:
     """Return the bytes, of base64 in any usual spelling.
 
-    Raises `ImageUrlInvalid`, or `ImageTooLarge` before decoding any.
+    Raises `UrlInvalid`, or `DataTooLarge` before decoding any.
     """
     payload = _get_payload(url)
     if not payload.strip():
-        raise ImageUrlInvalid("The data URL holds no data.")
+        raise UrlInvalid("The data URL holds no data.")
     num_bytes = estimate_num_bytes(payload)
     check_num_bytes(num_bytes // MAX_ESCAPED_RATIO, max_bytes)
     if num_bytes <= max_bytes:
@@ -48,7 +48,7 @@ def _get_payload(url: str) -> str:
     end = url.find(",", 0, MAX_HEADER_CHARACTERS)
     parameters = [each.strip().lower() for each in url[: max(end, 0)].split(";")[1:]]
     if "base64" not in parameters:
-        raise ImageUrlInvalid("A data URL must have the form 'data:image/…;base64,…'.")
+        raise UrlInvalid("A data URL must have the form 'data:image/…;base64,…'.")
     return url[end + 1 :]
 
 
@@ -58,5 +58,5 @@ def _clean_and_decode(payload: str, max_bytes: int) -> bytes:
         check_num_bytes(estimate_num_bytes(base64), max_bytes)
     data = None if base64 is None else decode_base64(base64)
     if data is None:
-        raise ImageUrlInvalid("The data URL's base64 is broken.")
+        raise UrlInvalid("The data URL's base64 is broken.")
     return data

@@ -1,4 +1,4 @@
-"""Fetches an image URL: `data:` in memory, `file:` from allowed folders, http(s) within limits."""
+"""Fetches a URL: `data:` in memory, `file:` from allowed folders, http(s) within limits."""
 
 import asyncio
 import re
@@ -8,10 +8,10 @@ from typing import Final
 
 import httpx
 
-from server.errors import ImageFetchFailed, ImageUrlInvalid
 from server.images.fetch.address_policy import AddressPolicy
 from server.images.fetch.body import read_body
 from server.images.fetch.data_url import is_data_url, read_data_url
+from server.images.fetch.errors import FetchFailed, UrlInvalid
 from server.images.fetch.http_cache import build_cache_extension, wrap_with_cache
 from server.images.fetch.local_file import LocalFileReader
 from server.images.fetch.network import GuardedNetwork
@@ -24,7 +24,6 @@ from server.images.fetch.url_policy import UrlPolicy, check_characters
 MAX_REDIRECTS: Final = 3
 HEADERS: Final = {
     "user-agent": "llava-server",
-    "accept": "image/*",
     # A compressed response could exceed the limit when decompressed. Those that come all the same
     # are decompressed within it.
     "accept-encoding": "identity",
@@ -33,7 +32,7 @@ _ABSOLUTE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Fetcher:
-    """Fetches the bytes of images. Tests replace the network by `resolver` and `transport`."""
+    """Fetches images or videos. Tests replace the network by `resolver` and `transport`."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Fetcher:
             deny_domains=options.deny_domains,
             allow_userinfo=options.allow_userinfo,
         )
-        self._file_reader = LocalFileReader(options.image_folders, options.max_bytes)
+        self._file_reader = LocalFileReader(options.folders, options.max_bytes)
         network_transport = transport or _build_transport(
             options, resolver or self._system_resolver, ssl_context
         )
@@ -66,17 +65,17 @@ class Fetcher:
                 read=options.read_timeout_s,
             ),
             trust_env=False,
-            # A cookie set by one client's image must not be sent with another client's.
+            # A cookie set by one client's URL must not be sent with another client's.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers=HEADERS,
+            headers={**HEADERS, "accept": options.accept},
         )
 
     async def fetch(self, url: str, cache_partition: str) -> bytes:
-        """Return an image's bytes, at most `max_bytes` of them.
+        """Return a URL's bytes, at most `max_bytes` of them.
 
         Responses are cached for each `cache_partition`.
 
-        Raises `ImageUrlInvalid`, `ImageUrlForbidden`, `ImageTooLarge` or `ImageFetchFailed`.
+        Raises `UrlInvalid`, `UrlForbidden`, `DataTooLarge` or `FetchFailed`.
         """
         if is_data_url(url):
             return await read_data_url(url, self._options.max_bytes)
@@ -99,9 +98,9 @@ class Fetcher:
             raise _build_timeout_error("reached", self._options.connect_timeout_s) from None
         except httpx.ReadTimeout:
             limit_s = self._options.read_timeout_s
-            raise ImageFetchFailed(f"The image's server paused for {limit_s:g} seconds.") from None
+            raise FetchFailed(f"The URL's server paused for {limit_s:g} seconds.") from None
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise ImageFetchFailed("The image could not be fetched.") from None
+            raise FetchFailed("The URL could not be fetched.") from None
 
     async def _follow_redirects(self, url: httpx.URL, cache_partition: str) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
@@ -112,19 +111,19 @@ class Fetcher:
                 if not response.has_redirect_location:
                     return await self._read_body(response)
                 url = self._check_redirect(url, response.headers["location"])
-        raise ImageFetchFailed(f"The image's server redirects more than {MAX_REDIRECTS} times.")
+        raise FetchFailed(f"The URL's server redirects more than {MAX_REDIRECTS} times.")
 
     def _check_redirect(self, url: httpx.URL, location: str) -> httpx.URL:
-        """Check a redirect's target like a client's URL. Raises `ImageUrlForbidden`."""
+        """Check a redirect's target like a client's URL. Raises `UrlForbidden`."""
         check_characters(location)
         try:
             return self._url_policy.check(_resolve_location(url, location))
-        except (httpx.InvalidURL, ImageUrlInvalid):
-            raise ImageFetchFailed("The image's server redirects to what is no URL.") from None
+        except (httpx.InvalidURL, UrlInvalid):
+            raise FetchFailed("The URL's server redirects to what is no URL.") from None
 
     async def _read_body(self, response: httpx.Response) -> bytes:
         if not response.is_success:
-            raise ImageFetchFailed(f"The image's server answered {response.status_code}.")
+            raise FetchFailed(f"The URL's server answered {response.status_code}.")
         return await read_body(response, self._options.max_bytes)
 
 
@@ -137,8 +136,8 @@ def _resolve_location(url: httpx.URL, location: str) -> str:
     return str(url.copy_with(userinfo=b"").join(location))
 
 
-def _build_timeout_error(step: str, limit_s: float) -> ImageFetchFailed:
-    return ImageFetchFailed(f"The image could not be {step} within {limit_s:g} seconds.")
+def _build_timeout_error(step: str, limit_s: float) -> FetchFailed:
+    return FetchFailed(f"The URL could not be {step} within {limit_s:g} seconds.")
 
 
 def _build_transport(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from server.errors import ImageFetchFailed, ImageUrlForbidden
 from server.images.fetch.body import check_num_bytes
+from server.images.fetch.errors import FetchFailed, UrlForbidden
 from server.images.fetch.url_policy import build_malformed_url_error, check_characters
 
 _URL: Final = re.compile(r"file://([^/?#]*)(/[^?#]*)", re.IGNORECASE)
@@ -29,8 +29,8 @@ class LocalFileReader:
     async def read(self, url: str) -> bytes:
         """Return a file's bytes.
 
-        Raises `ImageUrlForbidden` for any path outside the folders, whether it exists or not;
-        `ImageUrlInvalid`, `ImageFetchFailed` or `ImageTooLarge` otherwise.
+        Raises `UrlForbidden` for any path outside the folders, whether it exists or not;
+        `UrlInvalid`, `FetchFailed` or `DataTooLarge` otherwise.
         """
         if not self._folders:
             raise _build_forbidden_path_error()
@@ -75,9 +75,9 @@ def _parse_path(url: str) -> str:
     return os.fsdecode(unquote_to_bytes(match[2]))
 
 
-def _build_forbidden_path_error() -> ImageUrlForbidden:
-    return ImageUrlForbidden("The image's file is in no folder that images may be read from.")
+def _build_forbidden_path_error() -> UrlForbidden:
+    return UrlForbidden("The file is in no folder that may be read from.")
 
 
-def _build_unreadable_error() -> ImageFetchFailed:
-    return ImageFetchFailed("The image's file could not be read.")
+def _build_unreadable_error() -> FetchFailed:
+    return FetchFailed("The file could not be read.")

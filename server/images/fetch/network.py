@@ -6,13 +6,13 @@ from typing import Final
 
 import httpcore
 
-from server.errors import ImageFetchFailed
 from server.images.fetch.address_policy import (
     Address,
     AddressPolicy,
     build_forbidden_host_error,
     parse_literal_address,
 )
+from server.images.fetch.errors import FetchFailed
 from server.images.fetch.resolver import Resolver, UnknownHost
 
 SocketOption = (
@@ -39,7 +39,7 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first of a host's addresses that answers.
 
-        Raises `ImageUrlForbidden` if one of them is forbidden and `ImageFetchFailed` if there is
+        Raises `UrlForbidden` if one of them is forbidden and `FetchFailed` if there is
         none; httpcore passes both on without a retry. Raises httpcore's errors otherwise.
         """
         try:
@@ -60,7 +60,7 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
                             raise
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
-        raise ImageFetchFailed("The image's host name could not be resolved.")
+        raise FetchFailed("The host name could not be resolved.")
 
     async def connect_unix_socket(
         self,
@@ -68,7 +68,7 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ARG002, ASYNC109
         socket_options: Iterable[SocketOption] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        """Refuse: no image comes from a Unix socket."""
+        """Refuse: nothing comes from a Unix socket."""
         raise build_forbidden_host_error()
 
     async def sleep(self, seconds: float) -> None:

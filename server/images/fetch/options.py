@@ -1,4 +1,4 @@
-"""The operator's options for fetching images."""
+"""The operator's options for fetching images or videos."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -17,6 +17,7 @@ class FetchOptions:
 
     max_bytes: int
     timeout_s: float
+    accept: str = "image/*"
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 5.0
     allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -26,5 +27,5 @@ class FetchOptions:
     allow_userinfo: bool = False
     connections_per_host: int = 8
     cache_bytes: int = 64 * MIB
-    image_folders: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
     proxy_env: bool = False

@@ -38,7 +38,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
         }
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request. Raises `ImageUrlForbidden` and httpx's errors."""
+        """Send a request. Raises `UrlForbidden` and httpx's errors."""
         proxy = self._proxies.get(request.url.scheme)
         if proxy is None or proxy_bypass(request.url.host):
             return await self._direct.handle_async_request(request)

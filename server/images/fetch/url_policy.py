@@ -1,4 +1,4 @@
-"""The image URLs that may be fetched, checked on the text that the client sent."""
+"""The URLs that may be fetched, checked on the text that the client sent."""
 
 import re
 import unicodedata
@@ -10,8 +10,8 @@ from typing import Final
 import httpx
 import idna
 
-from server.errors import ImageUrlForbidden, ImageUrlInvalid
 from server.images.fetch.address_policy import build_forbidden_host_error
+from server.images.fetch.errors import UrlForbidden, UrlInvalid
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_PORT: Final = 65535
@@ -66,7 +66,7 @@ class UrlPolicy:
         self._allow_userinfo = allow_userinfo
 
     def check(self, url: str) -> httpx.URL:
-        """Return the URL, parsed. Raises `ImageUrlInvalid` or `ImageUrlForbidden`."""
+        """Return the URL, parsed. Raises `UrlInvalid` or `UrlForbidden`."""
         target = self._parse_target(url)
         self._check_port(target.port)
         self._check_domain(target.host)
@@ -75,7 +75,7 @@ class UrlPolicy:
     def _parse_target(self, url: str) -> _Target:
         match = _URL.fullmatch(url)
         if match is None:
-            raise ImageUrlInvalid("An image URL must begin with 'data:', 'https://' or 'http://'.")
+            raise UrlInvalid("The URL must begin with 'data:', 'https://' or 'http://'.")
         check_characters(url)
         scheme = match[1].lower()
         host, port = _split_authority(self._drop_userinfo(match[2]))
@@ -84,12 +84,12 @@ class UrlPolicy:
     def _drop_userinfo(self, authority: str) -> str:
         userinfo, at_sign, host_and_port = authority.rpartition("@")
         if at_sign and not (self._allow_userinfo and _USERINFO.fullmatch(userinfo)):
-            raise ImageUrlForbidden("The image URL must not hold a user name or password.")
+            raise UrlForbidden("The URL must not hold a user name or password.")
         return host_and_port
 
     def _check_port(self, port: int) -> None:
         if self._allow_ports is not None and port not in self._allow_ports:
-            raise ImageUrlForbidden(f"Images may not be fetched from port {port}.")
+            raise UrlForbidden(f"Nothing may be fetched from port {port}.")
 
     def _check_domain(self, host: str) -> None:
         is_allowed = not self._allow_domains or _is_in_domain(host, self._allow_domains)
@@ -97,22 +97,22 @@ class UrlPolicy:
             raise build_forbidden_host_error()
 
 
-def build_malformed_url_error() -> ImageUrlInvalid:
+def build_malformed_url_error() -> UrlInvalid:
     """Return the error of a string that is not a URL."""
-    return ImageUrlInvalid("The image URL is malformed.")
+    return UrlInvalid("The URL is malformed.")
 
 
 def check_characters(url: str) -> None:
     """Refuse characters that URL parsers drop or interpret differently.
 
-    Raises `ImageUrlForbidden`, or `ImageUrlInvalid` for a URL that is too long.
+    Raises `UrlForbidden`, or `UrlInvalid` for a URL that is too long.
     """
     if len(url) > MAX_URL_CHARACTERS:  # checking a whole body character by character is slow
-        raise ImageUrlInvalid("The image URL is too long.")
+        raise UrlInvalid("The URL is too long.")
     if "\\" in url:
-        raise ImageUrlForbidden("The image URL must not hold a backslash.")
+        raise UrlForbidden("The URL must not hold a backslash.")
     if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in url):
-        raise ImageUrlForbidden("The image URL must not hold white space or control characters.")
+        raise UrlForbidden("The URL must not hold white space or control characters.")
 
 
 def _split_authority(authority: str) -> tuple[str, int | None]:
@@ -135,7 +135,7 @@ def _parse_port(text: str | None) -> int | None:
 
 def _parse_ipv6(text: str) -> str:
     if "%" in text:
-        raise ImageUrlForbidden("The image URL's address must not hold a zone.")
+        raise UrlForbidden("The URL's address must not hold a zone.")
     try:
         return str(IPv6Address(text))
     except AddressValueError:
@@ -208,5 +208,5 @@ def _normalize_address(host: str) -> str:
     return str(IPv6Address(host)) if ":" in host else host
 
 
-def _build_ambiguous_host_error() -> ImageUrlForbidden:
-    return ImageUrlForbidden("The image URL's host is spelled in a way that is not accepted.")
+def _build_ambiguous_host_error() -> UrlForbidden:
+    return UrlForbidden("The URL's host is spelled in a way that is not accepted.")

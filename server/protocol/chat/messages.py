@@ -1,4 +1,4 @@
-"""Messages of a chat request: roles, text parts and image parts."""
+"""Messages of a chat request: roles, and parts of text, images and videos."""
 
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from server.protocol.image_part import LocatedImage
 from server.protocol.image_source import IMAGE_TYPES, Detail, ImageSource
 from server.protocol.tools import MAX_TOOL_CALLS, ToolCall
+from server.protocol.video import VIDEO_TYPE, VideoPart
 from server.protocol.wire import (
     PARTS,
     STRING,
@@ -22,10 +23,11 @@ MAX_MESSAGES: Final = 4096
 MAX_PARTS: Final = 1024
 
 # Names of union branches: see `server.protocol.wire.format_field_path`.
-TEXT, IMAGE, REFUSAL = "#text", "#image_url", "#refusal"
+TEXT, IMAGE, VIDEO, REFUSAL = "#text", "#image_url", "#video_url", "#refusal"
 PART_BRANCHES: Final = {
     **dict.fromkeys(("text", "input_text", "output_text"), TEXT),
     **dict.fromkeys(IMAGE_TYPES, IMAGE),
+    VIDEO_TYPE: VIDEO,
     "refusal": REFUSAL,
 }
 
@@ -70,13 +72,14 @@ def _select_part_branch(value: Any) -> str | None:
 ContentPart = Annotated[
     Annotated[TextPart, Tag(TEXT)]
     | Annotated[ImagePart, Tag(IMAGE)]
+    | Annotated[VideoPart, Tag(VIDEO)]
     | Annotated[RefusalPart, Tag(REFUSAL)],
     Discriminator(
         _select_part_branch,
         custom_error_type="content_part",
         custom_error_message=(
-            "A content part must be an object of type 'text' or 'image_url'; of video, audio and"
-            " files, send frames as images and words as text"
+            "A content part must be an object of type 'text', 'image_url' or 'video_url'; of audio"
+            " and files, send words as text and pages as images"
         ),
     ),
 ]
@@ -110,7 +113,7 @@ class Message(WireModel):
         return "\n".join(
             part.text if isinstance(part, TextPart) else part.refusal
             for part in parts
-            if not isinstance(part, ImagePart)
+            if not isinstance(part, ImagePart | VideoPart)
         )
 
     @property
@@ -120,6 +123,15 @@ class Message(WireModel):
             return []
         return [
             (index, part) for index, part in enumerate(self.content) if isinstance(part, ImagePart)
+        ]
+
+    @property
+    def videos(self) -> list[tuple[int, VideoPart]]:
+        """The video parts of the message, each with its index."""
+        if self.content is None or isinstance(self.content, str):
+            return []
+        return [
+            (index, part) for index, part in enumerate(self.content) if isinstance(part, VideoPart)
         ]
 
     @model_validator(mode="after")
@@ -134,6 +146,12 @@ class Message(WireModel):
             raise PydanticCustomError(
                 "content_missing", "The message has no content", {"field": "content"}
             )
-        if self.images and self.role not in ("user", "tool"):
-            raise PydanticCustomError("image_role", "Only user and tool messages may hold images")
+        if self.role not in ("user", "tool"):
+            self._check_has_no_media()
         return self
+
+    def _check_has_no_media(self) -> None:
+        for medium, parts in (("images", self.images), ("videos", self.videos)):
+            if parts:
+                message = f"Only user and tool messages may hold {medium}"
+                raise PydanticCustomError("media_role", message)

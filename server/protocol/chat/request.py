@@ -33,6 +33,14 @@ class ImageReference:
     low_detail: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class VideoReference:
+    """A video's URL, and the path of its field."""
+
+    url: str
+    param: str
+
+
 class ChatCompletionRequest(TemplateFields, GenerationFields):
     """A chat completion request as in OpenAI's API reference, with vLLM's additions.
 
@@ -64,6 +72,11 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
         return len(self.images)
 
     @property
+    def num_videos(self) -> int:
+        """The number of videos in the messages."""
+        return len(self.videos)
+
+    @property
     def leading_text(self) -> str:
         """The system messages at the beginning and the first turn: all later turns keep them."""
         texts: list[str] = []
@@ -76,12 +89,15 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
         return "\n".join(texts)
 
     def drop_images(self) -> None:
-        """Forget image data, which is of no use once the images are encoded."""
+        """Forget the data of images and videos, which is of no use once they are encoded."""
         for message in self.messages:
-            for _, part in message.images:
-                # A frozen model keeps its fields in `__dict__`; nothing reads this one any more.
-                part.image_url.__dict__["url"] = ""
-        self.__dict__.pop("images", None)
+            # A frozen model keeps its fields in `__dict__`; nothing reads these any more.
+            for _, image in message.images:
+                image.image_url.__dict__["url"] = ""
+            for _, video in message.videos:
+                video.video_url.__dict__["url"] = ""
+        for name in ("images", "videos"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def images(self) -> list[ImageReference]:
@@ -94,6 +110,17 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
             )
             for message_index, message in enumerate(self.messages)
             for part_index, part in message.images
+        ]
+
+    @cached_property
+    def videos(self) -> list[VideoReference]:
+        """All videos, in the order of the messages."""
+        return [
+            VideoReference(
+                part.video_url.url, f"messages[{message_index}].content[{part_index}].video_url.url"
+            )
+            for message_index, message in enumerate(self.messages)
+            for part_index, part in message.videos
         ]
 
 

@@ -1,4 +1,4 @@
-"""vLLM's fields about how the prompt is rendered: its ending, and the chat template."""
+"""vLLM's fields about what the prompt becomes: its ending, the chat template, videos' frames."""
 
 from enum import Enum, auto
 
@@ -7,6 +7,7 @@ from pydantic import Field
 from server.errors import InvalidValue, UnsupportedParameter
 from server.protocol.json_size import MAX_JSON_CHARACTERS, JsonObject
 from server.protocol.policy import RequestPolicy
+from server.protocol.video import MediaIoKwargs, VideoIoKwargs
 from server.protocol.wire import WireModel
 
 SETTING_HINT = "this server's operator has not allowed it (--trust-request-chat-template)"
@@ -38,6 +39,14 @@ class TemplateFields(WireModel):
     chat_template_kwargs: JsonObject | None = Field(
         None, description="vLLM's: for the chat template, if one is in use"
     )
+    media_io_kwargs: MediaIoKwargs | None = Field(
+        None, description="vLLM's: how many frames are taken of videos"
+    )
+
+    @property
+    def video_options(self) -> VideoIoKwargs | None:
+        """How many frames are taken of videos, if the request says it."""
+        return None if self.media_io_kwargs is None else self.media_io_kwargs.video
 
     def choose_ending(self, last_role: str) -> PromptEnding:
         """Return where the prompt ends; `last_role` is the role of the last message.

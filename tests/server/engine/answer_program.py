@@ -22,7 +22,7 @@ from server.engine.base import EngineImage
 from server.engine_loading import configure_engine, start_engine
 from server.images.decode.decode import DecodedImage, decode
 from server.images.vision.weights import load_vision_model
-from server.loading import _decode_options
+from server.media_loading import build_decode_options
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
@@ -86,7 +86,7 @@ class ServedCheckpoint:
     """A checkpoint behind the stages of the server, down to vLLM."""
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
-        self._options = _decode_options(settings, checkpoint.image)
+        self._options = build_decode_options(settings, checkpoint.image)
         dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
         self._vision = load_vision_model(checkpoint, CPU, dtype)
         self.engine: Any = start_engine(configure_engine(settings, checkpoint, "m", CPU))
@@ -121,7 +121,9 @@ class ServedCheckpoint:
             )
         ]
         params = SamplingParams(max_tokens=NUM_TOKENS, temperature=0, logprobs=1, ignore_eos=True)
-        engine_input = build_engine_input(prompt.token_ids, images, self.engine._hidden_size)
+        engine_input = build_engine_input(
+            prompt.token_ids, images, self.engine._hidden_size, max_item_tokens=2048
+        )
         generated = self.engine._llm.generate(engine_input, params, str(index))
         answer = [output.outputs[0] async for output in generated][-1]
         logprobs = [

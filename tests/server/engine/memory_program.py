@@ -131,7 +131,9 @@ async def measure_miss(tested: EngineUnderTest) -> dict[str, Any]:
     """Return the answers with an image that the engine only seems to hold, and with it sent."""
     known, image = make_image(1), make_image(99)
     token_ids, placed = build_prompt([("known", known), ("lost", image)])
-    tested.engine._sent.leave_out_held(build_engine_input(token_ids, placed, HIDDEN_SIZE))
+    tested.engine._sent.leave_out_held(
+        build_engine_input(token_ids, placed, HIDDEN_SIZE, max_item_tokens=2048)
+    )
     missed = await tested.answer([("known", known), ("lost", image)])
     return {"missed": missed, "sent": await tested.answer([("other", known), ("new", image)])}
 

@@ -24,20 +24,20 @@ def image(key: str, offset: int, num_image_tokens: int) -> EngineImage:
 
 
 def build_items(*images: EngineImage) -> list[MultiModalKwargsItem]:
-    engine_input: Any = build_engine_input([1] * 20, images, HIDDEN_SIZE)
+    engine_input: Any = build_engine_input([1] * 20, images, HIDDEN_SIZE, max_item_tokens=2048)
     items: list[MultiModalKwargsItem] = engine_input["mm_kwargs"]["image"]
     return items
 
 
 def test_a_prompt_without_images_is_its_tokens() -> None:
-    engine_input = build_engine_input([1, 2, 3], [], HIDDEN_SIZE)
+    engine_input = build_engine_input([1, 2, 3], [], HIDDEN_SIZE, max_item_tokens=2048)
     assert engine_input["type"] == "token"
     assert engine_input["prompt_token_ids"] == [1, 2, 3]
 
 
 def test_images_bring_placeholders_and_hashes_in_order() -> None:
     images = [image("cat", 1, 4), image("dog", 7, 2)]
-    engine_input: Any = build_engine_input([5] * 10, images, HIDDEN_SIZE)
+    engine_input: Any = build_engine_input([5] * 10, images, HIDDEN_SIZE, max_item_tokens=2048)
     assert engine_input["type"] == "multimodal"
     assert engine_input["prompt_token_ids"] == [5] * 10
     assert engine_input["mm_hashes"] == {"image": ["cat", "dog"]}
@@ -63,7 +63,7 @@ def test_only_images_of_the_same_length_share_a_batch() -> None:
 def test_embeddings_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     good, bad = image("cat", 0, 2), EngineImage("dog", 2, torch.zeros(shape))
     with pytest.raises(ValueError, match="image_embeds of shape"):
-        build_engine_input([1] * 8, [good, bad], HIDDEN_SIZE)
+        build_engine_input([1] * 8, [good, bad], HIDDEN_SIZE, max_item_tokens=2048)
 
 
 CHANGES: dict[str, tuple[Any, Any]] = {

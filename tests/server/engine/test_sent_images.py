@@ -66,7 +66,7 @@ def prompt(*numbers: int) -> EngineInput:
         EngineImage(str(number), 4 * index, torch.full((4, HIDDEN_SIZE), float(number)))
         for index, number in enumerate(numbers)
     ]
-    return build_engine_input([1] * 40, images, HIDDEN_SIZE)
+    return build_engine_input([1] * 40, images, HIDDEN_SIZE, max_item_tokens=2048)
 
 
 async def ask(sent: SentImages, engine: ReceivingEngine, *numbers: int) -> str:
@@ -147,5 +147,5 @@ async def test_without_a_cache_everything_is_sent() -> None:
 
 
 def test_a_text_prompt_stays_as_it_is() -> None:
-    text = build_engine_input([1, 2], [], HIDDEN_SIZE)
+    text = build_engine_input([1, 2], [], HIDDEN_SIZE, max_item_tokens=2048)
     assert SentImages(ReceivingEngine(9).keys).leave_out_held(text) is text

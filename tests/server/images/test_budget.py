@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from server.errors import ImageTooLarge
-from server.images.budget import ImageBudget
+from server.images.budget import MediaBudget
 
 
 @dataclass
@@ -15,7 +15,7 @@ class FakeImage:
 
 
 def test_pixels_add_up_to_the_limit() -> None:
-    budget = ImageBudget(0.0, 100)
+    budget = MediaBudget(0.0, 100)
     budget.spend(FakeImage(60), "a")
     budget.spend(FakeImage(40), "b")
     with pytest.raises(ImageTooLarge) as caught:
@@ -24,7 +24,7 @@ def test_pixels_add_up_to_the_limit() -> None:
 
 
 def test_animation_is_noted() -> None:
-    budget = ImageBudget(0.0, 100)
+    budget = MediaBudget(0.0, 100)
     budget.spend(FakeImage(1), "a")
     budget.spend(FakeImage(1, frames=12), "b")
     assert budget.notes == ["b: the first of 12 frames was used"]

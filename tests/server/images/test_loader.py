@@ -19,7 +19,8 @@ from server.errors import (
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.image_processor import preprocess
 from server.images.decode.view_choice import ViewChoice
-from server.images.loader import MAX_INLINE_HASH_BYTES, ImageLoader
+from server.images.loader import ImageLoader
+from server.images.source import MAX_INLINE_HASH_BYTES
 from server.telemetry.metrics import Metrics
 from tests.server.images.open_loader import OPTIONS, open_loader
 from tests.server.origin import Responder, build_response, respond_with, serve_origin
@@ -156,7 +157,7 @@ async def test_large_images_are_hashed_in_a_thread_to_the_same_key(
 ) -> None:
     url = build_data_url(bytes(MAX_INLINE_HASH_BYTES + 1))
     in_thread = await idle.load(url, "")
-    monkeypatch.setattr("server.images.loader.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
+    monkeypatch.setattr("server.images.source.MAX_INLINE_HASH_BYTES", 10 * MAX_INLINE_HASH_BYTES)
     inline = await idle.load(url, "")
     assert in_thread == inline
     assert len(in_thread.data) == MAX_INLINE_HASH_BYTES + 1

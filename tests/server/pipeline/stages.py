@@ -9,7 +9,7 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import EngineOutput
 from server.generation.choice_delta import ChoiceDelta
 from server.generation.sampling import SamplingDefaults
-from server.images.budget import ImageLimits
+from server.images.budget import MediaLimits
 from server.images.decode.sandbox import DecodeLimits
 from server.images.embedder import ImageEmbedder
 from server.images.loader import ImageLoader
@@ -73,7 +73,7 @@ class Stages:
         tokenizer = read_tokenizer(self.checkpoint.path)
         return Pipeline(
             model_name="m",
-            image_limits=ImageLimits(
+            media_limits=MediaLimits(
                 max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
             ),
             sampling_defaults=SamplingDefaults(temperature, top_p),

@@ -13,7 +13,7 @@ from server.checkpoint.vocabulary import Vocabulary
 from server.engine.base import EngineOutput, TokenLogprob
 from server.errors import ImageError, ImageTooLarge
 from server.generation.sampling import SamplingDefaults
-from server.images.budget import ImageLimits
+from server.images.budget import MediaLimits
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.sandbox import DecodeLimits
 from server.images.embedder import ImageEmbedder
@@ -63,7 +63,7 @@ class AnyresStages:
         )
         return Pipeline(
             model_name="m",
-            image_limits=ImageLimits(max_images=3, max_pixels=MAX_PIXELS, fetch_timeout_s=20),
+            media_limits=MediaLimits(max_images=3, max_pixels=MAX_PIXELS, fetch_timeout_s=20),
             sampling_defaults=SamplingDefaults(0.5, 0.8),
             images=ImageEmbedder(
                 self.image_loader,

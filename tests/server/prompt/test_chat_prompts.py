@@ -67,5 +67,5 @@ async def test_what_is_large_does_not_run_on_the_event_loop(
 ) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | fields
     request = ChatCompletionRequest.model_validate(body)
-    await prompts.build(request, split_turns(request.messages), [], None)
+    await prompts.build(request, split_turns(request.messages), [], [], None)
     assert (builder.thread is not threading.current_thread()) == is_large

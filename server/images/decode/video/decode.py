@@ -25,6 +25,16 @@ class DecodedVideo:
     format: str
     decode_s: float
 
+    @property
+    def num_frames(self) -> int:
+        """The number of frames that are used."""
+        return len(self.views)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the frames that are used."""
+        return self.frame_size[0] * self.frame_size[1] * self.num_frames
+
 
 def decode_video(
     data: bytes, options: VideoOptions, sampling: FrameSampling

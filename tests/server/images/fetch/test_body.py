@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from server.errors import ImageFetchFailed, ImageTooLarge
+from server.images.fetch.errors import DataTooLarge, FetchFailed
 from server.images.fetch.fetcher import Fetcher
 from tests.server.images.fetch.fetching import BODY, LIMIT, expect_error
 from tests.server.origin import Responder, build_response, respond_with, serve_origin
@@ -39,8 +39,8 @@ async def test_too_many_bytes_by_content_length(fetcher: Fetcher) -> None:
     responder, disconnected = build_endless_responder(head, b"x" * 100)
     async with serve_origin({"/": responder}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
-        assert type(error) is ImageTooLarge
-        assert str(LIMIT) in error.message
+        assert type(error) is DataTooLarge
+        assert str(LIMIT) in str(error)
         await disconnected.wait()
 
 
@@ -48,14 +48,14 @@ async def test_too_many_bytes_in_chunks(fetcher: Fetcher) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     responder, disconnected = build_endless_responder(head, b"a\r\n0123456789\r\n")
     async with serve_origin({"/": responder}) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
+        assert type(await expect_error(fetcher, f"{server.url}/")) is DataTooLarge
         await disconnected.wait()
 
 
 async def test_too_many_bytes_until_the_connection_closes(fetcher: Fetcher) -> None:
     responder, disconnected = build_endless_responder(b"HTTP/1.0 200 OK\r\n\r\n", b"x" * 100)
     async with serve_origin({"/": responder}) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
+        assert type(await expect_error(fetcher, f"{server.url}/")) is DataTooLarge
         await disconnected.wait()
 
 
@@ -63,7 +63,7 @@ async def test_one_byte_too_many(fetcher: Fetcher) -> None:
     async with serve_origin(
         {"/": respond_with(build_response("200 OK", bytes(LIMIT + 1)))}
     ) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
+        assert type(await expect_error(fetcher, f"{server.url}/")) is DataTooLarge
 
 
 def compress(encoding: str, data: bytes) -> bytes:
@@ -91,7 +91,7 @@ async def test_a_decompression_bomb_is_too_large(encoding: str, fetcher: Fetcher
     assert len(bomb) < LIMIT
     header = f"Content-Encoding: {encoding.split()[-1]}"
     async with serve_origin({"/": respond_with(build_response("200 OK", bomb, header))}) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageTooLarge
+        assert type(await expect_error(fetcher, f"{server.url}/")) is DataTooLarge
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ async def test_unsupported_and_broken_encodings(
 ) -> None:
     answer = build_response("200 OK", data, f"Content-Encoding: {encoding}")
     async with serve_origin({"/": respond_with(answer)}) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
+        assert type(await expect_error(fetcher, f"{server.url}/")) is FetchFailed

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.errors import ImageError, ImageFetchFailed, ImageUrlInvalid
+from server.images.fetch.errors import FetchError, FetchFailed, UrlInvalid
 from server.images.fetch.fetcher import MAX_REDIRECTS, Fetcher
 from tests.server.images.fetch.fetching import BODY, LIMIT, expect_error
 from tests.server.loopback import build_loopback_options
@@ -23,7 +23,7 @@ from tests.server.origin import Responder, build_response, respond_with, serve_o
     ],
 )
 async def test_other_schemes(url: str, offline_fetcher: Fetcher) -> None:
-    assert type(await expect_error(offline_fetcher, url)) is ImageUrlInvalid
+    assert type(await expect_error(offline_fetcher, url)) is UrlInvalid
 
 
 async def test_http(fetcher: Fetcher) -> None:
@@ -38,8 +38,8 @@ async def test_http(fetcher: Fetcher) -> None:
 async def test_http_errors_are_reported_by_status(status: str, fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response(status, b"secret page"))}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
-    assert type(error) is ImageFetchFailed
-    assert error.message == f"The image's server answered {status[:3]}."
+    assert type(error) is FetchFailed
+    assert str(error) == f"The URL's server answered {status[:3]}."
 
 
 async def test_redirects_are_followed(fetcher: Fetcher) -> None:
@@ -55,7 +55,7 @@ async def test_redirects_are_followed(fetcher: Fetcher) -> None:
 async def test_endless_redirects(fetcher: Fetcher) -> None:
     answers = {"/": respond_with(build_response("302 Found", b"", "Location: /"))}
     async with serve_origin(answers) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
+        assert type(await expect_error(fetcher, f"{server.url}/")) is FetchFailed
         assert len(server.requests) == MAX_REDIRECTS + 1
 
 
@@ -65,13 +65,13 @@ async def test_endless_redirects(fetcher: Fetcher) -> None:
 async def test_redirects_lead_only_to_http(location: str, fetcher: Fetcher) -> None:
     answers = {"/": respond_with(build_response("302 Found", b"", f"Location: {location}"))}
     async with serve_origin(answers) as server:
-        assert type(await expect_error(fetcher, f"{server.url}/")) is ImageFetchFailed
+        assert type(await expect_error(fetcher, f"{server.url}/")) is FetchFailed
 
 
 async def test_a_redirect_without_location(fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response("302 Found"))}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
-        assert error.message == "The image's server answered 302."
+        assert str(error) == "The URL's server answered 302."
 
 
 def build_silent_responder(data: bytes) -> Responder:
@@ -91,8 +91,8 @@ def build_silent_responder(data: bytes) -> Responder:
 async def test_a_server_that_falls_silent(data: bytes, hasty_fetcher: Fetcher) -> None:
     async with serve_origin({"/": build_silent_responder(data)}) as server:
         error = await expect_error(hasty_fetcher, f"{server.url}/")
-    assert type(error) is ImageFetchFailed
-    assert error.message == "The image could not be fetched within 0.2 seconds."
+    assert type(error) is FetchFailed
+    assert str(error) == "The URL could not be fetched within 0.2 seconds."
 
 
 async def test_a_server_that_drips(hasty_fetcher: Fetcher) -> None:
@@ -107,7 +107,7 @@ async def test_a_server_that_drips(hasty_fetcher: Fetcher) -> None:
 
     async with serve_origin({"/": drip}) as server:
         error = await expect_error(hasty_fetcher, f"{server.url}/")
-    assert "within 0.2 seconds" in error.message
+    assert "within 0.2 seconds" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ async def test_a_server_that_drips(hasty_fetcher: Fetcher) -> None:
 async def test_a_server_that_disconnects_or_speaks_no_http(answer: bytes, fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(answer)}) as server:
         error = await expect_error(fetcher, f"{server.url}/")
-    assert type(error) is ImageFetchFailed
-    assert error.message == "The image could not be fetched."
+    assert type(error) is FetchFailed
+    assert str(error) == "The URL could not be fetched."
 
 
 async def test_connection_refused(fetcher: Fetcher) -> None:
     with socket.socket() as bound:  # and not listening: the port is closed
         bound.bind(("127.0.0.1", 0))
         error = await expect_error(fetcher, f"http://127.0.0.1:{bound.getsockname()[1]}/")
-    assert type(error) is ImageFetchFailed
+    assert type(error) is FetchFailed
 
 
 async def test_https_speaks_tls_first(fetcher: Fetcher) -> None:
@@ -144,7 +144,7 @@ async def test_https_speaks_tls_first(fetcher: Fetcher) -> None:
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        assert type(await expect_error(fetcher, f"HTTPS://127.0.0.1:{port}/")) is ImageFetchFailed
+        assert type(await expect_error(fetcher, f"HTTPS://127.0.0.1:{port}/")) is FetchFailed
         assert await first == b"\x16"  # a TLS handshake, and no request in clear text
 
 
@@ -195,7 +195,7 @@ def test_every_url_fails_with_an_image_error() -> None:
         @settings(max_examples=200)
         @given(generate_url_tails())
         def check(tail: str) -> None:
-            with pytest.raises(ImageError):
+            with pytest.raises(FetchError):
                 runner.run(fetcher.fetch(f"http://{tail}", ""))
 
         check()
@@ -218,13 +218,13 @@ async def test_cookies_are_not_stored() -> None:
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:x/", "http://a..b/"])
 async def test_malformed_urls(url: str) -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
-    with pytest.raises(ImageUrlInvalid):
+    with pytest.raises(UrlInvalid):
         await fetcher.fetch(url, "")
     await fetcher.close()
 
 
 async def test_a_port_out_of_range() -> None:
     fetcher = Fetcher(build_loopback_options(max_bytes=100, timeout_s=5))
-    with pytest.raises(ImageUrlInvalid):
+    with pytest.raises(UrlInvalid):
         await fetcher.fetch("http://127.0.0.1:99999/", "")
     await fetcher.close()

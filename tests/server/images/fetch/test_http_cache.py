@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hishel import Headers, Request, Response
 
-from server.errors import ImageError
+from server.images.fetch.errors import FetchError
 from server.images.fetch.fetcher import Fetcher
 from server.images.fetch.http_cache import ENTRY_OVERHEAD_BYTES, MemoryStorage
 from tests.server.loopback import build_loopback_options
@@ -70,7 +70,7 @@ async def test_a_cache_of_zero_bytes_stores_nothing() -> None:
 async def test_incomplete_bodies_are_not_stored(answer: bytes, fetcher: Fetcher) -> None:
     answers = {"/": respond_with(answer)}
     async with serve_origin(answers) as server:
-        with pytest.raises(ImageError):
+        with pytest.raises(FetchError):
             await fetcher.fetch(f"{server.url}/", "")
         answers["/"] = respond_with(build_response("200 OK", BODY))
         assert await fetcher.fetch(f"{server.url}/", "") == BODY

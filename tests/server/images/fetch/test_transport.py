@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from server.errors import ImageError
+from server.images.fetch.errors import FetchError
 from server.images.fetch.fetcher import Fetcher
 from tests.server.loopback import build_loopback_options
 from tests.server.origin import build_response, respond_with, serve_origin
@@ -43,7 +43,7 @@ async def test_a_failed_fetch_releases_its_slot() -> None:
         {**answers, "/": respond_with(build_response("200 OK", BODY))}
     ) as server:
         for path in ("bad", "long", "bad"):
-            with pytest.raises(ImageError):
+            with pytest.raises(FetchError):
                 await fetcher.fetch(f"{server.url}/{path}", "")
         assert await fetcher.fetch(f"{server.url}/", "") == BODY
     await fetcher.close()

@@ -1,0 +1,175 @@
+"""Turns a request's videos into embeddings, or only counts their video tokens."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from llava_spec.anyres import Size
+from server.checkpoint.video import VideoConfig
+from server.concurrency import gather_or_cancel
+from server.errors import VideoError
+from server.images.budget import Charge, MediaBudget
+from server.images.context_check import check_context
+from server.images.decode.video.sampling import FrameSampling
+from server.images.video_loader import LoadedVideo, VideoLoader
+from server.images.vision.batcher import VisionBatcher
+from server.images.vision.cache import ImageEmbedsCache
+from server.protocol.chat.request import VideoReference
+from server.protocol.video import VideoIoKwargs
+from server.telemetry.metrics import Metrics
+from server.telemetry.stages import Span
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedVideo:
+    """A video's embeddings (num_video_tokens, hidden), and the facts that its budget needs.
+
+    `frame_size` is the upright frames' (width, height); `num_frames` of `total_frames` are used.
+    """
+
+    embeds: Tensor
+    frame_size: Size
+    num_frames: int
+    total_frames: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the frames that are used."""
+        return self.frame_size[0] * self.frame_size[1] * self.num_frames
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the embeddings."""
+        return self.embeds.nbytes
+
+
+class VideoEmbedder:
+    """Loads and encodes videos, through a cache of their embeddings.
+
+    Videos are shared only within a `cache_partition`, and are counted against the request's
+    `budget`.
+    """
+
+    def __init__(
+        self,
+        loader: VideoLoader,
+        vision: VisionBatcher,
+        video: VideoConfig,
+        cache: ImageEmbedsCache[EncodedVideo],
+        metrics: Metrics,
+        *,
+        sampling: FrameSampling,
+        max_model_len: int,
+    ) -> None:
+        """`sampling` is that of requests that ask for no other."""
+        self._loader = loader
+        self._vision = vision
+        self._video = video
+        self._cache = cache
+        self._metrics = metrics
+        self._sampling = sampling
+        self._max_model_len = max_model_len
+
+    async def embed(
+        self,
+        references: Sequence[VideoReference],
+        options: VideoIoKwargs | None,
+        cache_partition: str,
+        budget: MediaBudget,
+    ) -> list[tuple[str, Tensor]]:
+        """Return each video's content key and its embeddings (num_video_tokens, hidden).
+
+        Raises `VideoError`, `ContextLengthExceeded` before a video is encoded that cannot fit, or
+        `TooManyRequests` where the key has no image tokens left.
+        """
+        check_context(len(references) * self._video.count_tokens(1), self._max_model_len)
+        sampling = choose_sampling(self._sampling, options)
+        return await gather_or_cancel(
+            self._embed(reference, sampling, cache_partition, budget) for reference in references
+        )
+
+    async def count_tokens(
+        self,
+        references: Sequence[VideoReference],
+        options: VideoIoKwargs | None,
+        cache_partition: str,
+        budget: MediaBudget,
+    ) -> list[int]:
+        """Return each video's number of video tokens. Raises `VideoError`."""
+        sampling = choose_sampling(self._sampling, options)
+        return await gather_or_cancel(
+            self._count_tokens(reference, sampling, cache_partition, budget)
+            for reference in references
+        )
+
+    async def _embed(
+        self,
+        reference: VideoReference,
+        sampling: FrameSampling,
+        cache_partition: str,
+        budget: MediaBudget,
+    ) -> tuple[str, Tensor]:
+        with Span("video"), self._attribute_errors(reference):
+            video = await self._load(reference, sampling, cache_partition, budget)
+            charge = Charge(budget.meter)
+            encoded = await self._cache.get_or_compute(
+                video.key, lambda: self._encode(video, charge), budget.meter.key_name
+            )
+            charge.make(len(encoded.embeds))
+            budget.spend_video(encoded, reference.param)
+        return video.key, encoded.embeds
+
+    async def _count_tokens(
+        self,
+        reference: VideoReference,
+        sampling: FrameSampling,
+        cache_partition: str,
+        budget: MediaBudget,
+    ) -> int:
+        with self._attribute_errors(reference):
+            video = await self._load(reference, sampling, cache_partition, budget)
+            decoded = await self._loader.decode(video)
+            budget.spend_video(decoded, reference.param)
+        return self._video.count_tokens(decoded.num_frames)
+
+    async def _load(
+        self,
+        reference: VideoReference,
+        sampling: FrameSampling,
+        cache_partition: str,
+        budget: MediaBudget,
+    ) -> LoadedVideo:
+        return await self._loader.load(
+            reference.url, cache_partition, sampling, deadline=budget.deadline
+        )
+
+    async def _encode(self, video: LoadedVideo, charge: Charge) -> EncodedVideo:
+        decoded = await self._loader.decode(video)
+        num_tokens = self._video.count_tokens(decoded.num_frames)
+        check_context(num_tokens, self._max_model_len)
+        charge.make(num_tokens)
+        embeds = await self._vision.encode_video(decoded.views)
+        return EncodedVideo(embeds, decoded.frame_size, decoded.num_frames, decoded.total_frames)
+
+    @contextmanager
+    def _attribute_errors(self, reference: VideoReference) -> Iterator[None]:
+        """Set the video's field as the `param` of its errors, and count them."""
+        try:
+            yield
+        except VideoError as error:
+            self._metrics.videos.refusals.labels(error.code).inc()
+            raise error.at(reference.param) from None
+
+
+def choose_sampling(default: FrameSampling, options: VideoIoKwargs | None) -> FrameSampling:
+    """Return what a request asks for, else the server's own; never more than its `max_frames`."""
+    if options is None or (options.num_frames is None and options.fps is None):
+        return default
+    num_frames, fps = options.num_frames, options.fps
+    return FrameSampling(
+        num_frames=None if num_frames == -1 else num_frames,
+        fps=None if fps == -1 else fps,
+        max_frames=default.max_frames,
+    )
