@@ -66,18 +66,30 @@ def read_media_tokens(text: TextConfig, tokenizer: Tokenizer) -> tuple[str, str 
 
 def _infer_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
     """Infer the template of a checkpoint that names none; most converted checkpoints do not."""
-    is_yi = text.language_model == "llama" and tokenizer.token_to_id("<|im_start|>") is not None
-    is_next = text.model_type in NEXT_MODELS
-    if is_next and text.language_model == "mistral":
-        return "mistral_instruct"
-    if is_next and is_yi:
-        return "chatml_direct"
-    # Not a Vicuna, so not trained by LLaVA's authors: it was trained with its own template.
-    # ViP-LLaVA is a Vicuna, but published with a template that is not Vicuna's.
-    is_vicuna = tokenizer.token_to_id("</s>") is not None and text.model_type != "vipllava"
-    if not is_vicuna and text.chat_template is not None:
+    # Released with a template that is not the one in LLaVA's code.
+    is_own = text.model_type in ("vipllava", "llava_next_video", "llava_onevision")
+    if text.chat_template is not None and (is_own or not _is_of_llava(text, tokenizer)):
         return CHAT_TEMPLATE
+    if text.model_type in NEXT_MODELS and text.language_model == "mistral":
+        return "mistral_instruct"
+    if text.model_type in NEXT_MODELS and _is_yi(text, tokenizer):
+        return "chatml_direct"
     return _infer_without_chat_template(text, tokenizer)
+
+
+def _is_of_llava(text: TextConfig, tokenizer: PromptTokenizer) -> bool:
+    """Whether LLaVA's authors trained this language model with a template of LLaVA's code.
+
+    These are Vicunas, and for LLaVA-NeXT Mistral and Yi. Others brought their own template.
+    """
+    if text.model_type in NEXT_MODELS and text.language_model == "mistral":
+        return True
+    is_vicuna = text.language_model == "llama" and tokenizer.token_to_id("</s>") is not None
+    return is_vicuna or (text.model_type in NEXT_MODELS and _is_yi(text, tokenizer))
+
+
+def _is_yi(text: TextConfig, tokenizer: PromptTokenizer) -> bool:
+    return text.language_model == "llama" and tokenizer.token_to_id("<|im_start|>") is not None
 
 
 def _infer_without_chat_template(text: TextConfig, tokenizer: PromptTokenizer) -> str:

@@ -90,7 +90,7 @@ LLAMA_3_NEXT_TEMPLATE: Final = (
     "{% if add_generation_prompt %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
-# llava-hf's for LLaVA-NeXT-Video.
+# llava-hf's for LLaVA-NeXT-Video, and for BakLLaVA but for videos.
 NEXT_VIDEO_TEMPLATE: Final = (
     "{% for message in messages %}{% if message['role'] == 'system' %}"
     "{{ message['content'][0]['text'] }}{% else %}{{ message['role'].upper() + ': '}}{% endif %}"
@@ -182,7 +182,8 @@ def write_bakllava(folder: Path, **changes: Any) -> FamilyCheckpoint:
     tokenizer = _train_llama_tokenizer()
     text = _text_config(tokenizer, model_type="mistral", sliding_window=4096)
     config = _llava_config(tokenizer) | {"text_config": text}
-    return _write(folder, config | changes, tokenizer, VIP_TEMPLATE, _llama_files(None))
+    files = _llama_files(NEXT_VIDEO_TEMPLATE)
+    return _write(folder, config | changes, tokenizer, NEXT_VIDEO_TEMPLATE, files)
 
 
 def write_llava_llama_3(folder: Path, **changes: Any) -> FamilyCheckpoint:
@@ -224,9 +225,21 @@ def write_next_video(folder: Path, **changes: Any) -> FamilyCheckpoint:
         "video_seq_length": 288,
         "video_token_index": tokenizer.token_to_id("<video>"),
     }
+    names = {"processor_class": "LlavaNextVideoProcessor"}
+    images = {"aspect_ratio_setting": "anyres", "image_grid_pinpoints": NEXT_PINPOINTS}
+    images |= {"image_processor_type": "LlavaNextImageProcessor"}
     video = {"video_processor_type": "LlavaNextVideoVideoProcessor"}
     files = _llama_files(NEXT_VIDEO_TEMPLATE) | {
-        "video_preprocessor_config.json": PREPROCESSOR | video
+        "preprocessor_config.json": PREPROCESSOR | images | names,
+        "processor_config.json": {
+            "image_token": "<image>",
+            "num_additional_image_tokens": 1,
+            "patch_size": 14,
+            "video_token": "<video>",
+            "vision_feature_select_strategy": "default",
+            **names,
+        },
+        "video_preprocessor_config.json": PREPROCESSOR | video | names,
     }
     return _write(folder, config | changes, tokenizer, NEXT_VIDEO_TEMPLATE, files)
 

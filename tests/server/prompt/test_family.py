@@ -19,6 +19,7 @@ from tests.server.family import (
     write_bakllava,
     write_llama_3_next,
     write_llava_llama_3,
+    write_next_video,
     write_vip_llava,
 )
 from tests.server.prompt.test_templates import message
@@ -41,7 +42,10 @@ def build_prompt(written: FamilyCheckpoint, turns: list[tuple[str, str, int]]) -
     return PromptBuilder(prompt_format, 2048).build(conversation, counts).token_ids
 
 
-@pytest.mark.parametrize("write", [write_vip_llava, write_llava_llama_3, write_llama_3_next])
+@pytest.mark.parametrize(
+    "write",
+    [write_vip_llava, write_bakllava, write_llava_llama_3, write_llama_3_next, write_next_video],
+)
 @pytest.mark.parametrize(
     "turns",
     [TURNS[:1], [("user", "Hi", 0)], [*TURNS[:2], ("user", "And these?", 2)]],
@@ -65,8 +69,9 @@ def test_names_of_tokens_in_a_question_stay_text(write: Write, tmp_path: Path) -
     assert ends is None or token_ids.count(ends) == 3
 
 
-def test_bakllava_is_prompted_as_vicuna(tmp_path: Path) -> None:
+def test_bakllava_without_a_template_is_prompted_as_vicuna(tmp_path: Path) -> None:
     written = write_bakllava(tmp_path)
+    (tmp_path / "chat_template.json").unlink()
     token_ids = build_prompt(written, TURNS[:1])
     prompt = TEMPLATES["vicuna_v1"].system + " USER: <image>\nWhat is this? ASSISTANT:"
     assert token_ids == written.encode(prompt, COUNTS)

@@ -1,0 +1,142 @@
+"""LLaVA-NeXT-Video and LLaVA-OneVision answer about videos over HTTP as in transformers."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from server.images.decode.image_processor import Pixels
+from tests.api.pictures import image_part, text_part, user
+from tests.api.running import RunningServer, running_server
+from tests.server.family import SIZE, FamilyCheckpoint, write_next_video
+from tests.server.images.decode.video.clips import encode_clip
+from tests.server.pictures import make_photo
+from tests.server.siglip_family import SIZE as SIGLIP_SIZE
+from tests.server.siglip_family import SiglipCheckpoint, write_onevision
+from tests.server.video_answers import generate, prepare_next_video, prepare_onevision
+
+NUM_TOKENS = 12
+OPTIONS = ("--cpu-kv-cache-gib", "1", "--enforce-eager=true")
+PHOTO = make_photo(200, 90, 1)
+
+
+def make_frames(count: int, size: int, seed: int) -> list[Pixels]:
+    """Return frames of the tower's own size, which no processor resizes."""
+    return [np.asarray(make_photo(size, size, 100 * seed + index)) for index in range(count)]
+
+
+def to_tensor(frames: list[Pixels]) -> Tensor:
+    """Return (frames, 3, size, size)."""
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+def video_part(video: bytes) -> dict[str, Any]:
+    """Return a content part with a video."""
+    url = "data:video/x-matroska;base64," + base64.b64encode(video).decode()
+    return {"type": "video_url", "video_url": {"url": url}}
+
+
+def list_word_ids(written: FamilyCheckpoint | SiglipCheckpoint) -> list[int]:
+    """Return the tokens of letters, whose texts join without special cases."""
+    vocabulary = written.tokenizer.get_vocab()
+    return [vocabulary[token] for token in vocabulary if token.isascii() and token.isalpha()]
+
+
+def ask(server: RunningServer, *parts: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Return the answer to one user message."""
+    body = {
+        "model": "m",
+        "messages": [user(*parts)],
+        "temperature": 0,
+        "max_tokens": NUM_TOKENS,
+        "ignore_eos": True,
+        **options,
+    }
+    response = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def read_text(answer: dict[str, Any]) -> str:
+    """Return an answer's text."""
+    text: str = answer["choices"][0]["message"]["content"]
+    return text
+
+
+def test_next_video_answers_as_in_transformers(tmp_path: Path) -> None:
+    written = write_next_video(tmp_path / "m")
+    words = list_word_ids(written)
+    short, other = make_frames(4, SIZE, 1), make_frames(4, SIZE, 3)
+    questions = [[short], [make_frames(7, SIZE, 2)], [short, other], [other, short], []]
+    expected = [
+        written.tokenizer.decode(
+            generate(
+                written.model,
+                prepare_next_video(
+                    written, "What happens?", [to_tensor(each) for each in question]
+                ),
+                NUM_TOKENS,
+                words,
+            )
+        )
+        for question in questions
+    ]
+    assert len(set(expected)) == len(questions)
+    with running_server("--model", str(written.path), *OPTIONS) as server:
+        answers = [
+            ask(
+                server,
+                *(video_part(encode_clip(clip)) for clip in question),
+                text_part("What happens?"),
+                allowed_token_ids=words,
+            )
+            for question in questions
+        ]
+    assert [read_text(each) for each in answers] == expected
+    details = answers[1]["usage"]["prompt_tokens_details"]
+    assert (details["image_tokens"], details["video_tokens"]) == (0, 7 * (SIZE // 14 // 2) ** 2)
+
+
+def answer_about(
+    written: SiglipCheckpoint, images: list[Image.Image], clips: list[list[Pixels]]
+) -> str:
+    """Return LLaVA-OneVision's greedy answer in transformers."""
+    inputs = prepare_onevision(
+        written, "What happens?", images, [to_tensor(each) for each in clips]
+    )
+    words = list_word_ids(written)
+    return written.tokenizer.decode(generate(written.model, inputs, NUM_TOKENS, words))
+
+
+def test_onevision_answers_as_in_transformers(tmp_path: Path) -> None:
+    written = write_onevision(tmp_path / "m")
+    clip, long = make_frames(5, SIGLIP_SIZE, 1), make_frames(31, SIGLIP_SIZE, 2)
+    sampled = [long[index] for index in np.linspace(0, 30, 16).astype(int)]
+    expected = [
+        answer_about(written, [], [clip]),
+        answer_about(written, [PHOTO], [clip]),
+        answer_about(written, [], [sampled]),
+        answer_about(written, [PHOTO], []),
+    ]
+    assert len(set(expected)) == len(expected)
+    video, options = video_part(encode_clip(clip)), {"allowed_token_ids": list_word_ids(written)}
+    text, photo = text_part("What happens?"), image_part(PHOTO)
+    with running_server("--model", str(written.path), *OPTIONS) as server:
+        answers = [
+            ask(server, video, text, **options),
+            ask(server, photo, video, text, **options),
+            ask(
+                server,
+                *(video_part(encode_clip(long)), text),
+                media_io_kwargs={"video": {"num_frames": 16}},
+                **options,
+            ),
+            ask(server, photo, text, **options),
+        ]
+    assert [read_text(each) for each in answers] == expected
