@@ -89,7 +89,7 @@ def test_endpoints() -> None:
 
 
 # A base whose code nothing is raised with.
-ABSTRACT = {errors.ImageError}
+ABSTRACT = {errors.ImageError, errors.VideoError}
 
 
 def test_errors() -> None:

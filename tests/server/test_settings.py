@@ -34,6 +34,7 @@ OTHERS = {
     "fetch_deny_domains": "example.net",
     "image_folders": "/",
     "image_formats": "png",
+    "video_formats": "mp4",
     "lora_adapters": "a=/",
     "uds": "llava.sock",
     "root_path": "/llava",

@@ -11,10 +11,13 @@ from server.generation.choice_delta import ChoiceDelta
 from server.generation.sampling import SamplingDefaults
 from server.images.budget import MediaLimits
 from server.images.decode.sandbox import DecodeLimits
+from server.images.decode.video.sampling import FrameSampling
 from server.images.embedder import ImageEmbedder
 from server.images.loader import ImageLoader
+from server.images.video_embedder import VideoEmbedder
+from server.images.video_loader import VideoLoader
 from server.images.vision.batcher import VisionBatcher
-from server.images.vision.cache import EncodedImage, ImageEmbedsCache
+from server.images.vision.cache import ImageEmbedsCache
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import choose_prompt_format
@@ -57,7 +60,8 @@ class Stages:
     vision: VisionBatcher
     metrics: Metrics
     grammars: GrammarValidator
-    cache: ImageEmbedsCache[EncodedImage] = field(init=False)
+    video_loader: VideoLoader | None = None
+    cache: ImageEmbedsCache[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cache = ImageEmbedsCache(100 * 1024 * 1024, self.metrics)
@@ -74,7 +78,7 @@ class Stages:
         return Pipeline(
             model_name="m",
             media_limits=MediaLimits(
-                max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20
+                max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20, max_videos=2
             ),
             sampling_defaults=SamplingDefaults(temperature, top_p),
             images=ImageEmbedder(
@@ -84,6 +88,7 @@ class Stages:
                 self.metrics,
                 max_model_len=engine.max_model_len,
             ),
+            videos=self._build_video_embedder(engine.max_model_len),
             prompt=PromptBuilder(
                 choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
                 engine.max_model_len,
@@ -92,6 +97,19 @@ class Stages:
             vocabulary=Vocabulary(self.checkpoint.path),
             engine=engine,
             metrics=self.metrics,
+        )
+
+    def _build_video_embedder(self, max_model_len: int) -> VideoEmbedder | None:
+        if self.video_loader is None or self.checkpoint.video is None:
+            return None
+        return VideoEmbedder(
+            self.video_loader,
+            self.vision,
+            self.checkpoint.video,
+            self.cache,
+            self.metrics,
+            sampling=FrameSampling(4, None, 10),
+            max_model_len=max_model_len,
         )
 
     def counts(self) -> tuple[int, int, int, int, int]:

@@ -8,21 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from server.checkpoint.config import read_checkpoint
 from server.errors import ContextLengthExceeded
-from server.images.decode.decode import DecodeOptions
-from server.images.fetch.fetcher import Fetcher
-from server.images.loader import ImageLoader
-from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
-from server.images.vision.weights import load_vision_model
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
-from server.structured_outputs.validator import GrammarValidator
-from server.telemetry.metrics import Metrics
 from tests.server.fake_engine import Call, FakeEngine
-from tests.server.loopback import build_loopback_options
 from tests.server.pictures import build_data_url, encode_image, make_photo
-from tests.server.pipeline.stages import LIMITS, OUTPUTS, Stages, generate_deltas
+from tests.server.pipeline.family_stages import open_family_stages
+from tests.server.pipeline.stages import OUTPUTS, Stages, generate_deltas
 from tests.server.siglip_family import PATCHES, SiglipCheckpoint, Turns, write_onevision
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,25 +32,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> SiglipCheckpoint:
 @pytest.fixture(scope="module")
 def onevision(written: SiglipCheckpoint) -> Iterator[Stages]:
     """Yield the stages of the checkpoint."""
-    checkpoint, metrics = read_checkpoint(written.path), Metrics()
-    image = checkpoint.image
-    loader = ImageLoader(
-        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
-        DecodeOptions(
-            *(image.size, image.aspect_ratio, 1_000_000, image.grid_pinpoints, image.pad_color)
-        ),
-        workers=1,
-        limits=LIMITS,
-        variant="",
-        metrics=metrics,
-    )
-    model = load_vision_model(checkpoint, torch.device("cpu"), torch.float32)
-    vision = VisionBatcher(model, max_views=4, metrics=metrics)
-    grammars = GrammarValidator(checkpoint.path)
-    yield Stages(checkpoint, loader, vision, metrics, grammars)
-    grammars.close()
-    vision.close()
-    loader.close()
+    with open_family_stages(written.path) as stages:
+        yield stages
 
 
 def build_request(turns: Turns, detail: str = "auto") -> ChatCompletionRequest:

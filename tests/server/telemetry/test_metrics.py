@@ -23,6 +23,7 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:connections_refused",
         "llava:prompt_tokens",
         "llava:image_tokens",
+        "llava:video_tokens",
         "llava:generation_tokens",
         "llava:image_cache_queries",
         "llava:image_cache_hits",
@@ -30,6 +31,8 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:image_cache_evictions",
         "llava:images_decoded",
         "llava:image_refusals",
+        "llava:videos_decoded",
+        "llava:video_refusals",
         "llava:decode_workers_replaced",
         "llava:key_requests",
         "llava:key_refusals",
@@ -47,6 +50,9 @@ def test_everything_is_there_from_the_start(metrics: Metrics) -> None:
         "llava:vision_batch_size",
         "llava:image_bytes",
         "llava:image_pixels",
+        "llava:video_bytes",
+        "llava:video_frames_used",
+        "llava:video_decode_seconds",
     }
     assert {name for name, kind in ours.items() if kind == "gauge"} >= {
         "llava:num_requests_running",

@@ -70,7 +70,12 @@ def test_usage_grows_with_the_answer(metrics: Metrics) -> None:
         "prompt_tokens": 10,
         "completion_tokens": 7,
         "total_tokens": 17,
-        "prompt_tokens_details": {"cached_tokens": 3, "image_tokens": 4, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": 3,
+            "image_tokens": 4,
+            "video_tokens": 0,
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": 0,
             "audio_tokens": 0,
@@ -154,6 +159,8 @@ def test_one_line_a_request(metrics: Metrics, lines: list[EventDict]) -> None:
         "outcome": "ok",
         "stream": True,
         "images": 2,
+        "videos": 0,
+        "notes": None,
         "prompt_tokens": 100,
         "completion_tokens": 5,
     }
