@@ -25,9 +25,9 @@ class VideoSettings(BaseSettings):
     max_video_megapixels: PositiveFloat = Field(
         36.0, description="largest frame of a video, in millions of pixels"
     )
-    max_video_s: PositiveFloat = Field(14_400.0, description="longest video, in seconds")
+    max_video_s: PositiveFloat = Field(43_200.0, description="longest video, in seconds")
     max_video_file_frames: PositiveInt = Field(
-        500_000, description="most frames that a video's file may have"
+        2_000_000, description="most frames that a video's file may have"
     )
     video_formats: VideoFormats = Field(
         get_args(VideoFormat), description="containers of videos, with commas between them"
