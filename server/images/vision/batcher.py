@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,20 +20,39 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.stages import TimedStage, batch_span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _QueuedImage:
-    """An image's views, or without an `image_size` a video's frames."""
+    """An image's views, or without an `image_size` a video's frames.
+
+    `parts` are the embeddings of the first `num_taken` views, on the model's device.
+    """
 
     views: Pixels
     image_size: Size | None
     image_embeds: asyncio.Future[Tensor]
     stage: TimedStage
+    num_taken: int = 0
+    parts: list[Tensor] = field(default_factory=list)
+
+    @property
+    def num_left(self) -> int:
+        """Views that no batch has yet."""
+        return len(self.views) - self.num_taken
+
+    def take(self, count: int) -> Pixels:
+        """Return the next views."""
+        self.num_taken += count
+        return self.views[self.num_taken - count : self.num_taken]
+
+
+_Batch = list[tuple[_QueuedImage, Pixels]]
 
 
 class VisionBatcher:
     """Encodes images in batches. While one batch is computed, the next one queues.
 
-    There is no timer: an image that finds the tower idle starts at once.
+    There is no timer: an image that finds the tower idle starts at once. One of more views than a
+    batch takes (a video) queues again after each batch, so that others wait for one batch only.
     """
 
     def __init__(self, model: VisionModel, *, max_views: int, metrics: Metrics) -> None:
@@ -70,7 +89,7 @@ class VisionBatcher:
     def num_views_waiting(self) -> int:
         """Views that no batch has yet."""
         # A copy: metrics are rendered in a thread.
-        return sum(len(queued.views) for queued in tuple(self._queue))
+        return sum(queued.num_left for queued in tuple(self._queue))
 
     @property
     def image(self) -> ImageConfig:
@@ -96,9 +115,9 @@ class VisionBatcher:
         loop = asyncio.get_running_loop()
         try:
             while batch := self._next_batch():
-                num_views = sum(len(queued.views) for queued in batch)
+                num_views = sum(len(views) for _, views in batch)
                 self._metrics.vision_batch_size.observe(num_views)
-                stages = [queued.stage for queued in batch]
+                stages = [queued.stage for queued, _ in batch]
                 try:
                     with batch_span("vision_batch", stages, images=len(batch), views=num_views):
                         results = await loop.run_in_executor(self._thread, self._encode, batch)
@@ -109,39 +128,43 @@ class VisionBatcher:
         finally:
             self._run_task = None
 
-    def _next_batch(self) -> list[_QueuedImage]:
-        """Take images off the queue up to the view limit, at least one, or videos alone.
+    def _next_batch(self) -> _Batch:
+        """Take views off the queue up to the view limit, of images or of videos.
 
         Skips cancelled ones.
         """
-        batch: list[_QueuedImage] = []
-        num_views = 0
+        batch: _Batch = []
+        room = self._max_views
         while self._queue:
             queued = self._queue[0]
-            if batch and (
-                num_views + len(queued.views) > self._max_views
-                or (queued.image_size is None) != (batch[0].image_size is None)
-            ):
+            if queued.image_embeds.done():
+                self._queue.popleft()
+                continue
+            count = min(queued.num_left, self._max_views)
+            if batch and (count > room or not _is_same_medium(queued, batch[0][0])):
                 break
             self._queue.popleft()
-            if not queued.image_embeds.done():
-                batch.append(queued)
-                num_views += len(queued.views)
+            batch.append((queued, queued.take(count)))
+            room -= count
+            if queued.num_left:
+                self._queue.append(queued)
+                break
         return batch
 
-    def _encode(self, batch: list[_QueuedImage]) -> list[Tensor]:
-        views = torch.from_numpy(np.concatenate([queued.views for queued in batch]))
-        # One image may have more views than the limit.
-        chunks = views.to(self._model.device).split(self._max_views)
-        embed = self._model.embed_frames if batch[0].image_size is None else self._model
-        image_embeds = torch.cat([embed(chunk) for chunk in chunks])
-        # (views, num_image_tokens, hidden)
-        parts = image_embeds.split([len(queued.views) for queued in batch])
+    def _encode(self, batch: _Batch) -> list[Tensor | None]:
+        """Encode the views of a batch; return the embeddings of what is complete with it."""
+        views = torch.from_numpy(np.concatenate([views for _, views in batch]))
+        embed = self._model.embed_frames if batch[0][0].image_size is None else self._model
+        image_embeds = embed(views.to(self._model.device))  # (views, num_image_tokens, hidden)
+        parts = image_embeds.split([len(views) for _, views in batch])
+        for (queued, _), part in zip(batch, parts, strict=True):
+            queued.parts.append(part)
+        return [None if queued.num_left else self._finish(queued) for queued, _ in batch]
+
+    def _finish(self, queued: _QueuedImage) -> Tensor:
+        merged = self._merge(torch.cat(queued.parts), queued.image_size)
         # Copied: a slice in the cache would keep the whole batch alive.
-        return [
-            self._merge(part, queued.image_size).to("cpu", copy=True)
-            for part, queued in zip(parts, batch, strict=True)
-        ]
+        return merged.to("cpu", copy=True)
 
     def _merge(self, image_embeds: Tensor, image_size: Size | None) -> Tensor:
         if image_size is None:
@@ -149,13 +172,17 @@ class VisionBatcher:
         return self._model.merge(image_embeds, image_size)
 
 
-def _deliver(batch: list[_QueuedImage], results: list[Tensor]) -> None:
-    for queued, image_embeds in zip(batch, results, strict=True):
-        if not queued.image_embeds.done():
+def _is_same_medium(queued: _QueuedImage, other: _QueuedImage) -> bool:
+    return (queued.image_size is None) == (other.image_size is None)
+
+
+def _deliver(batch: _Batch, results: list[Tensor | None]) -> None:
+    for (queued, _), image_embeds in zip(batch, results, strict=True):
+        if image_embeds is not None and not queued.image_embeds.done():
             queued.image_embeds.set_result(image_embeds)
 
 
-def _fail(batch: list[_QueuedImage], error: Exception) -> None:
-    for queued in batch:
+def _fail(batch: _Batch, error: Exception) -> None:
+    for queued, _ in batch:
         if not queued.image_embeds.done():
             queued.image_embeds.set_exception(error)

@@ -141,19 +141,34 @@ async def test_the_view_limit_splits_and_keeps_the_order(
     assert [len(each) // VISION.num_image_tokens for each in results] == [1, 2, 1, 3, 1]
 
 
-async def test_an_image_of_more_views_than_the_limit_runs_alone_in_chunks(
+async def test_an_image_of_more_views_than_the_limit_takes_turns_with_others(
     batcher: VisionBatcher, model: PausableModel
 ) -> None:
     busy = await pause(model, batcher)
-    tasks = await start_encoding(
-        batcher,
-        build_image_views(0),
-        build_image_views(1, count=MAX_VIEWS + 2),
-        build_image_views(2),
+    large = build_image_views(1, count=2 * MAX_VIEWS + 2)
+    tasks = await start_encoding(batcher, build_image_views(0), large, build_image_views(2))
+    model.go.set()
+    await tasks[2]
+    assert not tasks[1].done()
+    expected = model(torch.from_numpy(large.copy())).flatten(0, 1)
+    torch.testing.assert_close(await tasks[1], expected, atol=1e-4, rtol=1e-4)
+    await asyncio.gather(busy, *tasks)
+    assert model.batches[:4] == [1, 1, MAX_VIEWS, 1]
+    assert batcher.num_views_waiting == 0
+
+
+async def test_a_large_image_ends_with_its_last_waiter(
+    batcher: VisionBatcher, model: PausableModel
+) -> None:
+    busy = await pause(model, batcher)
+    large, small = await start_encoding(
+        batcher, build_image_views(1, count=5 * MAX_VIEWS), build_image_views(2)
     )
     model.go.set()
-    await asyncio.gather(busy, *tasks)
-    assert model.batches == [1, 1, MAX_VIEWS, 2, 1]
+    await small
+    large.cancel()
+    await asyncio.gather(busy, batcher.encode(build_image_views(3), SHAPE))
+    assert sum(model.batches) < 3 + 5 * MAX_VIEWS
 
 
 async def test_cancelled_images_are_not_computed(
