@@ -20,10 +20,14 @@ def build_activation(name: str) -> nn.Module:
     match name:
         case "quick_gelu":
             return QuickGELU()
-        case "gelu":
+        case "gelu" | "gelu_python":
             return nn.GELU()
-        case "gelu_pytorch_tanh":
+        case "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast":
             return nn.GELU(approximate="tanh")
+        case "relu":
+            return nn.ReLU()
+        case "silu" | "swish":
+            return nn.SiLU()
     raise ValueError(f"unknown activation {name!r}")
 
 
