@@ -36,7 +36,7 @@ QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)
 FULL: Final = Timing(window_s=5.0, warm_up_s=2.0)
 # A warm-up shorter than a request: its first answers count only from the window on.
 QUICK_SHAPE: Final = Timing(window_s=20.0, warm_up_s=2.0)
-FULL_SHAPE: Final = Timing(window_s=45.0, warm_up_s=5.0)
+FULL_SHAPE: Final = Timing(window_s=40.0, warm_up_s=5.0)
 QUICK_ROUNDS: Final = 1
 FULL_ROUNDS: Final = 3
 # Random checkpoints of shapes, kept from run to run.
@@ -164,7 +164,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="one short round")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="default: 3, with --quick 1")] = None,
     only: Annotated[str, typer.Option(help="some workloads, with commas between them")] = "",
-    eager: Annotated[bool, typer.Option("--eager", help="compile the model nowhere")] = False,
+    eager: Annotated[bool, typer.Option("--eager", help="compile nowhere, as for shapes")] = False,
     peer_arguments: Annotated[str, typer.Option(help="further arguments of vLLM's server")] = "",
     shape: Annotated[str, typer.Option(help="a published checkpoint's, with random weights")] = "",
 ) -> None:
@@ -174,7 +174,7 @@ def main(
         rounds=rounds or (QUICK_ROUNDS if quick or shape else FULL_ROUNDS),
         timing=_choose_timing(shape, quick=quick),
         workloads=_select_workloads(only, quick=quick, offered=offered),
-        eager=eager,
+        eager=eager or bool(shape),  # compiling takes vLLM minutes at each start
         with_vllm_bench=not (quick or only or shape),
         peer_arguments=tuple(shlex.split(peer_arguments)),
         model=_write_model(shape) if shape else LLAVA_TINY,

@@ -139,6 +139,6 @@ ONEVISION_05B: Final = Shape(
         "pad_token_id": 151643,
     },
     chat_template=CHATML,
-    max_model_len=12_288,
+    max_model_len=9_216,
 )
 SHAPES: Final = {shape.name: shape for shape in (ONEVISION_05B,)}
