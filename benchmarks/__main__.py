@@ -1,28 +1,47 @@
 """`python -m benchmarks`: benchmarks this server, vLLM's server and the engine alone."""
 
+import json
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import torch
 import typer
 from tqdm import tqdm
 
 from benchmarks.environment import describe_environment
 from benchmarks.journal import Journal, Measurement
 from benchmarks.measure import Timing, measure_engine, measure_load
+from benchmarks.random_checkpoint import write_once
 from benchmarks.report import print_report, render_markdown, write_results
+from benchmarks.shapes import SHAPES
 from benchmarks.summary import ENGINE, RATE, START_UP, summarise
-from benchmarks.systems import MODEL, MODEL_NAME, OURS, PEER, RunningServer, System, run_system
+from benchmarks.systems import (
+    LLAVA_TINY,
+    OURS,
+    PEER,
+    RunningServer,
+    ServedModel,
+    System,
+    run_system,
+)
 from benchmarks.usage import measure_memory_mib
 from benchmarks.vllm_bench import run_vllm_bench
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import ALL_WORKLOADS, SHAPE_WORKLOADS, WORKLOADS, Workload
 
 QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)
 FULL: Final = Timing(window_s=5.0, warm_up_s=2.0)
+# A warm-up shorter than a request: its first answers count only from the window on.
+QUICK_SHAPE: Final = Timing(window_s=20.0, warm_up_s=2.0)
+FULL_SHAPE: Final = Timing(window_s=40.0, warm_up_s=5.0)
 QUICK_ROUNDS: Final = 1
 FULL_ROUNDS: Final = 3
+# Random checkpoints of shapes, kept from run to run.
+SHAPES_FOLDER: Final = Path(__file__).parent.parent / ".bench" / "shapes"
+DTYPE: Final = torch.bfloat16
 ENGINE_WORKLOADS: Final = ("W1", "W2", "W3", "W6")
 # Seeds of vLLM's random prompts that contain no special token such as `<image>`.
 SEEDS: Final = (0, 4, 8, 11)
@@ -38,6 +57,7 @@ class Plan:
     eager: bool
     with_vllm_bench: bool
     peer_arguments: tuple[str, ...]
+    model: ServedModel = LLAVA_TINY
 
     @property
     def num_measurements(self) -> int:
@@ -53,7 +73,7 @@ class Plan:
     @property
     def selected_workloads(self) -> list[Workload]:
         """The workloads by name, in their order."""
-        return [each for each in WORKLOADS if each.name in self.workloads]
+        return [each for each in ALL_WORKLOADS if each.name in self.workloads]
 
 
 class Run:
@@ -63,7 +83,9 @@ class Run:
         self._plan = plan
         self._folder = folder
         self._progress = progress
-        self.journal = Journal(folder / "journal.jsonl", asdict(plan))
+        self.journal = Journal(
+            folder / "journal.jsonl", json.loads(json.dumps(asdict(plan), default=str))
+        )
         progress.update(len(self.journal.measurements))
 
     def measure_all(self) -> None:
@@ -79,7 +101,8 @@ class Run:
             return
         self._progress.set_description(f"round {number + 1}, {system.name} starts")
         log = self._folder / f"{system.name}-{number + 1}.log"
-        with run_system(system, log, eager=self._plan.eager) as server:
+        model = self._plan.model
+        with run_system(system, log, eager=self._plan.eager, model=model) as server:
             rest_mib = measure_memory_mib(server.pid)
             for work in self._plan.selected_workloads:
                 if not self.journal.has(number, system.name, work.name):
@@ -103,7 +126,11 @@ class Run:
         self._progress.set_description(f"round {number + 1}, {system.name}, vllm bench serve")
         folder = self._folder / f"crosscheck-{system.name}-{number + 1}"
         results = run_vllm_bench(
-            server.chat_url, MODEL_NAME, MODEL, folder, seed=SEEDS[number % len(SEEDS)]
+            server.chat_url,
+            self._plan.model.name,
+            self._plan.model.path,
+            folder,
+            seed=SEEDS[number % len(SEEDS)],
         )
         for name, figures in results.items():
             if not self.journal.has(number, system.name, name):
@@ -137,18 +164,22 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="one short round")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="default: 3, with --quick 1")] = None,
     only: Annotated[str, typer.Option(help="some workloads, with commas between them")] = "",
-    eager: Annotated[bool, typer.Option("--eager", help="compile the model nowhere")] = False,
+    eager: Annotated[bool, typer.Option("--eager", help="compile nowhere, as for shapes")] = False,
     peer_arguments: Annotated[str, typer.Option(help="further arguments of vLLM's server")] = "",
+    shape: Annotated[str, typer.Option(help="a published checkpoint's, with random weights")] = "",
 ) -> None:
     """Measure this server beside vLLM's own and beside the engine alone, and print the ratios."""
+    offered = SHAPE_WORKLOADS if shape else WORKLOADS
     plan = Plan(
-        rounds=rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS),
-        timing=QUICK if quick else FULL,
-        workloads=_select_workloads(only, quick=quick),
-        eager=eager,
-        with_vllm_bench=not quick and not only,
+        rounds=rounds or (QUICK_ROUNDS if quick or shape else FULL_ROUNDS),
+        timing=_choose_timing(shape, quick=quick),
+        workloads=_select_workloads(only, quick=quick, offered=offered),
+        eager=eager or bool(shape),  # compiling takes vLLM minutes at each start
+        with_vllm_bench=not (quick or only or shape),
         peer_arguments=tuple(shlex.split(peer_arguments)),
+        model=_write_model(shape) if shape else LLAVA_TINY,
     )
+    out = out / shape
     started = time.monotonic()
     with tqdm(total=plan.num_measurements, unit="measurement", dynamic_ncols=True) as progress:
         run = Run(plan, out, progress)
@@ -161,9 +192,31 @@ def main(
     print(f"{out / 'results.json'}, .md and .png; {(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def _select_workloads(only: str, *, quick: bool) -> tuple[str, ...]:
+def _choose_timing(shape: str, *, quick: bool) -> Timing:
+    if shape:
+        return QUICK_SHAPE if quick else FULL_SHAPE
+    return QUICK if quick else FULL
+
+
+def _write_model(name: str) -> ServedModel:
+    """Return the model of a shape; its checkpoint is written if it is missing."""
+    if name not in SHAPES:
+        raise typer.BadParameter(f"unknown: {name}; there are {list(SHAPES)}")
+    shape = SHAPES[name]
+    return ServedModel(
+        name=name,
+        path=write_once(shape, SHAPES_FOLDER, DTYPE),
+        max_model_len=shape.max_model_len,
+        max_num_seqs=16,
+        max_num_batched_tokens=shape.max_model_len,
+    )
+
+
+def _select_workloads(
+    only: str, *, quick: bool, offered: Sequence[Workload] = WORKLOADS
+) -> tuple[str, ...]:
     """Return the named workloads, or all; a quick run skips the streamed repeats."""
-    names = [each.name for each in WORKLOADS]
+    names = [each.name for each in offered]
     requested = [name.strip() for name in only.split(",") if name.strip()]
     if unknown := set(requested) - set(names):
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {names}")

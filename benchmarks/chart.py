@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks.formatting import format_ratio
 from benchmarks.summary import ENGINE, PEER, RATE, Ratio, Summary
 from benchmarks.targets import Target, find_target
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import ALL_WORKLOADS
 
 # Okabe and Ito's colours, which are safe for colour blindness.
 COLOURS: Final = {True: "#56B4E9", False: "#E69F00", None: "#BBBBBB"}
@@ -86,7 +86,7 @@ def build_title(summary: Summary, environment: Mapping[str, str]) -> str:
 
 def _label_rows(axes: Axes, rows: Sequence[str]) -> None:
     """Label the rows with the workloads, from the top down."""
-    titles = {each.name: each.title for each in WORKLOADS}
+    titles = {each.name: each.title for each in ALL_WORKLOADS}
     labels = [f"{name}: {titles[name]}" if name in titles else name for name in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=9, parse_math=False)
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)

@@ -19,11 +19,11 @@ import uvloop
 from benchmarks.client import Connection, TimedResponse, connect
 from benchmarks.percentiles import compute_percentiles
 from benchmarks.requests import Conversation, RequestOptions, UniqueNumbers
-from benchmarks.workloads import WORKLOADS, ClientGroup, Workload, find_workload
+from benchmarks.workloads import ALL_WORKLOADS, ClientGroup, Workload, find_workload
 
 # More than the requests of one workload, so that no image repeats in another workload.
 NUMBERS_PER_WORKLOAD: Final = 100_000
-DRAIN_S: Final = 60.0
+DRAIN_S: Final = 120.0
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ async def run_workload(
     url: str, model: str, work: Workload, window_s: float, warm_up_s: float, seed: int, folder: Path
 ) -> dict[str, float]:
     """Run all clients of a workload; return the figures of its window."""
-    place = seed * len(WORKLOADS) + WORKLOADS.index(work)
+    place = seed * len(ALL_WORKLOADS) + ALL_WORKLOADS.index(work)
     numbers = UniqueNumbers(place * NUMBERS_PER_WORKLOAD)
     groups = [GroupResult(group) for group in work.groups]
     conversations = [

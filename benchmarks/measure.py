@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.systems import ENVIRONMENT, MODEL_NAME, RunningServer
+from benchmarks.systems import ENVIRONMENT, RunningServer
 from benchmarks.usage import PeakMemory, measure_cpu_seconds
 from benchmarks.workloads import Workload
 
@@ -32,7 +32,7 @@ def measure_load(
 ) -> dict[str, float]:
     """Run one workload; return the clients' figures and the server's CPU time and memory."""
     arguments = [
-        *("benchmarks.load_generator", server.chat_url, work.name, "--model", MODEL_NAME),
+        *("benchmarks.load_generator", server.chat_url, work.name, "--model", server.model_name),
         *("--window-s", str(timing.window_s * work.length), "--warm-up-s", str(timing.warm_up_s)),
         *("--seed", str(seed), "--folder", str(folder)),
     ]

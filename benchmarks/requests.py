@@ -73,12 +73,14 @@ class SingleTurnQuestions:
         images: ImageSource | None,
         *,
         repeated: bool,
+        detail: str | None = None,
     ) -> None:
         self._options = options
         self._numbers = numbers
         self._images = images
+        self._detail = detail
         self._repeated_image_part = (
-            build_image_part(images.build(0)) if images and repeated else None
+            build_image_part(images.build(0), detail) if images and repeated else None
         )
 
     def build_next_body(self) -> bytes:
@@ -97,7 +99,7 @@ class SingleTurnQuestions:
     def _build_new_image_part(self, number: int) -> bytes:
         if self._images is None:
             raise ValueError("no images")
-        return build_image_part(self._images.build(number))
+        return build_image_part(self._images.build(number), self._detail)
 
 
 class MultiTurnChat:
@@ -136,11 +138,12 @@ def build_question(number: int) -> str:
     return f"What do you see of {choice.choice(SUBJECTS)}? Think of {words}, and of {number}."
 
 
-def build_image_part(data: bytes) -> bytes:
+def build_image_part(data: bytes, detail: str | None = None) -> bytes:
     """Build the content part of an image, as JSON."""
     kind = b"jpeg" if data[:2] == b"\xff\xd8" else b"png"
     url = b"".join((b"data:image/", kind, b";base64,", pybase64.b64encode(data)))
-    return b"".join((b'{"type": "image_url", "image_url": {"url": "', url, b'"}}'))
+    option = b"" if detail is None else b'", "detail": "' + detail.encode()
+    return b"".join((b'{"type": "image_url", "image_url": {"url": "', url, option, b'"}}'))
 
 
 def build_user_message(text: str, parts: Sequence[bytes]) -> bytes:

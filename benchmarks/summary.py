@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from benchmarks.journal import Measurement
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import ALL_WORKLOADS
 
 OURS: Final = "ours"
 PEER: Final = "peer"
@@ -14,7 +14,7 @@ ENGINE: Final = "engine"
 START_UP: Final = "W10"  # measured without the load generator
 RATE: Final = "requests_per_s"
 
-ORDER: Final = (*(each.name for each in WORKLOADS), START_UP)
+ORDER: Final = (*(each.name for each in ALL_WORKLOADS), START_UP)
 
 
 class FigureKey(NamedTuple):

@@ -17,8 +17,6 @@ import httpx
 MODEL_NAME: Final = "llava-tiny"
 MODEL: Final = Path(__file__).parent.parent / "model_store" / MODEL_NAME
 MAX_MODEL_LEN: Final = 2048
-MAX_NUM_SEQS: Final = 256
-MAX_NUM_BATCHED_TOKENS: Final = 8192
 CPU_KV_CACHE_GIB: Final = 2
 
 START_LIMIT_S: Final = 300.0
@@ -34,12 +32,29 @@ ENVIRONMENT: Final = os.environ | {
 
 
 @dataclass(frozen=True, slots=True)
+class ServedModel:
+    """The model that the servers serve, and the engine settings that fit it."""
+
+    name: str
+    path: Path
+    max_model_len: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+
+
+LLAVA_TINY: Final = ServedModel(
+    MODEL_NAME, MODEL, MAX_MODEL_LEN, max_num_seqs=256, max_num_batched_tokens=8192
+)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningServer:
     """A server that is ready."""
 
     url: str
     pid: int
     ready_s: float  # from its start to the first successful health check
+    model_name: str = MODEL_NAME
 
     @property
     def chat_url(self) -> str:
@@ -59,18 +74,19 @@ class System:
     compiled: str
     command: tuple[str, ...] = ()
 
-    def build_command(self, port: int, *, eager: bool) -> list[str]:
+    def build_command(
+        self, port: int, *, eager: bool, model: ServedModel = LLAVA_TINY
+    ) -> list[str]:
         """Build the command that starts the server."""
         engine = (
-            *("--max-model-len", str(MAX_MODEL_LEN)),
-            *("--max-num-seqs", str(MAX_NUM_SEQS)),
-            *("--max-num-batched-tokens", str(MAX_NUM_BATCHED_TOKENS)),
+            *("--max-model-len", str(model.max_model_len)),
+            *("--max-num-seqs", str(model.max_num_seqs)),
+            *("--max-num-batched-tokens", str(model.max_num_batched_tokens)),
         )
-        common = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", MODEL_NAME)
-        model = ("--model", str(MODEL))
+        common = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", model.name)
         mode = self.eager if eager else self.compiled
-        program = [sys.executable, "-m", self.module, *self.command]
-        return [*program, *model, *common, *engine, *self.options, mode]
+        program = [sys.executable, "-m", self.module, *self.command, "--model", str(model.path)]
+        return [*program, *common, *engine, *self.options, mode]
 
 
 OURS: Final = System(
@@ -93,13 +109,15 @@ SYSTEMS: Final = (OURS, PEER)
 
 
 @contextmanager
-def run_system(system: System, log: Path, *, eager: bool) -> Iterator[RunningServer]:
+def run_system(
+    system: System, log: Path, *, eager: bool, model: ServedModel = LLAVA_TINY
+) -> Iterator[RunningServer]:
     """Start a server, wait until it is ready, and stop all its processes afterwards."""
     port = _find_free_port()
     started = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            system.build_command(port, eager=eager),
+            system.build_command(port, eager=eager, model=model),
             stdout=output,
             stderr=output,
             env=ENVIRONMENT,
@@ -111,7 +129,7 @@ def run_system(system: System, log: Path, *, eager: bool) -> Iterator[RunningSer
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(process, url + system.ready_path, log)
-        yield RunningServer(url, process.pid, time.perf_counter() - started)
+        yield RunningServer(url, process.pid, time.perf_counter() - started, model.name)
     finally:
         _stop(process)
 

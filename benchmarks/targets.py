@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.summary import ENGINE, PEER, RATE, START_UP, Ratio, Summary, is_higher_better
+from benchmarks.workloads import SHAPE_WORKLOADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,31 @@ TARGETS: Final = (
 )
 
 
+SHAPE_TARGETS: Final = (
+    Target("S1", "ttft_ms_p50", PEER, 1.0),
+    Target("S1", "inter_token_ms_p50", PEER, 1.0),
+    Target("S2", "ttft_ms_p50", PEER, 1.0),
+    Target("S2", "inter_token_ms_p50", PEER, 1.0),
+    Target("S3", "ttft_ms_p50", PEER, 0.7),
+    Target("S4", "ttft_ms_p50", PEER, 1.0),
+    Target("S5", "images_per_s", PEER, 1.0),
+    Target("S5", "inter_token_ms_p99", PEER, 0.5),
+)
+
+
 def find_target(against: str, workload: str, figure: str) -> Target | None:
     """Return the target of a ratio, if any."""
     key = (against, workload, figure)
-    return next((t for t in TARGETS if (t.against, t.workload, t.figure) == key), None)
+    return next(
+        (t for t in (*TARGETS, *SHAPE_TARGETS) if (t.against, t.workload, t.figure) == key), None
+    )
 
 
 def compare_targets(summary: Summary) -> list[Outcome]:
-    """Compare each target with the measured ratio."""
-    return [Outcome(t, summary.ratio(t.against, t.workload, t.figure)) for t in TARGETS]
+    """Compare each target with the measured ratio: of a shape if its workloads were measured."""
+    workloads = {each.name for each in SHAPE_WORKLOADS}.intersection(summary.workloads)
+    targets = SHAPE_TARGETS if workloads else TARGETS
+    return [Outcome(t, summary.ratio(t.against, t.workload, t.figure)) for t in targets]
 
 
 def compare_ratio(summary: Summary, against: str, workload: str, figure: str) -> Outcome | None:

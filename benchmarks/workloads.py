@@ -18,6 +18,7 @@ from benchmarks.requests import (
 SMALL_PX: Final = 336
 WEB_PX: Final = (1280, 960)
 PHOTO_PX: Final = (4000, 3000)  # 12 megapixels
+SIGLIP_PX: Final = 384
 
 ConversationFactory = Callable[[RequestOptions, UniqueNumbers, Path], Conversation]
 
@@ -54,6 +55,19 @@ def _text(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversat
 
 def _small(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
     return SingleTurnQuestions(options, numbers, _png_images(SMALL_PX), repeated=False)
+
+
+def _view(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
+    return SingleTurnQuestions(options, numbers, _png_images(SIGLIP_PX), repeated=False)
+
+
+def _same_view(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
+    return SingleTurnQuestions(options, numbers, _png_images(SIGLIP_PX), repeated=True)
+
+
+def _low_view(options: RequestOptions, numbers: UniqueNumbers, _: Path) -> Conversation:
+    images = _png_images(SIGLIP_PX)
+    return SingleTurnQuestions(options, numbers, images, repeated=False, detail="low")
 
 
 def _web(options: RequestOptions, numbers: UniqueNumbers, folder: Path) -> Conversation:
@@ -135,6 +149,26 @@ WORKLOADS: Final = (
 )
 
 
+def _single_stream(conversation: ConversationFactory) -> tuple[ClientGroup, ...]:
+    return (ClientGroup("one", 1, conversation, max_tokens=SHAPE_TOKENS, stream=True),)
+
+
+# Few clients and long windows: on a CPU a view of a tower of the usual size takes seconds.
+SHAPE_TOKENS: Final = 24
+SHAPE_WORKLOADS: Final = (
+    Workload("S1", "one client, text, streamed", _single_stream(_text), length=0.5),
+    Workload("S2", "one client, new 384 px PNG, streamed", _single_stream(_view)),
+    Workload("S3", "the same with detail low, streamed", _single_stream(_low_view)),
+    Workload("S4", "one client, one 384 px PNG repeated, streamed", _single_stream(_same_view)),
+    Workload(
+        "S5",
+        "text stream beside 2 clients with new 384 px PNGs",
+        (TEXT_STREAM, ClientGroup("images", 2, _view, max_tokens=SHAPE_TOKENS)),
+    ),
+)
+ALL_WORKLOADS: Final = (*WORKLOADS, *SHAPE_WORKLOADS)
+
+
 def find_workload(name: str) -> Workload:
     """Return the workload of this name. Raises `KeyError`."""
-    return {each.name: each for each in WORKLOADS}[name]
+    return {each.name: each for each in ALL_WORKLOADS}[name]

@@ -17,6 +17,7 @@ from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.engine.base import Engine
 from server.engine.problems import find_engine_problems
 from server.images.vision.weights import stores_image_newline
+from server.process.defaults import default_cpu_kv_cache_gib
 from server.process.resource_tracker import start_resource_tracker
 from server.settings import Settings
 from server.telemetry.logs import ENGINE_LEVELS
@@ -56,7 +57,7 @@ def configure_engine(
         model=checkpoint.path,
         model_name=model_name,
         settings=settings,
-        dtype=checkpoint.resolve_dtype(settings.dtype),
+        dtype=checkpoint.resolve_dtype(settings.dtype, on_cpu=device.type == "cpu"),
         has_image_newline=stores_image_newline(checkpoint.path),
         # The engine takes all tokens of an image in one step.
         max_num_batched_tokens=max(settings.max_num_batched_tokens, checkpoint.max_image_tokens),
@@ -83,7 +84,9 @@ def start_engine(start: StartEngine) -> Engine:
 
 
 def _set_environment(settings: Settings, device: torch.device) -> None:
-    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cpu_kv_cache_gib)
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(
+        settings.cpu_kv_cache_gib or default_cpu_kv_cache_gib()
+    )
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     _limit_output(settings.log_level)

@@ -18,11 +18,12 @@ from server.engine.base import Engine
 from server.engine_loading import configure_engine, start_engine
 from server.generation.sampling import SamplingDefaults
 from server.images.budget import MediaLimits
+from server.images.vision.threads import AdaptiveThreads
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 from server.media_loading import connect_media
 from server.pipeline import Pipeline
-from server.process.machine import count_spare_cores
+from server.process.machine import count_cores, count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
 from server.prompt.request_templates import RequestTemplates
@@ -64,17 +65,26 @@ async def load_pipeline(
     start = await loading.run(
         partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters
     )
-    dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
+    on_cpu = device.type == "cpu"
+    dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype, on_cpu=on_cpu))
     vision_model = await loading.run(load_vision_model, checkpoint, device, dtype)
     engine = await loading.run(start_engine, start)
     stack.callback(engine.close)
     await engine.load_adapters()
-    torch.set_num_threads(settings.vision_threads or count_spare_cores())
+    _set_threads(settings, vision_model, engine)
     pipeline = _connect(
         settings, checkpoint, model_name, metrics, engine, vision_model, prompts, stack
     )
     await _warm_up(pipeline, model_name)
     return pipeline, engine
+
+
+def _set_threads(settings: Settings, vision_model: VisionModel, engine: Engine) -> None:
+    beside = settings.vision_threads or count_spare_cores()
+    torch.set_num_threads(beside)
+    if vision_model.device.type == "cpu" and settings.vision_threads is None:
+        threads = AdaptiveThreads(lambda: engine.is_busy, beside=beside, alone=count_cores())
+        threads.attach(vision_model)
 
 
 def _connect(

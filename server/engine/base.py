@@ -137,6 +137,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it works on a sequence. Any thread may ask."""
+        ...
+
+    @property
     def has_failed(self) -> bool:
         """Whether the engine can generate no more."""
         ...

@@ -3,6 +3,7 @@
 from typing import Final
 
 from server.process.machine import count_decode_workers, has_gpu_device
+from server.process.memory_limit import read_memory_limit
 from server.settings import Settings
 
 # Sequences at once: more of them add latency and next to no throughput. 64 clients are not refused:
@@ -12,6 +13,12 @@ GPU_REQUESTS: Final = 256
 # Encoded images that wait for one decode worker. Half as much again may wait: together as much as
 # sixteen chats over three photographs send at once, whose history comes again each turn.
 PENDING_IMAGE_MIB: Final = 80
+# The engine takes the whole KV cache at start. Beside a model of a billion parameters, 8 GiB of
+# memory have room for one GiB of it.
+GIB: Final = 1024**3
+CPU_KV_CACHE_GIB: Final = 2
+SMALL_MEMORY_GIB: Final = 12
+SMALL_CPU_KV_CACHE_GIB: Final = 1
 
 
 def expects_cpu(settings: Settings) -> bool:
@@ -22,6 +29,12 @@ def expects_cpu(settings: Settings) -> bool:
 def default_concurrent_requests(*, on_cpu: bool) -> int:
     """Return the default of `max_concurrent_requests`."""
     return CPU_REQUESTS if on_cpu else GPU_REQUESTS
+
+
+def default_cpu_kv_cache_gib() -> int:
+    """Return the default of `cpu_kv_cache_gib`, for the memory of this machine or container."""
+    is_small = read_memory_limit() < SMALL_MEMORY_GIB * GIB
+    return SMALL_CPU_KV_CACHE_GIB if is_small else CPU_KV_CACHE_GIB
 
 
 def default_pending_image_mib(settings: Settings) -> int:

@@ -11,9 +11,14 @@ MAX_DECODE_WORKERS: Final = 8
 GPU_DEVICES: Final = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 
 
+def count_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def count_spare_cores() -> int:
     """Return the number of CPU cores minus the one that the engine keeps busy."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+    return max(1, count_cores() - 1)
 
 
 def count_decode_workers() -> int:

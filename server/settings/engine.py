@@ -32,7 +32,11 @@ class EngineSettings(BaseSettings):
         description="time without an engine step, while sequences run, before the server fails,"
         " in seconds",
     )
-    cpu_kv_cache_gib: PositiveInt = Field(2, description="KV cache of the engine on a CPU, in GiB")
+    cpu_kv_cache_gib: PositiveInt | None = Field(
+        None,
+        description="KV cache of the engine on a CPU, in GiB; default: 2, with less than 12 GiB of"
+        " memory 1",
+    )
     dtype: Dtype = Field(
         "auto", description="numbers of weights and activations; auto: the checkpoint's"
     )

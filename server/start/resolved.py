@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from server.checkpoint.config import Checkpoint
 from server.process.defaults import (
     default_concurrent_requests,
+    default_cpu_kv_cache_gib,
     default_pending_image_mib,
     expects_cpu,
 )
@@ -79,6 +80,7 @@ def format_json(resolved: Sequence[ResolvedSetting]) -> str:
 def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[str, str]:
     """Return defaults that depend on the machine, the model or other settings."""
     derived = {
+        "cpu_kv_cache_gib": str(default_cpu_kv_cache_gib()),
         "decode_workers": str(count_decode_workers()),
         "vision_threads": str(count_spare_cores()),
         "max_pending_image_mib": str(default_pending_image_mib(settings)),

@@ -63,6 +63,7 @@ ADDITIONS: Final[dict[str, set[str]]] = {
         *("type", "state", "capabilities", "max_context_length"),  # LM Studio's
         *("meta", "modalities", "architecture", "context_length"),  # llama.cpp's, OpenRouter's
     },
+    "PromptTokensDetails": {"video_tokens"},
     "Response": {"store"},
     "ResponseFunctionCallArgumentsDoneEvent": {"name"},
     "SyncPage[Model]": {"object"},

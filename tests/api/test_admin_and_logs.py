@@ -54,7 +54,8 @@ def test_admin_port_and_the_last_words_of_the_engine() -> None:
 
 
 def test_a_model_that_does_not_load_says_why_in_one_line() -> None:
-    server = RunningServer(*OPTIONS, "--engine-args", '{"num_gpu_blocks_override": 4}')
+    small = ("--max-model-len", "2048", "--engine-args", '{"num_gpu_blocks_override": 4}')
+    server = RunningServer(*OPTIONS, *small)
     try:
         ready = httpx.Client(base_url=find_admin_url(server), timeout=10)
         reasons: list[str] = []

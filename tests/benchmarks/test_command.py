@@ -14,7 +14,9 @@ import benchmarks.__main__ as command
 from benchmarks.__main__ import QUICK, Plan, Run, _select_workloads
 from benchmarks.journal import Measurement
 from benchmarks.measure import _compute_cpu_per_request
-from benchmarks.systems import RunningServer, System
+from benchmarks.shapes import ONEVISION_05B
+from benchmarks.systems import LLAVA_TINY, RunningServer, ServedModel, System
+from tests.benchmarks.test_shapes import shrink
 
 PLAN = Plan(
     rounds=2,
@@ -33,6 +35,7 @@ class FakeMeasurements:
         self.seen: list[str] = []
         self.fails_at = ""
         self.peer_options: tuple[str, ...] = ()
+        self.model = LLAVA_TINY
         monkeypatch.setattr(command, "run_system", self._running)
         monkeypatch.setattr(command, "measure_memory_mib", lambda _: 100.0)
         monkeypatch.setattr(command, "measure_load", self._measure_load)
@@ -40,8 +43,11 @@ class FakeMeasurements:
         self._system = ""
 
     @contextmanager
-    def _running(self, system: System, _: Path, **__: Any) -> Iterator[RunningServer]:
+    def _running(
+        self, system: System, _: Path, *, model: ServedModel, **__: Any
+    ) -> Iterator[RunningServer]:
         self._system = system.name
+        self.model = model
         if system.name == "peer":
             self.peer_options = system.options
         yield RunningServer("http://x", 1, 2.5)
@@ -111,6 +117,31 @@ def test_the_command_prints_and_writes_what_was_measured(
     assert {path.name for path in tmp_path.iterdir()} == {
         *("journal.jsonl", "results.json", "results.md", "results.png"),
     }
+
+
+def test_a_shape_has_its_own_model_workloads_and_folder(
+    stage: FakeMeasurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = shrink(ONEVISION_05B)
+    monkeypatch.setattr(command, "SHAPES", {small.name: small})
+    monkeypatch.setattr(command, "SHAPES_FOLDER", tmp_path / "shapes")
+    app = typer.Typer()
+    app.command()(command.main)
+    arguments = ["--out", str(tmp_path / "out"), "--shape", small.name, "--only", "S1,S3"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert stage.seen == ["ours S1", "ours S3", "peer S1", "peer S3"]
+    assert stage.model.name == small.name
+    assert (stage.model.path / "config.json").is_file()
+    assert (tmp_path / "out" / small.name / "results.md").is_file()
+
+
+def test_an_unknown_shape_is_named(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command.main)
+    done = CliRunner().invoke(app, ["--out", str(tmp_path), "--shape", "onevision-9b"])
+    assert done.exit_code == 2
+    assert "onevision-0.5b" in done.output
 
 
 def test_the_quick_run_leaves_out_the_streamed_repeats() -> None:

@@ -103,7 +103,7 @@ async def run(url: str, work: Workload, folder: Path, warm_up_s: float = 0.1) ->
 def chats(monkeypatch: pytest.MonkeyPatch) -> Workload:
     """Return a workload of two chat clients."""
     work = Workload("chats", "two chats", (ClientGroup("chat", 2, chat, max_tokens=TOKENS),))
-    monkeypatch.setattr(load_generator, "WORKLOADS", (work,))
+    monkeypatch.setattr(load_generator, "ALL_WORKLOADS", (work,))
     return work
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.summary import ORDER
-from benchmarks.targets import TARGETS, compare_ratio, compare_targets, find_target
+from benchmarks.targets import SHAPE_TARGETS, TARGETS, compare_ratio, compare_targets, find_target
 from tests.benchmarks.measurements import build_comparison, build_rounds, summarise_all
 
 RATE = "requests_per_s"
@@ -52,6 +52,12 @@ def test_unmeasured_targets_are_neither_reached_nor_missed() -> None:
     assert {(each.ratio, each.is_reached) for each in found} == {(None, None)}
 
 
+def test_a_shape_has_targets_of_its_own() -> None:
+    found = compare_targets(summarise_all(build_comparison("S2", "ttft_ms_p50", 9, 10)))
+    assert [each.target for each in found] == list(SHAPE_TARGETS)
+    assert [each.is_reached for each in found if each.ratio] == [True]
+
+
 def test_what_has_no_target() -> None:
     summary = summarise_all(build_comparison("W8 alone", RATE, 1, 1))
     assert compare_ratio(summary, "peer", "W8 alone", RATE) is None
@@ -59,6 +65,6 @@ def test_what_has_no_target() -> None:
 
 
 def test_each_ratio_has_one_target_and_its_workload_exists() -> None:
-    keys = [(each.against, each.workload, each.figure) for each in TARGETS]
+    keys = [(each.against, each.workload, each.figure) for each in (*TARGETS, *SHAPE_TARGETS)]
     assert len(set(keys)) == len(keys)
-    assert {each.workload for each in TARGETS} <= set(ORDER)
+    assert {each.workload for each in (*TARGETS, *SHAPE_TARGETS)} <= set(ORDER)

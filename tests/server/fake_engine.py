@@ -68,6 +68,11 @@ class FakeEngine:
         """Do nothing: there are no adapters."""
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it works on a sequence."""
+        return False
+
+    @property
     def has_failed(self) -> bool:
         """Whether the engine can generate no more."""
         return self.error is not None

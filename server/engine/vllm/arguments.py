@@ -1,6 +1,6 @@
 """vLLM's engine arguments, from the settings and the checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ GIB: Final = 1024**3
 CPU_EXECUTOR: Final = UniProcExecutor
 # The prefix cache stores full blocks only: with 128 tokens a block it would rarely hit.
 CPU_BLOCK_SIZE: Final = 32
+# vLLM takes the whole context of the checkpoint, or as much as the KV cache holds.
+FITTING_CONTEXT: Final = -1
 # llguidance compiles lazily within bounds, and refuses JSON schema keywords it does not support.
 GRAMMAR_BACKEND: Final = "guidance"
 # The ranks that vLLM has kernels for.
@@ -86,10 +88,14 @@ def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:
     }
 
 
-def _build_cpu_arguments(settings: EngineSettings) -> Mapping[str, Any]:
-    if settings.tensor_parallel_size > 1:
-        return {"block_size": CPU_BLOCK_SIZE}
-    return {"block_size": CPU_BLOCK_SIZE, "distributed_executor_backend": CPU_EXECUTOR}
+def _build_cpu_arguments(settings: EngineSettings) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"block_size": CPU_BLOCK_SIZE}
+    if settings.max_model_len is None:
+        # The KV cache has a fixed size on a CPU, which may not hold the checkpoint's context.
+        arguments["max_model_len"] = FITTING_CONTEXT
+    if settings.tensor_parallel_size == 1:
+        arguments["distributed_executor_backend"] = CPU_EXECUTOR
+    return arguments
 
 
 def build_lora_arguments(adapters: Sequence[LoraAdapter], max_loras: int) -> dict[str, Any]:

@@ -155,6 +155,11 @@ class VllmEngine:
             raise _translate_refusal(error) from None
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it works on a sequence."""
+        return bool(self._llm.get_num_unfinished_requests())
+
+    @property
     def has_failed(self) -> bool:
         """Whether the engine can generate no more."""
         return self._error is not None or bool(self._llm.errored)

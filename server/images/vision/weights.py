@@ -22,6 +22,11 @@ VISION_WEIGHT_NAME: Final = re.compile(
 QUANTISED_NAME: Final = re.compile(
     r"\.(qweight|qzeros|scales|g_idx|weight_packed|weight_scale\w*|weight\.(quant_state|absmax)\b.*)$"
 )
+# What multiplies half precision on x86, by PyTorch's names.
+CPU_INSTRUCTIONS: Final = {
+    torch.bfloat16: ("avx512_bf16", "amx_bf16", "avx10_2"),
+    torch.float16: ("avx512_fp16", "amx_fp16", "avx10_1", "avx10_2"),
+}
 FLOATS: Final = (torch.bfloat16, torch.float16, torch.float32)
 
 
@@ -30,8 +35,9 @@ def load_vision_model(
 ) -> VisionModel:
     """Load tower and projector from a checkpoint; image_embeds are in the engine's dtype.
 
-    They run in that dtype, too, but beside a quantised language model in that of their weights. The
-    engine's dtype is the checkpoint's unless given.
+    They run in that dtype, too, but beside a quantised language model in that of their weights, and
+    in float32 on a CPU without instructions for theirs. The engine's dtype is the checkpoint's
+    unless given.
     Reads only the vision tensors, so no second language model is ever in memory.
     Raises `CheckpointError` if one is missing, is quantised or has another shape.
     """
@@ -44,9 +50,24 @@ def load_vision_model(
     _check_tensors(checkpoint.path, tensors, expected)
     is_quantised = checkpoint.language_model.quantization is not None
     dtype = _read_own_dtype(tensors) if is_quantised else engine_dtype
+    if device.type == "cpu":
+        dtype = choose_cpu_dtype(dtype)
     tensors = {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
     model.load_state_dict(tensors, assign=True)
     return model.to(device).eval()
+
+
+def choose_cpu_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return float32 for a half precision that this CPU has no instructions for.
+
+    Such products take four times as long in bfloat16, eight times in float16, as in float32.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    if capabilities.get("architecture") != "x86_64":
+        return dtype
+    instructions = CPU_INSTRUCTIONS.get(dtype)
+    is_fast = instructions is None or any(capabilities.get(name) for name in instructions)
+    return dtype if is_fast else torch.float32
 
 
 def _check_tensors(

@@ -1,5 +1,6 @@
 """A checkpoint's configuration from its files, and the configurations that are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def test_the_embedded_model(checkpoint: Checkpoint) -> None:
     assert checkpoint.text.temperature == 0.0
     assert checkpoint.text.conv_mode == "vicuna_v1"
     assert checkpoint.vision.num_image_tokens == 64
+
+
+def test_a_cpu_takes_no_float16_unless_told(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(write_checkpoint_files(tmp_path))
+    assert checkpoint.dtype == "float16"
+    assert checkpoint.resolve_dtype("auto") == "float16"
+    assert checkpoint.resolve_dtype("auto", on_cpu=True) == "bfloat16"
+    assert checkpoint.resolve_dtype("half", on_cpu=True) == "float16"
+    own = replace(checkpoint, dtype="float32")
+    assert own.resolve_dtype("auto", on_cpu=True) == "float32"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ class ServedCheckpoint:
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
         self._options = build_decode_options(settings, checkpoint.image)
-        dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype))
+        dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype, on_cpu=True))
         self._vision = load_vision_model(checkpoint, CPU, dtype)
         self.engine: Any = start_engine(configure_engine(settings, checkpoint, "m", CPU))
         tokenizer = read_tokenizer(checkpoint.path)

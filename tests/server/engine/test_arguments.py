@@ -110,6 +110,16 @@ def test_only_a_cpu_gets_its_own_arguments(
 
 
 @pytest.mark.parametrize(
+    ("is_cpu", "given", "expected"), [(True, None, -1), (True, 99, 99), (False, None, None)]
+)
+def test_a_cpu_takes_the_context_that_its_kv_cache_holds(
+    is_cpu: bool, given: int | None, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda _: is_cpu)
+    assert build(max_model_len=given)["max_model_len"] == expected
+
+
+@pytest.mark.parametrize(
     ("has_image_newline", "override"),
     [(False, override_as_llava), (True, override_as_llava_next)],
 )

@@ -15,7 +15,7 @@ from llava_spec.projector import parse_projector_type
 from server.checkpoint.config import CheckpointError
 from server.checkpoint.language_model import LanguageModel
 from server.images.vision.tower import VisionModel
-from server.images.vision.weights import load_vision_model, stores_image_newline
+from server.images.vision.weights import choose_cpu_dtype, load_vision_model, stores_image_newline
 from tests.server.images.vision.small_model import (
     IMAGE,
     VISION,
@@ -81,10 +81,31 @@ def test_every_name_layout(rename: Rename, model: VisionModel, tmp_path: Path) -
 def test_weights_take_the_checkpoints_dtype(dtype: str, model: VisionModel, tmp_path: Path) -> None:
     save_file(build_tensors(model), tmp_path / "model.safetensors")
     loaded = load_vision_model(build_small_checkpoint(tmp_path, dtype), CPU)
-    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {getattr(torch, dtype)}
+    expected = choose_cpu_dtype(getattr(torch, dtype))
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {expected}
     # Normalising stays in float32.
     assert {buffer.dtype for buffer in loaded.buffers()} == {torch.float32}
-    assert loaded(build_views()).dtype == getattr(torch, dtype)
+    assert loaded(build_views()).dtype == expected
+    assert loaded.merge(loaded(build_views()), (8, 8)).dtype == getattr(torch, dtype)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "dtype", "expected"),
+    [
+        ([], "bfloat16", "float32"),
+        (["avx512_bf16"], "bfloat16", "bfloat16"),
+        (["amx_bf16"], "bfloat16", "bfloat16"),
+        (["avx512_bf16"], "float16", "float32"),
+        (["avx512_fp16"], "float16", "float16"),
+        ([], "float32", "float32"),
+    ],
+)
+def test_half_precision_without_instructions_becomes_float32(
+    instructions: list[str], dtype: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"architecture": "x86_64", **dict.fromkeys(instructions, True)}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert choose_cpu_dtype(getattr(torch, dtype)) == getattr(torch, expected)
 
 
 @pytest.mark.parametrize("engine_dtype", [torch.bfloat16, torch.float32])
@@ -93,7 +114,8 @@ def test_weights_take_the_engines_dtype(
 ) -> None:
     save_file(build_tensors(model), tmp_path / "model.safetensors")
     loaded = load_vision_model(build_small_checkpoint(tmp_path, "float16"), CPU, engine_dtype)
-    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {engine_dtype}
+    expected = choose_cpu_dtype(engine_dtype)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {expected}
     assert loaded.merge(loaded(build_views()), (8, 8)).dtype == engine_dtype
 
 

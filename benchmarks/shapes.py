@@ -1,0 +1,144 @@
+"""Shapes of published checkpoints: their configuration files, to be filled with random weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+QWEN2_SPECIALS: Final = {
+    "<|endoftext|>": 151643,
+    "<|im_start|>": 151644,
+    "<|im_end|>": 151645,
+    "<image>": 151646,
+    "<video>": 151647,
+}
+PINPOINTS: Final = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+CHATML: Final = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + ' '}}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
+    "{{ '<image>' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+    "{{ '\\n' + content['text'] }}{% endfor %}{{'<|im_end|>'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A published checkpoint without its weights.
+
+    `special_tokens` maps each special token to its id; all ids below the largest are in the
+    tokenizer. The other fields are the content of the files of these names.
+    """
+
+    name: str
+    repository: str
+    special_tokens: Mapping[str, int]
+    config: Json
+    preprocessor_config: Json
+    processor_config: Json
+    tokenizer_config: Json
+    generation_config: Json
+    chat_template: str
+    max_model_len: int  # of the benchmark
+
+    def build_files(self) -> dict[str, Json]:
+        """Return the content of the JSON files but for the tokenizer's."""
+        return {
+            "config.json": self.config,
+            "preprocessor_config.json": self.preprocessor_config,
+            "processor_config.json": self.processor_config,
+            "tokenizer_config.json": self.tokenizer_config,
+            "generation_config.json": self.generation_config,
+            "chat_template.json": {"chat_template": self.chat_template},
+        }
+
+
+ONEVISION_05B: Final = Shape(
+    name="onevision-0.5b",
+    repository="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+    special_tokens=QWEN2_SPECIALS,
+    config={
+        "architectures": ["LlavaOnevisionForConditionalGeneration"],
+        "ignore_index": -100,
+        "image_grid_pinpoints": PINPOINTS,
+        "image_token_index": 151646,
+        "model_type": "llava_onevision",
+        "projector_hidden_act": "gelu",
+        "text_config": {
+            "architectures": ["Qwen2ForCausalLM"],
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "max_window_layers": 24,
+            "model_type": "qwen2",
+            "num_attention_heads": 14,
+            "num_hidden_layers": 24,
+            "num_key_value_heads": 2,
+            "rope_theta": 1000000.0,
+            "sliding_window": 131072,
+            "tie_word_embeddings": True,
+            "torch_dtype": "bfloat16",
+            "vocab_size": 152000,
+        },
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16",
+        "use_image_newline_parameter": True,
+        "video_token_index": 151647,
+        "vision_aspect_ratio": "anyres_max_9",
+        "vision_config": {
+            "hidden_size": 1152,
+            "image_size": 384,
+            "intermediate_size": 4304,
+            "model_type": "siglip_vision_model",
+            "num_attention_heads": 16,
+            "num_hidden_layers": 26,
+            "patch_size": 14,
+            "vision_use_head": False,
+        },
+        "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "full",
+    },
+    preprocessor_config={
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_pad": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_grid_pinpoints": PINPOINTS,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_processor_type": "LlavaOnevisionImageProcessor",
+        "image_std": [0.5, 0.5, 0.5],
+        "processor_class": "LlavaOnevisionProcessor",
+        "resample": 3,
+        "rescale_factor": 0.00392156862745098,
+        "size": {"height": 384, "width": 384},
+    },
+    processor_config={
+        "image_token": "<image>",
+        "num_image_tokens": 729,
+        "processor_class": "LlavaOnevisionProcessor",
+        "video_token": "<video>",
+        "vision_feature_select_strategy": "full",
+    },
+    tokenizer_config={
+        "add_prefix_space": False,
+        "additional_special_tokens": ["<|im_start|>", "<|im_end|>"],
+        "bos_token": None,
+        "eos_token": "<|im_end|>",
+        "errors": "replace",
+        "model_max_length": 32768,
+        "pad_token": "<|endoftext|>",
+        "processor_class": "LlavaOnevisionProcessor",
+        "tokenizer_class": "Qwen2Tokenizer",
+        "unk_token": None,
+    },
+    generation_config={
+        "bos_token_id": 151643,
+        "eos_token_id": [151645, 151643],
+        "pad_token_id": 151643,
+    },
+    chat_template=CHATML,
+    max_model_len=9_216,
+)
+SHAPES: Final = {shape.name: shape for shape in (ONEVISION_05B,)}
