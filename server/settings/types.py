@@ -63,7 +63,19 @@ ImageFormats = Annotated[
     tuple[ImageFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(split_commas)
 ]
 VideoFormat = Literal[
-    "mp4", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif", "webp", "apng"
+    "mp4",
+    "matroska",
+    "avi",
+    "mpegts",
+    "mpeg",
+    "flv",
+    "asf",
+    "ogg",
+    "ivf",
+    "y4m",
+    "gif",
+    "webp",
+    "apng",
 ]
 VideoFormats = Annotated[
     tuple[VideoFormat, ...], Field(min_length=1), NoDecode, BeforeValidator(split_commas)

@@ -60,6 +60,8 @@ CONTAINERS: Final = (
     Container("flv", "flv", _starts_with(b"FLV\x01")),
     Container("asf", "asf", _starts_with(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
     Container("ogg", "ogg", _starts_with(b"OggS")),
+    Container("ivf", "ivf", _starts_with(b"DKIF")),
+    Container("y4m", "yuv4mpegpipe", _starts_with(b"YUV4MPEG2 ")),
     Container("gif", None, _starts_with(b"GIF87a", b"GIF89a")),
     Container("webp", None, lambda data: data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X"),
     Container("apng", None, _is_apng),

@@ -23,7 +23,8 @@ class FrameSampling:
         if self.num_frames is not None:
             wanted = min(wanted, self.num_frames)
         if self.fps is not None and duration_s > 0:
-            wanted = min(wanted, math.floor(duration_s * self.fps))
+            # Of any two finite numbers the product may be infinite.
+            wanted = math.floor(min(wanted, duration_s * self.fps))
         return max(1, wanted)
 
 

@@ -54,6 +54,8 @@ def decode(
         ("mpegts", "libx264", "yuv420p"),
         ("flv", "flv", "yuv420p"),
         ("asf", "wmv2", "yuv420p"),
+        ("ivf", "libvpx-vp9", "yuv420p"),
+        ("yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
     ],
 )
 def test_frames_are_found_in_every_container(
@@ -88,6 +90,7 @@ def test_animations_are_videos(image_format: str) -> None:
         (FrameSampling(None, 1.0, 64), [0, 13, 26, 39]),
         (FrameSampling(None, 0.1, 64), [0]),
         (FrameSampling(2, 1.0, 64), [0, 39]),
+        (FrameSampling(2, 1e308, 64), [0, 39]),
         (FrameSampling(None, None, 5), [0, 9, 19, 29, 39]),
         (FrameSampling(100, 50.0, 100), list(range(40))),
     ],
