@@ -21,8 +21,11 @@ ERRORS = {
     *("CheckpointError", "UnknownModel", "NoManifest", "PullError", "PickleRefused"),
     *("ConversionError",),
 }
-# Its errors become those of the checkpoint.
-VISION = ROOT / "server" / "checkpoint" / "vision.py"
+# Their errors become those of the checkpoint.
+CONFIGURATIONS = {
+    ROOT / "server" / "checkpoint" / f"{name}.py"
+    for name in ("vision", "aspect_ratio", "feature_layers", "normalisation", "video")
+}
 # It yields pairs of a setting's name and a message.
 PROBLEMS = ROOT / "server" / "engine" / "problems.py"
 
@@ -31,7 +34,7 @@ def python_messages() -> Iterator[str]:
     """Yield the messages of errors that end a start, a pull or a conversion."""
     for folder in FOLDERS:
         for file in sorted((ROOT / folder).glob("*.py")):
-            kinds = ERRORS | ({"ValueError"} if file == VISION else set())
+            kinds = ERRORS | ({"ValueError"} if file in CONFIGURATIONS else set())
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
                     yield message(node.args[0])

@@ -195,6 +195,7 @@ def test_usage_has_its_details(http: httpx.Client) -> None:
     assert usage["prompt_tokens_details"].keys() == {
         "cached_tokens",
         "image_tokens",
+        "video_tokens",
         "audio_tokens",
     }
     assert set(usage["completion_tokens_details"].values()) == {0}

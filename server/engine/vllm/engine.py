@@ -70,7 +70,7 @@ class VllmEngine:
             for number, adapter in enumerate(options.adapters, 1)
         }
         self._hidden_size = int(self._llm.model_config.get_hidden_size())
-        self._max_item_tokens = int(config.scheduler_config.max_num_batched_tokens)
+        self._max_item_tokens = options.max_num_batched_tokens
         self._sent = SentImages(self._llm.renderer.mm_processor_cache)
 
     @property

@@ -166,7 +166,12 @@ async def test_the_last_chunk_has_the_usage_and_no_choices(record: RequestRecord
         "prompt_tokens": 100,
         "completion_tokens": 5,
         "total_tokens": 105,
-        "prompt_tokens_details": {"cached_tokens": 16, "image_tokens": 64, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": 16,
+            "image_tokens": 64,
+            "video_tokens": 0,
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": 0,
             "audio_tokens": 0,
