@@ -14,57 +14,18 @@ ONEVISION: Final[Mapping[str, Any]] = {
     "vision_feature_layer": -1,
     "vision_feature_select_strategy": "full",
 }
-LLAVA: Final[Mapping[str, Any]] = {
-    "image_token_index": 32000,
-    "vision_feature_layer": -2,
-    "vision_feature_select_strategy": "default",
-}
-NEXT: Final[Mapping[str, Any]] = {
-    **LLAVA,
-    "image_grid_pinpoints": [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
-}
 NEXT_VIDEO: Final[Mapping[str, Any]] = {
-    **NEXT,
+    "image_grid_pinpoints": [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
     "image_token_index": 32001,
     "spatial_pool_mode": "average",
     "spatial_pool_stride": 2,
+    "vision_feature_layer": -2,
+    "vision_feature_select_strategy": "default",
     "video_token_index": 32000,
 }
 MODELS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "llava": LLAVA,
-    "llava_next": NEXT,
     "llava_next_video": NEXT_VIDEO,
     "llava_onevision": ONEVISION,
-    "vipllava": {"image_token_index": 32000, "vision_feature_layers": [-2, -5, -8, -11, 6]},
-}
-# The towers of configurations without a `vision_config`.
-CLIP_LARGE: Final[Mapping[str, Any]] = {
-    "model_type": "clip_vision_model",
-    "hidden_size": 1024,
-    "image_size": 336,
-    "intermediate_size": 4096,
-    "num_attention_heads": 16,
-    "num_hidden_layers": 24,
-    "patch_size": 14,
-}
-SIGLIP_SO400M: Final[Mapping[str, Any]] = {
-    "model_type": "siglip_vision_model",
-    "hidden_size": 1152,
-    "image_size": 384,
-    "intermediate_size": 4304,
-    "num_attention_heads": 16,
-    "num_hidden_layers": 26,
-    "patch_size": 14,
-}
-CLIP: Final[Mapping[str, Any]] = {
-    "hidden_size": 768,
-    "image_size": 224,
-    "intermediate_size": 3072,
-    "num_attention_heads": 12,
-    "num_hidden_layers": 12,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
 }
 SIGLIP: Final[Mapping[str, Any]] = {
     "hidden_size": 768,
@@ -105,12 +66,12 @@ TEXT: Final[Mapping[str, Mapping[str, int]]] = {
 
 
 def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a LLaVA's `config.json` with the defaults of its classes filled in.
-
-    A null is as good as none where there is a default.
-    """
+    """Return a LLaVA's `config.json` with the defaults of its classes filled in."""
     is_onevision = config["model_type"] == "llava_onevision"
-    text = {"model_type": "qwen2" if is_onevision else "llama", **(config.get("text_config") or {})}
+    text_type = "qwen2" if is_onevision else "llama"
+    text = {"model_type": text_type, **config["text_config"]}
+    tower_type = "siglip_vision_model" if is_onevision else None
+    tower = {"model_type": tower_type, **config["vision_config"]}
     # transformers reads the tokens of images and videos under either name.
     tokens = {
         f"{medium}_token_index": config[f"{medium}_token_id"]
@@ -118,20 +79,13 @@ def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         if f"{medium}_token_id" in config
     }
     return {
-        **_fill(MODELS.get(config["model_type"], {}), {**tokens, **config}),
-        "text_config": _fill(TEXT.get(text["model_type"], {}), text),
-        "vision_config": _fill_tower(config.get("vision_config"), is_onevision=is_onevision),
+        **MODELS.get(config["model_type"], {}),
+        **tokens,
+        **config,
+        "text_config": {**TEXT.get(text["model_type"], {}), **text},
+        "vision_config": {**_find_tower_defaults(tower), **tower},
     }
 
 
-def _fill_tower(given: Mapping[str, Any] | None, *, is_onevision: bool) -> dict[str, Any]:
-    whole = SIGLIP_SO400M if is_onevision else CLIP_LARGE
-    tower = given or whole
-    kind = tower.get("model_type") or whole["model_type"]
-    values = SIGLIP if kind == "siglip_vision_model" else CLIP
-    return _fill({"model_type": kind, **values}, tower)
-
-
-def _fill(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    said = {name: each for name, each in given.items() if each is not None or name not in defaults}
-    return {**defaults, **said}
+def _find_tower_defaults(tower: Mapping[str, Any]) -> Mapping[str, Any]:
+    return SIGLIP if tower["model_type"] == "siglip_vision_model" else {}

@@ -1,7 +1,10 @@
 """The tower's hidden states that the projector gets: one layer's, or several concatenated."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+# transformers' default, which ViP-LLaVA's configurations may leave out.
+VIP_LLAVA_LAYERS: Final = (-2, -5, -8, -11, 6)
 
 
 def read_feature_layers(config: Mapping[str, Any]) -> tuple[int, ...]:
@@ -10,9 +13,10 @@ def read_feature_layers(config: Mapping[str, Any]) -> tuple[int, ...]:
     They are `vision_feature_layers` of a `vipllava`, else `vision_feature_layer`: an index or a
     list. Raises `ValueError` where one is not a layer of the tower.
     """
-    is_vip = config["model_type"] == "vipllava"
-    key = "vision_feature_layers" if is_vip else "vision_feature_layer"
-    layers = config[key]
+    if config["model_type"] == "vipllava":
+        key, layers = "vision_feature_layers", config.get("vision_feature_layers", VIP_LLAVA_LAYERS)
+    else:
+        key, layers = "vision_feature_layer", config["vision_feature_layer"]
     num_layers = config["vision_config"]["num_hidden_layers"]
     listed = layers if isinstance(layers, list | tuple) else [layers]
     if not listed or not all(_is_layer(layer, num_layers) for layer in listed):

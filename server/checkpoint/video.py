@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
-from server.checkpoint.normalisation import read_channels
 from server.checkpoint.vision import VisionConfig
 
 Pooling = Literal["average", "max", "bilinear"]
@@ -50,6 +49,7 @@ def read_video_config(
     pooling, stride = _read_pooling(config)
     side = vision.patches_per_side
     pooled_side = -(-side // stride) if is_onevision else side // stride
+    mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
     return VideoConfig(
         token_id=config["video_token_index"],
         pooling=pooling,
@@ -57,8 +57,8 @@ def read_video_config(
         tokens_per_frame=pooled_side**2,
         has_newline=is_onevision,
         crop="shortest_edge" in processor.get("size", {} if is_onevision else {"shortest_edge": 0}),
-        mean=read_channels(processor, "image_mean", CLIP_MEAN),
-        std=read_channels(processor, "image_std", CLIP_STD),
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
     )
 
 

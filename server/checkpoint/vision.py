@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import (
+    CLIP_MEAN,
+    CLIP_STD,
     PATCH_MERGES,
     AspectRatio,
     Channels,
@@ -15,7 +17,6 @@ from llava_spec.image_settings import (
 from llava_spec.projector import ProjectorConfig, parse_projector_type
 from server.checkpoint.aspect_ratio import ANYRES_MODELS, read_aspect_ratio
 from server.checkpoint.feature_layers import read_feature_layers
-from server.checkpoint.normalisation import read_normalisation
 
 TowerKind = Literal["clip", "siglip"]
 
@@ -23,11 +24,11 @@ TOWERS: Final[Mapping[str, TowerKind]] = {
     "clip_vision_model": "clip",
     "siglip_vision_model": "siglip",
 }
-# transformers' names, several for one function.
-ACTIVATIONS: Final = (
-    *("quick_gelu", "gelu", "gelu_python", "gelu_pytorch_tanh", "gelu_new", "gelu_fast"),
-    *("relu", "silu", "swish"),
-)
+# Mean and standard deviation, unless the processor's file says others.
+NORMALISATIONS: Final[Mapping[TowerKind, tuple[Channels, Channels]]] = {
+    "clip": (CLIP_MEAN, CLIP_STD),
+    "siglip": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
 LLAVA_1_5_PROJECTOR: Final = ProjectorConfig("mlp", 2)
 
 
@@ -121,7 +122,6 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
             f"a vision tower of type {tower['model_type']!r} is not supported; what is: "
             + ", ".join(TOWERS)
         )
-    is_vip = config["model_type"] == "vipllava"
     vision = VisionConfig(
         image_size=tower["image_size"],
         patch_size=tower["patch_size"],
@@ -129,15 +129,14 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
         intermediate_size=tower["intermediate_size"],
         num_layers=max(feature_layers),
         num_heads=tower["num_attention_heads"],
-        hidden_act=_read_activation(tower, "hidden_act", "quick_gelu"),
-        layer_norm_eps=tower["layer_norm_eps"],
+        hidden_act=tower.get("hidden_act", "quick_gelu"),
+        layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
         keep_class_token=_read_select_strategy(config),
-        projector_hidden_act=_read_activation(config, "projector_hidden_act", "gelu"),
+        projector_hidden_act=config.get("projector_hidden_act", "gelu"),
         text_hidden_size=config["text_config"]["hidden_size"],
         # transformers' own checkpoints lack the key and have two layers.
         projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),
-        # ViP-LLaVA's class does not know the key.
-        projector_bias=is_vip or config.get("multimodal_projector_bias", True),
+        projector_bias=config.get("multimodal_projector_bias", True),
         patch_merge=_read_patch_merge(config),
         feature_layers=feature_layers,
         projector_layernorm_eps=_read_layernorm_eps(config),
@@ -152,24 +151,19 @@ def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
-    mean, std = read_normalisation(config, processor)
+    tower = TOWERS.get(config["vision_config"]["model_type"], "clip")
+    default_mean, default_std = NORMALISATIONS[tower]
+    mean, std = processor.get("image_mean", default_mean), processor.get("image_std", default_std)
     size = config["vision_config"]["image_size"]
     aspect_ratio, max_views = read_aspect_ratio(config, processor)
     return ImageConfig(
         size=size,
         aspect_ratio=aspect_ratio,
-        mean=mean,
-        std=std,
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
         grid_pinpoints=_read_grid_pinpoints(config, size) if aspect_ratio == "anyres" else (),
         max_views=max_views,
     )
-
-
-def _read_activation(config: Mapping[str, Any], name: str, default: str) -> str:
-    activation = config.get(name) or default
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"{name} {activation!r} is not one of {', '.join(ACTIVATIONS)}")
-    return str(activation)
 
 
 def _read_select_strategy(config: Mapping[str, Any]) -> bool:

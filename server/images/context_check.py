@@ -8,8 +8,7 @@ def check_context(num_tokens: int, max_model_len: int) -> None:
     if num_tokens >= max_model_len:
         raise ContextLengthExceeded(
             f"The images and videos have at least {num_tokens} tokens; the model's context is"
-            f" {max_model_len} tokens and must also hold the text and the answer. Send fewer"
-            f" images or videos; smaller images or 'detail': 'low' help where images are tiled,"
-            f" fewer frames where there are videos.",
+            f" {max_model_len} tokens and must also hold the text and the answer. Send fewer or"
+            f" smaller images, ask for 'detail': 'low', or for fewer frames of a video.",
             "messages",
         )

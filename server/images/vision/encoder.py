@@ -20,14 +20,10 @@ def build_activation(name: str) -> nn.Module:
     match name:
         case "quick_gelu":
             return QuickGELU()
-        case "gelu" | "gelu_python":
+        case "gelu":
             return nn.GELU()
-        case "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast":
+        case "gelu_pytorch_tanh":
             return nn.GELU(approximate="tanh")
-        case "relu":
-            return nn.ReLU()
-        case "silu" | "swish":
-            return nn.SiLU()
     raise ValueError(f"unknown activation {name!r}")
 
 

@@ -163,6 +163,7 @@ def test_an_identity_projector_needs_equal_widths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"image_grid_pinpoints": ...}, "lacks 'image_grid_pinpoints'"),
         ({"image_grid_pinpoints": []}, r"image_grid_pinpoints \[\]"),
         ({"image_grid_pinpoints": "[[336, 672]]"}, "is not a list"),
         ({"image_grid_pinpoints": [[336]]}, r"\[336\] is not \[height, width\]"),
@@ -220,6 +221,15 @@ def test_mean_and_deviation(tmp_path: Path) -> None:
 def test_other_towers_are_refused(tmp_path: Path) -> None:
     tower = {**LLAVA_1_5["vision_config"], "model_type": "dinov2"}
     with pytest.raises(CheckpointError, match="'dinov2' is not supported; what is: clip_vision"):
+        read_checkpoint(
+            write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
+        )
+
+
+@pytest.mark.parametrize("key", ["image_size", "patch_size", "hidden_size", "num_hidden_layers"])
+def test_a_key_missing_from_the_tower_is_named(key: str, tmp_path: Path) -> None:
+    tower = {k: v for k, v in LLAVA_1_5["vision_config"].items() if k != key}
+    with pytest.raises(CheckpointError, match=f"lacks '{key}'"):
         read_checkpoint(
             write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
         )
