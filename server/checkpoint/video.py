@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
 from server.checkpoint.vision import VisionConfig
+from server.checkpoint.whole_number import read_whole_number
 
 Pooling = Literal["average", "max", "bilinear"]
 
@@ -51,7 +52,7 @@ def read_video_config(
     pooled_side = -(-side // stride) if is_onevision else side // stride
     mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
     return VideoConfig(
-        token_id=config["video_token_index"],
+        token_id=read_whole_number(config, "video_token_index", minimum=0),
         pooling=pooling,
         stride=stride,
         tokens_per_frame=pooled_side**2,
@@ -65,10 +66,8 @@ def read_video_config(
 def _read_pooling(config: Mapping[str, Any]) -> tuple[Pooling, int]:
     if config["model_type"] == "llava_onevision":
         return "bilinear", 2
-    mode, stride = config["spatial_pool_mode"], config["spatial_pool_stride"]
+    mode, stride = config["spatial_pool_mode"], read_whole_number(config, "spatial_pool_stride")
     if mode not in ("average", "max"):
         raise ValueError(f"spatial_pool_mode {mode!r} is not supported")
-    if not isinstance(stride, int) or stride < 1:
-        raise ValueError(f"spatial_pool_stride {stride!r} is not a positive number")
     pooling: Pooling = mode
     return pooling, stride
