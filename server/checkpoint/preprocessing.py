@@ -6,6 +6,7 @@ from typing import Any, Final
 from llava_spec.anyres import Size
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
 from server.checkpoint.aspect_ratio import read_aspect_ratio
+from server.checkpoint.processor import check_processor, read_channels, read_deviation
 from server.checkpoint.vision import TOWERS, ImageConfig, TowerKind
 
 # Mean and standard deviation, unless the processor's file says others.
@@ -20,19 +21,31 @@ def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
-    tower = TOWERS.get(config["vision_config"]["model_type"], "clip")
-    default_mean, default_std = NORMALISATIONS[tower]
-    mean, std = processor.get("image_mean", default_mean), processor.get("image_std", default_std)
+    default_mean, default_std = NORMALISATIONS[_find_processor_kind(config, processor)]
     size = config["vision_config"]["image_size"]
     aspect_ratio, max_views = read_aspect_ratio(config, processor)
+    check_processor(processor, tiles=aspect_ratio == "anyres")
     return ImageConfig(
         size=size,
         aspect_ratio=aspect_ratio,
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
+        mean=read_channels(processor, "image_mean", default_mean),
+        std=read_deviation(processor, default_std),
         grid_pinpoints=_read_grid_pinpoints(config, size) if aspect_ratio == "anyres" else (),
         max_views=max_views,
     )
+
+
+def _find_processor_kind(config: Mapping[str, Any], processor: Mapping[str, Any]) -> TowerKind:
+    """Return whose mean and deviation a processor assumes: LLaVA's own classes all take CLIP's.
+
+    A `llava` whose processor has no name gets its tower's.
+    """
+    name = processor.get("image_processor_type") or processor.get("feature_extractor_type")
+    if name is not None:
+        return "siglip" if str(name).startswith("Siglip") else "clip"
+    if config["model_type"] != "llava":
+        return "clip"
+    return TOWERS.get(config["vision_config"]["model_type"], "clip")
 
 
 def _read_grid_pinpoints(config: Mapping[str, Any], size: int) -> tuple[Size, ...]:
