@@ -13,6 +13,7 @@ from llava_spec.image_settings import (
     compute_pad_color,
 )
 from llava_spec.projector import ProjectorConfig, parse_projector_type
+from server.checkpoint.activation import read_activation
 from server.checkpoint.aspect_ratio import ANYRES_MODELS, read_aspect_ratio
 from server.checkpoint.feature_layers import read_feature_layers
 from server.checkpoint.whole_number import read_whole_number
@@ -123,10 +124,10 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
         intermediate_size=read_whole_number(tower, "intermediate_size"),
         num_layers=max(feature_layers),
         num_heads=read_whole_number(tower, "num_attention_heads"),
-        hidden_act=tower["hidden_act"],
+        hidden_act=read_activation(tower, "hidden_act"),
         layer_norm_eps=tower["layer_norm_eps"],
         keep_class_token=_read_select_strategy(config),
-        projector_hidden_act=config["projector_hidden_act"],
+        projector_hidden_act=read_activation(config, "projector_hidden_act"),
         text_hidden_size=config["text_config"]["hidden_size"],
         # transformers' own checkpoints lack the key and have two layers.
         projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),

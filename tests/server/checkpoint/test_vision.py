@@ -248,3 +248,13 @@ def test_heads_must_share_the_towers_size(tmp_path: Path) -> None:
         read_checkpoint(
             write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
         )
+
+
+@pytest.mark.parametrize("name", ["prelu", "gelu-new", None, 3, ["gelu"]], ids=str)
+def test_an_unknown_activation_is_named(name: Any, tmp_path: Path) -> None:
+    tower = {**LLAVA_1_5["vision_config"], "hidden_act": name}
+    changed = {"hidden_act": {"vision_config": tower}, "projector_hidden_act": {}}
+    for key, changes in changed.items():
+        config = build_llava_1_5_config(**changes or {key: name})
+        with pytest.raises(CheckpointError, match=rf": {key} .* is not supported; what is: gelu"):
+            read_checkpoint(write_checkpoint_files(tmp_path, config=config))
