@@ -10,13 +10,10 @@ from model_store.released import format_convert_command, is_released
 from server.checkpoint.defaults import fill_defaults
 from server.checkpoint.image_token_bound import max_image_tokens
 from server.checkpoint.language_model import LanguageModel, read_language_model
+from server.checkpoint.preprocessing import read_image_config
 from server.checkpoint.video import VideoConfig, read_video_config
-from server.checkpoint.vision import (
-    ImageConfig,
-    VisionConfig,
-    read_image_config,
-    read_vision_config,
-)
+from server.checkpoint.vision import ImageConfig, VisionConfig, read_vision_config
+from server.checkpoint.whole_number import read_whole_number
 
 MODEL_TYPES: Final = ("llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava")
 DTYPES: Final = ("bfloat16", "float16", "float32")
@@ -140,8 +137,8 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
     generation = _read_json(path / "generation_config.json", required=False)
     greedy = generation.get("do_sample") is False
     return TextConfig(
-        max_position_embeddings=config["text_config"]["max_position_embeddings"],
-        image_token_id=config["image_token_index"],
+        max_position_embeddings=read_whole_number(config["text_config"], "max_position_embeddings"),
+        image_token_id=read_whole_number(config, "image_token_index", minimum=0),
         bos_token=_read_bos_token(tokenizer, config["text_config"]),
         eos_token=_token_content(tokenizer["eos_token"]),
         conv_mode=config.get("conv_mode"),

@@ -4,7 +4,26 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 TILE: Final = 384
+LLAVA: Final[Mapping[str, Any]] = {
+    "image_token_index": 32000,
+    "multimodal_projector_bias": True,
+    "projector_hidden_act": "gelu",
+    "vision_feature_layer": -2,
+    "vision_feature_select_strategy": "default",
+}
+NEXT: Final[Mapping[str, Any]] = {
+    **LLAVA,
+    "image_grid_pinpoints": [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
+}
+NEXT_VIDEO: Final[Mapping[str, Any]] = {
+    **NEXT,
+    "image_token_index": 32001,
+    "spatial_pool_mode": "average",
+    "spatial_pool_stride": 2,
+    "video_token_index": 32000,
+}
 ONEVISION: Final[Mapping[str, Any]] = {
+    **LLAVA,
     "image_grid_pinpoints": [
         [TILE * rows, TILE * columns] for rows in range(1, 7) for columns in range(1, 7)
     ],
@@ -14,28 +33,57 @@ ONEVISION: Final[Mapping[str, Any]] = {
     "vision_feature_layer": -1,
     "vision_feature_select_strategy": "full",
 }
-NEXT_VIDEO: Final[Mapping[str, Any]] = {
-    "image_grid_pinpoints": [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
-    "image_token_index": 32001,
-    "spatial_pool_mode": "average",
-    "spatial_pool_stride": 2,
-    "vision_feature_layer": -2,
-    "vision_feature_select_strategy": "default",
-    "video_token_index": 32000,
+VIP_LLAVA: Final[Mapping[str, Any]] = {
+    "image_token_index": 32000,
+    "projector_hidden_act": "gelu",
+    "projector_layernorm_eps": 1e-5,
+    "vision_feature_layers": (-2, -5, -8, -11, 6),
 }
 MODELS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "llava": LLAVA,
+    "llava_next": NEXT,
     "llava_next_video": NEXT_VIDEO,
     "llava_onevision": ONEVISION,
+    "vipllava": VIP_LLAVA,
 }
-SIGLIP: Final[Mapping[str, Any]] = {
+CLIP: Final[Mapping[str, Any]] = {
     "hidden_size": 768,
     "image_size": 224,
     "intermediate_size": 3072,
     "num_attention_heads": 12,
     "num_hidden_layers": 12,
+    "patch_size": 32,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+SIGLIP: Final[Mapping[str, Any]] = {
+    **CLIP,
     "patch_size": 16,
     "hidden_act": "gelu_pytorch_tanh",
     "layer_norm_eps": 1e-6,
+}
+TOWERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "clip_vision_model": CLIP,
+    "siglip_vision_model": SIGLIP,
+}
+# The towers of configurations without a `vision_config`: CLIP-L at 336 pixels, SigLIP-SO400M.
+WHOLE_TOWERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "clip_vision_model": {
+        "hidden_size": 1024,
+        "image_size": 336,
+        "intermediate_size": 4096,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 24,
+        "patch_size": 14,
+    },
+    "siglip_vision_model": {
+        "hidden_size": 1152,
+        "image_size": 384,
+        "intermediate_size": 4304,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 26,
+        "patch_size": 14,
+    },
 }
 # LLaVA's converted configurations omit values that equal these.
 TEXT: Final[Mapping[str, Mapping[str, int]]] = {
@@ -66,26 +114,36 @@ TEXT: Final[Mapping[str, Mapping[str, int]]] = {
 
 
 def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a LLaVA's `config.json` with the defaults of its classes filled in."""
-    is_onevision = config["model_type"] == "llava_onevision"
-    text_type = "qwen2" if is_onevision else "llama"
-    text = {"model_type": text_type, **config["text_config"]}
-    tower_type = "siglip_vision_model" if is_onevision else None
-    tower = {"model_type": tower_type, **config["vision_config"]}
+    """Return a LLaVA's `config.json` with the defaults of its classes filled in.
+
+    A null is a missing value where transformers' classes take it for one.
+    """
     # transformers reads the tokens of images and videos under either name.
     tokens = {
         f"{medium}_token_index": config[f"{medium}_token_id"]
         for medium in ("image", "video")
         if f"{medium}_token_id" in config
     }
+    null = {"image_grid_pinpoints"} if config.get("image_grid_pinpoints") is None else set()
     return {
         **MODELS.get(config["model_type"], {}),
         **tokens,
-        **config,
-        "text_config": {**TEXT.get(text["model_type"], {}), **text},
-        "vision_config": {**_find_tower_defaults(tower), **tower},
+        **{key: value for key, value in config.items() if key not in null},
+        "text_config": _fill_text(config),
+        "vision_config": _fill_tower(config),
     }
 
 
-def _find_tower_defaults(tower: Mapping[str, Any]) -> Mapping[str, Any]:
-    return SIGLIP if tower["model_type"] == "siglip_vision_model" else {}
+def _fill_text(config: Mapping[str, Any]) -> dict[str, Any]:
+    default_type = "qwen2" if config["model_type"] == "llava_onevision" else "llama"
+    given = config.get("text_config")
+    text = {"model_type": default_type, **({} if given is None else given)}
+    return {**TEXT.get(text["model_type"], {}), **text}
+
+
+def _fill_tower(config: Mapping[str, Any]) -> dict[str, Any]:
+    is_onevision = config["model_type"] == "llava_onevision"
+    default_type = "siglip_vision_model" if is_onevision else "clip_vision_model"
+    given = config.get("vision_config")
+    tower = {"model_type": default_type, **(WHOLE_TOWERS[default_type] if given is None else given)}
+    return {**TOWERS.get(tower["model_type"], {}), **tower}

@@ -1,10 +1,9 @@
 """The tower's hidden states that the projector gets: one layer's, or several concatenated."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-# transformers' default, which ViP-LLaVA's configurations may leave out.
-VIP_LLAVA_LAYERS: Final = (-2, -5, -8, -11, 6)
+from server.checkpoint.whole_number import read_whole_number
 
 
 def read_feature_layers(config: Mapping[str, Any]) -> tuple[int, ...]:
@@ -13,11 +12,10 @@ def read_feature_layers(config: Mapping[str, Any]) -> tuple[int, ...]:
     They are `vision_feature_layers` of a `vipllava`, else `vision_feature_layer`: an index or a
     list. Raises `ValueError` where one is not a layer of the tower.
     """
-    if config["model_type"] == "vipllava":
-        key, layers = "vision_feature_layers", config.get("vision_feature_layers", VIP_LLAVA_LAYERS)
-    else:
-        key, layers = "vision_feature_layer", config["vision_feature_layer"]
-    num_layers = config["vision_config"]["num_hidden_layers"]
+    is_vip = config["model_type"] == "vipllava"
+    key = "vision_feature_layers" if is_vip else "vision_feature_layer"
+    layers = config[key]
+    num_layers = read_whole_number(config["vision_config"], "num_hidden_layers")
     listed = layers if isinstance(layers, list | tuple) else [layers]
     if not listed or not all(_is_layer(layer, num_layers) for layer in listed):
         raise ValueError(

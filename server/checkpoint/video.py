@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
+from server.checkpoint.processor import check_processor, read_channels, read_deviation
 from server.checkpoint.vision import VisionConfig
+from server.checkpoint.whole_number import read_whole_number
 
 Pooling = Literal["average", "max", "bilinear"]
 
@@ -49,26 +51,25 @@ def read_video_config(
     pooling, stride = _read_pooling(config)
     side = vision.patches_per_side
     pooled_side = -(-side // stride) if is_onevision else side // stride
-    mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
+    check_processor(processor)
+    default_size = {} if is_onevision else {"shortest_edge": 0}
     return VideoConfig(
-        token_id=config["video_token_index"],
+        token_id=read_whole_number(config, "video_token_index", minimum=0),
         pooling=pooling,
         stride=stride,
         tokens_per_frame=pooled_side**2,
         has_newline=is_onevision,
-        crop="shortest_edge" in processor.get("size", {} if is_onevision else {"shortest_edge": 0}),
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
+        crop="shortest_edge" in (processor.get("size") or default_size),
+        mean=read_channels(processor, "image_mean", CLIP_MEAN),
+        std=read_deviation(processor, CLIP_STD),
     )
 
 
 def _read_pooling(config: Mapping[str, Any]) -> tuple[Pooling, int]:
     if config["model_type"] == "llava_onevision":
         return "bilinear", 2
-    mode, stride = config["spatial_pool_mode"], config["spatial_pool_stride"]
+    mode, stride = config["spatial_pool_mode"], read_whole_number(config, "spatial_pool_stride")
     if mode not in ("average", "max"):
         raise ValueError(f"spatial_pool_mode {mode!r} is not supported")
-    if not isinstance(stride, int) or stride < 1:
-        raise ValueError(f"spatial_pool_stride {stride!r} is not a positive number")
     pooling: Pooling = mode
     return pooling, stride

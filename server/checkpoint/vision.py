@@ -6,8 +6,6 @@ from typing import Any, Final, Literal
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import (
-    CLIP_MEAN,
-    CLIP_STD,
     PATCH_MERGES,
     AspectRatio,
     Channels,
@@ -15,19 +13,16 @@ from llava_spec.image_settings import (
     compute_pad_color,
 )
 from llava_spec.projector import ProjectorConfig, parse_projector_type
+from server.checkpoint.activation import read_activation
 from server.checkpoint.aspect_ratio import ANYRES_MODELS, read_aspect_ratio
 from server.checkpoint.feature_layers import read_feature_layers
+from server.checkpoint.whole_number import read_whole_number
 
 TowerKind = Literal["clip", "siglip"]
 
 TOWERS: Final[Mapping[str, TowerKind]] = {
     "clip_vision_model": "clip",
     "siglip_vision_model": "siglip",
-}
-# Mean and standard deviation, unless the processor's file says others.
-NORMALISATIONS: Final[Mapping[TowerKind, tuple[Channels, Channels]]] = {
-    "clip": (CLIP_MEAN, CLIP_STD),
-    "siglip": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 LLAVA_1_5_PROJECTOR: Final = ProjectorConfig("mlp", 2)
 
@@ -123,20 +118,20 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
             + ", ".join(TOWERS)
         )
     vision = VisionConfig(
-        image_size=tower["image_size"],
-        patch_size=tower["patch_size"],
-        hidden_size=tower["hidden_size"],
-        intermediate_size=tower["intermediate_size"],
+        image_size=read_whole_number(tower, "image_size"),
+        patch_size=read_whole_number(tower, "patch_size"),
+        hidden_size=read_whole_number(tower, "hidden_size"),
+        intermediate_size=read_whole_number(tower, "intermediate_size"),
         num_layers=max(feature_layers),
-        num_heads=tower["num_attention_heads"],
-        hidden_act=tower.get("hidden_act", "quick_gelu"),
-        layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
+        num_heads=read_whole_number(tower, "num_attention_heads"),
+        hidden_act=read_activation(tower, "hidden_act"),
+        layer_norm_eps=tower["layer_norm_eps"],
         keep_class_token=_read_select_strategy(config),
-        projector_hidden_act=config.get("projector_hidden_act", "gelu"),
+        projector_hidden_act=read_activation(config, "projector_hidden_act"),
         text_hidden_size=config["text_config"]["hidden_size"],
         # transformers' own checkpoints lack the key and have two layers.
         projector=parse_projector_type(config.get("mm_projector_type", "mlp2x_gelu")),
-        projector_bias=config.get("multimodal_projector_bias", True),
+        projector_bias=_read_projector_bias(config),
         patch_merge=_read_patch_merge(config),
         feature_layers=feature_layers,
         projector_layernorm_eps=_read_layernorm_eps(config),
@@ -146,24 +141,9 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
     return vision
 
 
-def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -> ImageConfig:
-    """Read the image preprocessing from `config.json` and `preprocessor_config.json`.
-
-    Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
-    """
-    tower = TOWERS.get(config["vision_config"]["model_type"], "clip")
-    default_mean, default_std = NORMALISATIONS[tower]
-    mean, std = processor.get("image_mean", default_mean), processor.get("image_std", default_std)
-    size = config["vision_config"]["image_size"]
-    aspect_ratio, max_views = read_aspect_ratio(config, processor)
-    return ImageConfig(
-        size=size,
-        aspect_ratio=aspect_ratio,
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
-        grid_pinpoints=_read_grid_pinpoints(config, size) if aspect_ratio == "anyres" else (),
-        max_views=max_views,
-    )
+def _read_projector_bias(config: Mapping[str, Any]) -> bool:
+    """Return whether the projector has biases; ViP-LLaVA's always has, in transformers, too."""
+    return config["model_type"] == "vipllava" or bool(config["multimodal_projector_bias"])
 
 
 def _read_select_strategy(config: Mapping[str, Any]) -> bool:
@@ -183,7 +163,7 @@ def _read_layernorm_eps(config: Mapping[str, Any]) -> float | None:
     """Return the epsilon of the layer norm before ViP-LLaVA's projector."""
     if config["model_type"] != "vipllava":
         return None
-    return float(config.get("projector_layernorm_eps", 1e-5))
+    return float(config["projector_layernorm_eps"])
 
 
 def _read_patch_merge(config: Mapping[str, Any]) -> PatchMerge:
@@ -196,24 +176,12 @@ def _read_patch_merge(config: Mapping[str, Any]) -> PatchMerge:
     return merge
 
 
-def _read_grid_pinpoints(config: Mapping[str, Any], size: int) -> tuple[Size, ...]:
-    """Return transformers' [[height, width], …] as (width, height), multiples of the tile size."""
-    pinpoints = config["image_grid_pinpoints"]
-    if not isinstance(pinpoints, list) or not pinpoints:
-        raise ValueError(f"image_grid_pinpoints {pinpoints!r} is not a list of [height, width]")
-    return tuple(_parse_grid_pinpoint(pinpoint, size) for pinpoint in pinpoints)
-
-
-def _parse_grid_pinpoint(pinpoint: Any, size: int) -> Size:
-    match pinpoint:
-        case [int(height), int(width)] if min(height, width) > 0:
-            if height % size or width % size:
-                raise ValueError(f"grid pinpoint {pinpoint} is not made of tiles of {size} pixels")
-            return width, height
-    raise ValueError(f"grid pinpoint {pinpoint!r} is not [height, width]")
-
-
 def _check_consistent(vision: VisionConfig) -> None:
+    if vision.hidden_size % vision.num_heads:
+        raise ValueError(
+            f"hidden_size {vision.hidden_size} of the tower is not a multiple of"
+            f" num_attention_heads {vision.num_heads}"
+        )
     if vision.projector.kind == "identity" and vision.feature_size != vision.text_hidden_size:
         raise ValueError(
             f"an identity projector cannot turn {vision.feature_size} features into "

@@ -5,26 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from server.checkpoint.vision import VisionConfig
-
-
-class QuickGELU(nn.Module):
-    """CLIP's approximation of GELU."""
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Apply `x * sigmoid(1.702 x)`."""
-        return hidden * torch.sigmoid(1.702 * hidden)
-
-
-def build_activation(name: str) -> nn.Module:
-    """Return the activation of a config's `hidden_act`. Raises `ValueError` if unknown."""
-    match name:
-        case "quick_gelu":
-            return QuickGELU()
-        case "gelu":
-            return nn.GELU()
-        case "gelu_pytorch_tanh":
-            return nn.GELU(approximate="tanh")
-    raise ValueError(f"unknown activation {name!r}")
+from server.images.vision.activations import build_activation
 
 
 class Attention(nn.Module):

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from llava_spec.anyres import Size
 from server.checkpoint.video import VideoConfig
 from server.checkpoint.vision import ImageConfig, VisionConfig
-from server.images.vision.encoder import TransformerEncoder, build_activation
+from server.images.vision.activations import build_activation
+from server.images.vision.encoder import TransformerEncoder
 from server.images.vision.merge import merge_views
 from server.images.vision.normalisation import Normalisation
 from server.images.vision.pooling import pool_frames

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
-from server.checkpoint.defaults import fill_defaults
 from server.checkpoint.language_model import LanguageModel
 from server.images.vision.image_tokens import count_image_tokens
-from tests.server.checkpoint.checkpoint_files import LLAVA_1_6, write_checkpoint_files
+from tests.server.checkpoint.checkpoint_files import write_checkpoint_files
 
 SO400M: dict[str, Any] = {
     "hidden_size": 1152,
@@ -179,8 +178,3 @@ def test_unsupported_values_are_named(
 ) -> None:
     with pytest.raises(CheckpointError, match=message):
         read(tmp_path, ONEVISION | changes)
-
-
-def test_other_models_have_no_defaults_of_onevision() -> None:
-    assert fill_defaults(LLAVA_1_6)["vision_config"] == LLAVA_1_6["vision_config"]
-    assert "vision_aspect_ratio" not in fill_defaults(LLAVA_1_6)

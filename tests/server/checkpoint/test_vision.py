@@ -163,7 +163,6 @@ def test_an_identity_projector_needs_equal_widths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_grid_pinpoints": ...}, "lacks 'image_grid_pinpoints'"),
         ({"image_grid_pinpoints": []}, r"image_grid_pinpoints \[\]"),
         ({"image_grid_pinpoints": "[[336, 672]]"}, "is not a list"),
         ({"image_grid_pinpoints": [[336]]}, r"\[336\] is not \[height, width\]"),
@@ -226,10 +225,36 @@ def test_other_towers_are_refused(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("size", [None, 0, -1, 14.0, True, [336, 336]], ids=str)
 @pytest.mark.parametrize("key", ["image_size", "patch_size", "hidden_size", "num_hidden_layers"])
-def test_a_key_missing_from_the_tower_is_named(key: str, tmp_path: Path) -> None:
-    tower = {k: v for k, v in LLAVA_1_5["vision_config"].items() if k != key}
-    with pytest.raises(CheckpointError, match=f"lacks '{key}'"):
+def test_an_odd_size_of_the_tower_is_named(key: str, size: Any, tmp_path: Path) -> None:
+    tower = {**LLAVA_1_5["vision_config"], key: size}
+    with pytest.raises(CheckpointError, match=f"{key} .* is not a whole number"):
         read_checkpoint(
             write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
         )
+
+
+@pytest.mark.parametrize("grids", [..., None], ids=str)
+def test_anyres_of_the_older_type_needs_grids(grids: Any, tmp_path: Path) -> None:
+    anyres = build_llava_1_5_config(image_aspect_ratio="anyres", image_grid_pinpoints=grids)
+    with pytest.raises(CheckpointError, match="lacks 'image_grid_pinpoints'"):
+        read_checkpoint(write_checkpoint_files(tmp_path, config=anyres))
+
+
+def test_heads_must_share_the_towers_size(tmp_path: Path) -> None:
+    tower = {**LLAVA_1_5["vision_config"], "num_attention_heads": 12}
+    with pytest.raises(CheckpointError, match=r"hidden_size 1024 .* num_attention_heads 12"):
+        read_checkpoint(
+            write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
+        )
+
+
+@pytest.mark.parametrize("name", ["prelu", "gelu-new", None, 3, ["gelu"]], ids=str)
+def test_an_unknown_activation_is_named(name: Any, tmp_path: Path) -> None:
+    tower = {**LLAVA_1_5["vision_config"], "hidden_act": name}
+    changed = {"hidden_act": {"vision_config": tower}, "projector_hidden_act": {}}
+    for key, changes in changed.items():
+        config = build_llava_1_5_config(**changes or {key: name})
+        with pytest.raises(CheckpointError, match=rf": {key} .* is not supported; what is: gelu"):
+            read_checkpoint(write_checkpoint_files(tmp_path, config=config))

@@ -11,7 +11,6 @@ from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from llava_spec.projector import ProjectorConfig
 from server.checkpoint.config import Checkpoint
 from server.checkpoint.vision import ImageConfig, VisionConfig
-from server.images.vision.encoder import build_activation
 from server.images.vision.tower import MultiModalProjector, VisionModel, VisionTower
 from server.images.vision.weights import load_vision_model
 from tests.server.images.vision.small_model import (
@@ -126,11 +125,6 @@ def test_views_are_independent() -> None:
 
 def test_no_gradients_are_kept() -> None:
     assert not build_small_model()(build_views()).requires_grad
-
-
-def test_an_unknown_activation_is_named() -> None:
-    with pytest.raises(ValueError, match="swish"):
-        build_activation("swish")
 
 
 def test_number_of_image_tokens() -> None:
