@@ -24,7 +24,10 @@ ERRORS = {
 # Their errors become those of the checkpoint.
 CONFIGURATIONS = {
     ROOT / "server" / "checkpoint" / f"{name}.py"
-    for name in ("vision", "aspect_ratio", "feature_layers", "normalisation", "video")
+    for name in (
+        *("activation", "aspect_ratio", "feature_layers", "preprocessing", "processor"),
+        *("video", "vision", "whole_number"),
+    )
 }
 # It yields pairs of a setting's name and a message.
 PROBLEMS = ROOT / "server" / "engine" / "problems.py"
