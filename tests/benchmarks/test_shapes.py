@@ -13,11 +13,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from benchmarks import random_checkpoint
 from benchmarks.random_checkpoint import build_tokenizer, write_once
 from benchmarks.requests import build_question
-from benchmarks.shapes import ONEVISION_05B, SHAPES, Shape
+from benchmarks.shapes import INTERLEAVE_05B, ONEVISION_05B, SHAPES, Shape
 from server.checkpoint.config import read_checkpoint
 from server.prompt.format import choose_prompt_format
 from server.prompt.tokenizer import read_tokenizer
-from tests.server.checkpoint.test_siglip_family import ONEVISION
+from tests.server.checkpoint.test_siglip_family import INTERLEAVE, ONEVISION
 
 SMALL_TEXT = {
     "hidden_size": 64,
@@ -64,6 +64,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 def test_the_configuration_is_the_published_one() -> None:
     assert ONEVISION_05B.config == ONEVISION
+    assert INTERLEAVE_05B.config == INTERLEAVE
     assert {name: shape.name for name, shape in SHAPES.items()} == {name: name for name in SHAPES}
 
 
@@ -75,7 +76,9 @@ def test_each_shape_is_a_model_that_transformers_knows(shape: Shape, tmp_path: P
     assert model.config.text_config.vocab_size > max(shape.special_tokens.values())
 
 
-def test_transformers_loads_it(checkpoint: Path) -> None:
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_transformers_loads_it(shape: Shape, tmp_path: Path) -> None:
+    checkpoint = write_once(shrink(shape), tmp_path, torch.bfloat16)
     model, found = AutoModelForImageTextToText.from_pretrained(checkpoint, output_loading_info=True)
     assert not found["missing_keys"]
     assert not found["unexpected_keys"]
