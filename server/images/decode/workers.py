@@ -49,8 +49,9 @@ class DecodeWorkers:
         self, data: bytes, options: VideoOptions, sampling: FrameSampling
     ) -> DecodedVideo | VideoFailure:
         """Decode one video's sampled frames; raises what `run` does."""
-        async with self._video_slots:
-            return await self._pool.run(
+        await self._video_slots.acquire()
+        call = asyncio.create_task(
+            self._pool.run(
                 decode_video_within_limits,
                 self.limits,
                 data,
@@ -58,6 +59,15 @@ class DecodeWorkers:
                 sampling,
                 timeout_s=self.limits.wall_s,
             )
+        )
+        call.add_done_callback(self._free_video_slot)
+        # A worker finishes what it has begun, also where the client has left: only then is it free.
+        return await asyncio.shield(call)
+
+    def _free_video_slot(self, call: asyncio.Task[DecodedVideo | VideoFailure]) -> None:
+        self._video_slots.release()
+        if not call.cancelled():
+            call.exception()  # retrieved, or asyncio would log it where the caller has left
 
     def close(self) -> None:
         """End the workers."""

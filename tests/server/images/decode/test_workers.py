@@ -16,6 +16,8 @@ from server.errors import (
     ImageTooLarge,
 )
 from server.images.decode.decode import DecodeOptions
+from server.images.decode.video.faults import VideoOptions
+from server.images.decode.video.sampling import FrameSampling
 from server.telemetry.metrics import Metrics
 from server.workers.worker_pool import MAX_TRIES
 from tests.server.images.decode.hanging import BusyOptions, CrashingOptions, HangingOptions
@@ -179,3 +181,25 @@ async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> Non
         (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
         await asyncio.to_thread(process.join, 1)
         assert process.is_alive()
+
+
+async def test_a_video_whose_client_left_keeps_its_slot(tmp_path: Path) -> None:
+    """Otherwise clients that leave could have videos take every worker."""
+    hanging = HangingOptions.make(tmp_path)
+    hanging.formats = ("gif",)
+    gif, sampling = encode_image(make_noise(8, 8), "GIF"), FrameSampling(1, None, 1)
+    with open_loader(workers=2, open_files=99) as loader:
+        options = cast(VideoOptions, hanging)
+        first = asyncio.create_task(loader.workers.run_video(gif, options, sampling))
+        await asyncio.to_thread(hanging.wait_for_worker)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        second = asyncio.create_task(loader.workers.run_video(gif, options, sampling))
+        for _ in range(10):  # turns of the event loop, enough to take a worker
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):  # the other worker is for images
+            await loader.decode(encode_image(make_noise(8, 8)))
+        assert not second.done()
+        second.cancel()
+        hanging.release()
