@@ -1,7 +1,6 @@
 """Turns a request's images into image_embeds, or only counts their image tokens."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from server.images.budget import Charge, MediaBudget
 from server.images.context_check import check_context
 from server.images.decode.view_choice import ViewChoice, choose_views
 from server.images.loader import ImageLoader, LoadedImage
+from server.images.source import attribute_errors
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import EncodedImage, ImageEmbedsCache
 from server.protocol.chat.request import ImageReference
@@ -84,7 +84,10 @@ class ImageEmbedder:
         cache_partition: str,
         budget: MediaBudget,
     ) -> tuple[str, Tensor]:
-        with Span("image"), self._attribute_errors(reference):
+        with (
+            Span("image"),
+            attribute_errors(ImageError, reference.param, self._metrics.image_refusals),
+        ):
             image = await self._load(reference, views, cache_partition, budget)
             charge = Charge(budget.meter)
             encoded = await self._cache.get_or_compute(
@@ -103,7 +106,7 @@ class ImageEmbedder:
     ) -> int:
         if not self._depends_on_size(views):
             return self._vision.count_image_tokens()
-        with self._attribute_errors(reference):
+        with attribute_errors(ImageError, reference.param, self._metrics.image_refusals):
             image = await self._load(reference, views, cache_partition, budget)
             decoded = await self._loader.decode(image.data, ViewChoice.BASE)
             budget.spend(decoded, reference.param)
@@ -132,12 +135,3 @@ class ImageEmbedder:
         charge.make(num_image_tokens)
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
-
-    @contextmanager
-    def _attribute_errors(self, reference: ImageReference) -> Iterator[None]:
-        """Set the image's field as the `param` of its errors, and count them."""
-        try:
-            yield
-        except ImageError as error:
-            self._metrics.image_refusals.labels(error.code).inc()
-            raise error.at(reference.param) from None

@@ -63,7 +63,7 @@ class ImageLoader:
         variant: str,
         metrics: Metrics,
     ) -> None:
-        self._source = MediaSource(fetcher, variant, metrics)
+        self._source = MediaSource(fetcher, variant, FETCH_ERRORS, metrics)
         self._options = options
         self._limits = limits
         self._metrics = metrics
@@ -84,10 +84,7 @@ class ImageLoader:
         loop's clock.
         """
         with self._metrics.stage("load"):
-            try:
-                data = await self._source.fetch(url, cache_partition, deadline)
-            except FetchError as error:
-                raise FETCH_ERRORS[type(error)](str(error)) from None
+            data = await self._source.fetch(url, cache_partition, deadline)
             self._metrics.image_bytes.observe(len(data))
             annotate("llava.image.bytes", len(data))
             key = await self._source.derive_key(data, cache_partition, views.value)

@@ -1,7 +1,6 @@
 """Turns a request's videos into embeddings, or only counts their video tokens."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -13,6 +12,7 @@ from server.errors import VideoError
 from server.images.budget import Charge, MediaBudget
 from server.images.context_check import check_context
 from server.images.decode.video.sampling import FrameSampling
+from server.images.source import attribute_errors
 from server.images.video_loader import LoadedVideo, VideoLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
@@ -111,7 +111,10 @@ class VideoEmbedder:
         cache_partition: str,
         budget: MediaBudget,
     ) -> tuple[str, Tensor]:
-        with Span("video"), self._attribute_errors(reference):
+        with (
+            Span("video"),
+            attribute_errors(VideoError, reference.param, self._metrics.videos.refusals),
+        ):
             video = await self._load(reference, sampling, cache_partition, budget)
             charge = Charge(budget.meter)
             encoded = await self._cache.get_or_compute(
@@ -128,7 +131,7 @@ class VideoEmbedder:
         cache_partition: str,
         budget: MediaBudget,
     ) -> int:
-        with self._attribute_errors(reference):
+        with attribute_errors(VideoError, reference.param, self._metrics.videos.refusals):
             video = await self._load(reference, sampling, cache_partition, budget)
             decoded = await self._loader.decode(video)
             budget.spend_video(decoded, reference.param)
@@ -152,15 +155,6 @@ class VideoEmbedder:
         charge.make(num_tokens)
         embeds = await self._vision.encode_video(decoded.views)
         return EncodedVideo(embeds, decoded.frame_size, decoded.num_frames, decoded.total_frames)
-
-    @contextmanager
-    def _attribute_errors(self, reference: VideoReference) -> Iterator[None]:
-        """Set the video's field as the `param` of its errors, and count them."""
-        try:
-            yield
-        except VideoError as error:
-            self._metrics.videos.refusals.labels(error.code).inc()
-            raise error.at(reference.param) from None
 
 
 def choose_sampling(default: FrameSampling, options: VideoIoKwargs | None) -> FrameSampling:

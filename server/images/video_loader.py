@@ -75,7 +75,7 @@ class VideoLoader:
         metrics: Metrics,
     ) -> None:
         """The workers are those of images."""
-        self._source = MediaSource(fetcher, variant, metrics)
+        self._source = MediaSource(fetcher, variant, FETCH_ERRORS, metrics)
         self._options = options
         self._workers = workers
         self._metrics = metrics
@@ -94,10 +94,7 @@ class VideoLoader:
         ends, on the event loop's clock.
         """
         with self._metrics.stage("load"):
-            try:
-                data = await self._source.fetch(url, cache_partition, deadline)
-            except FetchError as error:
-                raise FETCH_ERRORS[type(error)](str(error)) from None
+            data = await self._source.fetch(url, cache_partition, deadline)
             self._metrics.videos.bytes.observe(len(data))
             annotate("llava.video.bytes", len(data))
             key = await self._source.derive_key(data, cache_partition, repr(sampling))

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from llava_spec.anyres import Size
-from server.checkpoint.video import VideoConfig
 from server.checkpoint.vision import ImageConfig
 from server.images.decode.image_processor import Pixels
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
@@ -95,11 +94,6 @@ class VisionBatcher:
     def image(self) -> ImageConfig:
         """How the model's images are preprocessed."""
         return self._model.image
-
-    @property
-    def video(self) -> VideoConfig | None:
-        """What the model does with videos, None if it has not learnt them."""
-        return self._model.video
 
     def count_image_tokens(self, image_size: Size | None = None) -> int:
         """Return an image's number of image tokens; without a size, a base view's."""
