@@ -13,6 +13,7 @@ from PIL import Image
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.server.family import SIZE, FamilyCheckpoint, write_llava_llama_3, write_vip_llava
+from tests.server.greedy_answers import answer_with_words, list_word_ids
 from tests.server.images.decode.test_image_processor import pad_to_square
 from tests.server.images.vision.test_tower import normalize
 from tests.server.pictures import make_photo
@@ -28,15 +29,6 @@ QUESTIONS: list[tuple[str, list[Image.Image]]] = [
 ]
 
 
-def list_word_ids(written: FamilyCheckpoint) -> list[int]:
-    """Return the tokens of letters, whose texts join without special cases, bytes and spaces."""
-    return [
-        token_id
-        for token, token_id in written.tokenizer.get_vocab().items()
-        if token.isascii() and token.isalpha()
-    ]
-
-
 def answer_in_transformers(
     written: FamilyCheckpoint, question: str, pictures: list[Image.Image]
 ) -> str:
@@ -45,23 +37,10 @@ def answer_in_transformers(
     token_ids = torch.tensor([written.encode(prompt, [IMAGE_TOKENS] * len(pictures))])
     squares = [Image.fromarray(pad_to_square(np.asarray(picture))) for picture in pictures]
     views = [np.asarray(each.resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for each in squares]
-    words = set(list_word_ids(written))
-    size = written.tokenizer.get_vocab_size()
-    inputs: dict[str, Any] = {"suppress_tokens": sorted(set(range(size)) - words)}
+    inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
     if views:
         inputs["pixel_values"] = normalize(torch.from_numpy(np.stack(views)))
-    with torch.inference_mode():
-        generated = written.model.generate(
-            input_ids=token_ids,
-            attention_mask=torch.ones_like(token_ids),
-            do_sample=False,
-            min_new_tokens=NUM_TOKENS,
-            max_new_tokens=NUM_TOKENS,
-            eos_token_id=None,
-            **inputs,
-        )
-    answer: list[int] = generated[0, token_ids.shape[1] :].tolist()
-    return written.tokenizer.decode(answer)
+    return answer_with_words(written.model, inputs, NUM_TOKENS, written.tokenizer)
 
 
 def ask(url: str, question: str, pictures: list[Image.Image], **options: Any) -> dict[str, Any]:
@@ -88,7 +67,7 @@ def test_answers_equal_transformers(write: Callable[..., FamilyCheckpoint], tmp_
     with running_server(
         *("--model", str(written.path)), *("--cpu-kv-cache-gib", "1"), "--enforce-eager=true"
     ) as server:
-        words = list_word_ids(written)
+        words = list_word_ids(written.tokenizer)
         answers = [
             ask(server.url, *question, ignore_eos=True, allowed_token_ids=words)
             for question in QUESTIONS

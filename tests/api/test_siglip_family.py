@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-import torch
 from PIL import Image
 
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import running_server
 from tests.api.test_family import NUM_TOKENS, ask
+from tests.server.greedy_answers import answer_with_words, list_word_ids
 from tests.server.pictures import make_photo
 from tests.server.siglip_family import SiglipCheckpoint, write_interleave, write_onevision
 
@@ -23,32 +23,12 @@ QUESTIONS: list[tuple[str, list[Image.Image]]] = [
 ]
 
 
-def list_word_ids(written: SiglipCheckpoint) -> list[int]:
-    """Return the tokens of letters, whose texts join without special cases."""
-    return [
-        token_id
-        for token, token_id in written.tokenizer.get_vocab().items()
-        if token.isascii() and token.isalpha()
-    ]
-
-
 def answer_in_transformers(
     written: SiglipCheckpoint, question: str, pictures: list[Image.Image]
 ) -> str:
     """Return the greedy answer to what transformers' processor makes of the question."""
     inputs = written.prepare([("user", question, pictures)])
-    words = set(list_word_ids(written))
-    with torch.inference_mode():
-        generated = written.model.generate(
-            **inputs,
-            do_sample=False,
-            min_new_tokens=NUM_TOKENS,
-            max_new_tokens=NUM_TOKENS,
-            eos_token_id=None,
-            suppress_tokens=sorted(set(range(written.tokenizer.get_vocab_size())) - words),
-        )
-    answer: list[int] = generated[0, inputs["input_ids"].shape[1] :].tolist()
-    return written.tokenizer.decode(answer)
+    return answer_with_words(written.model, inputs, NUM_TOKENS, written.tokenizer)
 
 
 @pytest.mark.parametrize("write", [write_onevision, write_interleave])
@@ -59,7 +39,7 @@ def test_answers_equal_transformers(write: Callable[..., SiglipCheckpoint], tmp_
     with running_server(
         *("--model", str(written.path)), *("--cpu-kv-cache-gib", "1"), "--enforce-eager=true"
     ) as server:
-        words = list_word_ids(written)
+        words = list_word_ids(written.tokenizer)
         answers = [
             ask(server.url, *question, ignore_eos=True, allowed_token_ids=words)
             for question in QUESTIONS

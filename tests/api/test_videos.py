@@ -13,12 +13,13 @@ from torch import Tensor
 from server.images.decode.image_processor import Pixels
 from tests.api.pictures import image_part, text_part, user
 from tests.api.running import RunningServer, running_server
-from tests.server.family import SIZE, FamilyCheckpoint, write_next_video
+from tests.server.family import SIZE, write_next_video
+from tests.server.greedy_answers import answer_with_words, list_word_ids
 from tests.server.images.decode.video.clips import encode_clip
 from tests.server.pictures import make_photo
 from tests.server.siglip_family import SIZE as SIGLIP_SIZE
 from tests.server.siglip_family import SiglipCheckpoint, write_onevision
-from tests.server.video_answers import generate, prepare_next_video, prepare_onevision
+from tests.server.video_inputs import prepare_next_video, prepare_onevision
 
 NUM_TOKENS = 12
 OPTIONS = ("--cpu-kv-cache-gib", "1", "--enforce-eager=true")
@@ -39,12 +40,6 @@ def video_part(video: bytes) -> dict[str, Any]:
     """Return a content part with a video."""
     url = "data:video/x-matroska;base64," + base64.b64encode(video).decode()
     return {"type": "video_url", "video_url": {"url": url}}
-
-
-def list_word_ids(written: FamilyCheckpoint | SiglipCheckpoint) -> list[int]:
-    """Return the tokens of letters, whose texts join without special cases."""
-    vocabulary = written.tokenizer.get_vocab()
-    return [vocabulary[token] for token in vocabulary if token.isascii() and token.isalpha()]
 
 
 def ask(server: RunningServer, *parts: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -71,19 +66,14 @@ def read_text(answer: dict[str, Any]) -> str:
 
 def test_next_video_answers_as_in_transformers(tmp_path: Path) -> None:
     written = write_next_video(tmp_path / "m")
-    words = list_word_ids(written)
     short, other = make_frames(4, SIZE, 1), make_frames(4, SIZE, 3)
     questions = [[short], [make_frames(7, SIZE, 2)], [short, other], [other, short], []]
     expected = [
-        written.tokenizer.decode(
-            generate(
-                written.model,
-                prepare_next_video(
-                    written, "What happens?", [to_tensor(each) for each in question]
-                ),
-                NUM_TOKENS,
-                words,
-            )
+        answer_with_words(
+            written.model,
+            prepare_next_video(written, "What happens?", [to_tensor(each) for each in question]),
+            NUM_TOKENS,
+            written.tokenizer,
         )
         for question in questions
     ]
@@ -94,7 +84,7 @@ def test_next_video_answers_as_in_transformers(tmp_path: Path) -> None:
                 server,
                 *(video_part(encode_clip(clip)) for clip in question),
                 text_part("What happens?"),
-                allowed_token_ids=words,
+                allowed_token_ids=list_word_ids(written.tokenizer),
             )
             for question in questions
         ]
@@ -110,24 +100,29 @@ def answer_about(
     inputs = prepare_onevision(
         written, "What happens?", images, [to_tensor(each) for each in clips]
     )
-    words = list_word_ids(written)
-    return written.tokenizer.decode(generate(written.model, inputs, NUM_TOKENS, words))
+    return answer_with_words(written.model, inputs, NUM_TOKENS, written.tokenizer)
 
 
 def test_onevision_answers_as_in_transformers(tmp_path: Path) -> None:
     written = write_onevision(tmp_path / "m")
     clip, long = make_frames(5, SIGLIP_SIZE, 1), make_frames(31, SIGLIP_SIZE, 2)
+    longest = make_frames(60, SIGLIP_SIZE, 3)  # 241 tokens: the engine takes 200 in a step
     sampled = [long[index] for index in np.linspace(0, 30, 16).astype(int)]
     expected = [
         answer_about(written, [], [clip]),
         answer_about(written, [PHOTO], [clip]),
         answer_about(written, [], [sampled]),
         answer_about(written, [PHOTO], []),
+        answer_about(written, [], [longest]),
     ]
     assert len(set(expected)) == len(expected)
-    video, options = video_part(encode_clip(clip)), {"allowed_token_ids": list_word_ids(written)}
+    options = {"allowed_token_ids": list_word_ids(written.tokenizer)}
+    video = video_part(encode_clip(clip))
     text, photo = text_part("What happens?"), image_part(PHOTO)
-    with running_server("--model", str(written.path), *OPTIONS) as server:
+    with running_server(
+        *("--model", str(written.path), "--max-num-batched-tokens", "200"),
+        *("--max-num-seqs", "8", *OPTIONS),
+    ) as server:
         answers = [
             ask(server, video, text, **options),
             ask(server, photo, video, text, **options),
@@ -138,5 +133,11 @@ def test_onevision_answers_as_in_transformers(tmp_path: Path) -> None:
                 **options,
             ),
             ask(server, photo, text, **options),
+            ask(
+                server,
+                *(video_part(encode_clip(longest)), text),
+                media_io_kwargs={"video": {"num_frames": -1}},
+                **options,
+            ),
         ]
     assert [read_text(each) for each in answers] == expected

@@ -46,6 +46,18 @@ def test_images_bring_placeholders_and_hashes_in_order() -> None:
     }
 
 
+def test_what_is_longer_than_a_step_becomes_several_items() -> None:
+    images = [image("clip", 1, 7), image("dog", 9, 3)]
+    engine_input: Any = build_engine_input([5] * 12, images, HIDDEN_SIZE, max_item_tokens=3)
+    assert engine_input["mm_placeholders"] == {
+        "image": [PlaceholderRange(*place) for place in ((1, 3), (4, 3), (7, 1), (9, 3))]
+    }
+    assert engine_input["mm_hashes"] == {"image": ["clip+0", "clip+3", "clip+6", "dog"]}
+    items = engine_input["mm_kwargs"]["image"]
+    embeds = torch.cat([item.get_data()["image_embeds"] for item in items])
+    assert embeds.equal(torch.cat([each.image_embeds for each in images]))
+
+
 def test_an_item_holds_the_embeddings_and_their_number() -> None:
     (item,) = build_items(image("cat", 1, 4))
     data = item.get_data()

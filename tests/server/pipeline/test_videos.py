@@ -31,7 +31,7 @@ from tests.server.pipeline.stages import OUTPUTS, Stages, build_record, generate
 from tests.server.pipeline.test_siglip_family import image_part, text_part
 from tests.server.samples import sample
 from tests.server.siglip_family import SIZE, SiglipCheckpoint, write_interleave, write_onevision
-from tests.server.video_answers import prepare_onevision
+from tests.server.video_inputs import prepare_onevision
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,4 +1,4 @@
-"""What transformers answers to questions about videos and images, with small random checkpoints."""
+"""transformers' inputs for questions about videos and images, of small random checkpoints."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,22 +37,6 @@ def prepare_onevision(
     prompt = _render(TEMPLATE, question, images, videos)
     media = {name: each for name, each in (("images", images), ("videos", list(videos))) if each}
     return written.processor(text=[prompt], return_tensors="pt", **media)
-
-
-def generate(model: Any, inputs: Any, num_tokens: int, word_ids: Sequence[int]) -> list[int]:
-    """Return so many greedy tokens, of `word_ids` only."""
-    size = model.config.text_config.vocab_size
-    with torch.inference_mode():
-        generated = model.generate(
-            **inputs,
-            do_sample=False,
-            min_new_tokens=num_tokens,
-            max_new_tokens=num_tokens,
-            eos_token_id=None,
-            suppress_tokens=sorted(set(range(size)) - set(word_ids)),
-        )
-    answer: list[int] = generated[0, inputs["input_ids"].shape[1] :].tolist()
-    return answer
 
 
 def _render(
