@@ -39,6 +39,17 @@ QWEN2_GENERATION: Final[Json] = {
     "eos_token_id": [151645, 151643],
     "pad_token_id": 151643,
 }
+SIGLIP_PROCESSOR: Final[Json] = {
+    "do_convert_rgb": True,
+    "do_normalize": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+    "resample": 3,
+    "rescale_factor": 0.00392156862745098,
+    "size": {"height": 384, "width": 384},
+}
 PINPOINTS: Final = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
 CHATML: Final = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + ' '}}"
@@ -116,20 +127,12 @@ ONEVISION_05B: Final = Shape(
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
     },
-    preprocessor_config={
-        "do_convert_rgb": True,
-        "do_normalize": True,
+    preprocessor_config=SIGLIP_PROCESSOR
+    | {
         "do_pad": True,
-        "do_rescale": True,
-        "do_resize": True,
         "image_grid_pinpoints": PINPOINTS,
-        "image_mean": [0.5, 0.5, 0.5],
         "image_processor_type": "LlavaOnevisionImageProcessor",
-        "image_std": [0.5, 0.5, 0.5],
         "processor_class": "LlavaOnevisionProcessor",
-        "resample": 3,
-        "rescale_factor": 0.00392156862745098,
-        "size": {"height": 384, "width": 384},
     },
     processor_config={
         "image_token": "<image>",
@@ -173,19 +176,8 @@ INTERLEAVE_05B: Final = Shape(
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
     },
-    preprocessor_config={
-        "do_convert_rgb": True,
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_processor_type": "SiglipImageProcessor",
-        "image_std": [0.5, 0.5, 0.5],
-        "processor_class": "LlavaProcessor",
-        "resample": 3,
-        "rescale_factor": 0.00392156862745098,
-        "size": {"height": 384, "width": 384},
-    },
+    preprocessor_config=SIGLIP_PROCESSOR
+    | {"image_processor_type": "SiglipImageProcessor", "processor_class": "LlavaProcessor"},
     processor_config={
         "image_token": "<image>",
         "num_additional_image_tokens": 0,
