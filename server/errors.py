@@ -9,7 +9,7 @@ ApiError                        500 internal_error
 │   ├── ContextLengthExceeded       context_length_exceeded
 │   ├── TooManyImages               too_many_images
 │   ├── TooManyVideos               too_many_videos
-│   ├── VideosNotLearnt             videos_not_supported
+│   ├── VideosUnsupported           videos_not_supported
 │   ├── ImageError
 │   │   ├── ImageUrlInvalid         image_url_invalid
 │   │   ├── ImageUrlForbidden       image_url_forbidden
@@ -178,7 +178,7 @@ class TooManyVideos(InvalidRequest):
     code = "too_many_videos"
 
 
-class VideosNotLearnt(InvalidRequest):
+class VideosUnsupported(InvalidRequest):
     """A video for a model that was trained on images only."""
 
     code = "videos_not_supported"

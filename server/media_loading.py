@@ -36,7 +36,7 @@ def connect_media(
     max_model_len: int,
     stack: AsyncExitStack,
 ) -> tuple[ImageEmbedder, VideoEmbedder | None]:
-    """Return the embedders of images and, if the model has learnt them, of videos.
+    """Return the embedders of images and, if the model supports it, of video.
 
     They share decode workers, vision model and cache. `stack` closes what was opened.
     """

@@ -16,7 +16,7 @@ from server.completions.batch_generation import BatchGeneration
 from server.completions.submission import CompletionSubmitter
 from server.concurrency import aclosing_on_error, gather_or_cancel
 from server.engine.base import Engine, EngineImage, EngineOutput, SamplingOptions, ToolParser
-from server.errors import ApiError, ModelNotFound, TooManyImages, TooManyVideos, VideosNotLearnt
+from server.errors import ApiError, ModelNotFound, TooManyImages, TooManyVideos, VideosUnsupported
 from server.generation.choice_reader import build_chat_readers
 from server.generation.generation import Generation
 from server.generation.prompt_details import check_num_prompt_logprobs, describe_prompt
@@ -28,7 +28,7 @@ from server.prompt.builder import PromptBuilder
 from server.prompt.chat_prompts import ChatPrompts
 from server.prompt.prompt import Prompt
 from server.prompt.request_templates import RequestTemplates
-from server.prompt.segments import Medium
+from server.prompt.segments import Modality
 from server.prompt.text_tokenizer import TextTokenizer
 from server.prompt.token_ids import check_sampling_token_ids
 from server.prompt.turns import Conversation, split_turns
@@ -73,8 +73,8 @@ class Pipeline:
     ) -> None:
         """`aliases` are further names of the model, `adapters` those of its LoRA adapters.
 
-        Without `videos`, the model has not learnt them. Without `request_templates`, requests that
-        bring a template were refused.
+        Without `videos`, the model does not support video. Without `request_templates`, requests
+        that bring a template were refused.
         """
         self.sampling_defaults = sampling_defaults
         self.text_tokenizer = TextTokenizer(prompt, vocabulary, metrics)
@@ -231,8 +231,8 @@ class Pipeline:
                 images[limits.max_images].param,
             )
         if videos and self._videos is None:
-            raise VideosNotLearnt(
-                "The model has not learnt videos; send frames as images.", videos[0].param
+            raise VideosUnsupported(
+                "The model does not support video; send frames as images instead.", videos[0].param
             )
         if len(videos) > limits.max_videos:
             raise TooManyVideos(
@@ -271,14 +271,14 @@ class Pipeline:
         request: ChatCompletionRequest,
         record: RequestRecord,
         prompt: Prompt,
-        media: Mapping[Medium, Embedded],
+        media: Mapping[Modality, Embedded],
         sampling: SamplingOptions,
     ) -> AsyncGenerator[EngineOutput, None]:
         """Submit the prompt to the engine."""
-        embedded = {medium: iter(each) for medium, each in media.items()}
+        embedded = {modality: iter(each) for modality, each in media.items()}
         engine_images = []
         for placeholder in prompt.placeholders:
-            key, embeds = next(embedded[placeholder.medium])
+            key, embeds = next(embedded[placeholder.modality])
             engine_images.append(EngineImage(key, placeholder.offset, embeds))
         record.record_submission(
             len(prompt.token_ids), prompt.num_image_tokens, prompt.num_video_tokens

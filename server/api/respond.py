@@ -65,7 +65,7 @@ class GenerationRequest(Protocol):
     def ignored_parameters(self) -> Sequence[str]:
         """The paths of unknown fields, which were ignored."""
 
-    def drop_images(self) -> None:
+    def drop_media(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
 
     async def submit(
@@ -158,7 +158,7 @@ class _Exchange:
         self._resources.enter_context(permit)
 
         def release_images() -> None:
-            parsed.drop_images()
+            parsed.drop_media()
             self._lease.release()
             permit.release_images()
 

@@ -45,7 +45,7 @@ class TextConfig:
     legacy: bool | None = None  # LlamaTokenizer's: a space after each special token
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     chat_template: str | None = None
-    video_token_id: int | None = None  # None: the model has not learnt videos
+    video_token_id: int | None = None  # None: the model does not support video
     has_rope_scaling: bool = False  # so the context may be longer than the positions
 
 
@@ -59,7 +59,7 @@ class Checkpoint:
     image: ImageConfig
     text: TextConfig
     language_model: LanguageModel
-    video: VideoConfig | None = None  # None: the model has not learnt videos
+    video: VideoConfig | None = None  # None: the model does not support video
 
     @property
     def max_image_tokens(self) -> int:

@@ -120,9 +120,9 @@ def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     # transformers reads the tokens of images and videos under either name.
     tokens = {
-        f"{medium}_token_index": config[f"{medium}_token_id"]
-        for medium in ("image", "video")
-        if f"{medium}_token_id" in config
+        f"{modality}_token_index": config[f"{modality}_token_id"]
+        for modality in ("image", "video")
+        if f"{modality}_token_id" in config
     }
     null = {"image_grid_pinpoints"} if config.get("image_grid_pinpoints") is None else set()
     return {

@@ -41,7 +41,7 @@ class VideoConfig:
 def read_video_config(
     config: Mapping[str, Any], processor: Mapping[str, Any], vision: VisionConfig
 ) -> VideoConfig | None:
-    """Read it from `config.json` and the video processor's; None if the model learnt no videos.
+    """Read it from `config.json` and the video processor's; None for a model without video.
 
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """

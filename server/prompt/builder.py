@@ -8,7 +8,7 @@ from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, StopCriteria
 from server.prompt.prompt import Placeholder, Prompt
 from server.prompt.rendering import render_chat_template
-from server.prompt.segments import ImageSlot, Segment, UntrustedText, count_characters
+from server.prompt.segments import MediaSlot, Segment, UntrustedText, count_characters
 from server.prompt.tools import PromptTools, render_tools_as_text
 from server.prompt.truncation import resolve_truncation, truncate_prompt
 from server.prompt.turns import Conversation
@@ -79,9 +79,9 @@ class PromptBuilder:
         placeholders: list[Placeholder] = []
         counts = {"image": iter(image_token_counts), "video": iter(video_token_counts)}
         for chunk in self._format.tokenizer.tokenize(segments):
-            if isinstance(chunk, ImageSlot):
-                length = next(counts[chunk.medium])
-                placeholders.append(Placeholder(len(token_ids), length, chunk.medium))
+            if isinstance(chunk, MediaSlot):
+                length = next(counts[chunk.modality])
+                placeholders.append(Placeholder(len(token_ids), length, chunk.modality))
                 token_ids += [self._format.image_token_id] * length
             else:
                 token_ids += chunk
@@ -105,7 +105,7 @@ class PromptBuilder:
     def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Tokenise text without a template; `special_tokens` adds the BOS."""
         chunks = self._format.tokenizer.tokenize([UntrustedText(text)], bos=special_tokens)
-        return [each for chunk in chunks if not isinstance(chunk, ImageSlot) for each in chunk]
+        return [each for chunk in chunks if not isinstance(chunk, MediaSlot) for each in chunk]
 
     def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of ids, with the names of special tokens."""

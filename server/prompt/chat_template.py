@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from server.checkpoint.config import CheckpointError
 from server.errors import InvalidValue
 from server.prompt.jinja import TemplateRefusal, compile_template, find_undeclared_names
-from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.segments import MediaSlot, Segment, TemplateText, UntrustedText
 from server.prompt.template_messages import Messages, build_message
 from server.prompt.text_markers import TextMarkers
 from server.prompt.turns import Conversation, Turn
@@ -208,12 +208,12 @@ def _cut_after_last_turn(segments: Sequence[Segment], text: str) -> list[Segment
 
 def _check_media(segments: Sequence[Segment], turns: Sequence[Turn]) -> None:
     """Raise `InvalidValue` unless each image and each video of the turns has a place."""
-    placed = Counter(each.medium for each in segments if isinstance(each, ImageSlot))
-    expected = Counter(medium for turn in turns for medium in turn.media)
-    for medium in ("image", "video"):
-        if placed[medium] != expected[medium]:
+    placed = Counter(each.modality for each in segments if isinstance(each, MediaSlot))
+    expected = Counter(modality for turn in turns for modality in turn.media)
+    for modality in ("image", "video"):
+        if placed[modality] != expected[modality]:
             raise InvalidValue(
-                f"The model's chat template places {placed[medium]} {medium}s where the messages"
-                f" hold {expected[medium]}.",
+                f"The model's chat template places {placed[modality]} {modality}s where the"
+                f" messages hold {expected[modality]}.",
                 "messages",
             )

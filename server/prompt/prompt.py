@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from server.prompt.segments import Medium
+from server.prompt.segments import Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class Placeholder:
 
     offset: int
     length: int
-    medium: Medium = "image"
+    modality: Modality = "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +35,5 @@ class Prompt:
         """The number of video tokens."""
         return self._count_tokens("video")
 
-    def _count_tokens(self, medium: Medium) -> int:
-        return sum(each.length for each in self.placeholders if each.medium == medium)
+    def _count_tokens(self, modality: Modality) -> int:
+        return sum(each.length for each in self.placeholders if each.modality == modality)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Medium = Literal["image", "video"]
+Modality = Literal["image", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class UntrustedText:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSlot:
+class MediaSlot:
     """The place of the embeddings of the next image, or of the next video."""
 
-    medium: Medium = "image"
+    modality: Modality = "image"
 
 
-Segment = TemplateText | UntrustedText | ImageSlot
+Segment = TemplateText | UntrustedText | MediaSlot
 
 
 def count_characters(segments: Iterable[Segment]) -> int:
     """Return the number of characters of all texts."""
-    return sum(len(each.text) for each in segments if not isinstance(each, ImageSlot))
+    return sum(len(each.text) for each in segments if not isinstance(each, MediaSlot))

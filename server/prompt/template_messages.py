@@ -24,8 +24,8 @@ def build_message(turn: Turn, markers: TextMarkers, *, as_parts: bool) -> dict[s
 def _build_content(turn: Turn, markers: TextMarkers, as_parts: bool) -> Any:
     text = markers.mark_text(turn.text)
     if not as_parts:
-        return "".join(f"{markers.media[medium]}\n" for medium in turn.media) + text
-    media = [{"type": medium} for medium in turn.media]
+        return "".join(f"{markers.media[modality]}\n" for modality in turn.media) + text
+    media = [{"type": modality} for modality in turn.media]
     return [*media, {"type": "text", "text": text}]
 
 

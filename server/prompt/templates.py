@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.segments import MediaSlot, Segment, TemplateText, UntrustedText
 from server.prompt.turns import Turn
 from server.protocol.chat.template_fields import PromptEnding
 
@@ -88,7 +88,7 @@ def _cut_after_last_text(segments: list[Segment]) -> None:
 def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
     """Put `<im_start>` and `<im_end>` around images, as `mm_use_im_start_end` does."""
     for segment in segments:
-        if isinstance(segment, ImageSlot):
+        if isinstance(segment, MediaSlot):
             yield TemplateText("<im_start>")
             yield segment
             yield TemplateText("<im_end>")
@@ -97,8 +97,8 @@ def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def _render_content(turn: Turn) -> Iterator[Segment]:
-    for medium in turn.media:
-        yield ImageSlot(medium)
+    for modality in turn.media:
+        yield MediaSlot(modality)
         yield TemplateText("\n")
     yield UntrustedText(turn.text)
 

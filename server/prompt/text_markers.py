@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
-from server.prompt.segments import ImageSlot, Medium, Segment, TemplateText, UntrustedText
+from server.prompt.segments import MediaSlot, Modality, Segment, TemplateText, UntrustedText
 
 # Text that cannot contain a special token of any tokenizer.
 SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
@@ -20,13 +20,13 @@ class TextMarkers:
     def __init__(self, image_token: str, video_token: str | None = None) -> None:
         """The tokens are those that a template may write for an image and a video."""
         self._nonce = secrets.token_hex(16)
-        self._segments: dict[str, Segment] = {image_token: ImageSlot()}
+        self._segments: dict[str, Segment] = {image_token: MediaSlot()}
         if video_token is not None:
-            self._segments[video_token] = ImageSlot("video")
-        self.media: dict[Medium, str] = {}
-        for medium in get_args(Medium):
-            self.media[medium] = self._format_marker(len(self._segments))
-            self._segments[self.media[medium]] = ImageSlot(medium)
+            self._segments[video_token] = MediaSlot("video")
+        self.media: dict[Modality, str] = {}
+        for modality in get_args(Modality):
+            self.media[modality] = self._format_marker(len(self._segments))
+            self._segments[self.media[modality]] = MediaSlot(modality)
 
     def mark_text(self, text: str) -> str:
         """Return a marker between the text's own white space, which templates often trim."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 from tokenizers import Tokenizer
 
 from server.checkpoint.config import CheckpointError, TextConfig
-from server.prompt.segments import ImageSlot, Segment, TemplateText, UntrustedText
+from server.prompt.segments import MediaSlot, Segment, TemplateText, UntrustedText
 from server.prompt.sentencepiece import SPACE, remove_prefix_space
 from server.prompt.text_limit import measure_longest_token
 
@@ -36,7 +36,7 @@ class ControlToken:
     rstrip: bool
 
 
-PromptPart = str | ControlToken | ImageSlot
+PromptPart = str | ControlToken | MediaSlot
 
 
 class PromptTokenizer:
@@ -65,7 +65,7 @@ class PromptTokenizer:
 
     def tokenize(
         self, segments: Iterable[Segment], *, bos: bool = True
-    ) -> Iterator[list[int] | ImageSlot]:
+    ) -> Iterator[list[int] | MediaSlot]:
         """Yield chunks of ids and the image slots between them, after one BOS.
 
         Without `bos`, there is one only if the template has it.
@@ -73,12 +73,12 @@ class PromptTokenizer:
         parts = list(_merge_text(self._split_segments(segments)))
         if bos and self._bos is not None and (not parts or parts[0] != self._bos):
             yield [self._bos.token_id]
-        previous: PromptPart = ImageSlot()  # a chunk starts with the prompt, and after each image
+        previous: PromptPart = MediaSlot()  # a chunk starts with the prompt, and after each image
         for part, following in pairwise([*parts, ""]):
             match part:
                 case ControlToken(token_id):
                     yield [token_id]
-                case ImageSlot():
+                case MediaSlot():
                     yield part
                 case text:
                     text = _strip_beside_control_tokens(previous, text, following)
@@ -101,7 +101,7 @@ class PromptTokenizer:
     def _split_segments(self, segments: Iterable[Segment]) -> Iterator[PromptPart]:
         for segment in segments:
             match segment:
-                case ImageSlot():
+                case MediaSlot():
                     yield segment
                 case TemplateText(text):
                     for part in self._control_pattern.split(text):
@@ -112,7 +112,7 @@ class PromptTokenizer:
     def _encode(self, text: str, previous: PromptPart) -> list[int]:
         if not text:
             return []
-        starts_chunk = isinstance(previous, ImageSlot)
+        starts_chunk = isinstance(previous, MediaSlot)
         if self._prefix_space == "each" or (self._prefix_space == "first" and starts_chunk):
             text = SPACE + text
         if len(text) <= MAX_LOCKED_LENGTH:

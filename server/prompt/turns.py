@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from server.errors import InvalidValue
-from server.prompt.segments import Medium
+from server.prompt.segments import Modality
 from server.protocol.chat.messages import Message
 from server.protocol.chat.template_fields import PromptEnding, TemplateFields
 from server.protocol.tools import ToolCall
@@ -33,9 +33,9 @@ class Turn:
     video_places: tuple[int, ...] = ()
 
     @property
-    def media(self) -> list[Medium]:
+    def media(self) -> list[Modality]:
         """The turn's images and videos, in their order."""
-        media: list[Medium] = ["image"] * self.num_images
+        media: list[Modality] = ["image"] * self.num_images
         for number, place in enumerate(self.video_places):
             media.insert(place + number, "video")
         return media

@@ -57,8 +57,8 @@ class _ChatRequest:
     def ignored_parameters(self) -> Sequence[str]:
         return self.request.ignored_parameters
 
-    def drop_images(self) -> None:
-        self.request.drop_images()
+    def drop_media(self) -> None:
+        self.request.drop_media()
 
     async def submit(
         self,

@@ -50,7 +50,7 @@ class _TextRequest:
     def ignored_parameters(self) -> Sequence[str]:
         return self.request.ignored_parameters
 
-    def drop_images(self) -> None:
+    def drop_media(self) -> None:
         """Text completions have none."""
 
     async def submit(

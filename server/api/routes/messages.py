@@ -111,8 +111,8 @@ class _MessagesRequest:
     def ignored_parameters(self) -> Sequence[str]:
         return self.translated.ignored_parameters
 
-    def drop_images(self) -> None:
-        self.request.drop_images()
+    def drop_media(self) -> None:
+        self.request.drop_media()
 
     async def submit(
         self,

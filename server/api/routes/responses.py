@@ -83,9 +83,9 @@ class _ResponsesRequest:
     def ignored_parameters(self) -> Sequence[str]:
         return self.translated.request.ignored_parameters
 
-    def drop_images(self) -> None:
-        self.request.drop_images()
-        self.translated.request.drop_images()
+    def drop_media(self) -> None:
+        self.request.drop_media()
+        self.translated.request.drop_media()
 
     async def submit(
         self,

@@ -124,7 +124,7 @@ class VisionModel(nn.Module):
         """
         features = self._extract_features(frames, self.normalize_frames)
         if self.video is None:
-            raise TypeError("the model has not learnt videos")
+            raise TypeError("the model does not support video")
         if self.video.pooling == "bilinear":
             return pool_frames(self.multi_modal_projector(features), self.video)
         embeds: Tensor = self.multi_modal_projector(pool_frames(features, self.video))

@@ -151,7 +151,7 @@ class Message(WireModel):
         return self
 
     def _check_has_no_media(self) -> None:
-        for medium, parts in (("images", self.images), ("videos", self.videos)):
+        for modality, parts in (("images", self.images), ("videos", self.videos)):
             if parts:
-                message = f"Only user and tool messages may hold {medium}"
+                message = f"Only user and tool messages may hold {modality}"
                 raise PydanticCustomError("media_role", message)

@@ -88,7 +88,7 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
                 break
         return "\n".join(texts)
 
-    def drop_images(self) -> None:
+    def drop_media(self) -> None:
         """Forget the data of images and videos, which is of no use once they are encoded."""
         for message in self.messages:
             # A frozen model keeps its fields in `__dict__`; nothing reads these any more.

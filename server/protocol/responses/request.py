@@ -95,7 +95,7 @@ class ResponsesRequest(SamplingFields):
     prompt_cache_key: Identifier | None = None
     n: Literal[1] | None = Field(None, description="a request has one response")
 
-    def drop_images(self) -> None:
+    def drop_media(self) -> None:
         """Forget image data, which is of no use once the images are encoded."""
         for item in self.input if isinstance(self.input, list) else ():
             for part in _get_content(item):

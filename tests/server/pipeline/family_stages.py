@@ -1,4 +1,4 @@
-"""The real stages of a small random checkpoint, with videos if it has learnt them."""
+"""The real stages of a small random checkpoint, with video if it supports it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

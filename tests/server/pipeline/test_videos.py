@@ -16,7 +16,7 @@ from server.errors import (
     TooManyVideos,
     VideoCorrupt,
     VideoFormatUnsupported,
-    VideosNotLearnt,
+    VideosUnsupported,
     VideoTooLarge,
     VideoUrlForbidden,
     VideoUrlInvalid,
@@ -212,9 +212,9 @@ async def test_what_cannot_fit_is_not_encoded(onevision: Stages) -> None:
         await generate_deltas(onevision.pipeline(engine), request)
 
 
-async def test_a_model_that_has_not_learnt_videos(tmp_path_factory: Any) -> None:
+async def test_a_model_without_video(tmp_path_factory: Any) -> None:
     other = write_interleave(tmp_path_factory.mktemp("interleave"))
     with open_family_stages(other.path) as stages:
         refusal = await refuse(stages, text_part("a"), video_part(CLIP))
-    assert isinstance(refusal, VideosNotLearnt)
+    assert isinstance(refusal, VideosUnsupported)
     assert refusal.param == "messages[0].content[1].video_url.url"

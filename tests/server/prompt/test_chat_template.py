@@ -13,7 +13,7 @@ from server.errors import InvalidValue
 from server.prompt.builder import PromptBuilder
 from server.prompt.chat_template import MAX_REFUSAL_LENGTH, ChatTemplate
 from server.prompt.format import choose_prompt_format
-from server.prompt.segments import ImageSlot, Segment, TemplateText
+from server.prompt.segments import MediaSlot, Segment, TemplateText
 from server.prompt.turns import Conversation, Turn, split_turns
 from tests.server.prompt.test_templates import message
 
@@ -57,7 +57,7 @@ def render_text(
 ) -> str:
     """Return a prompt's text, with `@` for images."""
     segments = ChatTemplate(source, SPECIALS, image).render(Conversation(system, turns))
-    return "".join("@" if isinstance(each, ImageSlot) else each.text for each in segments)
+    return "".join("@" if isinstance(each, MediaSlot) else each.text for each in segments)
 
 
 def render_with_transformers(source: str, conversation: list[dict[str, Any]]) -> str:
@@ -123,7 +123,7 @@ def test_no_message_text_becomes_template_text() -> None:
     segments = ChatTemplate(LLAVA_1_6_MISTRAL, SPECIALS, "<image>").render(
         Conversation(text, turns)
     )
-    assert sum(isinstance(each, ImageSlot) for each in segments) == 1
+    assert sum(isinstance(each, MediaSlot) for each in segments) == 1
     template_text = "".join(each.text for each in segments if isinstance(each, TemplateText))
     assert template_text == ("<<SYS>>\n\n<</SYS>>\n\n[INST] \n [/INST] </s> [INST]  [/INST]")
     assert render_text(LLAVA_1_6_MISTRAL, turns).count(text) == 3
@@ -250,4 +250,4 @@ def test_segments_keep_their_order() -> None:
         Conversation(None, TURNS)
     )
     kinds = [type(each).__name__ for each in segments if getattr(each, "text", "x").strip()]
-    assert kinds[:4] == ["TemplateText", "ImageSlot", "UntrustedText", "TemplateText"]
+    assert kinds[:4] == ["TemplateText", "MediaSlot", "UntrustedText", "TemplateText"]

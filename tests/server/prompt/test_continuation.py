@@ -6,7 +6,7 @@ import pytest
 
 from server.errors import InvalidValue
 from server.prompt.chat_template import ChatTemplate
-from server.prompt.segments import ImageSlot, Segment
+from server.prompt.segments import MediaSlot, Segment
 from server.prompt.templates import TEMPLATES, build_conversation_template
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.chat.messages import Message
@@ -45,7 +45,7 @@ def split(*turns: tuple[str, Any], **fields: Any) -> Conversation:
 def join(segments: Any) -> str:
     """Return the text of segments, with `@` for images."""
     parts: list[Segment] = list(segments)
-    return "".join("@" if isinstance(each, ImageSlot) else each.text for each in parts)
+    return "".join("@" if isinstance(each, MediaSlot) else each.text for each in parts)
 
 
 def render(conv_mode: str, conversation: Conversation) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from server.errors import InvalidValue
 from server.prompt.request_templates import RequestTemplates
-from server.prompt.segments import ImageSlot, UntrustedText
+from server.prompt.segments import MediaSlot, UntrustedText
 from server.prompt.turns import Conversation, Turn
 from tests.server.prompt.test_chat_template import LLAVA_1_5, SPECIALS
 
@@ -30,7 +30,7 @@ async def templates() -> AsyncIterator[RequestTemplates]:
 async def test_a_template_renders_and_text_stays_untrusted(templates: RequestTemplates) -> None:
     segments = await templates.render(LLAVA_1_5, ASKED, None, None, native_tools=False)
     assert UntrustedText("<image> What?") in segments
-    assert sum(isinstance(each, ImageSlot) for each in segments) == 1
+    assert sum(isinstance(each, MediaSlot) for each in segments) == 1
 
 
 async def test_a_bad_template_fails_its_own_request_only(templates: RequestTemplates) -> None:

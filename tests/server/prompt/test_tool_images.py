@@ -7,7 +7,7 @@ from server.checkpoint.config import Checkpoint
 from server.prompt.builder import PromptBuilder
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.format import PromptFormat, choose_prompt_format
-from server.prompt.segments import ImageSlot
+from server.prompt.segments import MediaSlot
 from server.prompt.turns import Conversation, split_turns
 from server.protocol.chat.messages import Message
 from server.tools.format import format_tool_result
@@ -62,7 +62,7 @@ TOOL_CONTENTS = {
 def test_templates_show_the_image_of_a_result(content: str, users: str) -> None:
     source = BY_ROLE.replace("TOOL", content).replace("OTHERS", users) + "{% endfor %}"
     segments = ChatTemplate(source, {}, "<image>").render(show_image())
-    text = "".join("@" if isinstance(each, ImageSlot) else each.text for each in segments)
+    text = "".join("@" if isinstance(each, MediaSlot) else each.text for each in segments)
     assert text.count("@") == 1
     assert "@" in text.rpartition("[tool]")[2]
     assert "'type'" not in text

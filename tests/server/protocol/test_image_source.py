@@ -66,7 +66,7 @@ def test_every_endpoint_takes_every_spelling(
     assert image.url == url
     assert image.param == f"messages[0].content[1].{field}"
     assert not image.low_detail
-    request.drop_images()
+    request.drop_media()
     assert [each.url for each in request.images] == [""]
 
 
