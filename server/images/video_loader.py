@@ -1,5 +1,6 @@
 """Loads videos: fetching, a content key, and decoding sampled frames in a worker process."""
 
+import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,7 @@ from server.errors import (
     VideoUrlForbidden,
     VideoUrlInvalid,
 )
+from server.images.decode.video.containers import detect_container
 from server.images.decode.video.decode import DecodedVideo
 from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOptions
 from server.images.decode.video.sampling import FrameSampling
@@ -32,6 +34,10 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.source import MediaSource
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
+
+TOO_SLOW: Final = "The video's frames could not be decoded within"
+REMEDY: Final = "send smaller or fewer frames, or a part of the video"
+ENCODE_ANEW: Final = "encode it anew, as H.264 in MP4 for example"
 
 FETCH_ERRORS: Final[Mapping[type[FetchError], type[VideoError]]] = {
     UrlInvalid: VideoUrlInvalid,
@@ -97,6 +103,9 @@ class VideoLoader:
             data = await self._source.fetch(url, cache_partition, deadline)
             self._metrics.videos.bytes.observe(len(data))
             annotate("llava.video.bytes", len(data))
+            # Before it queues for a worker behind other videos.
+            if detect_container(data, self._options.formats) is None:
+                raise self._build_error(VideoFailure(VideoFault.FORMAT))
             key = await self._source.derive_key(data, cache_partition, repr(sampling))
             return LoadedVideo(data, key, sampling)
 
@@ -105,14 +114,13 @@ class VideoLoader:
         try:
             result = await self._workers.run_video(video.data, self._options, video.sampling)
         except TimeoutError:
-            raise VideoCorrupt(
-                f"The video's frames could not be decoded within {self._workers.limits.wall_s:g}"
-                " seconds; send fewer pixels, or a part of it."
-            ) from None
-        except (ProcessExpired, BrokenProcessPool):
-            raise VideoCorrupt(
-                "The video's frames could not be decoded; send fewer pixels, or a part of it."
-            ) from None
+            limit_s = self._workers.limits.wall_s
+            raise VideoTooLarge(f"{TOO_SLOW} {limit_s:g} seconds; {REMEDY}.") from None
+        except (ProcessExpired, BrokenProcessPool) as error:
+            if getattr(error, "exitcode", 0) != -signal.SIGXCPU:
+                raise VideoCorrupt(f"Decoding the video failed; {ENCODE_ANEW}.") from None
+            cpu_s = self._workers.limits.cpu_s
+            raise VideoTooLarge(f"{TOO_SLOW} {cpu_s} seconds of CPU time; {REMEDY}.") from None
         if isinstance(result, VideoFailure):
             raise self._build_error(result)
         self._observe(result)
@@ -138,12 +146,13 @@ def _describe(failure: VideoFailure, options: VideoOptions) -> str:
     formats = ", ".join(options.formats)
     return {
         VideoFault.FORMAT: f"The data is not a video of a supported container ({formats}).",
-        VideoFault.CODEC: f"Videos of the codec {failure.codec} are not accepted; H.264 is.",
+        VideoFault.CODEC: f"Videos of the codec {failure.codec} are not accepted; {ENCODE_ANEW}.",
         VideoFault.NO_VIDEO: "The file holds no video: sound or pictures only.",
-        VideoFault.CORRUPT: "The video is damaged or cut short.",
-        VideoFault.PIXELS: f"The video has {size} pixels; at most {options.max_pixels} may be.",
-        VideoFault.SHAPE: f"The video is too oblong: {size} pixels.",
-        VideoFault.FRAMES: f"The video has more than {options.max_frames} frames.",
-        VideoFault.SECONDS: f"The video lasts more than {options.max_s:g} seconds.",
-        VideoFault.MEMORY: "Decoding the video takes more memory than allowed.",
+        VideoFault.CORRUPT: f"The video is damaged or cut short; {ENCODE_ANEW}.",
+        VideoFault.PIXELS: f"A frame has {size} pixels, of at most {options.max_pixels} in all;"
+        f" {REMEDY}.",
+        VideoFault.SHAPE: f"The video is too oblong: {size} pixels; crop it.",
+        VideoFault.FRAMES: f"The video has more than {options.max_frames} frames; {REMEDY}.",
+        VideoFault.SECONDS: f"The video lasts more than {options.max_s:g} seconds; send a part.",
+        VideoFault.MEMORY: f"Decoding the video takes more memory than allowed; {REMEDY}.",
     }[failure.fault]

@@ -10,43 +10,43 @@ class FetchSettings(BaseSettings):
     """Where images may be fetched from, and how."""
 
     request_fetch_timeout_s: PositiveFloat = Field(
-        30.0, description="time to fetch all images of one request, in seconds"
+        30.0, description="time to fetch all images and videos of one request, in seconds"
     )
     fetch_timeout_s: PositiveFloat = Field(
         10.0, description="time to fetch one http(s) image, in seconds"
     )
     fetch_connect_timeout_s: PositiveFloat = Field(
-        3.0, description="time to look an image's host up and connect to it, in seconds"
+        3.0, description="time to look a URL's host up and connect to it, in seconds"
     )
     fetch_read_timeout_s: PositiveFloat = Field(
-        5.0, description="longest pause of an image's server, in seconds"
+        5.0, description="longest pause of a URL's server, in seconds"
     )
     fetch_allow_networks: Networks = Field(
         (),
-        description="networks that images may come from although they are not public, e.g."
+        description="networks that URLs may lead to although they are not public, e.g."
         " 10.0.0.0/8,fd00::/8",
     )
     fetch_allow_ports: Ports = Field(
-        frozenset({80, 443}), description="ports that images may come from, or any"
+        frozenset({80, 443}), description="ports that URLs may name, or any"
     )
     fetch_allow_domains: Domains = Field(
-        (), description="the only domains that images may come from; default: any"
+        (), description="the only domains that URLs may name; default: any"
     )
-    fetch_deny_domains: Domains = Field((), description="domains that no images may come from")
-    fetch_allow_userinfo: bool = Field(
-        False, description="let image URLs hold a user name and password"
-    )
+    fetch_deny_domains: Domains = Field((), description="domains that no URL may name")
+    fetch_allow_userinfo: bool = Field(False, description="let URLs hold a user name and password")
     fetch_connections_per_host: PositiveInt = Field(
-        8, description="images fetched from one host at a time"
+        8, description="files fetched from one host at a time"
     )
     fetch_cache_mib: NonNegativeFloat = Field(
-        64.0, description="memory for fetched images that HTTP lets be kept, in MiB; 0 keeps none"
+        64.0,
+        description="memory for fetched images that HTTP lets be kept, in MiB, and as much for"
+        " videos; 0 keeps none",
     )
     fetch_proxy_env: bool = Field(
         False, description="fetch by way of the proxies that HTTP_PROXY and HTTPS_PROXY name"
     )
     image_folders: Folders = Field(
-        (), description="folders that file:// image URLs may read from; default: none"
+        (), description="folders that file:// URLs may read from; default: none"
     )
 
     @property

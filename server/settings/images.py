@@ -18,7 +18,7 @@ class ImageSettings(BaseSettings):
         100.0, description="largest image, in millions of pixels"
     )
     max_request_megapixels: PositiveFloat = Field(
-        400.0, description="the images of one request together, in millions of pixels"
+        400.0, description="images and used frames of one request together, in millions of pixels"
     )
     max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
     image_formats: ImageFormats = Field(
@@ -31,13 +31,13 @@ class ImageSettings(BaseSettings):
         "white", description="what lies behind transparent images: #rrggbb or a colour's name"
     )
     decode_timeout_s: PositiveFloat = Field(
-        20.0, description="time to decode one image before its worker is killed, in seconds"
+        20.0, description="time to decode one image or video before its worker ends, in seconds"
     )
     decode_cpu_s: PositiveInt = Field(
-        15, description="CPU time to decode one image before its worker is killed, in seconds"
+        15, description="CPU time to decode one image or video, in seconds"
     )
     decode_memory_mib: PositiveInt = Field(
-        3072, description="address space that a decode worker may take for one image, in MiB"
+        3072, description="address space to decode one image or video, in MiB"
     )
     decode_workers: PositiveInt | None = Field(
         None, description="decode processes; default: the CPU cores less one, from 2 to 8"

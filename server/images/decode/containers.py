@@ -1,6 +1,7 @@
 """A file's structure, read before a pixel is decoded: size, tiles, frames and completeness."""
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from PIL import Image
@@ -15,6 +16,8 @@ ANIMATED_FORMATS: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 # GIF block introducers.
 GIF_IMAGE, GIF_EXTENSION = 0x2C, 0x21
+# The extension that says how long the next frame is shown.
+GIF_GRAPHIC_CONTROL: Final = b"\x21\xf9\x04"
 
 # TIFF tags.
 TILE_WIDTH: Final = 322
@@ -87,20 +90,32 @@ def count_frames(data: bytes, image: Image.Image, image_format: str, limit: int)
 
 
 def count_gif_frames(data: bytes, limit: int) -> int:
-    """Count the complete frames of a GIF by walking its blocks; 0 if the first is truncated."""
-    num_frames = 0
+    """Count the complete frames of a GIF, at most `limit` + 1; 0 if the first is truncated."""
+    return len(read_gif_delays(data, limit))
+
+
+def read_gif_delays(data: bytes, limit: int) -> list[int]:
+    """Return how long each complete frame of a GIF is shown, in hundredths of a second.
+
+    Walks its blocks, to `limit` + 1 frames.
+    """
+    delays: list[int] = []
+    delay = 0
     try:
         position = 13 + _color_table_bytes(data[10])
-        while num_frames <= limit and data[position] in (GIF_IMAGE, GIF_EXTENSION):
+        while len(delays) <= limit and data[position] in (GIF_IMAGE, GIF_EXTENSION):
             if data[position] == GIF_EXTENSION:
+                if data.startswith(GIF_GRAPHIC_CONTROL, position):
+                    delay = _read_uint(data[position + 4 : position + 6])
                 position = _skip_sub_blocks(data, position + 2)
             else:
                 flags = data[position + 9]
                 position = _skip_sub_blocks(data, position + 11 + _color_table_bytes(flags))
-                num_frames += 1
+                delays.append(delay)
+                delay = 0
     except IndexError:
         pass  # truncated: only complete frames count
-    return num_frames
+    return delays
 
 
 def count_tiff_pages(data: bytes, limit: int) -> int:
@@ -134,14 +149,16 @@ def _skip_sub_blocks(data: bytes, position: int) -> int:
 
 
 def _has_png_end(data: bytes) -> bool:
-    """Walk the chunks to IEND."""
+    return any(chunk_type == b"IEND" for chunk_type, _ in iterate_png_chunks(data))
+
+
+def iterate_png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield each chunk's type, and where its content begins."""
     position = len(PNG_SIGNATURE)
     while position + 8 <= len(data):
         length, chunk_type = struct.unpack_from(">I4s", data, position)
-        if chunk_type == b"IEND":
-            return True
+        yield chunk_type, position + 8
         position += length + 12  # length, type and checksum are 4 bytes each
-    return False
 
 
 def _read_uint(data: bytes) -> int:

@@ -32,7 +32,10 @@ class DecodeWorkers:
         # A video takes long: one worker is left to images, where there is another one.
         self._video_slots = asyncio.Semaphore(max(1, count - 1))
         metrics.decode_workers.set_function(self._pool.count_alive)
-        metrics.decodes_waiting.set_function(lambda: self._pool.num_waiting)
+        self._num_videos_waiting = 0  # for a slot
+        metrics.decodes_waiting.set_function(
+            lambda: self._pool.num_waiting + self._num_videos_waiting
+        )
         metrics.decodes_running.set_function(lambda: self._pool.num_running)
 
     async def run(self, data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
@@ -49,7 +52,7 @@ class DecodeWorkers:
         self, data: bytes, options: VideoOptions, sampling: FrameSampling
     ) -> DecodedVideo | VideoFailure:
         """Decode one video's sampled frames; raises what `run` does."""
-        await self._video_slots.acquire()
+        await self._wait_for_video_slot()
         call = asyncio.create_task(
             self._pool.run(
                 decode_video_within_limits,
@@ -63,6 +66,13 @@ class DecodeWorkers:
         call.add_done_callback(self._free_video_slot)
         # A worker finishes what it has begun, also where the client has left: only then is it free.
         return await asyncio.shield(call)
+
+    async def _wait_for_video_slot(self) -> None:
+        self._num_videos_waiting += 1
+        try:
+            await self._video_slots.acquire()
+        finally:
+            self._num_videos_waiting -= 1
 
     def _free_video_slot(self, call: asyncio.Task[DecodedVideo | VideoFailure]) -> None:
         self._video_slots.release()

@@ -92,7 +92,7 @@ def parse_literal_address(host: str) -> Address | None:
 
 def build_forbidden_host_error() -> UrlForbidden:
     """Return the error of a forbidden host; its text hides whether the name or an address is."""
-    return UrlForbidden("Nothing may be fetched from this host.")
+    return UrlForbidden("Nothing may be fetched from this host; send a data: URL.")
 
 
 class AddressPolicy:

@@ -17,7 +17,7 @@ SUPPORTED_ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
 def check_num_bytes(num_bytes: int, max_bytes: int) -> None:
     """Raise `DataTooLarge` for more than `max_bytes`."""
     if num_bytes > max_bytes:
-        raise DataTooLarge(f"The data exceeds the limit of {max_bytes} bytes.")
+        raise DataTooLarge(f"The data exceeds the limit of {max_bytes} bytes; send a smaller file.")
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:

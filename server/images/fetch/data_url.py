@@ -48,7 +48,7 @@ def _get_payload(url: str) -> str:
     end = url.find(",", 0, MAX_HEADER_CHARACTERS)
     parameters = [each.strip().lower() for each in url[: max(end, 0)].split(";")[1:]]
     if "base64" not in parameters:
-        raise UrlInvalid("A data URL must have the form 'data:image/…;base64,…'.")
+        raise UrlInvalid("A data URL must have the form 'data:…;base64,…'.")
     return url[end + 1 :]
 
 

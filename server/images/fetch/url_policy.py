@@ -75,7 +75,10 @@ class UrlPolicy:
     def _parse_target(self, url: str) -> _Target:
         match = _URL.fullmatch(url)
         if match is None:
-            raise UrlInvalid("The URL must begin with 'data:', 'https://' or 'http://'.")
+            raise UrlInvalid(
+                "The URL must begin with 'data:', 'https://' or 'http://', or with 'file://' where"
+                " the operator allows folders."
+            )
         check_characters(url)
         scheme = match[1].lower()
         host, port = _split_authority(self._drop_userinfo(match[2]))
@@ -89,7 +92,7 @@ class UrlPolicy:
 
     def _check_port(self, port: int) -> None:
         if self._allow_ports is not None and port not in self._allow_ports:
-            raise UrlForbidden(f"Nothing may be fetched from port {port}.")
+            raise UrlForbidden(f"Nothing may be fetched from port {port}; send a data: URL.")
 
     def _check_domain(self, host: str) -> None:
         is_allowed = not self._allow_domains or _is_in_domain(host, self._allow_domains)

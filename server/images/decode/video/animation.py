@@ -3,21 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from llava_spec.anyres import Size
 from server.images.decode.color import convert_to_rgb
 from server.images.decode.containers import count_frames, is_complete, read_decoded_size
 from server.images.decode.formats import open_image
 from server.images.decode.image_processor import Pixels
+from server.images.decode.video.animation_timing import measure_duration
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.sampling import FrameSampling, choose_frames
-from server.images.decode.video.views import make_views
+from server.images.decode.video.views import make_views, stack_views
 
 # Pillow's names, by those of containers.
 FORMATS: Final = {"gif": "GIF", "webp": "WEBP", "apng": "PNG"}
-# What a browser takes for frames without a duration, in milliseconds.
-DEFAULT_DURATION_MS: Final = 100
 
 
 def decode_animation(
@@ -36,22 +35,18 @@ def decode_animation(
             raise VideoRefusal(VideoFault.FRAMES)
         if not (total and is_complete(data, codec)):
             raise VideoRefusal(VideoFault.CORRUPT)
-        duration_s = 0.0 if sampling.fps is None else _measure_duration(image)
+        duration_s = measure_duration(data, codec, total)
+        if duration_s > options.max_s:
+            raise VideoRefusal(VideoFault.SECONDS)
         indices = choose_frames(total, duration_s, sampling)
         views, frame_size = make_views(_read_frames(image, indices), options)
-    return views, frame_size, total
+    return stack_views(views, len(indices)), frame_size, total
 
 
 def _check_canvas(size: Size, options: VideoOptions) -> None:
     """Check what Pillow allocates when it opens a file; (0, 0) where that is nothing."""
     if size[0] * size[1] > options.max_pixels:
         raise VideoRefusal(VideoFault.PIXELS, size)
-
-
-def _measure_duration(image: Image.Image) -> float:
-    """Return the seconds that an animation lasts; decodes all of it."""
-    durations = (each.info.get("duration") for each in ImageSequence.Iterator(image))
-    return sum(float(each or DEFAULT_DURATION_MS) for each in durations) / 1000
 
 
 def _read_frames(image: Image.Image, indices: Sequence[int]) -> Iterator[Image.Image]:

@@ -13,6 +13,9 @@ ISO_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"ski
 # A transport stream's packets begin with this byte; on Blu-ray 4 bytes of time are before it.
 TS_SYNC: Final = 0x47
 TS_LAYOUTS: Final = ((0, 188), (4, 192))
+PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
+# A PNG's chunk of animation is looked for in so many bytes: only metadata may precede it.
+MAX_PNG_HEAD_BYTES: Final = 1024 * 1024
 
 # FFmpeg's names of codecs.
 CODECS: Final = frozenset(
@@ -47,8 +50,9 @@ def _is_transport_stream(data: bytes) -> bool:
 
 def _is_apng(data: bytes) -> bool:
     """Whether a PNG's chunk of animation precedes its pixels."""
-    head = data[: data.find(b"IDAT") + 1]
-    return data.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in head
+    if not data.startswith(PNG_MAGIC):
+        return False
+    return b"acTL" in data[:MAX_PNG_HEAD_BYTES].partition(b"IDAT")[0]
 
 
 CONTAINERS: Final = (

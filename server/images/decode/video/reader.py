@@ -49,12 +49,6 @@ def find_video_stream(container: InputContainer) -> VideoStream | None:
     return found
 
 
-def limit_codec(stream: VideoStream, max_pixels: int) -> None:
-    """Have the codec refuse frames of more pixels, and use one thread."""
-    stream.codec_context.options = {"max_pixels": str(max_pixels)}
-    stream.codec_context.thread_count = 1
-
-
 def read_frames(
     container: InputContainer, stream: VideoStream, targets: Sequence[Target], *, has_times: bool
 ) -> Iterator[VideoFrame]:
@@ -67,6 +61,7 @@ def read_frames(
     """
     finder = _FrameFinder(targets, has_times=has_times)
     codec = stream.codec_context
+    codec.thread_count = 1
     is_decoding = False
     for number, packet in enumerate(iterate_packets(container, stream)):
         if not finder.pending:
@@ -77,7 +72,7 @@ def read_frames(
             is_decoding = True
         if is_decoding:
             yield from finder.match(codec.decode(packet))
-            is_decoding = not finder.pending or finder.pending[0].first_packet <= number
+            is_decoding = not finder.pending or finder.pending[0].first_packet <= number + 1
     if is_decoding:
         yield from finder.match(codec.decode(None))
         yield from finder.finish()

@@ -1,6 +1,9 @@
 """Videos that FFmpeg reads: their timing first, then the frames that are wanted."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import zip_longest
 
 import av
 from av.container import InputContainer
@@ -14,13 +17,12 @@ from server.images.decode.video.containers import CODECS
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.reader import (
     find_video_stream,
-    limit_codec,
     open_video,
     read_frames,
 )
 from server.images.decode.video.sampling import FrameSampling, choose_frames
-from server.images.decode.video.timing import FrameTable, scan_packets
-from server.images.decode.video.views import make_views
+from server.images.decode.video.timing import FrameTable, Target, scan_packets
+from server.images.decode.video.views import make_views, stack_views
 
 
 def decode_streams(
@@ -33,14 +35,53 @@ def decode_streams(
     with open_video(data, demuxer) as container:
         table, duration_s = _read_table(container, options)
     targets = table.find(choose_frames(len(table), duration_s, sampling))
-    with open_video(data, demuxer) as container:
-        stream = _find_stream(container, options)
-        limit_codec(stream, options.max_pixels)
-        frames = read_frames(container, stream, targets, has_times=table.has_times)
-        views, frame_size = make_views(map(_convert_to_image, frames), options)
-    if len(views) < len(targets):
-        raise VideoRefusal(VideoFault.CORRUPT)
-    return views, frame_size, len(table)
+    video = _Video(data, demuxer, options, table.has_times)
+    views, frame_size, times = video.read_views(targets)
+    if late := _find_late(targets, times):
+        earlier = [targets[number].start_earlier() for number in late]
+        better, frame_size, _ = video.read_views(earlier)
+        found = dict(enumerate(views)) | dict(zip(late, better, strict=False))
+        views = [found[number] for number in sorted(found)]
+    return stack_views(views, len(targets)), frame_size, len(table)
+
+
+def _find_late(targets: Sequence[Target], times: Sequence[int | None]) -> list[int]:
+    """Return the targets, by their numbers, for which the codec has shown a later frame or none.
+
+    H.264 with intra refresh marks as key frames those with which a picture only begins to form.
+    """
+    return [
+        number
+        for number, (target, time) in enumerate(zip_longest(targets, times))
+        if time != target.time and target.earlier_packet < target.first_packet
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Video:
+    """A video whose frames are looked up by their times, or without them by their numbers."""
+
+    data: bytes
+    demuxer: str
+    options: VideoOptions
+    has_times: bool
+
+    def read_views(self, targets: Sequence[Target]) -> tuple[list[Pixels], Size, list[int | None]]:
+        """Return the targets' frames as views, their (width, height), and when each is shown.
+
+        Ends early where the video does.
+        """
+        times: list[int | None] = []
+
+        def convert(frame: VideoFrame) -> Image.Image:
+            times.append(frame.pts)
+            return _convert_to_image(frame)
+
+        with open_video(self.data, self.demuxer) as container:
+            stream = _find_stream(container, self.options)
+            frames = read_frames(container, stream, targets, has_times=self.has_times)
+            views, frame_size = make_views(map(convert, frames), self.options)
+        return views, frame_size, times
 
 
 def _read_table(container: InputContainer, options: VideoOptions) -> tuple[FrameTable, float]:

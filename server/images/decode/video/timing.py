@@ -40,10 +40,18 @@ class Packets:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A frame to decode: its time, and the packet that decoding it begins with."""
+    """A frame to decode: its time, and the packets that decoding it begins with.
+
+    `first_packet` is the key frame before it, `earlier_packet` the one before that.
+    """
 
     time: int
     first_packet: int
+    earlier_packet: int
+
+    def start_earlier(self) -> "Target":
+        """Return the same frame, decoded from one key frame earlier."""
+        return Target(self.time, self.earlier_packet, self.earlier_packet)
 
 
 class FrameTable:
@@ -72,7 +80,7 @@ class FrameTable:
     def find(self, indices: Sequence[int]) -> list[Target]:
         """Return frames by their indices, in ascending order."""
         times = [self._times[index] for index in indices]
-        return [Target(time, self._find_start(time)) for time in times]
+        return [Target(time, *self._find_starts(time)) for time in times]
 
     def _sort_times(self, packets: Packets) -> Sequence[int]:
         """Return the times of all frames but those that need what precedes the first key frame."""
@@ -82,9 +90,12 @@ class FrameTable:
         first = self._key_times[0]
         return sorted(time for time, is_hidden in visible if time >= first and not is_hidden)
 
-    def _find_start(self, time: int) -> int:
-        """Return the last key frame's packet that is shown no later than `time`."""
-        return self._keys[bisect_right(self._key_times, time) - 1] if self._keys else 0
+    def _find_starts(self, time: int) -> tuple[int, int]:
+        """Return the packet of the last key frame no later than `time`, and of the one before."""
+        if not self._keys:
+            return 0, 0
+        last = bisect_right(self._key_times, time) - 1
+        return self._keys[last], self._keys[max(0, last - 1)]
 
 
 def iterate_packets(

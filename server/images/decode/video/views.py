@@ -1,6 +1,6 @@
 """Turns frames into views, as the checkpoint's video processor does."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -10,8 +10,8 @@ from server.images.decode.image_processor import Pixels, center_crop, resize_sho
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 
 
-def make_views(frames: Iterable[Image.Image], options: VideoOptions) -> tuple[Pixels, Size]:
-    """Return RGB frames as views (frames, size, size, 3), and the first one's (width, height).
+def make_views(frames: Iterable[Image.Image], options: VideoOptions) -> tuple[list[Pixels], Size]:
+    """Return RGB frames as views (size, size, 3), and the first one's (width, height).
 
     Raises `VideoRefusal`.
     """
@@ -21,9 +21,14 @@ def make_views(frames: Iterable[Image.Image], options: VideoOptions) -> tuple[Pi
         options.check_frame_size(frame.size)
         frame_size = frame_size if views else frame.size
         views.append(make_view(frame, options.size, crop=options.crop))
-    if not views:
+    return views, frame_size
+
+
+def stack_views(views: Sequence[Pixels], num_frames: int) -> Pixels:
+    """Return views as (frames, size, size, 3). Raises `VideoRefusal` where one is missing."""
+    if len(views) < num_frames:
         raise VideoRefusal(VideoFault.CORRUPT)
-    return np.stack(views), frame_size
+    return np.stack(views)
 
 
 def make_view(frame: Image.Image, size: int, *, crop: bool) -> Pixels:

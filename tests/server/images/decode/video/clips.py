@@ -1,7 +1,7 @@
 """Videos made by PyAV in tests: of frames whose grey level tells their index, or of others."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from server.images.decode.image_processor import Pixels
+from tests.server.pictures import encode_image
 
 STEP: Final = 6
 SIZE: Final = (64, 48)
@@ -45,6 +46,7 @@ def encode_clip(
     rotation: int | None = None,
     sound: bool = False,
     fast_start_file: Path | None = None,
+    codec_options: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return a video; `times` are those of its frames, in units of 1/`rate` seconds.
 
@@ -55,7 +57,7 @@ def encode_clip(
     options = {} if fast_start_file is None else {"movflags": "faststart"}
     target = fast_start_file or buffer
     with av.open(target, "w", format=container, container_options=options) as output:
-        stream: Any = output.add_stream(codec, rate=rate)
+        stream: Any = output.add_stream(codec, rate=rate, options=dict(codec_options or {}))
         voice = output.add_stream("pcm_s16le", rate=8000, layout="mono") if sound else None
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format
@@ -91,7 +93,25 @@ def encode_sound() -> bytes:
     return buffer.getvalue()
 
 
-def encode_animation(frames: Iterable[Pixels], image_format: str, duration_ms: int = 100) -> bytes:
+def mux_pictures(pictures: Iterable[Image.Image]) -> bytes:
+    """Return a Matroska file of JPEGs, which may differ in size from the first."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as output:
+        stream: Any = output.add_stream("mjpeg", rate=1)
+        stream.pix_fmt = "yuvj420p"
+        for index, picture in enumerate(pictures):
+            if not index:
+                stream.width, stream.height = picture.size
+            packet = av.Packet(encode_image(picture, "JPEG"))
+            packet.pts = packet.dts = index
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1), stream, True
+            output.mux(packet)
+    return buffer.getvalue()
+
+
+def encode_animation(
+    frames: Iterable[Pixels], image_format: str, duration_ms: int | Sequence[int] = 100
+) -> bytes:
     """Return an animated GIF, WebP or PNG."""
     first, *others = map(Image.fromarray, frames)
     buffer = io.BytesIO()

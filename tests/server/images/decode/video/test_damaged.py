@@ -13,6 +13,7 @@ from tests.server.images.decode.video.clips import (
     encode_clip,
     encode_sound,
     make_steps,
+    mux_pictures,
     repeat_packets,
 )
 from tests.server.images.decode.video.test_decode import EIGHT, OPTIONS
@@ -109,6 +110,21 @@ def test_a_video_that_is_too_long_is_refused() -> None:
     data = repeat_packets(2500)
     assert fail(data, replace(OPTIONS, max_s=99.0)).fault is VideoFault.SECONDS
     assert isinstance(decode_video(data, replace(OPTIONS, max_s=101.0), EIGHT), DecodedVideo)
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
+def test_an_animation_that_is_too_long_is_refused(image_format: str) -> None:
+    data = encode_animation(make_steps(4), image_format, [500, 1000, 0, 2000])
+    duration_s = 3.6  # a frame without a duration takes 0.1 s
+    assert fail(data, replace(OPTIONS, max_s=duration_s - 0.01)).fault is VideoFault.SECONDS
+    longer = replace(OPTIONS, max_s=duration_s + 0.01)
+    assert isinstance(decode_video(data, longer, EIGHT), DecodedVideo)
+
+
+def test_frames_that_grow_beyond_the_limit_are_refused() -> None:
+    data = mux_pictures([make_noise(64, 48), make_noise(400, 300)])
+    failure = fail(data, replace(OPTIONS, max_pixels=100_000))
+    assert failure == VideoFailure(VideoFault.PIXELS, (400, 300))
 
 
 @pytest.mark.parametrize("container", ["matroska", "gif"])

@@ -139,6 +139,16 @@ def test_the_first_video_stream_is_taken_beside_sound() -> None:
     assert [read_index(view) for view in decoded.views] == EXPECTED
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
+def test_intra_refresh_gives_the_frames_that_were_asked_for(container: str) -> None:
+    """With it, pictures form over some frames after each that is marked as a key frame."""
+    refresh = {"x264-params": "intra-refresh=1:bframes=0"}
+    frames = make_steps(40, (320, 240))
+    data = encode_clip(frames, container, "libx264", "yuv420p", codec_options=refresh)
+    decoded = decode(data, FrameSampling(None, None, 40))
+    assert [read_index(view) for view in decoded.views] == list(range(40))
+
+
 def test_a_very_long_video_is_not_decoded_in_full() -> None:
     decoded = decode(repeat_packets(100_000), FrameSampling(4, None, 64))
     assert decoded.total_frames == 100_000
