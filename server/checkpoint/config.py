@@ -11,7 +11,7 @@ from server.checkpoint.defaults import fill_defaults
 from server.checkpoint.image_token_bound import max_image_tokens
 from server.checkpoint.language_model import LanguageModel, read_language_model
 from server.checkpoint.preprocessing import read_image_config
-from server.checkpoint.video import VideoConfig, read_video_config
+from server.checkpoint.video import VideoConfig, read_video_config, read_video_token_id
 from server.checkpoint.vision import ImageConfig, VisionConfig, read_vision_config
 from server.checkpoint.whole_number import read_whole_number
 
@@ -155,7 +155,7 @@ def _read_text_config(path: Path, config: dict[str, Any]) -> TextConfig:
             if name.endswith("_token") and isinstance(token, str | dict)
         },
         chat_template=_read_chat_template(path, tokenizer),
-        video_token_id=config.get("video_token_index"),
+        video_token_id=read_video_token_id(config),
         has_rope_scaling=_has_rope_scaling(config["text_config"]),
     )
 

@@ -24,7 +24,6 @@ class VideoConfig:
     cropped to squares with `crop`, else stretched.
     """
 
-    token_id: int
     pooling: Pooling
     stride: int
     tokens_per_frame: int
@@ -54,7 +53,6 @@ def read_video_config(
     check_processor(processor)
     default_size = {} if is_onevision else {"shortest_edge": 0}
     return VideoConfig(
-        token_id=read_whole_number(config, "video_token_index", minimum=0),
         pooling=pooling,
         stride=stride,
         tokens_per_frame=pooled_side**2,
@@ -63,6 +61,13 @@ def read_video_config(
         mean=read_channels(processor, "image_mean", CLIP_MEAN),
         std=read_deviation(processor, CLIP_STD),
     )
+
+
+def read_video_token_id(config: Mapping[str, Any]) -> int | None:
+    """Return the token that stands for a video in prompts; None for a model without video."""
+    if config["model_type"] not in VIDEO_MODELS:
+        return None
+    return read_whole_number(config, "video_token_index", minimum=0)
 
 
 def _read_pooling(config: Mapping[str, Any]) -> tuple[Pooling, int]:
