@@ -153,4 +153,5 @@ def build_video_options(settings: Settings, size: int, video: VideoConfig) -> Vi
         max_frames=settings.max_video_file_frames,
         max_s=settings.max_video_s,
         formats=settings.video_formats,
+        alpha_color=settings.alpha_rgb,
     )

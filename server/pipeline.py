@@ -227,7 +227,8 @@ class Pipeline:
         images, videos, limits = request.images, request.videos, self._media_limits
         if len(images) > limits.max_images:
             raise TooManyImages(
-                f"The request holds {len(images)} images; the limit is {limits.max_images}.",
+                f"The request holds {len(images)} images; the limit is {limits.max_images}. Send"
+                " fewer.",
                 images[limits.max_images].param,
             )
         if videos and self._videos is None:
@@ -236,7 +237,8 @@ class Pipeline:
             )
         if len(videos) > limits.max_videos:
             raise TooManyVideos(
-                f"The request holds {len(videos)} videos; the limit is {limits.max_videos}.",
+                f"The request holds {len(videos)} videos; the limit is {limits.max_videos}. Send"
+                " fewer.",
                 videos[limits.max_videos].param,
             )
 

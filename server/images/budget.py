@@ -103,5 +103,6 @@ class MediaBudget:
         if self.spent_pixels > self.max_pixels:
             raise error(
                 f"The request's images and frames of videos have at least {self.spent_pixels}"
-                f" pixels together; the limit is {self.max_pixels}."
+                f" pixels together; the limit is {self.max_pixels}. Send smaller or fewer"
+                " ones, or ask for fewer frames."
             )

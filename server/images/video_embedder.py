@@ -159,11 +159,9 @@ class VideoEmbedder:
 
 def choose_sampling(default: FrameSampling, options: VideoIoKwargs | None) -> FrameSampling:
     """Return what a request asks for, else the server's own; never more than its `max_frames`."""
-    if options is None or (options.num_frames is None and options.fps is None):
+    if options is None:
         return default
-    num_frames, fps = options.num_frames, options.fps
-    return FrameSampling(
-        num_frames=None if num_frames == -1 else num_frames,
-        fps=None if fps == -1 else fps,
-        max_frames=default.max_frames,
-    )
+    num_frames, fps = options.num_frames, None if options.fps == -1 else options.fps
+    if num_frames is None and fps is None:
+        return default
+    return FrameSampling(None if num_frames == -1 else num_frames, fps, default.max_frames)

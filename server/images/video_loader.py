@@ -147,7 +147,8 @@ def _describe(failure: VideoFailure, options: VideoOptions) -> str:
     return {
         VideoFault.FORMAT: f"The data is not a video of a supported container ({formats}).",
         VideoFault.CODEC: f"Videos of the codec {failure.codec} are not accepted; {ENCODE_ANEW}.",
-        VideoFault.NO_VIDEO: "The file holds no video: sound or pictures only.",
+        VideoFault.NO_VIDEO: "The file holds no video: sound or pictures only. Send pictures as"
+        " image_url.",
         VideoFault.CORRUPT: f"The video is damaged or cut short; {ENCODE_ANEW}.",
         VideoFault.PIXELS: f"A frame has {size} pixels, of at most {options.max_pixels} in all;"
         f" {REMEDY}.",

@@ -50,6 +50,7 @@ class WorkerPool:
         self._initargs = initargs
         self._on_replace = on_replace
         self.num_waiting = 0  # calls without a worker
+        self._slots = asyncio.Semaphore(count)
         self._workers = {WorkerProcess(initializer, initargs) for _ in range(count)}
         # The worker used last comes first: its caches are warm.
         self._free: asyncio.LifoQueue[WorkerProcess] = asyncio.LifoQueue()
@@ -73,9 +74,15 @@ class WorkerPool:
         return sum(worker.is_alive for worker in self._workers)
 
     async def run(
-        self, function: Callable[[*Arguments], Result], *args: *Arguments, timeout_s: float
+        self,
+        function: Callable[[*Arguments], Result],
+        *args: *Arguments,
+        timeout_s: float,
+        slots: asyncio.Semaphore | None = None,
     ) -> Result:
         """Return `function(*args)`, computed in a worker.
+
+        `slots` bounds how many calls of a kind have a worker at once.
 
         A worker killed or stopped from outside says nothing about its call, so another worker gets
         the call. There are `MAX_TRIES` tries at most, because the kernel may have killed the
@@ -84,14 +91,14 @@ class WorkerPool:
         """
         for _ in range(MAX_TRIES - 1):
             try:
-                return await self._run_once(function, *args, timeout_s=timeout_s)
+                return await self._run_once(function, *args, timeout_s=timeout_s, slots=slots)
             except WORKER_LOST:
                 continue
             except ProcessExpired as expired:
                 if expired.exitcode not in KILLED:
                     raise
         try:
-            return await self._run_once(function, *args, timeout_s=timeout_s)
+            return await self._run_once(function, *args, timeout_s=timeout_s, slots=slots)
         except WorkerLost:
             raise Unavailable(NO_WORKER, retry_after=RETRY_AFTER_S) from None
 
@@ -105,19 +112,34 @@ class WorkerPool:
             worker.join()
 
     async def _run_once(
-        self, function: Callable[[*Arguments], Result], *args: *Arguments, timeout_s: float
+        self,
+        function: Callable[[*Arguments], Result],
+        *args: *Arguments,
+        timeout_s: float,
+        slots: asyncio.Semaphore | None,
     ) -> Result:
-        self.num_waiting += 1
-        try:
-            worker = await self._free.get()
-        finally:
-            self.num_waiting -= 1
+        slots = slots or self._slots
+        worker = await self._wait_for_worker(slots)
         call = asyncio.create_task(self._use(worker, function, *args, timeout_s=timeout_s))
         self._busy.add(call)
         call.add_done_callback(self._busy.discard)
+        call.add_done_callback(lambda _: slots.release())
         # Retrieves the exception, or asyncio would log it when the caller was cancelled.
         call.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(call)
+
+    async def _wait_for_worker(self, slots: asyncio.Semaphore) -> WorkerProcess:
+        """Take one of the slots, then a worker."""
+        self.num_waiting += 1
+        try:
+            await slots.acquire()
+            try:
+                return await self._free.get()
+            except BaseException:
+                slots.release()
+                raise
+        finally:
+            self.num_waiting -= 1
 
     async def _use(
         self,

@@ -32,10 +32,7 @@ class DecodeWorkers:
         # A video takes long: one worker is left to images, where there is another one.
         self._video_slots = asyncio.Semaphore(max(1, count - 1))
         metrics.decode_workers.set_function(self._pool.count_alive)
-        self._num_videos_waiting = 0  # for a slot
-        metrics.decodes_waiting.set_function(
-            lambda: self._pool.num_waiting + self._num_videos_waiting
-        )
+        metrics.decodes_waiting.set_function(lambda: self._pool.num_waiting)
         metrics.decodes_running.set_function(lambda: self._pool.num_running)
 
     async def run(self, data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
@@ -52,32 +49,15 @@ class DecodeWorkers:
         self, data: bytes, options: VideoOptions, sampling: FrameSampling
     ) -> DecodedVideo | VideoFailure:
         """Decode one video's sampled frames; raises what `run` does."""
-        await self._wait_for_video_slot()
-        call = asyncio.create_task(
-            self._pool.run(
-                decode_video_within_limits,
-                self.limits,
-                data,
-                options,
-                sampling,
-                timeout_s=self.limits.wall_s,
-            )
+        return await self._pool.run(
+            decode_video_within_limits,
+            self.limits,
+            data,
+            options,
+            sampling,
+            timeout_s=self.limits.wall_s,
+            slots=self._video_slots,
         )
-        call.add_done_callback(self._free_video_slot)
-        # A worker finishes what it has begun, also where the client has left: only then is it free.
-        return await asyncio.shield(call)
-
-    async def _wait_for_video_slot(self) -> None:
-        self._num_videos_waiting += 1
-        try:
-            await self._video_slots.acquire()
-        finally:
-            self._num_videos_waiting -= 1
-
-    def _free_video_slot(self, call: asyncio.Task[DecodedVideo | VideoFailure]) -> None:
-        self._video_slots.release()
-        if not call.cancelled():
-            call.exception()  # retrieved, or asyncio would log it where the caller has left
 
     def close(self) -> None:
         """End the workers."""

@@ -23,7 +23,8 @@ from server.telemetry.stages import TimedStage, batch_span
 class _QueuedImage:
     """An image's views, or without an `image_size` a video's frames.
 
-    `parts` are the embeddings of the first `num_taken` views, on the model's device.
+    `parts` are the embeddings of the first `num_taken` views, on the CPU until they are all there:
+    so no number of unfinished videos fills the GPU.
     """
 
     views: Pixels
@@ -51,7 +52,8 @@ class VisionBatcher:
     """Encodes images in batches. While one batch is computed, the next one queues.
 
     There is no timer: an image that finds the tower idle starts at once. One of more views than a
-    batch takes (a video) queues again after each batch, so that others wait for one batch only.
+    batch takes (a video) queues again after each batch, so that others wait for one batch of each
+    that came before them.
     """
 
     def __init__(self, model: VisionModel, *, max_views: int, metrics: Metrics) -> None:
@@ -152,11 +154,12 @@ class VisionBatcher:
         image_embeds = embed(views.to(self._model.device))  # (views, num_image_tokens, hidden)
         parts = image_embeds.split([len(views) for _, views in batch])
         for (queued, _), part in zip(batch, parts, strict=True):
-            queued.parts.append(part)
+            queued.parts.append(part.cpu() if queued.num_left else part)
         return [None if queued.num_left else self._finish(queued) for queued, _ in batch]
 
     def _finish(self, queued: _QueuedImage) -> Tensor:
-        merged = self._merge(torch.cat(queued.parts), queued.image_size)
+        parts = [part.to(self._model.device) for part in queued.parts]
+        merged = self._merge(torch.cat(parts), queued.image_size)
         # Copied: a slice in the cache would keep the whole batch alive.
         return merged.to("cpu", copy=True)
 

@@ -125,6 +125,7 @@ async def test_frames_and_prompts_equal_transformers(
         (choose(fps=2), 2),
         (choose(fps=2.5, num_frames=2), 2),
         (choose(fps=-1, num_frames=3), 3),
+        (choose(fps=-1), 4),
         (choose(fps=1000), 10),
         (choose(num_frames=10**9), 10),
         (choose(), 4),

@@ -9,7 +9,7 @@ from llava_spec.anyres import Size
 from server.images.decode.color import convert_to_rgb
 from server.images.decode.containers import count_frames, is_complete, read_decoded_size
 from server.images.decode.formats import open_image
-from server.images.decode.image_processor import Pixels
+from server.images.decode.image_processor import Color, Pixels
 from server.images.decode.video.animation_timing import measure_duration
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.sampling import FrameSampling, choose_frames
@@ -30,16 +30,19 @@ def decode_animation(
     _check_canvas(read_decoded_size(data, codec), options)
     with open_image(data, codec) as image:
         options.check_frame_size(image.size)
-        total = count_frames(data, image, codec, options.max_frames)
-        if total > options.max_frames:
+        # A PNG's picture for viewers without animation may come first.
+        num_skipped = int(getattr(image, "default_image", False))
+        total = count_frames(data, image, codec, options.max_frames) - num_skipped
+        if total + num_skipped > options.max_frames:
             raise VideoRefusal(VideoFault.FRAMES)
-        if not (total and is_complete(data, codec)):
+        if not (total > 0 and is_complete(data, codec)):
             raise VideoRefusal(VideoFault.CORRUPT)
         duration_s = measure_duration(data, codec, total)
         if duration_s > options.max_s:
             raise VideoRefusal(VideoFault.SECONDS)
-        indices = choose_frames(total, duration_s, sampling)
-        views, frame_size = make_views(_read_frames(image, indices), options)
+        indices = [num_skipped + each for each in choose_frames(total, duration_s, sampling)]
+        frames = _read_frames(image, indices, options.alpha_color)
+        views, frame_size = make_views(frames, options)
     return stack_views(views, len(indices)), frame_size, total
 
 
@@ -49,9 +52,11 @@ def _check_canvas(size: Size, options: VideoOptions) -> None:
         raise VideoRefusal(VideoFault.PIXELS, size)
 
 
-def _read_frames(image: Image.Image, indices: Sequence[int]) -> Iterator[Image.Image]:
+def _read_frames(
+    image: Image.Image, indices: Sequence[int], alpha_color: Color
+) -> Iterator[Image.Image]:
     """Yield frames as RGB, by their indices in ascending order."""
     for index in indices:
         image.seek(index)
         image.load()
-        yield convert_to_rgb(image.copy())
+        yield convert_to_rgb(image.copy(), alpha_color)

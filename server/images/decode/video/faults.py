@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from llava_spec.anyres import Size
+from server.images.decode.color import WHITE
+from server.images.decode.image_processor import Color
 
 
 class VideoFault(StrEnum):
@@ -42,7 +44,7 @@ class VideoOptions:
     """The checkpoint's preprocessing of frames, and the limits of a video.
 
     `crop` cuts frames to squares of `size`; otherwise they are stretched. `formats` are names of
-    `CONTAINERS`.
+    `CONTAINERS`. `alpha_color` lies behind transparent animations.
     """
 
     size: int
@@ -51,6 +53,7 @@ class VideoOptions:
     max_frames: int
     max_s: float
     formats: tuple[str, ...]
+    alpha_color: Color = WHITE
 
     def check_frame_size(self, frame_size: Size) -> None:
         """Raise `VideoRefusal` for frames of (width, height) that are too large, now or resized."""

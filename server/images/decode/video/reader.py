@@ -4,7 +4,7 @@ import importlib
 import io
 import pkgutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,10 +14,25 @@ from av.stream import Discard, Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from server.images.decode.video.containers import CODECS
 from server.images.decode.video.timing import Target, iterate_packets
 
+
+def _has_decoder(name: str, codecs: Container[str]) -> bool:
+    try:
+        return av.Codec(name, "r").canonical_name in codecs
+    except ValueError:  # an encoder
+        return False
+
+
+# FFmpeg's decoders of the codecs that are accepted. It opens decoders to learn about streams, too.
+DECODERS: Final = tuple(name for name in sorted(av.codecs_available) if _has_decoder(name, CODECS))
 # No demuxer may open a further file. The worker could not, either.
-OPTIONS: Final = {"protocol_whitelist": "none", "enable_drefs": "0"}
+OPTIONS: Final = {
+    "protocol_whitelist": "none",
+    "enable_drefs": "0",
+    "codec_whitelist": ",".join(DECODERS),
+}
 
 
 def load_libraries() -> None:

@@ -1,12 +1,14 @@
 """Videos that FFmpeg reads: their timing first, then the frames that are wanted."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
 
 import av
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
@@ -39,9 +41,11 @@ def decode_streams(
     views, frame_size, times = video.read_views(targets)
     if late := _find_late(targets, times):
         earlier = [targets[number].start_earlier() for number in late]
-        better, frame_size, _ = video.read_views(earlier)
-        found = dict(enumerate(views)) | dict(zip(late, better, strict=False))
-        views = [found[number] for number in sorted(found)]
+        with suppress(av.FFmpegError):  # then what was found must do
+            better, better_size, _ = video.read_views(earlier)
+            frame_size = frame_size if views else better_size
+            found = dict(enumerate(views)) | dict(zip(late, better, strict=False))
+            views = [found[number] for number in sorted(found)]
     return stack_views(views, len(targets)), frame_size, len(table)
 
 
@@ -93,8 +97,8 @@ def _read_table(container: InputContainer, options: VideoOptions) -> tuple[Frame
     # An AVI has the order of decoding only.
     is_unsure = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
     table = FrameTable(packets, trusts_times=not is_unsure)
-    # This container tells how many packets there must be.
-    is_cut = container.format.name.startswith("mov,") and len(packets) < stream.frames
+    # This container's index has all packets, without those that an edit list cuts off.
+    is_cut = container.format.name == "mov" and len(packets) < len(stream.index_entries)
     if not len(table) or is_cut:
         raise VideoRefusal(VideoFault.CORRUPT)
     duration_s = _measure_duration(table, container, stream)
@@ -107,7 +111,8 @@ def _find_stream(container: InputContainer, options: VideoOptions) -> VideoStrea
     stream = find_video_stream(container)
     if stream is None:
         raise VideoRefusal(VideoFault.NO_VIDEO)
-    codec = stream.codec_context.codec.canonical_name
+    context: VideoCodecContext | None = stream.codec_context  # None: FFmpeg has no decoder
+    codec = "unknown" if context is None else context.codec.canonical_name
     if codec not in CODECS:
         raise VideoRefusal(VideoFault.CODEC, codec=codec)
     options.check_frame_size((stream.width, stream.height))

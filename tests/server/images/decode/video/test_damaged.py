@@ -57,6 +57,8 @@ def test_only_named_containers_are_accepted() -> None:
 def test_only_named_codecs_are_accepted() -> None:
     data = encode_clip(make_steps(2), "mov", "jpeg2000", "rgb24")
     assert fail(data) == VideoFailure(VideoFault.CODEC, codec="jpeg2000")
+    nobody_knows = encode_clip(make_steps(2), "avi", "mpeg4", "yuv420p").replace(b"FMP4", b"XY12")
+    assert fail(nobody_knows) == VideoFailure(VideoFault.CODEC, codec="unknown")
 
 
 def test_sound_alone_is_refused() -> None:
@@ -69,6 +71,13 @@ def test_a_cut_mp4_is_refused(has_index_first: bool, share: float, tmp_path: Pat
     file = tmp_path / "clip.mp4" if has_index_first else None
     data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", fast_start_file=file)
     assert fail(data[: 16 + int(share * (len(data) - 16))]).fault is VideoFault.CORRUPT
+
+
+def test_a_cut_mp4_is_refused_though_its_first_frame_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "clip.mp4"
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", fast_start_file=file)
+    result = decode_video(data[:-100], OPTIONS, replace(EIGHT, num_frames=1))
+    assert result == VideoFailure(VideoFault.CORRUPT)
 
 
 @pytest.mark.parametrize("image_format", ["WEBP", "PNG"])

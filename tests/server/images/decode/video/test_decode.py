@@ -1,7 +1,11 @@
 """Videos of many containers and codecs: which frames are taken, and their pixels."""
 
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from server.images.decode.video.containers import CONTAINERS
 from server.images.decode.video.decode import DecodedVideo, decode_video
@@ -82,6 +86,23 @@ def test_animations_are_videos(image_format: str) -> None:
     assert len(by_time.views) == 4
 
 
+def test_a_picture_for_viewers_without_animation_is_no_frame() -> None:
+    still, *frames = map(Image.fromarray, [make_grey(250), *make_steps(4)])
+    buffer = io.BytesIO()
+    still.save(buffer, "PNG", save_all=True, append_images=frames, default_image=True)
+    decoded = decode(buffer.getvalue())
+    assert [read_index(view) for view in decoded.views] == [0, 1, 2, 3]
+    assert decoded.total_frames == 4
+
+
+def test_transparent_animations_lie_on_the_background_colour() -> None:
+    frames = [Image.new("RGBA", SIZE, (index, 0, 0, 0)) for index in range(2)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    decoded = decode(buffer.getvalue(), options=replace(OPTIONS, alpha_color=(1, 2, 3)))
+    assert decoded.views[1, 24, 24].tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [
@@ -137,6 +158,14 @@ def test_frames_are_cropped_or_stretched() -> None:
 def test_the_first_video_stream_is_taken_beside_sound() -> None:
     decoded = decode(encode_clip(make_steps(40), sound=True))
     assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+def test_what_an_edit_list_cuts_off_is_no_part_of_the_video() -> None:
+    times = list(range(-20, 20))  # a whole group of frames and some more precede the start
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", times=times)
+    decoded = decode(data, FrameSampling(4, None, 64))
+    assert [read_index(view) for view in decoded.views] == [20, 26, 32, 39]
+    assert decoded.total_frames == 20
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
