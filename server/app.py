@@ -107,6 +107,8 @@ def create_app(
             max_body_bytes=settings.max_body_bytes,
             request_timeout_s=settings.request_timeout_s,
             max_stream_buffer_bytes=settings.max_stream_buffer_kib * KIB,
+            video_frames=settings.video_frames,
+            max_video_frames=settings.max_video_frames,
         ),
         output_budget=OutputBudget(int(settings.max_buffered_mib * MIB)),
         body_budget=BodyBudget(int(settings.max_buffered_mib * MIB), settings.max_queue_s),

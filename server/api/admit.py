@@ -6,31 +6,24 @@ from typing import Protocol, TypeVar
 
 from fastapi import Request
 
-from server.api.admission.cost import Cost, estimate_image_bytes
+from server.api.admission.cost import Cost
 from server.api.allowed_models import build_policy, check_model_allowed
 from server.api.auth import Tenant
 from server.api.body import read_body
 from server.api.deadline import limit_time, read_deadline
 from server.api.gate_state import get_gate_state
+from server.api.media_cost import MediaRequest, estimate_media_bytes
 from server.api.recording import build_record
 from server.api.runtime import Runtime
 from server.protocol.policy import RequestPolicy
 
 
-class CountingRequest(Protocol):
+class CountingRequest(MediaRequest, Protocol):
     """A parsed body whose tokens are to be counted or converted."""
 
     @property
     def model(self) -> str | None:
         """The model that it names, None for the server's own."""
-
-    @property
-    def num_images(self) -> int:
-        """The number of its images."""
-
-    @property
-    def num_videos(self) -> int:
-        """The number of its videos."""
 
 
 T = TypeVar("T", bound=CountingRequest)
@@ -62,7 +55,7 @@ async def admit(
             check_model_allowed(runtime, tenant, record.model)
             if parsed.num_images or parsed.num_videos:
                 gate.meter.check_image_tokens()
-            cost = Cost(1, estimate_image_bytes(len(body), parsed.num_images, parsed.num_videos))
+            cost = Cost(1, estimate_media_bytes(len(body), parsed, runtime.limits))
             del body
             with runtime.metrics.stage("queue"):
                 permit = await runtime.admission.acquire(tenant.queue_key, cost, request.client)

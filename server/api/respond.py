@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from server.api.admission.cost import Cost, estimate_image_bytes
+from server.api.admission.cost import Cost
 from server.api.affinity import AFFINITY_HEADER, build_affinity_header
 from server.api.allowed_models import build_policy, check_model_allowed
 from server.api.auth import Tenant, get_tenant
@@ -18,6 +18,7 @@ from server.api.disconnect import cancel_on_disconnect
 from server.api.event_stream import EventStream
 from server.api.gate_state import get_gate_state
 from server.api.ignored_parameters import build_ignored_header
+from server.api.media_cost import estimate_media_bytes
 from server.api.recording import build_record
 from server.api.runtime import Runtime
 from server.generation.interruption import Interruption
@@ -146,7 +147,7 @@ class _Exchange:
         if request.token_limit is not None:
             tokens = request.token_limit * request.num_sequences
             self._record.caller.meter.reserve_output_tokens(tokens)
-        image_bytes = estimate_image_bytes(len(body), request.num_images, request.num_videos)
+        image_bytes = estimate_media_bytes(len(body), request, self._runtime.limits)
         return parsed, Cost(request.num_sequences, image_bytes)
 
     async def submit(self, parsed: GenerationRequest, cost: Cost) -> GenerationResponse:

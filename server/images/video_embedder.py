@@ -159,9 +159,7 @@ class VideoEmbedder:
 
 def choose_sampling(default: FrameSampling, options: VideoIoKwargs | None) -> FrameSampling:
     """Return what a request asks for, else the server's own; never more than its `max_frames`."""
-    if options is None:
+    if options is None or not options.asks_for_frames:
         return default
-    num_frames, fps = options.num_frames, None if options.fps == -1 else options.fps
-    if num_frames is None and fps is None:
-        return default
-    return FrameSampling(None if num_frames == -1 else num_frames, fps, default.max_frames)
+    num_frames = None if options.num_frames == -1 else options.num_frames
+    return FrameSampling(num_frames, options.fps, default.max_frames)

@@ -24,6 +24,7 @@ from server.protocol.messages.tools import (
     NoChoice,
 )
 from server.protocol.policy import STRICT, RequestPolicy
+from server.protocol.video import VideoIoKwargs
 from server.protocol.wire import build_validation_error
 
 SAME_FIELDS: Final = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
@@ -58,6 +59,11 @@ class TranslatedMessagesRequest:
     def num_videos(self) -> int:
         """The number of videos, which this API does not have."""
         return self.chat.num_videos
+
+    @property
+    def video_options(self) -> VideoIoKwargs | None:
+        """How many frames are taken of videos, if the request says it."""
+        return self.chat.video_options
 
 
 def parse_and_translate(

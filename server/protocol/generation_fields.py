@@ -15,6 +15,7 @@ from server.protocol.formats import (
 )
 from server.protocol.json_size import JsonObject
 from server.protocol.sampling import MAX_PROMPT_LOGPROBS, SamplingFields
+from server.protocol.video import VideoIoKwargs
 from server.protocol.wire import ModelName, WireModel
 
 # vLLM's older fields, `guided_json` and so on.
@@ -75,6 +76,11 @@ class GenerationFields(SamplingFields):
     def num_videos(self) -> int:
         """The number of videos in the request."""
         return 0
+
+    @property
+    def video_options(self) -> VideoIoKwargs | None:
+        """How many frames are taken of videos, if the request says it."""
+        return None
 
     @property
     def leading_text(self) -> str:

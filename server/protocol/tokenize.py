@@ -10,6 +10,7 @@ from server.protocol.chat.template_fields import TemplateFields, check_template_
 from server.protocol.policy import STRICT, RequestPolicy
 from server.protocol.sampling import TokenId
 from server.protocol.tools import MAX_TOOLS, Tool
+from server.protocol.video import VideoIoKwargs
 from server.protocol.wire import (
     ModelName,
     RequestBody,
@@ -36,6 +37,11 @@ class _ConversionRequest(RequestBody):
     def num_videos(self) -> int:
         """The number of videos."""
         return 0
+
+    @property
+    def video_options(self) -> VideoIoKwargs | None:
+        """How many frames are taken of videos, if the request says it."""
+        return None
 
 
 class TokenizeTextRequest(_ConversionRequest):

@@ -17,6 +17,11 @@ def _check_count(value: float) -> float:
     raise PydanticCustomError("video_frames", "Input should be greater than 0, or -1")
 
 
+def _check_fps(value: float) -> float | None:
+    """Return None for vLLM's -1, which is as if the field were not there."""
+    return None if _check_count(value) == -1 else value
+
+
 class VideoUrl(WireModel):
     """An http(s) URL or a base64 `data:` URL."""
 
@@ -36,9 +41,18 @@ class VideoIoKwargs(WireModel):
     num_frames: Annotated[int, AfterValidator(_check_count)] | None = Field(
         None, description="-1 takes all, up to the server's limit"
     )
-    fps: Annotated[float, AfterValidator(_check_count)] | None = Field(
+    fps: Annotated[float, AfterValidator(_check_fps)] | None = Field(
         None, description="frames for each second of the video; -1 does not ask for any"
     )
+
+    @property
+    def asks_for_frames(self) -> bool:
+        """Whether it says how many frames to take."""
+        return self.num_frames is not None or self.fps is not None
+
+    def bound_frames(self, limit: int) -> int:
+        """Return how many frames of a video are taken at most, of `limit`."""
+        return limit if self.num_frames in (None, -1) else min(self.num_frames, limit)
 
 
 class MediaIoKwargs(WireModel):

@@ -28,7 +28,7 @@ class LimitSettings(BaseSettings):
     max_pending_image_mib: PositiveFloat | None = Field(
         None,
         description="encoded images and videos that are decoded or wait for it, in MiB, 2.5 more"
-        " for each image, 20 for each video; default: 80 for each decode worker",
+        " for each image and each frame that is used; default: 80 for each decode worker",
     )
     max_stream_buffer_kib: PositiveInt = Field(
         1024, description="events kept for a client that does not read its stream, in KiB"

@@ -7,8 +7,6 @@ from typing import Final
 TEXT_BYTES: Final = 64 * 1024
 # An image counts this much besides its bytes: the vision tower takes as long for a small one.
 IMAGE_OVERHEAD_BYTES: Final = 5 * 512 * 1024
-# A video counts as the frames that the model sees of it by default.
-IMAGES_OF_A_VIDEO: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,8 @@ NOTHING: Final = Cost(0, 0)
 ONE: Final = Cost()
 
 
-def estimate_image_bytes(body_bytes: int, num_images: int, num_videos: int = 0) -> int:
-    """Return the image bytes of a body with this many images and videos."""
-    num_images += num_videos * IMAGES_OF_A_VIDEO
+def estimate_image_bytes(body_bytes: int, num_images: int) -> int:
+    """Return the image bytes of a body with this many images and frames of videos."""
     return body_bytes + num_images * IMAGE_OVERHEAD_BYTES if num_images else 0
 
 

@@ -55,7 +55,11 @@ def build_runtime(lifecycle: Lifecycle, metrics: Metrics, api_keys: list[str]) -
         authenticator=Authenticator(KeyRing(api_keys)),
         metrics=metrics,
         limits=ApiLimits(
-            max_body_bytes=100_000, request_timeout_s=10, max_stream_buffer_bytes=10_000
+            max_body_bytes=100_000,
+            request_timeout_s=10,
+            max_stream_buffer_bytes=10_000,
+            video_frames=8,
+            max_video_frames=64,
         ),
         output_budget=OutputBudget(1_000_000),
         body_budget=BodyBudget(1_000_000, 1),
