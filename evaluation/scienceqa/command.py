@@ -18,7 +18,7 @@ from evaluation.scienceqa.problems import (
     read_predictions,
     read_problems,
 )
-from evaluation.scienceqa.prompts import LETTER_ONLY, Order
+from evaluation.scienceqa.prompts import Layout
 from evaluation.scienceqa.questions import QuestionBuilder
 
 scienceqa = typer.Typer(
@@ -60,12 +60,13 @@ def answer(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="the data set's captions.json, as context"),
     ] = None,
-    order: Annotated[
-        Order, typer.Option(help="question, context, options: QCM as the paper, CQM as LLaVA-1.5")
-    ] = Order.QCM,
+    layout: Annotated[
+        Layout, typer.Option(help="of the prompts: QCM for the paper's models, llava-1.5 for it")
+    ] = Layout.QCM,
     instruction: Annotated[
-        str, typer.Option(help="what follows the options; may be empty")
-    ] = LETTER_ONLY,
+        str | None,
+        typer.Option(help="what follows the options, in place of the layout's own; may be empty"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only so many problems")] = None,
     base_url: roles.BaseUrl = "",
     api_key: roles.ApiKey = "",
@@ -91,7 +92,7 @@ def answer(
         raise typer.BadParameter("give one of the two", param_hint="--images, --no-image")
     problem_set = read_problems(problems, splits, split)
     known = read_captions(captions) if captions else {}
-    builder = QuestionBuilder(order, instruction, known, images)
+    builder = QuestionBuilder(layout, instruction, known, images)
     questions = builder.build_questions(problem_set, limit)
     selected = {
         question.question_id: problem_set.problems[question.question_id] for question in questions
@@ -156,18 +157,23 @@ def judge(
 ) -> None:
     """Join two models: wherever they differ, a judge has the last word.
 
-    Run again with the same options to go on where a run was stopped.
+    Where no choice can be read in its answer, the first model's counts. Without a judge's endpoint
+    the answers in --reviews are used as they are. Run again with the same options to go on where a
+    run was stopped.
     """
-    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
-    fields = {"max_tokens": 1024, "temperature": 0.0}
-    config = request_options.build_endpoint_config(
-        "judge-", judge_base_url, judge_api_key, judge_model, judge_request, fields
-    )
     pair = _read_pair(problems, splits, split, predictions, second)
-    answers = asyncio.run(
-        collect_answers(config, pair.build_judge_questions(), reviews, "judge", allow_failures)
-    )
-    joint = {**pair.select_agreed(), **answers.texts}
+    if judge_base_url or not reviews.exists():
+        request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
+        fields = {"max_tokens": 1024, "temperature": 0.0}
+        config = request_options.build_endpoint_config(
+            "judge-", judge_base_url, judge_api_key, judge_model, judge_request, fields
+        )
+        verdicts = asyncio.run(
+            collect_answers(config, pair.build_judge_questions(), reviews, "judge", allow_failures)
+        ).texts
+    else:
+        verdicts = read_predictions(reviews)
+    joint = pair.apply_verdicts(verdicts)
     write_predictions(out, joint)
     _report(measure_accuracy(pair.problem_set, joint), as_json)
 

@@ -7,7 +7,7 @@ from typing import Final
 from asking.question import ChatQuestion
 from evaluation.scienceqa.parsing import NO_CHOICE, parse_choice
 from evaluation.scienceqa.problems import ProblemSet
-from evaluation.scienceqa.prompts import Order, build_prompt
+from evaluation.scienceqa.prompts import Layout, build_prompt
 
 JUDGE_SYSTEM: Final = "You decide between answers to multiple-choice questions on school science."
 _JUDGE_TASK: Final = (
@@ -54,6 +54,21 @@ class PredictionPair:
             if problem_id not in agreed and (problem_id in self.first or problem_id in self.second)
         ]
 
+    def apply_verdicts(self, verdicts: Mapping[str, str]) -> dict[str, str]:
+        """Return the joint predictions: agreed ones, and the judge's verdicts on the others.
+
+        Without a verdict that names a choice the first model's own prediction stays, as in the
+        released `eval_science_qa_gpt4_requery.py`.
+        """
+        readable = {
+            problem_id: text
+            for problem_id, text in verdicts.items()
+            if problem_id in self.problem_set.problems
+            and self._choice(verdicts, problem_id) != NO_CHOICE
+        }
+        own = {key: text for key, text in self.first.items() if key in self.problem_set.problems}
+        return {**own, **readable, **self.select_agreed()}
+
     def _choose_prediction(self, problem_id: str) -> str | None:
         if self._choice(self.second, problem_id) != NO_CHOICE:
             return self.second[problem_id]
@@ -64,7 +79,7 @@ class PredictionPair:
         return parse_choice(predictions.get(problem_id, ""), len(choices))
 
     def _build_judge_prompt(self, problem_id: str) -> str:
-        problem = build_prompt(self.problem_set.problems[problem_id], Order.CQM, instruction="")
+        problem = build_prompt(self.problem_set.problems[problem_id], Layout.CQM, instruction="")
         students = [
             f"<student-{number}>\n{predictions.get(problem_id, '(no answer)')}\n</student-{number}>"
             for number, predictions in enumerate((self.first, self.second), start=1)

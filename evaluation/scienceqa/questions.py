@@ -7,15 +7,15 @@ from pathlib import Path
 from asking.images import QuestionImage, find_image
 from asking.question import ChatQuestion
 from evaluation.scienceqa.problems import Problem, ProblemSet
-from evaluation.scienceqa.prompts import LETTER_ONLY, Order, build_prompt
+from evaluation.scienceqa.prompts import Layout, build_prompt
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionBuilder:
     """Options of the prompts; with `images` None all problems are asked without an image."""
 
-    order: Order = Order.QCM
-    instruction: str = LETTER_ONLY
+    layout: Layout = Layout.QCM
+    instruction: str | None = None
     captions: Mapping[str, str] = field(default_factory=dict)
     images: Path | None = None
 
@@ -31,7 +31,7 @@ class QuestionBuilder:
 
     def _build_question(self, split: str, problem_id: str, problem: Problem) -> ChatQuestion:
         caption = self.captions.get(problem_id, "")
-        prompt = build_prompt(problem, self.order, caption, self.instruction)
+        prompt = build_prompt(problem, self.layout, caption, self.instruction)
         return ChatQuestion(problem_id, prompt, image=self._find_image(split, problem_id, problem))
 
     def _find_image(self, split: str, problem_id: str, problem: Problem) -> QuestionImage | None:

@@ -14,7 +14,7 @@ from evaluation.scienceqa.accuracy import measure_accuracy
 from evaluation.scienceqa.ensemble import PredictionPair
 from evaluation.scienceqa.parsing import parse_choice
 from evaluation.scienceqa.problems import Problem, ProblemSet, read_predictions, read_problems
-from evaluation.scienceqa.prompts import Order, build_prompt
+from evaluation.scienceqa.prompts import Layout, build_prompt
 from tests.asking.process import read_lines, write_lines
 from tests.asking.scripted import Reply, Request, completion_reply, serve_script
 from tests.evaluation.process import run_evaluation
@@ -67,17 +67,26 @@ def test_parsing_with_three_choices(text: str, choice: int) -> None:
     assert parse_choice(text, 3) == choice
 
 
-def test_prompts() -> None:
+def test_layouts_of_the_conversion() -> None:
     both = Problem.model_validate(problem(hint="A  hint.", question="Which?"))
-    assert build_prompt(both, instruction="") == (
-        "Which?\nContext: A hint.\nOptions: (A) red (B) green"
-    )
-    assert build_prompt(both, Order.CQM, "A caption.", "Answer.") == (
+    assert build_prompt(both) == "Which?\nContext: A hint.\nOptions: (A) red (B) green"
+    assert build_prompt(both, Layout.CQM, "A caption.", "Answer.") == (
         "Context: A hint. A caption.\nQuestion: Which?\nOptions: (A) red (B) green\nAnswer."
     )
     bare = Problem.model_validate(problem())
     assert "\nContext: N/A\n" in build_prompt(bare)
     assert "\nContext: A caption.\n" in build_prompt(bare, caption="A caption.")
+
+
+def test_layout_of_llava_1_5() -> None:
+    letter = "Answer with the option's letter from the given choices directly."
+    both = Problem.model_validate(problem(hint="A hint.", question="Which?"))
+    assert build_prompt(both, Layout.LLAVA_1_5) == (
+        f"Context: A hint.\nWhich?\nA. red\nB. green\n{letter}"
+    )
+    bare = Problem.model_validate(problem(question="Which?"))
+    assert build_prompt(bare, Layout.LLAVA_1_5) == f"Which?\nA. red\nB. green\n{letter}"
+    assert build_prompt(bare, Layout.LLAVA_1_5, instruction="") == "Which?\nA. red\nB. green"
 
 
 def test_accuracy_by_hand() -> None:
@@ -248,7 +257,30 @@ async def test_judge(tmp_path: Path) -> None:
         )
     assert finished.code == 0, finished.stderr
     assert len(there.requests) == len(read_lines(reviews)) == 4
-    # agreed on 1; the judge decides 2 for A, wrongly, and says nothing to be read of 3, 4 and 5
-    assert json.loads(finished.stdout)["parsed"] == {"1": 0, "2": 0, "3": -1, "4": -1, "5": -1}
+    # 1 is agreed; 2 is the judge's A, wrong; 3 and 4 stay the first's; 5 has only what is no choice
+    assert json.loads(finished.stdout)["parsed"] == {"1": 0, "2": 0, "3": 1, "4": -1, "5": -1}
     assert json.loads(finished.stdout)["accuracy"] == pytest.approx(20.0)
-    assert {record["question_id"] for record in read_lines(out)} == TEST.problems.keys()
+    joint = {record["question_id"]: record["text"] for record in read_lines(out)}
+    assert joint == {"1": "A", "2": "Hm. The answer is A.", "3": "B. Because it is.", "4": "C"}
+
+
+def test_verdicts_of_an_earlier_judge(tmp_path: Path) -> None:
+    first = [{"question_id": key, "text": text} for key, text in PREDICTIONS.items()]
+    second = [{"question_id": key, "text": "A"} for key in TEST.problems]
+    verdicts = [
+        {"question_id": "2", "text": "I cannot tell."},
+        {"question_id": "3", "text": "The answer is C."},
+        {"question_id": "6", "text": "The answer is A."},
+    ]
+    out = tmp_path / "joint.jsonl"
+    command = [
+        *("scienceqa", "judge", *write_data(tmp_path), "--out", str(out), "--json"),
+        *("--predictions", str(write_lines(tmp_path / "1.jsonl", *first))),
+        *("--second", str(write_lines(tmp_path / "2.jsonl", *second))),
+        *("--reviews", str(write_lines(tmp_path / "v.jsonl", *verdicts))),
+    ]
+    outcome = CliRunner().invoke(app, command)
+    assert outcome.exit_code == 0, outcome.stderr
+    # 2 falls back to the first's B, which is right, and 4, without a verdict, to its C
+    assert json.loads(outcome.stdout)["parsed"] == {"1": 0, "2": 1, "3": 2, "4": -1, "5": -1}
+    assert json.loads(outcome.stdout)["accuracy"] == pytest.approx(60.0)
