@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from asking.errors import InputError
 from asking.files import FileModel, read_json_lines
@@ -28,24 +28,44 @@ class QuestionRecord(FileModel):
 
 
 class Instance(FileModel):
-    """An object and its box `(x1, y1, x2, y2)`, 0 to 1."""
+    """An object and its box `(x1, y1, x2, y2)`, 0 to 1; integers stay integers in prompts."""
 
     category: str
-    bbox: tuple[float, float, float, float]
+    bbox: tuple[int | float, int | float, int | float, int | float]
 
 
 class Context(FileModel):
-    """A line of `caps_boxes_coco2014_val_80.jsonl`: captions and boxes of an image."""
+    """What is known of an image.
+
+    A line of `caps_boxes_coco2014_val_80.jsonl`, with captions and boxes, or of LLaVA-Bench
+    (In-the-Wild)'s `context.jsonl`, which has `caption` instead.
+    """
 
     image: str
-    captions: list[str] = Field(min_length=1)
+    captions: list[str] = Field(min_length=1, validation_alias=AliasChoices("captions", "caption"))
     instances: tuple[Instance, ...] = ()
+    is_llava_bench: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_caption(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "captions" not in value and "caption" in value:
+            caption = value["caption"]
+            captions = [caption] if isinstance(caption, str) else caption
+            return {**value, "caption": captions, "is_llava_bench": True}
+        return value
 
     def to_text(self) -> str:
         """Return the captions, then the boxes, one per line."""
+        return self.to_released_text().strip()
+
+    def to_released_text(self) -> str:
+        """Return what the released scripts show: captions, and boxes unless it is LLaVA-Bench."""
         captions = "\n".join(self.captions)
-        boxes = "\n".join(f"{thing.category}: {list(thing.bbox)}" for thing in self.instances)
-        return f"{captions}\n\n{boxes}".strip()
+        if self.is_llava_bench:
+            return captions
+        boxes = [f"{thing.category}: {list(thing.bbox)}" for thing in self.instances]
+        return "\n\n".join((captions, "\n".join(boxes)))
 
 
 class AnswerRecord(FileModel):

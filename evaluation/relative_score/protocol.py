@@ -16,6 +16,7 @@ from evaluation.relative_score.prompts import (
     build_judge_prompt,
     build_reference_prompt,
 )
+from evaluation.relative_score.rules import RELEASED_SYSTEM, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class RelativeScoreProtocol:
     cases: Sequence[Case]
     out: Path
     allow_failures: bool
+    rules: Rules | None = None
 
     async def collect_references(self, source: Path | EndpointConfig) -> Mapping[str, str]:
         """Read the reference's answers from a file, or ask a text-only model."""
@@ -63,16 +65,21 @@ class RelativeScoreProtocol:
     ) -> Mapping[str, str]:
         """Ask the judge to review every question that has both answers."""
         questions = [
-            ChatQuestion(
-                case.question_id,
-                build_judge_prompt(case, reference[case.question_id], candidate[case.question_id]),
-                JUDGE_SYSTEM,
-                metadata={"category": case.question.category},
+            self._build_review_question(
+                case, reference[case.question_id], candidate[case.question_id]
             )
             for case in self.cases
             if case.question_id in reference and case.question_id in candidate
         ]
         return await self._collect_answers(judge, questions, "reviews")
+
+    def _build_review_question(self, case: Case, reference: str, candidate: str) -> ChatQuestion:
+        if self.rules is None:
+            system, prompt = JUDGE_SYSTEM, build_judge_prompt(case, reference, candidate)
+        else:
+            system, prompt = RELEASED_SYSTEM, self.rules.build_prompt(case, reference, candidate)
+        metadata = {"category": case.question.category}
+        return ChatQuestion(case.question_id, prompt, system, metadata=metadata)
 
     async def _collect_answers(
         self, config: EndpointConfig, questions: Sequence[ChatQuestion], name: str

@@ -6,12 +6,12 @@ from typing import Final
 
 _NUMBER: Final = r"([0-9]{1,2}(?:\.[0-9]+)?)"
 _GRADES: Final = re.compile(rf"\s*{_NUMBER}(?:\s*,\s*|\s+){_NUMBER}\s*")
-MIN_GRADE, MAX_GRADE = 1.0, 10.0
+MIN_GRADE, MAX_GRADE = 0.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class GradePair:
-    """The grades of both answers, 1 to 10."""
+    """The grades of both answers; 1 to 10 are asked for, and a judge may give 0."""
 
     reference: float
     candidate: float

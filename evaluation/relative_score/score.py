@@ -26,8 +26,11 @@ class GradeSummary:
 
     @property
     def score(self) -> float | None:
-        """In percent of the reference (arXiv 2304.08485, section 5.1); None without grades."""
-        if self.reference is None or self.candidate is None:
+        """In percent of the reference (arXiv 2304.08485, section 5.1).
+
+        None without grades, or if all of the reference's are 0.
+        """
+        if self.candidate is None or not self.reference:
             return None
         return 100 * self.candidate / self.reference
 
@@ -54,9 +57,16 @@ class RelativeScore:
     missing: tuple[str, ...]
     reviews: dict[str, GradePair | None]
 
+    @property
+    def score_with_failures(self) -> float | None:
+        """The score of the released summary, which counts a review without grades as (-1, -1)."""
+        failures = GradePair(-1, -1)
+        return GradeSummary(tuple(pair or failures for pair in self.reviews.values())).score
+
     def to_json(self) -> dict[str, Any]:
         return {
             **self.overall.to_json(),
+            "score_with_failures": self.score_with_failures,
             "kinds": {kind: relative.to_json() for kind, relative in self.kinds.items()},
             "set_aside": self.set_aside,
             "missing": list(self.missing),
