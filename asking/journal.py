@@ -36,19 +36,20 @@ class Journal:
 
     Opening truncates an incomplete last line, so its question is asked again. A lock keeps a
     second run from writing the same file. Entering raises `InputError` for a malformed line and
-    `RunError` for a locked file.
+    `RunError` for a locked file. A subclass whose file has another format overrides `append` and
+    `parse_entry`.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._entries: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         # In append mode every write goes to the end, whatever the read position.
-        self._file: BufferedRandom = self._path.open("a+b")
+        self._file: BufferedRandom = self.path.open("a+b")
         try:
-            lock_file(self._file, self._path)
+            lock_file(self._file, self.path)
             self._recover()
         except BaseException:
             self._file.close()
@@ -73,7 +74,7 @@ class Journal:
             return None
         if entry.digest != digest:
             raise InputError(
-                self._path,
+                self.path,
                 f"question {question_id} was answered for another model, prompt or image; "
                 "write to another file, or remove this one",
                 entry.line,
@@ -84,6 +85,13 @@ class Journal:
         """Append one answer and flush it."""
         self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
+
+    def parse_entry(self, text: str, line: int) -> tuple[str, Entry]:
+        """Parse a line into a question id and its entry. Raises `InputError`."""
+        record = parse_line(self.path, text, line, _Record)
+        return record.question_id, Entry(
+            Answer(record.text, record.finish_reason), record.asked, line
+        )
 
     def _recover(self) -> None:
         self._file.seek(0)
@@ -104,12 +112,11 @@ class Journal:
         try:
             lines = data.decode().split("\n")
         except UnicodeDecodeError:
-            raise InputError(self._path, "not UTF-8 text") from None
+            raise InputError(self.path, "not UTF-8 text") from None
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                record = parse_line(self._path, line, number, _Record)
-                answer = Answer(record.text, record.finish_reason)
-                self._entries[record.question_id] = Entry(answer, record.asked, number)
+                question_id, entry = self.parse_entry(line, number)
+                self._entries[question_id] = entry
 
 
 def _is_json_object(line: bytes) -> bool:

@@ -49,14 +49,16 @@ class Answers:
 
 
 async def ask_all(
-    endpoint: Endpoint, questions: Sequence[ChatQuestion], path: Path, title: str
+    endpoint: Endpoint, questions: Sequence[ChatQuestion], answers_file: Path | Journal, title: str
 ) -> Answers:
-    """Ask the questions that `path` has no answer to, `endpoint.concurrency` at a time.
+    """Ask the questions that the file has no answer to, `endpoint.concurrency` at a time.
 
-    Raises `EndpointError` if further questions would fail, too, and the errors of `Journal` and
+    `answers_file` is the path of a `Journal`, or a journal that is not open yet. Raises
+    `EndpointError` if further questions would fail, too, and the errors of `Journal` and
     `QuestionImage`.
     """
-    with Journal(path) as journal:
+    unopened = Journal(answers_file) if isinstance(answers_file, Path) else answers_file
+    with unopened as journal:
         found = {
             question.question_id: journal.find(
                 question.question_id, question.compute_digest(endpoint)
@@ -78,7 +80,7 @@ async def ask_all(
 async def collect_answers(
     config: EndpointConfig,
     questions: Sequence[ChatQuestion],
-    path: Path,
+    answers_file: Path | Journal,
     title: str,
     allow_failures: bool,
 ) -> Answers:
@@ -87,8 +89,9 @@ async def collect_answers(
     Raises `IncompleteError` and the errors of `open_endpoint` and `ask_all`.
     """
     async with open_endpoint(config) as endpoint:
-        answers = await ask_all(endpoint, questions, path, title)
+        answers = await ask_all(endpoint, questions, answers_file, title)
     if not allow_failures:
+        path = answers_file if isinstance(answers_file, Path) else answers_file.path
         answers.raise_if_incomplete(path)
     return answers
 

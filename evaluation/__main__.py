@@ -1,4 +1,4 @@
-"""`python -m evaluation`: scenes, relative-score and scienceqa."""
+"""`python -m evaluation`: scenes, relative-score, scienceqa, vqa and the scorers of benchmarks."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,6 +9,16 @@ from asking.options import run_app
 from evaluation.relative_score.command import relative_score
 from evaluation.scenes.command import scenes
 from evaluation.scienceqa.command import scienceqa
+from evaluation.scorers.gqa import gqa
+from evaluation.scorers.mmbench import mmbench
+from evaluation.scorers.mme import mme
+from evaluation.scorers.mmvet import mmvet
+from evaluation.scorers.pope import pope
+from evaluation.scorers.seed import seed
+from evaluation.scorers.textvqa import textvqa
+from evaluation.scorers.vizwiz import vizwiz
+from evaluation.scorers.vqav2 import vqav2
+from evaluation.vqa.command import vqa
 
 NAME: Final = "python -m evaluation"
 
@@ -22,6 +32,9 @@ app = typer.Typer(
 app.command("scenes")(scenes)
 app.command("relative-score")(relative_score)
 app.add_typer(scienceqa, name="scienceqa")
+app.command("vqa")(vqa)
+for scorer in (pope, mme, textvqa, vqav2, gqa, vizwiz, mmbench, seed, mmvet):
+    app.command(scorer.__name__, rich_help_panel="Scorers of vqa's answers")(scorer)
 
 
 def main(words: Sequence[str] | None = None, name: str = NAME) -> int:

@@ -34,7 +34,7 @@ accelerator() {
 # What is installed is decided by these; when one changes, set-up runs again.
 fingerprint() {
     cat scripts/setup.sh scripts/install_engine.sh pyproject.toml "requirements/$1.txt" requirements/train.txt \
-        requirements/ray.txt requirements/dev.txt | cksum | tr ' ' -
+        requirements/evaluation.txt requirements/ray.txt requirements/dev.txt | cksum | tr ' ' -
 }
 
 # As requires-python in pyproject.toml.
@@ -102,7 +102,7 @@ pip_install() {
 
 install_all() {
     scripts/install_engine.sh "$venv/bin/python" "$1"
-    pip_install -r requirements/train.txt -r requirements/ray.txt -r requirements/dev.txt
+    pip_install -r requirements/train.txt -r requirements/evaluation.txt -r requirements/ray.txt -r requirements/dev.txt
     # Without isolation the build uses the setuptools just installed and downloads no other.
     pip_install --no-build-isolation -e .
 }

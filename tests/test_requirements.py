@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 # What set-up installs on top of an engine.
-ON_TOP = ("train", "ray", "dev")
+ON_TOP = ("train", "evaluation", "ray", "dev")
 
 
 def applies(requirement: Requirement, python: str) -> bool:

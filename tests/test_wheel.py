@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"training": ["train"], "server": ["ray"]}
+EXTRAS = {"evaluation": ["evaluation"], "training": ["train"], "server": ["ray"]}
 PACKAGES = {"asking", "evaluation", "llava_spec", "model_store", "server", "training"}
 # Of pydantic, in the one version that it asks for.
 PARTS = {"pydantic-core": "pydantic"}
@@ -79,7 +79,8 @@ def test_metadata(described: Message) -> None:
     assert described["License-Expression"] == "Apache-2.0"
     assert described["Requires-Python"]
     assert described["Description-Content-Type"] == "text/markdown"
-    assert set(described.get_all("Provides-Extra", [])) == {"cpu", "cuda", "dev", "ray", "train"}
+    extras = {"cpu", "cuda", "dev", "evaluation", "ray", "train"}
+    assert set(described.get_all("Provides-Extra", [])) == extras
 
 
 def test_llava_server_is_a_program(installed: Path, tmp_path: Path) -> None:
@@ -142,7 +143,8 @@ def test_all_that_is_imported_is_asked_for(described: Message) -> None:
 def test_all_that_is_asked_for_is_imported(described: Message) -> None:
     used = {name for folder in PACKAGES for names in distributions(folder) for name in names}
     # Whose files are read, and what uvicorn imports by its name.
-    assert requirements(described, "train", "ray") - used == {"fastapi-offline", "uvloop"}
+    asked = requirements(described, "train", "evaluation", "ray")
+    assert asked - used == {"fastapi-offline", "uvloop"}
 
 
 COMMANDS = [

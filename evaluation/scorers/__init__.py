@@ -1,0 +1,1 @@
+"""Scores and submission files of the benchmarks that LLaVA-1.5 reports."""

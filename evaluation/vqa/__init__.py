@@ -1,0 +1,1 @@
+"""Questions of the released format, asked of an endpoint."""
