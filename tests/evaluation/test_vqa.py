@@ -157,8 +157,14 @@ async def test_a_gap_is_reported_and_filled(tmp_path: Path) -> None:
         ('{"text": "x"}', "q.jsonl:2: question_id: Field required"),
         ('{"question_id": 2, "text": "x"', "q.jsonl:2: Invalid JSON"),
         ("[1]", "q.jsonl:2: Input should be an object"),
-        ('{"question_id": 2, "text": "x", "image": "c.png"}', "q.jsonl:2: the image c.png is mis"),
-        ('{"question_id": 1, "text": "T", "image": "b.png"}', "q.jsonl:2: question 1 is there wit"),
+        (
+            '{"question_id": 2, "text": "x", "image": "c.png"}',
+            "q.jsonl:2: the image c.png is missing",
+        ),
+        (
+            '{"question_id": 1, "text": "T", "image": "b.png"}',
+            "q.jsonl:2: question 1 is there with",
+        ),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, problem: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.scorers.mme import parse_yes_no
+from evaluation.scorers.mme_questions import parse_yes_no
 from evaluation.scorers.pope import is_yes
 from tests.asking.process import write_lines
 from tests.evaluation.scoring import failure, misuse, score, write_answers
