@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from asking.errors import InputError
 from asking.files import FileModel, parse_line, read_json_lines, read_numbered_lines
 
 
@@ -24,9 +25,16 @@ class ReleasedAnswer(FileModel):
     prompt: str = ""
 
 
-def read_questions(path: Path) -> list[ReleasedQuestion]:
-    """Read a question file. Raises `InputError`, which names the line."""
-    return read_json_lines(path, ReleasedQuestion)
+def read_unique_questions(path: Path) -> list[ReleasedQuestion]:
+    """Read questions whose ids are all different.
+
+    Raises `InputError`, which names the line, also for an id that is there twice.
+    """
+    questions: dict[str, ReleasedQuestion] = {}
+    for line, question in read_numbered_questions(path):
+        if questions.setdefault(str(question.question_id), question) is not question:
+            raise InputError(path, f"question {question.question_id} is there twice", line)
+    return list(questions.values())
 
 
 def read_numbered_questions(path: Path) -> list[tuple[int, ReleasedQuestion]]:

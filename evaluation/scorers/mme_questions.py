@@ -53,7 +53,7 @@ def read_annotations(folder: Path) -> list[MmeQuestion]:
         inner = folder / task / "questions_answers_YN"
         for file in sorted((inner if inner.is_dir() else folder / task).glob("*.txt")):
             for question, answer in _read_columns(file, 2):
-                questions.append(MmeQuestion(task, file.stem, question, answer.strip().lower()))
+                questions.append(MmeQuestion(task, file.stem, question, answer.lower()))
     if not questions:
         raise InputError(folder, "no folders of tasks with questions, such as existence")
     return questions
@@ -62,7 +62,7 @@ def read_annotations(folder: Path) -> list[MmeQuestion]:
 def read_results(folder: Path) -> list[MmeQuestion]:
     """Read the files of the official tool. Raises `InputError`, which names the line."""
     questions = [
-        MmeQuestion(task, image, question, answer.strip().lower(), prediction)
+        MmeQuestion(task, image, question, answer.lower(), prediction)
         for task in (*PERCEPTION, *COGNITION)
         if (folder / f"{task}.txt").is_file()
         for image, question, answer, prediction in _read_columns(folder / f"{task}.txt", 4)
@@ -106,7 +106,9 @@ def _key(task: str, image: str, question: str) -> tuple[str, str, str]:
 
 def _read_columns(path: Path, count: int) -> Iterable[list[str]]:
     for number, line in read_numbered_lines(path):
-        columns = line.rstrip("\r\n").split("\t")
+        columns = [column.strip() for column in line.split("\t")]
+        while len(columns) > count and not columns[-1]:
+            columns.pop()  # tabs at the end of a line
         if len(columns) != count:
             raise InputError(path, f"{len(columns)} columns in place of {count}", number)
         yield columns

@@ -11,7 +11,11 @@ import typer
 from asking import options
 from asking.errors import InputError
 from asking.files import FileModel, read_json_lines
-from evaluation.released_files import ReleasedQuestion, read_answer_texts, read_questions
+from evaluation.released_files import (
+    ReleasedQuestion,
+    read_answer_texts,
+    read_unique_questions,
+)
 from evaluation.scorers.options import AnswersPath, QuestionsPath
 from evaluation.scorers.report import print_results, warn_of_missing
 from evaluation.tally import format_percent
@@ -71,7 +75,7 @@ def pope(
     as_json: options.Json = False,
 ) -> None:
     """POPE: accuracy, precision, recall, F1 and the ratio of yes, by category."""
-    asked = read_questions(questions)
+    asked = read_unique_questions(questions)
     texts = read_answer_texts(answers)
     missing = sum(str(question.question_id) not in texts for question in asked)
     scores = score_pope(asked, texts, read_labels(annotations))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asking import options
 from asking.errors import InputError
-from evaluation.released_files import ReleasedQuestion, read_answer_texts, read_questions
+from evaluation.released_files import ReleasedQuestion, read_answer_texts, read_unique_questions
 from evaluation.scorers.normalization import normalize_prediction
 from evaluation.scorers.options import AnswersPath, QuestionsPath, SubmissionPath
 from evaluation.scorers.report import print_submission, write_json
@@ -18,7 +18,7 @@ def vizwiz(
     as_json: options.Json = False,
 ) -> None:
     """VizWiz: the file for the leaderboard; every question needs an answer."""
-    asked = read_questions(questions)
+    asked = read_unique_questions(questions)
     write_json(out, build_submission(asked, questions, read_answer_texts(answers), answers))
     print_submission(out, len(asked), 0, as_json)
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from asking import options
 from asking.errors import InputError
 from asking.files import FileModel, describe_validation_error, read_json
-from evaluation.released_files import read_answer_texts, read_questions
+from evaluation.released_files import read_answer_texts, read_unique_questions
 from evaluation.scorers.normalization import normalize_prediction, normalize_vqa
 from evaluation.scorers.options import AnswersPath, OptionalSubmissionPath
 from evaluation.scorers.report import (
@@ -63,7 +63,7 @@ def vqav2(
     if annotations is not None:
         _report(read_annotations(annotations), texts, as_json)
     elif questions is not None and out is not None:
-        ids = [question.question_id for question in read_questions(questions)]
+        ids = [question.question_id for question in read_unique_questions(questions)]
         write_json(out, build_submission(ids, texts))
         missing = sum(str(question_id) not in texts for question_id in ids)
         print_submission(out, len(ids), missing, as_json)

@@ -89,6 +89,13 @@ def test_pope_with_other_labels(tmp_path: Path) -> None:
     assert "coco_pope_popular.json:1: label: Input should be 'yes' or 'no'" in failure(*command)
 
 
+def test_pope_with_an_id_twice(tmp_path: Path) -> None:
+    command = [*write_pope(tmp_path), "--answers", write_answers(tmp_path)]
+    with (tmp_path / "q.jsonl").open("a") as file:
+        file.write('{"question_id": "3", "text": "Is there?", "category": "random"}')
+    assert failure(*command).endswith("q.jsonl:7: question 3 is there twice")
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
@@ -114,7 +121,7 @@ def write_mme(folder: Path) -> Path:
     for name, things in (("01", ("cat", "dog")), ("02", ("cup", "pen"))):
         (release / "existence" / f"{name}.txt").write_text(pairs.format(*things))
     code = release / "code_reasoning" / "questions_answers_YN"
-    (code / "0001.txt").write_text(pairs.format("loop", "bug"))
+    (code / "0001.txt").write_text(pairs.format("loop", "bug").replace("\n", "\t\r\n"))
     return release
 
 
