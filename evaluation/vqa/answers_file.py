@@ -39,7 +39,7 @@ class AnswersFile(Journal):
         self._lines: dict[str, str] = {}
         self._unanswered: dict[tuple[str, str], deque[str]] = defaultdict(deque)
         for key, record in self._records.items():
-            self._unanswered[str(record.question_id), record.text].append(key)
+            self._unanswered[_identify(record.question_id, record.text)].append(key)
 
     def find(self, question_id: str, digest: str) -> Answer | None:
         """Return the answer in the file, or None; see `Journal.find`."""
@@ -66,8 +66,7 @@ class AnswersFile(Journal):
     def parse_entry(self, text: str, line: int) -> tuple[str, Entry]:
         """Parse a line and find its question. Raises `InputError` if none of them has it."""
         record = parse_line(self.path, text, line, _Line)
-        prompt = record.prompt.removeprefix("<image>\n")
-        keys = self._unanswered.get((str(record.question_id), prompt))
+        keys = self._unanswered.get(_identify(record.question_id, record.prompt))
         if not keys:
             raise InputError(
                 self.path,
@@ -85,3 +84,8 @@ class AnswersFile(Journal):
         in_order = {key: self._lines[key] for key in self._records if key in self._lines}
         if list(in_order) != list(self._lines):
             write_atomically(self.path, (f"{line}\n" for line in in_order.values()))
+
+
+def _identify(question_id: int | str, prompt: str) -> tuple[str, str]:
+    # model_vqa_science.py writes the image's place with the prompt.
+    return str(question_id), prompt.removeprefix("<image>\n")

@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from asking.wire import Answer
 from evaluation.__main__ import app
+from evaluation.vqa.answers_file import AnswersFile
+from evaluation.vqa.questions import load_questions
 from tests.asking.process import FinishedProcess, read_lines, write_lines
 from tests.asking.scripted import Reply, Request, completion_reply, error_reply, serve_script
 from tests.evaluation.process import run_evaluation
@@ -113,6 +116,16 @@ async def test_lines_of_the_released_code_are_answers(tmp_path: Path) -> None:
     lines = read_lines(path)
     assert [line["question_id"] for line in lines] == [q["question_id"] for q in QUESTIONS]
     assert [lines[3], lines[0]] == given
+
+
+@pytest.mark.parametrize("text", ["T?", "<image>\nT?"])
+@pytest.mark.parametrize("prompt", ["T?", "<image>\nT?"])
+def test_a_prompt_may_begin_with_the_image(tmp_path: Path, text: str, prompt: str) -> None:
+    asked = load_questions(write_lines(tmp_path / "q", {"question_id": 1, "text": text}), None)
+    line = {"question_id": "1", "prompt": prompt, "text": "Yes"}
+    with AnswersFile(write_lines(tmp_path / "a", line), asked) as answers:
+        assert answers.find("1", "a digest") == Answer("Yes")
+        assert answers.find("2", "a digest") is None
 
 
 async def test_a_file_of_other_questions_or_another_model_is_an_error(tmp_path: Path) -> None:
