@@ -84,7 +84,9 @@ def _plan_release(
 ) -> Conversion:
     released = read_released_weights(release)
     folder = vision_tower or find_in_user_store(str(release.config.get("mm_vision_tower")))
-    tower = read_vision_tower(released, release.config, release.path, folder)
+    tower = read_vision_tower(
+        released, release.config, release.path, folder, is_chosen=vision_tower is not None
+    )
     images = read_image_settings(
         release.config, tower.config["image_size"], has_class_token=tower.kind.has_class_token
     )
