@@ -156,7 +156,7 @@ def _convert_weights(
         is_tied = name == HEAD and text["tie_word_embeddings"]
         if f"language_model.{name}" not in language and not _OTHER.fullmatch(name) and not is_tied:
             raise ConversionError(f"{weight.origin}: the weight {name} is of an unknown kind")
-    hidden = tower.config["hidden_size"]
+    hidden = tower.config["hidden_size"] * max(1, len(images.s2_scales))
     return {
         **tower.weights,
         **convert_projector(released, release.config, hidden, release.path),

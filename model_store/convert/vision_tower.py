@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_store.convert.json_file import Json, read_count, read_json
+from model_store.convert.s2 import read_scales
 from model_store.convert.shapes import select_weights
 from model_store.convert.tower_kinds import KINDS, TowerKind
 from model_store.convert.weights import Weight, Weights, list_weight_files, read_folder
@@ -65,10 +66,11 @@ def read_vision_tower(
         weights, source = select_weights(in_folder, shapes, folder), str(folder)
     else:
         raise _build_missing_error(name)
-    if config.get("mm_hidden_size", tower["hidden_size"]) != tower["hidden_size"]:
+    hidden = tower["hidden_size"] * max(1, len(read_scales(config, tower["image_size"])))
+    if config.get("mm_hidden_size", hidden) != hidden:
         raise ConversionError(
             f"{path} wants a tower of mm_hidden_size {config['mm_hidden_size']}, "
-            f"{source} has one of {tower['hidden_size']}"
+            f"{source} has one of {hidden}"
         )
     mean, std = _read_normalisation(folder, kind, tower)
     return ConvertedVisionTower(kind, tower, mean, std, weights, source)
