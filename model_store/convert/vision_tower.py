@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from model_store.convert.json_file import Json, read_count, read_json
 from model_store.convert.s2 import read_scales
-from model_store.convert.shapes import select_weights
+from model_store.convert.shapes import Shape, select_weights
 from model_store.convert.tower_kinds import KINDS, TowerKind
 from model_store.convert.weights import Weight, Weights, list_weight_files, read_folder
 from model_store.errors import ConversionError
@@ -61,11 +61,12 @@ def read_vision_tower(
     shapes = {_CONVERTED + name: shape for name, shape in kind.list_shapes(tower).items()}
     if takes_release:
         weights, source = select_weights(in_release, shapes, path), "in the release"
-    elif folder:
-        in_folder = _rename_weights(read_folder(folder), _NAME_IN_FOLDER)
-        weights, source = select_weights(in_folder, shapes, folder), str(folder)
+    elif folder is not None:
+        weights, source = _read_folder_weights(folder, shapes), str(folder)
     else:
         raise _build_missing_error(name)
+    if in_release and not takes_release and _is_tuned(config):
+        source = f"{source}, in place of the tuned one in the release"
     hidden = tower["hidden_size"] * max(1, len(read_scales(config, tower["image_size"])))
     if config.get("mm_hidden_size", hidden) != hidden:
         raise ConversionError(
@@ -76,10 +77,18 @@ def read_vision_tower(
     return ConvertedVisionTower(kind, tower, mean, std, weights, source)
 
 
+def _read_folder_weights(folder: Path, shapes: dict[str, Shape]) -> Weights:
+    return select_weights(_rename_weights(read_folder(folder), _NAME_IN_FOLDER), shapes, folder)
+
+
 def _takes_release(config: Json, chosen: Path | None) -> bool:
     """Whether the tower in the release is the one to take, and not that of a folder."""
     if chosen is not None:
         return not list_weight_files(chosen)
+    return _is_tuned(config)
+
+
+def _is_tuned(config: Json) -> bool:
     # LLaVA-NeXT's later trainers list all parts that were tuned.
     parts = str(config.get("mm_tunable_parts") or "").split(",")
     return bool(config.get("unfreeze_mm_vision_tower")) or "mm_vision_tower" in parts

@@ -63,7 +63,8 @@ def test_a_folder_that_is_given_comes_first(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r", "v1.6-vicuna")
     other = make_other_tower(released)
     conversion = plan_conversion(released.path, released.tower, None, None, None)
-    assert conversion.vision_tower == str(released.tower)
+    source = f"{released.tower}, in place of the tuned one in the release"
+    assert conversion.vision_tower == source
     assert are_equal(converted_tower(released, tmp_path / "out"), other)
     (released.tower / "pytorch_model.bin").unlink()
     conversion = plan_conversion(released.path, released.tower, None, None, None)
