@@ -185,7 +185,8 @@ def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment
     yield UntrustedText(system or "")
     for turn in turns:
         if turn.media and turn.role == "user":
-            yield from (*map(MediaSlot, turn.media), UntrustedText(""))
+            yield from map(MediaSlot, turn.media)
+            yield UntrustedText("")
         else:
             yield from (*_render_content(turn), TemplateText("\n"))
 
