@@ -19,7 +19,11 @@ from tests.server.engine.test_parity import Reference
 from tests.server.images.vision.test_tower import normalize
 
 SCALES = (SIZE, 2 * SIZE, 3 * SIZE)
-S2: dict[str, Any] = {"s2": True, "s2_scales": ",".join(map(str, SCALES)), "image_aspect_ratio": "pad"}
+S2: dict[str, Any] = {
+    "s2": True,
+    "s2_scales": ",".join(map(str, SCALES)),
+    "image_aspect_ratio": "pad",
+}
 
 
 class S2Reference(Reference):
