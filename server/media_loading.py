@@ -138,6 +138,8 @@ def build_decode_options(settings: Settings, image: ImageConfig) -> DecodeOption
         pad_color=image.pad_color,
         fast_jpeg=settings.fast_jpeg,
         alpha_color=settings.alpha_rgb,
+        color_management=settings.color_management == "srgb",
+        orientation=settings.orientation == "exif",
         max_frames=settings.max_image_frames,
         animated_images=settings.animated_images,
         formats=tuple(each for each in FORMATS if each.lower() in settings.image_formats),
@@ -154,4 +156,5 @@ def build_video_options(settings: Settings, size: int, video: VideoConfig) -> Vi
         max_s=settings.max_video_s,
         formats=settings.video_formats,
         alpha_color=settings.alpha_rgb,
+        color_management=settings.color_management == "srgb",
     )

@@ -26,7 +26,7 @@ CONFIGURATIONS = {
     ROOT / "server" / "checkpoint" / f"{name}.py"
     for name in (
         *("activation", "aspect_ratio", "feature_layers", "preprocessing", "processor"),
-        *("video", "vision", "whole_number"),
+        *("s2", "video", "vision", "whole_number"),
     )
 }
 # It yields pairs of a setting's name and a message.

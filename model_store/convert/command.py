@@ -14,7 +14,7 @@ def convert(
         str | None,
         typer.Option(
             help="folder or name of the CLIP model that the release's mm_vision_tower names; "
-            "if left out, the one pulled under that name"
+            "if left out, the one pulled under that name; comes before a tower in the release"
         ),
     ] = None,
     base: Annotated[

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from llava_spec.conv_modes import MISSING_CONV_MODES
 from model_store.convert.projector import read_projector_type
-from model_store.convert.release import Release
+from model_store.convert.release import Layout, Release
 from model_store.errors import ConversionError
 
 CONV_MODES: Final = (
@@ -14,11 +15,14 @@ CONV_MODES: Final = (
     "llava_v1",
     "llava_v0",
     "llava_llama_2",
+    "llama_2",
     "mistral_instruct",
     "chatml_direct",
     "llava_llama_3",
     "llama_3",
     "qwen_1_5",
+    "v0_mmtag",
+    "v1_mmtag",
     "plain",
 )
 # Patterns in a release's name, in the order in which the released command line tries them. It takes
@@ -51,6 +55,11 @@ def choose_conv_mode(
     """
     if requested is None:
         return _infer(release, has_token)
+    if requested in MISSING_CONV_MODES:
+        raise ConversionError(
+            f"the conversation template {requested!r} is not supported:"
+            f" {MISSING_CONV_MODES[requested]}"
+        )
     if requested not in CONV_MODES:
         raise ConversionError(
             f"there is no conversation template {requested!r}; there is: {', '.join(CONV_MODES)}"
@@ -59,6 +68,8 @@ def choose_conv_mode(
 
 
 def _infer(release: Release, has_token: Callable[[str], bool]) -> ConvMode:
+    if release.layout is Layout.PROJECTOR and release.config.get("tune_mm_mlp_adapter"):
+        return ConvMode("plain", "only the projector was trained, on captions")
     match release.language_model:
         case "mistral":
             return _infer_for_mistral(release)

@@ -84,7 +84,9 @@ def _plan_release(
 ) -> Conversion:
     released = read_released_weights(release)
     folder = vision_tower or find_in_user_store(str(release.config.get("mm_vision_tower")))
-    tower = read_vision_tower(released, release.config, release.path, folder)
+    tower = read_vision_tower(
+        released, release.config, release.path, folder, is_chosen=vision_tower is not None
+    )
     images = read_image_settings(
         release.config, tower.config["image_size"], has_class_token=tower.kind.has_class_token
     )
@@ -154,7 +156,7 @@ def _convert_weights(
         is_tied = name == HEAD and text["tie_word_embeddings"]
         if f"language_model.{name}" not in language and not _OTHER.fullmatch(name) and not is_tied:
             raise ConversionError(f"{weight.origin}: the weight {name} is of an unknown kind")
-    hidden = tower.config["hidden_size"]
+    hidden = tower.config["hidden_size"] * max(1, len(images.s2_scales))
     return {
         **tower.weights,
         **convert_projector(released, release.config, hidden, release.path),

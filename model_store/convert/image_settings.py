@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from llava_spec.image_settings import ASPECT_RATIOS, PATCH_MERGES
 from model_store.convert.json_file import Json
+from model_store.convert.s2 import read_scales
 from model_store.errors import ConversionError
 
 # LLaVA's `mm_vision_select_feature` -> transformers' `vision_feature_select_strategy`.
@@ -25,6 +26,7 @@ class ImageSettings:
     feature_select_strategy: str
     patch_merge_type: str
     grid_pinpoints: list[list[int]]  # (height, width) each; empty unless anyres
+    s2_scales: tuple[int, ...] = ()  # the image's sizes, the smallest first
 
     @property
     def is_anyres(self) -> bool:
@@ -61,7 +63,12 @@ def read_image_settings(
         layer, strategy = -1, "full"
     is_anyres = aspect_ratio.startswith("anyres")
     pinpoints = _read_grid_pinpoints(config, image_size) if is_anyres else []
-    return ImageSettings(aspect_ratio, layer, strategy, merge_type, pinpoints)
+    scales = read_scales(config, image_size)
+    if scales and (is_anyres or strategy == "full"):
+        raise ConversionError(
+            "s2 is supported for single views of a CLIP tower without its class token only"
+        )
+    return ImageSettings(aspect_ratio, layer, strategy, merge_type, pinpoints, scales)
 
 
 def _read_aspect_ratio(config: Json) -> str:

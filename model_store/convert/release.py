@@ -9,6 +9,7 @@ from typing import Final, Literal
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.weights import list_weight_files
 from model_store.errors import ConversionError
+from model_store.released import has_mpt
 
 PROJECTOR_FILE: Final = "mm_projector.bin"
 ADAPTER_CONFIG: Final = "adapter_config.json"
@@ -92,6 +93,8 @@ def _find_layout(path: Path) -> Layout:
 
 
 def _find_language_model(path: Path, config: Json) -> LanguageModel:
+    if has_mpt(config):
+        raise ConversionError(f"{path}: MPT language models are not supported")
     architecture = str((config.get("architectures") or [None])[0])
     model_type = str(config.get("model_type"))
     if architecture in _ARCHITECTURES:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from llava_spec.s2 import format_s2_scales
 from model_store.convert.image_settings import ImageSettings
 from model_store.convert.json_file import Json, read_json
 from model_store.convert.projector import read_projector_type
@@ -40,6 +41,8 @@ def build_config(
         "mm_use_im_start_end": bool(release.config.get("mm_use_im_start_end", False)),
         "image_aspect_ratio": images.aspect_ratio,
     }
+    if images.s2_scales:
+        config |= {"s2": True, "s2_scales": format_s2_scales(images.s2_scales)}
     if images.is_anyres:
         config |= {
             "architectures": ["LlavaNextForConditionalGeneration"],

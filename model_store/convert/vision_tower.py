@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_store.convert.json_file import Json, read_count, read_json
-from model_store.convert.shapes import select_weights
+from model_store.convert.s2 import read_scales
+from model_store.convert.shapes import Shape, select_weights
 from model_store.convert.tower_kinds import KINDS, TowerKind
-from model_store.convert.weights import Weight, Weights, read_folder
+from model_store.convert.weights import Weight, Weights, list_weight_files, read_folder
 from model_store.errors import ConversionError
 
 _NAME_IN_RELEASE: Final = re.compile(
@@ -39,32 +40,58 @@ class ConvertedVisionTower:
 
 
 def read_vision_tower(
-    released: Weights, config: Json, path: Path, folder: Path | None
+    released: Weights, config: Json, path: Path, folder: Path | None, *, is_chosen: bool
 ) -> ConvertedVisionTower:
     """Return the tower that the release in `path` was trained with.
 
-    A release whose tower was tuned holds its weights. These take precedence over those of
-    `folder`, which then only gives the configuration.
+    Follows the released code: a tower that was tuned is the one in the release, any other is the
+    one in `folder`, which the release names; its copy in the release is rounded. A folder that
+    `is_chosen` by the user comes first. One without weights gives the configuration only.
     Raises `ConversionError`.
     """
     name = str(config.get("mm_vision_tower") or config.get("vision_tower") or "")
+    in_release = _rename_weights(released, _NAME_IN_RELEASE)
+    takes_release = bool(in_release) and _takes_release(config, folder if is_chosen else None)
+    if in_release and not takes_release and folder is None:
+        raise ConversionError(
+            f"the vision tower of {path} was not tuned, so it is {name}, and not the rounded copy"
+            " inside the release: pull it into the store, or give its folder as --vision-tower"
+        )
     kind, tower = _read_config(name, folder)
     shapes = {_CONVERTED + name: shape for name, shape in kind.list_shapes(tower).items()}
-    in_release = _rename_weights(released, _NAME_IN_RELEASE)
-    if in_release:
+    if takes_release:
         weights, source = select_weights(in_release, shapes, path), "in the release"
-    elif folder:
-        in_folder = _rename_weights(read_folder(folder), _NAME_IN_FOLDER)
-        weights, source = select_weights(in_folder, shapes, folder), str(folder)
+    elif folder is not None:
+        weights, source = _read_folder_weights(folder, shapes), str(folder)
     else:
         raise _build_missing_error(name)
-    if config.get("mm_hidden_size", tower["hidden_size"]) != tower["hidden_size"]:
+    if in_release and not takes_release and _is_tuned(config):
+        source = f"{source}, in place of the tuned one in the release"
+    hidden = tower["hidden_size"] * max(1, len(read_scales(config, tower["image_size"])))
+    if config.get("mm_hidden_size", hidden) != hidden:
         raise ConversionError(
             f"{path} wants a tower of mm_hidden_size {config['mm_hidden_size']}, "
-            f"{source} has one of {tower['hidden_size']}"
+            f"{source} has one of {hidden}"
         )
     mean, std = _read_normalisation(folder, kind, tower)
     return ConvertedVisionTower(kind, tower, mean, std, weights, source)
+
+
+def _read_folder_weights(folder: Path, shapes: dict[str, Shape]) -> Weights:
+    return select_weights(_rename_weights(read_folder(folder), _NAME_IN_FOLDER), shapes, folder)
+
+
+def _takes_release(config: Json, chosen: Path | None) -> bool:
+    """Whether the tower in the release is the one to take, and not that of a folder."""
+    if chosen is not None:
+        return not list_weight_files(chosen)
+    return _is_tuned(config)
+
+
+def _is_tuned(config: Json) -> bool:
+    # LLaVA-NeXT's later trainers list all parts that were tuned.
+    parts = str(config.get("mm_tunable_parts") or "").split(",")
+    return bool(config.get("unfreeze_mm_vision_tower")) or "mm_vision_tower" in parts
 
 
 def _build_missing_error(name: str) -> ConversionError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from model_store.released import format_convert_command, is_released
+from model_store.released import format_convert_command, has_mpt, is_released
 from server.checkpoint.defaults import fill_defaults
 from server.checkpoint.image_token_bound import max_image_tokens
 from server.checkpoint.language_model import LanguageModel, read_language_model
@@ -82,6 +82,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises `CheckpointError` where a file is missing or the model is not a LLaVA that is supported.
     """
     config = _read_json(path / "config.json")
+    if has_mpt(config):
+        raise CheckpointError(f"{path}: MPT language models are not supported")
     if is_released(config):
         raise CheckpointError(
             f"{path} has LLaVA's released layout; convert it first: {format_convert_command(path)}"

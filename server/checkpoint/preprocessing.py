@@ -7,6 +7,7 @@ from llava_spec.anyres import Size
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
 from server.checkpoint.aspect_ratio import read_aspect_ratio
 from server.checkpoint.processor import check_processor, read_channels, read_deviation
+from server.checkpoint.s2 import read_scales
 from server.checkpoint.vision import TOWERS, ImageConfig, TowerKind
 
 # Mean and standard deviation, unless the processor's file says others.
@@ -22,7 +23,7 @@ def read_image_config(config: Mapping[str, Any], processor: Mapping[str, Any]) -
     Raises `ValueError` where a value is not supported, `KeyError` where one is missing.
     """
     default_mean, default_std = NORMALISATIONS[_find_processor_kind(config, processor)]
-    size = config["vision_config"]["image_size"]
+    size = max((config["vision_config"]["image_size"], *read_scales(config)))
     aspect_ratio, max_views = read_aspect_ratio(config, processor)
     check_processor(processor, tiles=aspect_ratio == "anyres")
     return ImageConfig(

@@ -16,6 +16,7 @@ from llava_spec.projector import ProjectorConfig, parse_projector_type
 from server.checkpoint.activation import read_activation
 from server.checkpoint.aspect_ratio import ANYRES_MODELS, read_aspect_ratio
 from server.checkpoint.feature_layers import read_feature_layers
+from server.checkpoint.s2 import read_scales
 from server.checkpoint.whole_number import read_whole_number
 
 TowerKind = Literal["clip", "siglip"]
@@ -33,6 +34,7 @@ class VisionConfig:
 
     `keep_class_token` is false where the first token of the tower's is dropped: CLIP's class token.
     `feature_layers` are the hidden states to concatenate; empty means the last of `num_layers`.
+    `s2_scales` are the sizes at which the tower sees an image; empty means its own alone.
     """
 
     image_size: int
@@ -52,11 +54,12 @@ class VisionConfig:
     feature_layers: tuple[int, ...] = ()
     projector_layernorm_eps: float | None = None  # None: no layer norm before the projector
     tower: TowerKind = "clip"
+    s2_scales: tuple[int, ...] = ()
 
     @property
     def feature_size(self) -> int:
         """The width of the features that the projector gets."""
-        return self.hidden_size * max(1, len(self.feature_layers))
+        return self.hidden_size * max(1, len(self.feature_layers)) * max(1, len(self.s2_scales))
 
     @property
     def patches_per_side(self) -> int:
@@ -136,6 +139,7 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
         feature_layers=feature_layers,
         projector_layernorm_eps=_read_layernorm_eps(config),
         tower=TOWERS[tower["model_type"]],
+        s2_scales=read_scales(config),
     )
     _check_consistent(vision)
     return vision

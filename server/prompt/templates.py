@@ -7,34 +7,25 @@ their turn, each followed by a newline.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from server.prompt.segments import MediaSlot, Segment, TemplateText, UntrustedText
+from server.prompt.system_texts import (
+    HUMAN_SYSTEM,
+    LLAMA_2_SYSTEM,
+    LLAVA_SYSTEM,
+    MMTAG_SYSTEM,
+    MPT_SYSTEM,
+    QWEN_SYSTEM,
+    USER_SYSTEM,
+)
 from server.prompt.turns import Turn
 from server.protocol.chat.template_fields import PromptEnding
 
 Render = Callable[[str | None, Sequence[Turn]], Iterable[Segment]]
 
-USER_SYSTEM: Final = (
-    "A chat between a curious user and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the user's questions."
-)
-HUMAN_SYSTEM: Final = (
-    "A chat between a curious human and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the human's questions."
-)
-LLAVA_SYSTEM: Final = (
-    "You are a helpful language and vision assistant. You are able to understand the visual "
-    "content that the user provides, and assist the user with a variety of tasks using natural "
-    "language."
-)
 CHATML_ANSWER: Final = "<|im_start|>assistant\n"
 LLAMA_3_ANSWER: Final = "<|start_header_id|>assistant<|end_header_id|>\n\n"
-MPT_SYSTEM: Final = (
-    "A conversation between a user and an LLM-based AI assistant. "
-    "The assistant gives helpful and honest answers."
-)
-QWEN_SYSTEM: Final = "You are a helpful assistant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +59,11 @@ class ConversationTemplate:
 def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> ConversationTemplate:
     """Return a template of `TEMPLATES`. Raises `KeyError`.
 
-    With `image_start_end`, each image is between `<im_start>` and `<im_end>`.
+    With `image_start_end`, each image is between `<im_start>` and `<im_end>`, except in `plain`:
+    stage 1 of the training leaves them out.
     """
     template = TEMPLATES[conv_mode]
-    if not image_start_end:
+    if not image_start_end or conv_mode == "plain":
         return template
     return replace(
         template,
@@ -85,13 +77,15 @@ def _cut_after_last_text(segments: list[Segment]) -> None:
         segments.pop()
 
 
-def _wrap_images(segments: Iterable[Segment]) -> Iterator[Segment]:
-    """Put `<im_start>` and `<im_end>` around images, as `mm_use_im_start_end` does."""
+def _wrap_images(
+    segments: Iterable[Segment], start: str = "<im_start>", end: str = "<im_end>"
+) -> Iterator[Segment]:
+    """Put tags around images, by default those of `mm_use_im_start_end`."""
     for segment in segments:
         if isinstance(segment, MediaSlot):
-            yield TemplateText("<im_start>")
+            yield TemplateText(start)
             yield segment
-            yield TemplateText("<im_end>")
+            yield TemplateText(end)
         else:
             yield segment
 
@@ -173,18 +167,35 @@ def _render_llama_3(default: str, system: str | None, turns: Sequence[Turn]) -> 
         yield TemplateText("<|eot_id|>")
 
 
+def _render_mmtag(
+    default: str,
+    render: Callable[..., Iterable[Segment]],
+    system: str | None,
+    turns: Sequence[Turn],
+) -> Iterable[Segment]:
+    """Render as another template does, with `<Image>` and `</Image>` around images."""
+    return _wrap_images(render(default, system, turns), "<Image>", "</Image>")
+
+
 def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
-    """Render images and text, one line per turn, as in stage 1 of the training (PLAIN)."""
+    """Render `{image}{caption}\\n`, as in stage 1 of the training (PLAIN).
+
+    The training leaves out what the user says about an image. Other turns are a line each.
+    """
     yield UntrustedText(system or "")
     for turn in turns:
-        yield from (*_render_content(turn), TemplateText("\n"))
+        if turn.media and turn.role == "user":
+            yield from map(MediaSlot, turn.media)
+            yield UntrustedText("")
+        else:
+            yield from (*_render_content(turn), TemplateText("\n"))
 
 
 def _build_template(
     render: Callable[..., Iterable[Segment]],
     system: str,
     stop: str,
-    *details: str,
+    *details: Any,
     answer_start: str = "",
 ) -> ConversationTemplate:
     return ConversationTemplate(partial(render, system, *details), stop, system, answer_start)
@@ -195,6 +206,7 @@ TEMPLATES: Final[dict[str, ConversationTemplate]] = {
     "llava_v1": _build_template(_render_two, HUMAN_SYSTEM, "</s>", answer_start="ASSISTANT:"),
     "llava_v0": _build_template(_render_single, HUMAN_SYSTEM, "###", answer_start="Assistant:"),
     "llava_llama_2": _build_template(_render_llama_2, LLAVA_SYSTEM, "</s>", "<s>"),
+    "llama_2": _build_template(_render_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
     "mistral_instruct": _build_template(_render_llama_2, "", "</s>", ""),
     "chatml_direct": _build_template(
         _render_chatml, "Answer the questions.", "<|im_end|>", "", answer_start=CHATML_ANSWER
@@ -209,5 +221,11 @@ TEMPLATES: Final[dict[str, ConversationTemplate]] = {
         _render_llama_3, LLAVA_SYSTEM, "<|eot_id|>", answer_start=LLAMA_3_ANSWER
     ),
     "llama_3": _build_template(_render_llama_3, "", "<|eot_id|>", answer_start=LLAMA_3_ANSWER),
+    "v0_mmtag": _build_template(
+        _render_mmtag, MMTAG_SYSTEM, "###", _render_single, answer_start="Assistant:"
+    ),
+    "v1_mmtag": _build_template(
+        _render_mmtag, MMTAG_SYSTEM, "</s>", _render_two, answer_start="ASSISTANT:"
+    ),
     "plain": ConversationTemplate(_render_plain, "\n"),
 }

@@ -30,6 +30,19 @@ class ImageSettings(BaseSettings):
     alpha_color: Annotated[str, AfterValidator(check_opaque_color)] = Field(
         "white", description="what lies behind transparent images: #rrggbb or a colour's name"
     )
+    alpha: Literal["composite", "drop"] = Field(
+        "composite",
+        description="put transparent images on --alpha-color, or drop their alpha as the released"
+        " code does",
+    )
+    color_management: Literal["srgb", "off"] = Field(
+        "srgb",
+        description="convert colors to sRGB, or ignore ICC profiles and clip deep grey as the"
+        " released code does",
+    )
+    orientation: Literal["exif", "off"] = Field(
+        "exif", description="turn images upright, or leave them as the released code does"
+    )
     decode_timeout_s: PositiveFloat = Field(
         20.0, description="time to decode one image or video before its worker ends, in seconds"
     )
@@ -71,8 +84,10 @@ class ImageSettings(BaseSettings):
         return int(self.max_request_megapixels * 1_000_000)
 
     @property
-    def alpha_rgb(self) -> tuple[int, int, int]:
-        """The background of transparent images."""
+    def alpha_rgb(self) -> tuple[int, int, int] | None:
+        """The background of transparent images, None if their alpha is dropped."""
+        if self.alpha == "drop":
+            return None
         red, green, blue = ImageColor.getrgb(self.alpha_color)[:3]
         return red, green, blue
 

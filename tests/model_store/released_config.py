@@ -64,6 +64,7 @@ _LLAVA_MED: Final[Json] = {
     "mm_projector_lr": 2e-05,
     "rope_theta": 1000000.0,
     "sliding_window": None,
+    "unfreeze_mm_vision_tower": True,
 }
 _BAKLLAVA: Final[Json] = {
     "_name_or_path": "mistralai/Mistral-7B-v0.1",
@@ -107,6 +108,7 @@ def release_config(version: Version, image_size: int) -> Json:
             own = _v15_config() | _MISTRAL | _BAKLLAVA
         case "llama-3-xtuner":
             own = _v15_config() | _LLAMA_3 | {"model_type": "llava_llama"}
+            own["unfreeze_mm_vision_tower"] = True
         case "llama-3-next":
             own = _v16_config("v1.6-vicuna", image_size) | _LLAMA_3 | _LLAMA_3_NEXT
         case _:

@@ -22,6 +22,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OTHERS = {
     "accelerator": "cpu",
+    "alpha": "drop",
     "alpha_color": "black",
     "animated_images": "refuse",
     "log_level": "error",
@@ -42,6 +43,8 @@ OTHERS = {
     "ssl_keyfile": __file__,
     "ssl_ca_certs": __file__,
     "ssl_cert_reqs": "required",
+    "color_management": "off",
+    "orientation": "off",
     "cors_allow_origins": "https://app.example.com",
     "allowed_hosts": "llava.example.com",
     "dtype": "float16",

@@ -3,6 +3,9 @@
 import re
 from typing import Final
 
+from pydantic import ValidationError
+
+from asking.files import FileModel
 from asking.wire import Answer
 from model_store.instruction.captions.content_checks import find_forbidden_text, find_refusal
 from model_store.instruction.records import Kind, Pair
@@ -16,6 +19,11 @@ _FINISH_REASONS: Final = {
     "content_filter": "stopped by a content filter",
     "refusal": "refuses",
 }
+
+
+class _JsonPair(FileModel):
+    question: str
+    answer: str
 
 
 class MalformedAnswer(Exception):
@@ -32,11 +40,28 @@ def parse_pairs(kind: Kind, answer: Answer) -> tuple[Pair, ...]:
     text = answer.text.replace("\r\n", "\n").strip()
     if not text:
         raise MalformedAnswer("empty")
-    pairs = (("", _parse_description(text)),) if kind == "detail" else _parse_dialogue(text)
+    pairs = _parse_text(kind, text)
     for pair in pairs:
         _check_text(pair)
     _check_count(kind, len(pairs))
     return pairs
+
+
+def _parse_text(kind: Kind, text: str) -> tuple[Pair, ...]:
+    if kind == "detail":
+        return (("", _parse_description(text)),)
+    return _parse_json_lines(text) if text.startswith("{") else _parse_dialogue(text)
+
+
+def _parse_json_lines(text: str) -> tuple[Pair, ...]:
+    """Return the pairs of a JSON object a line, which prompts of one's own may ask for."""
+    try:
+        pairs = [_JsonPair.model_validate_json(line) for line in text.splitlines() if line.strip()]
+    except ValidationError:
+        raise MalformedAnswer("not a question and an answer as JSON a line") from None
+    if not all(pair.question.strip() and pair.answer.strip() for pair in pairs):
+        raise MalformedAnswer("an empty question or answer")
+    return tuple((pair.question.strip(), pair.answer.strip()) for pair in pairs)
 
 
 def _parse_description(text: str) -> str:
@@ -57,11 +82,11 @@ def _parse_dialogue(text: str) -> tuple[Pair, ...]:
     names = [name.lower() for name in parts[::2]]
     if names != ["question", "answer"] * (len(names) // 2):
         raise MalformedAnswer("questions and answers do not take turns")
-    texts = [_parse_text(part) for part in parts[1::2]]
+    texts = [_strip_rule(part) for part in parts[1::2]]
     return tuple(zip(texts[::2], texts[1::2], strict=True))
 
 
-def _parse_text(part: str) -> str:
+def _strip_rule(part: str) -> str:
     """Return the text before the rule.
 
     Raises `MalformedAnswer` where text follows the rule, or where none precedes it.

@@ -1,7 +1,7 @@
 """`captions`: a text-only teacher turns captions and boxes into instruction data."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from model_store.instruction.captions.folder import (
     write_outputs,
 )
 from model_store.instruction.captions.plan import build_plan, write_or_check_plan
+from model_store.instruction.captions.prompts.choice import choose_prompts
+from model_store.instruction.captions.prompts.prompt import Prompt
 from model_store.instruction.captions.record_request import list_record_requests
 from model_store.instruction.captions.teaching import TeachingResult, teach
 from model_store.instruction.records import KINDS, Kind
@@ -31,7 +33,7 @@ from model_store.instruction.records import KINDS, Kind
 class _Run:
     source: Path
     out: Path
-    kinds: tuple[Kind, ...]
+    prompts: Mapping[Kind, Prompt]
     seed: int
     tries: int
     restart: bool
@@ -41,6 +43,8 @@ def captions(
     source: flags.Input,
     out: flags.Out,
     kinds: flags.Kinds = "conversation,detail,complex",
+    prompts: flags.Prompts = None,
+    conversation_boxes: flags.ConversationBoxes = False,
     seed: flags.Seed = 0,
     restart: flags.Restart = False,
     base_url: flags.BaseUrl = "",
@@ -64,12 +68,13 @@ def captions(
     request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
     fields = {"max_tokens": max_tokens, "temperature": temperature}
     config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
-    run = _Run(source, out, _parse_kinds(kinds), seed, tries, restart)
+    chosen = choose_prompts(_parse_kinds(kinds), prompts, conversation_boxes=conversation_boxes)
+    run = _Run(source, out, chosen, seed, tries, restart)
     contexts = read_contexts(source)
     with lock_folder(out):
         result = asyncio.run(_teach(run, contexts, config))
         counts = count_results(result)
-        write_outputs(out, run.kinds, result, counts)
+        write_outputs(out, tuple(run.prompts), result, counts)
     _report(run, counts, as_json)
     if not allow_failures:
         _check_complete(run, result)
@@ -79,9 +84,9 @@ async def _teach(run: _Run, contexts: Sequence[Context], config: EndpointConfig)
     async with open_endpoint(config) as teacher:
         if run.restart:
             delete_outputs(run.out)
-        plan = build_plan(run.source, teacher.model, run.kinds, run.seed, teacher.fields)
+        plan = build_plan(run.source, teacher.model, run.prompts, run.seed, teacher.fields)
         write_or_check_plan(run.out, plan)
-        requests = list_record_requests(contexts, run.kinds)
+        requests = list_record_requests(contexts, run.prompts)
         return await teach(teacher, requests, run.out / JOURNAL_FILE, run.seed, run.tries)
 
 

@@ -65,12 +65,15 @@ class Context(FileModel):
 
     def as_text(self) -> str:
         """Return captions, then `category: [x1, y1, x2, y2]`, a line each, and nothing else."""
-        captions = [_one_line(caption) for caption in self.captions]
         objects = [
             f"{_one_line(instance.category)}: [{', '.join(f'{edge:.3f}' for edge in box)}]"
             for instance, box in zip(self.instances, self.boxes(), strict=True)
         ]
-        return "\n".join([*filter(None, captions), *([""] if objects else []), *objects])
+        return "\n".join([self.captions_as_text(), *([""] if objects else []), *objects])
+
+    def captions_as_text(self) -> str:
+        """Return the captions, a line each."""
+        return "\n".join(filter(None, map(_one_line, self.captions)))
 
     @staticmethod
     def _scale(

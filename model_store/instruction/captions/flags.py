@@ -24,6 +24,24 @@ Out = Annotated[Path, typer.Option(help="folder for the records", rich_help_pane
 Kinds = Annotated[
     str, typer.Option(help="which kinds, with commas in between", rich_help_panel=_DATA)
 ]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        help="folder of the teacher's prompts in the released layout: KIND/system_message.txt, "
+        "NNN_caps.txt, NNN_conv.txt",
+        rich_help_panel=_DATA,
+    ),
+]
+ConversationBoxes = Annotated[
+    bool,
+    typer.Option(
+        "--conversation-boxes",
+        help="give boxes to the teacher for conversations, too",
+        rich_help_panel=_DATA,
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(

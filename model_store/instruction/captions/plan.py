@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from asking.errors import RunError
 from asking.files import read_json, write_atomically
 from model_store.instruction.captions.prompts.detail import REQUESTS
-from model_store.instruction.captions.record_request import PROMPTS
+from model_store.instruction.captions.prompts.prompt import Prompt
 from model_store.instruction.records import Kind
 
 PLAN_FILE: Final = "run.json"
@@ -32,16 +32,20 @@ class Plan:
 
 
 def build_plan(
-    source: Path, model: str, kinds: Sequence[Kind], seed: int, fields: Mapping[str, Any]
+    source: Path,
+    model: str,
+    prompts: Mapping[Kind, Prompt],
+    seed: int,
+    fields: Mapping[str, Any],
 ) -> Plan:
     """Return the plan of a run on this input."""
     return Plan(
         hashlib.sha256(source.read_bytes()).hexdigest(),
         model,
-        tuple(kinds),
+        tuple(prompts),
         seed,
         dict(fields),
-        _hash_prompts(),
+        _hash_prompts(prompts),
     )
 
 
@@ -69,6 +73,6 @@ def _describe_change(name: str, old: Any, new: Any) -> str:
     return f"{name} was {json.dumps(old)} and is {json.dumps(new)}"
 
 
-def _hash_prompts() -> str:
-    prompts = {kind: (prompt.system, prompt.examples) for kind, prompt in PROMPTS.items()}
-    return hashlib.sha256(json.dumps([prompts, REQUESTS]).encode()).hexdigest()
+def _hash_prompts(prompts: Mapping[Kind, Prompt]) -> str:
+    texts = {kind: astuple(prompt) for kind, prompt in prompts.items()}
+    return hashlib.sha256(json.dumps([texts, REQUESTS]).encode()).hexdigest()

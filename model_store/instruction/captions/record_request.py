@@ -3,23 +3,14 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from asking.question import ChatQuestion
 from asking.wire import Answer
 from model_store.instruction.captions.answers import parse_pairs
 from model_store.instruction.captions.context import Context
-from model_store.instruction.captions.prompts.complex_reasoning import COMPLEX
-from model_store.instruction.captions.prompts.conversation import CONVERSATION
-from model_store.instruction.captions.prompts.detail import DETAIL, draw_request
+from model_store.instruction.captions.prompts.detail import draw_request
 from model_store.instruction.captions.prompts.prompt import Prompt
 from model_store.instruction.records import Kind, Record, build_record
-
-PROMPTS: Final[Mapping[Kind, Prompt]] = {
-    "conversation": CONVERSATION,
-    "detail": DETAIL,
-    "complex": COMPLEX,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +19,7 @@ class RecordRequest:
 
     context: Context
     kind: Kind
+    prompt: Prompt
 
     def build_key(self, attempt: int) -> str:
         """Return the question's key in the journal; `attempt` counts from 1."""
@@ -35,9 +27,9 @@ class RecordRequest:
 
     def build_question(self, attempt: int) -> ChatQuestion:
         """Return the question: text only, made of captions and boxes only."""
-        prompt = PROMPTS[self.kind]
+        context, prompt = self.context, self.prompt
         notes = {"id": self.context.id, "kind": self.kind, "try": attempt}
-        text = self.context.as_text()
+        text = context.as_text() if prompt.has_boxes else context.captions_as_text()
         return ChatQuestion(
             self.build_key(attempt), text, prompt.system, history=prompt.examples, metadata=notes
         )
@@ -54,6 +46,12 @@ class RecordRequest:
         return build_record(self.context.id, self.context.image, pairs, draw)
 
 
-def list_record_requests(contexts: Sequence[Context], kinds: Sequence[Kind]) -> list[RecordRequest]:
+def list_record_requests(
+    contexts: Sequence[Context], prompts: Mapping[Kind, Prompt]
+) -> list[RecordRequest]:
     """Return a request for every kind of every image, image by image."""
-    return [RecordRequest(context, kind) for context in contexts for kind in kinds]
+    return [
+        RecordRequest(context, kind, prompt)
+        for context in contexts
+        for kind, prompt in prompts.items()
+    ]

@@ -17,16 +17,22 @@ PROFILE_MODES: Final = ("L", "RGB", "CMYK", "LAB")
 GREY_MODES: Final = ("1", "L", "LA", "La")
 
 
-def convert_to_rgb(image: Image.Image, alpha_color: Color = WHITE) -> Image.Image:
-    """Convert a loaded image to RGB, on a background of `alpha_color`.
+def convert_to_rgb(
+    image: Image.Image, alpha_color: Color | None = WHITE, *, color_management: bool = True
+) -> Image.Image:
+    """Convert a loaded image to RGB, on a background of `alpha_color`; None drops alpha.
 
+    Without `color_management`, colours are those of Pillow's `convert("RGB")`, as in the released
+    LLaVA code's loader: ICC profiles are ignored, and levels above 255 are white.
     May change the image's own pixels.
     """
-    color, alpha = _split(image)
-    rgb = convert_to_srgb(color, image.info.get("icc_profile"))
-    if rgb.mode != "RGB":
-        rgb = rgb.convert("RGB")
-    if alpha is not None:
+    if color_management:
+        color, alpha = _split(image)
+        color = convert_to_srgb(color, image.info.get("icc_profile"))
+    else:
+        color, alpha = image, None if alpha_color is None else _split(image)[1]
+    rgb = color if color.mode == "RGB" else color.convert("RGB")
+    if alpha is not None and alpha_color is not None:
         # Pasting the background into the image needs no second canvas.
         rgb.paste(alpha_color, mask=ImageChops.invert(alpha))
     return rgb

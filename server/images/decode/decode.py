@@ -50,7 +50,8 @@ class DecodeFault(StrEnum):
 class DecodeOptions:
     """The checkpoint's preprocessing and the limits of a decode.
 
-    `anyres` without `grid_pinpoints` yields the base view only.
+    `anyres` without `grid_pinpoints` yields the base view only. `convert_to_rgb` explains
+    `alpha_color` and `color_management`; `orientation` is whether EXIF's is followed.
     """
 
     size: int
@@ -59,7 +60,9 @@ class DecodeOptions:
     grid_pinpoints: tuple[Size, ...] = ()
     pad_color: Color = PAD_COLOR
     fast_jpeg: bool = True
-    alpha_color: Color = WHITE
+    alpha_color: Color | None = WHITE
+    color_management: bool = True
+    orientation: bool = True
     max_frames: int = 1000
     animated_images: Literal["first", "refuse"] = "first"
     formats: tuple[str, ...] = FORMATS
@@ -167,13 +170,13 @@ def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
 def _load(
     image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
 ) -> tuple[Size, Image.Image]:
-    """Decode the first frame, upright, as RGB. A JPEG may be scaled down.
+    """Decode the first frame, turned as the options say, as RGB. A JPEG may be scaled down.
 
-    Returns the full upright image's (width, height), and the image.
+    Returns the full turned image's (width, height), and the image.
     """
     image.load()
-    transpose = find_transpose(image, image_format)
-    rgb = convert_to_rgb(image, options.alpha_color)
+    transpose = find_transpose(image, image_format) if options.orientation else None
+    rgb = convert_to_rgb(image, options.alpha_color, color_management=options.color_management)
     image_size = rgb.size[::-1] if transpose in SWAPS_SIDES else rgb.size
     if image_format == "JPEG" and options.fast_jpeg:
         scale = choose_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)

@@ -11,6 +11,7 @@ from server.images.vision.encoder import TransformerEncoder
 from server.images.vision.merge import merge_views
 from server.images.vision.normalisation import Normalisation
 from server.images.vision.pooling import pool_frames
+from server.images.vision.s2 import extract_multiscale_features
 from server.images.vision.siglip import SiglipTower
 
 
@@ -132,7 +133,12 @@ class VisionModel(nn.Module):
 
     def _extract_features(self, views: Tensor, normalize: Normalisation) -> Tensor:
         dtype = self.vision_tower.embeddings.patch_embedding.weight.dtype
-        features: Tensor = self.vision_tower(normalize(views).to(dtype))
+        pixel_values = normalize(views).to(dtype)
+        if self.vision.s2_scales:
+            return extract_multiscale_features(
+                self.vision_tower, pixel_values, self.vision.s2_scales
+            )
+        features: Tensor = self.vision_tower(pixel_values)
         return features
 
     @torch.inference_mode()

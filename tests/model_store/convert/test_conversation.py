@@ -69,6 +69,22 @@ def test_llama_3(name: str, conv_mode: str) -> None:
     assert found.name == conv_mode
 
 
+def test_a_projector_of_stage_1_was_trained_on_captions() -> None:
+    config = {"tune_mm_mlp_adapter": True, "mm_projector_type": "mlp2x_gelu"}
+    path = Path("/models/llava-pretrain-vicuna-7b-v1.3")
+    for layout in (Layout.PROJECTOR, Layout.FULL):
+        release = Release(path, None, config, layout, "llama")
+        name = choose_conv_mode(release, None, lambda _: False).name
+        assert (name == "plain") is (layout is Layout.PROJECTOR)
+
+
+@pytest.mark.parametrize("conv_mode", ["v0", "default"])
+def test_the_released_example_conversation_is_not_here(conv_mode: str) -> None:
+    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
+    with pytest.raises(ConversionError, match=f"{conv_mode}' is not supported: .*llava_v0"):
+        choose_conv_mode(release, conv_mode, lambda _: False)
+
+
 def test_a_requested_template_is_used_if_it_exists() -> None:
     release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
     assert choose_conv_mode(release, "plain", lambda _: False).name == "plain"

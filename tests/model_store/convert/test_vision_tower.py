@@ -1,15 +1,16 @@
 """Towers beside the release or inside it, in the layouts that CLIP is stored in."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from model_store.convert.conversion import plan_conversion
+from model_store.convert.conversion import plan_conversion, write_conversion
 from model_store.errors import ConversionError
-from tests.model_store.convert.conversion import convert
+from tests.model_store.convert.conversion import convert, read_converted
 from tests.model_store.released import WrittenRelease, write_released
 
 PATCHES = "vision_model.embeddings.patch_embedding.weight"
@@ -50,16 +51,53 @@ def test_a_lone_vision_tower_beside(tmp_path: Path, prefix: str) -> None:
     assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
 
 
-def test_a_tower_inside_comes_first(tmp_path: Path) -> None:
-    """It was tuned; the folder beside it then gives the configuration only."""
+def make_other_tower(released: WrittenRelease) -> dict[str, torch.Tensor]:
+    """Give the tower's folder weights that are not those of the release; return them."""
+    other = {name: tensor + 1 for name, tensor in released.tower_tensors.items()}
+    torch.save(other, released.tower / "pytorch_model.bin")
+    return {f"vision_tower.{name}": tensor for name, tensor in other.items()}
+
+
+def test_a_folder_that_is_given_comes_first(tmp_path: Path) -> None:
+    """Also before a tower that was tuned; a folder without weights gives the configuration."""
     released = write_released(tmp_path / "r", "v1.6-vicuna")
-    beside = {name: torch.zeros_like(tensor) for name, tensor in released.tower_tensors.items()}
-    torch.save(beside, released.tower / "pytorch_model.bin")
+    other = make_other_tower(released)
+    conversion = plan_conversion(released.path, released.tower, None, None, None)
+    source = f"{released.tower}, in place of the tuned one in the release"
+    assert conversion.vision_tower == source
+    assert are_equal(converted_tower(released, tmp_path / "out"), other)
+    (released.tower / "pytorch_model.bin").unlink()
     conversion = plan_conversion(released.path, released.tower, None, None, None)
     assert conversion.vision_tower == "in the release"
-    assert are_equal(converted_tower(released, tmp_path / "out"), rename_tower(released))
-    (released.tower / "pytorch_model.bin").unlink()
     assert are_equal(converted_tower(released, tmp_path / "again"), rename_tower(released))
+
+
+@pytest.mark.parametrize(
+    ("config", "is_tuned"),
+    [
+        ({"unfreeze_mm_vision_tower": True}, True),
+        ({"unfreeze_mm_vision_tower": False}, False),
+        ({"unfreeze_mm_vision_tower": None}, False),
+        ({"mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model"}, True),
+        ({"mm_tunable_parts": "mm_mlp_adapter"}, False),
+    ],
+)
+def test_a_tower_in_the_release_is_taken_if_it_was_tuned(
+    tmp_path: Path, config: dict[str, object], is_tuned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's folder of the named tower is not chosen by the user."""
+    monkeypatch.setenv("LLAVA_STORE", str(tmp_path / "store"))
+    overrides = {"mm_vision_tower": "openai/clip", **config}
+    released = write_released(tmp_path / "r", "v1.5", tower_inside=True, overrides=overrides)
+    if not is_tuned:
+        with pytest.raises(ConversionError, match="was not tuned, so it is openai/clip"):
+            plan_conversion(released.path, None, None, None, None)
+    other = make_other_tower(released)
+    shutil.copytree(released.tower, tmp_path / "store" / "openai" / "clip")
+    write_conversion(plan_conversion(released.path, None, None, None, None), tmp_path / "out")
+    tensors = read_converted(tmp_path / "out").tensors
+    found = {name: each for name, each in tensors.items() if name.startswith("vision_tower.")}
+    assert are_equal(found, rename_tower(released) if is_tuned else other)
 
 
 def test_a_missing_tower_is_named_with_the_option(tmp_path: Path) -> None:

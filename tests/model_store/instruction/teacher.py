@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model_store.instruction.captions.record_request import PROMPTS
+from model_store.instruction.captions.prompts.choice import PROMPTS
 from model_store.instruction.records import Kind
 from tests.asking.scripted import Request
 

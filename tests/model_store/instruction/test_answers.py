@@ -1,10 +1,13 @@
 """The teacher's answers: well-formed ones are parsed, malformed ones rejected with a reason."""
 
+import json
+
 import pytest
 
 from asking.wire import Answer
 from model_store.instruction.captions.answers import MalformedAnswer, parse_pairs
-from model_store.instruction.captions.record_request import PROMPTS
+from model_store.instruction.captions.prompts.choice import PROMPTS
+from model_store.instruction.captions.prompts.conversation_boxes import CONVERSATION_WITH_BOXES
 from model_store.instruction.records import KINDS, Kind
 from tests.model_store.instruction.teacher import format_pairs
 
@@ -14,7 +17,8 @@ WHERE = ("Where is the plate?", "It stands on the table.\n\nIt is to the left of
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_examples_have_the_form_that_they_show(kind: Kind) -> None:
-    for given, written in PROMPTS[kind].examples:
+    prompts = [PROMPTS[kind], *([CONVERSATION_WITH_BOXES] if kind == "conversation" else [])]
+    for given, written in (example for prompt in prompts for example in prompt.examples):
         pairs = parse_pairs(kind, Answer(written, "stop"))
         assert len(pairs) == (5 if kind == "conversation" else 1)
         assert not any(text in written for text in given.split("\n") if text)
@@ -35,6 +39,11 @@ def test_questions_and_answers(text: str) -> None:
     assert parse_pairs("conversation", Answer(text)) == (SEEN, WHERE)
 
 
+def test_pairs_as_json() -> None:
+    lines = [json.dumps({"question": f" {q}", "answer": f"{a}\n"}) for q, a in (SEEN, WHERE)]
+    assert parse_pairs("conversation", Answer("\n\n".join(lines) + "\n")) == (SEEN, WHERE)
+
+
 def test_a_description() -> None:
     text = "A donut.\n\nIt lies on a plate.\n"
     assert parse_pairs("detail", Answer(text)) == (("", text.strip()),)
@@ -51,6 +60,13 @@ def test_a_description() -> None:
         ("complex", format_pairs(SEEN, WHERE), "more than one question"),
         ("complex", "Sure!\n" + format_pairs(SEEN), "text outside of questions and answers"),
         ("complex", format_pairs(SEEN) + "\nGlad to.", "text outside of questions and answers"),
+        ("complex", '{"question": "Why?"}', "not a question and an answer as JSON a line"),
+        (
+            "complex",
+            '{"question": "Why?", "answer": "So."} So.',
+            "not a question and an answer as JSON a line",
+        ),
+        ("complex", '{"question": "Why?", "answer": " "}', "an empty question or answer"),
         ("conversation", format_pairs(SEEN, ("Where?", "")), "an empty question or answer"),
         ("conversation", format_pairs(SEEN, ("", "There.")), "an empty question or answer"),
         ("complex", "Question:\nWhy?\n===", "questions and answers do not take turns"),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from model_store.instruction.captions.context import Context
+from model_store.instruction.captions.prompts.choice import PROMPTS
 from model_store.instruction.captions.prompts.detail import REQUESTS
-from model_store.instruction.captions.record_request import PROMPTS
 from model_store.instruction.records import FILES, KINDS, Kind
 from tests.asking import process
 from tests.asking.process import FinishedProcess, read_lines, write_lines
@@ -156,7 +156,10 @@ async def test_the_teacher_is_never_shown_the_image(tmp_path: Path) -> None:
         assert [message["role"] for message in messages] == roles
         examples = PROMPTS[find_kind(request)].examples
         assert [m["content"] for m in messages[1:5]] == [text for pair in examples for text in pair]
-        assert request.prompt == Context.model_validate(build_line(find_id(request))).as_text()
+        context = Context.model_validate(build_line(find_id(request)))
+        has_boxes = find_kind(request) != "conversation"
+        assert request.prompt == (context.as_text() if has_boxes else context.captions_as_text())
+        assert ("donut: [" in request.prompt) is has_boxes
         sent = {"model": "m", "temperature": 0.7, "max_tokens": 2048, "top_p": 0.5}
         assert request.body == {**sent, "messages": messages}
         assert "authorization: bearer a-key" in request.headers.lower()

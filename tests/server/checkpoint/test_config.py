@@ -129,6 +129,19 @@ def test_other_models_are_named(model_type: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
+        {"text_config": {"model_type": "mpt"}},
+        {"model_type": "llava_mpt"},
+        {"architectures": ["LlavaMptForCausalLM"]},
+    ],
+)
+def test_mpt_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="MPT language models are not supported"):
+        read_checkpoint(write_checkpoint_files(tmp_path, config=build_llava_1_5_config(**changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
         {"model_type": "llava_llama", "architectures": ["LlavaLlamaForCausalLM"]},
         {"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]},  # the first releases
         {"model_type": "llava_mistral", "architectures": ...},

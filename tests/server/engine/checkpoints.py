@@ -63,10 +63,10 @@ def llava_next(text: LlamaConfig | MistralConfig) -> LlavaNextForConditionalGene
         image_token_index=4,
         image_grid_pinpoints=PINPOINTS,
     )
-    return _randomise(LlavaNextForConditionalGeneration(config), seed=2)
+    return randomise(LlavaNextForConditionalGeneration(config), seed=2)
 
 
-def _randomise(model: Any, seed: int) -> Any:
+def randomise(model: Any, seed: int) -> Any:
     """Draw weights large enough that each of them affects the answers."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -26,12 +26,15 @@ CONTINUED = {
     "llava_v1": "USER: Hi ASSISTANT: It is",
     "llava_v0": "###Human: Hi###Assistant: It is",
     "llava_llama_2": "Hi [/INST] It is",
+    "llama_2": "Hi [/INST] It is",
     "mistral_instruct": "[INST] Hi [/INST] It is",
     "chatml_direct": "Hi<|im_end|><|im_start|>assistant\nIt is",
     "mpt": "Hi<|im_end|><|im_start|>assistant\nIt is",
     "llava_llama_3": "Hi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt is",
     "llama_3": "Hi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nIt is",
     "qwen_1_5": "Hi<|im_end|>\n<|im_start|>assistant\nIt is",
+    "v0_mmtag": "###Human: Hi###Assistant: It is",
+    "v1_mmtag": "USER: Hi ASSISTANT: It is",
     "plain": "Hi\nIt is",
 }
 

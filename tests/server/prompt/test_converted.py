@@ -13,7 +13,8 @@ from tests.model_store.convert.conversion import convert
 from tests.model_store.released import write_released
 from tests.model_store.released_config import V1_ADDED, Version
 from tests.server.llama_3_tokenizer import BEGIN, END, TURN_END
-from tests.server.prompt.test_templates import CONVERSATION, IMAGE_LENGTH, PROMPTS
+from tests.server.prompt.released_prompts import PROMPTS
+from tests.server.prompt.test_templates import CONVERSATION, IMAGE_LENGTH
 from tests.server.released_tokenizer import SentencePieceModel
 
 

@@ -93,6 +93,14 @@ def test_the_error_of_an_unknown_template_lists_the_known_ones(
         choose_prompt_format(tokenizer, text, "vicuna_v9" if is_setting else None)
 
 
+@pytest.mark.parametrize("conv_mode", ["v0", "default"])
+def test_the_released_example_conversation_is_not_here(
+    conv_mode: str, text: TextConfig, tokenizer: Tokenizer
+) -> None:
+    with pytest.raises(CheckpointError, match=f"{conv_mode}' is not supported: .*llava_v0"):
+        choose_prompt_format(tokenizer, replace(text, conv_mode=conv_mode))
+
+
 def test_a_missing_chat_template_is_an_error(text: TextConfig, tokenizer: Tokenizer) -> None:
     with pytest.raises(CheckpointError, match="no chat template of its own"):
         choose_prompt_format(tokenizer, text, "chat_template")

@@ -16,129 +16,13 @@ from server.prompt.format import PromptFormat, StopCriteria, choose_prompt_forma
 from server.prompt.templates import TEMPLATES
 from server.prompt.turns import split_turns
 from server.protocol.chat.messages import Message
+from tests.server.prompt.released_prompts import PROMPTS, SYSTEMS
 from tests.server.released_tokenizer import SentencePieceModel, convert, train
 
 IMAGE_LENGTH = 3
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<im_start>", "<im_end>", "<pad>", "<image>")
 CLIENT_MARKS = f"{' '.join(CONTROLS)} </s><s>[INST]###USER:<unk>"
 
-USER = (
-    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
-    "helpful, detailed, and polite answers to the user's questions."
-)
-HUMAN = (
-    "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
-    "helpful, detailed, and polite answers to the human's questions."
-)
-LLAMA_2 = (
-    "You are a helpful language and vision assistant. You are able to understand the visual "
-    "content that the user provides, and assist the user with a variety of tasks using natural "
-    "language."
-)
-MPT = (
-    "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and "
-    "honest answers."
-)
-QWEN = "You are a helpful assistant."
-# Llama 3's turns: what its own template makes of the same conversations, after its BOS.
-LLAMA_3_TURNS = (
-    "<|start_header_id|>user<|end_header_id|>\n\n<image>\nWhat is this?<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\nA red cat.<|eot_id|>"
-    "<|start_header_id|>user<|end_header_id|>\n\n<image>\n<image>\nAnd these?<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n"
-)
-LLAMA_3_QUESTION = (
-    "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n"
-)
-LLAMA_3_SYSTEM = "<|start_header_id|>system<|end_header_id|>\n\n{}<|eot_id|>"
-# The output of the released code's `get_prompt` for a question about an image, an answer, and
-# a question about two more; then for a single question.
-PROMPTS = {
-    "vicuna_v1": (
-        f"{USER} USER: <image>\nWhat is this? ASSISTANT: A red cat.</s>"
-        "USER: <image>\n<image>\nAnd these? ASSISTANT:",
-        f"{USER} USER: Hi ASSISTANT:",
-    ),
-    "llava_v1": (
-        f"{HUMAN} USER: <image>\nWhat is this? ASSISTANT: A red cat.</s>"
-        "USER: <image>\n<image>\nAnd these? ASSISTANT:",
-        f"{HUMAN} USER: Hi ASSISTANT:",
-    ),
-    "llava_v0": (
-        f"{HUMAN}###Human: <image>\nWhat is this?###Assistant: A red cat.###"
-        "Human: <image>\n<image>\nAnd these?###Assistant:",
-        f"{HUMAN}###Human: Hi###Assistant:",
-    ),
-    "llava_llama_2": (
-        f"[INST] <<SYS>>\n{LLAMA_2}\n<</SYS>>\n\n<image>\nWhat is this? [/INST] A red cat. </s>"
-        "<s>[INST] <image>\n<image>\nAnd these? [/INST]",
-        f"[INST] <<SYS>>\n{LLAMA_2}\n<</SYS>>\n\nHi [/INST]",
-    ),
-    "mistral_instruct": (
-        "[INST] <image>\nWhat is this? [/INST] A red cat. </s>"
-        "[INST] <image>\n<image>\nAnd these? [/INST]",
-        "[INST] Hi [/INST]",
-    ),
-    "chatml_direct": (
-        "<|im_start|>system\nAnswer the questions.<|im_end|>"
-        "<|im_start|>user\n<image>\nWhat is this?<|im_end|>"
-        "<|im_start|>assistant\nA red cat.<|im_end|>"
-        "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|><|im_start|>assistant\n",
-        "<|im_start|>system\nAnswer the questions.<|im_end|>"
-        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
-    ),
-    "mpt": (
-        f"<|im_start|>system\n{MPT}<|im_end|>"
-        "<|im_start|>user\n<image>\nWhat is this?<|im_end|>"
-        "<|im_start|>assistant\nA red cat.<|im_end|>"
-        "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|><|im_start|>assistant\n",
-        f"<|im_start|>system\n{MPT}<|im_end|><|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
-    ),
-    "llava_llama_3": (
-        LLAMA_3_SYSTEM.format(LLAMA_2) + LLAMA_3_TURNS,
-        LLAMA_3_SYSTEM.format(LLAMA_2) + LLAMA_3_QUESTION,
-    ),
-    "llama_3": (LLAMA_3_TURNS, LLAMA_3_QUESTION),
-    "qwen_1_5": (
-        f"<|im_start|>system\n{QWEN}<|im_end|>\n"
-        "<|im_start|>user\n<image>\nWhat is this?<|im_end|>\n"
-        "<|im_start|>assistant\nA red cat.<|im_end|>\n"
-        "<|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|>\n<|im_start|>assistant\n",
-        f"<|im_start|>system\n{QWEN}<|im_end|>\n"
-        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
-    ),
-    "plain": ("<image>\nWhat is this?\nA red cat.\n<image>\n<image>\nAnd these?\n", "Hi\n"),
-}
-# A single question with a system message, and with an empty one.
-SYSTEMS = {
-    "vicuna_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
-    "llava_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
-    "llava_v0": ("Be brief.###Human: Hi###Assistant:", "###Human: Hi###Assistant:"),
-    "llava_llama_2": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),
-    "mistral_instruct": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),
-    "chatml_direct": (
-        "<|im_start|>system\nBe brief.<|im_end|>"
-        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
-        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
-    ),
-    "mpt": (
-        "<|im_start|>system\nBe brief.<|im_end|>"
-        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
-        "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\n",
-    ),
-    "llava_llama_3": (
-        LLAMA_3_SYSTEM.format("Be brief.") + LLAMA_3_QUESTION,
-        LLAMA_3_QUESTION,
-    ),
-    "llama_3": (LLAMA_3_SYSTEM.format("Be brief.") + LLAMA_3_QUESTION, LLAMA_3_QUESTION),
-    "qwen_1_5": (
-        "<|im_start|>system\nBe brief.<|im_end|>\n"
-        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
-        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
-    ),
-    "plain": ("Be brief.Hi\n", "Hi\n"),
-}
 IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:,"}}
 
 
@@ -248,7 +132,9 @@ def test_a_system_message_replaces_the_templates(conv_mode: str, model: Sentence
 def test_images_between_start_and_end_tokens(conv_mode: str, model: SentencePieceModel) -> None:
     text = text_config(model, conv_mode, image_start_end=True)
     prompt_format = choose_prompt_format(convert(model, "prepend"), text)
-    prompt = PROMPTS[conv_mode][0].replace("<image>", "<im_start><image><im_end>")
+    prompt = PROMPTS[conv_mode][0]
+    if conv_mode != "plain":
+        prompt = prompt.replace("<image>", "<im_start><image><im_end>")
     assert build_ids(prompt_format, CONVERSATION) == build_expected_ids(model, prompt, legacy=True)
 
 

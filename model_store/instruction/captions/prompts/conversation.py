@@ -1,9 +1,13 @@
-"""Conversation: several questions about an image and their answers."""
+"""Conversation: several questions about an image and their answers.
+
+As with the released prompts, the teacher gets no boxes. It knows of places only what the captions
+say, and so do the examples.
+"""
 
 from typing import Final
 
 from model_store.instruction.captions.prompts.prompt import (
-    CONTEXT_INSTRUCTIONS,
+    CAPTION_INSTRUCTIONS,
     PAIR_FORMAT,
     STYLE_INSTRUCTIONS,
     Prompt,
@@ -13,19 +17,19 @@ from model_store.instruction.captions.prompts.scenes import BUS_STOP, KITCHEN
 _TASK: Final = (
     "Write a conversation of three to six questions between a person who asks about the image and "
     "the assistant who sees it. Vary what is asked for: which objects there are, how many, what "
-    "they look like, what they or the people are doing, where something is, and where two things "
-    "are relative to each other. Begin with what is plain to see; let at least one later question "
-    "need some background knowledge or reasoning about what is there. Ask only what has a sure "
-    "answer: either the image shows it, or the image surely does not show it. Ask nothing that "
-    "one could not answer with confidence. Answer plainly, and at more length, with reasons, where "
-    "the question wants it."
+    "they look like, and what they or the people are doing. Begin with what is plain to see; let "
+    "at least one later question need some background knowledge or reasoning about what is there. "
+    "Ask only what has a sure answer: either the image shows it, or the image surely does not show "
+    "it. Ask nothing that one could not answer with confidence, and nothing about places that the "
+    "sentences do not tell. Answer plainly, and at more length, with reasons, where the question "
+    "wants it."
 )
 _KITCHEN: Final = """\
 Question:
 What is the woman doing?
 ===
 Answer:
-She is slicing a loaf of bread on the wooden counter.
+She is slicing a loaf of bread on a wooden counter.
 ===
 Question:
 What is she wearing over her clothes?
@@ -34,24 +38,23 @@ Answer:
 She is wearing a blue apron.
 ===
 Question:
-How many cups are on the counter, and where are they?
+How many cups are on the counter?
 ===
 Answer:
-There are two cups. They stand next to each other on the counter, to the right of the woman, \
-between her and the bowl.
+There are two cups on the counter.
 ===
 Question:
-Where is the cat?
+Is anybody watching her?
 ===
 Answer:
-The cat is on the left side, sitting on a chair beside the counter and watching the woman.
+Yes, a cat is sitting on a chair next to the counter and watches her.
 ===
 Question:
 Does it look as if she is making breakfast only for herself?
 ===
 Answer:
-Probably not. Two cups are set out on the counter, and she is cutting from a whole loaf with a \
-bowl of several oranges at hand, so the meal is more likely meant for two.
+Probably not. Two cups are set out on the counter, and she is cutting from a loaf with a bowl of \
+oranges at hand, so the meal is more likely meant for two.
 ==="""
 _BUS_STOP: Final = """\
 Question:
@@ -67,16 +70,16 @@ Answer:
 Three people are waiting at the stop, a man and two women.
 ===
 Question:
-On which side of the people is the bus?
+What does the man have with him?
 ===
 Answer:
-The bus is to the right of them and fills most of the right half of the image.
+He has a suitcase with him.
 ===
 Question:
 Is the sun shining?
 ===
 Answer:
-No, it is raining. The street is wet, and all three people hold umbrellas.
+No, it is raining. The street is wet, and the people stand under umbrellas.
 ===
 Question:
 Why might the man prefer the bus to walking today?
@@ -88,6 +91,7 @@ a longer way to go.
 ==="""
 
 CONVERSATION: Final = Prompt(
-    "\n\n".join((CONTEXT_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS, PAIR_FORMAT)),
-    ((KITCHEN.as_text(), _KITCHEN), (BUS_STOP.as_text(), _BUS_STOP)),
+    "\n\n".join((CAPTION_INSTRUCTIONS, _TASK, STYLE_INSTRUCTIONS, PAIR_FORMAT)),
+    ((KITCHEN.captions_as_text(), _KITCHEN), (BUS_STOP.captions_as_text(), _BUS_STOP)),
+    has_boxes=False,
 )

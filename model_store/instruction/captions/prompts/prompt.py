@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+CAPTION_INSTRUCTIONS: Final = (
+    "You help to write what an assistant that can see says about images. You are not given the "
+    "image itself. You are given what several people wrote about it, one sentence a line. The "
+    "people may contradict each other and may leave things out."
+)
 CONTEXT_INSTRUCTIONS: Final = (
     "You help to write what an assistant that can see says about images. You are not given the "
     "image itself. You are given what several people wrote about it, one sentence a line, and "
@@ -27,7 +32,11 @@ PAIR_FORMAT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A system message and few-shot examples, each an input with the expected answer."""
+    """A system message and few-shot examples, each an input with the expected answer.
+
+    With `has_boxes` the teacher also gets the boxes of the image's objects.
+    """
 
     system: str
     examples: tuple[tuple[str, str], ...]
+    has_boxes: bool = True

@@ -9,7 +9,7 @@ from llava_spec.anyres import Size
 from server.images.decode.color import convert_to_rgb
 from server.images.decode.containers import count_frames, is_complete, read_decoded_size
 from server.images.decode.formats import open_image
-from server.images.decode.image_processor import Color, Pixels
+from server.images.decode.image_processor import Pixels
 from server.images.decode.video.animation_timing import measure_duration
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.sampling import FrameSampling, choose_frames
@@ -41,7 +41,7 @@ def decode_animation(
         if duration_s > options.max_s:
             raise VideoRefusal(VideoFault.SECONDS)
         indices = [num_skipped + each for each in choose_frames(total, duration_s, sampling)]
-        frames = _read_frames(image, indices, options.alpha_color)
+        frames = _read_frames(image, indices, options)
         views, frame_size = make_views(frames, options)
     return stack_views(views, len(indices)), frame_size, total
 
@@ -53,10 +53,12 @@ def _check_canvas(size: Size, options: VideoOptions) -> None:
 
 
 def _read_frames(
-    image: Image.Image, indices: Sequence[int], alpha_color: Color
+    image: Image.Image, indices: Sequence[int], options: VideoOptions
 ) -> Iterator[Image.Image]:
     """Yield frames as RGB, by their indices in ascending order."""
     for index in indices:
         image.seek(index)
         image.load()
-        yield convert_to_rgb(image.copy(), alpha_color)
+        yield convert_to_rgb(
+            image.copy(), options.alpha_color, color_management=options.color_management
+        )

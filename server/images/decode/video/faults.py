@@ -44,7 +44,7 @@ class VideoOptions:
     """The checkpoint's preprocessing of frames, and the limits of a video.
 
     `crop` cuts frames to squares of `size`; otherwise they are stretched. `formats` are names of
-    `CONTAINERS`. `alpha_color` lies behind transparent animations.
+    `CONTAINERS`. Animations get `alpha_color` and `color_management` as images do.
     """
 
     size: int
@@ -53,7 +53,8 @@ class VideoOptions:
     max_frames: int
     max_s: float
     formats: tuple[str, ...]
-    alpha_color: Color = WHITE
+    alpha_color: Color | None = WHITE
+    color_management: bool = True
 
     def check_frame_size(self, frame_size: Size) -> None:
         """Raise `VideoRefusal` for frames of (width, height) that are too large, now or resized."""

@@ -29,7 +29,9 @@ class HangingOptions:
     grid_pinpoints: tuple[Size, ...] = ()
     pad_color: Color = PAD_COLOR
     fast_jpeg: bool = True
-    alpha_color: Color = WHITE
+    alpha_color: Color | None = WHITE
+    color_management: bool = True
+    orientation: bool = True
     max_frames: int = 1000
     animated_images: Literal["first", "refuse"] = "first"
     formats: tuple[str, ...] = FORMATS

@@ -150,7 +150,7 @@ def test_a_webp_with_a_huge_canvas_is_not_opened(monkeypatch: pytest.MonkeyPatch
 def test_a_lack_of_memory_is_a_fault_of_its_own(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("server.images.decode.decode.convert_to_rgb", fail)
