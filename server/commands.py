@@ -34,7 +34,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "keys": Command("make, list and revoke API keys", "server.keys.command:main"),
     "models": Command("list, show, verify, pull models", "model_store.__main__:main"),
     "convert": Command("convert a release to a checkpoint", "model_store.__main__:convert_release"),
-    "train": Command("train the embedded model", "training.__main__:main"),
+    "train": Command("train a LLaVA in the paper's two stages", "training.__main__:main"),
     "evaluate": Command("measure a model behind an endpoint", "evaluation.__main__:main"),
 }
 

@@ -1,7 +1,8 @@
-"""`python -m training --out DIR`: train the embedded model."""
+"""`python -m training align|instruct|tiny`: train a LLaVA of one's own, or the embedded one."""
 
 import argparse
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,10 +10,32 @@ from typing import Final
 NAME: Final = "python -m training"
 
 
+USAGE: Final = """\
+usage: {name} STAGE …
+
+  align     stage 1: train a projector on images and captions
+  instruct  stage 2: train projector and language model on conversations
+  tiny      train the embedded model, from a tower of random weights on
+
+{name} STAGE --help shows the options.
+"""
+
+
 def main(words: Sequence[str] | None = None, name: str = NAME) -> int:
     """Train as the command line says; return the exit code."""
-    _train(_build_parser(name).parse_args(words))
-    return 0
+    stage, *options = (sys.argv[1:] if words is None else words) or ["--help"]
+    match stage:
+        case "align" | "instruct":
+            from training.tuning.command import main as tune
+
+            return tune(stage, options, name)
+        case "tiny":
+            _train(_build_parser(f"{name} tiny").parse_args(options))
+            return 0
+        case _:
+            is_asked = stage in ("-h", "--help")
+            print(USAGE.format(name=name), end="", file=sys.stdout if is_asked else sys.stderr)
+            return 0 if is_asked else 2
 
 
 def _train(arguments: argparse.Namespace) -> None:

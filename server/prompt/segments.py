@@ -9,9 +9,13 @@ Modality = Literal["image", "video"]
 
 @dataclass(frozen=True, slots=True)
 class TemplateText:
-    """Text of the template: names of special tokens in it are parsed as the tokens."""
+    """Text of the template: names of special tokens in it are parsed as the tokens.
+
+    `is_answer`: it belongs to what the assistant says, which training learns.
+    """
 
     text: str
+    is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class UntrustedText:
     """Text of a client or a model: names of special tokens in it are not parsed."""
 
     text: str
+    is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,12 @@ def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> Con
     template = TEMPLATES[conv_mode]
     if not image_start_end or conv_mode == "plain":
         return template
-    return replace(
-        template,
-        render_turns=lambda system, turns: _wrap_images(template.render_turns(system, turns)),
-    )
+    return replace(template, render_turns=wrap_images(template.render_turns))
+
+
+def wrap_images(render: Render) -> Render:
+    """Return a template that puts `<im_start>` and `<im_end>` around images."""
+    return lambda system, turns: _wrap_images(render(system, turns))
 
 
 def _cut_after_last_text(segments: list[Segment]) -> None:
@@ -97,25 +99,40 @@ def _render_content(turn: Turn) -> Iterator[Segment]:
     yield UntrustedText(turn.text)
 
 
+def _mark_answer(*segments: Segment) -> Iterator[Segment]:
+    """Mark what the assistant says, its end included."""
+    for segment in segments:
+        yield segment if isinstance(segment, MediaSlot) else replace(segment, is_answer=True)
+
+
+def _mark_if_answer(turn: Turn, *segments: Segment) -> Iterable[Segment]:
+    return _mark_answer(*segments) if turn.role == "assistant" else segments
+
+
 def _render_two(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{system} USER: {q} ASSISTANT: {a}</s>USER: …` (SeparatorStyle.TWO)."""
     system = default if system is None else system
     if system:
         yield from (UntrustedText(system), TemplateText(" "))
     for turn in turns:
-        is_user = turn.role == "user"
-        yield TemplateText("USER: " if is_user else "ASSISTANT: ")
-        yield from _render_content(turn)
-        yield TemplateText(" " if is_user else "</s>")
+        content = _render_content(turn)
+        if turn.role == "user":
+            yield from (TemplateText("USER: "), *content, TemplateText(" "))
+        else:
+            yield TemplateText("ASSISTANT:")
+            yield from _mark_answer(TemplateText(" "), *content, TemplateText("</s>"))
 
 
 def _render_single(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{system}###Human: {q}###Assistant: {a}###` (SeparatorStyle.SINGLE)."""
     yield from (UntrustedText(default if system is None else system), TemplateText("###"))
     for turn in turns:
-        yield TemplateText("Human: " if turn.role == "user" else "Assistant: ")
-        yield from _render_content(turn)
-        yield TemplateText("###")
+        content = _render_content(turn)
+        if turn.role == "user":
+            yield from (TemplateText("Human: "), *content, TemplateText("###"))
+        else:
+            yield TemplateText("Assistant:")
+            yield from _mark_answer(TemplateText(" "), *content, TemplateText("###"))
 
 
 def _render_llama_2(
@@ -128,7 +145,9 @@ def _render_llama_2(
     system = default if system is None else system
     for index, turn in enumerate(turns):
         if turn.role != "user":
-            yield from (TemplateText(" "), *_render_content(turn), TemplateText(" </s>"))
+            yield from _mark_answer(
+                TemplateText(" "), *_render_content(turn), TemplateText(" </s>")
+            )
             continue
         yield TemplateText(f"{separator}[INST] " if index else "[INST] ")
         if system:
@@ -155,7 +174,8 @@ def _render_chatml(
         )
     for turn in turns:
         yield TemplateText(f"<|im_start|>{turn.role}\n")
-        yield from (*_render_content(turn), end)
+        yield from _mark_if_answer(turn, *_render_content(turn), TemplateText("<|im_end|>"))
+        yield TemplateText(separator)
 
 
 def _render_llama_3(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
@@ -163,8 +183,7 @@ def _render_llama_3(default: str, system: str | None, turns: Sequence[Turn]) -> 
     system = default if system is None else system
     for turn in (*([Turn("system", system, 0)] if system else []), *turns):
         yield TemplateText(f"<|start_header_id|>{turn.role}<|end_header_id|>\n\n")
-        yield from _render_content(turn)
-        yield TemplateText("<|eot_id|>")
+        yield from _mark_if_answer(turn, *_render_content(turn), TemplateText("<|eot_id|>"))
 
 
 def _render_mmtag(
@@ -188,7 +207,7 @@ def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment
             yield from map(MediaSlot, turn.media)
             yield UntrustedText("")
         else:
-            yield from (*_render_content(turn), TemplateText("\n"))
+            yield from _mark_if_answer(turn, *_render_content(turn), TemplateText("\n"))
 
 
 def _build_template(

@@ -1,4 +1,4 @@
-"""docs/training.md names every option of `python -m training`, and no other."""
+"""docs/llava-tiny.md names every option of `python -m training`, and no other."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from training.__main__ import _build_parser
 from training.loop.plan import STAGES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "llava-tiny.md").read_text()
 
 
 def test_every_option_is_described_and_no_other() -> None:

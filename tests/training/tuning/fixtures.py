@@ -1,0 +1,119 @@
+"""What the released trainer gave, and the same made by ours. See `released/README.md`."""
+
+import gzip
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM, CLIPVisionModel
+
+from llava_spec.projector import parse_projector_type
+from model_store.convert.tokenizer import read_tokenizer
+from server.checkpoint.config import TextConfig
+from server.prompt.tokenizer import PromptTokenizer
+from training.tuning.dataset import TuningDataset
+from training.tuning.images import ImageReader
+from training.tuning.model import LlavaForTraining, build_projector
+from training.tuning.prompts import PromptLabeller, choose_render
+from training.tuning.record_files import open_record_file
+from training.tuning.settings import LORA_MODULES
+
+RELEASED: Final = Path(__file__).parent / "released"
+LABELS: Final = RELEASED / "labels"
+TRAIN: Final = RELEASED / "train"
+INPUTS: Final = TRAIN / "inputs"
+IMAGE_SIZE: Final = 56
+TOKENS_PER_IMAGE: Final = 16
+CONV_MODES: Final = {"v1": "vicuna_v1", "plain": "plain"}
+
+
+def read_json(file: Path) -> Any:
+    """Return the content of a JSON file, compressed or not."""
+    data = file.read_bytes()
+    return json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
+
+
+@cache
+def read_runs() -> dict[str, Any]:
+    """Return the released trainer's runs by name."""
+    runs: dict[str, Any] = read_json(TRAIN / "losses.json")["runs"]
+    return runs
+
+
+def load_prompt_tokenizer(folder: Path, *, image_start_end: bool = False) -> PromptTokenizer:
+    """Load a tokenizer as training does."""
+    released = read_tokenizer(folder, {"mm_use_im_start_end": image_start_end})
+    text = TextConfig(
+        max_position_embeddings=0,
+        image_token_id=0,
+        bos_token=released.bos_token,
+        eos_token=released.eos_token,
+        conv_mode=None,
+        temperature=0.0,
+        top_p=1.0,
+        add_bos_token=released.add_bos_token,
+    )
+    return PromptTokenizer(released.tokenizer, text)
+
+
+def make_reader(aspect_ratio: Any) -> ImageReader:
+    """Return a reader of the pictures."""
+    settings = read_json(INPUTS / "tower" / "preprocessor_config.json")
+    mean, std = tuple(settings["image_mean"]), tuple(settings["image_std"])
+    return ImageReader(INPUTS / "images", IMAGE_SIZE, aspect_ratio, mean, std)
+
+
+def make_dataset(settings: dict[str, Any]) -> TuningDataset:
+    """Return the records of a run."""
+    tokenizer = load_prompt_tokenizer(INPUTS / settings["language_model"])
+    render = choose_render(CONV_MODES[settings["version"]], image_start_end=False)
+    return TuningDataset(
+        [open_record_file(INPUTS / settings["data"])],
+        PromptLabeller(render, tokenizer),
+        make_reader(settings["image_aspect_ratio"]),
+        TOKENS_PER_IMAGE,
+        settings["model_max_length"],
+        keeps_useless=True,
+    )
+
+
+def load_run_weights(run: str, name: str, prefix: str) -> dict[str, Tensor]:
+    """Return weights of a run, without what comes before and with `prefix`."""
+    weights = load_file(TRAIN / "weights" / run / f"{name}.safetensors")
+    return {key.rpartition(prefix)[2]: each for key, each in weights.items()}
+
+
+def make_model(run: str) -> LlavaForTraining:
+    """Return the model that a run begins with, with what it trains requiring gradients."""
+    settings = read_runs()[run]["settings"]
+    tower = CLIPVisionModel.from_pretrained(
+        INPUTS / "tower", dtype=getattr(torch, settings["tower_dtype"])
+    )
+    language = AutoModelForCausalLM.from_pretrained(
+        INPUTS / settings["language_model"], dtype=torch.float32
+    )
+    projector = build_projector(
+        parse_projector_type(settings["projector"]),
+        tower.config.hidden_size,
+        language.config.hidden_size,
+    )
+    projector.load_state_dict(load_run_weights(run, "projector-initial", "mm_projector."))
+    tower.requires_grad_(False)
+    language.requires_grad_(settings["trains"] == "all")
+    if "lora" in settings["trains"]:
+        _add_adapters(run, language)
+    return LlavaForTraining(tower, projector, language)
+
+
+def _add_adapters(run: str, language: Any) -> None:
+    import peft
+
+    config = peft.LoraConfig(r=8, lora_alpha=16, target_modules=list(LORA_MODULES))
+    peft.inject_adapter_in_model(config, language)
+    parameters = dict(language.named_parameters())
+    for name, weight in load_run_weights(run, "lora-initial", "base_model.model.").items():
+        parameters[name.replace(".weight", ".default.weight")].data.copy_(weight)

@@ -1,0 +1,118 @@
+"""Records are read from every kind of file, and bad ones are told with their place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from training.tuning.record_files import DataError, open_record_file
+from training.tuning.records import parse_record
+
+QUESTION = {"from": "human", "value": "<image>\nWhat is this?"}
+ANSWER = {"from": "gpt", "value": "A circle."}
+GOOD = {"id": "1", "image": "a.png", "conversations": [QUESTION, ANSWER]}
+
+
+def with_turns(*turns: tuple[str, str], **fields: Any) -> dict[str, Any]:
+    """Return a record of these turns."""
+    return {"conversations": [{"from": role, "value": text} for role, text in turns], **fields}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+def test_records_are_read(suffix: str, tmp_path: Path) -> None:
+    records = [GOOD, with_turns(("user", "Hi"), ("assistant", "Hello"))]
+    file = tmp_path / f"data{suffix}"
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), file)
+    elif suffix == ".jsonl":
+        file.write_text("\n\n".join(map(json.dumps, records)))
+    else:
+        file.write_text(json.dumps(records))
+    opened = open_record_file(file)
+    assert len(opened) == 2
+    first, second = (parse_record(opened.read(index), "") for index in range(2))
+    assert first.images == ("a.png",)
+    assert first.turns[1] == ("assistant", "A circle.")
+    assert (second.images, second.num_words) == ((), 2)
+    place = {".json": "record 2", ".jsonl": "line 3", ".parquet": "row 2"}[suffix]
+    assert opened.describe(1) == f"{file}, {place}"
+
+
+def test_a_system_text_and_several_images() -> None:
+    record = parse_record(
+        with_turns(
+            ("system", "Be brief."),
+            ("human", "<image> and <image>"),
+            ("gpt", "Two."),
+            image=["a.png", "b.png"],
+        ),
+        "",
+    )
+    assert (record.system, len(record.images), len(record.turns)) == ("Be brief.", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("record", "flaw"),
+    [
+        ("text", "it is no JSON object"),
+        ({}, "'conversations' is no list"),
+        ({"conversations": "a"}, "'conversations' is no list"),
+        ({"conversations": []}, "'conversations' is empty"),
+        ({"conversations": [{"from": "human"}]}, "turn 1 has no text 'value'"),
+        ({"conversations": ["Hi"]}, "turn 1 has no text 'value'"),
+        (with_turns(("bot", "Hi")), "turn 1 is from 'bot'"),
+        (with_turns(("human", " "), ("gpt", "a")), "turn 1 is empty"),
+        (with_turns(("human", "a"), ("gpt", "")), "turn 2 is empty"),
+        (with_turns(("human", "a"), ("human", "b")), "turn 2 is the user's"),
+        (with_turns(("gpt", "a"), ("human", "b")), "turn 1 is the assistant's"),
+        (with_turns(("human", "a")), "it ends with the user's turn"),
+        (with_turns(("system", "a")), "it has a system text only"),
+        (with_turns(("human", "a"), ("gpt", "b"), image=3), "'image' is neither"),
+        (with_turns(("human", "a"), ("gpt", "b"), image=""), "'image' is neither"),
+        (with_turns(("human", "a"), ("gpt", "b"), image="a.png"), "it has 0 <image> for 1 images"),
+        (
+            with_turns(("human", "<image>"), ("gpt", "b"), image=["a", "b"]),
+            "it has 1 <image> for 2 images",
+        ),
+        (
+            with_turns(
+                ("human", "<image>"), ("gpt", "b"), ("human", "<image>"), ("gpt", "c"), image="a"
+            ),
+            "it has 2 <image> for 1 images",
+        ),
+        (with_turns(("human", "a"), ("gpt", "<image>"), image="a"), "an answer holds <image>"),
+    ],
+)
+def test_bad_records_are_told(record: Any, flaw: str) -> None:
+    with pytest.raises(DataError) as caught:
+        parse_record(record, "data.json, record 7")
+    assert str(caught.value).startswith(f"data.json, record 7: {flaw}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "flaw"),
+    [
+        ("a.json", b"{", "is no JSON file"),
+        ("a.json", b"{}", "holds no list"),
+        ("a.parquet", b"no", "is no Parquet file"),
+        ("a.txt", b"", "none of .json, .jsonl, .parquet"),
+    ],
+)
+def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=flaw):
+        open_record_file(tmp_path / name)
+
+
+def test_a_bad_line_is_told_when_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(f"{json.dumps(GOOD)}\n{{\n")
+    opened = open_record_file(file)
+    opened.read(0)
+    with pytest.raises(DataError, match="line 2 is no JSON"):
+        opened.read(1)
+    with pytest.raises(DataError, match="cannot be read"):
+        open_record_file(tmp_path / "missing.jsonl")

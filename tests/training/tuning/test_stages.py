@@ -1,0 +1,174 @@
+"""Both stages from the command line: checked data, resumed runs, adapters, several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from server.checkpoint.config import read_checkpoint
+from tests.training.tuning.fixtures import INPUTS
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+SOURCES = (
+    *("--vision-tower", str(INPUTS / "tower")),
+    *("--language-model", str(INPUTS / "llama")),
+)
+IMAGES = ("--images", str(INPUTS / "images"))
+CAPTIONS = ("--data", str(INPUTS / "captions.json"), *IMAGES)
+RECORDS = ("--data", str(INPUTS / "data.json"), *IMAGES)
+SMALL = ("--batch-size", "8", "--workers", "0", "--dtype", "float32")
+
+
+def run_stage(
+    stage: str, *options: str | Path, launcher: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run `llava-server train` to its end."""
+    command = [sys.executable, *launcher, "-m", "training", stage, *map(str, options)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+
+
+def train_stage(stage: str, *options: str | Path, launcher: tuple[str, ...] = ()) -> str:
+    """Run a stage that must succeed; return what it printed."""
+    run = run_stage(stage, *options, launcher=launcher)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def read_losses(work: Path) -> dict[int, float]:
+    """Return the losses of a run's last checkpoint by step."""
+    (folder,) = work.glob("checkpoint-*")
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return {each["step"]: each["loss"] for each in history if "loss" in each}
+
+
+def read_weights(out: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's weights of a part."""
+    weights = load_file(out / "model.safetensors")
+    return {name: each for name, each in weights.items() if name.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train stage 1."""
+    out = tmp_path_factory.mktemp("align") / "aligned"
+    train_stage("align", *SOURCES, *CAPTIONS, *SMALL, "--out", out)
+    return out
+
+
+def test_alignment_trains_the_projector_alone(aligned: Path) -> None:
+    checkpoint = read_checkpoint(aligned)
+    assert checkpoint.text.conv_mode == "plain"
+    assert checkpoint.image.aspect_ratio == "square"
+    source = load_file(INPUTS / "llama" / "model.safetensors")
+    trained = read_weights(aligned, "language_model.")
+    layer = "model.layers.0.mlp.up_proj.weight"
+    torch.testing.assert_close(trained[f"language_model.{layer}"], source[layer].float())
+    assert "stage 1" in (aligned / "README.md").read_text()
+    assert (aligned / "losses.png").stat().st_size > 1000
+
+
+def test_instruction_tuning_goes_on_from_the_projector(aligned: Path, tmp_path: Path) -> None:
+    train_stage(
+        "instruct",
+        *("--model", aligned, *RECORDS, *SMALL, "--out", tmp_path / "tuned"),
+        *("--learning-rate", "1e-3", "--gradient-checkpointing", "--group-by-modality-length"),
+        *("--eval-data", INPUTS / "data52.json", "--eval-steps", "4"),
+    )
+    checkpoint = read_checkpoint(tmp_path / "tuned")
+    assert (checkpoint.text.conv_mode, checkpoint.image.aspect_ratio) == ("vicuna_v1", "pad")
+    before, after = (read_weights(each, "") for each in (aligned, tmp_path / "tuned"))
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert any(name.startswith("language_model.") for name in changed)
+    assert any(name.startswith("multi_modal_projector.") for name in changed)
+    assert not any(name.startswith("vision_tower.") for name in changed)
+
+
+def test_a_killed_run_goes_on_to_the_same_loss(aligned: Path, tmp_path: Path) -> None:
+    options = ("--model", aligned, *RECORDS, *SMALL, "--save-steps", "2", "--epochs", "3")
+    train_stage("instruct", *options, "--out", tmp_path / "whole")
+    command = [
+        *(sys.executable, "-m", "training", "instruct", *map(str, options)),
+        *("--out", str(tmp_path / "cut")),
+    ]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        while not list((tmp_path / "cut.work").glob("checkpoint-*/trainer_state.json")):
+            assert process.poll() is None, "the run ended before it was killed"
+        process.send_signal(signal.SIGKILL)
+    train_stage("instruct", *options, "--out", tmp_path / "cut", "--resume")
+    whole, cut = (read_losses(tmp_path / f"{name}.work") for name in ("whole", "cut"))
+    assert whole.keys() == cut.keys() == set(range(1, 25))
+    assert cut == pytest.approx(whole, abs=1e-6)
+    first, second = (read_weights(tmp_path / name, "") for name in ("whole", "cut"))
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, atol=1e-6, rtol=0)
+
+
+def test_adapters_are_written_beside_the_model_or_merged(aligned: Path, tmp_path: Path) -> None:
+    options = ("--model", aligned, *RECORDS, *SMALL, "--lora", "--lora-r", "4", "--bf16")
+    train_stage("instruct", *options, "--max-steps", "3", "--out", tmp_path / "apart")
+    config = json.loads((tmp_path / "apart" / "adapter" / "adapter_config.json").read_text())
+    assert config["r"] == 4
+    before, after = (
+        read_weights(each, "language_model.") for each in (aligned, tmp_path / "apart")
+    )
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    train_stage(
+        "instruct", *options, "--max-steps", "3", "--merge-lora", "--out", tmp_path / "merged"
+    )
+    merged = read_weights(tmp_path / "merged", "language_model.")
+    assert any(not torch.equal(merged[name], before[name]) for name in before)
+    assert not (tmp_path / "merged" / "adapter").exists()
+
+
+def test_two_processes_train_as_one(aligned: Path, tmp_path: Path) -> None:
+    options = ("--model", aligned, *RECORDS, *SMALL, "--max-steps", "4", "--save-steps", "4")
+    train_stage("instruct", *options, "--out", tmp_path / "one")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
+    train_stage("instruct", *options, "--out", tmp_path / "two", launcher=launcher)
+    one, two = (read_losses(tmp_path / f"{name}.work") for name in ("one", "two"))
+    assert two == pytest.approx(one, abs=1e-4)
+
+
+def test_bad_records_end_a_run_before_it_begins(tmp_path: Path) -> None:
+    records: list[Any] = json.loads((INPUTS / "captions.json").read_text())[:12]
+    records[3]["image"] = "missing.png"
+    records[5]["conversations"][1]["value"] = ""
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(records))
+    options = (*SOURCES, "--data", data, *IMAGES, *SMALL, "--out", tmp_path / "out")
+    run = run_stage("align", *options)
+    assert run.returncode == 1
+    assert f"{data}, record 4: the image" in run.stderr
+    assert f"{data}, record 6: turn 2 is empty" in run.stderr
+    assert "error: 2 of 12 records are bad; --skip-bad-records trains the others" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "out").exists()
+    printed = train_stage("align", *options, "--skip-bad-records", "--check-only")
+    assert "10 records, 2 left out" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--language-model", INPUTS / "tower"), "is no language model"),
+        (("--vision-tower", INPUTS / "llama"), "is no CLIP vision tower"),
+        (("--mm-projector-type", "conv"), "mm_projector_type 'conv' is not supported"),
+        (("--mm-projector", INPUTS / "captions.json"), "is no projector"),
+        (("--data", INPUTS / "none.json"), "is no JSON file"),
+        (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
+        (("--out", INPUTS), "exists already"),
+    ],
+)
+def test_mistakes_are_told(options: tuple[Any, ...], message: str, tmp_path: Path) -> None:
+    given = (*SOURCES, *CAPTIONS, *SMALL, "--out", tmp_path / "out", *options)
+    run = run_stage("align", *given)
+    assert run.returncode == 1
+    assert message in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr

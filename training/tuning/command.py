@@ -1,0 +1,32 @@
+"""`llava-server train align` and `train instruct`: the paper's two stages for any LLaVA."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from training.tuning.settings import Stage, add_options, build_settings
+
+DESCRIPTIONS: Final[dict[Stage, str]] = {
+    "align": "stage 1: train a projector on images and captions",
+    "instruct": "stage 2: train projector and language model on conversations",
+}
+
+
+def main(stage: Stage, words: Sequence[str], name: str) -> int:
+    """Train one stage as the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(prog=f"{name} {stage}", description=DESCRIPTIONS[stage])
+    add_options(parser, stage)
+    arguments = parser.parse_args(words)
+    # Imported here, so that --help and mistakes need no PyTorch.
+    from model_store.errors import ConversionError
+    from training.tuning.record_files import DataError
+    from training.tuning.run import train
+    from training.tuning.sources import SourceError
+
+    try:
+        train(build_settings(arguments, stage))
+    except (ConversionError, DataError, SourceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,97 @@
+"""Writes a trained model in the layout that the server reads."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from model_store.convert.conversion import plan_conversion, write_conversion
+from training.tuning.model import LlavaForTraining
+from training.tuning.sources import PROJECTOR_FILE, Sources
+
+# Of the language model's folder: its tokenizer, and how it is sampled.
+_KEPT: Final = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+_ARCHITECTURES: Final = {
+    "llama": "LlavaLlamaForCausalLM",
+    "mistral": "LlavaMistralForCausalLM",
+    "qwen2": "LlavaQwenForCausalLM",
+}
+
+
+def export(
+    model: LlavaForTraining,
+    language_model: PreTrainedModel,
+    sources: Sources,
+    conv_mode: str,
+    dtype: str,
+    out: Path,
+) -> None:
+    """Write the checkpoint to `out`, which must not exist, with its projector in a file beside.
+
+    It is first written in the released layout, which `convert` then turns into the server's.
+    Raises `ConversionError`.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+        staging = Path(folder)
+        tower = sources.vision_tower
+        if model.is_tower_trained:
+            tower = staging / "tower"
+            _write_tower(model, sources.vision_tower, tower)
+        release = staging / out.name
+        _write_release(model, language_model, sources, release)
+        write_conversion(plan_conversion(release, tower, None, conv_mode, dtype), out)
+    save_file(_prefix(model, "mm_projector."), out / PROJECTOR_FILE)
+    sources.save(out)
+
+
+def _write_release(
+    model: LlavaForTraining, language_model: PreTrainedModel, sources: Sources, folder: Path
+) -> None:
+    folder.mkdir()
+    config: dict[str, Any] = json.loads((sources.language_model / "config.json").read_text())
+    config |= {
+        "architectures": [_ARCHITECTURES[language_model.config.model_type]],
+        "model_type": "llava",
+        "mm_vision_tower": str(sources.vision_tower),
+        "mm_projector_type": sources.projector_type,
+        "mm_hidden_size": model.vision_tower.config.hidden_size,
+        "mm_vision_select_layer": sources.feature_layer,
+        "mm_vision_select_feature": "patch",
+        "image_aspect_ratio": sources.image_aspect_ratio,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in _KEPT:
+        if (sources.language_model / name).is_file():
+            shutil.copy(sources.language_model / name, folder / name)
+    weights = {name: each.contiguous() for name, each in language_model.state_dict().items()}
+    if language_model.config.tie_word_embeddings:
+        del weights["lm_head.weight"]
+    save_file(weights | _prefix(model, "model.mm_projector."), folder / "model.safetensors")
+
+
+def _write_tower(model: LlavaForTraining, source: Path, folder: Path) -> None:
+    model.vision_tower.save_pretrained(folder)
+    if (source / "preprocessor_config.json").is_file():
+        shutil.copy(source / "preprocessor_config.json", folder)
+
+
+def _prefix(model: LlavaForTraining, prefix: str) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return {
+            prefix + name: each.detach().cpu().contiguous()
+            for name, each in model.projector.state_dict().items()
+        }

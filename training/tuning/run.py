@@ -1,0 +1,209 @@
+"""One training run: check the data, train, write the checkpoint."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Subset
+from tqdm import tqdm
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from server.prompt.tokenizer import PromptTokenizer
+from training.tuning.dataset import TuningDataset, find_flaws
+from training.tuning.export import export
+from training.tuning.images import ImageReader
+from training.tuning.model import LlavaForTraining
+from training.tuning.prompts import PromptLabeller, choose_render
+from training.tuning.record_files import DataError, open_record_files
+from training.tuning.report import write_report
+from training.tuning.settings import LORA_MODULES, TrainSettings
+from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
+from training.tuning.trainer import LlavaTrainer
+
+# The templates that language models are trained in where none is asked for.
+CONV_MODES = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "qwen2": "qwen_1_5"}
+MAX_FLAWS_SHOWN = 20
+
+
+def train(settings: TrainSettings) -> None:
+    """Train one stage and write its checkpoint.
+
+    Raises `SourceError`, `DataError` or `ConversionError`.
+    """
+    if settings.out.exists():
+        raise DataError(f"{settings.out} exists already")
+    _, tokenizer = load_tokenizer(settings.sources.language_model)
+    model = load_model(settings.sources, torch.float32, settings.seed)
+    kind = model.language_model.config.model_type
+    conv_mode = settings.conv_mode or CONV_MODES[kind]
+    dataset = _build_dataset(settings, settings.data, model, tokenizer, conv_mode)
+    indices = _check_records(dataset, settings)
+    if settings.checks_only:
+        return
+    choose_parameters(model, settings)
+    trainer = build_trainer(settings, model, dataset, indices, _build_eval(settings, dataset))
+    checkpoint = get_last_checkpoint(str(settings.work)) if settings.resumes else None
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.is_world_process_zero():
+        _write(settings, model, conv_mode, trainer)
+
+
+def choose_parameters(model: LlavaForTraining, settings: TrainSettings) -> None:
+    """Freeze what the stage does not train, and add adapters."""
+    model.vision_tower.requires_grad_(settings.trains_tower)
+    model.is_tower_trained = settings.trains_tower
+    model.language_model.requires_grad_(settings.trains_language_model and settings.lora is None)
+    if settings.lora is not None and settings.trains_language_model:
+        import peft
+
+        config = peft.LoraConfig(
+            r=settings.lora.rank,
+            lora_alpha=settings.lora.alpha,
+            lora_dropout=settings.lora.dropout,
+            target_modules=list(LORA_MODULES),
+            task_type="CAUSAL_LM",
+        )
+        model.language_model = peft.get_peft_model(model.language_model, config)
+
+
+def build_trainer(
+    settings: TrainSettings,
+    model: LlavaForTraining,
+    dataset: TuningDataset,
+    indices: Sequence[int],
+    eval_dataset: TuningDataset | None,
+) -> LlavaTrainer:
+    """Return the trainer of a run, which trains the records of `indices`."""
+    lengths = None
+    if settings.groups_by_modality:
+        lengths = [_measure(dataset, index) for index in indices]
+    return LlavaTrainer(
+        model,
+        build_arguments(settings),
+        Subset(dataset, indices),
+        eval_dataset=eval_dataset,
+        projector_lr=settings.projector_lr,
+        lengths=lengths,
+        averages_batches=settings.as_released,
+    )
+
+
+def build_arguments(settings: TrainSettings) -> TrainingArguments:
+    """Return transformers' arguments. A step has `batch_size` records over all processes.
+
+    Raises `DataError`.
+    """
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    device_batch = min(settings.device_batch_size, max(1, settings.batch_size // num_processes))
+    accumulation, remainder = divmod(settings.batch_size, device_batch * num_processes)
+    if remainder:
+        raise DataError(
+            f"--batch-size {settings.batch_size} is no multiple of --per-device-batch-size"
+            f" {device_batch} times {num_processes} processes"
+        )
+    return TrainingArguments(
+        str(settings.work),
+        per_device_train_batch_size=device_batch,
+        per_device_eval_batch_size=device_batch,
+        gradient_accumulation_steps=accumulation,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_ratio,  # transformers takes what is below 1 for a share
+        lr_scheduler_type="cosine",
+        optim="adamw_torch",
+        max_grad_norm=1.0,
+        bf16=settings.bf16,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        logging_steps=settings.log_steps,
+        save_steps=settings.save_steps,
+        save_total_limit=1,
+        eval_strategy="steps" if settings.eval_data else "no",
+        eval_steps=settings.eval_steps,
+        dataloader_num_workers=settings.workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=settings.report_to,
+        deepspeed=None if settings.deepspeed is None else str(settings.deepspeed),
+        ddp_find_unused_parameters=False,
+        seed=settings.seed,
+    )
+
+
+def _build_dataset(
+    settings: TrainSettings,
+    files: Sequence[Path],
+    model: LlavaForTraining,
+    tokenizer: PromptTokenizer,
+    conv_mode: str,
+) -> TuningDataset:
+    try:
+        render = choose_render(conv_mode, image_start_end=False)
+    except KeyError:
+        raise DataError(f"there is no conversation template {conv_mode!r}") from None
+    preprocessing = read_preprocessing(settings.sources.vision_tower)
+    reader = ImageReader(
+        settings.images,
+        preprocessing.size,
+        settings.sources.image_aspect_ratio,
+        preprocessing.mean,
+        preprocessing.std,
+    )
+    return TuningDataset(
+        open_record_files(files),
+        PromptLabeller(render, tokenizer),
+        reader,
+        model.num_patches,
+        settings.max_length,
+        settings.as_released,
+    )
+
+
+def _build_eval(settings: TrainSettings, dataset: TuningDataset) -> TuningDataset | None:
+    if not settings.eval_data:
+        return None
+    return dataset.with_files(open_record_files(settings.eval_data))
+
+
+def _check_records(dataset: TuningDataset, settings: TrainSettings) -> list[int]:
+    """Return the indices of good records. Raises `DataError` where there are others."""
+    flaws = dict(tqdm(find_flaws(dataset), desc="bad records", disable=None))
+    for text in list(flaws.values())[:MAX_FLAWS_SHOWN]:
+        print(text, file=sys.stderr)
+    if flaws and not settings.skips_bad_records:
+        raise DataError(
+            f"{len(flaws)} of {len(dataset)} records are bad; --skip-bad-records trains the others"
+        )
+    indices = [index for index in range(len(dataset)) if index not in flaws]
+    if not indices:
+        raise DataError("there is no record to train")
+    print(f"{len(indices)} records, {len(flaws)} left out", file=sys.stderr)
+    return indices
+
+
+def _measure(dataset: TuningDataset, index: int) -> int:
+    """Return a record's number of words, negative without an image."""
+    record = dataset.read_record(index)
+    return record.num_words if record.images else -record.num_words
+
+
+def _write(
+    settings: TrainSettings, model: LlavaForTraining, conv_mode: str, trainer: LlavaTrainer
+) -> None:
+    adapter: Any = None
+    language: PreTrainedModel = model.language_model
+    if settings.lora is not None and settings.trains_language_model:
+        adapter = language
+        adapter.save_pretrained(settings.work / "adapter")
+        language = adapter.merge_and_unload() if settings.merges_lora else adapter.unload()
+    export(model, language, settings.sources, conv_mode, settings.dtype, settings.out)
+    if adapter is not None and not settings.merges_lora:
+        (settings.work / "adapter").rename(settings.out / "adapter")
+    write_report(settings, conv_mode, trainer.state.log_history, settings.out)

@@ -1,0 +1,222 @@
+"""What one training run is: the options of a stage, with the released scripts' defaults."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from llava_spec.image_settings import AspectRatio
+from training.tuning.sources import SourceError, Sources, read_sources
+
+Stage = Literal["align", "instruct"]
+
+# How images can be preprocessed for training: one view each.
+ASPECT_RATIOS: tuple[AspectRatio, ...] = ("square", "pad")
+LORA_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """The rank, scale and dropout of adapters in every linear layer of the language model."""
+
+    rank: int
+    alpha: int
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """One run. Rates and sizes are those of the paper's section 4.2 and the released scripts."""
+
+    stage: Stage
+    sources: Sources
+    data: Sequence[Path]
+    images: Path
+    out: Path
+    work: Path
+    eval_data: Sequence[Path]
+    conv_mode: str | None
+    learning_rate: float
+    projector_lr: float | None
+    batch_size: int
+    device_batch_size: int
+    epochs: float
+    max_steps: int
+    warmup_ratio: float
+    weight_decay: float
+    max_length: int
+    lora: LoraSettings | None
+    merges_lora: bool
+    trains_tower: bool
+    trains_language_model: bool
+    groups_by_modality: bool
+    gradient_checkpointing: bool
+    bf16: bool
+    dtype: str
+    seed: int
+    save_steps: int
+    log_steps: int
+    eval_steps: int
+    workers: int
+    report_to: str
+    deepspeed: Path | None
+    resumes: bool
+    as_released: bool
+    skips_bad_records: bool
+    checks_only: bool
+
+
+def add_options(parser: argparse.ArgumentParser, stage: Stage) -> None:
+    """Add a stage's options."""
+    is_align = stage == "align"
+    _add_sources(parser, is_align=is_align)
+    _add_data(parser)
+    _add_recipe(parser, is_align=is_align)
+    _add_run(parser)
+
+
+def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
+    group = parser.add_argument_group("what to train")
+    if not is_align:
+        group.add_argument("--model", type=Path, help="what `train align` wrote")
+    group.add_argument("--vision-tower", type=Path, help="folder of a CLIP tower")
+    group.add_argument("--language-model", type=Path, help="folder of a Llama, Mistral or Qwen2")
+    group.add_argument("--mm-projector", type=Path, help="weights to start the projector from")
+    group.add_argument("--mm-projector-type", default="mlp2x_gelu", help="linear or mlpNx_gelu")
+    group.add_argument("--mm-vision-select-layer", type=int, default=-2)
+    group.add_argument(
+        "--image-aspect-ratio", choices=ASPECT_RATIOS, default="square" if is_align else "pad"
+    )
+    group.add_argument(
+        "--conv-mode",
+        help="conversation template; default: "
+        + ("plain" if is_align else "vicuna_v1, for Mistral mistral_instruct, Qwen2 qwen_1_5"),
+    )
+    if is_align:
+        return
+    group.add_argument("--unfreeze-vision-tower", action="store_true", help="train the tower, too")
+    group.add_argument(
+        "--freeze-language-model",
+        "--tune-projector-only",
+        action="store_true",
+        help="train the projector alone",
+    )
+    group.add_argument("--lora", action="store_true", help="train adapters in place of all weights")
+    group.add_argument("--lora-r", type=int, default=128)
+    group.add_argument("--lora-alpha", type=int, default=256)
+    group.add_argument("--lora-dropout", type=float, default=0.05)
+    group.add_argument(
+        "--merge-lora", action="store_true", help="write the merged model in place of an adapter"
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="records: .json, .jsonl, .parquet"
+    )
+    group.add_argument("--images", type=Path, required=True, help="folder of the records' images")
+    group.add_argument("--eval-data", type=Path, nargs="+", default=[], help="records to evaluate")
+    group.add_argument("--skip-bad-records", action="store_true", help="train without them")
+    group.add_argument("--check-only", action="store_true", help="check the records and stop")
+
+
+def _add_recipe(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
+    group = parser.add_argument_group("recipe")
+    group.add_argument("--learning-rate", type=float, default=1e-3 if is_align else None)
+    if not is_align:
+        group.add_argument("--mm-projector-lr", type=float, help="the projector's own rate")
+    group.add_argument("--batch-size", type=int, default=256 if is_align else 128)
+    group.add_argument("--per-device-batch-size", type=int, default=32 if is_align else 16)
+    group.add_argument("--epochs", type=float, default=1.0)
+    group.add_argument("--max-steps", type=int, default=-1)
+    group.add_argument("--warmup-ratio", type=float, default=0.03)
+    group.add_argument("--weight-decay", type=float, default=0.0)
+    group.add_argument("--model-max-length", type=int, default=2048, help="image tokens included")
+    group.add_argument("--group-by-modality-length", action="store_true")
+    group.add_argument("--seed", type=int, default=42)
+    group.add_argument(
+        "--as-released", action="store_true", help="as the released trainer, where ours differs"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("run")
+    group.add_argument("--out", type=Path, required=True, help="folder of the trained checkpoint")
+    group.add_argument("--work", type=Path, help="folder of the run's state; default: OUT.work")
+    group.add_argument("--resume", action="store_true", help="continue from --work")
+    group.add_argument("--bf16", action="store_true", help="compute in bfloat16, keep float32")
+    group.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16")
+    group.add_argument("--gradient-checkpointing", action="store_true")
+    group.add_argument("--deepspeed", type=Path, help="DeepSpeed's configuration")
+    group.add_argument("--save-steps", type=int, default=500)
+    group.add_argument("--log-steps", type=int, default=1)
+    group.add_argument("--eval-steps", type=int, default=500)
+    group.add_argument("--workers", type=int, default=4, help="processes that read images")
+    group.add_argument("--report-to", default="none", help="none, tensorboard, wandb, …")
+
+
+def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings:
+    """Return the run that the command line asks for. Raises `SourceError`."""
+    get = vars(arguments).get
+    lora = None
+    if get("lora"):
+        lora = LoraSettings(arguments.lora_r, arguments.lora_alpha, arguments.lora_dropout)
+    rate = arguments.learning_rate or (2e-4 if lora else 2e-5)
+    return TrainSettings(
+        stage=stage,
+        sources=_build_sources(arguments),
+        data=arguments.data,
+        images=arguments.images,
+        out=arguments.out,
+        work=arguments.work or arguments.out.with_name(f"{arguments.out.name}.work"),
+        eval_data=arguments.eval_data,
+        conv_mode="plain" if stage == "align" else arguments.conv_mode,
+        learning_rate=rate,
+        # The released LoRA scripts give the projector the rate of a full stage 2.
+        projector_lr=get("mm_projector_lr") or (2e-5 if lora else None),
+        batch_size=arguments.batch_size,
+        device_batch_size=arguments.per_device_batch_size,
+        epochs=arguments.epochs,
+        max_steps=arguments.max_steps,
+        warmup_ratio=arguments.warmup_ratio,
+        weight_decay=arguments.weight_decay,
+        max_length=arguments.model_max_length,
+        lora=lora,
+        merges_lora=bool(get("merge_lora")),
+        trains_tower=bool(get("unfreeze_vision_tower")),
+        trains_language_model=stage == "instruct" and not get("freeze_language_model"),
+        groups_by_modality=arguments.group_by_modality_length,
+        gradient_checkpointing=arguments.gradient_checkpointing,
+        bf16=arguments.bf16,
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+        save_steps=arguments.save_steps,
+        log_steps=arguments.log_steps,
+        eval_steps=arguments.eval_steps,
+        workers=arguments.workers,
+        report_to=arguments.report_to,
+        deepspeed=arguments.deepspeed,
+        resumes=arguments.resume,
+        as_released=arguments.as_released,
+        skips_bad_records=arguments.skip_bad_records,
+        checks_only=arguments.check_only,
+    )
+
+
+def _build_sources(arguments: argparse.Namespace) -> Sources:
+    ratio = cast(AspectRatio, arguments.image_aspect_ratio)
+    model: Path | None = vars(arguments).get("model")
+    if model is not None:
+        return read_sources(model, ratio)
+    if arguments.vision_tower is None or arguments.language_model is None:
+        raise SourceError("--vision-tower and --language-model are needed")
+    return Sources(
+        arguments.vision_tower,
+        arguments.language_model,
+        arguments.mm_projector_type,
+        arguments.mm_projector,
+        arguments.mm_vision_select_layer,
+        ratio,
+    )

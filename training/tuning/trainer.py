@@ -1,0 +1,93 @@
+"""transformers' Trainer for a LLaVA: learning rates, the order of records, small checkpoints."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer, TrainingArguments
+
+from training.tuning.dataset import Example, TuningDataset, collate
+from training.tuning.model import LlavaForTraining
+from training.tuning.sampler import ModalityLengthSampler
+
+PROJECTOR: str = "projector."
+
+
+class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to mypy
+    """Trains the parameters that require gradients.
+
+    The projector has a learning rate of its own where `projector_lr` is given. With `lengths`,
+    batches are grouped by modality and length. `averages_batches` takes the mean of micro-batches'
+    means, as the released trainer does, in place of the mean over all learned tokens of a step.
+    """
+
+    model: LlavaForTraining
+
+    def __init__(
+        self,
+        model: LlavaForTraining,
+        arguments: TrainingArguments,
+        train_dataset: Dataset[Example],
+        *,
+        eval_dataset: TuningDataset | None = None,
+        projector_lr: float | None = None,
+        lengths: Sequence[int] | None = None,
+        averages_batches: bool = False,
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        model.accepts_loss_kwargs = not averages_batches
+        super().__init__(
+            model,
+            arguments,
+            collate,
+            train_dataset,
+            eval_dataset,
+            callbacks=list(callbacks),
+        )
+        self._projector_lr = projector_lr
+        self._lengths = lengths
+
+    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
+        """Return the optimizer, with groups by weight decay and learning rate."""
+        if self.optimizer is None:
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer: torch.optim.Optimizer | None = kind(self.group_parameters(), **options)
+        assert self.optimizer is not None  # noqa: S101 - made above
+        return self.optimizer
+
+    def group_parameters(self) -> list[dict[str, Any]]:
+        """Return the trained parameters in groups. Biases and norms do not decay."""
+        decaying = set(self.get_decay_parameter_names(self.model))
+        groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                has_own_rate = self._projector_lr is not None and name.startswith(PROJECTOR)
+                groups.setdefault((has_own_rate, name in decaying), []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "weight_decay": self.args.weight_decay if decays else 0.0,
+                "lr": self._projector_lr if has_own_rate else self.args.learning_rate,
+            }
+            for (has_own_rate, decays), parameters in groups.items()
+        ]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        if self._lengths is None:
+            sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+            return sampler
+        generator = torch.Generator()
+        generator.manual_seed(self.args.data_seed or self.args.seed)
+        return ModalityLengthSampler(
+            self._lengths,
+            self.args.train_batch_size,
+            self.args.world_size * self.args.gradient_accumulation_steps,
+            generator,
+        )
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save what is trained only: a resumed run reads the rest from its sources."""
+        trained: dict[str, Tensor] = self.model.trained_state(state_dict)
+        super()._save(output_dir, {name: each.contiguous() for name, each in trained.items()})
