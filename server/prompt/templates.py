@@ -68,9 +68,9 @@ def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> Con
     return replace(template, render_turns=wrap_images(template.render_turns))
 
 
-def wrap_images(render: Render) -> Render:
-    """Return a template that puts `<im_start>` and `<im_end>` around images."""
-    return lambda system, turns: _wrap_images(render(system, turns))
+def wrap_images(render: Render, start: str = "<im_start>", end: str = "<im_end>") -> Render:
+    """Return a template with tags around images, by default those of `mm_use_im_start_end`."""
+    return lambda system, turns: _wrap_images(render(system, turns), start, end)
 
 
 def _cut_after_last_text(segments: list[Segment]) -> None:
@@ -79,10 +79,7 @@ def _cut_after_last_text(segments: list[Segment]) -> None:
         segments.pop()
 
 
-def _wrap_images(
-    segments: Iterable[Segment], start: str = "<im_start>", end: str = "<im_end>"
-) -> Iterator[Segment]:
-    """Put tags around images, by default those of `mm_use_im_start_end`."""
+def _wrap_images(segments: Iterable[Segment], start: str, end: str) -> Iterator[Segment]:
     for segment in segments:
         if isinstance(segment, MediaSlot):
             yield TemplateText(start)

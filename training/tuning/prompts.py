@@ -69,13 +69,15 @@ class PromptLabeller:
 def choose_render(conv_mode: str, *, image_start_end: bool) -> Render:
     """Return how records are rendered for training. Raises `KeyError`.
 
-    `llava_v0` is prompted with in another form than the released code trains it in.
+    `llava_v0` and `v0_mmtag` are prompted with in another form than the released code trains.
     """
     template = build_conversation_template(conv_mode, image_start_end=image_start_end)
-    if conv_mode == "llava_v0":
-        render: Render = partial(_render_v0, template.system)
-        return wrap_images(render) if image_start_end else render
-    return template.render_turns
+    if conv_mode not in ("llava_v0", "v0_mmtag"):
+        return template.render_turns
+    render: Render = partial(_render_v0, template.system)
+    if conv_mode == "v0_mmtag":
+        render = wrap_images(render, "<Image>", "</Image>")
+    return wrap_images(render) if image_start_end else render
 
 
 def _render_v0(default: str, system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:

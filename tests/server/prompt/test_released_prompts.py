@@ -24,6 +24,8 @@ RECORDS = {each["id"]: each for each in json.loads((LABELS / "records.json").rea
 # The released `--version`, where our name is another.
 CONV_MODES = {"v1": "vicuna_v1"}
 IMAGE = -200
+# Prompted with as they were trained; the others are compared with the training's prompts only.
+VERSIONS = ("plain", "v1", "llava_v1", "v1_mmtag", "llama_2", "llava_llama_2", "mistral_instruct")
 # Special tokens in a record's text, which the released code parses, and text in their place.
 SPECIAL = {
     *("eos-in-answer", "bos-in-question", "unk-in-answer", "unk-in-question-image"),
@@ -42,8 +44,9 @@ def find_cases() -> Iterator[Any]:
     """Yield the file of each template and tokenizer, with each of its cases."""
     for path in sorted(LABELS.glob("*.json.gz")):
         file = json.loads(gzip.decompress(path.read_bytes()))
-        if file["version"] == "v0_mmtag":
-            continue  # trained in another form than that of `get_prompt`
+        is_llama = file["tokenizer"].startswith("llama")
+        if file["version"] not in VERSIONS or not is_llama or ".max" in path.name:
+            continue
         others = SPECIAL | EMPTY | ALONE if file["version"] != "plain" else SPECIAL
         for case in file["cases"]:
             if "error" not in case and case["id"] not in others:

@@ -1,4 +1,4 @@
-"""What the released trainer gave, and the same made by ours. See `released/README.md`."""
+"""What the released trainer gave, and the same made by ours. See `tests/parity/README.md`."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.record_files import open_record_file
 from training.tuning.settings import LORA_MODULES
 
-RELEASED: Final = Path(__file__).parent / "released"
+RELEASED: Final = Path(__file__).parents[2] / "parity"
 LABELS: Final = RELEASED / "labels"
 TRAIN: Final = RELEASED / "train"
 INPUTS: Final = TRAIN / "inputs"

@@ -18,13 +18,20 @@ CONV_MODES: Final = {
     "llava_v1": "llava_v1",
     "llava_llama_2": "llava_llama_2",
     "mistral_instruct": "mistral_instruct",
+    "v1_mmtag": "v1_mmtag",
+    "llama_2": "llama_2",
     "llava_v0": "llava_v0",
+    "default": "llava_v0",
+    "v0_mmtag": "v0_mmtag",
     "chatml_direct": "chatml_direct",
     "mistral_direct": "chatml_direct",
     "mpt": "mpt",
 }
 # The released labels of these are defects: of each turn after the first, or of all.
-IDS_ONLY: Final = ("llava_v0", "chatml_direct", "mistral_direct", "mpt")
+IDS_ONLY: Final = (
+    *("llava_v0", "default", "v0_mmtag"),
+    *("chatml_direct", "mistral_direct", "mpt"),
+)
 # Records that are refused here: empty turns, an image in an answer, an answer that comes first;
 # and what the released v0 takes for a role "unknown", or plain for an image.
 LEFT_OUT: Final = {
