@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Subset
 from tqdm import tqdm
 from transformers import PreTrainedModel, TrainingArguments
@@ -48,7 +49,12 @@ def train(settings: TrainSettings) -> None:
     trainer = build_trainer(settings, model, dataset, indices, _build_eval(settings, dataset))
     checkpoint = get_last_checkpoint(str(settings.work)) if settings.resumes else None
     trainer.train(resume_from_checkpoint=checkpoint)
+    sharded = _gather(trainer)
     if trainer.is_world_process_zero():
+        if sharded is not None:
+            model = load_model(settings.sources, torch.float32, settings.seed)
+            choose_parameters(model, settings)
+            model.load_state_dict(sharded, strict=False)
         _write(settings, model, conv_mode, trainer)
 
 
@@ -192,6 +198,14 @@ def _measure(dataset: TuningDataset, index: int) -> int:
     """Return a record's number of words, negative without an image."""
     record = dataset.read_record(index)
     return record.num_words if record.images else -record.num_words
+
+
+def _gather(trainer: LlavaTrainer) -> dict[str, Tensor] | None:
+    """Return all weights where processes share them out, else None. All processes must call it."""
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return None
+    state: dict[str, Tensor] | None = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return state or {}
 
 
 def _write(
