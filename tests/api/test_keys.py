@@ -15,7 +15,7 @@ import pytest
 from server.keys.command import main as keys_command
 from server.keys.secret import hash_secret
 from tests.api.pictures import circle_and_square, image_part, text_part, user
-from tests.api.running import RunningServer, metric, running_server
+from tests.api.running import RunningServer, metric, running_server, slow_down
 
 # A reload is promised within this time.
 RELOAD_S = 2.0
@@ -203,7 +203,10 @@ def test_requests_at_once(keyed: KeyServer) -> None:
     body = {"model": MODEL, "messages": [user("Tell.")], **long}
     headers = {"authorization": "Bearer one"}
     url = f"{keyed.url}/v1/chat/completions"
-    with httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream:
+    with (
+        slow_down(keyed.running.engine_pid()),
+        httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream,
+    ):
         lines = stream.iter_lines()
         next(lines)
         refused = keyed.chat("one")
@@ -216,7 +219,10 @@ def test_output_tokens_that_running_requests_reserve(keyed: KeyServer) -> None:
     body = {"model": MODEL, "messages": [user("Tell.")], "max_tokens": 1500, "ignore_eos": True}
     headers = {"authorization": "Bearer reserving"}
     url = f"{keyed.url}/v1/chat/completions"
-    with httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream:
+    with (
+        slow_down(keyed.running.engine_pid()),
+        httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream,
+    ):
         lines = stream.iter_lines()  # kept: it closes the stream when it goes
         next(lines)
         refused = keyed.chat("reserving")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.api.pictures import body, circle_and_square, image_part, text_part, user
-from tests.api.running import RunningServer, running_server, wait_for_metric
+from tests.api.running import RunningServer, running_server, slow_down, wait_for_metric
 
 
 async def read_stream(client: httpx.AsyncClient, max_tokens: int) -> list[str]:
@@ -31,9 +31,16 @@ async def start_streams(
     server: RunningServer, client: httpx.AsyncClient, count: int, max_tokens: int
 ) -> list[asyncio.Task[list[str]]]:
     """Start streams and wait until the engine works on all of them."""
-    streams = [asyncio.create_task(read_stream(client, max_tokens)) for _ in range(count)]
-    await asyncio.to_thread(wait_for_metric, server.url, "vllm:num_requests_running", count, 20.0)
+    with slow_down(server.engine_pid()):
+        streams = [asyncio.create_task(read_stream(client, max_tokens)) for _ in range(count)]
+        await wait_for_running(server, count)
     return streams
+
+
+async def wait_for_running(server: RunningServer, count: int) -> None:
+    """Wait until the engine works on so many requests."""
+    running = "vllm:num_requests_running"
+    await asyncio.to_thread(wait_for_metric, server.url, running, count, 60.0)
 
 
 async def test_sigterm_lets_requests_finish() -> None:
@@ -60,9 +67,11 @@ async def test_the_engines_death_ends_the_server() -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             streams = await start_streams(server, client, 3, max_tokens=1800)
             whole = body(user("Hello"), ignore_eos=True, max_tokens=1900)
-            asking = asyncio.create_task(client.post("/v1/chat/completions", json=whole))
-            await asyncio.to_thread(wait_for_metric, server.url, "vllm:num_requests_running", 4, 20)
-            os.kill(server.engine_pid(), signal.SIGKILL)
+            engine = server.engine_pid()
+            with slow_down(engine):
+                asking = asyncio.create_task(client.post("/v1/chat/completions", json=whole))
+                await wait_for_running(server, 4)
+                os.kill(engine, signal.SIGKILL)
             for events in await asyncio.gather(*streams):
                 assert json.loads(events[-1])["error"]["code"] == "engine_unavailable"
             response = await asking

@@ -9,8 +9,8 @@ import time
 import httpx
 
 from tests.api.pictures import body, user
-from tests.api.running import RunningServer, running_server, wait_for_metric
-from tests.api.test_shutdown import start_streams
+from tests.api.running import RunningServer, running_server, slow_down
+from tests.api.test_shutdown import start_streams, wait_for_running
 
 OPTIONS = ("--cpu-kv-cache-gib", "1", "--enforce-eager=true")
 MAX_TOKENS = 1900
@@ -22,8 +22,9 @@ async def start_requests(
     """Start two streams and a request for a whole response; wait until the engine has all."""
     streams = await start_streams(server, client, 2, MAX_TOKENS)
     request = body(user("Hello"), ignore_eos=True, max_tokens=MAX_TOKENS)
-    whole = asyncio.create_task(client.post("/v1/chat/completions", json=request))
-    await asyncio.to_thread(wait_for_metric, server.url, "vllm:num_requests_running", 3, 20)
+    with slow_down(server.engine_pid()):
+        whole = asyncio.create_task(client.post("/v1/chat/completions", json=request))
+        await wait_for_running(server, 3)
     return streams, whole
 
 

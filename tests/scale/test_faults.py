@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
+from tests.api.running import slow_down
 from tests.scale.load import STREAM, run_load
 from tests.scale.replicas import Replicas, is_running, kill
 
@@ -18,12 +20,15 @@ RUNNING = "llava:num_requests_running"
 
 async def test_a_client_that_leaves_frees_its_permit(replicas: Replicas) -> None:
     request = {**STREAM, "max_tokens": 1500, "ignore_eos": True}
-    async with (
-        httpx.AsyncClient(base_url=replicas.url, timeout=60) as http,
-        http.stream("POST", "/v1/chat/completions", json=request) as response,
-    ):
-        await anext(response.aiter_lines())
-        assert replicas.sum(RUNNING) == 1
+    with ExitStack() as slow:
+        for replica in await asyncio.to_thread(replicas.wait):
+            slow.enter_context(slow_down(replicas.engine_pid(replica)))
+        async with (
+            httpx.AsyncClient(base_url=replicas.url, timeout=60) as http,
+            http.stream("POST", "/v1/chat/completions", json=request) as response,
+        ):
+            await anext(response.aiter_lines())
+            assert replicas.sum(RUNNING) == 1
     left = time.monotonic()
     while replicas.sum(RUNNING):
         assert time.monotonic() < left + 1
