@@ -85,4 +85,4 @@ def _build_parser(name: str = NAME) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

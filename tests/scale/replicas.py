@@ -83,7 +83,8 @@ class Replicas:
         traceback: TracebackType | None,
     ) -> None:
         """End them as an operator would."""
-        assert self.server.stop() == 0
+        code = self.server.stop()
+        assert code == 0, "\n".join([f"exit code {code}", *self.server.log[-30:]])
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -39,7 +39,7 @@ def export(
     dtype: str,
     out: Path,
 ) -> None:
-    """Write the checkpoint to `out`, which must not exist, with its projector in a file beside.
+    """Write the checkpoint to `out`, which must not exist, with its projector in a file, too.
 
     It is first written in the released layout, which `convert` then turns into the server's.
     Raises `ConversionError`.
@@ -54,8 +54,17 @@ def export(
         release = staging / out.name
         _write_release(model, language_model, sources, release)
         write_conversion(plan_conversion(release, tower, None, conv_mode, dtype), out)
+    (out / PROJECTOR_FILE).parent.mkdir()
     save_file(_prefix(model, "mm_projector."), out / PROJECTOR_FILE)
     sources.save(out)
+
+
+def export_adapter(adapter: Any, folder: Path) -> None:
+    """Write an adapter with the names that the served checkpoint gives the language model."""
+    adapter.save_pretrained(folder)
+    file = folder / "adapter_model.safetensors"
+    old, new = "base_model.model.", "base_model.model.language_model."
+    save_file({name.replace(old, new, 1): each for name, each in load_file(file).items()}, file)
 
 
 def _write_release(

@@ -1,5 +1,6 @@
 """One training run: check the data, train, write the checkpoint."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import Subset
 from tqdm import tqdm
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
+from model_store.manifest import write_manifest
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.dataset import TuningDataset, find_flaws
-from training.tuning.export import export
+from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import PromptLabeller, choose_render
@@ -47,7 +48,7 @@ def train(settings: TrainSettings) -> None:
         return
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, _build_eval(settings, dataset))
-    checkpoint = get_last_checkpoint(str(settings.work)) if settings.resumes else None
+    checkpoint = find_last_checkpoint(settings.work) if settings.resumes else None
     trainer.train(resume_from_checkpoint=checkpoint)
     sharded = _gather(trainer)
     if trainer.is_world_process_zero():
@@ -56,6 +57,28 @@ def train(settings: TrainSettings) -> None:
             choose_parameters(model, settings)
             model.load_state_dict(sharded, strict=False)
         _write(settings, model, conv_mode, trainer)
+
+
+def find_last_checkpoint(work: Path) -> str | None:
+    """Return the last complete checkpoint of a run; one that was being written may be cut off.
+
+    The trainer's state is the last file that is written.
+    """
+    folders = sorted(work.glob("checkpoint-*"), key=_read_step, reverse=True)
+    return next((str(folder) for folder in folders if _is_complete(folder)), None)
+
+
+def _read_step(folder: Path) -> int:
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        json.loads((folder / "trainer_state.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def choose_parameters(model: LlavaForTraining, settings: TrainSettings) -> None:
@@ -215,9 +238,10 @@ def _write(
     language: PreTrainedModel = model.language_model
     if settings.lora is not None and settings.trains_language_model:
         adapter = language
-        adapter.save_pretrained(settings.work / "adapter")
+        export_adapter(adapter, settings.work / "adapter")
         language = adapter.merge_and_unload() if settings.merges_lora else adapter.unload()
     export(model, language, settings.sources, conv_mode, settings.dtype, settings.out)
     if adapter is not None and not settings.merges_lora:
         (settings.work / "adapter").rename(settings.out / "adapter")
     write_report(settings, conv_mode, trainer.state.log_history, settings.out)
+    write_manifest(settings.out, source=f"train:{settings.stage}", name=settings.out.name)

@@ -19,9 +19,10 @@ from server.checkpoint.config import TextConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.model import LlavaForTraining, build_projector
 
-# Beside a trained checkpoint: its projector alone, and what it was trained from.
-PROJECTOR_FILE: Final = "mm_projector.safetensors"
-SOURCES_FILE: Final = "training.json"
+# In a trained checkpoint: its projector alone, and what it was trained from. In a folder of their
+# own, since the engine reads every file of weights beside config.json.
+PROJECTOR_FILE: Final = "training/mm_projector.safetensors"
+SOURCES_FILE: Final = "training/sources.json"
 # Language models whose checkpoints the server reads.
 LANGUAGE_MODELS: Final = ("llama", "mistral", "qwen2")
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from server.checkpoint.config import read_checkpoint
 from tests.training.tuning.fixtures import INPUTS
+from training.tuning.run import find_last_checkpoint
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SOURCES = (
@@ -110,6 +111,16 @@ def test_a_killed_run_goes_on_to_the_same_loss(aligned: Path, tmp_path: Path) ->
         torch.testing.assert_close(second[name], weight, atol=1e-6, rtol=0)
 
 
+def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    for step, state in ((2, "{}"), (10, "{}"), (12, '{"step": '), (14, None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert find_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert find_last_checkpoint(tmp_path / "none") is None
+
+
 def test_adapters_are_written_beside_the_model_or_merged(aligned: Path, tmp_path: Path) -> None:
     options = ("--model", aligned, *RECORDS, *SMALL, "--lora", "--lora-r", "4", "--bf16")
     train_stage("instruct", *options, "--max-steps", "3", "--out", tmp_path / "apart")
@@ -130,7 +141,7 @@ def test_adapters_are_written_beside_the_model_or_merged(aligned: Path, tmp_path
 def test_two_processes_train_as_one(aligned: Path, tmp_path: Path) -> None:
     options = ("--model", aligned, *RECORDS, *SMALL, "--max-steps", "4", "--save-steps", "4")
     train_stage("instruct", *options, "--out", tmp_path / "one")
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     train_stage("instruct", *options, "--out", tmp_path / "two", launcher=launcher)
     one, two = (read_losses(tmp_path / f"{name}.work") for name in ("one", "two"))
     assert two == pytest.approx(one, abs=1e-4)
