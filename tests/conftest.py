@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.api.limits import LIMITS
 from tests.api.running import RunningServer, running_server
@@ -56,7 +57,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fail where xdist scatters the groups: each of its processes would start every server."""
+    """Prepare tests that run side by side.
+
+    PyTorch's threads of several processes wait for each other's cores: each gets one. Fail where
+    xdist scatters the groups, since each of its processes would start every server.
+    """
+    if hasattr(session.config, "workerinput"):
+        torch.set_num_threads(1)
     if getattr(session.config.option, "loadgroup", False):
         scattered = [item.nodeid for item in session.items if "@" not in item.nodeid]
         assert not scattered, f"pytest-xdist has not grouped these tests: {scattered[:3]}"
