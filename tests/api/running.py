@@ -156,7 +156,7 @@ def starting_server(*options: str) -> Iterator[RunningServer]:
 
 @contextmanager
 def slow_down(pid: int) -> Iterator[None]:
-    """Let an engine run a tenth of the time, so that requests last while a test looks at them.
+    """Let an engine run a quarter of the time, so that requests last while a test looks at them.
 
     The embedded model's engine may be done with a thousand tokens before a busy machine has come
     to the test's next line.
@@ -165,9 +165,9 @@ def slow_down(pid: int) -> Iterator[None]:
 
     def alternate() -> None:
         with suppress(ProcessLookupError):
-            while not ended.wait(0.005):
+            while not ended.wait(0.02):
                 os.kill(pid, signal.SIGSTOP)
-                ended.wait(0.045)
+                ended.wait(0.06)
                 os.kill(pid, signal.SIGCONT)
 
     thread = threading.Thread(target=alternate, daemon=True)

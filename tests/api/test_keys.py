@@ -205,7 +205,9 @@ def test_requests_at_once(keyed: KeyServer) -> None:
     url = f"{keyed.url}/v1/chat/completions"
     with (
         slow_down(keyed.running.engine_pid()),
-        httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream,
+        httpx.stream(
+            "POST", url, json={**body, "stream": True}, headers=headers, timeout=60
+        ) as stream,
     ):
         lines = stream.iter_lines()
         next(lines)
@@ -221,7 +223,9 @@ def test_output_tokens_that_running_requests_reserve(keyed: KeyServer) -> None:
     url = f"{keyed.url}/v1/chat/completions"
     with (
         slow_down(keyed.running.engine_pid()),
-        httpx.stream("POST", url, json={**body, "stream": True}, headers=headers) as stream,
+        httpx.stream(
+            "POST", url, json={**body, "stream": True}, headers=headers, timeout=60
+        ) as stream,
     ):
         lines = stream.iter_lines()  # kept: it closes the stream when it goes
         next(lines)

@@ -27,6 +27,8 @@ def main(stage: Stage, words: Sequence[str], name: str) -> int:
     try:
         train(build_settings(arguments, stage))
     except (ConversionError, DataError, SourceError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # One that a process of its own met while it read images comes with that one's traceback.
+        (reason,) = str(error).strip().splitlines()[-1:] or [""]
+        print(f"error: {reason.rpartition('DataError: ')[2]}", file=sys.stderr)
         return 1
     return 0

@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypedDict
 
@@ -63,10 +63,6 @@ class TuningDataset(Dataset[Example]):
         example = self.tokenize(record)
         example["pixel_values"] = self._read_images(record)
         return example
-
-    def with_files(self, files: Sequence[RecordFile]) -> "TuningDataset":
-        """Return the records of other files, prepared in the same way."""
-        return replace(self, files=files)
 
     def read_record(self, index: int) -> Record:
         """Return a record. Raises `DataError`."""

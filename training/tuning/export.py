@@ -44,8 +44,7 @@ def export(
     It is first written in the released layout, which `convert` then turns into the server's.
     Raises `ConversionError`.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         staging = Path(folder)
         tower = sources.vision_tower
         if model.is_tower_trained:
@@ -56,7 +55,6 @@ def export(
         write_conversion(plan_conversion(release, tower, None, conv_mode, dtype), out)
     (out / PROJECTOR_FILE).parent.mkdir()
     save_file(_prefix(model, "mm_projector."), out / PROJECTOR_FILE)
-    sources.save(out)
 
 
 def export_adapter(adapter: Any, folder: Path) -> None:

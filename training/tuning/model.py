@@ -1,5 +1,6 @@
 """A tower, a projector and a language model as one module to train."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,8 @@ class LlavaForTraining(nn.Module):
         # Read by transformers' Trainer.
         self.accepts_loss_kwargs = True
         self._keys_to_ignore_on_save = None
+        # Read by accelerate: what FSDP wraps.
+        self._no_split_modules = list(language_model._no_split_modules or ())
 
     def forward(
         self,
@@ -74,7 +77,7 @@ class LlavaForTraining(nn.Module):
         """Return the embeddings of tokens, and of images at their tokens: (batch, length, width).
 
         Of image i, the first `image_lengths[i]` embeddings are used, by default all.
-        A batch without images has the projector in its graph with a gradient of zero, as the
+        A batch without images has tower and projector in its graph with a gradient of zero, as the
         released code has it: with several processes every parameter needs one in every step.
         """
         is_image = (input_ids == IMAGE_TOKEN_ID).unsqueeze(-1)
@@ -86,9 +89,9 @@ class LlavaForTraining(nn.Module):
                 rows = rows[numbers < image_lengths[:, None]]
             filled: Tensor = embeds.masked_scatter(is_image, rows)
             return filled
-        width = self.vision_tower.config.hidden_size
-        nothing = self.projector(torch.zeros(1, width, dtype=embeds.dtype, device=embeds.device))
-        total: Tensor = embeds + 0 * nothing.sum()
+        size = self.vision_tower.config.image_size
+        nothing = self.embed_images(torch.zeros(1, 3, size, size, device=embeds.device))
+        total: Tensor = embeds + 0 * nothing.sum().to(embeds.dtype)
         return total
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
@@ -100,6 +103,16 @@ class LlavaForTraining(nn.Module):
         features = outputs.hidden_states[self._feature_layer][:, 1:]
         rows: Tensor = self.projector(features.to(next(self.projector.parameters()).dtype))
         return rows
+
+    def train_tower(self) -> None:
+        """Train the tower too, but for what comes after the hidden state that is used."""
+        self.is_tower_trained = True
+        num_layers = self.vision_tower.config.num_hidden_layers
+        used = self._feature_layer % (num_layers + 1)
+        for name, parameter in self.vision_tower.named_parameters():
+            layer = re.search(r"encoder\.layers\.(\d+)\.", name)
+            is_after = int(layer[1]) >= used if layer else "post_layernorm" in name
+            parameter.requires_grad_(not is_after)
 
     @property
     def num_patches(self) -> int:

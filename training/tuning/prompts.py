@@ -1,5 +1,6 @@
 """From a record's turns to token ids and labels, in the templates that the server prompts with."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,16 +32,27 @@ class LabelledPrompt:
 
 
 class PromptLabeller:
-    """Renders records with one template, and labels what the assistant says in them."""
+    """Renders records with one template, and labels what the assistant says in them.
 
-    def __init__(self, render: Render, tokenizer: PromptTokenizer) -> None:
+    Names of special tokens in the data become the tokens, but for `text_names`, which are text:
+    those of tokens that the language model has no embeddings of.
+    """
+
+    def __init__(
+        self,
+        render: Render,
+        tokenizer: PromptTokenizer,
+        text_names: Iterable[str] = (IMAGE_TAG,),
+    ) -> None:
         self._render = render
         self._tokenizer = tokenizer
+        names = sorted(map(re.escape, {IMAGE_TAG, *text_names}), key=len, reverse=True)
+        self._text_names = re.compile(f"({'|'.join(names)})")
 
     def label(self, record: Record) -> LabelledPrompt:
         """Return a record's ids and labels."""
         rendered = _drop_newlines_before_nothing(self._render(record.system, _build_turns(record)))
-        segments = [trusted for segment in rendered for trusted in _trust(segment)]
+        segments = [trusted for segment in rendered for trusted in self._trust(segment)]
         ids = self._tokenize(segments)
         labels = [IGNORED] * len(ids)
         for start, end in self._find_answers(segments, ids):
@@ -58,6 +70,15 @@ class PromptLabeller:
             if is_answer:
                 yield start, end
             start = end
+
+    def _trust(self, segment: Segment) -> Iterator[Segment]:
+        """Yield text whose names of special tokens become the tokens: data is the trainer's."""
+        if isinstance(segment, MediaSlot):
+            yield segment
+            return
+        for number, text in enumerate(self._text_names.split(segment.text)):
+            kind = UntrustedText if number % 2 else TemplateText
+            yield kind(text, segment.is_answer)
 
     def _tokenize(self, segments: Iterable[Segment]) -> list[int]:
         ids: list[int] = []
@@ -114,20 +135,6 @@ def _drop_newlines_before_nothing(segments: Iterable[Segment]) -> Iterator[Segme
         is_newline = isinstance(segment, TemplateText) and segment.text == "\n"
         if not (is_newline and isinstance(following, UntrustedText) and not following.text):
             yield segment
-
-
-def _trust(segment: Segment) -> Iterator[Segment]:
-    """Yield text whose names of special tokens become the tokens: data is the trainer's.
-
-    But the name of the image token is text where it is no image.
-    """
-    if isinstance(segment, MediaSlot):
-        yield segment
-        return
-    for number, text in enumerate(segment.text.split(IMAGE_TAG)):
-        if number:
-            yield UntrustedText(IMAGE_TAG, segment.is_answer)
-        yield TemplateText(text, segment.is_answer)
 
 
 def _is_answer(segment: Segment) -> bool:

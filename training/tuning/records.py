@@ -79,7 +79,17 @@ def _read_turn(turn: Any, number: int) -> tuple[str, str]:
     text: str = turn["value"]
     if not text.strip():
         raise _Flaw(f"turn {number} is empty")
+    if not _is_unicode(text):
+        raise _Flaw(f"turn {number} holds half of a surrogate pair, which is no text")
     return role, text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_order(turns: Sequence[tuple[str, str]]) -> None:

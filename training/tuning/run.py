@@ -3,19 +3,21 @@
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 from transformers import PreTrainedModel, TrainingArguments
 
+from model_store.convert.conversation import CONV_MODES as SERVED_CONV_MODES
 from model_store.manifest import write_manifest
-from server.prompt.tokenizer import PromptTokenizer
-from training.tuning.dataset import TuningDataset, find_flaws
+from training.tuning.dataset import Example, TuningDataset, find_flaws
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
@@ -38,16 +40,16 @@ def train(settings: TrainSettings) -> None:
     """
     if settings.out.exists():
         raise DataError(f"{settings.out} exists already")
-    _, tokenizer = load_tokenizer(settings.sources.language_model)
+    check_work(settings)
     model = load_model(settings.sources, torch.float32, settings.seed)
-    kind = model.language_model.config.model_type
-    conv_mode = settings.conv_mode or CONV_MODES[kind]
-    dataset = _build_dataset(settings, settings.data, model, tokenizer, conv_mode)
+    conv_mode = _choose_conv_mode(settings, model)
+    dataset = _build_dataset(settings, model, conv_mode)
     indices = _check_records(dataset, settings)
+    eval_dataset = _build_eval(settings, dataset)
     if settings.checks_only:
         return
     choose_parameters(model, settings)
-    trainer = build_trainer(settings, model, dataset, indices, _build_eval(settings, dataset))
+    trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
     checkpoint = find_last_checkpoint(settings.work) if settings.resumes else None
     trainer.train(resume_from_checkpoint=checkpoint)
     sharded = _gather(trainer)
@@ -57,6 +59,21 @@ def train(settings: TrainSettings) -> None:
             choose_parameters(model, settings)
             model.load_state_dict(sharded, strict=False)
         _write(settings, model, conv_mode, trainer)
+
+
+def check_work(settings: TrainSettings) -> None:
+    """Raise `DataError` where the work folder is that of another run; note whose it is."""
+    file, recipe = settings.work / "recipe.json", settings.describe()
+    if not settings.resumes:
+        if any(settings.work.glob("checkpoint-*")):
+            raise DataError(f"{settings.work} holds an earlier run: --resume it, or remove it")
+    elif file.is_file():
+        before = json.loads(file.read_text())
+        changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
+        if changed:
+            raise DataError(f"{settings.work} holds a run with another {', '.join(changed)}")
+    settings.work.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(recipe, indent=2))
 
 
 def find_last_checkpoint(work: Path) -> str | None:
@@ -83,10 +100,11 @@ def _is_complete(folder: Path) -> bool:
 
 def choose_parameters(model: LlavaForTraining, settings: TrainSettings) -> None:
     """Freeze what the stage does not train, and add adapters."""
-    model.vision_tower.requires_grad_(settings.trains_tower)
-    model.is_tower_trained = settings.trains_tower
+    model.vision_tower.requires_grad_(False)
+    if settings.trains_tower:
+        model.train_tower()
     model.language_model.requires_grad_(settings.trains_language_model and settings.lora is None)
-    if settings.lora is not None and settings.trains_language_model:
+    if settings.lora is not None:
         import peft
 
         config = peft.LoraConfig(
@@ -104,7 +122,7 @@ def build_trainer(
     model: LlavaForTraining,
     dataset: TuningDataset,
     indices: Sequence[int],
-    eval_dataset: TuningDataset | None,
+    eval_dataset: Dataset[Example] | None,
 ) -> LlavaTrainer:
     """Return the trainer of a run, which trains the records of `indices`."""
     lengths = None
@@ -134,7 +152,7 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
             f"--batch-size {settings.batch_size} is no multiple of --per-device-batch-size"
             f" {device_batch} times {num_processes} processes"
         )
-    return TrainingArguments(
+    arguments = TrainingArguments(
         str(settings.work),
         per_device_train_batch_size=device_batch,
         per_device_eval_batch_size=device_batch,
@@ -164,19 +182,32 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         seed=settings.seed,
     )
+    # A process has one GPU; DataParallel would scatter images apart from their records.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
+def _choose_conv_mode(settings: TrainSettings, model: LlavaForTraining) -> str:
+    conv_mode = settings.conv_mode or CONV_MODES[model.language_model.config.model_type]
+    if conv_mode not in SERVED_CONV_MODES:
+        raise DataError(
+            f"there is no conversation template {conv_mode!r}; there is:"
+            f" {', '.join(SERVED_CONV_MODES)}"
+        )
+    return conv_mode
 
 
 def _build_dataset(
-    settings: TrainSettings,
-    files: Sequence[Path],
-    model: LlavaForTraining,
-    tokenizer: PromptTokenizer,
-    conv_mode: str,
+    settings: TrainSettings, model: LlavaForTraining, conv_mode: str
 ) -> TuningDataset:
-    try:
-        render = choose_render(conv_mode, image_start_end=False)
-    except KeyError:
-        raise DataError(f"there is no conversation template {conv_mode!r}") from None
+    released, tokenizer = load_tokenizer(settings.sources.language_model)
+    num_embeddings = model.language_model.get_input_embeddings().num_embeddings
+    added = released.tokenizer.get_added_tokens_decoder()
+    labeller = PromptLabeller(
+        choose_render(conv_mode, image_start_end=False),
+        tokenizer,
+        [token.content for number, token in added.items() if number >= num_embeddings],
+    )
     preprocessing = read_preprocessing(settings.sources.vision_tower)
     reader = ImageReader(
         settings.images,
@@ -186,8 +217,8 @@ def _build_dataset(
         preprocessing.std,
     )
     return TuningDataset(
-        open_record_files(files),
-        PromptLabeller(render, tokenizer),
+        open_record_files(settings.data),
+        labeller,
         reader,
         model.num_patches,
         settings.max_length,
@@ -195,10 +226,11 @@ def _build_dataset(
     )
 
 
-def _build_eval(settings: TrainSettings, dataset: TuningDataset) -> TuningDataset | None:
+def _build_eval(settings: TrainSettings, dataset: TuningDataset) -> Dataset[Example] | None:
     if not settings.eval_data:
         return None
-    return dataset.with_files(open_record_files(settings.eval_data))
+    evaluated = replace(dataset, files=open_record_files(settings.eval_data), keeps_useless=False)
+    return Subset(evaluated, _check_records(evaluated, settings))
 
 
 def _check_records(dataset: TuningDataset, settings: TrainSettings) -> list[int]:
@@ -234,14 +266,22 @@ def _gather(trainer: LlavaTrainer) -> dict[str, Tensor] | None:
 def _write(
     settings: TrainSettings, model: LlavaForTraining, conv_mode: str, trainer: LlavaTrainer
 ) -> None:
-    adapter: Any = None
-    language: PreTrainedModel = model.language_model
-    if settings.lora is not None and settings.trains_language_model:
-        adapter = language
-        export_adapter(adapter, settings.work / "adapter")
-        language = adapter.merge_and_unload() if settings.merges_lora else adapter.unload()
-    export(model, language, settings.sources, conv_mode, settings.dtype, settings.out)
-    if adapter is not None and not settings.merges_lora:
-        (settings.work / "adapter").rename(settings.out / "adapter")
-    write_report(settings, conv_mode, trainer.state.log_history, settings.out)
-    write_manifest(settings.out, source=f"train:{settings.stage}", name=settings.out.name)
+    """Write all of the checkpoint, or nothing: a kill leaves no half of it."""
+    out = settings.out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+        staging = Path(folder) / out.name
+        adapter: Any = None
+        language: PreTrainedModel = model.language_model
+        if settings.lora is not None:
+            adapter = language
+            if not settings.merges_lora:
+                export_adapter(adapter, Path(folder) / "adapter")
+            language = adapter.merge_and_unload() if settings.merges_lora else adapter.unload()
+        export(model, language, settings.sources, conv_mode, settings.dtype, staging)
+        settings.sources.save(staging, settings.stage)
+        if adapter is not None and not settings.merges_lora:
+            (Path(folder) / "adapter").rename(staging / "adapter")
+        write_report(settings, conv_mode, trainer.state.log_history, staging)
+        write_manifest(staging, source=f"train:{settings.stage}", name=out.name)
+        staging.rename(out)

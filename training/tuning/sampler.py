@@ -12,29 +12,29 @@ class ModalityLengthSampler(Sampler[int]):
 
     Follows `--group_by_modality_length` of the released trainer: `lengths` are in words, negative
     for records without an image. `world_size` counts processes times accumulated micro-batches.
+    An epoch's order depends on `seed` and its number alone, so that a resumed run goes on with it.
     """
 
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        batch_size: int,
-        world_size: int,
-        generator: Generator | None = None,
-    ) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, world_size: int, seed: int) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
         self._world_size = world_size
-        self._generator = generator
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch; accelerate calls it."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(
-            order_by_modality_and_length(
-                self._lengths, self._batch_size, self._world_size, self._generator
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed + self._epoch)
+            return iter(
+                order_by_modality_and_length(self._lengths, self._batch_size, self._world_size)
             )
-        )
 
 
 def order_by_modality_and_length(

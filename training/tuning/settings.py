@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
@@ -13,6 +13,13 @@ Stage = Literal["align", "instruct"]
 
 # How images can be preprocessed for training: one view each.
 ASPECT_RATIOS: tuple[AspectRatio, ...] = ("square", "pad")
+# What decides a run's weights.
+RECIPE = (
+    *("stage", "sources", "data", "images", "conv_mode", "learning_rate", "projector_lr"),
+    *("batch_size", "epochs", "max_steps", "warmup_ratio", "weight_decay", "max_length", "lora"),
+    *("trains_tower", "trains_language_model", "groups_by_modality", "bf16", "seed"),
+    *("as_released", "skips_bad_records"),
+)
 LORA_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -65,6 +72,10 @@ class TrainSettings:
     as_released: bool
     skips_bad_records: bool
     checks_only: bool
+
+    def describe(self) -> dict[str, str]:
+        """Return what decides a run's weights: a resumed one must have the same."""
+        return {name: str(value) for name, value in asdict(self).items() if name in RECIPE}
 
 
 def add_options(parser: argparse.ArgumentParser, stage: Stage) -> None:
@@ -160,10 +171,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings:
     """Return the run that the command line asks for. Raises `SourceError`."""
     get = vars(arguments).get
+    _check_options(arguments)
     lora = None
     if get("lora"):
         lora = LoraSettings(arguments.lora_r, arguments.lora_alpha, arguments.lora_dropout)
-    rate = arguments.learning_rate or (2e-4 if lora else 2e-5)
+    rate, projector_rate = arguments.learning_rate, get("mm_projector_lr")
+    if rate is None:
+        rate = 2e-4 if lora else 2e-5
+    if projector_rate is None and lora:
+        projector_rate = 2e-5  # that of a full stage 2, as in the released LoRA scripts
     return TrainSettings(
         stage=stage,
         sources=_build_sources(arguments),
@@ -172,10 +188,9 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         out=arguments.out,
         work=arguments.work or arguments.out.with_name(f"{arguments.out.name}.work"),
         eval_data=arguments.eval_data,
-        conv_mode="plain" if stage == "align" else arguments.conv_mode,
+        conv_mode=arguments.conv_mode or ("plain" if stage == "align" else None),
         learning_rate=rate,
-        # The released LoRA scripts give the projector the rate of a full stage 2.
-        projector_lr=get("mm_projector_lr") or (2e-5 if lora else None),
+        projector_lr=projector_rate,
         batch_size=arguments.batch_size,
         device_batch_size=arguments.per_device_batch_size,
         epochs=arguments.epochs,
@@ -203,6 +218,24 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         skips_bad_records=arguments.skip_bad_records,
         checks_only=arguments.check_only,
     )
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise `SourceError` for options that contradict each other, or that would do nothing."""
+    get = vars(arguments).get
+    if get("lora") and get("freeze_language_model"):
+        raise SourceError("--lora trains the language model, --freeze-language-model does not")
+    if get("merge_lora") and not get("lora"):
+        raise SourceError("--merge-lora needs --lora")
+    if get("model") is not None:
+        for name in ("vision_tower", "language_model", "mm_projector"):
+            if get(name) is not None:
+                option = "--" + name.replace("_", "-")
+                raise SourceError(f"--model says what is trained: leave out {option}")
+    if min(arguments.batch_size, arguments.per_device_batch_size) < 1:
+        raise SourceError("--batch-size and --per-device-batch-size must be at least 1")
+    if not 0 <= arguments.warmup_ratio < 1:
+        raise SourceError("--warmup-ratio must be at least 0 and below 1")
 
 
 def _build_sources(arguments: argparse.Namespace) -> Sources:

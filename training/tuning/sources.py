@@ -25,6 +25,8 @@ PROJECTOR_FILE: Final = "training/mm_projector.safetensors"
 SOURCES_FILE: Final = "training/sources.json"
 # Language models whose checkpoints the server reads.
 LANGUAGE_MODELS: Final = ("llama", "mistral", "qwen2")
+# Towers: one alone, or with the text tower that it was trained with.
+TOWERS: Final = ("clip_vision_model", "clip")
 
 
 class SourceError(Exception):
@@ -45,10 +47,10 @@ class Sources:
     feature_layer: int = -2
     image_aspect_ratio: AspectRatio = "square"
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, stage: str) -> None:
         """Write them beside a trained checkpoint, for the next stage."""
-        content = {
-            name: str(value) if isinstance(value, Path) else value
+        content = {"stage": stage} | {
+            name: str(value.resolve()) if isinstance(value, Path) else value
             for name, value in asdict(self).items()
             if name != "projector"
         }
@@ -56,25 +58,31 @@ class Sources:
 
 
 def read_sources(folder: Path, image_aspect_ratio: AspectRatio) -> Sources:
-    """Return what the checkpoint of an earlier stage was trained from, with its projector.
+    """Return what the checkpoint of stage 1 was trained from, with its projector.
 
     `image_aspect_ratio` is that of the next stage. Raises `SourceError`.
     """
     try:
         content = json.loads((folder / SOURCES_FILE).read_text())
-    except (OSError, ValueError):
+        sources = Sources(
+            Path(content["vision_tower"]),
+            Path(content["language_model"]),
+            content["projector_type"],
+            folder / PROJECTOR_FILE,
+            content["feature_layer"],
+            image_aspect_ratio,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         raise SourceError(
-            f"{folder} is no checkpoint of this trainer: it has no {SOURCES_FILE}; name"
-            " --vision-tower, --language-model and --projector instead"
+            f"{folder} is not what `train align` wrote: it has no usable {SOURCES_FILE}; name"
+            " --vision-tower, --language-model and --mm-projector instead"
         ) from None
-    return Sources(
-        Path(content["vision_tower"]),
-        Path(content["language_model"]),
-        content["projector_type"],
-        folder / PROJECTOR_FILE,
-        content["feature_layer"],
-        image_aspect_ratio,
-    )
+    if content["stage"] != "align":
+        raise SourceError(
+            f"{folder} is of stage 2: its language model has been trained, and --model takes what"
+            " `train align` wrote"
+        )
+    return sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,11 @@ def load_model(sources: Sources, dtype: torch.dtype, seed: int) -> LlavaForTrain
         raise SourceError(str(error)) from None
     if config.kind == "identity":
         raise SourceError("a projector of the type identity has nothing to train")
+    num_layers = tower.config.num_hidden_layers
+    if not -num_layers - 1 <= sources.feature_layer <= num_layers:
+        raise SourceError(
+            f"--mm-vision-select-layer {sources.feature_layer} is none of the tower's {num_layers}"
+        )
     width = language.config.hidden_size
     projector = build_projector(config, tower.config.hidden_size, width).to(dtype)
     if sources.projector is not None:
@@ -148,22 +161,30 @@ def read_projector(file: Path) -> dict[str, Tensor]:
         else:
             weights = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # libraries raise many kinds of exception on damaged files
-        raise SourceError(f"{file} is no projector: {error}") from None
+        raise SourceError(f"{file} is no projector: {_shorten(error)}") from None
     return {name.rpartition("mm_projector.")[2]: each for name, each in weights.items()}
+
+
+def _shorten(error: Exception) -> str:
+    """Return the first line of a library's message."""
+    return str(error).partition("\n")[0]
 
 
 def _load_projector(projector: nn.Module, file: Path) -> None:
     try:
         projector.load_state_dict(read_projector(file))
     except RuntimeError as error:
-        raise SourceError(f"{file} does not fit: {error}") from None
+        raise SourceError(f"{file} does not fit: {' '.join(str(error).split())}") from None
 
 
 def _load_tower(folder: Path, dtype: torch.dtype) -> CLIPVisionModel:
     try:
+        kind = AutoConfig.from_pretrained(folder).model_type
+        if kind not in TOWERS:
+            raise SourceError(f"{folder} is no CLIP vision tower: its type is {kind}")
         return CLIPVisionModel.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is no CLIP vision tower: {error}") from None
+        raise SourceError(f"{folder} is no CLIP vision tower: {_shorten(error)}") from None
 
 
 def _load_language_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
@@ -176,5 +197,5 @@ def _load_language_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             )
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is no language model: {error}") from None
+        raise SourceError(f"{folder} is no language model: {_shorten(error)}") from None
     return model

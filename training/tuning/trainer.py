@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainingArguments
 
-from training.tuning.dataset import Example, TuningDataset, collate
+from training.tuning.dataset import Example, collate
 from training.tuning.model import LlavaForTraining
 from training.tuning.sampler import ModalityLengthSampler
 
@@ -31,7 +31,7 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
         arguments: TrainingArguments,
         train_dataset: Dataset[Example],
         *,
-        eval_dataset: TuningDataset | None = None,
+        eval_dataset: Dataset[Example] | None = None,
         projector_lr: float | None = None,
         lengths: Sequence[int] | None = None,
         averages_batches: bool = False,
@@ -78,13 +78,11 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
         if self._lengths is None:
             sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
             return sampler
-        generator = torch.Generator()
-        generator.manual_seed(self.args.data_seed or self.args.seed)
         return ModalityLengthSampler(
             self._lengths,
             self.args.train_batch_size,
             self.args.world_size * self.args.gradient_accumulation_steps,
-            generator,
+            self.args.seed,
         )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

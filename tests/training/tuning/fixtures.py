@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 from torch import Tensor
-from transformers import AutoModelForCausalLM, CLIPVisionModel
+from transformers import AutoModelForCausalLM, CLIPVisionModel, Qwen2Config, Qwen2ForCausalLM
 
 from llava_spec.projector import parse_projector_type
 from model_store.convert.tokenizer import read_tokenizer
@@ -116,4 +119,33 @@ def _add_adapters(run: str, language: Any) -> None:
     peft.inject_adapter_in_model(config, language)
     parameters = dict(language.named_parameters())
     for name, weight in load_run_weights(run, "lora-initial", "base_model.model.").items():
-        parameters[name.replace(".weight", ".default.weight")].data.copy_(weight)
+        parameters[name].data.copy_(weight)
+
+
+def write_qwen2(folder: Path) -> Path:
+    """Write a small Qwen2 of random weights, whose head is that of the embeddings."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(["What is this? A circle."], trainer)
+    names = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    tokenizer.add_special_tokens([AddedToken(name, normalized=False) for name in names])
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    content = {**settings, "tokenizer_class": "Qwen2Tokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(content))
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return folder

@@ -66,6 +66,7 @@ def test_a_system_text_and_several_images() -> None:
         (with_turns(("bot", "Hi")), "turn 1 is from 'bot'"),
         (with_turns(("human", " "), ("gpt", "a")), "turn 1 is empty"),
         (with_turns(("human", "a"), ("gpt", "")), "turn 2 is empty"),
+        (with_turns(("human", "a"), ("gpt", "\ud800")), "turn 2 holds half of a surrogate pair"),
         (with_turns(("human", "a"), ("human", "b")), "turn 2 is the user's"),
         (with_turns(("gpt", "a"), ("human", "b")), "turn 1 is the assistant's"),
         (with_turns(("human", "a")), "it ends with the user's turn"),

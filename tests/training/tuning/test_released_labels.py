@@ -93,3 +93,16 @@ def test_an_image_is_one_id() -> None:
     )
     record = Record("two", ("a", "b"), (("user", "<image> and <image>?"), ("assistant", "Yes.")))
     assert labeller.label(record).input_ids.count(IMAGE_TOKEN_ID) == 2
+
+
+def test_names_of_tokens_without_embeddings_are_text() -> None:
+    tokenizer = load_prompt_tokenizer(LABELS / "tokenizers" / "llama")
+    render = choose_render("vicuna_v1", image_start_end=False)
+    record = Record("pad", (), (("user", "What is <pad>?"), ("assistant", "<pad> fills.")))
+    parsed = PromptLabeller(render, tokenizer).label(record)
+    plain = PromptLabeller(render, tokenizer, ["<pad>"]).label(record)
+    pad = tokenizer.token_to_id("<pad>")
+    assert pad is not None
+    assert parsed.input_ids.count(pad) == 2
+    assert pad not in plain.input_ids
+    assert tokenizer.decode(plain.input_ids).count("<pad>") == 2

@@ -22,7 +22,7 @@ from tests.training.tuning.fixtures import (
 )
 from training.tuning.dataset import TuningDataset
 from training.tuning.model import LlavaForTraining
-from training.tuning.sampler import order_by_modality_and_length
+from training.tuning.sampler import ModalityLengthSampler, order_by_modality_and_length
 from training.tuning.trainer import LlavaTrainer
 
 # Of runs with a tower in float16, losses are compared this loosely: kernels round differently.
@@ -181,3 +181,18 @@ def test_records_are_grouped_by_modality_and_length(number: int) -> None:
     lengths = content["lengths"][case["lengths_of"]]
     order = order_by_modality_and_length(lengths, case["batch"], case["world_times_accumulation"])
     assert order == case["indices"]
+
+
+def test_each_epoch_has_its_own_order_that_a_resumed_run_repeats() -> None:
+    lengths = [(-1) ** number * (1 + number % 7) for number in range(40)]
+    sampler = ModalityLengthSampler(lengths, 4, 2, seed=1)
+    orders = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        torch.rand(3)  # whatever else is drawn
+        orders.append(list(sampler))
+    assert orders[0] != orders[1] != orders[2]
+    resumed = ModalityLengthSampler(lengths, 4, 2, seed=1)
+    resumed.set_epoch(2)
+    assert list(resumed) == orders[2]
+    assert sorted(orders[1]) == list(range(40))

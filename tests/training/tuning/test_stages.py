@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from server.checkpoint.config import read_checkpoint
-from tests.training.tuning.fixtures import INPUTS
+from tests.training.tuning.fixtures import INPUTS, write_qwen2
+from training.tuning.command import main
 from training.tuning.run import find_last_checkpoint
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -121,6 +123,44 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     assert find_last_checkpoint(tmp_path / "none") is None
 
 
+def test_a_work_folder_belongs_to_one_run(aligned: Path, tmp_path: Path) -> None:
+    options = ("--model", aligned, *RECORDS, *SMALL, "--max-steps", "1", "--out", tmp_path / "out")
+    (tmp_path / "out.work" / "checkpoint-1").mkdir(parents=True)
+    assert "holds an earlier run" in run_stage("instruct", *options).stderr
+    (tmp_path / "out.work" / "recipe.json").write_text("{}")
+    run = run_stage("instruct", *options, "--resume")
+    assert "holds a run with another as_released, batch_size" in run.stderr
+
+
+def test_a_tower_is_trained_up_to_the_state_that_is_used(aligned: Path, tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    options = ("--model", aligned, *RECORDS, *SMALL, "--max-steps", "2", "--learning-rate", "1e-2")
+    train_stage(
+        "instruct",
+        *(*options, "--unfreeze-vision-tower", "--out", tmp_path / "out"),
+        launcher=launcher,
+    )
+    before, after = (read_weights(each, "vision_tower.") for each in (aligned, tmp_path / "out"))
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert any(".layers.1." in name for name in changed)
+    assert not any(".layers.2." in name for name in changed)  # of three; the last is not used
+
+
+def test_qwen2_is_trained_and_read(tmp_path: Path) -> None:
+    language = write_qwen2(tmp_path / "qwen2")
+    sources = ("--vision-tower", INPUTS / "tower", "--language-model", language)
+    train_stage("align", *sources, *CAPTIONS, *SMALL, "--out", tmp_path / "aligned")
+    train_stage(
+        "instruct", "--model", tmp_path / "aligned", *RECORDS, *SMALL, "--out", tmp_path / "tuned"
+    )
+    checkpoint = read_checkpoint(tmp_path / "tuned")
+    assert (checkpoint.text.language_model, checkpoint.text.conv_mode) == ("qwen2", "qwen_1_5")
+    again = run_stage(
+        "instruct", "--model", tmp_path / "tuned", *RECORDS, *SMALL, "--out", tmp_path / "again"
+    )
+    assert "is of stage 2" in again.stderr
+
+
 def test_adapters_are_written_beside_the_model_or_merged(aligned: Path, tmp_path: Path) -> None:
     options = ("--model", aligned, *RECORDS, *SMALL, "--lora", "--lora-r", "4", "--bf16")
     train_stage("instruct", *options, "--max-steps", "3", "--out", tmp_path / "apart")
@@ -168,18 +208,58 @@ def test_bad_records_end_a_run_before_it_begins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--language-model", INPUTS / "tower"), "is no language model"),
+        (("--language-model", INPUTS / "tower"), "of the type clip_vision_model"),
         (("--vision-tower", INPUTS / "llama"), "is no CLIP vision tower"),
         (("--mm-projector-type", "conv"), "mm_projector_type 'conv' is not supported"),
         (("--mm-projector", INPUTS / "captions.json"), "is no projector"),
         (("--data", INPUTS / "none.json"), "is no JSON file"),
         (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
         (("--out", INPUTS), "exists already"),
+        (("--conv-mode", "none"), "there is no conversation template 'none'"),
+        (("--mm-vision-select-layer", "-9"), "is none of the tower's 3"),
+        (("--warmup-ratio", "1"), "must be at least 0 and below 1"),
+        (("--batch-size", "0"), "must be at least 1"),
     ],
 )
-def test_mistakes_are_told(options: tuple[Any, ...], message: str, tmp_path: Path) -> None:
+def test_mistakes_are_told(
+    options: tuple[Any, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = (*SOURCES, *CAPTIONS, *SMALL, "--out", tmp_path / "out", *options)
-    run = run_stage("align", *given)
+    assert main("align", list(map(str, given)), "train") == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--lora", "--freeze-language-model"), "--freeze-language-model does not"),
+        (("--merge-lora",), "--merge-lora needs --lora"),
+        (("--model", INPUTS), "is not what `train align` wrote"),
+        (("--model", INPUTS, "--mm-projector", INPUTS), "leave out --mm-projector"),
+        ((), "--vision-tower and --language-model are needed"),
+    ],
+)
+def test_contradictions_are_told(
+    options: tuple[Any, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (*RECORDS, *SMALL, "--out", tmp_path / "out", *options)
+    assert main("instruct", list(map(str, given)), "train") == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    records: list[Any] = json.loads((INPUTS / "captions.json").read_text())[:8]
+    records[2]["image"] = "broken.png"
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    for record in records:
+        source = INPUTS / "images" / record["image"]
+        if source.is_file():
+            (tmp_path / record["image"]).write_bytes(source.read_bytes())
+    data = tmp_path / "data.jsonl"
+    data.write_text("\n".join(map(json.dumps, records)))
+    options = ("--data", data, "--images", tmp_path, "--batch-size", "4", "--workers", "2")
+    run = run_stage("align", *SOURCES, *options, "--out", tmp_path / "out")
     assert run.returncode == 1
-    assert message in run.stderr.splitlines()[-1]
+    (error,) = re.findall("error: .*", run.stderr)
+    assert error.startswith(f"error: {data}, line 3: the image {tmp_path / 'broken.png'}")
     assert "Traceback" not in run.stderr
