@@ -11,6 +11,7 @@ from vllm.utils.cpu_resource_utils import get_visible_memory_node
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from server.engine.vllm.helper_threads import free_helper_threads, list_children
 from server.engine.vllm.watchdog import StepCounter
 
 # vLLM's variable for the cores of each of its processes: lists with bars between them.
@@ -33,11 +34,16 @@ def start_llm(config: VllmConfig, step_counter: StepCounter) -> AsyncLLM:
 
 
 def _start(config: VllmConfig, step_counter: StepCounter) -> AsyncLLM:
-    return AsyncLLM.from_vllm_config(
+    llm = AsyncLLM.from_vllm_config(
         config,
         usage_context=UsageContext.ENGINE_CONTEXT,
         stat_loggers=[lambda _config, _engine_index: step_counter],
     )
+    if current_platform.is_cpu():
+        for process in llm.engine_core.resources.engine_manager.processes:
+            for pid in (process.pid, *list_children(process.pid)):
+                free_helper_threads(pid)
+    return llm
 
 
 def bind_processes(processes: int) -> None:
