@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 
 import httpx
 import openai
@@ -78,8 +79,11 @@ def test_one_log_line_a_request_without_its_content(
     assert response.headers["x-request-id"] == "my-id.1"
     completion_id = response.json()["id"]
     assert re.fullmatch("chatcmpl-[0-9a-f]{32}", completion_id)
-    http.get("/health")
-    [line] = [json.loads(line) for line in server.log if completion_id in line]
+    deadline = time.monotonic() + 20
+    while not (lines := [json.loads(each) for each in server.log if completion_id in each]):
+        assert time.monotonic() < deadline, "no line was written"
+        time.sleep(0.02)
+    (line,) = lines
     assert line["request_id"] == "my-id.1"
     assert (line["endpoint"], line["status"]) == ("/v1/chat/completions", 200)
     assert line["client"] == "127.0.0.1"
