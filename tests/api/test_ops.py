@@ -1,12 +1,14 @@
 """Models, health, readiness, metrics, docs, logs."""
 
 import json
+import os
 import re
 import subprocess
 import time
 
 import httpx
 import openai
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.pictures import body, green_triangle, image_part, text_part, user
@@ -114,3 +116,13 @@ def test_the_start_writes_no_raw_lines(server: RunningServer) -> None:
     lines = list(server.log)
     start = lines[: next(number for number, line in enumerate(lines) if '"event": "ready"' in line)]
     assert not [line for line in start if '"stream": "stderr"' in line]
+
+
+def test_only_threads_that_compute_are_bound_to_a_core(server: RunningServer) -> None:
+    """The others, which send tokens, would wait for that core and for Python's lock."""
+    pid, cores = server.engine_pid(), os.sched_getaffinity(0)
+    bound = os.sched_getaffinity(pid)
+    if bound == cores:
+        pytest.skip("the engine is bound to no core of its own here")
+    threads = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    assert [each for each in threads if os.sched_getaffinity(each) == bound] == [pid]
