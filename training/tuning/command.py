@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from training.tuning.settings import Stage, add_options, build_settings
+from training.tuning.settings import OptionError, Stage, add_options, build_settings
 
 DESCRIPTIONS: Final[dict[Stage, str]] = {
     "align": "stage 1: train a projector on images and captions",
@@ -26,7 +26,7 @@ def main(stage: Stage, words: Sequence[str], name: str) -> int:
 
     try:
         train(build_settings(arguments, stage))
-    except (ConversionError, DataError, SourceError) as error:
+    except (ConversionError, DataError, OptionError, SourceError) as error:
         # One that a process of its own met while it read images comes with that one's traceback.
         (reason,) = str(error).strip().splitlines()[-1:] or [""]
         print(f"error: {reason.rpartition('DataError: ')[2]}", file=sys.stderr)

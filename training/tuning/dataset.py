@@ -2,6 +2,7 @@
 
 import bisect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypedDict
@@ -98,13 +99,26 @@ class TuningDataset(Dataset[Example]):
             image_lengths=(room - starts).clamp(0, self.tokens_per_image),
         )
 
+    def find_images(self, record: Record) -> None:
+        """Look for a record's images, without reading them. Raises `DataError`."""
+        with _name_source(record):
+            for name in record.images:
+                self.images.find(name)
+
     def _read_images(self, record: Record) -> Tensor:
         size = self.images.size
-        try:
+        with _name_source(record):
             views = [self.images.read(name) for name in record.images]
-        except DataError as error:
-            raise DataError(f"{record.source}: {error}") from None
         return torch.stack(views) if views else torch.empty(0, 3, size, size)
+
+
+@contextmanager
+def _name_source(record: Record) -> Iterator[None]:
+    """Have errors say which record they are about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{record.source}: {error}") from None
 
 
 def find_flaws(dataset: TuningDataset) -> Iterator[tuple[int, str]]:
@@ -113,11 +127,7 @@ def find_flaws(dataset: TuningDataset) -> Iterator[tuple[int, str]]:
         try:
             record = dataset.read_record(index)
             dataset.tokenize(record)
-            for name in record.images:
-                try:
-                    dataset.images.find(name)
-                except DataError as error:
-                    raise DataError(f"{record.source}: {error}") from None
+            dataset.find_images(record)
         except DataError as error:
             yield index, str(error)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,18 +40,15 @@ def export(
 ) -> None:
     """Write the checkpoint to `out`, which must not exist, with its projector in a file, too.
 
-    It is first written in the released layout, which `convert` then turns into the server's.
-    Raises `ConversionError`.
+    It is first written beside `out` in the released layout, which `convert` then turns into the
+    server's. Raises `ConversionError`.
     """
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        staging = Path(folder)
-        tower = sources.vision_tower
-        if model.is_tower_trained:
-            tower = staging / "tower"
-            _write_tower(model, sources.vision_tower, tower)
-        release = staging / out.name
-        _write_release(model, language_model, sources, release)
-        write_conversion(plan_conversion(release, tower, None, conv_mode, dtype), out)
+    release, tower = out.with_name("release"), sources.vision_tower
+    if model.is_tower_trained:
+        tower = out.with_name("tower")
+        _write_tower(model, sources.vision_tower, tower)
+    _write_release(model, language_model, sources, release)
+    write_conversion(plan_conversion(release, tower, None, conv_mode, dtype), out)
     (out / PROJECTOR_FILE).parent.mkdir()
     save_file(_prefix(model, "mm_projector."), out / PROJECTOR_FILE)
 

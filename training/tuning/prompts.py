@@ -25,11 +25,6 @@ class LabelledPrompt:
     input_ids: list[int]
     labels: list[int]
 
-    @property
-    def num_learned(self) -> int:
-        """The number of tokens that are learned."""
-        return sum(label != IGNORED for label in self.labels)
-
 
 class PromptLabeller:
     """Renders records with one template, and labels what the assistant says in them.
@@ -51,7 +46,9 @@ class PromptLabeller:
 
     def label(self, record: Record) -> LabelledPrompt:
         """Return a record's ids and labels."""
-        rendered = _drop_newlines_before_nothing(self._render(record.system, _build_turns(record)))
+        rendered = _drop_newlines_before_nothing(
+            self._render(record.system, list(_build_turns(record)))
+        )
         segments = [trusted for segment in rendered for trusted in self._trust(segment)]
         ids = self._tokenize(segments)
         labels = [IGNORED] * len(ids)
@@ -114,12 +111,8 @@ def _render_v0(default: str, system: str | None, turns: Sequence[Turn]) -> Itera
     yield TemplateText("### ", turns[-1].role == "assistant")
 
 
-def _build_turns(record: Record) -> list[Turn]:
-    """Return turns, their images first, as the released `preprocess_multimodal` puts them."""
-    return list(_iterate_turns(record))
-
-
-def _iterate_turns(record: Record) -> Iterator[Turn]:
+def _build_turns(record: Record) -> Iterator[Turn]:
+    """Yield turns, their images first, as the released `preprocess_multimodal` puts them."""
     for role, text in record.turns:
         num_images = text.count(IMAGE_TAG) if record.images else 0
         if num_images:

@@ -49,7 +49,7 @@ def write_report(
     rate = settings.projector_lr
     (out / "README.md").write_text(
         CARD.format(
-            name=out.name,
+            name=settings.out.name,
             stage=STAGES[settings.stage],
             tower=sources.vision_tower.name,
             layer=sources.feature_layer,

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import TrainingArguments
 
-from model_store.convert.conversation import CONV_MODES as SERVED_CONV_MODES
+from model_store.convert.conversation import CONV_MODES
 from model_store.manifest import write_manifest
 from training.tuning.dataset import Example, TuningDataset, find_flaws
 from training.tuning.export import export, export_adapter
@@ -24,22 +24,22 @@ from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.record_files import DataError, open_record_files
 from training.tuning.report import write_report
-from training.tuning.settings import LORA_MODULES, TrainSettings
+from training.tuning.settings import LORA_MODULES, OptionError, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
 from training.tuning.trainer import LlavaTrainer
 
 # The templates that language models are trained in where none is asked for.
-CONV_MODES = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "qwen2": "qwen_1_5"}
+DEFAULT_CONV_MODES = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "qwen2": "qwen_1_5"}
 MAX_FLAWS_SHOWN = 20
 
 
 def train(settings: TrainSettings) -> None:
     """Train one stage and write its checkpoint.
 
-    Raises `SourceError`, `DataError` or `ConversionError`.
+    Raises `OptionError`, `SourceError`, `DataError` or `ConversionError`.
     """
     if settings.out.exists():
-        raise DataError(f"{settings.out} exists already")
+        raise OptionError(f"{settings.out} exists already")
     check_work(settings)
     model = load_model(settings.sources, torch.float32, settings.seed)
     conv_mode = _choose_conv_mode(settings, model)
@@ -62,16 +62,16 @@ def train(settings: TrainSettings) -> None:
 
 
 def check_work(settings: TrainSettings) -> None:
-    """Raise `DataError` where the work folder is that of another run; note whose it is."""
+    """Raise `OptionError` where the work folder is that of another run; note whose it is."""
     file, recipe = settings.work / "recipe.json", settings.describe()
     if not settings.resumes:
         if any(settings.work.glob("checkpoint-*")):
-            raise DataError(f"{settings.work} holds an earlier run: --resume it, or remove it")
+            raise OptionError(f"{settings.work} holds an earlier run: --resume it, or remove it")
     elif file.is_file():
         before = json.loads(file.read_text())
         changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
         if changed:
-            raise DataError(f"{settings.work} holds a run with another {', '.join(changed)}")
+            raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
     settings.work.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(recipe, indent=2))
 
@@ -142,13 +142,13 @@ def build_trainer(
 def build_arguments(settings: TrainSettings) -> TrainingArguments:
     """Return transformers' arguments. A step has `batch_size` records over all processes.
 
-    Raises `DataError`.
+    Raises `OptionError`.
     """
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     device_batch = min(settings.device_batch_size, max(1, settings.batch_size // num_processes))
     accumulation, remainder = divmod(settings.batch_size, device_batch * num_processes)
     if remainder:
-        raise DataError(
+        raise OptionError(
             f"--batch-size {settings.batch_size} is no multiple of --per-device-batch-size"
             f" {device_batch} times {num_processes} processes"
         )
@@ -188,11 +188,10 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
 
 
 def _choose_conv_mode(settings: TrainSettings, model: LlavaForTraining) -> str:
-    conv_mode = settings.conv_mode or CONV_MODES[model.language_model.config.model_type]
-    if conv_mode not in SERVED_CONV_MODES:
-        raise DataError(
-            f"there is no conversation template {conv_mode!r}; there is:"
-            f" {', '.join(SERVED_CONV_MODES)}"
+    conv_mode = settings.conv_mode or DEFAULT_CONV_MODES[model.language_model.config.model_type]
+    if conv_mode not in CONV_MODES:
+        raise OptionError(
+            f"there is no conversation template {conv_mode!r}; there is: {', '.join(CONV_MODES)}"
         )
     return conv_mode
 
@@ -270,18 +269,17 @@ def _write(
     out = settings.out
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-        staging = Path(folder) / out.name
-        adapter: Any = None
-        language: PreTrainedModel = model.language_model
-        if settings.lora is not None:
-            adapter = language
-            if not settings.merges_lora:
-                export_adapter(adapter, Path(folder) / "adapter")
-            language = adapter.merge_and_unload() if settings.merges_lora else adapter.unload()
+        staging, adapter = Path(folder) / "checkpoint", Path(folder) / "adapter"
+        language: Any = model.language_model
+        if settings.lora is not None and settings.merges_lora:
+            language = language.merge_and_unload()
+        elif settings.lora is not None:
+            export_adapter(language, adapter)
+            language = language.unload()
         export(model, language, settings.sources, conv_mode, settings.dtype, staging)
         settings.sources.save(staging, settings.stage)
-        if adapter is not None and not settings.merges_lora:
-            (Path(folder) / "adapter").rename(staging / "adapter")
+        if adapter.exists():
+            adapter.rename(staging / "adapter")
         write_report(settings, conv_mode, trainer.state.log_history, staging)
         write_manifest(staging, source=f"train:{settings.stage}", name=out.name)
         staging.rename(out)

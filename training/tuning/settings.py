@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Literal, cast
 
 from llava_spec.image_settings import AspectRatio
-from training.tuning.sources import SourceError, Sources, read_sources
+from training.tuning.sources import Sources, read_sources
 
 Stage = Literal["align", "instruct"]
+
+
+class OptionError(Exception):
+    """Options that contradict each other or would do nothing; its text says which."""
+
 
 # How images can be preprocessed for training: one view each.
 ASPECT_RATIOS: tuple[AspectRatio, ...] = ("square", "pad")
@@ -169,7 +174,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings:
-    """Return the run that the command line asks for. Raises `SourceError`."""
+    """Return the run that the command line asks for. Raises `OptionError` or `SourceError`."""
     get = vars(arguments).get
     _check_options(arguments)
     lora = None
@@ -221,21 +226,21 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """Raise `SourceError` for options that contradict each other, or that would do nothing."""
+    """Raise `OptionError` for options that contradict each other, or that would do nothing."""
     get = vars(arguments).get
     if get("lora") and get("freeze_language_model"):
-        raise SourceError("--lora trains the language model, --freeze-language-model does not")
+        raise OptionError("--lora trains the language model, --freeze-language-model does not")
     if get("merge_lora") and not get("lora"):
-        raise SourceError("--merge-lora needs --lora")
+        raise OptionError("--merge-lora needs --lora")
     if get("model") is not None:
         for name in ("vision_tower", "language_model", "mm_projector"):
             if get(name) is not None:
                 option = "--" + name.replace("_", "-")
-                raise SourceError(f"--model says what is trained: leave out {option}")
+                raise OptionError(f"--model says what is trained: leave out {option}")
     if min(arguments.batch_size, arguments.per_device_batch_size) < 1:
-        raise SourceError("--batch-size and --per-device-batch-size must be at least 1")
+        raise OptionError("--batch-size and --per-device-batch-size must be at least 1")
     if not 0 <= arguments.warmup_ratio < 1:
-        raise SourceError("--warmup-ratio must be at least 0 and below 1")
+        raise OptionError("--warmup-ratio must be at least 0 and below 1")
 
 
 def _build_sources(arguments: argparse.Namespace) -> Sources:
@@ -244,7 +249,7 @@ def _build_sources(arguments: argparse.Namespace) -> Sources:
     if model is not None:
         return read_sources(model, ratio)
     if arguments.vision_tower is None or arguments.language_model is None:
-        raise SourceError("--vision-tower and --language-model are needed")
+        raise OptionError("--vision-tower and --language-model are needed")
     return Sources(
         arguments.vision_tower,
         arguments.language_model,

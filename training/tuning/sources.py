@@ -137,6 +137,11 @@ def load_tokenizer(folder: Path) -> tuple[ReleasedTokenizer, PromptTokenizer]:
         released = read_tokenizer(folder, {})
     except ConversionError as error:
         raise SourceError(str(error)) from None
+    return released, build_prompt_tokenizer(released)
+
+
+def build_prompt_tokenizer(released: ReleasedTokenizer) -> PromptTokenizer:
+    """Return a tokenizer that makes of prompts what the server's does."""
     text = TextConfig(
         max_position_embeddings=0,
         image_token_id=0,
@@ -147,7 +152,7 @@ def load_tokenizer(folder: Path) -> tuple[ReleasedTokenizer, PromptTokenizer]:
         top_p=1.0,
         add_bos_token=released.add_bos_token,
     )
-    return released, PromptTokenizer(released.tokenizer, text)
+    return PromptTokenizer(released.tokenizer, text)
 
 
 def read_projector(file: Path) -> dict[str, Tensor]:

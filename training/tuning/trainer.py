@@ -1,7 +1,7 @@
 """transformers' Trainer for a LLaVA: learning rates, the order of records, small checkpoints."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from training.tuning.dataset import Example, collate
 from training.tuning.model import LlavaForTraining
 from training.tuning.sampler import ModalityLengthSampler
 
-PROJECTOR: str = "projector."
+PROJECTOR: Final = "projector."
 
 
 class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to mypy

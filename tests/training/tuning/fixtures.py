@@ -16,7 +16,6 @@ from transformers import AutoModelForCausalLM, CLIPVisionModel, Qwen2Config, Qwe
 
 from llava_spec.projector import parse_projector_type
 from model_store.convert.tokenizer import read_tokenizer
-from server.checkpoint.config import TextConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.dataset import TuningDataset
 from training.tuning.images import ImageReader
@@ -24,6 +23,7 @@ from training.tuning.model import LlavaForTraining, build_projector
 from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.record_files import open_record_file
 from training.tuning.settings import LORA_MODULES
+from training.tuning.sources import build_prompt_tokenizer
 
 RELEASED: Final = Path(__file__).parents[2] / "parity"
 LABELS: Final = RELEASED / "labels"
@@ -50,17 +50,7 @@ def read_runs() -> dict[str, Any]:
 def load_prompt_tokenizer(folder: Path, *, image_start_end: bool = False) -> PromptTokenizer:
     """Load a tokenizer as training does."""
     released = read_tokenizer(folder, {"mm_use_im_start_end": image_start_end})
-    text = TextConfig(
-        max_position_embeddings=0,
-        image_token_id=0,
-        bos_token=released.bos_token,
-        eos_token=released.eos_token,
-        conv_mode=None,
-        temperature=0.0,
-        top_p=1.0,
-        add_bos_token=released.add_bos_token,
-    )
-    return PromptTokenizer(released.tokenizer, text)
+    return build_prompt_tokenizer(released)
 
 
 def make_reader(aspect_ratio: Any) -> ImageReader:

@@ -171,11 +171,11 @@ def test_adapters_are_written_beside_the_model_or_merged(aligned: Path, tmp_path
     )
     assert all(torch.equal(after[name], before[name]) for name in before)
     train_stage(
-        "instruct", *options, "--max-steps", "3", "--merge-lora", "--out", tmp_path / "merged"
+        "instruct", *options, "--max-steps", "3", "--merge-lora", "--out", tmp_path / "merged-delta"
     )
-    merged = read_weights(tmp_path / "merged", "language_model.")
+    merged = read_weights(tmp_path / "merged-delta", "language_model.")
     assert any(not torch.equal(merged[name], before[name]) for name in before)
-    assert not (tmp_path / "merged" / "adapter").exists()
+    assert not (tmp_path / "merged-delta" / "adapter").exists()
 
 
 def test_two_processes_train_as_one(aligned: Path, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from server.images.decode.icon import PNG_SIGNATURE
+
 # The first box of a file of ISO's format or QuickTime's.
 ISO_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 # A transport stream's packets begin with this byte; on Blu-ray 4 bytes of time are before it.
 TS_SYNC: Final = 0x47
 TS_LAYOUTS: Final = ((0, 188), (4, 192))
-PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 # A PNG's chunk of animation is looked for in so many bytes: only metadata may precede it.
 MAX_PNG_HEAD_BYTES: Final = 1024 * 1024
 
@@ -50,7 +51,7 @@ def _is_transport_stream(data: bytes) -> bool:
 
 def _is_apng(data: bytes) -> bool:
     """Whether a PNG's chunk of animation precedes its pixels."""
-    if not data.startswith(PNG_MAGIC):
+    if not data.startswith(PNG_SIGNATURE):
         return False
     return b"acTL" in data[:MAX_PNG_HEAD_BYTES].partition(b"IDAT")[0]
 

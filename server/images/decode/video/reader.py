@@ -4,7 +4,7 @@ import importlib
 import io
 import pkgutil
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,15 +18,15 @@ from server.images.decode.video.containers import CODECS
 from server.images.decode.video.timing import Target, iterate_packets
 
 
-def _has_decoder(name: str, codecs: Container[str]) -> bool:
+def _is_accepted(decoder: str) -> bool:
     try:
-        return av.Codec(name, "r").canonical_name in codecs
+        return av.Codec(decoder, "r").canonical_name in CODECS
     except ValueError:  # an encoder
         return False
 
 
 # FFmpeg's decoders of the codecs that are accepted. It opens decoders to learn about streams, too.
-DECODERS: Final = tuple(name for name in sorted(av.codecs_available) if _has_decoder(name, CODECS))
+DECODERS: Final = tuple(filter(_is_accepted, sorted(av.codecs_available)))
 # No demuxer may open a further file. The worker could not, either.
 OPTIONS: Final = {
     "protocol_whitelist": "none",
