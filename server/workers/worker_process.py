@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 # The time that a process may take to start, in seconds: imports, on a busy machine.
 START_TIMEOUT_S: Final = 60.0
-# Seconds between two looks at whether a process that works on a call has been stopped.
+# Seconds between two looks at whether a process that has a call was stopped or has gone.
 LOOK_INTERVAL_S: Final = 1.0
 
 
@@ -118,13 +118,17 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(timeout_s):
                 while not (await asyncio.wait([result], timeout=LOOK_INTERVAL_S))[0]:
-                    self._check_stopped()
+                    self._check_usable()
         except (TimeoutError, WorkerLost):
             self.stop()
             raise
         return result.result()
 
-    def _check_stopped(self) -> None:
+    def _check_usable(self) -> None:
+        # pebble aborts the calls that it has when its pool breaks, and forgets the one that it is
+        # just handed.
+        if not self._pool.active:
+            raise WorkerLost("the process has ended")
         if self.is_alive and self._pid is not None and _is_stopped(self._pid.result()):
             raise WorkerLost("the process was stopped")
 

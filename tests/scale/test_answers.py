@@ -44,14 +44,38 @@ def plain(replicas: Replicas) -> Iterator[str]:
 
 
 def ask(url: str, request: tuple[str, dict[str, Any]]) -> tuple[int, Any]:
-    """Return the status, and the body or the events without ids."""
+    """Return the status, and the body or the events without ids, each run of text as one."""
     response = httpx.post(f"{url}{request[0]}", json=request[1], timeout=60)
     if response.headers["content-type"].startswith("text/event-stream"):
         data = (line.removeprefix("data: ") for line in response.text.splitlines())
-        return response.status_code, [
-            without_ids(json.loads(each)) for each in data if each.startswith("{")
-        ]
+        events = [without_ids(json.loads(each)) for each in data if each.startswith("{")]
+        return response.status_code, join_text(events)
     return response.status_code, without_ids(response.json())
+
+
+def join_text(events: list[Any]) -> list[Any]:
+    """Join the text of neighbouring events: a busy server sends several tokens in one."""
+    joined: list[Any] = []
+    texts: list[str] = []
+    for event in events:
+        text, shape = take_text(event)
+        if text and joined and joined[-1] == shape:
+            texts[-1] += text
+        else:
+            joined.append(shape)
+            texts.append(text)
+    return list(zip(joined, texts, strict=True))
+
+
+def take_text(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return an event's text, and the event without it."""
+    match event:
+        case {"choices": [{"delta": {"content": str(text)} as delta} as choice]} if text:
+            return text, {**event, "choices": [{**choice, "delta": {**delta, "content": ""}}]}
+        case {"delta": {"type": "text_delta", "text": str(text)} as delta}:
+            return text, {**event, "delta": {**delta, "text": ""}}
+        case _:
+            return "", event
 
 
 def test_they_answer_like_one_server(replicas: Replicas, plain: str) -> None:

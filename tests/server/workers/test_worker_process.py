@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from pebble import ProcessExpired
+from pebble.pool.process import TaskManager
 
 from server.workers import worker_process
 from server.workers.worker_process import WORKER_FAILURES, WorkerLost, WorkerProcess
@@ -70,6 +71,20 @@ async def test_a_stopped_process_is_lost(
         await worker.call(greet, "Grace", timeout_s=60)
     await asyncio.to_thread(worker.end)
     assert not worker.is_alive
+
+
+async def test_a_call_that_pebble_forgets_is_lost(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that reaches pebble's pool while it breaks."""
+    monkeypatch.setattr(TaskManager, "tasks_abort", lambda *_: None)
+    _, pid = await worker.call(greet, "Ada", timeout_s=60)
+    os.kill(pid, signal.SIGSTOP)
+    call = asyncio.create_task(worker.call(greet, "Grace", timeout_s=60))
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost, match="ended"):
+        await call
 
 
 async def test_the_wall_clock_does_not_matter(

@@ -9,7 +9,7 @@ from model_store.verification import verify
 
 
 def test_a_quick_run_writes_a_model_and_resumes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "training", "--quick", "--resume"]
+    command = [sys.executable, "-m", "training", "tiny", "--quick", "--resume"]
     paths = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     first = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr
