@@ -48,7 +48,7 @@ def choose_prompt_format(
     Raises `CheckpointError` if there is no such template or the tokenizer lacks a token.
     """
     prompt_tokenizer = PromptTokenizer(tokenizer, text)
-    conv_mode = conv_mode or text.conv_mode or _infer_conv_mode(text, prompt_tokenizer)
+    conv_mode = conv_mode or choose_conv_mode(text, prompt_tokenizer)
     template = _build_template(conv_mode, text, tokenizer)
     return PromptFormat(
         template,
@@ -57,6 +57,11 @@ def choose_prompt_format(
         text.image_token_id,
         read_media_tokens(text, tokenizer),
     )
+
+
+def choose_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
+    """Return the checkpoint's template, else the one that its model type was trained with."""
+    return text.conv_mode or _infer_conv_mode(text, tokenizer)
 
 
 def read_media_tokens(text: TextConfig, tokenizer: Tokenizer) -> tuple[str, str | None]:
