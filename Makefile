@@ -13,6 +13,8 @@ VERSION = 3.13
 BENCH_OUT = .bench
 
 BIN := .venv/bin
+# In order: xdist would begin with what has most tests, and end with single ones that take minutes.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
 # Whole objects; tests check the overlays, as kubectl puts them together.
 MANIFESTS := $(wildcard deploy/k8s/base/[!k]*.yaml deploy/k8s/components/*/[hi]*.yaml deploy/k8s/overlays/gpu/cache.yaml)
@@ -47,7 +49,7 @@ promtool: ## install Prometheus' promtool, which checks metrics and alerts, wher
 	@scripts/promtool.sh
 
 test: setup ## run the tests, with the real engine [ARGS=…]
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 python-check: ## set up and test on the Python of another Debian, as root [VERSION=3.13 ARGS=…]
 	@scripts/python_check.sh $(VERSION) $(ARGS)
@@ -59,7 +61,7 @@ fuzz: setup ## send damaged images to a real server for a while [FUZZ_S=600]
 	@FUZZ_S=$(FUZZ_S) FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest --timeout=0 -s tests/api/test_fuzz.py
 
 faults: setup ## run all tests of faults, those that take long, too
-	@FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS)
+	@FAULTS=all $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/faults $(ARGS)
 
 soak: setup ## traffic and faults for a while, then a verdict [SOAK_S=600 ARGS=--restart]
 	@$(BIN)/python -m benchmarks.soak --out $(BENCH_OUT)/soak --seconds $(SOAK_S) $(ARGS)
