@@ -20,7 +20,7 @@ def main(stage: Stage, words: Sequence[str], name: str) -> int:
     arguments = parser.parse_args(words)
     # Imported here, so that --help and mistakes need no PyTorch.
     from model_store.errors import ConversionError
-    from training.tuning.record_files import DataError
+    from training.tuning.errors import DataError
     from training.tuning.run import train
     from training.tuning.sources import SourceError
 

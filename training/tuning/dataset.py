@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from training.tuning.errors import DataError
 from training.tuning.images import ImageReader
 from training.tuning.prompts import IGNORED, IMAGE_TOKEN_ID, PromptLabeller
-from training.tuning.record_files import DataError, RecordFile
+from training.tuning.record_files import RecordFile
 from training.tuning.records import Record, parse_record
 
 
@@ -99,8 +100,13 @@ class TuningDataset(Dataset[Example]):
             image_lengths=(room - starts).clamp(0, self.tokens_per_image),
         )
 
-    def find_images(self, record: Record) -> None:
-        """Look for a record's images, without reading them. Raises `DataError`."""
+    def check(self, record: Record) -> None:
+        """Raise `DataError` for a record that cannot be trained. Images are only looked for.
+
+        A record that is short enough has all its images and answers: labels are not needed.
+        """
+        if self.labeller.count(record, self.tokens_per_image) > self.max_length:
+            self.tokenize(record)
         with _name_source(record):
             for name in record.images:
                 self.images.find(name)
@@ -122,12 +128,10 @@ def _name_source(record: Record) -> Iterator[None]:
 
 
 def find_flaws(dataset: TuningDataset) -> Iterator[tuple[int, str]]:
-    """Yield each bad record's index and what is wrong with it. Images are only looked for."""
+    """Yield each bad record's index and what is wrong with it."""
     for index in range(len(dataset)):
         try:
-            record = dataset.read_record(index)
-            dataset.tokenize(record)
-            dataset.find_images(record)
+            dataset.check(dataset.read_record(index))
         except DataError as error:
             yield index, str(error)
 

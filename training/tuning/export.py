@@ -12,17 +12,8 @@ from transformers import PreTrainedModel
 
 from model_store.convert.conversion import plan_conversion, write_conversion
 from training.tuning.model import LlavaForTraining
-from training.tuning.sources import PROJECTOR_FILE, Sources
+from training.tuning.sources import KEPT_FILES, PROJECTOR_FILE, Sources
 
-# Of the language model's folder: its tokenizer, and how it is sampled.
-_KEPT: Final = (
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "generation_config.json",
-)
 _ARCHITECTURES: Final = {
     "llama": "LlavaLlamaForCausalLM",
     "mistral": "LlavaMistralForCausalLM",
@@ -77,7 +68,7 @@ def _write_release(
         "image_aspect_ratio": sources.image_aspect_ratio,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    for name in _KEPT:
+    for name in KEPT_FILES:
         if (sources.language_model / name).is_file():
             shutil.copy(sources.language_model / name, folder / name)
     weights = {name: each.contiguous() for name, each in language_model.state_dict().items()}

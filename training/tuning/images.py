@@ -9,7 +9,8 @@ from torch import Tensor
 
 from llava_spec.image_settings import AspectRatio, Channels, compute_pad_color
 from server.images.decode.decode import DecodedImage, DecodeOptions, decode
-from training.tuning.record_files import DataError
+from training.tuning.errors import DataError
+from training.tuning.webdataset import TarMember
 
 MAX_PIXELS = 1_000_000_000
 
@@ -24,19 +25,22 @@ class ImageReader:
     mean: Channels
     std: Channels
 
-    def find(self, name: str) -> Path:
-        """Return an image's file. Raises `DataError` if there is none below the folder."""
-        path = self.folder / name
+    def find(self, image: str | TarMember) -> Path | TarMember:
+        """Return an image's file, or its place in a shard. Raises `DataError` if it is missing."""
+        if isinstance(image, TarMember):
+            return image
+        path = self.folder / image
         if not path.is_file():
             raise DataError(f"the image {path} is missing")
         return path
 
-    def read(self, name: str) -> Tensor:
+    def read(self, image: str | TarMember) -> Tensor:
         """Return an image's pixel values. Raises `DataError`."""
-        path = self.find(name)
-        decoded = decode(path.read_bytes(), self._options)
+        file = self.find(image)
+        data = file.read() if isinstance(file, TarMember) else file.read_bytes()
+        decoded = decode(data, self._options)
         if not isinstance(decoded, DecodedImage):
-            raise DataError(f"the image {path} cannot be read: {decoded.fault}")
+            raise DataError(f"the image {file} cannot be read: {decoded.fault}")
         return self.normalise(decoded.views[0])
 
     def normalise(self, view: np.ndarray) -> Tensor:

@@ -46,15 +46,23 @@ class PromptLabeller:
 
     def label(self, record: Record) -> LabelledPrompt:
         """Return a record's ids and labels."""
-        rendered = _drop_newlines_before_nothing(
-            self._render(record.system, list(_build_turns(record)))
-        )
-        segments = [trusted for segment in rendered for trusted in self._trust(segment)]
+        segments = self._render_segments(record)
         ids = self._tokenize(segments)
         labels = [IGNORED] * len(ids)
         for start, end in self._find_answers(segments, ids):
             labels[start:end] = ids[start:end]
         return LabelledPrompt(ids, labels)
+
+    def count(self, record: Record, tokens_per_image: int) -> int:
+        """Return how many embeddings a record has."""
+        ids = self._tokenize(self._render_segments(record))
+        return len(ids) + ids.count(IMAGE_TOKEN_ID) * (tokens_per_image - 1)
+
+    def _render_segments(self, record: Record) -> list[Segment]:
+        rendered = _drop_newlines_before_nothing(
+            self._render(record.system, list(_build_turns(record)))
+        )
+        return [trusted for segment in rendered for trusted in self._trust(segment)]
 
     def _find_answers(
         self, segments: Sequence[Segment], ids: Sequence[int]

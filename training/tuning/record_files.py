@@ -1,4 +1,4 @@
-"""Files of records: JSON, JSON Lines and Parquet. Records are read as they are needed."""
+"""Files of records: JSON, JSON Lines, Parquet, WebDataset. Records are read as they are needed."""
 
 import json
 from array import array
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-
-class DataError(Exception):
-    """Training data that cannot be used; its text says where and why."""
+from training.tuning.errors import DataError
+from training.tuning.webdataset import WebDatasetShard
 
 
 class RecordFile(Protocol):
@@ -121,8 +120,12 @@ def open_record_file(path: Path) -> RecordFile:
             return JsonLinesFile(path)
         case ".parquet":
             return ParquetFile(path)
+        case ".tar":
+            return WebDatasetShard(path)
         case suffix:
-            raise DataError(f"{path}: {suffix or 'no suffix'} is none of .json, .jsonl, .parquet")
+            raise DataError(
+                f"{path}: {suffix or 'no suffix'} is none of .json, .jsonl, .parquet, .tar"
+            )
 
 
 def open_record_files(paths: Sequence[Path]) -> list[RecordFile]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final
 
-from training.tuning.record_files import DataError
+from training.tuning.errors import DataError
+from training.tuning.webdataset import TarMember
 
 IMAGE_TAG: Final = "<image>"
 # Roles by the names that records give them: LLaVA's own, and those of chat APIs.
@@ -20,13 +21,14 @@ ROLES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A conversation. `turns` are (role, text), `images` the files as the record names them.
+    """A conversation. `turns` are (role, text), `images` the files as the record names them, or
+    those of its shard.
 
     `source` says where it comes from: the file, and the line or the number in the list.
     """
 
     id: str
-    images: tuple[str, ...]
+    images: tuple[str | TarMember, ...]
     turns: tuple[tuple[str, str], ...]
     system: str | None = None
     source: str = ""
@@ -104,18 +106,18 @@ def _check_order(turns: Sequence[tuple[str, str]]) -> None:
         raise _Flaw("it ends with the user's turn: there is nothing to learn")
 
 
-def _read_images(images: Any) -> tuple[str, ...]:
+def _read_images(images: Any) -> tuple[str | TarMember, ...]:
     if images is None:
         return ()
     listed = [images] if isinstance(images, str) else images
     if not isinstance(listed, Sequence) or not all(
-        isinstance(each, str) and each for each in listed
+        each and isinstance(each, str | TarMember) for each in listed
     ):
         raise _Flaw("'image' is neither a file's name nor a list of them")
     return tuple(listed)
 
 
-def _check_tags(turns: Sequence[tuple[str, str]], images: Sequence[str]) -> None:
+def _check_tags(turns: Sequence[tuple[str, str]], images: Sequence[str | TarMember]) -> None:
     """Check that each image has a place. One image may have several tags in its turn."""
     if not images:
         return  # then a tag is text

@@ -17,12 +17,14 @@ from transformers import TrainingArguments
 
 from model_store.convert.conversation import CONV_MODES
 from model_store.manifest import write_manifest
+from server.prompt.format import CHAT_TEMPLATE
 from training.tuning.dataset import Example, TuningDataset, find_flaws
+from training.tuning.errors import DataError
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import PromptLabeller, choose_render
-from training.tuning.record_files import DataError, open_record_files
+from training.tuning.record_files import open_record_files
 from training.tuning.report import write_report
 from training.tuning.settings import LORA_MODULES, OptionError, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
@@ -31,6 +33,7 @@ from training.tuning.trainer import LlavaTrainer
 # The templates that language models are trained in where none is asked for.
 DEFAULT_CONV_MODES = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "qwen2": "qwen_1_5"}
 MAX_FLAWS_SHOWN = 20
+RECIPE_FILE = "recipe.json"
 
 
 def train(settings: TrainSettings) -> None:
@@ -38,8 +41,6 @@ def train(settings: TrainSettings) -> None:
 
     Raises `OptionError`, `SourceError`, `DataError` or `ConversionError`.
     """
-    if settings.out.exists():
-        raise OptionError(f"{settings.out} exists already")
     check_work(settings)
     model = load_model(settings.sources, torch.float32, settings.seed)
     conv_mode = _choose_conv_mode(settings, model)
@@ -48,6 +49,7 @@ def train(settings: TrainSettings) -> None:
     eval_dataset = _build_eval(settings, dataset)
     if settings.checks_only:
         return
+    note_recipe(settings)
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
     checkpoint = find_last_checkpoint(settings.work) if settings.resumes else None
@@ -62,18 +64,24 @@ def train(settings: TrainSettings) -> None:
 
 
 def check_work(settings: TrainSettings) -> None:
-    """Raise `OptionError` where the work folder is that of another run; note whose it is."""
-    file, recipe = settings.work / "recipe.json", settings.describe()
+    """Raise `OptionError` where the work folder is that of another run."""
+    file = settings.work / RECIPE_FILE
     if not settings.resumes:
         if any(settings.work.glob("checkpoint-*")):
             raise OptionError(f"{settings.work} holds an earlier run: --resume it, or remove it")
     elif file.is_file():
-        before = json.loads(file.read_text())
+        before, recipe = json.loads(file.read_text()), settings.describe()
         changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
         if changed:
             raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
+
+
+def note_recipe(settings: TrainSettings) -> None:
+    """Write down whose the work folder is, at once or not at all."""
     settings.work.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(recipe, indent=2))
+    with tempfile.NamedTemporaryFile("w", dir=settings.work, delete=False) as file:
+        json.dump(settings.describe(), file, indent=2)
+    Path(file.name).replace(settings.work / RECIPE_FILE)
 
 
 def find_last_checkpoint(work: Path) -> str | None:
@@ -188,7 +196,13 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
 
 
 def _choose_conv_mode(settings: TrainSettings, model: LlavaForTraining) -> str:
-    conv_mode = settings.conv_mode or DEFAULT_CONV_MODES[model.language_model.config.model_type]
+    kind = model.language_model.config.model_type
+    conv_mode = settings.conv_mode or settings.sources.conv_mode or DEFAULT_CONV_MODES[kind]
+    if conv_mode == CHAT_TEMPLATE:
+        raise OptionError(
+            "--model is asked with a chat template of its own, which cannot be trained: choose"
+            f" --conv-mode, of {', '.join(CONV_MODES)}"
+        )
     if conv_mode not in CONV_MODES:
         raise OptionError(
             f"there is no conversation template {conv_mode!r}; there is: {', '.join(CONV_MODES)}"

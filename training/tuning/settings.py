@@ -2,12 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from llava_spec.image_settings import AspectRatio
-from training.tuning.sources import Sources, read_sources
+from training.tuning.sources import Sources, find_model_folder, is_aligned, read_sources
+from training.tuning.split import split_checkpoint
 
 Stage = Literal["align", "instruct"]
 
@@ -18,6 +19,7 @@ class OptionError(Exception):
 
 # How images can be preprocessed for training: one view each.
 ASPECT_RATIOS: tuple[AspectRatio, ...] = ("square", "pad")
+DEFAULT_RATIOS: dict[Stage, AspectRatio] = {"align": "square", "instruct": "pad"}
 # What decides a run's weights.
 RECIPE = (
     *("stage", "sources", "data", "images", "conv_mode", "learning_rate", "projector_lr"),
@@ -95,19 +97,30 @@ def add_options(parser: argparse.ArgumentParser, stage: Stage) -> None:
 def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
     group = parser.add_argument_group("what to train")
     if not is_align:
-        group.add_argument("--model", type=Path, help="what `train align` wrote")
-    group.add_argument("--vision-tower", type=Path, help="folder of a CLIP tower")
-    group.add_argument("--language-model", type=Path, help="folder of a Llama, Mistral or Qwen2")
+        group.add_argument(
+            "--model", help="what `train align` wrote, or a LLaVA to go on from: folder or hub id"
+        )
+    group.add_argument("--vision-tower", help="CLIP tower: folder or hub id")
+    group.add_argument(
+        "--language-model", help="Llama, Mistral or Qwen2, without a tower: folder or hub id"
+    )
     group.add_argument("--mm-projector", type=Path, help="weights to start the projector from")
     group.add_argument("--mm-projector-type", default="mlp2x_gelu", help="linear or mlpNx_gelu")
     group.add_argument("--mm-vision-select-layer", type=int, default=-2)
     group.add_argument(
-        "--image-aspect-ratio", choices=ASPECT_RATIOS, default="square" if is_align else "pad"
+        "--image-aspect-ratio",
+        choices=ASPECT_RATIOS,
+        help="default: " + ("square" if is_align else "that of --model if it is a LLaVA, else pad"),
     )
     group.add_argument(
         "--conv-mode",
         help="conversation template; default: "
-        + ("plain" if is_align else "vicuna_v1, for Mistral mistral_instruct, Qwen2 qwen_1_5"),
+        + (
+            "plain"
+            if is_align
+            else "that of --model if it says one, else vicuna_v1, Mistral's mistral_instruct,"
+            " Qwen2's qwen_1_5"
+        ),
     )
     if is_align:
         return
@@ -130,9 +143,11 @@ def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="records: .json, .jsonl, .parquet"
+        "--data", type=Path, nargs="+", required=True, help="records: .json, .jsonl, .parquet, .tar"
     )
-    group.add_argument("--images", type=Path, required=True, help="folder of the records' images")
+    group.add_argument(
+        "--images", type=Path, default=Path(), help="folder of images; default: the current one"
+    )
     group.add_argument("--eval-data", type=Path, nargs="+", default=[], help="records to evaluate")
     group.add_argument("--skip-bad-records", action="store_true", help="train without them")
     group.add_argument("--check-only", action="store_true", help="check the records and stop")
@@ -185,13 +200,14 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         rate = 2e-4 if lora else 2e-5
     if projector_rate is None and lora:
         projector_rate = 2e-5  # that of a full stage 2, as in the released LoRA scripts
+    work = arguments.work or arguments.out.with_name(f"{arguments.out.name}.work")
     return TrainSettings(
         stage=stage,
-        sources=_build_sources(arguments),
+        sources=_build_sources(arguments, stage, work),
         data=arguments.data,
         images=arguments.images,
         out=arguments.out,
-        work=arguments.work or arguments.out.with_name(f"{arguments.out.name}.work"),
+        work=work,
         eval_data=arguments.eval_data,
         conv_mode=arguments.conv_mode or ("plain" if stage == "align" else None),
         learning_rate=rate,
@@ -228,33 +244,53 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
 def _check_options(arguments: argparse.Namespace) -> None:
     """Raise `OptionError` for options that contradict each other, or that would do nothing."""
     get = vars(arguments).get
+    if arguments.out.exists():
+        raise OptionError(f"{arguments.out} exists already")
     if get("lora") and get("freeze_language_model"):
         raise OptionError("--lora trains the language model, --freeze-language-model does not")
     if get("merge_lora") and not get("lora"):
         raise OptionError("--merge-lora needs --lora")
-    if get("model") is not None:
-        for name in ("vision_tower", "language_model", "mm_projector"):
-            if get(name) is not None:
-                option = "--" + name.replace("_", "-")
-                raise OptionError(f"--model says what is trained: leave out {option}")
+    for name in ("vision_tower", "language_model", "mm_projector"):
+        if get("model") is not None and get(name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise OptionError(f"--model says what is trained: leave out {option}")
+    _check_numbers(arguments)
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
     if min(arguments.batch_size, arguments.per_device_batch_size) < 1:
         raise OptionError("--batch-size and --per-device-batch-size must be at least 1")
     if not 0 <= arguments.warmup_ratio < 1:
         raise OptionError("--warmup-ratio must be at least 0 and below 1")
 
 
-def _build_sources(arguments: argparse.Namespace) -> Sources:
-    ratio = cast(AspectRatio, arguments.image_aspect_ratio)
-    model: Path | None = vars(arguments).get("model")
+def _build_sources(arguments: argparse.Namespace, stage: Stage, work: Path) -> Sources:
+    ratio: AspectRatio | None = arguments.image_aspect_ratio
+    model: str | None = vars(arguments).get("model")
     if model is not None:
-        return read_sources(model, ratio)
-    if arguments.vision_tower is None or arguments.language_model is None:
+        folder = find_model_folder(model)
+        if not is_aligned(folder):
+            return _choose_ratio(split_checkpoint(folder, work / "model"), ratio)
+        sources = read_sources(folder)
+    elif arguments.vision_tower is None or arguments.language_model is None:
         raise OptionError("--vision-tower and --language-model are needed")
-    return Sources(
-        arguments.vision_tower,
-        arguments.language_model,
-        arguments.mm_projector_type,
-        arguments.mm_projector,
-        arguments.mm_vision_select_layer,
-        ratio,
-    )
+    else:
+        sources = Sources(
+            find_model_folder(arguments.vision_tower),
+            find_model_folder(arguments.language_model),
+            arguments.mm_projector_type,
+            arguments.mm_projector,
+            arguments.mm_vision_select_layer,
+        )
+    return replace(sources, image_aspect_ratio=ratio or DEFAULT_RATIOS[stage])
+
+
+def _choose_ratio(sources: Sources, ratio: AspectRatio | None) -> Sources:
+    """Return a LLaVA's sources with the ratio that is asked for, or its own."""
+    ratio = ratio or sources.image_aspect_ratio
+    if ratio not in ASPECT_RATIOS:
+        raise OptionError(
+            f"the images of --model are preprocessed as {ratio!r}, which cannot be trained: choose"
+            f" --image-aspect-ratio {' or '.join(ASPECT_RATIOS)}"
+        )
+    return replace(sources, image_aspect_ratio=ratio)

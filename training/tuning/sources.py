@@ -1,6 +1,7 @@
 """What training starts from: a tower, a language model with its tokenizer, perhaps a projector."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, CLIPVisionModel, PreT
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels
 from llava_spec.projector import parse_projector_type
 from model_store.convert.tokenizer import ReleasedTokenizer, read_tokenizer
-from model_store.errors import ConversionError
+from model_store.errors import ConversionError, StoreError
+from model_store.resolve import resolve_model
 from server.checkpoint.config import TextConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.model import LlavaForTraining, build_projector
@@ -23,6 +25,15 @@ from training.tuning.model import LlavaForTraining, build_projector
 # own, since the engine reads every file of weights beside config.json.
 PROJECTOR_FILE: Final = "training/mm_projector.safetensors"
 SOURCES_FILE: Final = "training/sources.json"
+# Of a language model's folder: its tokenizer, and how it is sampled.
+KEPT_FILES: Final = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
 # Language models whose checkpoints the server reads.
 LANGUAGE_MODELS: Final = ("llama", "mistral", "qwen2")
 # Towers: one alone, or with the text tower that it was trained with.
@@ -37,7 +48,8 @@ class SourceError(Exception):
 class Sources:
     """Folders of the tower and the language model, and the projector between them.
 
-    Without `projector`, one of the type `projector_type` is made with random weights.
+    Without `projector`, one of the type `projector_type` is made with random weights. `conv_mode`
+    is the template that the language model was trained in, where that is known.
     """
 
     vision_tower: Path
@@ -46,43 +58,55 @@ class Sources:
     projector: Path | None = None
     feature_layer: int = -2
     image_aspect_ratio: AspectRatio = "square"
+    conv_mode: str | None = None
 
     def save(self, folder: Path, stage: str) -> None:
         """Write them beside a trained checkpoint, for the next stage."""
         content = {"stage": stage} | {
             name: str(value.resolve()) if isinstance(value, Path) else value
             for name, value in asdict(self).items()
-            if name != "projector"
+            if name not in ("projector", "conv_mode")
         }
         (folder / SOURCES_FILE).write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_sources(folder: Path, image_aspect_ratio: AspectRatio) -> Sources:
+def find_model_folder(reference: str) -> Path:
+    """Return a model's folder, by its path or its name in the store; pull a hub id if missing.
+
+    Raises `SourceError`.
+    """
+    if Path(reference).is_dir():
+        return Path(reference)
+    try:
+        return resolve_model(reference, lambda name: print(f"pulling {name}", file=sys.stderr))
+    except StoreError as error:
+        raise SourceError(str(error)) from None
+
+
+def is_aligned(folder: Path) -> bool:
+    """Whether a checkpoint is of stage 1, and says what it was trained from."""
+    try:
+        return bool(json.loads((folder / SOURCES_FILE).read_text())["stage"] == "align")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def read_sources(folder: Path) -> Sources:
     """Return what the checkpoint of stage 1 was trained from, with its projector.
 
-    `image_aspect_ratio` is that of the next stage. Raises `SourceError`.
+    Raises `SourceError`.
     """
     try:
         content = json.loads((folder / SOURCES_FILE).read_text())
-        sources = Sources(
+        return Sources(
             Path(content["vision_tower"]),
             Path(content["language_model"]),
             content["projector_type"],
             folder / PROJECTOR_FILE,
             content["feature_layer"],
-            image_aspect_ratio,
         )
     except (OSError, ValueError, KeyError, TypeError):
-        raise SourceError(
-            f"{folder} is not what `train align` wrote: it has no usable {SOURCES_FILE}; name"
-            " --vision-tower, --language-model and --mm-projector instead"
-        ) from None
-    if content["stage"] != "align":
-        raise SourceError(
-            f"{folder} is of stage 2: its language model has been trained, and --model takes what"
-            " `train align` wrote"
-        )
-    return sources
+        raise SourceError(f"{folder} has no usable {SOURCES_FILE}") from None
 
 
 @dataclass(frozen=True, slots=True)

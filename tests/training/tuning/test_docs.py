@@ -13,7 +13,14 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "train.md").read_text()
 CONFIGURATIONS = sorted((ROOT / "training" / "tuning" / "accelerate").glob("*.yaml"))
 # Options of other commands, or of the released trainer.
-OTHERS = {"--nproc-per-node", "--config_file", "--model", "--lora-adapters", "--freeze_backbone"}
+OTHERS = {
+    "--allow-pickle",
+    "--nproc-per-node",
+    "--config_file",
+    "--model",
+    "--lora-adapters",
+    "--freeze_backbone",
+}
 
 
 def list_options(stage: Stage) -> set[str]:

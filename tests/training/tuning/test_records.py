@@ -8,7 +8,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from training.tuning.record_files import DataError, open_record_file
+from training.tuning.errors import DataError
+from training.tuning.record_files import open_record_file
 from training.tuning.records import parse_record
 
 QUESTION = {"from": "human", "value": "<image>\nWhat is this?"}
@@ -99,7 +100,8 @@ def test_bad_records_are_told(record: Any, flaw: str) -> None:
         ("a.json", b"{", "is no JSON file"),
         ("a.json", b"{}", "holds no list"),
         ("a.parquet", b"no", "is no Parquet file"),
-        ("a.txt", b"", "none of .json, .jsonl, .parquet"),
+        ("a.txt", b"", "none of .json, .jsonl, .parquet, .tar"),
+        ("a.tar", b"no", "is no uncompressed tar file"),
     ],
 )
 def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path) -> None:

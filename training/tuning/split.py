@@ -1,0 +1,166 @@
+"""Takes a served LLaVA apart, so that its training can go on."""
+
+import fcntl
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import AutoConfig
+
+from llava_spec.projector import ProjectorConfig
+from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.prompt.format import choose_conv_mode
+from server.prompt.tokenizer import PromptTokenizer, read_tokenizer
+from training.tuning.sources import KEPT_FILES, LANGUAGE_MODELS, SourceError, Sources
+
+# transformers 4 wrote `language_model.model.…`, transformers 5 `model.language_model.…`.
+_RENAMED: Final = (
+    (
+        re.compile(r"^(?:model\.)?vision_tower\.(?:vision_model\.)?"),
+        "vision_tower",
+        "vision_model.",
+    ),
+    (re.compile(r"^(?:model\.)?multi_modal_projector\."), "projector", ""),
+    (re.compile(r"^model\.language_model\."), "language_model", "model."),
+    (re.compile(r"^language_model\."), "language_model", ""),
+    (re.compile(r"^(?=lm_head\.)"), "language_model", ""),
+)
+
+
+def split_checkpoint(folder: Path, out: Path) -> Sources:
+    """Write a checkpoint's tower, language model and projector below `out`, unless they are there.
+
+    A shard is in memory at a time. Processes that do it at once wait for the first.
+    Raises `SourceError` for a checkpoint that cannot be trained.
+    """
+    checkpoint = _read_trainable(folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_name(f".{out.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+            try:
+                _write_parts(checkpoint, staging)
+                staging.rename(out)
+            except (OSError, SafetensorError) as error:
+                raise SourceError(f"{folder} cannot be taken apart: {error}") from None
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    projector = checkpoint.vision.projector
+    return Sources(
+        out / "vision_tower",
+        out / "language_model",
+        _name_type(projector),
+        out / "mm_projector.safetensors",
+        _read_config(folder)["vision_feature_layer"],
+        checkpoint.image.aspect_ratio,
+        _choose_conv_mode(checkpoint),
+    )
+
+
+def _read_trainable(folder: Path) -> Checkpoint:
+    """Read a checkpoint's configuration. Raises `SourceError` where training lacks a part."""
+    try:
+        checkpoint = read_checkpoint(folder)
+    except CheckpointError as error:
+        raise SourceError(str(error)) from None
+    vision, language = checkpoint.vision, checkpoint.text.language_model
+    reasons = {
+        "its tower is no CLIP": vision.tower != "clip",
+        "its tower's class token is used": vision.keep_class_token,
+        "it uses several hidden states of its tower": len(vision.feature_layers) > 1,
+        "its tower sees an image at several sizes": bool(vision.s2_scales),
+        "its projector has no biases": not vision.projector_bias,
+        "its projector has a layer norm": vision.projector_layernorm_eps is not None,
+        f"its projector's activation is {vision.projector_hidden_act}": (
+            vision.projector_hidden_act != "gelu" and vision.projector.num_layers > 1
+        ),
+        "it is quantised": checkpoint.language_model.quantization is not None,
+        f"its language model is a {language}": language not in LANGUAGE_MODELS,
+        "it has an adapter that is not merged: train with --merge-lora": (
+            (folder / "adapter" / "adapter_config.json").is_file()
+        ),
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise SourceError(f"{folder} cannot be trained: {reason}")
+    return checkpoint
+
+
+def _choose_conv_mode(checkpoint: Checkpoint) -> str | None:
+    """Return the template of a checkpoint; that of captions is not one of conversations."""
+    tokenizer = PromptTokenizer(read_tokenizer(checkpoint.path), checkpoint.text)
+    conv_mode = choose_conv_mode(checkpoint.text, tokenizer)
+    return None if conv_mode == "plain" else conv_mode
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    return {"vision_feature_layer": -2, **config}
+
+
+def _name_type(projector: ProjectorConfig) -> str:
+    return f"mlp{projector.num_layers}x_gelu" if projector.kind == "mlp" else projector.kind
+
+
+def _write_parts(checkpoint: Checkpoint, out: Path) -> None:
+    folder, config = checkpoint.path, _read_config(checkpoint.path)
+    text = AutoConfig.for_model(**config["text_config"])
+    text.save_pretrained(out / "language_model")
+    AutoConfig.for_model(**config["vision_config"]).save_pretrained(out / "vision_tower")
+    for name in KEPT_FILES:
+        if (folder / name).is_file():
+            shutil.copy(folder / name, out / "language_model" / name)
+    if (folder / "preprocessor_config.json").is_file():
+        shutil.copy(folder / "preprocessor_config.json", out / "vision_tower")
+    _write_weights(checkpoint, out)
+
+
+def _write_weights(checkpoint: Checkpoint, out: Path) -> None:
+    index: dict[str, str] = {}
+    others: dict[str, dict[str, Tensor]] = {"vision_tower": {}, "projector": {}}
+    shards = sorted(checkpoint.path.glob("*.safetensors"))
+    if not shards:
+        raise SourceError(f"{checkpoint.path} has no safetensors")
+    for shard in shards:
+        parts = _read_parts(shard)
+        language = parts.pop("language_model", {})
+        if language:
+            save_file(language, out / "language_model" / shard.name, {"format": "pt"})
+            index |= dict.fromkeys(language, shard.name)
+        for part, weights in parts.items():
+            others[part] |= weights
+    content = {"metadata": {}, "weight_map": index}
+    (out / "language_model" / "model.safetensors.index.json").write_text(json.dumps(content))
+    save_file(others["vision_tower"], out / "vision_tower" / "model.safetensors", {"format": "pt"})
+    projector = _name_released(others["projector"], checkpoint.vision.projector)
+    save_file(projector, out / "mm_projector.safetensors")
+
+
+def _read_parts(shard: Path) -> dict[str, dict[str, Tensor]]:
+    """Return a shard's weights by part, with the names that they have in a model of their own."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    with safe_open(shard, "pt") as file:
+        for name in file.keys():  # noqa: SIM118 - a file is no mapping
+            for pattern, part, prefix in _RENAMED:
+                if pattern.search(name):
+                    renamed = pattern.sub(prefix, name)
+                    parts.setdefault(part, {})[renamed] = file.get_tensor(name)
+                    break
+    return parts
+
+
+def _name_released(weights: Mapping[str, Tensor], projector: ProjectorConfig) -> dict[str, Tensor]:
+    """Return a projector's weights by the released modules' names."""
+    return {
+        f"{projector.module_name(layer)}.{kind}": weights[f"linear_{layer + 1}.{kind}"]
+        for layer in range(projector.num_layers)
+        for kind in ("weight", "bias")
+    }
