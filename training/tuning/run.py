@@ -62,7 +62,7 @@ def train(settings: TrainSettings) -> None:
     history = trainer.state.log_history
     if weights is not None:
         del model, trainer
-        gc.collect()  # they refer to each other; there may be no memory for two models
+        gc.collect()  # there may be no memory for two models
         model = _reload(settings, weights)
     _write(settings, model, conv_mode, history)
 
