@@ -73,8 +73,10 @@ def write_report(
 def _describe_trained(settings: TrainSettings) -> str:
     parts = ["projector"]
     if settings.trains_language_model:
-        lora = settings.lora
+        lora, quantization = settings.lora, settings.quantization
         parts.append("language model" if lora is None else f"LoRA of rank {lora.rank}")
+        if quantization is not None:
+            parts[-1] += f" over weights of {quantization.bits} bits"
     if settings.trains_tower:
         parts.append("vision tower")
     return ", ".join(parts)

@@ -1,10 +1,11 @@
 """One training run: check the data, train, write the checkpoint."""
 
+import gc
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
-from transformers import TrainingArguments
+from transformers import BitsAndBytesConfig, TrainingArguments
 
 from model_store.convert.conversation import CONV_MODES
 from model_store.manifest import write_manifest
@@ -24,6 +25,7 @@ from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import PromptLabeller, choose_render
+from training.tuning.quantization import build_config
 from training.tuning.record_files import open_record_files
 from training.tuning.report import write_report
 from training.tuning.settings import LORA_MODULES, OptionError, TrainSettings
@@ -42,7 +44,8 @@ def train(settings: TrainSettings) -> None:
     Raises `OptionError`, `SourceError`, `DataError` or `ConversionError`.
     """
     check_work(settings)
-    model = load_model(settings.sources, torch.float32, settings.seed)
+    quantization = _build_quantization(settings)
+    model = load_model(settings.sources, torch.float32, settings.seed, quantization)
     conv_mode = _choose_conv_mode(settings, model)
     dataset = _build_dataset(settings, model, conv_mode)
     indices = _check_records(dataset, settings)
@@ -52,15 +55,18 @@ def train(settings: TrainSettings) -> None:
     note_recipe(settings)
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
+    check_sharding(settings, trainer)
     checkpoint = find_last_checkpoint(settings.work) if settings.resumes else None
     trainer.train(resume_from_checkpoint=checkpoint)
-    sharded = _gather(trainer)
-    if trainer.is_world_process_zero():
-        if sharded is not None:
-            model = load_model(settings.sources, torch.float32, settings.seed)
-            choose_parameters(model, settings)
-            model.load_state_dict(sharded, strict=False)
-        _write(settings, model, conv_mode, trainer)
+    weights = _gather(settings, trainer)
+    if not trainer.is_world_process_zero():
+        return
+    history = trainer.state.log_history
+    if weights is not None:
+        del model, trainer
+        gc.collect()  # there may be no memory for two models
+        model = _reload(settings, weights)
+    _write(settings, model, conv_mode, history)
 
 
 def check_work(settings: TrainSettings) -> None:
@@ -147,6 +153,17 @@ def build_trainer(
     )
 
 
+def check_sharding(settings: TrainSettings, trainer: LlavaTrainer) -> None:
+    """Raise `OptionError` where quantised weights would be shared out among processes."""
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    is_sharded = trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3)
+    if settings.quantization is not None and is_sharded:
+        raise OptionError(
+            f"--bits {settings.quantization.bits} keeps all weights in each process: use ZeRO-2"
+            " or no sharding in place of FSDP or ZeRO-3"
+        )
+
+
 def build_arguments(settings: TrainSettings) -> TrainingArguments:
     """Return transformers' arguments. A step has `batch_size` records over all processes.
 
@@ -193,6 +210,12 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
     # A process has one GPU; DataParallel would scatter images apart from their records.
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
+
+
+def _build_quantization(settings: TrainSettings) -> BitsAndBytesConfig | None:
+    if settings.quantization is None:
+        return None
+    return build_config(settings.quantization, bf16=settings.bf16)
 
 
 def _choose_conv_mode(settings: TrainSettings, model: LlavaForTraining) -> str:
@@ -268,16 +291,34 @@ def _measure(dataset: TuningDataset, index: int) -> int:
     return record.num_words if record.images else -record.num_words
 
 
-def _gather(trainer: LlavaTrainer) -> dict[str, Tensor] | None:
-    """Return all weights where processes share them out, else None. All processes must call it."""
-    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-        return None
-    state: dict[str, Tensor] | None = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    return state or {}
+def _gather(settings: TrainSettings, trainer: LlavaTrainer) -> dict[str, Tensor] | None:
+    """Return weights where the model in memory cannot be written, else None.
+
+    That is where processes share it out, and where it is quantised: then, what is trained only.
+    All processes must call it.
+    """
+    state: dict[str, Tensor] | None = None
+    is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if is_sharded:
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped) or {}
+    if settings.quantization is not None:
+        state = trainer.model.trained_state(state)
+    return state
+
+
+def _reload(settings: TrainSettings, weights: Mapping[str, Tensor]) -> LlavaForTraining:
+    """Return the sources' model in full precision, with these weights in place of its own."""
+    model = load_model(settings.sources, torch.float32, settings.seed)
+    choose_parameters(model, settings)
+    model.load_state_dict(weights, strict=False)
+    return model
 
 
 def _write(
-    settings: TrainSettings, model: LlavaForTraining, conv_mode: str, trainer: LlavaTrainer
+    settings: TrainSettings,
+    model: LlavaForTraining,
+    conv_mode: str,
+    history: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write all of the checkpoint, or nothing: a kill leaves no half of it."""
     out = settings.out
@@ -294,6 +335,6 @@ def _write(
         settings.sources.save(staging, settings.stage)
         if adapter.exists():
             adapter.rename(staging / "adapter")
-        write_report(settings, conv_mode, trainer.state.log_history, staging)
+        write_report(settings, conv_mode, history, staging)
         write_manifest(staging, source=f"train:{settings.stage}", name=out.name)
         staging.rename(out)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from llava_spec.image_settings import AspectRatio
+from training.tuning.quantization import QuantizationSettings
 from training.tuning.sources import Sources, find_model_folder, is_aligned, read_sources
 from training.tuning.split import split_checkpoint
 
@@ -24,7 +25,14 @@ DEFAULT_RATIOS: dict[Stage, AspectRatio] = {"align": "square", "instruct": "pad"
 RECIPE = (
     *("stage", "sources", "data", "images", "conv_mode", "learning_rate", "projector_lr"),
     *("batch_size", "epochs", "max_steps", "warmup_ratio", "weight_decay", "max_length", "lora"),
-    *("trains_tower", "trains_language_model", "groups_by_modality", "bf16", "seed"),
+    *(
+        "quantization",
+        "trains_tower",
+        "trains_language_model",
+        "groups_by_modality",
+        "bf16",
+        "seed",
+    ),
     *("as_released", "skips_bad_records"),
 )
 LORA_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -61,6 +69,7 @@ class TrainSettings:
     weight_decay: float
     max_length: int
     lora: LoraSettings | None
+    quantization: QuantizationSettings | None
     merges_lora: bool
     trains_tower: bool
     trains_language_model: bool
@@ -137,6 +146,24 @@ def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
     group.add_argument("--lora-dropout", type=float, default=0.05)
     group.add_argument(
         "--merge-lora", action="store_true", help="write the merged model in place of an adapter"
+    )
+    _add_quantization(parser)
+
+
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("QLoRA")
+    group.add_argument(
+        "--bits",
+        type=int,
+        choices=(4, 8, 16),
+        default=16,
+        help="of the language model's frozen weights under --lora; default: 16, not quantised",
+    )
+    group.add_argument("--quant-type", choices=("nf4", "fp4"), help="of 4 bits; default: nf4")
+    group.add_argument(
+        "--double-quant",
+        action=argparse.BooleanOptionalAction,
+        help="quantise the constants of 4 bits, too; default: yes",
     )
 
 
@@ -220,6 +247,7 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         weight_decay=arguments.weight_decay,
         max_length=arguments.model_max_length,
         lora=lora,
+        quantization=_build_quantization(arguments),
         merges_lora=bool(get("merge_lora")),
         trains_tower=bool(get("unfreeze_vision_tower")),
         trains_language_model=stage == "instruct" and not get("freeze_language_model"),
@@ -246,10 +274,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     get = vars(arguments).get
     if arguments.out.exists():
         raise OptionError(f"{arguments.out} exists already")
-    if get("lora") and get("freeze_language_model"):
-        raise OptionError("--lora trains the language model, --freeze-language-model does not")
-    if get("merge_lora") and not get("lora"):
-        raise OptionError("--merge-lora needs --lora")
+    _check_adapters(arguments)
     for name in ("vision_tower", "language_model", "mm_projector"):
         if get("model") is not None and get(name) is not None:
             option = "--" + name.replace("_", "-")
@@ -262,6 +287,31 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         raise OptionError("--batch-size and --per-device-batch-size must be at least 1")
     if not 0 <= arguments.warmup_ratio < 1:
         raise OptionError("--warmup-ratio must be at least 0 and below 1")
+
+
+def _check_adapters(arguments: argparse.Namespace) -> None:
+    get = vars(arguments).get
+    bits = get("bits", 16)
+    if get("lora") and get("freeze_language_model"):
+        raise OptionError("--lora trains the language model, --freeze-language-model does not")
+    if get("merge_lora") and not get("lora"):
+        raise OptionError("--merge-lora needs --lora")
+    if bits != 16 and not get("lora"):
+        raise OptionError(f"--bits {bits} needs --lora: quantised weights cannot be trained")
+    for name in ("quant_type", "double_quant"):
+        if get(name) is not None and bits != 4:
+            raise OptionError(f"--{name.replace('_', '-')} needs --bits 4")
+
+
+def _build_quantization(arguments: argparse.Namespace) -> QuantizationSettings | None:
+    get = vars(arguments).get
+    if get("bits", 16) == 16:
+        return None
+    return QuantizationSettings(
+        bits=arguments.bits,
+        quant_type=arguments.quant_type or "nf4",
+        double_quant=arguments.double_quant is not False,
+    )
 
 
 def _build_sources(arguments: argparse.Namespace, stage: Stage, work: Path) -> Sources:

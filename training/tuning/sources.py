@@ -10,7 +10,13 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    CLIPVisionModel,
+    PreTrainedModel,
+)
 
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels
 from llava_spec.projector import parse_projector_type
@@ -20,6 +26,7 @@ from model_store.resolve import resolve_model
 from server.checkpoint.config import TextConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.model import LlavaForTraining, build_projector
+from training.tuning.quantization import choose_device, keep_gradients
 
 # In a trained checkpoint: its projector alone, and what it was trained from. In a folder of their
 # own, since the engine reads every file of weights beside config.json.
@@ -118,13 +125,18 @@ class TowerPreprocessing:
     std: Channels
 
 
-def load_model(sources: Sources, dtype: torch.dtype, seed: int) -> LlavaForTraining:
-    """Load the model to train. Raises `SourceError`.
+def load_model(
+    sources: Sources,
+    dtype: torch.dtype,
+    seed: int,
+    quantization: BitsAndBytesConfig | None = None,
+) -> LlavaForTraining:
+    """Load the model to train, its language model with `quantization`. Raises `SourceError`.
 
     A new projector's weights depend on the seed alone.
     """
     tower = _load_tower(sources.vision_tower, dtype)
-    language = _load_language_model(sources.language_model, dtype)
+    language = _load_language_model(sources.language_model, dtype, quantization)
     torch.manual_seed(seed)
     try:
         config = parse_projector_type(sources.projector_type)
@@ -216,7 +228,12 @@ def _load_tower(folder: Path, dtype: torch.dtype) -> CLIPVisionModel:
         raise SourceError(f"{folder} is no CLIP vision tower: {_shorten(error)}") from None
 
 
-def _load_language_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+def _load_language_model(
+    folder: Path, dtype: torch.dtype, quantization: BitsAndBytesConfig | None
+) -> PreTrainedModel:
+    options: dict[str, Any] = {}
+    if quantization is not None:
+        options = {"quantization_config": quantization, "device_map": {"": choose_device()}}
     try:
         kind = AutoConfig.from_pretrained(folder).model_type
         if kind not in LANGUAGE_MODELS:
@@ -224,7 +241,10 @@ def _load_language_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
                 f"{folder} is a language model of the type {kind}; what can be trained and"
                 f" served is {', '.join(LANGUAGE_MODELS)}"
             )
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, **options
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise SourceError(f"{folder} is no language model: {_shorten(error)}") from None
+    keep_gradients(model)
     return model
