@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from llava_spec.image_settings import AspectRatio
+from llava_spec.image_settings import ASPECT_RATIOS, PATCH_MERGES, AspectRatio
 from training.tuning.sources import Sources, read_sources
 
 Stage = Literal["align", "instruct"]
@@ -16,8 +16,6 @@ class OptionError(Exception):
     """Options that contradict each other or would do nothing; its text says which."""
 
 
-# How images can be preprocessed for training: one view each.
-ASPECT_RATIOS: tuple[AspectRatio, ...] = ("square", "pad")
 # What decides a run's weights.
 RECIPE = (
     *("stage", "sources", "data", "images", "conv_mode", "learning_rate", "projector_lr"),
@@ -103,6 +101,16 @@ def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
     group.add_argument("--mm-vision-select-layer", type=int, default=-2)
     group.add_argument(
         "--image-aspect-ratio", choices=ASPECT_RATIOS, default="square" if is_align else "pad"
+    )
+    group.add_argument(
+        "--image-grid-pinpoints",
+        help="grids of anyres, as '[(672, 336), (336, 672)]' or '(1x1),...,(3x3)'; default: those"
+        " of LLaVA-1.6",
+    )
+    group.add_argument(
+        "--mm-patch-merge-type",
+        choices=PATCH_MERGES,
+        help="how anyres merges views; default: spatial_unpad",
     )
     group.add_argument(
         "--conv-mode",
@@ -228,6 +236,7 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
 def _check_options(arguments: argparse.Namespace) -> None:
     """Raise `OptionError` for options that contradict each other, or that would do nothing."""
     get = vars(arguments).get
+    _check_tiles(arguments)
     if get("lora") and get("freeze_language_model"):
         raise OptionError("--lora trains the language model, --freeze-language-model does not")
     if get("merge_lora") and not get("lora"):
@@ -243,11 +252,20 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise OptionError("--warmup-ratio must be at least 0 and below 1")
 
 
+def _check_tiles(arguments: argparse.Namespace) -> None:
+    if arguments.image_aspect_ratio == "anyres":
+        return
+    for option in ("--image-grid-pinpoints", "--mm-patch-merge-type"):
+        if vars(arguments)[option.removeprefix("--").replace("-", "_")] is not None:
+            raise OptionError(f"{option} needs --image-aspect-ratio anyres")
+
+
 def _build_sources(arguments: argparse.Namespace) -> Sources:
     ratio = cast(AspectRatio, arguments.image_aspect_ratio)
+    pinpoints, merge = arguments.image_grid_pinpoints, arguments.mm_patch_merge_type
     model: Path | None = vars(arguments).get("model")
     if model is not None:
-        return read_sources(model, ratio)
+        return read_sources(model, ratio, pinpoints, merge)
     if arguments.vision_tower is None or arguments.language_model is None:
         raise OptionError("--vision-tower and --language-model are needed")
     return Sources(
@@ -257,4 +275,6 @@ def _build_sources(arguments: argparse.Namespace) -> Sources:
         arguments.mm_projector,
         arguments.mm_vision_select_layer,
         ratio,
+        pinpoints,
+        merge,
     )

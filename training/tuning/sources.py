@@ -1,6 +1,7 @@
 """What training starts from: a tower, a language model with its tokenizer, perhaps a projector."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,21 +9,26 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
 
-from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels
+from llava_spec.anyres import Size
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels, PatchMerge
 from llava_spec.projector import parse_projector_type
 from model_store.convert.tokenizer import ReleasedTokenizer, read_tokenizer
 from model_store.errors import ConversionError
 from server.checkpoint.config import TextConfig
+from server.checkpoint.vision import ImageConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.model import LlavaForTraining, build_projector
+from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pinpoints
 
 # In a trained checkpoint: its projector alone, and what it was trained from. In a folder of their
 # own, since the engine reads every file of weights beside config.json.
 PROJECTOR_FILE: Final = "training/mm_projector.safetensors"
 SOURCES_FILE: Final = "training/sources.json"
+# What comes before a weight's own name in such a file, or in a released one.
+_PREFIX: Final = re.compile(r".*mm_projector\.|model\.(?=image_newline$)")
 # Language models whose checkpoints the server reads.
 LANGUAGE_MODELS: Final = ("llama", "mistral", "qwen2")
 # Towers: one alone, or with the text tower that it was trained with.
@@ -37,7 +43,8 @@ class SourceError(Exception):
 class Sources:
     """Folders of the tower and the language model, and the projector between them.
 
-    Without `projector`, one of the type `projector_type` is made with random weights.
+    Without `projector`, one of the type `projector_type` is made with random weights. What is None
+    of `grid_pinpoints` and `patch_merge`, which are for anyres, is as in LLaVA-1.6.
     """
 
     vision_tower: Path
@@ -46,6 +53,8 @@ class Sources:
     projector: Path | None = None
     feature_layer: int = -2
     image_aspect_ratio: AspectRatio = "square"
+    grid_pinpoints: str | None = None
+    patch_merge: PatchMerge | None = None
 
     def save(self, folder: Path, stage: str) -> None:
         """Write them beside a trained checkpoint, for the next stage."""
@@ -57,11 +66,18 @@ class Sources:
         (folder / SOURCES_FILE).write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_sources(folder: Path, image_aspect_ratio: AspectRatio) -> Sources:
+def read_sources(
+    folder: Path,
+    image_aspect_ratio: AspectRatio,
+    grid_pinpoints: str | None = None,
+    patch_merge: PatchMerge | None = None,
+) -> Sources:
     """Return what the checkpoint of stage 1 was trained from, with its projector.
 
-    `image_aspect_ratio` is that of the next stage. Raises `SourceError`.
+    The aspect ratio is that of the next stage. So are grid and merging, which are otherwise stage
+    1's. Raises `SourceError`.
     """
+    is_anyres = image_aspect_ratio == "anyres"
     try:
         content = json.loads((folder / SOURCES_FILE).read_text())
         sources = Sources(
@@ -71,6 +87,8 @@ def read_sources(folder: Path, image_aspect_ratio: AspectRatio) -> Sources:
             folder / PROJECTOR_FILE,
             content["feature_layer"],
             image_aspect_ratio,
+            grid_pinpoints or (content.get("grid_pinpoints") if is_anyres else None),
+            patch_merge or (content.get("patch_merge") if is_anyres else None),
         )
     except (OSError, ValueError, KeyError, TypeError):
         raise SourceError(
@@ -97,9 +115,10 @@ class TowerPreprocessing:
 def load_model(sources: Sources, dtype: torch.dtype, seed: int) -> LlavaForTraining:
     """Load the model to train. Raises `SourceError`.
 
-    A new projector's weights depend on the seed alone.
+    The weights of a new projector and a new `image_newline` depend on the seed alone.
     """
     tower = _load_tower(sources.vision_tower, dtype)
+    pinpoints = _read_grid_pinpoints(sources, tower.config.image_size)
     language = _load_language_model(sources.language_model, dtype)
     torch.manual_seed(seed)
     try:
@@ -115,9 +134,16 @@ def load_model(sources: Sources, dtype: torch.dtype, seed: int) -> LlavaForTrain
         )
     width = language.config.hidden_size
     projector = build_projector(config, tower.config.hidden_size, width).to(dtype)
+    model = LlavaForTraining(
+        tower,
+        projector,
+        language,
+        feature_layer=sources.feature_layer,
+        tiles=_build_tiles(sources, tower.config, width, pinpoints),
+    )
     if sources.projector is not None:
-        _load_projector(projector, sources.projector)
-    return LlavaForTraining(tower, projector, language, feature_layer=sources.feature_layer)
+        _load_projector(model, sources.projector)
+    return model
 
 
 def read_preprocessing(tower: Path) -> TowerPreprocessing:
@@ -167,7 +193,7 @@ def read_projector(file: Path) -> dict[str, Tensor]:
             weights = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # libraries raise many kinds of exception on damaged files
         raise SourceError(f"{file} is no projector: {_shorten(error)}") from None
-    return {name.rpartition("mm_projector.")[2]: each for name, each in weights.items()}
+    return {re.sub(_PREFIX, "", name): each for name, each in weights.items()}
 
 
 def _shorten(error: Exception) -> str:
@@ -175,11 +201,36 @@ def _shorten(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _load_projector(projector: nn.Module, file: Path) -> None:
+def _load_projector(model: LlavaForTraining, file: Path) -> None:
+    """Load a projector, and the newline after rows of patches where both file and model have it."""
+    weights = read_projector(file)
+    newline = weights.pop("image_newline", None)
     try:
-        projector.load_state_dict(read_projector(file))
+        model.projector.load_state_dict(weights)
+        if newline is not None and model.image_newline is not None:
+            model.load_state_dict({"image_newline": newline}, strict=False)
     except RuntimeError as error:
         raise SourceError(f"{file} does not fit: {' '.join(str(error).split())}") from None
+
+
+def _read_grid_pinpoints(sources: Sources, size: int) -> tuple[Size, ...]:
+    """Return the grids for a tower of `size`; none but for anyres."""
+    if sources.image_aspect_ratio != "anyres":
+        return ()
+    try:
+        return choose_grid_pinpoints(sources.grid_pinpoints, size)
+    except ConversionError as error:
+        raise SourceError(str(error)) from None
+
+
+def _build_tiles(
+    sources: Sources, tower: Any, width: int, pinpoints: tuple[Size, ...]
+) -> TileLayout | None:
+    if not pinpoints:
+        return None
+    how = read_preprocessing(sources.vision_tower)
+    image = ImageConfig(how.size, "anyres", how.mean, how.std, pinpoints)
+    return build_tile_layout(tower, width, image, sources.patch_merge or "spatial_unpad")
 
 
 def _load_tower(folder: Path, dtype: torch.dtype) -> CLIPVisionModel:
