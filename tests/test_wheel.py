@@ -144,7 +144,13 @@ def test_all_that_is_asked_for_is_imported(described: Message) -> None:
     used = {name for folder in PACKAGES for names in distributions(folder) for name in names}
     # Whose files are read, and what uvicorn and transformers import by their names.
     asked = requirements(described, "train", "evaluation", "ray")
-    assert asked - used == {"accelerate", "bitsandbytes", "fastapi-offline", "uvloop"}
+    assert asked - used == {
+        "accelerate",
+        "bitsandbytes",
+        "fastapi-offline",
+        "tensorboard",
+        "uvloop",
+    }
 
 
 COMMANDS = [

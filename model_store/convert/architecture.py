@@ -11,15 +11,15 @@ def check_architecture(
 ) -> None:
     """Raise `ConversionError` where no class has this tower, language model and preprocessing.
 
-    `LlavaQwenForCausalLM` is LLaVA-OneVision: SigLIP, and tiles with a limit; or, without tiles, a
-    LLaVA-1.5 with Qwen2 in place of Vicuna. The others are CLIP.
+    `LlavaQwenForCausalLM` is LLaVA-OneVision: SigLIP, and tiles with a limit; or CLIP, a LLaVA-1.5
+    or LLaVA-NeXT with Qwen2 in place of Vicuna. The others are CLIP.
     """
     layers = tower.config["num_hidden_layers"]
     if not -layers - 1 <= images.feature_layer <= layers:
         raise ConversionError(
             f"mm_vision_select_layer {images.feature_layer} is not one of the tower's {layers}"
         )
-    is_plain = tower.kind.has_class_token and not images.is_anyres
+    is_plain = tower.kind.has_class_token and not images.is_onevision
     is_onevision = release.language_model == "qwen2" and not is_plain
     if is_onevision:
         _check_onevision(release, images)

@@ -62,7 +62,8 @@ def read_image_settings(
         # The released code takes SigLIP's last layer that is not left out, whatever is set.
         layer, strategy = -1, "full"
     is_anyres = aspect_ratio.startswith("anyres")
-    pinpoints = _read_grid_pinpoints(config, image_size) if is_anyres else []
+    listed = config.get("image_grid_pinpoints")
+    pinpoints = read_grid_pinpoints(listed, image_size) if is_anyres else []
     scales = read_scales(config, image_size)
     if scales and (is_anyres or strategy == "full"):
         raise ConversionError(
@@ -85,12 +86,12 @@ def _read_choice(config: Json, key: str, default: str, supported: tuple[str, ...
     return str(value)
 
 
-def _read_grid_pinpoints(config: Json, image_size: int) -> list[list[int]]:
+def read_grid_pinpoints(listed: Any, image_size: int) -> list[list[int]]:
     """Return the pinpoints as (height, width), as transformers has them; LLaVA has (width, height).
 
-    Their order is kept: it decides between equally good ones.
+    Their order is kept: it decides between equally good ones. `image_size` is the tower's. Raises
+    `ConversionError`.
     """
-    listed = config.get("image_grid_pinpoints")
     try:
         pinpoints = _parse_grid_pinpoints(listed, image_size)
         pinpoints_hw = [[int(height), int(width)] for width, height in pinpoints]

@@ -11,33 +11,44 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from llava_spec.anyres import Size
 from training.tuning.errors import DataError
-from training.tuning.images import ImageReader
+from training.tuning.images import ImageReader, PreparedImage
 from training.tuning.prompts import IGNORED, IMAGE_TOKEN_ID, PromptLabeller
 from training.tuning.record_files import RecordFile
 from training.tuning.records import Record, parse_record
+from training.tuning.tiles import TileLayout
 
 
-class Example(TypedDict):
-    """One record: ids and labels (length,), and pixel values (images, 3, size, size).
-
-    Each image's place is as many `IMAGE_TOKEN_ID` as it has embeddings; of image i, the first
-    `image_lengths[i]` are used.
-    """
+class TokenizedRecord(TypedDict):
+    """Ids and labels (length,), and how many embeddings of each image are used."""
 
     input_ids: Tensor
     labels: Tensor
-    pixel_values: Tensor
     image_lengths: Tensor
 
 
+class Example(TokenizedRecord):
+    """One record: ids and labels (length,), and pixel values (views, 3, size, size).
+
+    Image i has `num_views[i]` of the views; its (width, height) was `image_sizes[i]`. Its place is
+    as many `IMAGE_TOKEN_ID` as it has embeddings, of which the first `image_lengths[i]` are used.
+    """
+
+    pixel_values: Tensor
+    num_views: Tensor
+    image_sizes: Tensor
+
+
 class Batch(TypedDict):
-    """Examples, padded on the right: (batch, longest), and the pixel values of all images."""
+    """Examples, padded on the right: (batch, longest), and the views of all images."""
 
     input_ids: Tensor
     labels: Tensor
     attention_mask: Tensor
     pixel_values: Tensor
+    num_views: Tensor
+    image_sizes: Tensor
     image_lengths: Tensor
 
 
@@ -47,7 +58,8 @@ class TuningDataset(Dataset[Example]):
 
     Examples have at most `max_length` ids: what is longer is cut at its end. One whose images do
     not fit, or that has nothing to learn, is refused, unless `keeps_useless`, as the released
-    trainer does.
+    trainer does. Without `tiles` an image has `tokens_per_image`; with them its size decides, and
+    none is ever cut.
     """
 
     files: Sequence[RecordFile]
@@ -56,15 +68,23 @@ class TuningDataset(Dataset[Example]):
     tokens_per_image: int
     max_length: int
     keeps_useless: bool = False
+    tiles: TileLayout | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.files))
 
     def __getitem__(self, index: int) -> Example:
         record = self.read_record(index)
-        example = self.tokenize(record)
-        example["pixel_values"] = self._read_images(record)
-        return example
+        images = self._read_images(record)
+        size = self.images.size
+        return Example(
+            **self.tokenize(record, [self._count_image_tokens(image.size) for image in images]),
+            pixel_values=torch.cat(
+                [torch.empty(0, 3, size, size), *(image.pixel_values for image in images)]
+            ),
+            num_views=torch.tensor([len(image.pixel_values) for image in images]).long(),
+            image_sizes=torch.tensor([image.size for image in images]).long().view(-1, 2),
+        )
 
     def read_record(self, index: int) -> Record:
         """Return a record. Raises `DataError`."""
@@ -73,49 +93,64 @@ class TuningDataset(Dataset[Example]):
         file, offset = self.files[number], index - starts[number]
         return parse_record(file.read(offset), file.describe(offset))
 
-    def tokenize(self, record: Record) -> Example:
-        """Return a record's ids and labels, without its pixels. Raises `DataError`."""
+    def tokenize(self, record: Record, image_tokens: Sequence[int]) -> TokenizedRecord:
+        """Return a record's ids and labels, given each image's number of image tokens.
+
+        Raises `DataError`.
+        """
         prompt = self.labeller.label(record)
+        counts = iter(image_tokens)
         ids: list[int] = []
         labels: list[int] = []
         for token, label in zip(prompt.input_ids, prompt.labels, strict=True):
-            count = self.tokens_per_image if token == IMAGE_TOKEN_ID else 1
+            count = next(counts) if token == IMAGE_TOKEN_ID else 1
             ids += [token] * count
             labels += [label] * count
-        num_images = prompt.input_ids.count(IMAGE_TOKEN_ID)
         ids, labels = ids[: self.max_length], labels[: self.max_length]
         room = ids.count(IMAGE_TOKEN_ID)
-        if not self.keeps_useless:
-            if room < num_images * self.tokens_per_image:
-                raise DataError(
-                    f"{record.source}: its images do not fit into {self.max_length} tokens"
-                )
-            if all(label == IGNORED for label in labels[1:]):
-                raise DataError(f"{record.source}: no answer is within {self.max_length} tokens")
-        starts = torch.arange(num_images) * self.tokens_per_image
-        return Example(
+        if room < sum(image_tokens) and (self.tiles is not None or not self.keeps_useless):
+            raise DataError(f"{record.source}: its images do not fit into {self.max_length} tokens")
+        if all(label == IGNORED for label in labels[1:]) and not self.keeps_useless:
+            raise DataError(f"{record.source}: no answer is within {self.max_length} tokens")
+        lengths = torch.tensor(image_tokens).long()
+        starts = lengths.cumsum(0) - lengths
+        return TokenizedRecord(
             input_ids=torch.tensor(ids),
             labels=torch.tensor(labels),
-            pixel_values=torch.empty(0),
-            image_lengths=(room - starts).clamp(0, self.tokens_per_image),
+            image_lengths=(room - starts).clamp(min=0).minimum(lengths),
         )
 
     def check(self, record: Record) -> None:
-        """Raise `DataError` for a record that cannot be trained. Images are only looked for.
+        """Raise `DataError` for a record that cannot be trained. No image is decoded.
 
         A record that is short enough has all its images and answers: labels are not needed.
         """
-        if self.labeller.count(record, self.tokens_per_image) > self.max_length:
-            self.tokenize(record)
+        image_tokens = self.count_image_tokens(record)
+        if self.labeller.count(record) + sum(image_tokens) > self.max_length:
+            self.tokenize(record, image_tokens)
+
+    def count_image_tokens(self, record: Record) -> list[int]:
+        """Return the number of image tokens of each of a record's images. Raises `DataError`.
+
+        Images are looked for; with tiles their headers are read, but no pixel is decoded.
+        """
         with _name_source(record):
+            if self.tiles is not None:
+                return [
+                    self._count_image_tokens(self.images.read_size(name)) for name in record.images
+                ]
             for name in record.images:
                 self.images.find(name)
+        return [self.tokens_per_image] * len(record.images)
 
-    def _read_images(self, record: Record) -> Tensor:
-        size = self.images.size
+    def _count_image_tokens(self, image_size: Size) -> int:
+        if self.tiles is None:
+            return self.tokens_per_image
+        return self.tiles.count_image_tokens(image_size)
+
+    def _read_images(self, record: Record) -> list[PreparedImage]:
         with _name_source(record):
-            views = [self.images.read(name) for name in record.images]
-        return torch.stack(views) if views else torch.empty(0, 3, size, size)
+            return [self.images.read(name) for name in record.images]
 
 
 @contextmanager
@@ -143,6 +178,8 @@ def collate(examples: Sequence[Example]) -> Batch:
         labels=_pad([each["labels"] for each in examples], IGNORED),
         attention_mask=_pad([torch.ones_like(each["input_ids"]) for each in examples], 0),
         pixel_values=torch.cat([each["pixel_values"] for each in examples]),
+        num_views=torch.cat([each["num_views"] for each in examples]),
+        image_sizes=torch.cat([each["image_sizes"] for each in examples]),
         image_lengths=torch.cat([each["image_lengths"] for each in examples]),
     )
 

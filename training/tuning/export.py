@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -41,7 +40,7 @@ def export(
     _write_release(model, language_model, sources, release)
     write_conversion(plan_conversion(release, tower, None, conv_mode, dtype), out)
     (out / PROJECTOR_FILE).parent.mkdir()
-    save_file(_prefix(model, "mm_projector."), out / PROJECTOR_FILE)
+    save_file(_collect_projector(model, ""), out / PROJECTOR_FILE)
 
 
 def export_adapter(adapter: Any, folder: Path) -> None:
@@ -67,6 +66,9 @@ def _write_release(
         "mm_vision_select_feature": "patch",
         "image_aspect_ratio": sources.image_aspect_ratio,
     }
+    if model.tiles is not None:
+        config["mm_patch_merge_type"] = model.tiles.vision.patch_merge
+        config["image_grid_pinpoints"] = model.tiles.image.grid_pinpoints
     (folder / "config.json").write_text(json.dumps(config))
     for name in KEPT_FILES:
         if (sources.language_model / name).is_file():
@@ -74,7 +76,7 @@ def _write_release(
     weights = {name: each.contiguous() for name, each in language_model.state_dict().items()}
     if language_model.config.tie_word_embeddings:
         del weights["lm_head.weight"]
-    save_file(weights | _prefix(model, "model.mm_projector."), folder / "model.safetensors")
+    save_file(weights | _collect_projector(model, "model."), folder / "model.safetensors")
 
 
 def _write_tower(model: LlavaForTraining, source: Path, folder: Path) -> None:
@@ -83,9 +85,10 @@ def _write_tower(model: LlavaForTraining, source: Path, folder: Path) -> None:
         shutil.copy(source / "preprocessor_config.json", folder)
 
 
-def _prefix(model: LlavaForTraining, prefix: str) -> dict[str, Tensor]:
-    with torch.no_grad():
-        return {
-            prefix + name: each.detach().cpu().contiguous()
-            for name, each in model.projector.state_dict().items()
-        }
+def _collect_projector(model: LlavaForTraining, prefix: str) -> dict[str, Tensor]:
+    """Return the projector's weights, and the newline that follows rows of patches."""
+    state = model.projector.state_dict()
+    weights = {f"{prefix}mm_projector.{name}": each for name, each in state.items()}
+    if model.image_newline is not None:
+        weights[f"{prefix}image_newline"] = model.image_newline
+    return {name: each.detach().cpu().contiguous() for name, each in weights.items()}

@@ -1,5 +1,6 @@
 """A tower, a projector and a language model as one module to train."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from llava_spec.projector import ProjectorConfig
 from training.tuning.prompts import IGNORED, IMAGE_TOKEN_ID
+from training.tuning.tiles import TileLayout
 
 
 def build_projector(config: ProjectorConfig, tower_width: int, width: int) -> nn.Module:
@@ -27,7 +29,11 @@ class LlavaForTraining(nn.Module):
     """Puts projected patches in the place of image tokens, and learns the labels after them.
 
     The tower's hidden state `feature_layer` is used without its class token (paper, section 4.1).
+    With `tiles`, an image's views are merged as the server merges them. `image_newline`, which then
+    ends each row of a grid, begins as in LLaVA-NeXT.
     """
+
+    image_newline: nn.Parameter | None
 
     def __init__(
         self,
@@ -36,11 +42,14 @@ class LlavaForTraining(nn.Module):
         language_model: PreTrainedModel,
         *,
         feature_layer: int = -2,
+        tiles: TileLayout | None = None,
     ) -> None:
         super().__init__()
         self.vision_tower = vision_tower
         self.projector = projector
         self.language_model = language_model
+        self.tiles = tiles
+        self.register_parameter("image_newline", self._draw_image_newline())
         self._feature_layer = feature_layer
         self.is_tower_trained = False
         # Read by transformers' Trainer.
@@ -55,6 +64,8 @@ class LlavaForTraining(nn.Module):
         attention_mask: Tensor,
         pixel_values: Tensor,
         image_lengths: Tensor | None = None,
+        num_views: Tensor | None = None,
+        image_sizes: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutput:
@@ -64,7 +75,9 @@ class LlavaForTraining(nn.Module):
         divided by that: the learned tokens of all micro-batches of a step.
         """
         logits = self.language_model(
-            inputs_embeds=self.embed(input_ids, pixel_values, image_lengths),
+            inputs_embeds=self.embed(
+                input_ids, pixel_values, image_lengths, num_views, image_sizes
+            ),
             attention_mask=attention_mask,
             use_cache=False,
         ).logits
@@ -72,30 +85,48 @@ class LlavaForTraining(nn.Module):
         return CausalLMOutput(loss=loss, logits=logits)
 
     def embed(
-        self, input_ids: Tensor, pixel_values: Tensor, image_lengths: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        image_lengths: Tensor | None = None,
+        num_views: Tensor | None = None,
+        image_sizes: Tensor | None = None,
     ) -> Tensor:
         """Return the embeddings of tokens, and of images at their tokens: (batch, length, width).
 
-        Of image i, the first `image_lengths[i]` embeddings are used, by default all.
+        Of image i, the first `image_lengths[i]` embeddings are used, by default all. With tiles all
+        are, and image i has the next `num_views[i]` views and the (width, height) `image_sizes[i]`.
         A batch without images has tower and projector in its graph with a gradient of zero, as the
         released code has it: with several processes every parameter needs one in every step.
         """
         is_image = (input_ids == IMAGE_TOKEN_ID).unsqueeze(-1)
         embeds = self.language_model.get_input_embeddings()(input_ids.clamp(min=0))
         if len(pixel_values):
-            rows = self.embed_images(pixel_values).to(embeds.dtype)
-            if image_lengths is not None:
-                numbers = torch.arange(rows.shape[1], device=rows.device)
-                rows = rows[numbers < image_lengths[:, None]]
-            filled: Tensor = embeds.masked_scatter(is_image, rows)
+            views = self.embed_images(pixel_values)
+            if self.tiles is None:
+                image_embeds = _cut(views, image_lengths)
+            else:
+                image_embeds = self._merge(views, num_views, image_sizes)
+            filled: Tensor = embeds.masked_scatter(is_image, image_embeds.to(embeds.dtype))
             return filled
         size = self.vision_tower.config.image_size
-        nothing = self.embed_images(torch.zeros(1, 3, size, size, device=embeds.device))
-        total: Tensor = embeds + 0 * nothing.sum().to(embeds.dtype)
+        nothing = self.embed_images(torch.zeros(1, 3, size, size, device=embeds.device)).sum()
+        if self.image_newline is not None:
+            nothing = nothing + self.image_newline.sum()
+        total: Tensor = embeds + 0 * nothing.to(embeds.dtype)
         return total
 
+    def _merge(self, views: Tensor, num_views: Tensor | None, image_sizes: Tensor | None) -> Tensor:
+        """Merge the views (views, patches, width) of each image: (image tokens of all, width)."""
+        if self.tiles is None or num_views is None or image_sizes is None:
+            raise TypeError("views are merged by their number and the image's size")
+        images = zip(views.split(num_views.tolist()), image_sizes.tolist(), strict=True)
+        return torch.cat(
+            [self.tiles.merge(each, tuple(size), self.image_newline) for each, size in images]
+        )
+
     def embed_images(self, pixel_values: Tensor) -> Tensor:
-        """Return the projected patches of images: (images, patches, width)."""
+        """Return the projected patches of views: (views, patches, width)."""
         with torch.set_grad_enabled(self.is_tower_trained and torch.is_grad_enabled()):
             outputs = self.vision_tower(
                 pixel_values.to(self.vision_tower.dtype), output_hidden_states=True
@@ -103,6 +134,12 @@ class LlavaForTraining(nn.Module):
         features = outputs.hidden_states[self._feature_layer][:, 1:]
         rows: Tensor = self.projector(features.to(next(self.projector.parameters()).dtype))
         return rows
+
+    def _draw_image_newline(self) -> nn.Parameter | None:
+        if self.tiles is None or not self.tiles.vision.has_image_newline:
+            return None
+        width, dtype = self.tiles.vision.text_hidden_size, next(self.projector.parameters()).dtype
+        return nn.Parameter(torch.randn(width, dtype=dtype) / math.sqrt(width))
 
     def train_tower(self) -> None:
         """Train the tower too, but for what comes after the hidden state that is used."""
@@ -116,7 +153,7 @@ class LlavaForTraining(nn.Module):
 
     @property
     def num_patches(self) -> int:
-        """The number of embeddings of an image."""
+        """The number of embeddings of a view."""
         config = self.vision_tower.config
         return int((config.image_size // config.patch_size) ** 2)
 
@@ -139,6 +176,14 @@ class LlavaForTraining(nn.Module):
         names = {name for name, each in self.named_parameters() if each.requires_grad}
         state = self.state_dict() if state is None else state
         return {name: tensor for name, tensor in state.items() if name in names}
+
+
+def _cut(image_embeds: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the first embeddings of each image (images, patches, width), as many as it uses."""
+    if lengths is None:
+        return image_embeds
+    numbers = torch.arange(image_embeds.shape[1], device=image_embeds.device)
+    return image_embeds[numbers < lengths[:, None]]
 
 
 def _compute_loss(

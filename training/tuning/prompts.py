@@ -53,10 +53,9 @@ class PromptLabeller:
             labels[start:end] = ids[start:end]
         return LabelledPrompt(ids, labels)
 
-    def count(self, record: Record, tokens_per_image: int) -> int:
-        """Return how many embeddings a record has."""
-        ids = self._tokenize(self._render_segments(record))
-        return len(ids) + ids.count(IMAGE_TOKEN_ID) * (tokens_per_image - 1)
+    def count(self, record: Record) -> int:
+        """Return how many ids a record has, one for each image."""
+        return len(self._tokenize(self._render_segments(record)))
 
     def _render_segments(self, record: Record) -> list[Segment]:
         rendered = _drop_newlines_before_nothing(

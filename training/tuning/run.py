@@ -251,6 +251,7 @@ def _build_dataset(
         settings.sources.image_aspect_ratio,
         preprocessing.mean,
         preprocessing.std,
+        () if model.tiles is None else model.tiles.image.grid_pinpoints,
     )
     return TuningDataset(
         open_record_files(settings.data),
@@ -259,6 +260,7 @@ def _build_dataset(
         model.num_patches,
         settings.max_length,
         settings.as_released,
+        model.tiles,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from llava_spec.image_settings import AspectRatio
+from llava_spec.image_settings import ASPECT_RATIOS, PATCH_MERGES, AspectRatio
 from training.tuning.quantization import QuantizationSettings
 from training.tuning.sources import Sources, find_model_folder, is_aligned, read_sources
 from training.tuning.split import split_checkpoint
@@ -18,8 +18,6 @@ class OptionError(Exception):
     """Options that contradict each other or would do nothing; its text says which."""
 
 
-# How images can be preprocessed for training: one view each.
-ASPECT_RATIOS: tuple[AspectRatio, ...] = ("square", "pad")
 DEFAULT_RATIOS: dict[Stage, AspectRatio] = {"align": "square", "instruct": "pad"}
 # What decides a run's weights.
 RECIPE = (
@@ -120,6 +118,16 @@ def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
         "--image-aspect-ratio",
         choices=ASPECT_RATIOS,
         help="default: " + ("square" if is_align else "that of --model if it is a LLaVA, else pad"),
+    )
+    group.add_argument(
+        "--image-grid-pinpoints",
+        help="grids of anyres, as '[(672, 336), (336, 672)]' or '(1x1),...,(3x3)'; default: those"
+        " of LLaVA-1.6",
+    )
+    group.add_argument(
+        "--mm-patch-merge-type",
+        choices=PATCH_MERGES,
+        help="how anyres merges views; default: spatial_unpad",
     )
     group.add_argument(
         "--conv-mode",
@@ -315,13 +323,13 @@ def _build_quantization(arguments: argparse.Namespace) -> QuantizationSettings |
 
 
 def _build_sources(arguments: argparse.Namespace, stage: Stage, work: Path) -> Sources:
-    ratio: AspectRatio | None = arguments.image_aspect_ratio
     model: str | None = vars(arguments).get("model")
     if model is not None:
         folder = find_model_folder(model)
-        if not is_aligned(folder):
-            return _choose_ratio(split_checkpoint(folder, work / "model"), ratio)
-        sources = read_sources(folder)
+        if is_aligned(folder):
+            sources = replace(read_sources(folder), image_aspect_ratio=DEFAULT_RATIOS[stage])
+        else:
+            sources = split_checkpoint(folder, work / "model")
     elif arguments.vision_tower is None or arguments.language_model is None:
         raise OptionError("--vision-tower and --language-model are needed")
     else:
@@ -331,16 +339,27 @@ def _build_sources(arguments: argparse.Namespace, stage: Stage, work: Path) -> S
             arguments.mm_projector_type,
             arguments.mm_projector,
             arguments.mm_vision_select_layer,
+            DEFAULT_RATIOS[stage],
         )
-    return replace(sources, image_aspect_ratio=ratio or DEFAULT_RATIOS[stage])
+    return _choose_preprocessing(sources, arguments)
 
 
-def _choose_ratio(sources: Sources, ratio: AspectRatio | None) -> Sources:
-    """Return a LLaVA's sources with the ratio that is asked for, or its own."""
-    ratio = ratio or sources.image_aspect_ratio
+def _choose_preprocessing(sources: Sources, arguments: argparse.Namespace) -> Sources:
+    """Return the sources with the preprocessing that is asked for, else their own."""
+    ratio: AspectRatio = arguments.image_aspect_ratio or sources.image_aspect_ratio
     if ratio not in ASPECT_RATIOS:
         raise OptionError(
             f"the images of --model are preprocessed as {ratio!r}, which cannot be trained: choose"
             f" --image-aspect-ratio {' or '.join(ASPECT_RATIOS)}"
         )
-    return replace(sources, image_aspect_ratio=ratio)
+    pinpoints, merge = arguments.image_grid_pinpoints, arguments.mm_patch_merge_type
+    is_anyres = ratio == "anyres"
+    for option, value in (("--image-grid-pinpoints", pinpoints), ("--mm-patch-merge-type", merge)):
+        if value is not None and not is_anyres:
+            raise OptionError(f"{option} needs --image-aspect-ratio anyres")
+    return replace(
+        sources,
+        image_aspect_ratio=ratio,
+        grid_pinpoints=(pinpoints or sources.grid_pinpoints) if is_anyres else None,
+        patch_merge=(merge or sources.patch_merge) if is_anyres else None,
+    )

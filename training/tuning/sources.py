@@ -1,6 +1,7 @@
 """What training starts from: a tower, a language model with its tokenizer, perhaps a projector."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -18,15 +19,18 @@ from transformers import (
     PreTrainedModel,
 )
 
-from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels
+from llava_spec.anyres import Size
+from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels, PatchMerge
 from llava_spec.projector import parse_projector_type
 from model_store.convert.tokenizer import ReleasedTokenizer, read_tokenizer
 from model_store.errors import ConversionError, StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import TextConfig
+from server.checkpoint.vision import ImageConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.model import LlavaForTraining, build_projector
 from training.tuning.quantization import choose_device, keep_gradients
+from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pinpoints
 
 # In a trained checkpoint: its projector alone, and what it was trained from. In a folder of their
 # own, since the engine reads every file of weights beside config.json.
@@ -41,6 +45,8 @@ KEPT_FILES: Final = (
     "added_tokens.json",
     "generation_config.json",
 )
+# What comes before a weight's own name in such a file, or in a released one.
+_PREFIX: Final = re.compile(r".*mm_projector\.|model\.(?=image_newline$)")
 # Language models whose checkpoints the server reads.
 LANGUAGE_MODELS: Final = ("llama", "mistral", "qwen2")
 # Towers: one alone, or with the text tower that it was trained with.
@@ -55,8 +61,9 @@ class SourceError(Exception):
 class Sources:
     """Folders of the tower and the language model, and the projector between them.
 
-    Without `projector`, one of the type `projector_type` is made with random weights. `conv_mode`
-    is the template that the language model was trained in, where that is known.
+    Without `projector`, one of the type `projector_type` is made with random weights. What is None
+    of `grid_pinpoints` and `patch_merge`, which are for anyres, is as in LLaVA-1.6. `conv_mode` is
+    the template that the language model was trained in, where that is known.
     """
 
     vision_tower: Path
@@ -65,6 +72,8 @@ class Sources:
     projector: Path | None = None
     feature_layer: int = -2
     image_aspect_ratio: AspectRatio = "square"
+    grid_pinpoints: str | None = None
+    patch_merge: PatchMerge | None = None
     conv_mode: str | None = None
 
     def save(self, folder: Path, stage: str) -> None:
@@ -111,6 +120,8 @@ def read_sources(folder: Path) -> Sources:
             content["projector_type"],
             folder / PROJECTOR_FILE,
             content["feature_layer"],
+            grid_pinpoints=content.get("grid_pinpoints"),
+            patch_merge=content.get("patch_merge"),
         )
     except (OSError, ValueError, KeyError, TypeError):
         raise SourceError(f"{folder} has no usable {SOURCES_FILE}") from None
@@ -133,9 +144,10 @@ def load_model(
 ) -> LlavaForTraining:
     """Load the model to train, its language model with `quantization`. Raises `SourceError`.
 
-    A new projector's weights depend on the seed alone.
+    The weights of a new projector and a new `image_newline` depend on the seed alone.
     """
     tower = _load_tower(sources.vision_tower, dtype)
+    pinpoints = _read_grid_pinpoints(sources, tower.config.image_size)
     language = _load_language_model(sources.language_model, dtype, quantization)
     torch.manual_seed(seed)
     try:
@@ -151,9 +163,16 @@ def load_model(
         )
     width = language.config.hidden_size
     projector = build_projector(config, tower.config.hidden_size, width).to(dtype)
+    model = LlavaForTraining(
+        tower,
+        projector,
+        language,
+        feature_layer=sources.feature_layer,
+        tiles=_build_tiles(sources, tower.config, width, pinpoints),
+    )
     if sources.projector is not None:
-        _load_projector(projector, sources.projector)
-    return LlavaForTraining(tower, projector, language, feature_layer=sources.feature_layer)
+        _load_projector(model, sources.projector)
+    return model
 
 
 def read_preprocessing(tower: Path) -> TowerPreprocessing:
@@ -203,7 +222,7 @@ def read_projector(file: Path) -> dict[str, Tensor]:
             weights = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # libraries raise many kinds of exception on damaged files
         raise SourceError(f"{file} is no projector: {_shorten(error)}") from None
-    return {name.rpartition("mm_projector.")[2]: each for name, each in weights.items()}
+    return {re.sub(_PREFIX, "", name): each for name, each in weights.items()}
 
 
 def _shorten(error: Exception) -> str:
@@ -211,11 +230,36 @@ def _shorten(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _load_projector(projector: nn.Module, file: Path) -> None:
+def _load_projector(model: LlavaForTraining, file: Path) -> None:
+    """Load a projector, and the newline after rows of patches where both file and model have it."""
+    weights = read_projector(file)
+    newline = weights.pop("image_newline", None)
     try:
-        projector.load_state_dict(read_projector(file))
+        model.projector.load_state_dict(weights)
+        if newline is not None and model.image_newline is not None:
+            model.load_state_dict({"image_newline": newline}, strict=False)
     except RuntimeError as error:
         raise SourceError(f"{file} does not fit: {' '.join(str(error).split())}") from None
+
+
+def _read_grid_pinpoints(sources: Sources, size: int) -> tuple[Size, ...]:
+    """Return the grids for a tower of `size`; none but for anyres."""
+    if sources.image_aspect_ratio != "anyres":
+        return ()
+    try:
+        return choose_grid_pinpoints(sources.grid_pinpoints, size)
+    except ConversionError as error:
+        raise SourceError(str(error)) from None
+
+
+def _build_tiles(
+    sources: Sources, tower: Any, width: int, pinpoints: tuple[Size, ...]
+) -> TileLayout | None:
+    if not pinpoints:
+        return None
+    how = read_preprocessing(sources.vision_tower)
+    image = ImageConfig(how.size, "anyres", how.mean, how.std, pinpoints)
+    return build_tile_layout(tower, width, image, sources.patch_merge or "spatial_unpad")
 
 
 def _load_tower(folder: Path, dtype: torch.dtype) -> CLIPVisionModel:

@@ -28,6 +28,7 @@ _RENAMED: Final = (
         "vision_model.",
     ),
     (re.compile(r"^(?:model\.)?multi_modal_projector\."), "projector", ""),
+    (re.compile(r"^(?:model\.)?(?=image_newline$)"), "projector", ""),
     (re.compile(r"^model\.language_model\."), "language_model", "model."),
     (re.compile(r"^language_model\."), "language_model", ""),
     (re.compile(r"^(?=lm_head\.)"), "language_model", ""),
@@ -61,6 +62,8 @@ def split_checkpoint(folder: Path, out: Path) -> Sources:
         out / "mm_projector.safetensors",
         _read_config(folder)["vision_feature_layer"],
         checkpoint.image.aspect_ratio,
+        str(list(checkpoint.image.grid_pinpoints)) if checkpoint.image.grid_pinpoints else None,
+        checkpoint.vision.patch_merge,
         _choose_conv_mode(checkpoint),
     )
 
@@ -82,6 +85,7 @@ def _read_trainable(folder: Path) -> Checkpoint:
         f"its projector's activation is {vision.projector_hidden_act}": (
             vision.projector_hidden_act != "gelu" and vision.projector.num_layers > 1
         ),
+        "its tiles have a limit (anyres_max_N)": checkpoint.image.max_views is not None,
         "it is quantised": checkpoint.language_model.quantization is not None,
         f"its language model is a {language}": language not in LANGUAGE_MODELS,
         "it has an adapter that is not merged: train with --merge-lora": (
@@ -158,8 +162,9 @@ def _read_parts(shard: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def _name_released(weights: Mapping[str, Tensor], projector: ProjectorConfig) -> dict[str, Tensor]:
-    """Return a projector's weights by the released modules' names."""
-    return {
+    """Return a projector's weights by the released modules' names, and `image_newline`."""
+    newline = {name: each for name, each in weights.items() if name == "image_newline"}
+    return newline | {
         f"{projector.module_name(layer)}.{kind}": weights[f"linear_{layer + 1}.{kind}"]
         for layer in range(projector.num_layers)
         for kind in ("weight", "bias")

@@ -12,7 +12,8 @@ from training.tuning.dataset import Example, collate
 from training.tuning.model import LlavaForTraining
 from training.tuning.sampler import ModalityLengthSampler
 
-PROJECTOR: Final = "projector."
+# What has the projector's rate: its weights, and what ends a row of patches.
+PROJECTOR: Final = ("projector.", "image_newline")
 
 
 class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to mypy

@@ -27,11 +27,11 @@ class TarMember:
     start: int
     size: int
 
-    def read(self) -> bytes:
-        """Return its bytes."""
+    def read(self, max_bytes: int = -1) -> bytes:
+        """Return its bytes, or the first `max_bytes` of them."""
         with self.shard.open("rb") as file:
             file.seek(self.start)
-            return file.read(self.size)
+            return file.read(self.size if max_bytes < 0 else min(self.size, max_bytes))
 
     def __str__(self) -> str:
         return f"{self.name} of {self.shard}"

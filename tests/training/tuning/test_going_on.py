@@ -10,10 +10,15 @@ from safetensors.torch import load_file
 
 from model_store.verification import verify
 from server.checkpoint.config import read_checkpoint
-from tests.server.family import write_bakllava, write_llava_llama_3, write_vip_llava
+from tests.server.family import (
+    write_bakllava,
+    write_llama_3_next,
+    write_llava_llama_3,
+    write_vip_llava,
+)
 from tests.server.siglip_family import write_interleave
-from tests.training.tuning.fixtures import write_qwen2
-from tests.training.tuning.test_stages import CAPTIONS, INPUTS, RECORDS, SMALL, train_stage
+from tests.training.tuning.fixtures import INPUTS, write_qwen2
+from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SMALL, train_stage
 from training.tuning.command import main
 from training.tuning.sources import SourceError
 from training.tuning.split import split_checkpoint
@@ -27,6 +32,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     return {
         name.replace("model.language_model.", "language_model.model.")
         .replace("model.vision_tower.", "vision_tower.")
+        .replace("model.image_newline", "image_newline")
         .replace("model.multi_modal_projector.", "multi_modal_projector."): each
         for name, each in load_file(folder / "model.safetensors").items()
     }
@@ -71,6 +77,17 @@ def test_a_checkpoint_of_transformers(tmp_path: Path) -> None:
     )
     check_unchanged(published, out)
     assert read_checkpoint(out).text.conv_mode == "llava_llama_3"
+
+
+def test_tiles_and_their_newline(tmp_path: Path) -> None:
+    published = write_llama_3_next(tmp_path / "published").path
+    train_stage(
+        *("instruct", "--model", published, *UNCHANGED, "--conv-mode", "llava_llama_3"),
+        *("--out", tmp_path / "out"),
+    )
+    check_unchanged(published, tmp_path / "out")
+    before, after = read_checkpoint(published), read_checkpoint(tmp_path / "out")
+    assert after.image.grid_pinpoints == before.image.grid_pinpoints
 
 
 def test_a_template_of_its_own_must_be_replaced(

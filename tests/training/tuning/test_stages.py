@@ -83,7 +83,9 @@ def test_instruction_tuning_goes_on_from_the_projector(aligned: Path, tmp_path: 
         *("--model", aligned, *RECORDS, *SMALL, "--out", tmp_path / "tuned"),
         *("--learning-rate", "1e-3", "--gradient-checkpointing", "--group-by-modality-length"),
         *("--eval-data", INPUTS / "data52.json", "--eval-steps", "4"),
+        *("--report-to", "tensorboard"),
     )
+    assert list((tmp_path / "tuned.work").rglob("events.out.tfevents.*"))
     checkpoint = read_checkpoint(tmp_path / "tuned")
     assert (checkpoint.text.conv_mode, checkpoint.image.aspect_ratio) == ("vicuna_v1", "pad")
     before, after = (read_weights(each, "") for each in (aligned, tmp_path / "tuned"))
@@ -93,24 +95,32 @@ def test_instruction_tuning_goes_on_from_the_projector(aligned: Path, tmp_path: 
     assert not any(name.startswith("vision_tower.") for name in changed)
 
 
+def kill_and_resume(stage: str, *options: str | Path, out: Path) -> None:
+    """Kill a run after its first checkpoint, and train the rest of it."""
+    command = [sys.executable, "-m", "training", stage, *map(str, options), "--out", str(out)]
+    work = out.with_name(f"{out.name}.work")
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        while not list(work.glob("checkpoint-*/trainer_state.json")):
+            assert process.poll() is None, "the run ended before it was killed"
+        process.send_signal(signal.SIGKILL)
+    train_stage(stage, *options, "--out", out, "--resume")
+
+
+def expect_equal_runs(one: Path, other: Path, num_steps: int) -> None:
+    """Check that two runs had the same losses and ended with the same weights."""
+    first, second = (read_losses(out.with_name(f"{out.name}.work")) for out in (one, other))
+    assert first.keys() == second.keys() == set(range(1, num_steps + 1))
+    assert second == pytest.approx(first, abs=1e-6)
+    expected, trained = read_weights(one, ""), read_weights(other, "")
+    for name, weight in expected.items():
+        torch.testing.assert_close(trained[name], weight, atol=1e-6, rtol=0)
+
+
 def test_a_killed_run_goes_on_to_the_same_loss(aligned: Path, tmp_path: Path) -> None:
     options = ("--model", aligned, *RECORDS, *SMALL, "--save-steps", "2", "--epochs", "3")
     train_stage("instruct", *options, "--out", tmp_path / "whole")
-    command = [
-        *(sys.executable, "-m", "training", "instruct", *map(str, options)),
-        *("--out", str(tmp_path / "cut")),
-    ]
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        while not list((tmp_path / "cut.work").glob("checkpoint-*/trainer_state.json")):
-            assert process.poll() is None, "the run ended before it was killed"
-        process.send_signal(signal.SIGKILL)
-    train_stage("instruct", *options, "--out", tmp_path / "cut", "--resume")
-    whole, cut = (read_losses(tmp_path / f"{name}.work") for name in ("whole", "cut"))
-    assert whole.keys() == cut.keys() == set(range(1, 25))
-    assert cut == pytest.approx(whole, abs=1e-6)
-    first, second = (read_weights(tmp_path / name, "") for name in ("whole", "cut"))
-    for name, weight in first.items():
-        torch.testing.assert_close(second[name], weight, atol=1e-6, rtol=0)
+    kill_and_resume("instruct", *options, out=tmp_path / "cut")
+    expect_equal_runs(tmp_path / "whole", tmp_path / "cut", 24)
 
 
 def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
