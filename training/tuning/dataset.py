@@ -136,9 +136,8 @@ class TuningDataset(Dataset[Example]):
         """
         with _name_source(record):
             if self.tiles is not None:
-                return [
-                    self._count_image_tokens(self.images.read_size(name)) for name in record.images
-                ]
+                sizes = map(self.images.read_size, record.images)
+                return [self.tiles.count_image_tokens(size) for size in sizes]
             for name in record.images:
                 self.images.find(name)
         return [self.tokens_per_image] * len(record.images)

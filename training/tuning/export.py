@@ -1,7 +1,6 @@
 """Writes a trained model in the layout that the server reads."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +10,13 @@ from transformers import PreTrainedModel
 
 from model_store.convert.conversion import plan_conversion, write_conversion
 from training.tuning.model import LlavaForTraining
-from training.tuning.sources import KEPT_FILES, PROJECTOR_FILE, Sources
+from training.tuning.sources import (
+    LANGUAGE_MODEL_FILES,
+    PROJECTOR_FILE,
+    TOWER_FILES,
+    Sources,
+    copy_files,
+)
 
 _ARCHITECTURES: Final = {
     "llama": "LlavaLlamaForCausalLM",
@@ -70,9 +75,7 @@ def _write_release(
         config["mm_patch_merge_type"] = model.tiles.vision.patch_merge
         config["image_grid_pinpoints"] = model.tiles.image.grid_pinpoints
     (folder / "config.json").write_text(json.dumps(config))
-    for name in KEPT_FILES:
-        if (sources.language_model / name).is_file():
-            shutil.copy(sources.language_model / name, folder / name)
+    copy_files(sources.language_model, folder, LANGUAGE_MODEL_FILES)
     weights = {name: each.contiguous() for name, each in language_model.state_dict().items()}
     if language_model.config.tie_word_embeddings:
         del weights["lm_head.weight"]
@@ -81,8 +84,7 @@ def _write_release(
 
 def _write_tower(model: LlavaForTraining, source: Path, folder: Path) -> None:
     model.vision_tower.save_pretrained(folder)
-    if (source / "preprocessor_config.json").is_file():
-        shutil.copy(source / "preprocessor_config.json", folder)
+    copy_files(source, folder, TOWER_FILES)
 
 
 def _collect_projector(model: LlavaForTraining, prefix: str) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 import json
 import re
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,8 +37,10 @@ from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pin
 # own, since the engine reads every file of weights beside config.json.
 PROJECTOR_FILE: Final = "training/mm_projector.safetensors"
 SOURCES_FILE: Final = "training/sources.json"
-# Of a language model's folder: its tokenizer, and how it is sampled.
-KEPT_FILES: Final = (
+# Beside a tower's weights: its preprocessing. Beside a language model's: its tokenizer, and how it
+# is sampled.
+TOWER_FILES: Final = ("preprocessor_config.json",)
+LANGUAGE_MODEL_FILES: Final = (
     "tokenizer.model",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -84,6 +87,13 @@ class Sources:
             if name not in ("projector", "conv_mode")
         }
         (folder / SOURCES_FILE).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def copy_files(source: Path, out: Path, names: Iterable[str]) -> None:
+    """Copy those files that a folder has into another."""
+    for name in names:
+        if (source / name).is_file():
+            shutil.copy(source / name, out / name)
 
 
 def find_model_folder(reference: str) -> Path:

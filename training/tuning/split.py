@@ -16,10 +16,20 @@ from transformers import AutoConfig
 
 from llava_spec.projector import ProjectorConfig
 from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.checkpoint.defaults import fill_defaults
 from server.prompt.format import choose_conv_mode
 from server.prompt.tokenizer import PromptTokenizer, read_tokenizer
-from training.tuning.sources import KEPT_FILES, LANGUAGE_MODELS, SourceError, Sources
+from training.tuning.sources import (
+    LANGUAGE_MODEL_FILES,
+    LANGUAGE_MODELS,
+    TOWER_FILES,
+    SourceError,
+    Sources,
+    copy_files,
+)
 
+# In the folder of the parts: the checkpoint's folder.
+ORIGIN_FILE: Final = "origin.txt"
 # transformers 4 wrote `language_model.model.…`, transformers 5 `model.language_model.…`.
 _RENAMED: Final = (
     (
@@ -39,7 +49,7 @@ def split_checkpoint(folder: Path, out: Path) -> Sources:
     """Write a checkpoint's tower, language model and projector below `out`, unless they are there.
 
     A shard is in memory at a time. Processes that do it at once wait for the first.
-    Raises `SourceError` for a checkpoint that cannot be trained.
+    Raises `SourceError` for a checkpoint that cannot be trained, and where `out` is of another.
     """
     checkpoint = _read_trainable(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,16 +64,20 @@ def split_checkpoint(folder: Path, out: Path) -> Sources:
                 raise SourceError(f"{folder} cannot be taken apart: {error}") from None
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
-    projector = checkpoint.vision.projector
+    origin = (out / ORIGIN_FILE).read_text()
+    if origin != str(folder.resolve()):
+        raise SourceError(f"{out} holds the parts of {origin}: remove it, or choose another --work")
+    vision, pinpoints = checkpoint.vision, checkpoint.image.grid_pinpoints
+    num_layers: int = _read_config(folder)["vision_config"]["num_hidden_layers"]
     return Sources(
         out / "vision_tower",
         out / "language_model",
-        _name_type(projector),
+        _name_type(vision.projector),
         out / "mm_projector.safetensors",
-        _read_config(folder)["vision_feature_layer"],
+        vision.num_layers - num_layers - 1,
         checkpoint.image.aspect_ratio,
-        str(list(checkpoint.image.grid_pinpoints)) if checkpoint.image.grid_pinpoints else None,
-        checkpoint.vision.patch_merge,
+        str(list(pinpoints)) if pinpoints else None,
+        vision.patch_merge if pinpoints else None,
         _choose_conv_mode(checkpoint),
     )
 
@@ -106,8 +120,7 @@ def _choose_conv_mode(checkpoint: Checkpoint) -> str | None:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return {"vision_feature_layer": -2, **config}
+    return fill_defaults(json.loads((folder / "config.json").read_text()))
 
 
 def _name_type(projector: ProjectorConfig) -> str:
@@ -119,12 +132,10 @@ def _write_parts(checkpoint: Checkpoint, out: Path) -> None:
     text = AutoConfig.for_model(**config["text_config"])
     text.save_pretrained(out / "language_model")
     AutoConfig.for_model(**config["vision_config"]).save_pretrained(out / "vision_tower")
-    for name in KEPT_FILES:
-        if (folder / name).is_file():
-            shutil.copy(folder / name, out / "language_model" / name)
-    if (folder / "preprocessor_config.json").is_file():
-        shutil.copy(folder / "preprocessor_config.json", out / "vision_tower")
+    copy_files(folder, out / "language_model", LANGUAGE_MODEL_FILES)
+    copy_files(folder, out / "vision_tower", TOWER_FILES)
     _write_weights(checkpoint, out)
+    (out / ORIGIN_FILE).write_text(str(folder.resolve()))
 
 
 def _write_weights(checkpoint: Checkpoint, out: Path) -> None:

@@ -99,6 +99,16 @@ def test_a_template_of_its_own_must_be_replaced(
     assert "a chat template of its own, which cannot be trained" in capsys.readouterr().err
 
 
+def test_parts_are_of_one_checkpoint(tmp_path: Path) -> None:
+    first = write_llava_llama_3(tmp_path / "first").path
+    second = write_bakllava(tmp_path / "second").path
+    parts = split_checkpoint(first, tmp_path / "parts")
+    assert split_checkpoint(first, tmp_path / "parts") == parts
+    assert (parts.feature_layer, parts.patch_merge) == (-2, None)
+    with pytest.raises(SourceError, match=f"holds the parts of {first}: remove it"):
+        split_checkpoint(second, tmp_path / "parts")
+
+
 @pytest.mark.parametrize(
     ("write", "changes", "reason"),
     [
