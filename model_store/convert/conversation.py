@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from llava_spec.conv_modes import MISSING_CONV_MODES
 from model_store.convert.projector import read_projector_type
 from model_store.convert.release import Layout, Release
 from model_store.errors import ConversionError
@@ -14,6 +13,8 @@ CONV_MODES: Final = (
     "vicuna_v1",
     "llava_v1",
     "llava_v0",
+    "v0",
+    "default",
     "llava_llama_2",
     "llama_2",
     "mistral_instruct",
@@ -55,11 +56,6 @@ def choose_conv_mode(
     """
     if requested is None:
         return _infer(release, has_token)
-    if requested in MISSING_CONV_MODES:
-        raise ConversionError(
-            f"the conversation template {requested!r} is not supported:"
-            f" {MISSING_CONV_MODES[requested]}"
-        )
     if requested not in CONV_MODES:
         raise ConversionError(
             f"there is no conversation template {requested!r}; there is: {', '.join(CONV_MODES)}"

@@ -6,7 +6,6 @@ from typing import Final
 
 from tokenizers import Tokenizer
 
-from llava_spec.conv_modes import MISSING_CONV_MODES
 from server.checkpoint.config import CheckpointError, TextConfig
 from server.prompt.chat_template import ChatTemplate
 from server.prompt.templates import TEMPLATES, ConversationTemplate, build_conversation_template
@@ -116,11 +115,6 @@ def _build_template(
             raise CheckpointError("the checkpoint has no chat template of its own")
         image_token, video_token = read_media_tokens(text, tokenizer)
         return ChatTemplate(text.chat_template, text.special_tokens, image_token, video_token)
-    if conv_mode in MISSING_CONV_MODES:
-        raise CheckpointError(
-            f"the conversation template {conv_mode!r} is not supported:"
-            f" {MISSING_CONV_MODES[conv_mode]}"
-        )
     if conv_mode not in TEMPLATES:
         names = ", ".join([*TEMPLATES, CHAT_TEMPLATE])
         raise CheckpointError(f"the conversation template {conv_mode!r} is none of {names}")

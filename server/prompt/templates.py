@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from server.prompt.example_turns import EXAMPLE_TURNS
 from server.prompt.segments import MediaSlot, Segment, TemplateText, UntrustedText
 from server.prompt.system_texts import (
     HUMAN_SYSTEM,
@@ -132,6 +133,13 @@ def _render_single(default: str, system: str | None, turns: Sequence[Turn]) -> I
             yield from _mark_answer(TemplateText(" "), *content, TemplateText("###"))
 
 
+def _render_after_example(
+    default: str, system: str | None, turns: Sequence[Turn]
+) -> Iterable[Segment]:
+    """Render as `_render_single` does, with an example conversation after the system text."""
+    return _render_single(default, system, (*EXAMPLE_TURNS, *turns))
+
+
 def _render_llama_2(
     default: str, separator: str, system: str | None, turns: Sequence[Turn]
 ) -> Iterator[Segment]:
@@ -221,6 +229,10 @@ TEMPLATES: Final[dict[str, ConversationTemplate]] = {
     "vicuna_v1": _build_template(_render_two, USER_SYSTEM, "</s>", answer_start="ASSISTANT:"),
     "llava_v1": _build_template(_render_two, HUMAN_SYSTEM, "</s>", answer_start="ASSISTANT:"),
     "llava_v0": _build_template(_render_single, HUMAN_SYSTEM, "###", answer_start="Assistant:"),
+    **dict.fromkeys(
+        ("v0", "default"),
+        _build_template(_render_after_example, HUMAN_SYSTEM, "###", answer_start="Assistant:"),
+    ),
     "llava_llama_2": _build_template(_render_llama_2, LLAVA_SYSTEM, "</s>", "<s>"),
     "llama_2": _build_template(_render_llama_2, LLAMA_2_SYSTEM, "</s>", "<s>"),
     "mistral_instruct": _build_template(_render_llama_2, "", "</s>", ""),

@@ -94,10 +94,11 @@ class PromptLabeller:
 def choose_render(conv_mode: str, *, image_start_end: bool) -> Render:
     """Return how records are rendered for training. Raises `KeyError`.
 
-    `llava_v0` and `v0_mmtag` are prompted with in another form than the released code trains.
+    `llava_v0` and its kin are prompted with in another form than the released code trains, and
+    `v0` and `default` begin with their example only then.
     """
     template = build_conversation_template(conv_mode, image_start_end=image_start_end)
-    if conv_mode not in ("llava_v0", "v0_mmtag"):
+    if conv_mode not in ("llava_v0", "v0", "default", "v0_mmtag"):
         return template.render_turns
     render: Render = partial(_render_v0, template.system)
     if conv_mode == "v0_mmtag":

@@ -78,15 +78,9 @@ def test_a_projector_of_stage_1_was_trained_on_captions() -> None:
         assert (name == "plain") is (layout is Layout.PROJECTOR)
 
 
-@pytest.mark.parametrize("conv_mode", ["v0", "default"])
-def test_the_released_example_conversation_is_not_here(conv_mode: str) -> None:
-    release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
-    with pytest.raises(ConversionError, match=f"{conv_mode}' is not supported: .*llava_v0"):
-        choose_conv_mode(release, conv_mode, lambda _: False)
-
-
 def test_a_requested_template_is_used_if_it_exists() -> None:
     release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
-    assert choose_conv_mode(release, "plain", lambda _: False).name == "plain"
+    for name in ("plain", "v0"):
+        assert choose_conv_mode(release, name, lambda _: False).name == name
     with pytest.raises(ConversionError, match="no conversation template 'vicuna_v9'; there is"):
         choose_conv_mode(release, "vicuna_v9", lambda _: False)

@@ -1,5 +1,7 @@
 """What each conversation template makes of a few conversations, as in the released code."""
 
+from server.prompt.example_turns import EXAMPLE_TURNS
+
 USER = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the user's questions."
@@ -44,6 +46,12 @@ LLAMA_3_QUESTION = (
     "<|start_header_id|>assistant<|end_header_id|>\n\n"
 )
 LLAMA_3_SYSTEM = "<|start_header_id|>system<|end_header_id|>\n\n{}<|eot_id|>"
+EXAMPLE = "###Human: {}###Assistant: {}###".format(*(turn.text for turn in EXAMPLE_TURNS))
+V0 = (
+    f"{HUMAN}{EXAMPLE}Human: <image>\nWhat is this?###Assistant: A red cat.###"
+    "Human: <image>\n<image>\nAnd these?###Assistant:",
+    f"{HUMAN}{EXAMPLE}Human: Hi###Assistant:",
+)
 # The output of the released code's `get_prompt` for a question about an image, an answer, and
 # a question about two more; then for a single question.
 PROMPTS = {
@@ -62,6 +70,7 @@ PROMPTS = {
         "Human: <image>\n<image>\nAnd these?###Assistant:",
         f"{HUMAN}###Human: Hi###Assistant:",
     ),
+    **dict.fromkeys(("v0", "default"), V0),
     "llava_llama_2": (
         f"[INST] <<SYS>>\n{LLAMA_2}\n<</SYS>>\n\n<image>\nWhat is this? [/INST] A red cat. </s>"
         "<s>[INST] <image>\n<image>\nAnd these? [/INST]",
@@ -123,6 +132,10 @@ SYSTEMS = {
     "vicuna_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
     "llava_v1": ("Be brief. USER: Hi ASSISTANT:", "USER: Hi ASSISTANT:"),
     "llava_v0": ("Be brief.###Human: Hi###Assistant:", "###Human: Hi###Assistant:"),
+    **dict.fromkeys(
+        ("v0", "default"),
+        (f"Be brief.{EXAMPLE}Human: Hi###Assistant:", f"{EXAMPLE}Human: Hi###Assistant:"),
+    ),
     "llava_llama_2": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),
     "llama_2": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),
     "mistral_instruct": ("[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]", "[INST] Hi [/INST]"),

@@ -25,6 +25,7 @@ CONTINUED = {
     "vicuna_v1": "USER: Hi ASSISTANT: It is",
     "llava_v1": "USER: Hi ASSISTANT: It is",
     "llava_v0": "###Human: Hi###Assistant: It is",
+    **dict.fromkeys(("v0", "default"), "###Human: Hi###Assistant: It is"),
     "llava_llama_2": "Hi [/INST] It is",
     "llama_2": "Hi [/INST] It is",
     "mistral_instruct": "[INST] Hi [/INST] It is",

@@ -76,7 +76,8 @@ def test_another_language_model_uses_its_own_chat_template(text: TextConfig) -> 
     assert choose_template_name(tokenizer, replace(text, chat_template=None)) == "vicuna_v1"
 
 
-@pytest.mark.parametrize("conv_mode", [*TEMPLATES, "chat_template"])
+# `default` is another name of v0.
+@pytest.mark.parametrize("conv_mode", sorted({*TEMPLATES, "chat_template"} - {"default"}))
 def test_the_setting_takes_precedence(
     conv_mode: str, text: TextConfig, tokenizer: Tokenizer
 ) -> None:
@@ -91,14 +92,6 @@ def test_the_error_of_an_unknown_template_lists_the_known_ones(
     text = text if is_setting else replace(text, conv_mode="vicuna_v9")
     with pytest.raises(CheckpointError, match=r"'vicuna_v9' is none of vicuna_v1, .*chat_template"):
         choose_prompt_format(tokenizer, text, "vicuna_v9" if is_setting else None)
-
-
-@pytest.mark.parametrize("conv_mode", ["v0", "default"])
-def test_the_released_example_conversation_is_not_here(
-    conv_mode: str, text: TextConfig, tokenizer: Tokenizer
-) -> None:
-    with pytest.raises(CheckpointError, match=f"{conv_mode}' is not supported: .*llava_v0"):
-        choose_prompt_format(tokenizer, replace(text, conv_mode=conv_mode))
 
 
 def test_a_missing_chat_template_is_an_error(text: TextConfig, tokenizer: Tokenizer) -> None:

@@ -21,7 +21,7 @@ CONV_MODES: Final = {
     "v1_mmtag": "v1_mmtag",
     "llama_2": "llama_2",
     "llava_v0": "llava_v0",
-    "default": "llava_v0",
+    "default": "default",
     "v0_mmtag": "v0_mmtag",
     "chatml_direct": "chatml_direct",
     "mistral_direct": "chatml_direct",
