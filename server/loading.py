@@ -104,9 +104,7 @@ def _connect(
     templates = _start_request_templates(settings, checkpoint, prompts)
     if templates is not None:
         stack.callback(templates.close)
-    images, videos = connect_media(
-        settings, checkpoint, metrics, vision_model, engine.max_model_len, stack
-    )
+    images, videos = connect_media(settings, checkpoint, metrics, vision_model, stack)
     return Pipeline(
         model_name=model_name,
         aliases=settings.served_model_names[1:],
@@ -115,6 +113,7 @@ def _connect(
             max_images=settings.max_images,
             max_pixels=settings.max_request_pixels,
             fetch_timeout_s=settings.request_fetch_timeout_s,
+            max_model_len=engine.max_model_len,
             max_videos=settings.max_videos,
         ),
         sampling_defaults=SamplingDefaults(checkpoint.text.temperature, checkpoint.text.top_p),

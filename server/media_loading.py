@@ -33,7 +33,6 @@ def connect_media(
     checkpoint: Checkpoint,
     metrics: Metrics,
     vision_model: VisionModel,
-    max_model_len: int,
     stack: AsyncExitStack,
 ) -> tuple[ImageEmbedder, VideoEmbedder | None]:
     """Return the embedders of images and, if the model supports it, of video.
@@ -44,7 +43,7 @@ def connect_media(
     stack.callback(batcher.close)
     loader = _connect_image_loader(settings, checkpoint, metrics, stack)
     cache = ImageEmbedsCache[Any](compute_image_cache_bytes(settings, checkpoint), metrics)
-    images = ImageEmbedder(loader, batcher, cache, metrics, max_model_len=max_model_len)
+    images = ImageEmbedder(loader, batcher, cache, metrics)
     if checkpoint.video is None:
         return images, None
     videos = VideoEmbedder(
@@ -56,7 +55,6 @@ def connect_media(
         sampling=FrameSampling(
             settings.video_frames, settings.video_fps, settings.max_video_frames
         ),
-        max_model_len=max_model_len,
     )
     return images, videos
 

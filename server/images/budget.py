@@ -1,26 +1,27 @@
-"""Limits of one request's images and videos: number, pixels, image tokens, time to fetch them."""
+"""Limits of one request's images and videos: number, pixels, tokens, time to fetch them."""
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.errors import ImageTooLarge, VideoTooLarge
+from server.errors import ContextLengthExceeded, ImageTooLarge, VideoTooLarge
 from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """The operator's limits for the images and videos of each request."""
+    """The operator's limits for the images and videos of each request, and the model's context."""
 
     max_images: int
     max_pixels: int
     fetch_timeout_s: float
+    max_model_len: int
     max_videos: int = 1
 
     def start_budget(self, meter: TokenMeter = UNMETERED) -> "MediaBudget":
         """Return the budget of a request that starts now, whose key's limits `meter` knows."""
         deadline = asyncio.get_running_loop().time() + self.fetch_timeout_s
-        return MediaBudget(deadline, self.max_pixels, meter)
+        return MediaBudget(deadline, self.max_pixels, self.max_model_len, meter)
 
 
 class MeasuredImage(Protocol):
@@ -52,34 +53,20 @@ class MeasuredVideo(Protocol):
 
 
 @dataclass(slots=True)
-class Charge:
-    """Counts one image or video against the limits of the request's key.
-
-    It is made before the vision tower runs, or after another request has had it encoded.
-    """
-
-    meter: TokenMeter
-    is_made: bool = False
-
-    def make(self, num_image_tokens: int) -> None:
-        """Count it, unless that is done. Raises `TooManyRequests`."""
-        if not self.is_made:
-            self.is_made = True
-            self.meter.charge_image_tokens(num_image_tokens)
-
-
-@dataclass(slots=True)
 class MediaBudget:
-    """The pixels and the time that one request may spend on media, and notes for the client.
+    """The pixels, tokens and time that one request may spend on media, and notes for the client.
 
-    `deadline` is when fetching ends, on the event loop's clock.
+    `deadline` is when fetching ends, on the event loop's clock. `max_model_len` is the context in
+    tokens, which must also hold the text and the answer.
     """
 
     deadline: float
     max_pixels: int
+    max_model_len: int
     meter: TokenMeter = UNMETERED
     notes: list[str] = field(default_factory=list)
     spent_pixels: int = 0
+    spent_tokens: int = 0
 
     def spend(self, image: MeasuredImage, param: str) -> None:
         """Count an image. Raises `ImageTooLarge` if the images together have too many pixels.
@@ -98,6 +85,29 @@ class MediaBudget:
                 f"{param}: {video.num_frames} of {video.total_frames} frames were used"
             )
 
+    def check_context(self, num_tokens: int) -> None:
+        """Raise `ContextLengthExceeded` if that many tokens leave no room for an answer.
+
+        Media are never cut, so truncation would not help.
+        """
+        if num_tokens >= self.max_model_len:
+            raise ContextLengthExceeded(
+                f"The images and videos have at least {num_tokens} tokens; the model's context is"
+                f" {self.max_model_len} tokens and must also hold the text and the answer. Send"
+                " fewer images or videos, or ask for fewer frames. Smaller images or 'detail':"
+                " 'low' help only where the model splits an image into tiles.",
+                "messages",
+            )
+
+    def spend_tokens(self, num_tokens: int) -> None:
+        """Count the tokens of an image or video, here and for the request's key.
+
+        Raises `ContextLengthExceeded` if those so far do not fit together, or `TooManyRequests`.
+        """
+        self.spent_tokens += num_tokens
+        self.check_context(self.spent_tokens)
+        self.meter.charge_image_tokens(num_tokens)
+
     def _spend_pixels(self, pixels: int, error: type[ImageTooLarge | VideoTooLarge]) -> None:
         self.spent_pixels += pixels
         if self.spent_pixels > self.max_pixels:
@@ -106,3 +116,20 @@ class MediaBudget:
                 f" pixels together; the limit is {self.max_pixels}. Send smaller or fewer"
                 " ones, or ask for fewer frames."
             )
+
+
+@dataclass(slots=True)
+class Charge:
+    """Counts the tokens of one image or video, once.
+
+    It is made before the vision tower runs, or after another request has had it encoded.
+    """
+
+    budget: MediaBudget
+    is_made: bool = False
+
+    def make(self, num_tokens: int) -> None:
+        """Count them, unless that is done. Raises as `MediaBudget.spend_tokens`."""
+        if not self.is_made:
+            self.is_made = True
+            self.budget.spend_tokens(num_tokens)

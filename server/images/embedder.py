@@ -7,7 +7,6 @@ from torch import Tensor
 from server.concurrency import gather_or_cancel
 from server.errors import ImageError
 from server.images.budget import Charge, MediaBudget
-from server.images.context_check import check_context
 from server.images.decode.view_choice import ViewChoice, choose_views
 from server.images.loader import ImageLoader, LoadedImage
 from server.images.source import attribute_errors
@@ -31,15 +30,11 @@ class ImageEmbedder:
         vision: VisionBatcher,
         cache: ImageEmbedsCache[EncodedImage],
         metrics: Metrics,
-        *,
-        max_model_len: int,
     ) -> None:
-        """Images that the context of `max_model_len` tokens cannot hold are refused early."""
         self._loader = loader
         self._vision = vision
         self._cache = cache
         self._metrics = metrics
-        self._max_model_len = max_model_len
 
     async def embed(
         self, references: Sequence[ImageReference], cache_partition: str, budget: MediaBudget
@@ -49,7 +44,7 @@ class ImageEmbedder:
         Raises `ImageError`, `ContextLengthExceeded` before an image is encoded that cannot fit, or
         `TooManyRequests` where the key has no image tokens left.
         """
-        check_context(len(references) * self._vision.count_image_tokens(), self._max_model_len)
+        budget.check_context(len(references) * self._vision.count_image_tokens())
         return await gather_or_cancel(
             self._embed(reference, views, cache_partition, budget)
             for reference, views in self._choose_views(references)
@@ -89,7 +84,7 @@ class ImageEmbedder:
             attribute_errors(ImageError, reference.param, self._metrics.image_refusals),
         ):
             image = await self._load(reference, views, cache_partition, budget)
-            charge = Charge(budget.meter)
+            charge = Charge(budget)
             encoded = await self._cache.get_or_compute(
                 image.key, lambda: self._encode(image, charge), budget.meter.key_name
             )
@@ -131,7 +126,6 @@ class ImageEmbedder:
         decoded = await self._loader.decode(image.data, image.views)
         size = decoded.image_size if self._depends_on_size(image.views) else None
         num_image_tokens = self._vision.count_image_tokens(size)
-        check_context(num_image_tokens, self._max_model_len)
         charge.make(num_image_tokens)
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)

@@ -10,7 +10,6 @@ from server.checkpoint.video import VideoConfig
 from server.concurrency import gather_or_cancel
 from server.errors import VideoError
 from server.images.budget import Charge, MediaBudget
-from server.images.context_check import check_context
 from server.images.decode.video.sampling import FrameSampling
 from server.images.source import attribute_errors
 from server.images.video_loader import LoadedVideo, VideoLoader
@@ -61,7 +60,6 @@ class VideoEmbedder:
         metrics: Metrics,
         *,
         sampling: FrameSampling,
-        max_model_len: int,
     ) -> None:
         """`sampling` is that of requests that ask for no other."""
         self._loader = loader
@@ -70,7 +68,6 @@ class VideoEmbedder:
         self._cache = cache
         self._metrics = metrics
         self._sampling = sampling
-        self._max_model_len = max_model_len
 
     async def embed(
         self,
@@ -84,7 +81,7 @@ class VideoEmbedder:
         Raises `VideoError`, `ContextLengthExceeded` before a video is encoded that cannot fit, or
         `TooManyRequests` where the key has no image tokens left.
         """
-        check_context(len(references) * self._video.count_tokens(1), self._max_model_len)
+        budget.check_context(len(references) * self._video.count_tokens(1))
         sampling = choose_sampling(self._sampling, options)
         return await gather_or_cancel(
             self._embed(reference, sampling, cache_partition, budget) for reference in references
@@ -116,7 +113,7 @@ class VideoEmbedder:
             attribute_errors(VideoError, reference.param, self._metrics.videos.refusals),
         ):
             video = await self._load(reference, sampling, cache_partition, budget)
-            charge = Charge(budget.meter)
+            charge = Charge(budget)
             encoded = await self._cache.get_or_compute(
                 video.key, lambda: self._encode(video, charge), budget.meter.key_name
             )
@@ -150,9 +147,7 @@ class VideoEmbedder:
 
     async def _encode(self, video: LoadedVideo, charge: Charge) -> EncodedVideo:
         decoded = await self._loader.decode(video)
-        num_tokens = self._video.count_tokens(decoded.num_frames)
-        check_context(num_tokens, self._max_model_len)
-        charge.make(num_tokens)
+        charge.make(self._video.count_tokens(decoded.num_frames))
         embeds = await self._vision.encode_video(decoded.views)
         return EncodedVideo(embeds, decoded.frame_size, decoded.num_frames, decoded.total_frames)
 

@@ -78,7 +78,11 @@ class Stages:
         return Pipeline(
             model_name="m",
             media_limits=MediaLimits(
-                max_images=MAX_IMAGES, max_pixels=MAX_PIXELS, fetch_timeout_s=20, max_videos=2
+                max_images=MAX_IMAGES,
+                max_pixels=MAX_PIXELS,
+                fetch_timeout_s=20,
+                max_model_len=engine.max_model_len,
+                max_videos=2,
             ),
             sampling_defaults=SamplingDefaults(temperature, top_p),
             images=ImageEmbedder(
@@ -86,9 +90,8 @@ class Stages:
                 self.vision,
                 self.cache,
                 self.metrics,
-                max_model_len=engine.max_model_len,
             ),
-            videos=self._build_video_embedder(engine.max_model_len),
+            videos=self._build_video_embedder(),
             prompt=PromptBuilder(
                 choose_prompt_format(tokenizer, self.checkpoint.text, conv_mode),
                 engine.max_model_len,
@@ -99,7 +102,7 @@ class Stages:
             metrics=self.metrics,
         )
 
-    def _build_video_embedder(self, max_model_len: int) -> VideoEmbedder | None:
+    def _build_video_embedder(self) -> VideoEmbedder | None:
         if self.video_loader is None or self.checkpoint.video is None:
             return None
         return VideoEmbedder(
@@ -109,7 +112,6 @@ class Stages:
             self.cache,
             self.metrics,
             sampling=FrameSampling(4, None, 10),
-            max_model_len=max_model_len,
         )
 
     def counts(self) -> tuple[int, int, int, int, int]:

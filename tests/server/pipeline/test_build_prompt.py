@@ -63,14 +63,18 @@ class AnyresStages:
         )
         return Pipeline(
             model_name="m",
-            media_limits=MediaLimits(max_images=3, max_pixels=MAX_PIXELS, fetch_timeout_s=20),
+            media_limits=MediaLimits(
+                max_images=3,
+                max_pixels=MAX_PIXELS,
+                fetch_timeout_s=20,
+                max_model_len=engine.max_model_len,
+            ),
             sampling_defaults=SamplingDefaults(0.5, 0.8),
             images=ImageEmbedder(
                 self.image_loader,
                 self.vision,
                 ImageEmbedsCache(100 * 1024 * 1024, self.metrics),
                 self.metrics,
-                max_model_len=engine.max_model_len,
             ),
             prompt=PromptBuilder(prompt_format, engine.max_model_len),
             grammar_validator=self.grammars,

@@ -206,10 +206,13 @@ async def test_videos_together_have_limits(onevision: Stages) -> None:
     assert isinstance(await refuse(onevision, *[video_part(large)] * 2), VideoTooLarge)
 
 
-async def test_what_cannot_fit_is_not_encoded(onevision: Stages) -> None:
-    engine = FakeEngine(OUTPUTS, max_model_len=30)
-    request = build_request(video_part(CLIP), **choose(num_frames=8))
-    with pytest.raises(ContextLengthExceeded, match=r"at least 33 tokens"):
+@pytest.mark.parametrize(("num_videos", "limit"), [(1, 30), (2, 60)])
+async def test_what_cannot_fit_is_not_encoded(
+    num_videos: int, limit: int, onevision: Stages
+) -> None:
+    engine = FakeEngine(OUTPUTS, max_model_len=limit)
+    request = build_request(*[video_part(CLIP)] * num_videos, **choose(num_frames=8))
+    with pytest.raises(ContextLengthExceeded, match=rf"at least {33 * num_videos} tokens"):
         await generate_deltas(onevision.pipeline(engine), request)
 
 
