@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from server.api.admission.arrivals import Arrival, Arrivals
@@ -154,9 +155,19 @@ class Admission:
         return (
             charged.fits(self._used, self._capacity)
             and self._fits_share(tenant, charged)
-            and not self._queue.length_of(tenant)
-            and self._find_runnable() is None
+            and not any(self._list_ahead(tenant, charged))
         )
+
+    def _list_ahead(self, tenant: str, charged: Cost) -> Iterator[Waiter]:
+        """Yield who waits for what a new request would take.
+
+        One without images passes those that wait for nothing but images to be done.
+        """
+        if charged.image_bytes:
+            yield from self._queue.list_of(tenant)
+            yield from self._list_runnable()
+        else:
+            yield from (each for each in self._list_runnable() if not self._lacks_images(each))
 
     def _fits_share(self, tenant: str, charged: Cost) -> bool:
         return charged.fits(self._shares.used_by(tenant), self._shares.share(tenant))
@@ -190,18 +201,32 @@ class Admission:
         """Return the waiter to run next.
 
         One that does not fit the free capacity blocks the others, or large requests would starve.
+        One that waits for images to be done blocks those with images only.
         """
-        waiter = self._find_runnable()
-        fits = waiter is not None and waiter.charged.fits(self._used, self._capacity)
-        return waiter if fits else None
+        images_are_blocked = False
+        for waiter in self._list_runnable():
+            if images_are_blocked and waiter.charged.image_bytes:
+                continue
+            if waiter.charged.fits(self._used, self._capacity):
+                return waiter
+            if not self._lacks_images(waiter):
+                return None
+            images_are_blocked = True
+        return None
 
-    def _find_runnable(self) -> Waiter | None:
-        """Return the first waiter whose tenant's share is not used up."""
+    def _list_runnable(self) -> Iterator[Waiter]:
+        """Yield the waiters, each tenant's first, whose tenant's share is not used up."""
         for waiter in self._queue.heads():
             waiter.charged = self._charge(waiter.tenant, waiter.cost)
             if self._fits_share(waiter.tenant, waiter.charged):
-                return waiter
-        return None
+                yield waiter
+
+    def _lacks_images(self, waiter: Waiter) -> bool:
+        """Whether a waiter would run but for the images that others have in work."""
+        without = replace(waiter.charged, image_bytes=0)
+        return without.fits(self._used, self._capacity) and not waiter.charged.fits(
+            self._used, self._capacity
+        )
 
     def _check_images(self, tenant: str, cost: Cost, client: Hashable) -> None:
         """Refuse images beyond what one tenant may have running, waiting and arriving."""

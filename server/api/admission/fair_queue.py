@@ -7,8 +7,9 @@ Tenants of higher priority go before all others; each priority has a virtual tim
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from server.api.admission.cost import NOTHING, Cost
@@ -74,15 +75,14 @@ class FairQueue:
         """Return the number of waiters."""
         return self._length
 
-    def length_of(self, tenant: str) -> int:
-        """Return the number of a tenant's waiters."""
+    def list_of(self, tenant: str) -> Sequence[Waiter]:
+        """Return a tenant's waiters."""
         queue = self._queues.get(tenant)
-        return 0 if queue is None else len(queue.waiters)
+        return () if queue is None else queue.waiters
 
     def image_bytes_of(self, tenant: str) -> int:
         """Return the image bytes of a tenant's waiters."""
-        queue = self._queues.get(tenant)
-        return 0 if queue is None else sum(each.cost.image_bytes for each in queue.waiters)
+        return sum(each.cost.image_bytes for each in self.list_of(tenant))
 
     @property
     def tenants(self) -> set[str]:
@@ -102,12 +102,18 @@ class FairQueue:
         self._length += 1
 
     def heads(self) -> Iterator[Waiter]:
-        """Yield each tenant's first waiter: by priority, then the tenant served least."""
+        """Yield each tenant's first waiter: by priority, then the tenant served least.
+
+        After one with images comes the tenant's first without: it waits for another resource.
+        """
         for queue in sorted(self._queues.values(), key=lambda each: each.rank):
-            yield queue.waiters[0]
+            first = queue.waiters[0]
+            yield first
+            if first.cost.image_bytes:
+                yield from islice((each for each in queue.waiters if not each.cost.image_bytes), 1)
 
     def grant(self, waiter: Waiter, cost: float) -> None:
-        """Remove a tenant's first waiter and charge the tenant `cost`."""
+        """Remove a waiter and charge its tenant `cost`."""
         queue = self._queues[waiter.tenant]
         priority = queue.standing.priority
         self._virtual_times[priority] = max(self._virtual_times[priority], queue.virtual_time)
@@ -134,5 +140,5 @@ class FairQueue:
         longest = max(self._queues.values(), key=lambda each: each.excess, default=None)
         if longest is None or longest.waiters[-1].tenant == tenant:
             return False
-        excess = (-standing.priority, (self.length_of(tenant) + 1) / standing.weight)
+        excess = (-standing.priority, (len(self.list_of(tenant)) + 1) / standing.weight)
         return longest.excess > excess

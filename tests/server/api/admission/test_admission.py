@@ -1,71 +1,17 @@
 """Permits: granted by cost while the server is ready, fairly, and given back once."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from server.api.admission.admission import Admission
-from server.api.admission.cost import ONE, Cost
+from server.api.admission.cost import Cost
 from server.api.admission.fair_queue import Standing
-from server.api.admission.permit import Permit
 from server.errors import NotReady, TooManyRequests
 from server.lifecycle import Lifecycle
 from server.telemetry.metrics import Metrics
+from tests.server.api.admission.waiting import Clock, settle, waiting
 from tests.server.samples import sample
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-@pytest.fixture
-def lifecycle() -> Lifecycle:
-    """Return the lifecycle of a server that is ready."""
-    lifecycle = Lifecycle(drain_timeout_s=10)
-    lifecycle.mark_ready()
-    return lifecycle
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Return the admission's clock."""
-    return Clock()
-
-
-@pytest.fixture
-def admission(lifecycle: Lifecycle, metrics: Metrics, clock: Clock) -> Admission:
-    """Return four permits and 100 bytes of images."""
-    return Admission(lifecycle, capacity=Cost(4, 100), max_queue_s=30, metrics=metrics, clock=clock)
-
-
-@asynccontextmanager
-async def waiting(
-    admission: Admission, *tenants: str, cost: Cost = ONE
-) -> AsyncIterator[list[asyncio.Task[Permit]]]:
-    """Have requests wait, one after the other."""
-    tasks = []
-    for tenant in tenants:
-        tasks.append(asyncio.create_task(admission.acquire(tenant, cost)))
-        await asyncio.sleep(0)
-    yield tasks
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def settle() -> None:
-    """Let everything that can run do so."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def test_permits_are_given_up_to_the_capacity_at_once(

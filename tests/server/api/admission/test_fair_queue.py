@@ -36,7 +36,7 @@ def test_one_tenant_is_served_in_order(loop: asyncio.AbstractEventLoop) -> None:
     queue = FairQueue()
     fill(queue, loop, "aaa")
     first = next(queue.heads())
-    assert (len(queue), queue.length_of("a"), queue.length_of("b")) == (3, 3, 0)
+    assert (len(queue), len(queue.list_of("a")), len(queue.list_of("b"))) == (3, 3, 0)
     queue.grant(first, 1.0)
     assert first not in list(queue.heads())
     assert len(queue) == 2
@@ -70,7 +70,7 @@ def test_the_longest_queue_loses_its_newest(loop: asyncio.AbstractEventLoop) -> 
     assert newest is not None
     queue.remove(newest)
     queue.remove(newest)
-    assert (queue.length_of("a"), queue.length_of("b")) == (2, 1)
+    assert (len(queue.list_of("a")), len(queue.list_of("b"))) == (2, 1)
 
 
 def test_weights_are_shares(loop: asyncio.AbstractEventLoop) -> None:
