@@ -120,16 +120,28 @@ class MediaBudget:
 
 @dataclass(slots=True)
 class Charge:
-    """Counts the tokens of one image or video, once.
+    """Counts one image or video of a request, once.
 
-    It is made before the vision tower runs, or after another request has had it encoded.
+    It is made before the vision tower runs, or after another request has had it encoded. `param`
+    names the image or video.
     """
 
     budget: MediaBudget
+    param: str
     is_made: bool = False
 
-    def make(self, num_tokens: int) -> None:
-        """Count them, unless that is done. Raises as `MediaBudget.spend_tokens`."""
-        if not self.is_made:
-            self.is_made = True
+    def make_image(self, image: MeasuredImage, num_tokens: int) -> None:
+        """Count an image, unless that is done. Raises as `MediaBudget` does."""
+        if self._is_first():
+            self.budget.spend(image, self.param)
             self.budget.spend_tokens(num_tokens)
+
+    def make_video(self, video: MeasuredVideo, num_tokens: int) -> None:
+        """Count a video, as `make_image`."""
+        if self._is_first():
+            self.budget.spend_video(video, self.param)
+            self.budget.spend_tokens(num_tokens)
+
+    def _is_first(self) -> bool:
+        was_made, self.is_made = self.is_made, True
+        return not was_made

@@ -84,12 +84,11 @@ class ImageEmbedder:
             attribute_errors(ImageError, reference.param, self._metrics.image_refusals),
         ):
             image = await self._load(reference, views, cache_partition, budget)
-            charge = Charge(budget)
+            charge = Charge(budget, reference.param)
             encoded = await self._cache.get_or_compute(
                 image.key, lambda: self._encode(image, charge), budget.meter.key_name
             )
-            charge.make(len(encoded.image_embeds))
-            budget.spend(encoded, reference.param)
+            charge.make_image(encoded, len(encoded.image_embeds))
         return image.key, encoded.image_embeds
 
     async def _count_image_tokens(
@@ -126,6 +125,6 @@ class ImageEmbedder:
         decoded = await self._loader.decode(image.data, image.views)
         size = decoded.image_size if self._depends_on_size(image.views) else None
         num_image_tokens = self._vision.count_image_tokens(size)
-        charge.make(num_image_tokens)
+        charge.make_image(decoded, num_image_tokens)
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
         return EncodedImage(image_embeds, decoded.image_size, decoded.frames)

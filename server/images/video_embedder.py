@@ -113,12 +113,11 @@ class VideoEmbedder:
             attribute_errors(VideoError, reference.param, self._metrics.videos.refusals),
         ):
             video = await self._load(reference, sampling, cache_partition, budget)
-            charge = Charge(budget)
+            charge = Charge(budget, reference.param)
             encoded = await self._cache.get_or_compute(
                 video.key, lambda: self._encode(video, charge), budget.meter.key_name
             )
-            charge.make(len(encoded.embeds))
-            budget.spend_video(encoded, reference.param)
+            charge.make_video(encoded, len(encoded.embeds))
         return video.key, encoded.embeds
 
     async def _count_tokens(
@@ -147,7 +146,7 @@ class VideoEmbedder:
 
     async def _encode(self, video: LoadedVideo, charge: Charge) -> EncodedVideo:
         decoded = await self._loader.decode(video)
-        charge.make(self._video.count_tokens(decoded.num_frames))
+        charge.make_video(decoded, self._video.count_tokens(decoded.num_frames))
         embeds = await self._vision.encode_video(decoded.views)
         return EncodedVideo(embeds, decoded.frame_size, decoded.num_frames, decoded.total_frames)
 

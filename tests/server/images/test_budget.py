@@ -31,13 +31,14 @@ def test_animation_is_noted() -> None:
 
 
 def test_tokens_add_up_and_must_leave_one_of_the_context() -> None:
-    budget = MediaBudget(0.0, 100, 100)
-    charge = Charge(budget)
-    charge.make(60)
-    charge.make(60)  # is counted once
-    Charge(budget).make(39)
+    budget, image = MediaBudget(0.0, 100, 100), FakeImage(1)
+    charge = Charge(budget, "a")
+    charge.make_image(image, 60)
+    charge.make_image(image, 60)  # is counted once
+    Charge(budget, "b").make_image(image, 39)
+    assert budget.spent_pixels == 2
     with pytest.raises(ContextLengthExceeded, match="at least 100 tokens") as caught:
-        Charge(budget).make(1)
+        Charge(budget, "c").make_image(image, 1)
     assert caught.value.param == "messages"
 
 

@@ -206,6 +206,13 @@ async def test_videos_together_have_limits(onevision: Stages) -> None:
     assert isinstance(await refuse(onevision, *[video_part(large)] * 2), VideoTooLarge)
 
 
+async def test_a_video_of_too_many_pixels_is_not_encoded(onevision: Stages) -> None:
+    encoded = onevision.counts()[3]
+    large = video_part(encode_clip(make_steps(4, (1000, 400))))
+    assert isinstance(await refuse(onevision, large), VideoTooLarge)
+    assert onevision.counts()[3] == encoded
+
+
 @pytest.mark.parametrize(("num_videos", "limit"), [(1, 30), (2, 60)])
 async def test_what_cannot_fit_is_not_encoded(
     num_videos: int, limit: int, onevision: Stages
