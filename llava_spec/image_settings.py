@@ -1,5 +1,6 @@
 """The image settings of LLaVA's configs: aspect ratios, patch merging, normalisation, padding."""
 
+import re
 from typing import Final, Literal, get_args
 
 # `stretch` is SigLIP's own preprocessing, which has no name in LLaVA's configs.
@@ -8,6 +9,8 @@ PatchMerge = Literal["flat", "spatial", "spatial_unpad"]
 Channels = tuple[float, float, float]
 
 ASPECT_RATIOS: Final[tuple[AspectRatio, ...]] = ("square", "pad", "anyres")
+# LLaVA-OneVision's `anyres_max_N`: tiles whose features are scaled down to about those of N views.
+ANYRES_MAX: Final = re.compile(r"anyres_max_([1-9]\d{0,3})")
 PATCH_MERGES: Final[tuple[PatchMerge, ...]] = get_args(PatchMerge)
 
 # Mean and standard deviation of CLIP's training images, RGB, of values from 0 to 1.

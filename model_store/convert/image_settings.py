@@ -5,15 +5,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llava_spec.image_settings import ASPECT_RATIOS, PATCH_MERGES
+from llava_spec.image_settings import ANYRES_MAX, ASPECT_RATIOS, PATCH_MERGES
 from model_store.convert.json_file import Json
 from model_store.convert.s2 import read_scales
 from model_store.errors import ConversionError
 
 # LLaVA's `mm_vision_select_feature` -> transformers' `vision_feature_select_strategy`.
 _STRATEGIES: Final = {"patch": "default", "cls_patch": "full"}
-# LLaVA-OneVision's: tiles whose features are scaled down to those of at most N views.
-_ANYRES_MAX: Final = re.compile(r"anyres_max_\d+")
 _PINPOINT_RANGE: Final = re.compile(r"\((\d)x(\d)\),\.\.\.,\((\d)x(\d)\)")
 
 
@@ -36,7 +34,7 @@ class ImageSettings:
     @property
     def is_onevision(self) -> bool:
         """Whether the number of features is limited, as in LLaVA-OneVision."""
-        return _ANYRES_MAX.fullmatch(self.aspect_ratio) is not None
+        return ANYRES_MAX.fullmatch(self.aspect_ratio) is not None
 
     @property
     def has_image_newline(self) -> bool:
@@ -73,10 +71,13 @@ def read_image_settings(
 
 
 def _read_aspect_ratio(config: Json) -> str:
-    value = config.get("image_aspect_ratio")
-    if isinstance(value, str) and _ANYRES_MAX.fullmatch(value):
-        return value
-    return _read_choice(config, "image_aspect_ratio", "square", ASPECT_RATIOS)
+    value = config.get("image_aspect_ratio") or "square"
+    if value in ASPECT_RATIOS or (isinstance(value, str) and ANYRES_MAX.fullmatch(value)):
+        return str(value)
+    raise ConversionError(
+        f"image_aspect_ratio {value!r} is not supported; what is: {', '.join(ASPECT_RATIOS)},"
+        " anyres_max_N with N from 1"
+    )
 
 
 def _read_choice(config: Json, key: str, default: str, supported: tuple[str, ...]) -> str:

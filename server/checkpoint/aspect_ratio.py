@@ -1,13 +1,11 @@
 """How an image of any shape becomes square views: cropped, padded, stretched or tiled."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llava_spec.image_settings import AspectRatio
+from llava_spec.image_settings import ANYRES_MAX, AspectRatio
 
 ANYRES_MODELS: Final = ("llava_next", "llava_next_video", "llava_onevision")
-ANYRES_MAX: Final = re.compile(r"anyres_max_([1-9]\d{0,3})")
 
 
 def read_aspect_ratio(
