@@ -97,6 +97,7 @@ def create_app(
         ),
         adapters=tuple(settings.lora_adapters),
         max_model_len=settings.max_model_len or checkpoint.text.max_position_embeddings,
+        takes_video=checkpoint.video is not None,
         created=int(time.time()),
         lifecycle=lifecycle,
         connections=ConnectionTable(build_connection_limits(settings)),

@@ -52,6 +52,7 @@ class Runtime:
     tracing: Tracing | None = None
     pipeline: Pipeline | None = None
     examples: Path | None = None
+    takes_video: bool = False
     aliases: Sequence[str] = ()
     policy: RequestPolicy = STRICT
     usage_log: UsageLog | None = None

@@ -98,9 +98,10 @@ class PromptBuilder:
         return resolve_truncation(request, token_limit, self._max_model_len)
 
     @property
-    def image_token_id(self) -> int:
-        """The id of the image token, which is repeated for each of an image's embeddings."""
-        return self._format.image_token_id
+    def media_token_ids(self) -> Mapping[str, int]:
+        """The ids that stand for an image or a video, by modality."""
+        ids = {"image": self._format.image_token_id, "video": self._format.video_token_id}
+        return {modality: each for modality, each in ids.items() if each is not None}
 
     def tokenize(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Tokenise text without a template; `special_tokens` adds the BOS."""

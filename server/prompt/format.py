@@ -30,6 +30,7 @@ class PromptFormat:
     """The parts that turn a conversation into token ids.
 
     An image or a video is `image_token_id`, repeated: the engine only sees embeddings there.
+    `video_token_id` is what the checkpoint's own template puts for a video, None without video.
     """
 
     template: ConversationTemplate | ChatTemplate
@@ -37,6 +38,7 @@ class PromptFormat:
     stop: StopCriteria
     image_token_id: int
     media_tokens: tuple[str, str | None] = ("<image>", None)
+    video_token_id: int | None = None
 
 
 def choose_prompt_format(
@@ -55,6 +57,7 @@ def choose_prompt_format(
         _build_stop_criteria(template, text.eos_token, prompt_tokenizer),
         text.image_token_id,
         read_media_tokens(text, tokenizer),
+        text.video_token_id,
     )
 
 

@@ -103,7 +103,7 @@ class TextTokenizer:
             token_ids = prompt if keep_last is None else prompt[-keep_last:]
             self._prompt.check_length(len(token_ids), param)
             check_prompt_token_ids(token_ids, self._vocabulary.size, param)
-            self._check_no_image(token_ids, param)
+            self._check_no_media(token_ids, param)
         if not token_ids:
             raise InvalidValue("The prompt has no tokens.", param)
         is_whole = keep_last is None or len(token_ids) <= keep_last
@@ -120,9 +120,10 @@ class TextTokenizer:
         visible = (each for each in token_ids if not vocabulary.is_special(each))
         return b"".join(map(vocabulary.token_bytes, visible)).decode(errors="replace")
 
-    def _check_no_image(self, token_ids: Sequence[int], param: str) -> None:
-        if self._prompt.image_token_id in token_ids:
-            index = token_ids.index(self._prompt.image_token_id)
-            raise InvalidValue(
-                "This is the image token, and a text completion has no images.", f"{param}[{index}]"
-            )
+    def _check_no_media(self, token_ids: Sequence[int], param: str) -> None:
+        for modality, token_id in self._prompt.media_token_ids.items():
+            if token_id in token_ids:
+                raise InvalidValue(
+                    f"This is the {modality} token, and a text completion has no {modality}s.",
+                    f"{param}[{token_ids.index(token_id)}]",
+                )

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 OWNER = "llava-server"
+CAPABILITIES = ("completion", "vision", "multimodal", "tools", "tool_use")
 
 
 class ModelPermission(BaseModel):
@@ -31,8 +32,8 @@ class ModelPermission(BaseModel):
 class Architecture(BaseModel):
     """OpenRouter's `architecture`."""
 
-    modality: str = "text+image->text"
-    input_modalities: list[str] = ["text", "image"]
+    modality: str
+    input_modalities: list[str]
     output_modalities: list[str] = ["text"]
 
 
@@ -40,6 +41,7 @@ class Modalities(BaseModel):
     """llama.cpp's `modalities`, which it has in `/props`."""
 
     vision: bool = True
+    video: bool
     audio: bool = False
 
 
@@ -67,18 +69,26 @@ class Model(BaseModel):
     max_model_len: int
     type: Literal["vlm"] = "vlm"
     state: Literal["loaded", "not-loaded"]
-    capabilities: list[str] = ["completion", "vision", "multimodal", "tools", "tool_use"]
+    capabilities: list[str]
     max_context_length: int
     context_length: int
-    architecture: Architecture = Architecture()
-    modalities: Modalities = Modalities()
+    architecture: Architecture
+    modalities: Modalities
     meta: Meta
 
     @classmethod
     def build(
-        cls, name: str, parent: str | None, *, created: int, max_model_len: int, is_loaded: bool
+        cls,
+        name: str,
+        parent: str | None,
+        *,
+        created: int,
+        max_model_len: int,
+        is_loaded: bool,
+        takes_video: bool,
     ) -> Self:
         """Return the description of a model, or of an adapter of `parent`."""
+        inputs = ["text", "image", *(["video"] if takes_video else [])]
         return cls(
             id=name,
             created=created,
@@ -89,6 +99,11 @@ class Model(BaseModel):
             max_context_length=max_model_len,
             context_length=max_model_len,
             state="loaded" if is_loaded else "not-loaded",
+            capabilities=[*CAPABILITIES, *(["video"] if takes_video else [])],
+            architecture=Architecture(
+                modality=f"{'+'.join(inputs)}->text", input_modalities=inputs
+            ),
+            modalities=Modalities(video=takes_video),
             meta=Meta(n_ctx=max_model_len, n_ctx_train=max_model_len),
         )
 

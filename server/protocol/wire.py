@@ -51,10 +51,10 @@ class WireModel(BaseModel):
     """Base of request types: JSON types are not coerced, and null means absent.
 
     To JSON, 16.0 is an integer; some languages write integers so. Unknown fields are kept until
-    `check_extra_fields` takes them.
+    `check_extra_fields` takes them. Numbers are finite: JSON has no others, and 1e999 is none.
     """
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,15 +5,17 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from itertools import product
+from pathlib import Path
 
 import httpx
 import pytest
 
 from server.app import create_app
-from server.checkpoint.config import Checkpoint
+from server.checkpoint.config import Checkpoint, read_checkpoint
 from server.keys.configured import read_key_ring
 from server.lifecycle import Lifecycle
 from server.settings import Settings
+from tests.server.siglip_family import write_onevision
 
 GET_PATHS = [
     *("/", "/page/main.js", "/page/examples", "/docs", "/docs/swagger-ui.css", "/openapi.json"),
@@ -163,6 +165,16 @@ async def test_models_say_what_they_can_do(client: httpx.AsyncClient) -> None:
     assert model["max_model_len"] == model["max_context_length"] == model["context_length"]
     assert (model["type"], model["state"]) == ("vlm", "not-loaded")
     assert "vision" in model["capabilities"]
-    assert model["modalities"] == {"vision": True, "audio": False}
+    assert "video" not in model["capabilities"]
+    assert model["modalities"] == {"vision": True, "video": False, "audio": False}
     assert model["architecture"]["input_modalities"] == ["text", "image"]
+    assert model["architecture"]["modality"] == "text+image->text"
     assert model["meta"]["n_ctx_train"] == model["max_model_len"]
+
+
+async def test_models_say_that_they_take_video(tmp_path: Path) -> None:
+    async with connect(read_checkpoint(write_onevision(tmp_path / "m").path)) as client:
+        [model] = (await client.get("/v1/models")).json()["data"]
+    assert "video" in model["capabilities"]
+    assert model["modalities"] == {"vision": True, "video": True, "audio": False}
+    assert model["architecture"]["modality"] == "text+image+video->text"

@@ -48,6 +48,7 @@ def _list(runtime: Runtime, tenant: Tenant) -> list[Model]:
             created=runtime.created,
             max_model_len=runtime.max_model_len,
             is_loaded=runtime.pipeline is not None,
+            takes_video=runtime.takes_video,
         )
         for name, parent in names.items()
         if is_model_allowed(tenant, name)

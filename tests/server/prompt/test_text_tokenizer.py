@@ -94,3 +94,19 @@ async def test_a_prompt_without_tokens_is_refused(checkpoint: Checkpoint, metric
     with pytest.raises(InvalidValue) as raised:
         await tokenize_prompts(text_tokenizer, ["a", ""])
     assert raised.value.param == "prompt[1]"
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+async def test_tokens_of_media_are_refused(
+    modality: str, checkpoint: Checkpoint, metrics: Metrics
+) -> None:
+    """Nothing stands for them in a text completion."""
+    text = replace(checkpoint.text, image_token_id=7, video_token_id=8)
+    prompt_format = choose_prompt_format(read_tokenizer(checkpoint.path), text, "llava_v1")
+    text_tokenizer = TextTokenizer(
+        PromptBuilder(prompt_format, 64), Vocabulary(checkpoint.path), metrics
+    )
+    token_id = {"image": 7, "video": 8}[modality]
+    with pytest.raises(InvalidValue, match=f"the {modality} token, and a text completion") as error:
+        await tokenize_prompts(text_tokenizer, [[5, token_id]])
+    assert error.value.param == "prompt[0][1]"

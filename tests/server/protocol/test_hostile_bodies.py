@@ -258,6 +258,20 @@ def test_refuses_numbers_out_of_range(field: str, value: str) -> None:
     assert raised.value.param == field
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    "place", ["repetition_penalty", "media_io_kwargs.video.fps", "presence_penalty"]
+)
+def test_refuses_numbers_without_an_end(place: str, value: str) -> None:
+    *outer, name = place.split(".")
+    field = f'"{name}": {value}'
+    for each in reversed(outer):
+        field = f'"{each}": {{{field}}}'
+    with pytest.raises(InvalidValue) as raised:
+        parse_chat_request((json.dumps(CHAT)[:-1] + f", {field}}}").encode())
+    assert raised.value.param == place
+
+
 def test_cuts_the_name_of_an_unknown_parameter() -> None:
     with pytest.raises(UnsupportedParameter) as raised:
         parse_chat_request(json.dumps({**CHAT, LONG: 1}).encode())
