@@ -42,7 +42,7 @@ def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Pro
         yield "gpus_per_replica", "replicas on CPUs take none: leave it out, or say 0"
     elif not gpus and settings.accelerator == "cuda":
         yield "gpus_per_replica", f"a replica takes {size}: all would meet on the first GPU"
-    elif 0 < gpus < 1 and settings.gpu_memory_utilization > gpus:
+    elif 0 < gpus < 1 and (settings.gpu_memory_utilization or 1) > gpus:
         yield (
             "gpus_per_replica",
             f"replicas share a GPU: say --gpu-memory-utilization {gpus:g} or less, too",
