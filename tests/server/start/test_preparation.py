@@ -73,7 +73,6 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
         ({"keys_file": "/no/such/file"}, "keys_file", "does not exist"),
         ({"usage_log": "/no/such/file"}, "usage_log", "create the folder /no/such for the"),
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
-        ({"conv_mode": "default"}, "conv_mode", "Take llava_v0, and send the example as the"),
         ({"port": 9000, "admin_port": 9000}, "admin_port", "is also --port"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),
         ({"model": "/no/such/model"}, "model", "nor a checkpoint's path"),
