@@ -26,6 +26,7 @@ from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 from server.media_loading import connect_media
 from server.pipeline import Pipeline
+from server.process.defaults import count_gpus
 from server.process.machine import count_cores, count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
@@ -64,7 +65,7 @@ async def load_pipeline(
     prompts = await loading.run(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
     vision_device = choose_vision_device(settings)
-    watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
+    watch_gpu_memory(metrics, device, count_gpus(settings))
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     start = await loading.run(
         partial(configure_engine, vision_device=vision_device, traces=traces),

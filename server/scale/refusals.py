@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from server.engine.problems import Problem
+from server.process.defaults import count_gpus
 from server.scale.options import ScaleOptions
 from server.settings import Settings
 
@@ -35,7 +36,7 @@ def find_refused(settings: Settings) -> Iterator[Problem]:
 
 def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Problem]:
     """Yield where the GPUs that Ray reserves are not those that a replica uses."""
-    gpus, size = options.gpus_per_replica, settings.tensor_parallel_size
+    gpus, size = options.gpus_per_replica, count_gpus(settings)
     if gpus is None:
         return
     if gpus and settings.accelerator == "cpu":
@@ -50,5 +51,6 @@ def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Pro
     elif (gpus > 1 and gpus != size) or (gpus and size > gpus >= 1):
         yield (
             "gpus_per_replica",
-            f"a replica takes as many as --tensor-parallel-size, {size}: leave it out",
+            f"a replica takes as many as --tensor-parallel-size and --vision-device say, {size}:"
+            " leave it out",
         )
