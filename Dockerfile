@@ -38,7 +38,7 @@ RUN --mount=type=bind,target=/src,rw \
 # user of their own.
 RUN useradd --uid 10001 --home-dir /cache --no-create-home llava \
     && install -d -o llava -g 0 -m 0775 /cache
-COPY docker/healthcheck.py /opt/llava/
+COPY docker/healthcheck.py docker/with_mps.sh /opt/llava/
 USER 10001
 WORKDIR /cache
 ENV HOME=/cache \

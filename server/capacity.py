@@ -5,9 +5,9 @@ from typing import Final
 from server.api.admission.admission import Admission
 from server.api.admission.cost import Cost
 from server.api.admission.fair_queue import EQUAL, Standing
+from server.devices import choose_accelerator
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
-from server.loading import choose_accelerator
 from server.process.defaults import default_concurrent_requests, default_pending_image_mib
 from server.settings import Settings
 from server.telemetry.metrics import Metrics

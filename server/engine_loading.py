@@ -16,6 +16,7 @@ from server.checkpoint.config import Checkpoint, CheckpointError
 from server.checkpoint.image_memory import compute_image_cache_bytes
 from server.engine.base import Engine
 from server.engine.problems import find_engine_problems
+from server.gpu_memory import choose_gpu_share
 from server.images.vision.weights import stores_image_newline
 from server.process.defaults import default_cpu_kv_cache_gib
 from server.process.resource_tracker import start_resource_tracker
@@ -35,11 +36,13 @@ def configure_engine(
     device: torch.device,
     adapters: Sequence[LoraAdapter] = (),
     *,
+    vision_device: torch.device | None = None,
     traces: bool = False,
 ) -> StartEngine:
     """Check all that needs no weights. Return a function that starts the engine on this device.
 
-    `traces` is whether it records spans.
+    The vision tower runs on `vision_device`, by default the same. `traces` is whether the engine
+    records spans.
 
     Blocks for seconds; the function that it returns for many. Sets the environment variables that
     vLLM reads in this process. Raises `CheckpointError`.
@@ -66,6 +69,7 @@ def configure_engine(
         image_cache_bytes=int(
             compute_image_cache_bytes(settings, checkpoint) * ENGINE_IMAGE_CACHE_SHARE
         ),
+        gpu_share=choose_gpu_share(settings, checkpoint, device, vision_device or device),
         adapters=adapters,
         max_loras=settings.max_loras,
         traces=traces,

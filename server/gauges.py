@@ -4,8 +4,8 @@ from server import __version__
 from server.api.routes import health
 from server.api.runtime import Runtime
 from server.checkpoint.config import Checkpoint
+from server.devices import choose_accelerator
 from server.lifecycle import State
-from server.loading import choose_accelerator
 from server.settings import Settings
 
 

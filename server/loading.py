@@ -14,15 +14,19 @@ from server.checkpoint.config import Checkpoint
 from server.checkpoint.verification import verify_files
 from server.checkpoint.vocabulary import Vocabulary
 from server.concurrency import LongCalls
+from server.devices import choose_accelerator, choose_vision_device
 from server.engine.base import Engine
 from server.engine_loading import configure_engine, start_engine
 from server.generation.sampling import SamplingDefaults
 from server.images.budget import MediaLimits
+from server.images.vision.graph_runner import GraphRunner
+from server.images.vision.runner import EagerRunner, VisionRunner
 from server.images.vision.threads import AdaptiveThreads
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 from server.media_loading import connect_media
 from server.pipeline import Pipeline
+from server.process.defaults import count_gpus
 from server.process.machine import count_cores, count_spare_cores
 from server.prompt.builder import PromptBuilder
 from server.prompt.format import PromptFormat, choose_prompt_format
@@ -60,23 +64,34 @@ async def load_pipeline(
         await loading.run(verify_files, checkpoint.path)
     prompts = await loading.run(_prompt_format, settings, checkpoint)
     device = torch.device(choose_accelerator(settings))
-    watch_gpu_memory(metrics, device, settings.tensor_parallel_size)
+    vision_device = choose_vision_device(settings)
+    watch_gpu_memory(metrics, device, count_gpus(settings))
     adapters = read_lora_adapters(settings.lora_adapters, model_name, *aliases)
     start = await loading.run(
-        partial(configure_engine, traces=traces), settings, checkpoint, model_name, device, adapters
+        partial(configure_engine, vision_device=vision_device, traces=traces),
+        settings,
+        checkpoint,
+        model_name,
+        device,
+        adapters,
     )
     on_cpu = device.type == "cpu"
     dtype = getattr(torch, checkpoint.resolve_dtype(settings.dtype, on_cpu=on_cpu))
-    vision_model = await loading.run(load_vision_model, checkpoint, device, dtype)
+    vision_model = await loading.run(load_vision_model, checkpoint, vision_device, dtype)
+    runner = await loading.run(_build_vision_runner, settings, vision_model)
     engine = await loading.run(start_engine, start)
     stack.callback(engine.close)
     await engine.load_adapters()
     _set_threads(settings, vision_model, engine)
-    pipeline = _connect(
-        settings, checkpoint, model_name, metrics, engine, vision_model, prompts, stack
-    )
+    pipeline = _connect(settings, checkpoint, model_name, metrics, engine, runner, prompts, stack)
     await _warm_up(pipeline, model_name)
     return pipeline, engine
+
+
+def _build_vision_runner(settings: Settings, model: VisionModel) -> VisionRunner:
+    if settings.vision_cuda_graphs:
+        return GraphRunner(model, max_views=settings.vision_batch_size)
+    return EagerRunner(model)
 
 
 def _set_threads(settings: Settings, vision_model: VisionModel, engine: Engine) -> None:
@@ -93,7 +108,7 @@ def _connect(
     model_name: str,
     metrics: Metrics,
     engine: Engine,
-    vision_model: VisionModel,
+    runner: VisionRunner,
     prompts: PromptFormat,
     stack: AsyncExitStack,
 ) -> Pipeline:
@@ -104,7 +119,7 @@ def _connect(
     templates = _start_request_templates(settings, checkpoint, prompts)
     if templates is not None:
         stack.callback(templates.close)
-    images, videos = connect_media(settings, checkpoint, metrics, vision_model, stack)
+    images, videos = connect_media(settings, checkpoint, metrics, runner, stack)
     return Pipeline(
         model_name=model_name,
         aliases=settings.served_model_names[1:],
@@ -169,10 +184,3 @@ async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
             request, RequestRecord("warm-up", Metrics(), ANYBODY)
         ):
             pass
-
-
-def choose_accelerator(settings: Settings) -> str:
-    """Return where the model runs: `cpu` or `cuda`."""
-    if settings.accelerator != "auto":
-        return settings.accelerator
-    return "cuda" if torch.cuda.is_available() else "cpu"

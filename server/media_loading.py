@@ -22,7 +22,7 @@ from server.images.video_embedder import VideoEmbedder
 from server.images.video_loader import VideoLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
-from server.images.vision.tower import VisionModel
+from server.images.vision.runner import VisionRunner
 from server.process.machine import count_decode_workers
 from server.settings import Settings
 from server.telemetry.metrics import Metrics
@@ -32,14 +32,14 @@ def connect_media(
     settings: Settings,
     checkpoint: Checkpoint,
     metrics: Metrics,
-    vision_model: VisionModel,
+    runner: VisionRunner,
     stack: AsyncExitStack,
 ) -> tuple[ImageEmbedder, VideoEmbedder | None]:
     """Return the embedders of images and, if the model supports it, of video.
 
     They share decode workers, vision model and cache. `stack` closes what was opened.
     """
-    batcher = VisionBatcher(vision_model, max_views=settings.vision_batch_size, metrics=metrics)
+    batcher = VisionBatcher(runner, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(batcher.close)
     loader = _connect_image_loader(settings, checkpoint, metrics, stack)
     cache = ImageEmbedsCache[Any](compute_image_cache_bytes(settings, checkpoint), metrics)

@@ -10,13 +10,22 @@ VOCABULARY_PADDING: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """The sizes that tensor parallelism shares out, None where unknown; `quantization` by name."""
+    """The sizes that tensor parallelism shares out, None where unknown; `quantization` by name.
+
+    `num_layers` and `head_size` are those of the KV cache, 0 where unknown.
+    """
 
     num_attention_heads: int | None = None
     num_key_value_heads: int | None = None
     intermediate_size: int | None = None
     vocab_size: int | None = None
     quantization: str | None = None
+    num_layers: int = 0
+    head_size: int = 0
+
+    def count_cache_values(self) -> int:
+        """Return the numbers that each token takes in the KV cache: keys and values."""
+        return 2 * self.num_layers * (self.num_key_value_heads or 0) * self.head_size
 
     def find_unshared(self, gpus: int) -> str | None:
         """Return the size that so many GPUs cannot share, such as `40 attention heads`."""
@@ -43,12 +52,15 @@ def read_language_model(config: Mapping[str, Any]) -> LanguageModel:
     """Read it from a LLaVA's `config.json`, whose defaults are filled in."""
     text = config["text_config"]
     heads = _read_size(text, "num_attention_heads")
+    hidden = _read_size(text, "hidden_size")
     return LanguageModel(
         num_attention_heads=heads,
         num_key_value_heads=_read_size(text, "num_key_value_heads") or heads,
         intermediate_size=_read_size(text, "intermediate_size"),
         vocab_size=_read_size(text, "vocab_size"),
         quantization=_read_quantization(config) or _read_quantization(text),
+        num_layers=_read_size(text, "num_hidden_layers") or 0,
+        head_size=_read_size(text, "head_dim") or (hidden or 0) // (heads or 1),
     )
 
 

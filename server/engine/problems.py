@@ -37,6 +37,7 @@ def find_engine_problems(
     yield from _find_batch_problems(settings, checkpoint)
     yield from _find_quantization_problems(settings, checkpoint)
     yield from _find_memory_problems(settings, on_cpu=on_cpu)
+    yield from _find_vision_problems(settings, on_cpu=on_cpu)
     if on_cpu:
         yield from _find_cpu_problems(settings, checkpoint)
 
@@ -91,6 +92,14 @@ def _find_memory_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Probl
             f"is more{each} than there is room for: this machine, or its container, has"
             f" {limit_gib:.1f} GiB of memory, and the model needs some of it: take less",
         )
+
+
+def _find_vision_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Problem]:
+    device = settings.vision_device
+    if on_cpu and device is not None and device != "cpu":
+        yield "vision_device", f"{device} is a GPU, and there is none: leave it out"
+    if settings.vision_cuda_graphs and (on_cpu or device == "cpu"):
+        yield "vision_cuda_graphs", "needs the vision tower on a GPU: leave it out"
 
 
 def _find_cpu_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:

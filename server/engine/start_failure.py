@@ -42,6 +42,11 @@ CAUSES: Final = tuple(
             " the rest), --max-model-len or --vision-batch-size",
         ),
         (
+            r"device\(s\) is/are busy or unavailable",
+            "the GPU takes one process only (EXCLUSIVE_PROCESS), and the engine and the vision"
+            " tower are two: start NVIDIA's MPS, or allow several (nvidia-smi -c DEFAULT)",
+        ),
+        (
             r"Failed to infer device type|No CUDA GPUs are available|Found no NVIDIA driver"
             r"|Torch not compiled with CUDA|no CUDA-capable device",
             "no GPU found: use --accelerator cpu, and the engine for CPUs (make setup"

@@ -26,6 +26,12 @@ def expects_cpu(settings: Settings) -> bool:
     return settings.accelerator == "cpu" or not has_gpu_device()
 
 
+def count_gpus(settings: Settings) -> int:
+    """Return how many GPUs one server uses: the first ones, up to that of the vision tower."""
+    index = (settings.vision_device or "").partition(":")[2]
+    return max(settings.tensor_parallel_size, int(index or 0) + 1)
+
+
 def default_concurrent_requests(*, on_cpu: bool) -> int:
     """Return the default of `max_concurrent_requests`."""
     return CPU_REQUESTS if on_cpu else GPU_REQUESTS

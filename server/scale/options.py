@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from server.process.defaults import expects_cpu
+from server.process.defaults import count_gpus, expects_cpu
 from server.settings import Settings
 from server.settings.options import ENV_PREFIX, Option
 from server.start.parsing import CommandLine
@@ -77,7 +77,7 @@ class ScaleOptions(BaseSettings):
         """Return the GPUs of one replica."""
         if self.gpus_per_replica is not None:
             return self.gpus_per_replica
-        return 0.0 if expects_cpu(settings) else float(settings.tensor_parallel_size)
+        return 0.0 if expects_cpu(settings) else float(count_gpus(settings))
 
 
 GROUP: Final = "How many replicas there are, and what each of them gets"

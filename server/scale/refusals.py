@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from server.engine.problems import Problem
+from server.process.defaults import count_gpus
 from server.scale.options import ScaleOptions
 from server.settings import Settings
 
@@ -35,14 +36,14 @@ def find_refused(settings: Settings) -> Iterator[Problem]:
 
 def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Problem]:
     """Yield where the GPUs that Ray reserves are not those that a replica uses."""
-    gpus, size = options.gpus_per_replica, settings.tensor_parallel_size
+    gpus, size = options.gpus_per_replica, count_gpus(settings)
     if gpus is None:
         return
     if gpus and settings.accelerator == "cpu":
         yield "gpus_per_replica", "replicas on CPUs take none: leave it out, or say 0"
     elif not gpus and settings.accelerator == "cuda":
         yield "gpus_per_replica", f"a replica takes {size}: all would meet on the first GPU"
-    elif 0 < gpus < 1 and settings.gpu_memory_utilization > gpus:
+    elif 0 < gpus < 1 and (settings.gpu_memory_utilization or 1) > gpus:
         yield (
             "gpus_per_replica",
             f"replicas share a GPU: say --gpu-memory-utilization {gpus:g} or less, too",
@@ -50,5 +51,6 @@ def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Pro
     elif (gpus > 1 and gpus != size) or (gpus and size > gpus >= 1):
         yield (
             "gpus_per_replica",
-            f"a replica takes as many as --tensor-parallel-size, {size}: leave it out",
+            f"a replica takes as many as --tensor-parallel-size and --vision-device say, {size}:"
+            " leave it out",
         )

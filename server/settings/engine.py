@@ -24,8 +24,10 @@ class EngineSettings(BaseSettings):
         description="do not compile the language model; default: compile it, on a CPU only if"
         " there are a C++ compiler and Python's headers",
     )
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.85, description="share of GPU memory for the engine; the tower needs some of the rest"
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="share of GPU memory for the engine; default: what the vision tower leaves, at"
+        " most 0.92",
     )
     engine_stall_timeout_s: PositiveFloat = Field(
         120.0,

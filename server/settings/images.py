@@ -59,6 +59,16 @@ class ImageSettings(BaseSettings):
         True, description="average pixels of very large JPEGs before the resize, which is faster"
     )
     vision_batch_size: PositiveInt = Field(16, description="most views the tower takes at once")
+    vision_device: Annotated[str, Field(pattern=r"^(cpu|cuda|cuda:\d+)$")] | None = Field(
+        None,
+        description="device of the vision tower, such as cuda:1; default: the engine's first GPU,"
+        " or the CPU",
+    )
+    vision_cuda_graphs: bool = Field(
+        False,
+        description="run the vision tower by CUDA graphs, with pinned copies; not yet tried on a"
+        " GPU",
+    )
     vision_threads: PositiveInt | None = Field(
         None, description="CPU threads of the tower; default: the CPU cores less one"
     )

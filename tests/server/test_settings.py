@@ -54,6 +54,8 @@ OTHERS = {
     "distributed_executor_backend": "mp",
     "speculative_config": '{"method": "ngram"}',
     "compilation_config": '{"mode": 0}',
+    "gpu_memory_utilization": "0.5",
+    "vision_device": "cpu",
     "engine_args": '{"async_scheduling": false}',
 }
 

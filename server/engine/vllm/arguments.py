@@ -36,6 +36,7 @@ class VllmOptions:
     `dtype`, `max_num_batched_tokens` and `enforce_eager` follow from the settings of these names,
     the checkpoint and the machine. `has_image_newline` is true where the checkpoint's weights hold
     an `image_newline`. `image_cache_bytes` bounds the image_embeds that the engine's process keeps.
+    `gpu_share` is the engine's share of each GPU's memory.
     """
 
     model: Path
@@ -47,6 +48,7 @@ class VllmOptions:
     enforce_eager: bool
     drain_timeout_s: float
     image_cache_bytes: int
+    gpu_share: float
     adapters: Sequence[LoraAdapter] = ()
     max_loras: int = 1
     traces: bool = False
@@ -66,7 +68,7 @@ def build_engine_arguments(options: VllmOptions) -> dict[str, Any]:
         "max_num_seqs": settings.max_num_seqs,
         "max_num_batched_tokens": options.max_num_batched_tokens,
         "enforce_eager": options.enforce_eager,
-        "gpu_memory_utilization": settings.gpu_memory_utilization,
+        "gpu_memory_utilization": options.gpu_share,
         "kv_offloading_size": settings.kv_offloading_gib,
         "enable_prefix_caching": settings.enable_prefix_caching,
         "tensor_parallel_size": settings.tensor_parallel_size,

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from llava_spec.anyres import Size
 from server.checkpoint.vision import ImageConfig
 from server.images.decode.image_processor import Pixels
 from server.images.vision.image_tokens import count_base_view_tokens, count_image_tokens
-from server.images.vision.tower import VisionModel
+from server.images.vision.runner import VisionRunner
 from server.telemetry.metrics import Metrics
 from server.telemetry.stages import TimedStage, batch_span
 
@@ -44,6 +43,13 @@ class _QueuedImage:
         self.num_taken += count
         return self.views[self.num_taken - count : self.num_taken]
 
+    def keep(self, embeds: Tensor) -> Tensor | None:
+        """Return the embeddings if they are those of all views; keep those of some."""
+        if not self.num_left:
+            return embeds
+        self.parts.append(embeds)
+        return None
+
 
 _Batch = list[tuple[_QueuedImage, Pixels]]
 
@@ -56,8 +62,9 @@ class VisionBatcher:
     that came before them.
     """
 
-    def __init__(self, model: VisionModel, *, max_views: int, metrics: Metrics) -> None:
-        self._model = model
+    def __init__(self, runner: VisionRunner, *, max_views: int, metrics: Metrics) -> None:
+        self._runner = runner
+        self._model = runner.model
         self._max_views = max_views
         self._metrics = metrics
         self._queue: deque[_QueuedImage] = deque()
@@ -149,24 +156,22 @@ class VisionBatcher:
 
     def _encode(self, batch: _Batch) -> list[Tensor | None]:
         """Encode the views of a batch; return the embeddings of what is complete with it."""
-        views = torch.from_numpy(np.concatenate([views for _, views in batch]))
-        embed = self._model.embed_frames if batch[0][0].image_size is None else self._model
-        image_embeds = embed(views.to(self._model.device))  # (views, num_image_tokens, hidden)
-        parts = image_embeds.split([len(views) for _, views in batch])
-        for (queued, _), part in zip(batch, parts, strict=True):
-            queued.parts.append(part.cpu() if queued.num_left else part)
-        return [None if queued.num_left else self._finish(queued) for queued, _ in batch]
+        queued = [each for each, _ in batch]
+        results = self._runner.run(
+            [views for _, views in batch],
+            lambda index, part: self._finish(queued[index], part),
+            are_frames=queued[0].image_size is None,
+        )
+        return [each.keep(result) for each, result in zip(queued, results, strict=True)]
 
-    def _finish(self, queued: _QueuedImage) -> Tensor:
-        parts = [part.to(self._model.device) for part in queued.parts]
-        merged = self._merge(torch.cat(parts), queued.image_size)
-        # Copied: a slice in the cache would keep the whole batch alive.
-        return merged.to("cpu", copy=True)
-
-    def _merge(self, image_embeds: Tensor, image_size: Size | None) -> Tensor:
-        if image_size is None:
-            return self._model.merge_frames(image_embeds)
-        return self._model.merge(image_embeds, image_size)
+    def _finish(self, queued: _QueuedImage, part: Tensor) -> Tensor:
+        """Merge the embeddings with those of earlier batches, if they are the last."""
+        if queued.num_left:
+            return part
+        parts = [*(each.to(self._model.device) for each in queued.parts), part]
+        if queued.image_size is None:
+            return self._model.merge_frames(torch.cat(parts))
+        return self._model.merge(torch.cat(parts), queued.image_size)
 
 
 def _is_same_medium(queued: _QueuedImage, other: _QueuedImage) -> bool:

@@ -22,13 +22,14 @@ from server.settings import Settings
 OPTIONS = VllmOptions(
     model=Path("/models/llava"),
     model_name="llava",
-    settings=Settings(max_model_len=2048, max_num_seqs=8, gpu_memory_utilization=0.5),
+    settings=Settings(max_model_len=2048, max_num_seqs=8),
     dtype="float16",
     has_image_newline=False,
     max_num_batched_tokens=4096,
     enforce_eager=True,
     drain_timeout_s=9.5,
     image_cache_bytes=2**29,
+    gpu_share=0.5,
 )
 # A setting, vLLM's argument, and a value of both.
 PASSED: list[tuple[str, str, Any]] = [

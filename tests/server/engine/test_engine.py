@@ -94,6 +94,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
             enforce_eager=True,
             drain_timeout_s=1,
             image_cache_bytes=0,
+            gpu_share=0.9,
             adapters=[LoraAdapter(name, Path(f"/{name}"), 8) for name in adapters],
         )
         return VllmEngine(options, None), llm

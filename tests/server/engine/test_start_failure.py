@@ -38,6 +38,11 @@ ERRORS = [
         " rest), --max-model-len or --vision-batch-size",
     ),
     (
+        "AcceleratorError: CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+        "the GPU takes one process only (EXCLUSIVE_PROCESS), and the engine and the vision tower"
+        " are two: start NVIDIA's MPS, or allow several (nvidia-smi -c DEFAULT)",
+    ),
+    (
         "RuntimeError: Failed to infer device type, please set the environment variable",
         "no GPU found: use --accelerator cpu, and the engine for CPUs (make setup ACCELERATOR=cpu)",
     ),

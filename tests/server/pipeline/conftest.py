@@ -12,6 +12,7 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.runner import EagerRunner
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 from server.structured_outputs.validator import GrammarValidator
@@ -41,7 +42,7 @@ def shared_stages(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages
         variant="",
         metrics=metrics,
     )
-    vision = VisionBatcher(model, max_views=4, metrics=metrics)
+    vision = VisionBatcher(EagerRunner(model), max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
     yield Stages(checkpoint, image_loader, vision, metrics, grammars)
     grammars.close()
@@ -65,7 +66,7 @@ async def isolated_stages(checkpoint: Checkpoint, model: VisionModel) -> AsyncIt
     image_loader = ImageLoader(
         fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics
     )
-    vision = VisionBatcher(model, max_views=4, metrics=metrics)
+    vision = VisionBatcher(EagerRunner(model), max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
     yield Stages(checkpoint, image_loader, vision, metrics, grammars)
     grammars.close()

@@ -13,6 +13,7 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.video_loader import VideoLoader
 from server.images.vision.batcher import VisionBatcher
+from server.images.vision.runner import EagerRunner
 from server.images.vision.weights import load_vision_model
 from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
@@ -38,7 +39,7 @@ def open_family_stages(path: Path) -> Iterator[Stages]:
         metrics=metrics,
     )
     model = load_vision_model(checkpoint, torch.device("cpu"), torch.float32)
-    vision = VisionBatcher(model, max_views=4, metrics=metrics)
+    vision = VisionBatcher(EagerRunner(model), max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
     videos = _connect_videos(checkpoint, loader, metrics)
     yield Stages(checkpoint, loader, vision, metrics, grammars, videos)

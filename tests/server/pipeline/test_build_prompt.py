@@ -21,6 +21,7 @@ from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.runner import EagerRunner
 from server.images.vision.tower import VisionModel
 from server.pipeline import Pipeline
 from server.prompt.builder import PromptBuilder
@@ -100,7 +101,9 @@ def stages(checkpoint: Checkpoint) -> Iterator[AnyresStages]:
         variant="",
         metrics=metrics,
     )
-    batcher = VisionBatcher(model.to(torch.float32).eval(), max_views=4, metrics=metrics)
+    batcher = VisionBatcher(
+        EagerRunner(model.to(torch.float32).eval()), max_views=4, metrics=metrics
+    )
     grammars = GrammarValidator(checkpoint.path)
     yield AnyresStages(checkpoint, image_loader, batcher, grammars, metrics)
     grammars.close()

@@ -25,6 +25,7 @@ from server.images.decode.decode import DecodeOptions
 from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
+from server.images.vision.runner import EagerRunner
 from server.images.vision.tower import VisionModel
 from server.telemetry.caller import ANYBODY
 from server.telemetry.request_record import RequestRecord
@@ -125,7 +126,7 @@ async def test_low_detail_encodes_only_the_base_view_with_anyres(
         variant="",
         metrics=stages.metrics,
     )
-    batcher = VisionBatcher(model.eval(), max_views=4, metrics=stages.metrics)
+    batcher = VisionBatcher(EagerRunner(model.eval()), max_views=4, metrics=stages.metrics)
     engine = FakeEngine(OUTPUTS)
     tiled = Stages(checkpoint, image_loader, batcher, stages.metrics, stages.grammars)
     await generate_deltas(tiled.pipeline(engine), build_detail_request("low", "high", "auto"))

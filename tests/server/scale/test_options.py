@@ -90,9 +90,13 @@ def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
         ({"accelerator": "cuda", "gpus_per_replica": 0}, "all would meet on the first GPU"),
         (
             {"accelerator": "cuda", "gpus_per_replica": 1, "tensor_parallel_size": 2},
-            "as many as --tensor-parallel-size, 2",
+            "as many as --tensor-parallel-size and --vision-device say, 2:",
         ),
-        ({"accelerator": "cuda", "gpus_per_replica": 1.5}, "as many as --tensor-parallel-size, 1"),
+        ({"accelerator": "cuda", "gpus_per_replica": 1.5}, "--vision-device say, 1: leave it out"),
+        (
+            {"accelerator": "cuda", "gpus_per_replica": 1, "vision_device": "cuda:1"},
+            "--vision-device say, 2: leave it out",
+        ),
         ({"accelerator": "cuda", "gpus_per_replica": 0.5}, "--gpu-memory-utilization 0.5 or less"),
         ({"replicas": 0}, "--replicas 0: must be above 0"),
         ({"replicas": 3, "max_replicas": 2}, "below --replicas 3"),

@@ -14,6 +14,7 @@ from torch import Tensor
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
 from server.checkpoint.vision import ImageConfig
 from server.images.vision.batcher import VisionBatcher
+from server.images.vision.runner import EagerRunner
 from server.images.vision.tower import VisionModel
 from server.telemetry.metrics import Metrics
 from tests.server.images.vision.small_model import (
@@ -59,7 +60,7 @@ def model() -> PausableModel:
 @pytest.fixture
 def batcher(model: PausableModel, metrics: Metrics) -> Iterator[VisionBatcher]:
     """Return a batcher of at most four views over the model."""
-    batcher = VisionBatcher(model, max_views=MAX_VIEWS, metrics=metrics)
+    batcher = VisionBatcher(EagerRunner(model), max_views=MAX_VIEWS, metrics=metrics)
     yield batcher
     model.go.set()
     batcher.close()
@@ -250,7 +251,7 @@ async def test_results_own_their_storage(batcher: VisionBatcher, model: Pausable
 
 async def test_batching_changes_no_more_than_rounding_in_bfloat16(metrics: Metrics) -> None:
     model = build_small_model(torch.bfloat16)
-    batcher = VisionBatcher(model, max_views=MAX_VIEWS, metrics=metrics)
+    batcher = VisionBatcher(EagerRunner(model), max_views=MAX_VIEWS, metrics=metrics)
     batched = await asyncio.gather(
         *(batcher.encode(build_image_views(seed), SHAPE) for seed in range(MAX_VIEWS))
     )
@@ -264,7 +265,7 @@ async def test_batching_changes_no_more_than_rounding_in_bfloat16(metrics: Metri
 
 
 async def test_closing_waits_for_the_running_batch(model: PausableModel, metrics: Metrics) -> None:
-    batcher = VisionBatcher(model, max_views=MAX_VIEWS, metrics=metrics)
+    batcher = VisionBatcher(EagerRunner(model), max_views=MAX_VIEWS, metrics=metrics)
     busy = await pause(model, batcher)
     closing = asyncio.create_task(asyncio.to_thread(batcher.close))
     model.go.set()
@@ -282,7 +283,7 @@ async def test_images_with_different_numbers_of_views_are_merged_separately(
     model = VisionModel(vision, grids)
     model.load_state_dict(build_random_weights(model))
     # All images but the last have more views than the limit.
-    batcher = VisionBatcher(model.eval(), max_views=2, metrics=metrics)
+    batcher = VisionBatcher(EagerRunner(model.eval()), max_views=2, metrics=metrics)
     images = [
         (build_image_views(1, 5), (64, 48)),
         (build_image_views(2, 4), (90, 30)),
