@@ -191,9 +191,7 @@ def main(
         eager=eager or bool(shape and not on_gpu),
         with_vllm_bench=not (quick or only or shape),
         peer_arguments=tuple(shlex.split(peer_arguments)),
-        model=_write_model(described, on_gpu=on_gpu)
-        if described
-        else replace(LLAVA_TINY, on_gpu=on_gpu),
+        model=replace(_write_model(described) if described else LLAVA_TINY, on_gpu=on_gpu),
         suite_name=suite.name,
     )
     out = out / shape
@@ -215,22 +213,27 @@ def _find_shape(name: str) -> Shape:
     return SHAPES[name]
 
 
-def _write_model(shape: Shape, *, on_gpu: bool) -> ServedModel:
+def _write_model(shape: Shape) -> ServedModel:
     """Return the model of a shape; its checkpoint is written if it is missing."""
     return ServedModel(
         name=shape.name,
-        path=_write_on_gpu(shape) if on_gpu else write_once(shape, SHAPES_FOLDER, DTYPE),
+        path=_write_checkpoint(shape),
         max_model_len=shape.max_model_len,
         max_num_seqs=shape.max_num_seqs,
         max_num_batched_tokens=shape.max_num_batched_tokens,
-        on_gpu=on_gpu,
     )
 
 
-def _write_on_gpu(shape: Shape) -> Path:
-    """Write in a process of its own: its context would take memory of the GPU to the end."""
+def _write_checkpoint(shape: Shape) -> Path:
+    """Write the checkpoint; its weights are generated on the GPU if there is one."""
+    if has_gpu():
+        return _write_in_own_process(shape, torch.device("cuda"))
+    return write_once(shape, SHAPES_FOLDER, DTYPE)
+
+
+def _write_in_own_process(shape: Shape, device: torch.device) -> Path:
+    """Write so that no context takes memory of the GPU while the servers are measured."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        device = torch.device("cuda")
         return process.submit(write_once, shape, SHAPES_FOLDER, DTYPE, device).result()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 from tqdm import tqdm
 from typer.testing import CliRunner, Result
@@ -164,7 +165,7 @@ def test_on_a_gpu_it_compiles_and_tells_the_memory_of_the_card(
 ) -> None:
     small = shrink(LLAVA_15_SMALL)
     monkeypatch.setattr(command, "SHAPES", {small.name: small})
-    monkeypatch.setattr(command, "_write_on_gpu", lambda _: tmp_path)
+    monkeypatch.setattr(command, "_write_checkpoint", lambda _: tmp_path)
     monkeypatch.setattr(command, "has_gpu", lambda: True)
     monkeypatch.setattr(command, "measure_gpu_memory_mib", lambda _: 70_000.0)
     done = invoke("--out", str(tmp_path / "out"), "--shape", small.name, "--quick", "--only", "W1")
@@ -172,6 +173,16 @@ def test_on_a_gpu_it_compiles_and_tells_the_memory_of_the_card(
     assert stage.model.on_gpu
     assert not stage.is_eager
     assert "GPU MiB at rest" in done.output
+
+
+def test_weights_can_be_written_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SHAPES_FOLDER", tmp_path)
+    small = shrink(LLAVA_15_SMALL)
+    path = command._write_in_own_process(small, torch.device("cpu"))
+    assert path.parent == tmp_path
+    assert (path / "model.safetensors.index.json").is_file()
 
 
 def test_an_unknown_shape_is_named(tmp_path: Path) -> None:
