@@ -2,12 +2,13 @@
 
 import json
 import shlex
+import signal
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import torch
 import typer
@@ -207,6 +208,11 @@ def main(
     print(f"{out / 'results.json'}, .md and .png; {(time.monotonic() - started) / 60:.1f} minutes")
 
 
+def _exit(number: int, _: object) -> NoReturn:
+    """End as by Ctrl-C: a server that is left over would keep the GPU's memory."""
+    raise SystemExit(128 + number)
+
+
 def _find_shape(name: str) -> Shape:
     if name not in SHAPES:
         raise typer.BadParameter(f"unknown: {name}; there are {list(SHAPES)}")
@@ -255,4 +261,5 @@ def _select_workloads(only: str, suite: Suite = TINY, *, quick: bool) -> tuple[s
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _exit)
     typer.run(main)
