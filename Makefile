@@ -1,7 +1,7 @@
 # Everything here needs only make, gcc and Python 3.11 to 3.14; the rest is set up on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve scale browser promtool clients test faults python-check fuzz soak bench bench-quick bench-overload bench-fleet bench-replicas image-check check format clean
+.PHONY: help setup serve scale browser promtool clients test faults python-check fuzz soak bench bench-quick bench-gpu bench-overload bench-fleet bench-replicas image-check check format clean
 
 # Assigned outright, so that variables of these names in the environment change nothing;
 # `make test ARGS=…` overrides them all the same.
@@ -71,6 +71,9 @@ bench: setup ## measure beside vLLM's own server, 40 minutes at most [BENCH_OUT=
 
 bench-quick: setup ## the same in one short round, 5 minutes at most
 	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/quick --quick $(ARGS)
+
+bench-gpu: setup ## measure LLaVA-1.5-7B's shape on a GPU, an hour [ARGS="--quick", "--shape llava-1.6-7b"]
+	@$(BIN)/python -m benchmarks --out $(BENCH_OUT)/gpu --shape llava-1.5-7b $(ARGS)
 
 bench-overload: setup ## measure both servers at ten times the clients that saturate them
 	@$(BIN)/python -m benchmarks.overload --out $(BENCH_OUT)/overload $(ARGS)

@@ -2,22 +2,27 @@
 
 import json
 import shlex
+import signal
 import time
-from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import torch
 import typer
 from tqdm import tqdm
 
 from benchmarks.environment import describe_environment
+from benchmarks.gpu import has_gpu, measure_gpu_memory_mib
 from benchmarks.journal import Journal, Measurement
-from benchmarks.measure import Timing, measure_engine, measure_load
+from benchmarks.measure import measure_engine, measure_load
 from benchmarks.random_checkpoint import write_once
 from benchmarks.report import print_report, render_markdown, write_results
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes.registry import SHAPES
+from benchmarks.shapes.shape import Shape
+from benchmarks.suites import SUITES, TINY, Suite
 from benchmarks.summary import ENGINE, RATE, START_UP, summarise
 from benchmarks.systems import (
     LLAVA_TINY,
@@ -28,21 +33,14 @@ from benchmarks.systems import (
     System,
     run_system,
 )
-from benchmarks.usage import measure_memory_mib
+from benchmarks.timing import Timing
+from benchmarks.usage import list_pids, measure_memory_mib
 from benchmarks.vllm_bench import run_vllm_bench
-from benchmarks.workloads import ALL_WORKLOADS, SHAPE_WORKLOADS, WORKLOADS, Workload
+from benchmarks.workloads import Workload
 
-QUICK: Final = Timing(window_s=2.0, warm_up_s=1.0)
-FULL: Final = Timing(window_s=5.0, warm_up_s=2.0)
-# A warm-up shorter than a request: its first answers count only from the window on.
-QUICK_SHAPE: Final = Timing(window_s=20.0, warm_up_s=2.0)
-FULL_SHAPE: Final = Timing(window_s=40.0, warm_up_s=5.0)
-QUICK_ROUNDS: Final = 1
-FULL_ROUNDS: Final = 3
 # Random checkpoints of shapes, kept from run to run.
 SHAPES_FOLDER: Final = Path(__file__).parent.parent / ".bench" / "shapes"
 DTYPE: Final = torch.bfloat16
-ENGINE_WORKLOADS: Final = ("W1", "W2", "W3", "W6")
 # Seeds of vLLM's random prompts that contain no special token such as `<image>`.
 SEEDS: Final = (0, 4, 8, 11)
 
@@ -58,6 +56,12 @@ class Plan:
     with_vllm_bench: bool
     peer_arguments: tuple[str, ...]
     model: ServedModel = LLAVA_TINY
+    suite_name: str = TINY.name
+
+    @property
+    def suite(self) -> Suite:
+        """The suite of the workloads."""
+        return SUITES[self.suite_name]
 
     @property
     def num_measurements(self) -> int:
@@ -68,12 +72,12 @@ class Plan:
     @property
     def engine_workloads(self) -> list[str]:
         """The workloads of the engine alone."""
-        return [name for name in ENGINE_WORKLOADS if name in self.workloads]
+        return [name for name in self.suite.engine_workloads if name in self.workloads]
 
     @property
     def selected_workloads(self) -> list[Workload]:
         """The workloads by name, in their order."""
-        return [each for each in ALL_WORKLOADS if each.name in self.workloads]
+        return [each for each in self.suite.workloads if each.name in self.workloads]
 
 
 class Run:
@@ -103,14 +107,14 @@ class Run:
         log = self._folder / f"{system.name}-{number + 1}.log"
         model = self._plan.model
         with run_system(system, log, eager=self._plan.eager, model=model) as server:
-            rest_mib = measure_memory_mib(server.pid)
+            rest = _measure_memory(server, "rest")
             for work in self._plan.selected_workloads:
                 if not self.journal.has(number, system.name, work.name):
                     self._measure_load(number, system, server, work)
-            after_mib = measure_memory_mib(server.pid)
+            after = _measure_memory(server, "after")
             if self._plan.with_vllm_bench:
                 self._run_vllm_bench(number, system, server)
-        start_up = {"ready_s": server.ready_s, "rest_mib": rest_mib, "after_mib": after_mib}
+        start_up = {"ready_s": server.ready_s} | rest | after
         self._record(Measurement(number, system.name, START_UP, start_up))
 
     def _measure_load(
@@ -118,7 +122,8 @@ class Run:
     ) -> None:
         self._progress.set_description(f"round {number + 1}, {system.name}, {work.name}")
         pictures = self._folder / "pictures"
-        figures = measure_load(server, work, self._plan.timing, number, pictures)
+        plan = self._plan
+        figures = measure_load(server, plan.suite, work, plan.timing, number, pictures)
         self._record(Measurement(number, system.name, work.name, figures))
 
     def _run_vllm_bench(self, number: int, system: System, server: RunningServer) -> None:
@@ -145,7 +150,10 @@ class Run:
         if not names:
             return
         self._progress.set_description(f"round {number + 1}, the engine alone")
-        for name, figures in measure_engine(names, self._plan.timing, eager=self._plan.eager):
+        plan = self._plan
+        for name, figures in measure_engine(
+            names, plan.model, plan.suite, plan.timing, eager=plan.eager
+        ):
             self._record(Measurement(number, ENGINE, name, figures))
 
     def _record(self, measurement: Measurement) -> None:
@@ -162,22 +170,30 @@ class Run:
 def main(
     out: Annotated[Path, typer.Option(help="folder for results; a run cut off goes on in it")],
     quick: Annotated[bool, typer.Option("--quick", help="one short round")] = False,
-    rounds: Annotated[int | None, typer.Option(min=1, help="default: 3, with --quick 1")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="default: the suite's, with --quick 1")
+    ] = None,
     only: Annotated[str, typer.Option(help="some workloads, with commas between them")] = "",
-    eager: Annotated[bool, typer.Option("--eager", help="compile nowhere, as for shapes")] = False,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="compile nowhere, as for shapes on a CPU")
+    ] = False,
     peer_arguments: Annotated[str, typer.Option(help="further arguments of vLLM's server")] = "",
     shape: Annotated[str, typer.Option(help="a published checkpoint's, with random weights")] = "",
 ) -> None:
     """Measure this server beside vLLM's own and beside the engine alone, and print the ratios."""
-    offered = SHAPE_WORKLOADS if shape else WORKLOADS
+    on_gpu = has_gpu()
+    described = _find_shape(shape) if shape else None
+    suite = SUITES[described.suite] if described else TINY
     plan = Plan(
-        rounds=rounds or (QUICK_ROUNDS if quick or shape else FULL_ROUNDS),
-        timing=_choose_timing(shape, quick=quick),
-        workloads=_select_workloads(only, quick=quick, offered=offered),
-        eager=eager or bool(shape),  # compiling takes vLLM minutes at each start
+        rounds=rounds or (1 if quick else suite.rounds),
+        timing=suite.quick if quick else suite.full,
+        workloads=_select_workloads(only, suite, quick=quick),
+        # On a CPU compiling takes vLLM minutes at each start.
+        eager=eager or bool(shape and not on_gpu),
         with_vllm_bench=not (quick or only or shape),
         peer_arguments=tuple(shlex.split(peer_arguments)),
-        model=_write_model(shape) if shape else LLAVA_TINY,
+        model=replace(_write_model(described) if described else LLAVA_TINY, on_gpu=on_gpu),
+        suite_name=suite.name,
     )
     out = out / shape
     started = time.monotonic()
@@ -185,45 +201,65 @@ def main(
         run = Run(plan, out, progress)
         run.measure_all()
     measured = run.journal.measurements
-    summary = summarise(measured)
+    summary = summarise(measured, suite)
     write_results(out, summary, measured, describe_environment(plan.peer_arguments))
     (out / "results.md").write_text(render_markdown(summary), encoding="utf-8")
     print_report(summary)
     print(f"{out / 'results.json'}, .md and .png; {(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def _choose_timing(shape: str, *, quick: bool) -> Timing:
-    if shape:
-        return QUICK_SHAPE if quick else FULL_SHAPE
-    return QUICK if quick else FULL
+def _exit(number: int, _: object) -> NoReturn:
+    """End as by Ctrl-C: a server that is left over would keep the GPU's memory."""
+    raise SystemExit(128 + number)
 
 
-def _write_model(name: str) -> ServedModel:
-    """Return the model of a shape; its checkpoint is written if it is missing."""
+def _find_shape(name: str) -> Shape:
     if name not in SHAPES:
         raise typer.BadParameter(f"unknown: {name}; there are {list(SHAPES)}")
-    shape = SHAPES[name]
+    return SHAPES[name]
+
+
+def _write_model(shape: Shape) -> ServedModel:
+    """Return the model of a shape; its checkpoint is written if it is missing."""
     return ServedModel(
-        name=name,
-        path=write_once(shape, SHAPES_FOLDER, DTYPE),
+        name=shape.name,
+        path=_write_checkpoint(shape),
         max_model_len=shape.max_model_len,
-        max_num_seqs=16,
-        max_num_batched_tokens=shape.max_model_len,
+        max_num_seqs=shape.max_num_seqs,
+        max_num_batched_tokens=shape.max_num_batched_tokens,
     )
 
 
-def _select_workloads(
-    only: str, *, quick: bool, offered: Sequence[Workload] = WORKLOADS
-) -> tuple[str, ...]:
+def _write_checkpoint(shape: Shape) -> Path:
+    """Write the checkpoint; its weights are generated on the GPU if there is one."""
+    if has_gpu():
+        return _write_in_own_process(shape, torch.device("cuda"))
+    return write_once(shape, SHAPES_FOLDER, DTYPE)
+
+
+def _write_in_own_process(shape: Shape, device: torch.device) -> Path:
+    """Write so that no context takes memory of the GPU while the servers are measured."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(write_once, shape, SHAPES_FOLDER, DTYPE, device).result()
+
+
+def _measure_memory(server: RunningServer, when: str) -> dict[str, float]:
+    """Return a server's memory, and the GPU's where there is one."""
+    host = {f"{when}_mib": measure_memory_mib(server.pid)}
+    gpu_mib = measure_gpu_memory_mib(list_pids(server.pid))
+    return host if gpu_mib is None else host | {f"gpu_{when}_mib": gpu_mib}
+
+
+def _select_workloads(only: str, suite: Suite = TINY, *, quick: bool) -> tuple[str, ...]:
     """Return the named workloads, or all; a quick run skips the streamed repeats."""
-    names = [each.name for each in offered]
     requested = [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := set(requested) - set(names):
-        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {names}")
+    if unknown := set(requested) - set(suite.names):
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {suite.names}")
     if requested:
-        return tuple(name for name in names if name in requested)
-    return tuple(name for name in names if not (quick and name.endswith("streamed")))
+        return tuple(name for name in suite.names if name in requested)
+    return tuple(name for name in suite.names if not (quick and name.endswith(" streamed")))
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _exit)
     typer.run(main)

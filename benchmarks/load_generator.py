@@ -19,7 +19,8 @@ import uvloop
 from benchmarks.client import Connection, TimedResponse, connect
 from benchmarks.percentiles import compute_percentiles
 from benchmarks.requests import Conversation, RequestOptions, UniqueNumbers
-from benchmarks.workloads import ALL_WORKLOADS, ClientGroup, Workload, find_workload
+from benchmarks.suites import SUITES, TINY
+from benchmarks.workloads import ClientGroup, Workload
 
 # More than the requests of one workload, so that no image repeats in another workload.
 NUMBERS_PER_WORKLOAD: Final = 100_000
@@ -48,10 +49,18 @@ class Window:
 
 
 async def run_workload(
-    url: str, model: str, work: Workload, window_s: float, warm_up_s: float, seed: int, folder: Path
+    url: str,
+    model: str,
+    work: Workload,
+    window_s: float,
+    warm_up_s: float,
+    place: int,
+    folder: Path,
 ) -> dict[str, float]:
-    """Run all clients of a workload; return the figures of its window."""
-    place = seed * len(ALL_WORKLOADS) + ALL_WORKLOADS.index(work)
+    """Run all clients of a workload; return the figures of its window.
+
+    Runs with different places have no question and no new image in common.
+    """
     numbers = UniqueNumbers(place * NUMBERS_PER_WORKLOAD)
     groups = [GroupResult(group) for group in work.groups]
     conversations = [
@@ -162,10 +171,14 @@ def main(
     warm_up_s: Annotated[float, typer.Option(help="time before it, in seconds")],
     seed: Annotated[int, typer.Option(help="of questions and pictures")],
     folder: Annotated[Path, typer.Option(help="where large pictures are kept")],
+    suite: Annotated[str, typer.Option(help="the workload's")] = TINY.name,
 ) -> None:
     """Run one workload against one server."""
-    work = find_workload(name)
-    figures = uvloop.run(run_workload(url, model, work, window_s, warm_up_s, seed, folder))
+    chosen = SUITES[suite]
+    place = seed * len(chosen.workloads) + chosen.names.index(name)
+    figures = uvloop.run(
+        run_workload(url, model, chosen.find(name), window_s, warm_up_s, place, folder)
+    )
     print(json.dumps(figures), flush=True)
 
 

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.systems import ENVIRONMENT, RunningServer
+from benchmarks.suites import Suite
+from benchmarks.systems import ENVIRONMENT, RunningServer, ServedModel
+from benchmarks.timing import Timing
 from benchmarks.usage import PeakMemory, measure_cpu_seconds
 from benchmarks.workloads import Workload
 
@@ -19,22 +20,14 @@ BEGIN: Final = "begin"
 END: Final = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds of the window, which a workload scales, and of the warm-up before it."""
-
-    window_s: float
-    warm_up_s: float
-
-
 def measure_load(
-    server: RunningServer, work: Workload, timing: Timing, seed: int, folder: Path
+    server: RunningServer, suite: Suite, work: Workload, timing: Timing, seed: int, folder: Path
 ) -> dict[str, float]:
     """Run one workload; return the clients' figures and the server's CPU time and memory."""
     arguments = [
         *("benchmarks.load_generator", server.chat_url, work.name, "--model", server.model_name),
         *("--window-s", str(timing.window_s * work.length), "--warm-up-s", str(timing.warm_up_s)),
-        *("--seed", str(seed), "--folder", str(folder)),
+        *("--seed", str(seed), "--folder", str(folder), "--suite", suite.name),
     ]
     figures: dict[str, float] = {}
     cpu: dict[str, dict[str, float]] = {}
@@ -65,11 +58,11 @@ def _compute_cpu_per_request(
 
 
 def measure_engine(
-    names: Sequence[str], timing: Timing, *, eager: bool
+    names: Sequence[str], model: ServedModel, suite: Suite, timing: Timing, *, eager: bool
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Measure the engine alone; yield the name and the figures of each workload."""
     arguments = [
-        *("benchmarks.engine_only", *names),
+        *("benchmarks.engine_only", *names, "--suite", suite.name, "--model", model.to_json()),
         *("--window-s", str(timing.window_s), "--warm-up-s", str(timing.warm_up_s)),
         "--eager" if eager else "--no-eager",
     ]

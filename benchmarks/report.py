@@ -16,7 +16,6 @@ from benchmarks.journal import Measurement
 from benchmarks.summary import Summary
 from benchmarks.tables import TextTable, build_rates, build_tables, build_targets
 from benchmarks.targets import Outcome, compare_targets
-from benchmarks.workloads import ALL_WORKLOADS
 
 WIDTH: Final = 100  # the same on a narrow terminal and in a file
 
@@ -30,7 +29,7 @@ def print_report(summary: Summary, file: TextIO | None = None) -> None:
 
 def render_markdown(summary: Summary) -> str:
     """Render the tables of rates and targets, for the docs."""
-    titles = {each.name: each.title for each in ALL_WORKLOADS}
+    titles = summary.suite.titles
     table = build_rates(summary)
     rows = [(name, titles.get(name, ""), *cells) for name, *cells in table.rows]
     described = TextTable(

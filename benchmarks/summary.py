@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from benchmarks.journal import Measurement
-from benchmarks.workloads import ALL_WORKLOADS
+from benchmarks.suites import TINY, Suite
 
 OURS: Final = "ours"
 PEER: Final = "peer"
 ENGINE: Final = "engine"
 START_UP: Final = "W10"  # measured without the load generator
 RATE: Final = "requests_per_s"
-
-ORDER: Final = (*(each.name for each in ALL_WORKLOADS), START_UP)
 
 
 class FigureKey(NamedTuple):
@@ -50,13 +48,15 @@ class Summary:
     spreads: Mapping[FigureKey, Spread]
     ratios: Mapping[FigureKey, Ratio]
     rounds: int
+    suite: Suite
 
     @property
     def workloads(self) -> tuple[str, ...]:
-        """The measured workloads, known ones first and in their order."""
+        """The measured workloads, the suite's first and in their order."""
         measured = dict.fromkeys(key.workload for key in self.spreads)
-        known = [name for name in ORDER if name in measured]
-        return (*known, *(name for name in measured if name not in ORDER))
+        order = (*self.suite.names, START_UP)
+        known = [name for name in order if name in measured]
+        return (*known, *(name for name in measured if name not in order))
 
     def median(self, system: str, workload: str, figure: str) -> float | None:
         """Return the median over the rounds, or None if not measured."""
@@ -71,13 +71,14 @@ class Summary:
 Rounds = Mapping[int, float]
 
 
-def summarise(measurements: Sequence[Measurement]) -> Summary:
+def summarise(measurements: Sequence[Measurement], suite: Suite = TINY) -> Summary:
     """Summarise all rounds. If a round was repeated, its last results count."""
     series = _group_by_figure(measurements)
     return Summary(
         spreads={key: _compute_spread(rounds.values()) for key, rounds in series.items()},
         ratios=_compute_ratios(series),
         rounds=len({each.round for each in measurements}),
+        suite=suite,
     )
 
 

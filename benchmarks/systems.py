@@ -1,5 +1,6 @@
 """The servers under test, this one and vLLM's, with equal engine settings."""
 
+import json
 import os
 import signal
 import socket
@@ -8,9 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import httpx
 
@@ -19,7 +20,10 @@ MODEL: Final = Path(__file__).parent.parent / "model_store" / MODEL_NAME
 MAX_MODEL_LEN: Final = 2048
 CPU_KV_CACHE_GIB: Final = 2
 
+GPU_MEMORY_UTILIZATION: Final = 0.92  # of the engine; this server's tower takes some of the rest
+
 START_LIMIT_S: Final = 300.0
+GPU_START_LIMIT_S: Final = 1200.0  # compilation, and the capture of graphs
 STOP_LIMIT_S: Final = 30.0
 POLL_S: Final = 0.05
 
@@ -40,6 +44,28 @@ class ServedModel:
     max_model_len: int
     max_num_seqs: int
     max_num_batched_tokens: int
+    on_gpu: bool = False
+
+    def to_json(self) -> str:
+        """Return all fields, for the command line of another process."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**fields | {"path": Path(fields["path"])})
+
+    @property
+    def engine_options(self) -> tuple[str, ...]:
+        """The options that both servers have."""
+        options = (
+            *("--max-model-len", str(self.max_model_len)),
+            *("--max-num-seqs", str(self.max_num_seqs)),
+            *("--max-num-batched-tokens", str(self.max_num_batched_tokens)),
+        )
+        on_gpu = ("--gpu-memory-utilization", str(GPU_MEMORY_UTILIZATION))
+        return (*options, *on_gpu) if self.on_gpu else options
 
 
 LLAVA_TINY: Final = ServedModel(
@@ -64,7 +90,10 @@ class RunningServer:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A server's command and the path of its health check."""
+    """A server's command and the path of its health check.
+
+    It is given `cpu_options` on a CPU only.
+    """
 
     name: str
     module: str
@@ -73,29 +102,27 @@ class System:
     eager: str
     compiled: str
     command: tuple[str, ...] = ()
+    cpu_options: tuple[str, ...] = ()
 
     def build_command(
         self, port: int, *, eager: bool, model: ServedModel = LLAVA_TINY
     ) -> list[str]:
         """Build the command that starts the server."""
-        engine = (
-            *("--max-model-len", str(model.max_model_len)),
-            *("--max-num-seqs", str(model.max_num_seqs)),
-            *("--max-num-batched-tokens", str(model.max_num_batched_tokens)),
-        )
         common = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", model.name)
         mode = self.eager if eager else self.compiled
         program = [sys.executable, "-m", self.module, *self.command, "--model", str(model.path)]
-        return [*program, *common, *engine, *self.options, mode]
+        device = () if model.on_gpu else self.cpu_options
+        return [*program, *common, *model.engine_options, *device, *self.options, mode]
 
 
 OURS: Final = System(
     "ours",
     "server",
     "/ready",
-    ("--cpu-kv-cache-gib", str(CPU_KV_CACHE_GIB)),
+    (),
     eager="--enforce-eager=true",
     compiled="--enforce-eager=false",
+    cpu_options=("--cpu-kv-cache-gib", str(CPU_KV_CACHE_GIB)),
 )
 PEER: Final = System(
     "peer",
@@ -128,14 +155,17 @@ def run_system(
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_until_ready(process, url + system.ready_path, log)
+        limit_s = GPU_START_LIMIT_S if model.on_gpu else START_LIMIT_S
+        _wait_until_ready(process, url + system.ready_path, log, limit_s)
         yield RunningServer(url, process.pid, time.perf_counter() - started, model.name)
     finally:
         _stop(process)
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", url: str, log: Path, limit_s: float
+) -> None:
+    deadline = time.monotonic() + limit_s
     with httpx.Client(timeout=5, trust_env=False) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -146,7 +176,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             except httpx.TransportError:
                 pass
             time.sleep(POLL_S)
-    raise SystemExit(f"a server was not ready in {START_LIMIT_S:g} s; see {log}")
+    raise SystemExit(f"a server was not ready in {limit_s:g} s; see {log}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -27,6 +27,10 @@ AT_START: Final = {
     "MiB at rest": "rest_mib",
     "MiB after load": "after_mib",
 }
+ON_GPU: Final = {
+    "GPU MiB at rest": "gpu_rest_mib",
+    "GPU MiB after load": "gpu_after_mib",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,10 @@ def build_text_beside_images(summary: Summary) -> TextTable:
 
 
 def build_start_up(summary: Summary) -> TextTable:
-    """Start-up time and memory without load."""
-    rows = [(label, *_format_pairs(summary, START_UP, name)) for label, name in AT_START.items()]
+    """Start-up time and memory without load, of the GPU where there is one."""
+    has_gpu = any(key.figure in ON_GPU.values() for key in summary.spreads)
+    figures = AT_START | (ON_GPU if has_gpu else {})
+    rows = [(label, *_format_pairs(summary, START_UP, name)) for label, name in figures.items()]
     return TextTable("W10: start-up and memory", ("", "ours", "vLLM", "ratio"), rows)
 
 

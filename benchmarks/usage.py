@@ -74,6 +74,11 @@ class PeakMemory:
                 return
 
 
+def list_pids(pid: int) -> list[int]:
+    """Return the ids of a server's processes."""
+    return [process.pid for process in _list_processes(pid)]
+
+
 def _list_processes(pid: int) -> Iterator[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)

@@ -19,6 +19,7 @@ SMALL_PX: Final = 336
 WEB_PX: Final = (1280, 960)
 PHOTO_PX: Final = (4000, 3000)  # 12 megapixels
 SIGLIP_PX: Final = 384
+STREAMED: Final = frozenset({"W1", "W3", "W4", "W5", "W6"})  # measured streamed, too
 
 ConversationFactory = Callable[[RequestOptions, UniqueNumbers, Path], Conversation]
 
@@ -91,84 +92,95 @@ def _chat(options: RequestOptions, numbers: UniqueNumbers, folder: Path) -> Conv
     return MultiTurnChat(options, numbers, pictures)
 
 
-def _single_group(
-    name: str, clients: int, conversation: ConversationFactory
-) -> tuple[ClientGroup, ...]:
-    return (ClientGroup(name, clients, conversation),)
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many clients and tokens the workloads W1 to W9 have."""
+
+    clients: int
+    stream_clients: int  # of W2
+    clients_beside: int  # with photos, beside a text stream
+    max_tokens: int
 
 
-def _single_client(conversation: ConversationFactory) -> tuple[ClientGroup, ...]:
-    return (ClientGroup("one", 1, conversation, max_tokens=8, stream=True),)
+def build_workloads(load: Load) -> tuple[Workload, ...]:
+    """Build W1 to W9, and streamed variants of some for TTFT and inter-token latency."""
+    base = (*_build_batch(load), *_build_beside_images(load), *_build_single_client())
+    streamed = (_build_streamed(each) for each in base if each.name in STREAMED)
+    return (*base, *streamed)
 
 
-TEXT_STREAM: Final = ClientGroup("text", 1, _text, stream=True)
+def _build_batch(load: Load) -> tuple[Workload, ...]:
+    """Build the workloads of many equal clients."""
 
-BASE_WORKLOADS: Final = (
-    Workload("W1", "text, 16 clients", _single_group("text", 16, _text)),
-    Workload(
-        "W2",
-        "text streamed, 64 clients, 64 tokens",
-        (ClientGroup("text", 64, _text, max_tokens=64, stream=True),),
-    ),
-    Workload("W3", "new 336 px PNG, 16 clients", _single_group("images", 16, _small)),
-    Workload("W4", "new 1280x960 JPEG, 16 clients", _single_group("images", 16, _web)),
-    Workload("W5", "new 12 MP JPEG, 16 clients", _single_group("images", 16, _photo), length=2.5),
-    Workload("W6", "one 12 MP JPEG repeated, 16 clients", _single_group("images", 16, _same_photo)),
-    Workload(
-        "W7",
-        "chat, 6 turns over 3 images, 16 clients",
-        _single_group("chat", 16, _chat),
-        length=1.5,
-    ),
-    Workload("W8 alone", "text stream, nothing beside it", (TEXT_STREAM,), length=1.5),
-    Workload(
-        "W8 mixed",
-        "text stream beside 4 clients with new 12 MP JPEGs",
-        (TEXT_STREAM, ClientGroup("images", 4, _photo)),
-        length=2.0,
-    ),
-    Workload("W9 text", "one client, text", _single_client(_text), length=0.5),
-    Workload("W9 small", "one client, new 336 px PNG", _single_client(_small), length=0.5),
-    Workload("W9 photo", "one client, new 12 MP JPEG", _single_client(_photo), length=0.75),
-)
+    def build(
+        name: str, title: str, conversation: ConversationFactory, length: float = 1.0
+    ) -> Workload:
+        group = ClientGroup("all", load.clients, conversation, load.max_tokens)
+        return Workload(name, f"{title}, {load.clients} clients", (group,), length)
+
+    return (
+        build("W1", "text", _text),
+        _build_wide_stream(load.stream_clients),
+        build("W3", "new 336 px PNG", _small),
+        build("W4", "new 1280x960 JPEG", _web),
+        build("W5", "new 12 MP JPEG", _photo, length=2.5),
+        build("W6", "one 12 MP JPEG repeated", _same_photo),
+        build("W7", "chat, 6 turns over 3 images", _chat, length=1.5),
+    )
 
 
-def _build_streamed_variant(work: Workload) -> Workload:
-    """Return a streamed variant, for TTFT and inter-token latency."""
+def _build_wide_stream(clients: int) -> Workload:
+    group = ClientGroup("text", clients, _text, max_tokens=64, stream=True)
+    return Workload("W2", f"text streamed, {clients} clients, 64 tokens", (group,))
+
+
+def _build_beside_images(load: Load) -> tuple[Workload, ...]:
+    text = ClientGroup("text", 1, _text, load.max_tokens, stream=True)
+    images = ClientGroup("images", load.clients_beside, _photo, load.max_tokens)
+    title = f"text stream beside {load.clients_beside} clients with new 12 MP JPEGs"
+    return (
+        Workload("W8 alone", "text stream, nothing beside it", (text,), length=1.5),
+        Workload("W8 mixed", title, (text, images), length=2.0),
+    )
+
+
+def _build_single_client() -> tuple[Workload, ...]:
+    def build(name: str, title: str, conversation: ConversationFactory, length: float) -> Workload:
+        group = ClientGroup("one", 1, conversation, max_tokens=8, stream=True)
+        return Workload(f"W9 {name}", f"one client, {title}", (group,), length)
+
+    return (
+        build("text", "text", _text, 0.5),
+        build("small", "new 336 px PNG", _small, 0.5),
+        build("photo", "new 12 MP JPEG", _photo, 0.75),
+    )
+
+
+def _build_streamed(work: Workload) -> Workload:
     groups = tuple(replace(group, stream=True) for group in work.groups)
     return Workload(f"{work.name} streamed", f"{work.title}, streamed", groups, length=0.75)
 
 
-WORKLOADS: Final = (
-    *BASE_WORKLOADS,
-    *(
-        _build_streamed_variant(work)
-        for work in BASE_WORKLOADS
-        if work.name in {"W1", "W3", "W4", "W5", "W6"}
-    ),
-)
+def build_few_clients_workloads(max_tokens: int) -> tuple[Workload, ...]:
+    """Build S1 to S5: few clients, for a CPU that takes seconds for a view."""
 
+    def build(
+        name: str, title: str, conversation: ConversationFactory, length: float = 1.0
+    ) -> Workload:
+        group = ClientGroup("one", 1, conversation, max_tokens, stream=True)
+        return Workload(name, title, (group,), length)
 
-def _single_stream(conversation: ConversationFactory) -> tuple[ClientGroup, ...]:
-    return (ClientGroup("one", 1, conversation, max_tokens=SHAPE_TOKENS, stream=True),)
-
-
-# Few clients and long windows: on a CPU a view of a tower of the usual size takes seconds.
-SHAPE_TOKENS: Final = 24
-SHAPE_WORKLOADS: Final = (
-    Workload("S1", "one client, text, streamed", _single_stream(_text), length=0.5),
-    Workload("S2", "one client, new 384 px PNG, streamed", _single_stream(_view)),
-    Workload("S3", "the same with detail low, streamed", _single_stream(_low_view)),
-    Workload("S4", "one client, one 384 px PNG repeated, streamed", _single_stream(_same_view)),
-    Workload(
-        "S5",
-        "text stream beside 2 clients with new 384 px PNGs",
-        (TEXT_STREAM, ClientGroup("images", 2, _view, max_tokens=SHAPE_TOKENS)),
-    ),
-)
-ALL_WORKLOADS: Final = (*WORKLOADS, *SHAPE_WORKLOADS)
-
-
-def find_workload(name: str) -> Workload:
-    """Return the workload of this name. Raises `KeyError`."""
-    return {each.name: each for each in ALL_WORKLOADS}[name]
+    return (
+        build("S1", "one client, text, streamed", _text, length=0.5),
+        build("S2", "one client, new 384 px PNG, streamed", _view),
+        build("S3", "the same with detail low, streamed", _low_view),
+        build("S4", "one client, one 384 px PNG repeated, streamed", _same_view),
+        Workload(
+            "S5",
+            "text stream beside 2 clients with new 384 px PNGs",
+            (
+                ClientGroup("text", 1, _text, stream=True),
+                ClientGroup("images", 2, _view, max_tokens),
+            ),
+        ),
+    )

@@ -11,7 +11,6 @@ import typer
 
 from benchmarks.environment import describe_environment
 from benchmarks.journal import Journal, Measurement
-from benchmarks.measure import Timing
 from benchmarks.overload.loads import LOADS, Load
 from benchmarks.overload.measure import API_KEYS, CLIENTS, Figures, LoadRunner
 from benchmarks.overload.report import (
@@ -21,6 +20,7 @@ from benchmarks.overload.report import (
     write_overload_results,
 )
 from benchmarks.systems import OURS, PEER, System, run_system
+from benchmarks.timing import Timing
 
 QUICK: Final = Timing(window_s=2.5, warm_up_s=1.0)
 FULL: Final = Timing(window_s=5.0, warm_up_s=1.5)

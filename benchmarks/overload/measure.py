@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import BEGIN, END, Timing, run_module
+from benchmarks.measure import BEGIN, END, run_module
 from benchmarks.overload.loads import (
     OVERLOAD,
     Group,
@@ -20,6 +20,7 @@ from benchmarks.overload.loads import (
 )
 from benchmarks.overload.probe import HealthProbe
 from benchmarks.systems import MODEL_NAME, RunningServer
+from benchmarks.timing import Timing
 from benchmarks.usage import (
     PeakMemory,
     measure_cpu_seconds,

@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 from tqdm import tqdm
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import benchmarks.__main__ as command
-from benchmarks.__main__ import QUICK, Plan, Run, _select_workloads
+from benchmarks.__main__ import Plan, Run, _select_workloads
 from benchmarks.journal import Measurement
 from benchmarks.measure import _compute_cpu_per_request
-from benchmarks.shapes import ONEVISION_05B
+from benchmarks.shapes.llava_1_5 import LLAVA_15_SMALL
+from benchmarks.shapes.qwen import ONEVISION_05B
+from benchmarks.suites import TINY
 from benchmarks.systems import LLAVA_TINY, RunningServer, ServedModel, System
 from tests.benchmarks.test_shapes import shrink
 
 PLAN = Plan(
     rounds=2,
-    timing=QUICK,
+    timing=TINY.quick,
     workloads=("W1", "W4"),
     eager=True,
     with_vllm_bench=False,
@@ -36,6 +39,7 @@ class FakeMeasurements:
         self.fails_at = ""
         self.peer_options: tuple[str, ...] = ()
         self.model = LLAVA_TINY
+        self.is_eager = False
         monkeypatch.setattr(command, "run_system", self._running)
         monkeypatch.setattr(command, "measure_memory_mib", lambda _: 100.0)
         monkeypatch.setattr(command, "measure_load", self._measure_load)
@@ -44,15 +48,15 @@ class FakeMeasurements:
 
     @contextmanager
     def _running(
-        self, system: System, _: Path, *, model: ServedModel, **__: Any
+        self, system: System, _: Path, *, model: ServedModel, eager: bool
     ) -> Iterator[RunningServer]:
         self._system = system.name
-        self.model = model
+        self.model, self.is_eager = model, eager
         if system.name == "peer":
             self.peer_options = system.options
         yield RunningServer("http://x", 1, 2.5)
 
-    def _measure_load(self, _: RunningServer, work: Any, *__: Any) -> dict[str, float]:
+    def _measure_load(self, _: RunningServer, __: Any, work: Any, *___: Any) -> dict[str, float]:
         return self._note(f"{self._system} {work.name}")
 
     def _measure_engine(
@@ -72,6 +76,13 @@ class FakeMeasurements:
 def stage(monkeypatch: pytest.MonkeyPatch) -> FakeMeasurements:
     """Replace servers and loads."""
     return FakeMeasurements(monkeypatch)
+
+
+def invoke(*arguments: str) -> Result:
+    """Run the command."""
+    app = typer.Typer()
+    app.command()(command.main)
+    return CliRunner().invoke(app, arguments)
 
 
 def run(folder: Path) -> list[Measurement]:
@@ -108,9 +119,7 @@ def test_a_run_that_was_cut_off_goes_on(stage: FakeMeasurements, tmp_path: Path)
 def test_the_command_prints_and_writes_what_was_measured(
     stage: FakeMeasurements, tmp_path: Path
 ) -> None:
-    app = typer.Typer()
-    app.command()(command.main)
-    done = CliRunner().invoke(app, ["--out", str(tmp_path), "--quick", "--only", "W1"])
+    done = invoke("--out", str(tmp_path), "--quick", "--only", "W1")
     assert done.exit_code == 0, done.output
     assert stage.seen == ["ours W1", "peer W1", "engine W1"]
     assert "W1" in done.output
@@ -125,10 +134,7 @@ def test_a_shape_has_its_own_model_workloads_and_folder(
     small = shrink(ONEVISION_05B)
     monkeypatch.setattr(command, "SHAPES", {small.name: small})
     monkeypatch.setattr(command, "SHAPES_FOLDER", tmp_path / "shapes")
-    app = typer.Typer()
-    app.command()(command.main)
-    arguments = ["--out", str(tmp_path / "out"), "--shape", small.name, "--only", "S1,S3"]
-    done = CliRunner().invoke(app, arguments)
+    done = invoke("--out", str(tmp_path / "out"), "--shape", small.name, "--only", "S1,S3")
     assert done.exit_code == 0, done.output
     assert stage.seen == ["ours S1", "ours S3", "peer S1", "peer S3"]
     assert stage.model.name == small.name
@@ -136,10 +142,51 @@ def test_a_shape_has_its_own_model_workloads_and_folder(
     assert (tmp_path / "out" / small.name / "results.md").is_file()
 
 
+def test_a_shape_for_gpus_has_its_suite_and_is_measured_with_the_engine_alone(
+    stage: FakeMeasurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = shrink(LLAVA_15_SMALL)
+    monkeypatch.setattr(command, "SHAPES", {small.name: small})
+    monkeypatch.setattr(command, "SHAPES_FOLDER", tmp_path / "shapes")
+    done = invoke("--out", str(tmp_path / "out"), "--shape", small.name, "--only", "W1,W5,W9 text")
+    assert done.exit_code == 0, done.output
+    loads = ["W1", "W5", "W9 text"]
+    assert stage.seen == [
+        *(f"{system} {name}" for system in ("ours", "peer") for name in loads),
+        *("engine W1", "engine W5"),
+    ]
+    assert stage.is_eager  # on a CPU
+    assert not stage.model.on_gpu
+    assert "at least 4.00" in done.output
+
+
+def test_on_a_gpu_it_compiles_and_tells_the_memory_of_the_card(
+    stage: FakeMeasurements, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = shrink(LLAVA_15_SMALL)
+    monkeypatch.setattr(command, "SHAPES", {small.name: small})
+    monkeypatch.setattr(command, "_write_checkpoint", lambda _: tmp_path)
+    monkeypatch.setattr(command, "has_gpu", lambda: True)
+    monkeypatch.setattr(command, "measure_gpu_memory_mib", lambda _: 70_000.0)
+    done = invoke("--out", str(tmp_path / "out"), "--shape", small.name, "--quick", "--only", "W1")
+    assert done.exit_code == 0, done.output
+    assert stage.model.on_gpu
+    assert not stage.is_eager
+    assert "GPU MiB at rest" in done.output
+
+
+def test_weights_can_be_written_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SHAPES_FOLDER", tmp_path)
+    small = shrink(LLAVA_15_SMALL)
+    path = command._write_in_own_process(small, torch.device("cpu"))
+    assert path.parent == tmp_path
+    assert (path / "model.safetensors.index.json").is_file()
+
+
 def test_an_unknown_shape_is_named(tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(command.main)
-    done = CliRunner().invoke(app, ["--out", str(tmp_path), "--shape", "onevision-9b"])
+    done = invoke("--out", str(tmp_path), "--shape", "onevision-9b")
     assert done.exit_code == 2
     assert "onevision-0.5b" in done.output
 

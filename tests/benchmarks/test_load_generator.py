@@ -20,7 +20,8 @@ from benchmarks.requests import (
     SingleTurnQuestions,
     UniqueNumbers,
 )
-from benchmarks.workloads import ClientGroup, Workload, find_workload
+from benchmarks.suites import TINY
+from benchmarks.workloads import ClientGroup, Workload
 from tests.benchmarks.scripted import (
     STREAM_END,
     STREAM_HEAD,
@@ -100,11 +101,9 @@ async def run(url: str, work: Workload, folder: Path, warm_up_s: float = 0.1) ->
 
 
 @pytest.fixture
-def chats(monkeypatch: pytest.MonkeyPatch) -> Workload:
+def chats() -> Workload:
     """Return a workload of two chat clients."""
-    work = Workload("chats", "two chats", (ClientGroup("chat", 2, chat, max_tokens=TOKENS),))
-    monkeypatch.setattr(load_generator, "ALL_WORKLOADS", (work,))
-    return work
+    return Workload("chats", "two chats", (ClientGroup("chat", 2, chat, max_tokens=TOKENS),))
 
 
 def test_rates_are_per_second_of_the_window() -> None:
@@ -215,7 +214,7 @@ async def test_text_from_sixteen_clients(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with serve_script(answer_completions()) as asked:
-        found = await run(asked.url, find_workload("W1"), tmp_path)
+        found = await run(asked.url, TINY.find("W1"), tmp_path)
     assert capsys.readouterr().out == "begin\nend\n"
     assert asked.connections == 16
     assert len(set(asked.bodies)) == len(asked.bodies)
@@ -226,11 +225,11 @@ async def test_text_from_sixteen_clients(
     assert 0 < found["latency_ms_p50"] <= found["latency_ms_p99"]
 
 
-async def test_another_seed_asks_other_questions(tmp_path: Path) -> None:
+async def test_another_place_asks_other_questions(tmp_path: Path) -> None:
     async with serve_script(answer_completions()) as asked:
-        for seed in (1, 2):
+        for place in (1, 2):
             await run_workload(
-                asked.url, "llava-tiny", find_workload("W1"), WINDOW_S, 0, seed, tmp_path
+                asked.url, "llava-tiny", TINY.find("W1"), WINDOW_S, 0, place, tmp_path
             )
     assert len(set(asked.bodies)) == len(asked.bodies)
     assert asked.connections == 32
@@ -243,7 +242,7 @@ async def test_what_ends_after_the_window_does_not_count(tmp_path: Path) -> None
             yield part
 
     async with serve_script(script) as asked:
-        found = await run(asked.url, find_workload("W1"), tmp_path, warm_up_s=0)
+        found = await run(asked.url, TINY.find("W1"), tmp_path, warm_up_s=0)
     assert len(asked.bodies) == 16
     assert found == {"requests": 0, "requests_per_s": 0, "tokens_per_s": 0}
 
@@ -267,7 +266,7 @@ async def test_chats_keep_their_own_history(chats: Workload, tmp_path: Path) -> 
 async def test_refused_requests_end_it(name: str, tmp_path: Path) -> None:
     async with serve_script(answer_completions("503 Service Unavailable")) as asked:
         with pytest.raises(SystemExit, match=r"requests failed, the first with: .*out of order"):
-            await run(asked.url, find_workload(name), tmp_path)
+            await run(asked.url, TINY.find(name), tmp_path)
         assert len(asked.bodies) == asked.connections
 
 
@@ -278,13 +277,13 @@ async def test_a_server_that_hangs_up_ends_it(tmp_path: Path) -> None:
 
     async with serve_script(script) as asked:
         with pytest.raises(SystemExit, match=r"16 requests failed, .* hung up"):
-            await run(asked.url, find_workload("W1"), tmp_path)
+            await run(asked.url, TINY.find("W1"), tmp_path)
 
 
 async def test_short_answers_end_it(tmp_path: Path) -> None:
     async with serve_script(answer_completions(tokens=31)) as asked:
         with pytest.raises(SystemExit, match=r"answers of \{31\} tokens instead of 32"):
-            await run(asked.url, find_workload("W1"), tmp_path)
+            await run(asked.url, TINY.find("W1"), tmp_path)
 
 
 async def test_answers_without_text_end_it(chats: Workload, tmp_path: Path) -> None:
@@ -308,7 +307,7 @@ async def test_requests_without_an_answer_end_it(
 
     async with serve_script(script) as asked:
         with pytest.raises(SystemExit):
-            await run(asked.url, find_workload("W1"), tmp_path)
+            await run(asked.url, TINY.find("W1"), tmp_path)
 
 
 async def test_as_a_program_it_prints_when_it_counts_and_then_the_figures(tmp_path: Path) -> None:
@@ -316,7 +315,7 @@ async def test_as_a_program_it_prints_when_it_counts_and_then_the_figures(tmp_pa
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.load_generator", asked.url, "W9 text"),
             *("--model", "llava-tiny", "--window-s", str(WINDOW_S), "--warm-up-s", "0.1"),
-            *("--seed", "3", "--folder", str(tmp_path)),
+            *("--seed", "3", "--folder", str(tmp_path), "--suite", "gpu"),
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()

@@ -12,6 +12,7 @@ from benchmarks.chart import build_bars, build_title
 from benchmarks.formatting import format_number, format_ratio
 from benchmarks.journal import Measurement
 from benchmarks.report import print_report, render_markdown, write_results
+from benchmarks.suites import GPU, TINY
 from benchmarks.summary import Summary, summarise
 from benchmarks.tables import (
     build_costs,
@@ -22,7 +23,6 @@ from benchmarks.tables import (
     build_targets,
     build_text_beside_images,
 )
-from benchmarks.workloads import WORKLOADS
 from tests.benchmarks.measurements import build_comparison, build_rounds, summarise_all
 
 RATE = "requests_per_s"
@@ -38,7 +38,7 @@ def everything() -> list[Measurement]:
     figures |= {"cpu_ms_per_request": 123456.7}
     figures |= {f"cpu_ms_per_request:{role}": 123456.7 for role in roles}
     start = {"ready_s": 20.0, "rest_mib": 12345.0, "after_mib": 12345.0}
-    workloads = {each.name: figures for each in WORKLOADS} | {"W10": start}
+    workloads = {each.name: figures for each in TINY.workloads} | {"W10": start}
     return [
         Measurement(number, system, workload, dict(seen))
         for number in (1, 2)
@@ -155,6 +155,22 @@ def test_start_up() -> None:
         ("MiB at rest", "1,500", "-", "-"),
         ("MiB after load", "-", "-", "-"),
     ]
+
+
+def test_start_up_on_a_gpu() -> None:
+    summary = summarise(build_comparison("W10", "gpu_rest_mib", 76_000, 75_000), GPU)
+    assert build_start_up(summary).rows[-2:] == [
+        ("GPU MiB at rest", "76,000", "75,000", "1.02"),
+        ("GPU MiB after load", "-", "-", "-"),
+    ]
+    assert ("W10", "gpu_rest_mib", "vLLM", "at most 1.00", "1.02", "1.02 to 1.02", "NO") in (
+        build_targets(summary).rows
+    )
+
+
+def test_titles_are_of_the_suite() -> None:
+    described = render_markdown(summarise(build_comparison("W1", RATE, 130, 100), GPU))
+    assert "| W1 | text, 64 clients | 130.0 | 100.0 | 1.30 | 1.00 | yes " in described
 
 
 def test_list_of_targets() -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ import psutil
 import pytest
 
 from benchmarks import systems
-from benchmarks.systems import MODEL, OURS, PEER, SYSTEMS, System, run_system
+from benchmarks.systems import (
+    LLAVA_TINY,
+    MODEL,
+    OURS,
+    PEER,
+    SYSTEMS,
+    ServedModel,
+    System,
+    run_system,
+)
 from server.start.parsing import parse_command_line
 from server.start.validation import read_settings
 
@@ -79,6 +89,30 @@ def test_both_have_equal_settings_of_the_engine() -> None:
     assert {"--model", "--max-model-len", "--max-num-seqs", "--max-num-batched-tokens"} <= set(peer)
     # vLLM's own takes it from the environment.
     assert set(ours) - set(peer) == {"--cpu-kv-cache-gib"}
+
+
+def test_on_a_gpu_both_have_equal_settings_and_none_of_a_cpu() -> None:
+    model = replace(LLAVA_TINY, on_gpu=True)
+    ours, peer = (flags(each.build_command(1, eager=False, model=model)) for each in SYSTEMS)
+    assert ours == peer
+    assert ours["--gpu-memory-utilization"] == "0.92"
+    settings, wrong = read_settings(
+        parse_command_line(OURS.build_command(1, eager=False, model=model)[3:]).values, {}
+    )
+    assert not wrong
+    assert (settings.gpu_memory_utilization, settings.enforce_eager) == (0.92, False)
+
+
+def test_a_model_goes_through_a_command_line() -> None:
+    model = replace(LLAVA_TINY, on_gpu=True)
+    assert ServedModel.from_json(model.to_json()) == model
+
+
+def test_a_gpu_has_longer_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systems, "START_LIMIT_S", 0.0)
+    model = replace(LLAVA_TINY, on_gpu=True)
+    with run_system(fake_system(), tmp_path / "log", eager=False, model=model) as server:
+        assert server.ready_s > 0
 
 
 def test_the_model_is_there() -> None:

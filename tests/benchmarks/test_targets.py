@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.summary import ORDER
-from benchmarks.targets import SHAPE_TARGETS, TARGETS, compare_ratio, compare_targets, find_target
+from benchmarks.suites import CPU, GPU, SUITES, TINY, Suite
+from benchmarks.summary import START_UP, summarise
+from benchmarks.targets import TARGETS, compare_ratio, compare_targets, find_target
 from tests.benchmarks.measurements import build_comparison, build_rounds, summarise_all
 
 RATE = "requests_per_s"
@@ -48,23 +49,38 @@ def test_the_median_decides_not_a_single_round() -> None:
 
 def test_unmeasured_targets_are_neither_reached_nor_missed() -> None:
     found = compare_targets(summarise_all(build_rounds("ours", "W1", RATE, 10)))
-    assert [each.target for each in found] == list(TARGETS)
+    assert [each.target for each in found] == list(TARGETS[TINY.name])
     assert {(each.ratio, each.is_reached) for each in found} == {(None, None)}
 
 
 def test_a_shape_has_targets_of_its_own() -> None:
-    found = compare_targets(summarise_all(build_comparison("S2", "ttft_ms_p50", 9, 10)))
-    assert [each.target for each in found] == list(SHAPE_TARGETS)
+    found = compare_targets(summarise(build_comparison("S2", "ttft_ms_p50", 9, 10), CPU))
+    assert [each.target for each in found] == list(TARGETS[CPU.name])
     assert [each.is_reached for each in found if each.ratio] == [True]
 
 
 def test_what_has_no_target() -> None:
     summary = summarise_all(build_comparison("W8 alone", RATE, 1, 1))
     assert compare_ratio(summary, "peer", "W8 alone", RATE) is None
-    assert find_target("engine", "W4", RATE) is None
+    assert find_target(TINY, "engine", "W4", RATE) is None
 
 
-def test_each_ratio_has_one_target_and_its_workload_exists() -> None:
-    keys = [(each.against, each.workload, each.figure) for each in (*TARGETS, *SHAPE_TARGETS)]
+def test_one_workload_has_other_targets_on_a_gpu() -> None:
+    measurements = build_comparison("W1", RATE, 110, 100)
+    outcomes = [
+        compare_ratio(summarise(measurements, suite), "peer", "W1", RATE) for suite in (TINY, GPU)
+    ]
+    assert [each and (each.target.bound, each.is_reached) for each in outcomes] == [
+        (1.25, False),
+        (1.0, True),
+    ]
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_each_ratio_has_one_target_and_its_workload_exists(suite: Suite) -> None:
+    targets = TARGETS[suite.name]
+    keys = [(each.against, each.workload, each.figure) for each in targets]
     assert len(set(keys)) == len(keys)
-    assert {each.workload for each in (*TARGETS, *SHAPE_TARGETS)} <= set(ORDER)
+    assert {each.workload for each in targets} <= {*suite.names, START_UP}
+    of_engine = {each.workload for each in targets if each.against == "engine"}
+    assert of_engine <= set(suite.engine_workloads)

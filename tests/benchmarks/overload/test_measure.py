@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.measure import Timing
 from benchmarks.overload import measure
 from benchmarks.overload.loads import LOADS, load_groups
 from benchmarks.overload.measure import (
@@ -20,6 +19,7 @@ from benchmarks.overload.measure import (
 )
 from benchmarks.overload.probe import HealthProbe
 from benchmarks.systems import RunningServer
+from benchmarks.timing import Timing
 from tests.web import QuietHandler
 
 

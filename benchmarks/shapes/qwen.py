@@ -1,10 +1,8 @@
-"""Shapes of published checkpoints: their configuration files, to be filled with random weights."""
+"""LLaVA-OneVision and LLaVA-Interleave 0.5B: SigLIP, two linear layers, Qwen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-Json = dict[str, Any]
+from benchmarks.shapes.shape import Json, Shape, TokenizerKind
 
 QWEN2_SPECIALS: Final = {
     "<|endoftext|>": 151643,
@@ -13,6 +11,7 @@ QWEN2_SPECIALS: Final = {
     "<image>": 151646,
     "<video>": 151647,
 }
+QWEN2_TEXT_IDS: Final = range(151643)
 SO400M: Final[Json] = {
     "hidden_size": 1152,
     "image_size": 384,
@@ -59,43 +58,12 @@ CHATML: Final = (
     "{{ '\\n' + content['text'] }}{% endfor %}{{'<|im_end|>'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A published checkpoint without its weights.
-
-    `special_tokens` maps each special token to its id; all ids below the largest are in the
-    tokenizer. The other fields are the content of the files of these names.
-    """
-
-    name: str
-    repository: str
-    special_tokens: Mapping[str, int]
-    config: Json
-    preprocessor_config: Json
-    processor_config: Json
-    tokenizer_config: Json
-    generation_config: Json
-    chat_template: str
-    max_model_len: int  # of the benchmark
-
-    def build_files(self) -> dict[str, Json]:
-        """Return the content of the JSON files but for the tokenizer's."""
-        return {
-            "config.json": self.config,
-            "preprocessor_config.json": self.preprocessor_config,
-            "processor_config.json": self.processor_config,
-            "tokenizer_config.json": self.tokenizer_config,
-            "generation_config.json": self.generation_config,
-            "chat_template.json": {"chat_template": self.chat_template},
-        }
-
-
 ONEVISION_05B: Final = Shape(
     name="onevision-0.5b",
     repository="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+    tokenizer=TokenizerKind.BYTE_LEVEL,
     special_tokens=QWEN2_SPECIALS,
+    text_ids=QWEN2_TEXT_IDS,
     config={
         "architectures": ["LlavaOnevisionForConditionalGeneration"],
         "ignore_index": -100,
@@ -144,12 +112,17 @@ ONEVISION_05B: Final = Shape(
     tokenizer_config=QWEN2_TOKENIZER | {"processor_class": "LlavaOnevisionProcessor"},
     generation_config=QWEN2_GENERATION,
     chat_template=CHATML,
+    suite="cpu",
     max_model_len=9_216,
+    max_num_seqs=16,
+    max_num_batched_tokens=9_216,
 )
 INTERLEAVE_05B: Final = Shape(
     name="interleave-0.5b",
     repository="llava-hf/llava-interleave-qwen-0.5b-hf",
+    tokenizer=TokenizerKind.BYTE_LEVEL,
     special_tokens=QWEN2_SPECIALS,
+    text_ids=QWEN2_TEXT_IDS,
     config={
         "architectures": ["LlavaForConditionalGeneration"],
         "ignore_index": -100,
@@ -188,6 +161,8 @@ INTERLEAVE_05B: Final = Shape(
     tokenizer_config=QWEN2_TOKENIZER | {"processor_class": "LlavaProcessor"},
     generation_config=QWEN2_GENERATION,
     chat_template=CHATML,
+    suite="cpu",
     max_model_len=9_216,
+    max_num_seqs=16,
+    max_num_batched_tokens=9_216,
 )
-SHAPES: Final = {shape.name: shape for shape in (ONEVISION_05B, INTERLEAVE_05B)}

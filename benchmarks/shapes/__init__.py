@@ -1,0 +1,1 @@
+"""Shapes of published checkpoints: their configuration files, to be filled with random weights."""
