@@ -24,6 +24,7 @@ from server.images.decode.video.reader import (
 )
 from server.images.decode.video.sampling import FrameSampling, choose_frames
 from server.images.decode.video.timing import FrameTable, Target, scan_packets
+from server.images.decode.video.upright import convert_to_image, measure_upright
 from server.images.decode.video.views import make_views, stack_views
 
 
@@ -79,7 +80,8 @@ class _Video:
 
         def convert(frame: VideoFrame) -> Image.Image:
             times.append(frame.pts)
-            return _convert_to_image(frame)
+            self.options.check_frame_size(measure_upright(frame))
+            return convert_to_image(frame)
 
         with open_video(self.data, self.demuxer) as container:
             stream = _find_stream(container, self.options)
@@ -126,9 +128,3 @@ def _measure_duration(table: FrameTable, container: InputContainer, stream: Vide
     if stream.average_rate:
         return float(len(table) / stream.average_rate)
     return (container.duration or 0) / av.time_base
-
-
-def _convert_to_image(frame: VideoFrame) -> Image.Image:
-    """Return an upright RGB image."""
-    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image

@@ -135,17 +135,6 @@ def test_a_variable_rate_is_sampled_by_frames() -> None:
     assert [read_index(view) for view in decoded.views] == EXPECTED
 
 
-@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_frames_are_turned_upright(rotation: int) -> None:
-    frame = make_grey(0)
-    frame[:24, :32] = (255, 0, 0)
-    data = encode_clip([frame] * 2, "mov", "png", "rgb24", rotation=rotation)
-    decoded = decode(data, options=OPTIONS)
-    assert decoded.frame_size == (SIZE if rotation % 180 == 0 else SIZE[::-1])
-    corners = {0: (4, 4), 90: (43, 4), 180: (43, 43), 270: (4, 43)}  # counterclockwise
-    assert decoded.views[0][corners[rotation]].tolist() == [255, 0, 0]
-
-
 def test_frames_are_cropped_or_stretched() -> None:
     frame = make_grey(0)
     frame[:, :8] = 255
