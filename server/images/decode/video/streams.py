@@ -99,14 +99,21 @@ def _read_table(container: InputContainer, options: VideoOptions) -> tuple[Frame
     # An AVI has the order of decoding only.
     is_unsure = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
     table = FrameTable(packets, trusts_times=not is_unsure)
-    # This container's index has all packets, without those that an edit list cuts off.
-    is_cut = container.format.name == "mov" and len(packets) < len(stream.index_entries)
-    if not len(table) or is_cut:
+    if not len(table) or _is_cut(container, stream, len(packets)):
         raise VideoRefusal(VideoFault.CORRUPT)
     duration_s = _measure_duration(table, container, stream)
     if duration_s > options.max_s:
         raise VideoRefusal(VideoFault.SECONDS)
     return table, duration_s
+
+
+def _is_cut(container: InputContainer, stream: VideoStream, num_packets: int) -> bool:
+    """Whether a file has fewer packets than its index."""
+    # Only this container's index has all of them, without those that an edit list cuts off.
+    if container.format.name != "mov" or num_packets >= len(stream.index_entries):
+        return False
+    # An empty one repeats the frame before it, and is not read.
+    return num_packets < sum(entry.size > 0 for entry in stream.index_entries)
 
 
 def _find_stream(container: InputContainer, options: VideoOptions) -> VideoStream:

@@ -1,6 +1,7 @@
 """Videos that are damaged, cut short, too large or none: refused, with the reason."""
 
 import random
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.server.images.decode.video.clips import (
     encode_sound,
     make_steps,
     mux_pictures,
+    read_index,
     repeat_packets,
 )
 from tests.server.images.decode.video.test_decode import EIGHT, OPTIONS
@@ -78,6 +80,16 @@ def test_a_cut_mp4_is_refused_though_its_first_frame_is_there(tmp_path: Path) ->
     data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", fast_start_file=file)
     result = decode_video(data[:-100], OPTIONS, replace(EIGHT, num_frames=1))
     assert result == VideoFailure(VideoFault.CORRUPT)
+
+
+def test_an_empty_sample_is_no_damage() -> None:
+    data = bytearray(encode_clip(make_steps(8), "mov", "png", "rgb24"))
+    sizes = data.index(b"stsz") + 16  # of the samples, which follow each other
+    fourth, fifth = struct.unpack_from(">2I", data, sizes + 3 * 4)
+    struct.pack_into(">2I", data, sizes + 3 * 4, fourth + fifth, 0)  # what follows a PNG is ignored
+    result = decode_video(bytes(data), OPTIONS, EIGHT)
+    assert isinstance(result, DecodedVideo)
+    assert [read_index(view) for view in result.views] == [0, 1, 2, 3, 5, 6, 7]
 
 
 @pytest.mark.parametrize("image_format", ["WEBP", "PNG"])
