@@ -44,8 +44,15 @@ def fail(data: bytes, options: VideoOptions = OPTIONS) -> VideoFailure:
         b"[playlist]\nFile1=http://example.com/a.mp4\n",
         encode_image(make_noise(8, 8)),
         encode_clip(make_steps(2), "nut"),
+        b"\0\0\0\x18uuid" + b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        b"abcduuid" + b" " * 64,
+        b"\0\0\0\x08uuid" * 64,
+        (b"\0\0\0\x18uuid" + bytes(16)) * 10_000 + b"\0\0\0\x08ftyp",
     ],
-    ids=["empty", "zeros", "text", "hls", "concat", "dash", "pls", "image", "another container"],
+    ids=[
+        *("empty", "zeros", "text", "hls", "concat", "dash", "pls", "image", "another container"),
+        *("hls behind a box", "text behind a box", "short boxes", "boxes alone"),
+    ],
 )
 def test_what_is_no_video_is_refused(data: bytes) -> None:
     assert fail(data) == VideoFailure(VideoFault.FORMAT)

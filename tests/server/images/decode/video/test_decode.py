@@ -1,6 +1,7 @@
 """Videos of many containers and codecs: which frames are taken, and their pixels."""
 
 import io
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,21 @@ def test_frames_are_found_in_every_container(
 @pytest.mark.parametrize(("container", "codec"), [("mpegts", "mpeg2video"), ("mpeg", "mpeg1video")])
 def test_frames_are_found_in_program_and_transport_streams(container: str, codec: str) -> None:
     decoded = decode(encode_clip(make_steps(40), container, codec, "yuv420p", rate=25))
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+def test_an_mp4_may_begin_as_a_segment() -> None:
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p").replace(b"ftyp", b"styp", 1)
+    assert [read_index(view) for view in decode(data).views] == EXPECTED
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_boxes_of_others_may_precede_an_mp4(count: int) -> None:
+    boxes = [struct.pack(">I4s16sI", 28, b"uuid", b"u" * 16, 7)]
+    boxes.append(struct.pack(">I4sQ16s", 1, b"uuid", 32, b"u" * 16))
+    fragments = {"movflags": "empty_moov+default_base_moof"}  # it has no offsets from the start
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", container_options=fragments)
+    decoded = decode(b"".join(boxes[:count]) + data)
     assert [read_index(view) for view in decoded.views] == EXPECTED
 
 
