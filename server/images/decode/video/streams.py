@@ -124,7 +124,9 @@ def _find_stream(container: InputContainer, options: VideoOptions) -> VideoStrea
     codec = "unknown" if context is None else context.codec.canonical_name
     if codec not in CODECS:
         raise VideoRefusal(VideoFault.CODEC, codec=codec)
-    options.check_frame_size((stream.width, stream.height))
+    # A stream that begins amid a group of frames has no size yet: its frames are checked.
+    if stream.width and stream.height:
+        options.check_frame_size((stream.width, stream.height))
     return stream
 
 

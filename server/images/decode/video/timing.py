@@ -57,13 +57,15 @@ class Target:
 class FrameTable:
     """A video's frames in the order that they are shown.
 
-    Without times, a frame's time is its index, and decoding begins with the first packet.
+    What precedes the first key frame cannot be decoded. Without times, a frame's time is its
+    index, and decoding begins with the first key frame.
     """
 
     def __init__(self, packets: Packets, *, trusts_times: bool = True) -> None:
         """Without `trusts_times`, those of the packets are not those when frames are shown."""
         keys = [number for number, is_key in enumerate(packets.is_key) if is_key]
         self.has_times = trusts_times and bool(keys) and packets.have_times
+        self._first_packet = keys[0] if keys else 0
         self._keys = keys if self.has_times else []
         # A later key frame is shown earlier only in damaged files.
         self._key_times = list(accumulate((packets.shown[key] for key in self._keys), max))
@@ -85,7 +87,8 @@ class FrameTable:
     def _sort_times(self, packets: Packets) -> Sequence[int]:
         """Return the times of all frames but those that need what precedes the first key frame."""
         if not self.has_times:
-            return range(len(packets) - sum(packets.is_hidden))
+            is_hidden = packets.is_hidden[self._first_packet :]
+            return range(len(is_hidden) - sum(is_hidden))
         visible = zip(packets.shown, packets.is_hidden, strict=True)
         first = self._key_times[0]
         return sorted(time for time, is_hidden in visible if time >= first and not is_hidden)
@@ -93,7 +96,7 @@ class FrameTable:
     def _find_starts(self, time: int) -> tuple[int, int]:
         """Return the packet of the last key frame no later than `time`, and of the one before."""
         if not self._keys:
-            return 0, 0
+            return self._first_packet, self._first_packet
         last = bisect_right(self._key_times, time) - 1
         return self._keys[last], self._keys[max(0, last - 1)]
 

@@ -5,11 +5,13 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from server.images.decode.video.decode import DecodedVideo, decode_video
 from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOptions
 from tests.server.images.decode.video.clips import (
+    SIZE,
     encode_animation,
     encode_clip,
     encode_sound,
@@ -18,7 +20,7 @@ from tests.server.images.decode.video.clips import (
     read_index,
     repeat_packets,
 )
-from tests.server.images.decode.video.test_decode import EIGHT, OPTIONS
+from tests.server.images.decode.video.test_decode import EIGHT, EXPECTED, OPTIONS
 from tests.server.pictures import encode_image, make_noise
 
 MATROSKA = encode_clip(make_steps(40))
@@ -110,6 +112,38 @@ def test_a_cut_stream_is_read_as_far_as_it_goes_or_refused() -> None:
     for share in (0.05, 0.5, 0.9):
         result = decode_video(data[: int(share * len(data))], OPTIONS, EIGHT)
         assert isinstance(result, VideoFailure) or result.total_frames < 40
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("mpegts", "libx264"), ("mpegts", "mpeg2video"), ("mpeg", "libx264")]
+)
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
+def test_a_stream_may_begin_amid_a_group_of_frames(
+    container: str, codec: str, share: float
+) -> None:
+    """However many they are: FFmpeg looks for a first key frame in some seconds of video only."""
+    noise = [np.asarray(make_noise(*SIZE, seed=index)) // 32 for index in range(200)]
+    options = {
+        "libx264": {"x264-params": "scenecut=0:keyint=200:min-keyint=200:bframes=0"},
+        "mpeg2video": {"sc_threshold": "1000000000"},
+    }[codec]
+    data = encode_clip(
+        noise + make_steps(40),
+        container,
+        codec,
+        "yuv420p",
+        rate=25,
+        key_interval=200,
+        codec_options=options,
+    )
+    start = int(share * len(data))
+    start = start // 188 * 188 if container == "mpegts" else data.index(b"\0\0\1\xba", start)
+    result = decode_video(data[start:], OPTIONS, EIGHT)
+    assert isinstance(result, DecodedVideo), result
+    assert (result.total_frames, result.frame_size) == (40, SIZE)
+    assert [read_index(view) for view in result.views] == EXPECTED
+    too_large = VideoFailure(VideoFault.PIXELS, SIZE)
+    assert fail(data[start:], replace(OPTIONS, max_pixels=3000)) == too_large
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "avi", "mpegts", "flv"])
