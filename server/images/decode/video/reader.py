@@ -6,7 +6,7 @@ import pkgutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import av
 from av.container import InputContainer
@@ -64,9 +64,16 @@ def find_video_stream(container: InputContainer) -> VideoStream | None:
     return found
 
 
+class ShownFrame(NamedTuple):
+    """A frame, and whether it is the first that the codec shows after decoding began anew."""
+
+    frame: VideoFrame
+    is_first: bool
+
+
 def read_frames(
     container: InputContainer, stream: VideoStream, targets: Sequence[Target], *, has_times: bool
-) -> Iterator[VideoFrame]:
+) -> Iterator[ShownFrame]:
     """Yield the frame of each target.
 
     Packets between one target and the key frame before the next are not decoded. A frame that the
@@ -106,18 +113,19 @@ class _FrameFinder:
         """Note that the next frames do not follow the last one."""
         self._last = None
 
-    def match(self, frames: Sequence[VideoFrame]) -> Iterator[VideoFrame]:
+    def match(self, frames: Sequence[VideoFrame]) -> Iterator[ShownFrame]:
         """Yield these frames, each as often as it is a target's."""
         for frame in frames:
             time = frame.pts if self._has_times else self._num_decoded
+            is_first = self._last is None
             self._num_decoded += 1
             self._last = frame
             while self.pending and time is not None and time >= self.pending[0].time:
                 self.pending.popleft()
-                yield frame
+                yield ShownFrame(frame, is_first)
 
-    def finish(self) -> Iterator[VideoFrame]:
+    def finish(self) -> Iterator[ShownFrame]:
         """Yield the last frame for the targets that are left."""
         while self.pending and self._last is not None:
             self.pending.popleft()
-            yield self._last
+            yield ShownFrame(self._last, is_first=False)

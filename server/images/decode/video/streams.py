@@ -1,7 +1,6 @@
 """Videos that FFmpeg reads: their timing first, then the frames that are wanted."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
@@ -9,15 +8,14 @@ from itertools import zip_longest
 import av
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
 from llava_spec.anyres import Size
 from server.images.decode.image_processor import Pixels
 from server.images.decode.video.containers import CODECS
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.reader import (
+    ShownFrame,
     find_video_stream,
     open_video,
     read_frames,
@@ -25,7 +23,7 @@ from server.images.decode.video.reader import (
 from server.images.decode.video.sampling import FrameSampling, choose_frames
 from server.images.decode.video.timing import FrameTable, Target, scan_packets
 from server.images.decode.video.upright import convert_to_image, measure_upright
-from server.images.decode.video.views import make_views, stack_views
+from server.images.decode.video.views import make_view, stack_views
 
 
 def decode_streams(
@@ -37,29 +35,19 @@ def decode_streams(
     """
     with open_video(data, demuxer) as container:
         table, duration_s = _read_table(container, options)
-    targets = table.find(choose_frames(len(table), duration_s, sampling))
-    video = _Video(data, demuxer, options, table.has_times)
-    views, frame_size, times = video.read_views(targets)
-    if late := _find_late(targets, times):
-        earlier = [targets[number].start_earlier() for number in late]
-        with suppress(av.FFmpegError):  # then what was found must do
-            better, better_size, _ = video.read_views(earlier)
-            frame_size = frame_size if views else better_size
-            found = dict(enumerate(views)) | dict(zip(late, better, strict=False))
-            views = [found[number] for number in sorted(found)]
-    return stack_views(views, len(targets)), frame_size, len(table)
+    indices = choose_frames(len(table), duration_s, sampling)
+    frames = _Video(data, demuxer, options, table.has_times).read_all(table, indices)
+    frame_size = frames[0].frame_size if frames else (0, 0)
+    return stack_views([each.view for each in frames], len(indices)), frame_size, len(table)
 
 
-def _find_late(targets: Sequence[Target], times: Sequence[int | None]) -> list[int]:
-    """Return the targets, by their numbers, for which the codec has shown a later frame or none.
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A target's frame as a view, and the upright (width, height) that it had."""
 
-    H.264 with intra refresh marks as key frames those with which a picture only begins to form.
-    """
-    return [
-        number
-        for number, (target, time) in enumerate(zip_longest(targets, times))
-        if time != target.time and target.earlier_packet < target.first_packet
-    ]
+    view: Pixels
+    frame_size: Size
+    is_late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +59,47 @@ class _Video:
     options: VideoOptions
     has_times: bool
 
-    def read_views(self, targets: Sequence[Target]) -> tuple[list[Pixels], Size, list[int | None]]:
-        """Return the targets' frames as views, their (width, height), and when each is shown.
+    def read_all(self, table: FrameTable, indices: Sequence[int]) -> list[_Frame]:
+        """Return frames by their indices. Ends early where the video does.
 
-        Ends early where the video does.
+        H.264 with intra refresh marks as key frames those with which a picture only begins to
+        form. Where the first picture is a later one, decoding begins earlier and earlier.
         """
-        times: list[int | None] = []
+        found: dict[int, _Frame] = {}
+        missing: Sequence[int] = range(len(indices))
+        keys_earlier = 0
+        while missing:
+            targets = table.find([indices[number] for number in missing], keys_earlier)
+            try:
+                frames = self.read(targets)
+            except av.FFmpegError:
+                if not found:
+                    raise
+                break  # what was found must do
+            found |= zip(missing, frames, strict=False)
+            missing = [
+                number
+                for number, target, frame in zip_longest(missing, targets, frames)
+                if (frame is None or frame.is_late) and target.can_start_earlier
+            ]
+            keys_earlier = max(1, 2 * keys_earlier)
+        return [found[number] for number in sorted(found)]
 
-        def convert(frame: VideoFrame) -> Image.Image:
-            times.append(frame.pts)
-            self.options.check_frame_size(measure_upright(frame))
-            return convert_to_image(frame)
-
+    def read(self, targets: Sequence[Target]) -> list[_Frame]:
+        """Return the targets' frames. Ends early where the video does."""
         with open_video(self.data, self.demuxer) as container:
             stream = _find_stream(container, self.options)
             frames = read_frames(container, stream, targets, has_times=self.has_times)
-            views, frame_size = make_views(map(convert, frames), self.options)
-        return views, frame_size, times
+            return [
+                self._prepare(shown, target) for target, shown in zip(targets, frames, strict=False)
+            ]
+
+    def _prepare(self, shown: ShownFrame, target: Target) -> _Frame:
+        frame_size = measure_upright(shown.frame)
+        self.options.check_frame_size(frame_size)
+        view = make_view(convert_to_image(shown.frame), self.options.size, crop=self.options.crop)
+        is_late = shown.is_first and shown.frame.pts != target.time
+        return _Frame(view, frame_size, is_late)
 
 
 def _read_table(container: InputContainer, options: VideoOptions) -> tuple[FrameTable, float]:

@@ -40,18 +40,11 @@ class Packets:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A frame to decode: its time, and the packets that decoding it begins with.
-
-    `first_packet` is the key frame before it, `earlier_packet` the one before that.
-    """
+    """A frame to decode: its time, and the packet of the key frame that decoding it begins with."""
 
     time: int
     first_packet: int
-    earlier_packet: int
-
-    def start_earlier(self) -> "Target":
-        """Return the same frame, decoded from one key frame earlier."""
-        return Target(self.time, self.earlier_packet, self.earlier_packet)
+    can_start_earlier: bool
 
 
 class FrameTable:
@@ -79,10 +72,12 @@ class FrameTable:
         """The time from the first frame to the last, in the stream's units."""
         return self._times[-1] - self._times[0] if self._times else 0
 
-    def find(self, indices: Sequence[int]) -> list[Target]:
-        """Return frames by their indices, in ascending order."""
-        times = [self._times[index] for index in indices]
-        return [Target(time, *self._find_starts(time)) for time in times]
+    def find(self, indices: Sequence[int], keys_earlier: int = 0) -> list[Target]:
+        """Return frames by their indices, in ascending order.
+
+        Decoding them begins with the last key frame before each, or with so many before that.
+        """
+        return [self._find(self._times[index], keys_earlier) for index in indices]
 
     def _sort_times(self, packets: Packets) -> Sequence[int]:
         """Return the times of all frames but those that need what precedes the first key frame."""
@@ -93,12 +88,11 @@ class FrameTable:
         first = self._key_times[0]
         return sorted(time for time, is_hidden in visible if time >= first and not is_hidden)
 
-    def _find_starts(self, time: int) -> tuple[int, int]:
-        """Return the packet of the last key frame no later than `time`, and of the one before."""
+    def _find(self, time: int, keys_earlier: int) -> Target:
         if not self._keys:
-            return self._first_packet, self._first_packet
-        last = bisect_right(self._key_times, time) - 1
-        return self._keys[last], self._keys[max(0, last - 1)]
+            return Target(time, self._first_packet, can_start_earlier=False)
+        key = max(0, bisect_right(self._key_times, time) - 1 - keys_earlier)
+        return Target(time, self._keys[key], can_start_earlier=key > 0)
 
 
 def iterate_packets(

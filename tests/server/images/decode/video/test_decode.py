@@ -183,6 +183,22 @@ def test_intra_refresh_gives_the_frames_that_were_asked_for(container: str) -> N
     assert [read_index(view) for view in decoded.views] == list(range(40))
 
 
+@pytest.mark.parametrize("key_interval", [3, 5])
+@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts", "flv"])
+def test_intra_refresh_may_take_longer_than_from_key_frame_to_key_frame(
+    container: str, key_interval: int
+) -> None:
+    refresh = {"x264-params": f"intra-refresh=1:keyint={key_interval}"}
+    frames = make_steps(40, (320, 240))
+    data = encode_clip(
+        frames, container, "libx264", "yuv420p", key_interval=key_interval, codec_options=refresh
+    )
+    decoded = decode(data)
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+    last = decode(data, FrameSampling(2, None, 64))
+    assert [read_index(view) for view in last.views] == [0, 39]
+
+
 def test_a_very_long_video_is_not_decoded_in_full() -> None:
     decoded = decode(repeat_packets(100_000), FrameSampling(4, None, 64))
     assert decoded.total_frames == 100_000
