@@ -16,6 +16,7 @@ from server.images.decode.video.containers import CODECS
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.reader import (
     ShownFrame,
+    UnorderedTimesError,
     find_video_stream,
     open_video,
     read_frames,
@@ -35,8 +36,14 @@ def decode_streams(
     """
     with open_video(data, demuxer) as container:
         table, duration_s = _read_table(container, options)
+    video = _Video(data, demuxer, options)
     indices = choose_frames(len(table), duration_s, sampling)
-    frames = _Video(data, demuxer, options, table.has_times).read_all(table, indices)
+    try:
+        frames = video.read_all(table, indices)
+    except UnorderedTimesError:
+        table = table.without_times()
+        indices = choose_frames(len(table), duration_s, sampling)
+        frames = video.read_all(table, indices)
     frame_size = frames[0].frame_size if frames else (0, 0)
     return stack_views([each.view for each in frames], len(indices)), frame_size, len(table)
 
@@ -57,13 +64,13 @@ class _Video:
     data: bytes
     demuxer: str
     options: VideoOptions
-    has_times: bool
 
     def read_all(self, table: FrameTable, indices: Sequence[int]) -> list[_Frame]:
         """Return frames by their indices. Ends early where the video does.
 
         H.264 with intra refresh marks as key frames those with which a picture only begins to
         form. Where the first picture is a later one, decoding begins earlier and earlier.
+        Raises `UnorderedTimesError`.
         """
         found: dict[int, _Frame] = {}
         missing: Sequence[int] = range(len(indices))
@@ -71,7 +78,7 @@ class _Video:
         while missing:
             targets = table.find([indices[number] for number in missing], keys_earlier)
             try:
-                frames = self.read(targets)
+                frames = self.read(table, targets)
             except av.FFmpegError:
                 if not found:
                     raise
@@ -85,14 +92,20 @@ class _Video:
             keys_earlier = max(1, 2 * keys_earlier)
         return [found[number] for number in sorted(found)]
 
-    def read(self, targets: Sequence[Target]) -> list[_Frame]:
+    def read(self, table: FrameTable, targets: Sequence[Target]) -> list[_Frame]:
         """Return the targets' frames. Ends early where the video does."""
         with open_video(self.data, self.demuxer) as container:
             stream = _find_stream(container, self.options)
-            frames = read_frames(container, stream, targets, has_times=self.has_times)
-            return [
-                self._prepare(shown, target) for target, shown in zip(targets, frames, strict=False)
-            ]
+            frames = read_frames(
+                container,
+                stream,
+                targets,
+                has_times=table.has_times,
+                checks_times=table.needs_check,
+            )
+            # In this order: times are checked after the last frame, too.
+            pairs = zip(frames, targets, strict=False)
+            return [self._prepare(shown, target) for shown, target in pairs]
 
     def _prepare(self, shown: ShownFrame, target: Target) -> _Frame:
         frame_size = measure_upright(shown.frame)
@@ -108,9 +121,7 @@ def _read_table(container: InputContainer, options: VideoOptions) -> tuple[Frame
     packets = scan_packets(container, stream, options.max_frames)
     if len(packets) > options.max_frames:
         raise VideoRefusal(VideoFault.FRAMES)
-    # An AVI has the order of decoding only.
-    is_unsure = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
-    table = FrameTable(packets, trusts_times=not is_unsure)
+    table = FrameTable(packets)
     if not len(table) or _is_cut(container, stream, len(packets)):
         raise VideoRefusal(VideoFault.CORRUPT)
     duration_s = _measure_duration(table, container, stream)

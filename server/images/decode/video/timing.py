@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from typing import Final
 
 from av.container import InputContainer
@@ -37,6 +37,11 @@ class Packets:
         """Whether each frame has a time of its own."""
         return UNKNOWN_TIME not in self.shown and len(set(self.shown)) == len(self.shown)
 
+    @property
+    def are_ascending(self) -> bool:
+        """Whether times are in the order of the file, which is that of decoding."""
+        return all(earlier <= later for earlier, later in pairwise(self.shown))
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -57,12 +62,26 @@ class FrameTable:
     def __init__(self, packets: Packets, *, trusts_times: bool = True) -> None:
         """Without `trusts_times`, those of the packets are not those when frames are shown."""
         keys = [number for number, is_key in enumerate(packets.is_key) if is_key]
+        self._packets = packets
         self.has_times = trusts_times and bool(keys) and packets.have_times
         self._first_packet = keys[0] if keys else 0
         self._keys = keys if self.has_times else []
         # A later key frame is shown earlier only in damaged files.
         self._key_times = list(accumulate((packets.shown[key] for key in self._keys), max))
         self._times = self._sort_times(packets)
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether the times may not be those when frames are shown.
+
+        AVI, ASF and others may have the order of decoding only, which is another where the codec
+        reorders frames.
+        """
+        return self.has_times and self._packets.are_ascending
+
+    def without_times(self) -> "FrameTable":
+        """Return the same frames, counted."""
+        return FrameTable(self._packets, trusts_times=False)
 
     def __len__(self) -> int:
         return len(self._times)

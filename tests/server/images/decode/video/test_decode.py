@@ -151,6 +151,25 @@ def test_a_variable_rate_is_sampled_by_frames() -> None:
     assert [read_index(view) for view in decoded.views] == EXPECTED
 
 
+@pytest.mark.parametrize("count", [5, 24])
+@pytest.mark.parametrize("num_b_frames", [0, 3, 16])
+@pytest.mark.parametrize("container", ["asf", "avi", "matroska", "mp4", "mpegts", "mpeg"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video", "mpeg1video"])
+def test_frames_are_in_the_order_that_they_are_shown(
+    codec: str, container: str, num_b_frames: int, count: int
+) -> None:
+    """Whether a container has the times when they are shown, or those when they are decoded."""
+    num_b_frames = num_b_frames if codec == "libx264" else min(num_b_frames, 7)
+    options = {"bf": f"{num_b_frames}", "b_strategy": "0"}
+    frames = make_steps(count)
+    data = encode_clip(frames, container, codec, "yuv420p", rate=25, codec_options=options)
+    decoded = decode(data, FrameSampling(None, None, 24))
+    assert [read_index(view) for view in decoded.views] == list(range(count))
+    third = decode(data, FrameSampling(3, None, 24))
+    expected = np.linspace(0, count - 1, 3).astype(int).tolist()
+    assert [read_index(view) for view in third.views] == expected
+
+
 def test_frames_are_cropped_or_stretched() -> None:
     frame = make_grey(0)
     frame[:, :8] = 255
