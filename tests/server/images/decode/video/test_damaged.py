@@ -107,11 +107,39 @@ def test_a_cut_animation_is_refused(image_format: str) -> None:
     assert fail(data[:-20]).fault is VideoFault.CORRUPT
 
 
-def test_a_cut_stream_is_read_as_far_as_it_goes_or_refused() -> None:
-    data = encode_clip(make_steps(40), "mpegts", "libx264", "yuv420p")
-    for share in (0.05, 0.5, 0.9):
-        result = decode_video(data[: int(share * len(data))], OPTIONS, EIGHT)
-        assert isinstance(result, VideoFailure) or result.total_frames < 40
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("mpegts", "libx264"),
+        ("mpeg", "mpeg2video"),
+        ("matroska", "libx264"),
+        ("avi", "mpeg4"),
+        ("asf", "wmv2"),
+        ("yuv4mpegpipe", "wrapped_avframe"),
+        ("gif", "gif"),
+    ],
+)
+def test_a_cut_stream_is_read_as_far_as_it_goes(container: str, codec: str, share: float) -> None:
+    frames = [np.asarray(make_noise(*SIZE, seed=index)) // 16 for index in range(40)]
+    if container == "gif":
+        data = encode_animation(frames, "GIF")
+    else:
+        data = encode_clip(frames, container, codec, "yuv420p", rate=25)
+    result = decode_video(data[: int(share * len(data))], OPTIONS, EIGHT)
+    assert isinstance(result, DecodedVideo)
+    assert result.total_frames < 40
+
+
+def test_a_fragmented_mp4_is_cut_unless_between_fragments() -> None:
+    options = {"movflags": "empty_moov+default_base_moof+frag_keyframe"}
+    frames = make_steps(40)
+    data = encode_clip(frames, "mp4", "libx264", "yuv420p", container_options=options)
+    third = data.index(b"moof", data.index(b"moof", data.index(b"moof") + 4) + 4) - 4
+    result = decode_video(data[:third], OPTIONS, EIGHT)
+    assert isinstance(result, DecodedVideo)
+    assert 2 < result.total_frames < 40
+    assert fail(data[: third - 20]) == VideoFailure(VideoFault.CORRUPT)
 
 
 @pytest.mark.parametrize(
