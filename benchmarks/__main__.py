@@ -18,7 +18,7 @@ from benchmarks.environment import describe_environment
 from benchmarks.gpu import has_gpu, measure_gpu_memory_mib
 from benchmarks.journal import Journal, Measurement
 from benchmarks.measure import measure_engine, measure_load
-from benchmarks.random_checkpoint import write_once
+from benchmarks.random_checkpoint import DTYPE, SHAPES_FOLDER, write_once
 from benchmarks.report import print_report, render_markdown, write_results
 from benchmarks.shapes.registry import SHAPES
 from benchmarks.shapes.shape import Shape
@@ -38,9 +38,6 @@ from benchmarks.usage import list_pids, measure_memory_mib
 from benchmarks.vllm_bench import run_vllm_bench
 from benchmarks.workloads import Workload
 
-# Random checkpoints of shapes, kept from run to run.
-SHAPES_FOLDER: Final = Path(__file__).parent.parent / ".bench" / "shapes"
-DTYPE: Final = torch.bfloat16
 # Seeds of vLLM's random prompts that contain no special token such as `<image>`.
 SEEDS: Final = (0, 4, 8, 11)
 

@@ -17,6 +17,9 @@ from benchmarks.byte_level_tokenizer import build_byte_level_tokenizer
 from benchmarks.random_weights import generate_weights
 from benchmarks.shapes.shape import Shape, TokenizerKind
 
+# Random checkpoints of shapes, kept from run to run.
+SHAPES_FOLDER: Final = Path(__file__).parent.parent / ".bench" / "shapes"
+DTYPE: Final = torch.bfloat16
 SHARD_BYTES: Final = 4 * 2**30
 CPU: Final = torch.device("cpu")
 TOKENIZERS: Final[Mapping[TokenizerKind, Callable[[Mapping[str, int]], Tokenizer]]] = {

@@ -13,8 +13,8 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.random_checkpoint import write_once
-from benchmarks.shapes import SHAPES
+from benchmarks.random_checkpoint import DTYPE, SHAPES_FOLDER, write_once
+from benchmarks.shapes.registry import SHAPES
 from server.checkpoint.config import read_checkpoint
 from server.images.vision.captured_forward import choose_sizes
 from server.images.vision.graph_runner import GraphRunner
@@ -22,7 +22,6 @@ from server.images.vision.runner import EagerRunner, VisionRunner
 from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 
-SHAPES_FOLDER: Final = Path(__file__).parent.parent / ".bench" / "shapes"
 MAX_VIEWS: Final = 16
 WARM_UP_S: Final = 0.5
 MIN_BATCHES: Final = 3
@@ -103,7 +102,7 @@ def _time(run: Callable[[], None], seconds: float) -> list[float]:
 
 
 def _load(shape: str, device: str) -> VisionModel:
-    checkpoint = read_checkpoint(write_once(SHAPES[shape], SHAPES_FOLDER, torch.bfloat16))
+    checkpoint = read_checkpoint(write_once(SHAPES[shape], SHAPES_FOLDER, DTYPE))
     return load_vision_model(checkpoint, torch.device(device))
 
 

@@ -153,6 +153,7 @@ def build_video_options(settings: Settings, size: int, video: VideoConfig) -> Vi
         max_frames=settings.max_video_file_frames,
         max_s=settings.max_video_s,
         formats=settings.video_formats,
+        max_total_pixels=settings.max_request_pixels,
         alpha_color=settings.alpha_rgb,
         color_management=settings.color_management == "srgb",
     )

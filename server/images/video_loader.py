@@ -52,6 +52,7 @@ REFUSALS: Final[Mapping[VideoFault, type[VideoError]]] = {
     VideoFault.NO_VIDEO: VideoFormatUnsupported,
     VideoFault.CORRUPT: VideoCorrupt,
     VideoFault.PIXELS: VideoTooLarge,
+    VideoFault.TOTAL: VideoTooLarge,
     VideoFault.SHAPE: VideoTooLarge,
     VideoFault.FRAMES: VideoTooLarge,
     VideoFault.SECONDS: VideoTooLarge,
@@ -152,6 +153,8 @@ def _describe(failure: VideoFailure, options: VideoOptions) -> str:
         VideoFault.CORRUPT: f"The video is damaged or cut short; {ENCODE_ANEW}.",
         VideoFault.PIXELS: f"A frame has {size} pixels, of at most {options.max_pixels} in all;"
         f" {REMEDY}.",
+        VideoFault.TOTAL: f"The frames that are to be used have {size} pixels each, which is more"
+        f" than {options.max_total_pixels} together; ask for fewer frames, or {REMEDY}.",
         VideoFault.SHAPE: f"The video is too oblong: {size} pixels; crop it.",
         VideoFault.FRAMES: f"The video has more than {options.max_frames} frames; {REMEDY}.",
         VideoFault.SECONDS: f"The video lasts more than {options.max_s:g} seconds; send a part.",

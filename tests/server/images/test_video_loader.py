@@ -46,7 +46,7 @@ async def test_what_is_no_video_is_refused_without_a_worker(tmp_path: Path) -> N
         await asyncio.to_thread(hanging.wait_for_worker)
         assert sample(metrics, "num_decodes_waiting") == 2  # for the only slot of videos
         url = f"data:video/mp4;base64,{base64.b64encode(b'no video').decode()}"
-        options = VideoOptions(8, True, 1_000, 10, 10.0, GIFS)
+        options = VideoOptions(8, True, 1_000, 10, 10.0, GIFS, 10**9)
         with pytest.raises(VideoFormatUnsupported):
             await make_video_loader(images, options, Metrics()).load(url, "", ONE)
         for each in decoding:

@@ -41,6 +41,7 @@ def decode_animation(
         if duration_s > options.max_s:
             raise VideoRefusal(VideoFault.SECONDS)
         indices = [num_skipped + each for each in choose_frames(total, duration_s, sampling)]
+        options.check_total(image.size, len(indices))
         frames = _read_frames(image, indices, options)
         views, frame_size = make_views(frames, options)
     return stack_views(views, len(indices)), frame_size, total

@@ -10,8 +10,13 @@ from typing import Final
 
 from server.images.decode.icon import PNG_SIGNATURE
 
-# The first box of a file of ISO's format or QuickTime's.
-ISO_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+# The first box of a file of ISO's format or QuickTime's. Boxes of others' may precede it.
+ISO_BOXES: Final = frozenset(
+    {b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
+)
+FOREIGN_BOX: Final = b"uuid"
+UUID_BYTES: Final = 16
+MAX_FOREIGN_BOXES: Final = 16
 # A transport stream's packets begin with this byte; on Blu-ray 4 bytes of time are before it.
 TS_SYNC: Final = 0x47
 TS_LAYOUTS: Final = ((0, 188), (4, 192))
@@ -42,6 +47,20 @@ def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(magics)
 
 
+def _is_iso(data: bytes) -> bool:
+    start = 0
+    for _ in range(1 + MAX_FOREIGN_BOXES):
+        length = int.from_bytes(data[start : start + 4])
+        if data[start + 4 : start + 8] != FOREIGN_BOX:
+            return data[start + 4 : start + 8] in ISO_BOXES
+        if length == 1:  # a longer one follows
+            length = int.from_bytes(data[start + 8 : start + 16])
+        if length < 8 + UUID_BYTES:
+            return False
+        start += length
+    return False
+
+
 def _is_transport_stream(data: bytes) -> bool:
     return any(
         [data[start + step * i : start + step * i + 1] for i in range(3)] == 3 * [bytes([TS_SYNC])]
@@ -57,7 +76,7 @@ def _is_apng(data: bytes) -> bool:
 
 
 CONTAINERS: Final = (
-    Container("mp4", "mov", lambda data: data[4:8] in ISO_BOXES),
+    Container("mp4", "mov", _is_iso),
     Container("matroska", "matroska", _starts_with(b"\x1a\x45\xdf\xa3")),
     Container("avi", "avi", lambda data: data[:4] == b"RIFF" and data[8:12] == b"AVI "),
     Container("mpegts", "mpegts", _is_transport_stream),

@@ -16,6 +16,7 @@ class VideoFault(StrEnum):
     NO_VIDEO = "no_video"
     CORRUPT = "corrupt"
     PIXELS = "pixels"
+    TOTAL = "total"
     SHAPE = "shape"
     FRAMES = "frames"
     SECONDS = "seconds"
@@ -44,7 +45,8 @@ class VideoOptions:
     """The checkpoint's preprocessing of frames, and the limits of a video.
 
     `crop` cuts frames to squares of `size`; otherwise they are stretched. `formats` are names of
-    `CONTAINERS`. Animations get `alpha_color` and `color_management` as images do.
+    `CONTAINERS`. `max_total_pixels` is the limit of the frames that are used together. Animations
+    get `alpha_color` and `color_management` as images do.
     """
 
     size: int
@@ -53,8 +55,14 @@ class VideoOptions:
     max_frames: int
     max_s: float
     formats: tuple[str, ...]
+    max_total_pixels: int
     alpha_color: Color | None = WHITE
     color_management: bool = True
+
+    def check_total(self, frame_size: Size, num_frames: int) -> None:
+        """Raise `VideoRefusal` for so many frames of (width, height) where they are too many."""
+        if frame_size[0] * frame_size[1] * num_frames > self.max_total_pixels:
+            raise VideoRefusal(VideoFault.TOTAL, frame_size)
 
     def check_frame_size(self, frame_size: Size) -> None:
         """Raise `VideoRefusal` for frames of (width, height) that are too large, now or resized."""

@@ -1,7 +1,6 @@
 """Videos that FFmpeg reads: their timing first, then the frames that are wanted."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
@@ -9,22 +8,23 @@ from itertools import zip_longest
 import av
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
 from llava_spec.anyres import Size
 from server.images.decode.image_processor import Pixels
 from server.images.decode.video.containers import CODECS
 from server.images.decode.video.faults import VideoFault, VideoOptions, VideoRefusal
 from server.images.decode.video.reader import (
+    ShownFrame,
+    UnorderedTimesError,
     find_video_stream,
     open_video,
     read_frames,
 )
 from server.images.decode.video.sampling import FrameSampling, choose_frames
 from server.images.decode.video.timing import FrameTable, Target, scan_packets
-from server.images.decode.video.views import make_views, stack_views
+from server.images.decode.video.upright import convert_to_image, measure_upright
+from server.images.decode.video.views import make_view, stack_views
 
 
 def decode_streams(
@@ -35,30 +35,27 @@ def decode_streams(
     Raises `VideoRefusal`, or `av.FFmpegError` where the file is damaged.
     """
     with open_video(data, demuxer) as container:
-        table, duration_s = _read_table(container, options)
-    targets = table.find(choose_frames(len(table), duration_s, sampling))
-    video = _Video(data, demuxer, options, table.has_times)
-    views, frame_size, times = video.read_views(targets)
-    if late := _find_late(targets, times):
-        earlier = [targets[number].start_earlier() for number in late]
-        with suppress(av.FFmpegError):  # then what was found must do
-            better, better_size, _ = video.read_views(earlier)
-            frame_size = frame_size if views else better_size
-            found = dict(enumerate(views)) | dict(zip(late, better, strict=False))
-            views = [found[number] for number in sorted(found)]
-    return stack_views(views, len(targets)), frame_size, len(table)
+        table, duration_s, stored_size = _read_table(container, options)
+    video = _Video(data, demuxer, options)
+    indices = choose_frames(len(table), duration_s, sampling)
+    options.check_total(stored_size, len(indices))
+    try:
+        frames = video.read_all(table, indices)
+    except UnorderedTimesError:
+        table = table.without_times()
+        indices = choose_frames(len(table), duration_s, sampling)
+        frames = video.read_all(table, indices)
+    frame_size = frames[0].frame_size if frames else (0, 0)
+    return stack_views([each.view for each in frames], len(indices)), frame_size, len(table)
 
 
-def _find_late(targets: Sequence[Target], times: Sequence[int | None]) -> list[int]:
-    """Return the targets, by their numbers, for which the codec has shown a later frame or none.
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A target's frame as a view, and the upright (width, height) that it had."""
 
-    H.264 with intra refresh marks as key frames those with which a picture only begins to form.
-    """
-    return [
-        number
-        for number, (target, time) in enumerate(zip_longest(targets, times))
-        if time != target.time and target.earlier_packet < target.first_packet
-    ]
+    view: Pixels
+    frame_size: Size
+    is_late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,43 +65,82 @@ class _Video:
     data: bytes
     demuxer: str
     options: VideoOptions
-    has_times: bool
 
-    def read_views(self, targets: Sequence[Target]) -> tuple[list[Pixels], Size, list[int | None]]:
-        """Return the targets' frames as views, their (width, height), and when each is shown.
+    def read_all(self, table: FrameTable, indices: Sequence[int]) -> list[_Frame]:
+        """Return frames by their indices. Ends early where the video does.
 
-        Ends early where the video does.
+        H.264 with intra refresh marks as key frames those with which a picture only begins to
+        form. Where the first picture is a later one, decoding begins earlier and earlier.
+        Raises `UnorderedTimesError`.
         """
-        times: list[int | None] = []
+        found: dict[int, _Frame] = {}
+        missing: Sequence[int] = range(len(indices))
+        keys_earlier = 0
+        while missing:
+            targets = table.find([indices[number] for number in missing], keys_earlier)
+            try:
+                frames = self.read(table, targets)
+            except av.FFmpegError:
+                if not found:
+                    raise
+                break  # what was found must do
+            found |= zip(missing, frames, strict=False)
+            missing = [
+                number
+                for number, target, frame in zip_longest(missing, targets, frames)
+                if (frame is None or frame.is_late) and target.can_start_earlier
+            ]
+            keys_earlier = max(1, 2 * keys_earlier)
+        return [found[number] for number in sorted(found)]
 
-        def convert(frame: VideoFrame) -> Image.Image:
-            times.append(frame.pts)
-            return _convert_to_image(frame)
-
+    def read(self, table: FrameTable, targets: Sequence[Target]) -> list[_Frame]:
+        """Return the targets' frames. Ends early where the video does."""
         with open_video(self.data, self.demuxer) as container:
             stream = _find_stream(container, self.options)
-            frames = read_frames(container, stream, targets, has_times=self.has_times)
-            views, frame_size = make_views(map(convert, frames), self.options)
-        return views, frame_size, times
+            frames = read_frames(
+                container,
+                stream,
+                targets,
+                has_times=table.has_times,
+                checks_times=table.needs_check,
+            )
+            # In this order: times are checked after the last frame, too.
+            pairs = zip(frames, targets, strict=False)
+            return [self._prepare(shown, target) for shown, target in pairs]
+
+    def _prepare(self, shown: ShownFrame, target: Target) -> _Frame:
+        frame_size = measure_upright(shown.frame)
+        self.options.check_frame_size(frame_size)
+        view = make_view(convert_to_image(shown.frame), self.options.size, crop=self.options.crop)
+        is_late = shown.is_first and shown.frame.pts != target.time
+        return _Frame(view, frame_size, is_late)
 
 
-def _read_table(container: InputContainer, options: VideoOptions) -> tuple[FrameTable, float]:
-    """Return a video's frames and its duration in seconds, from its packets."""
+def _read_table(container: InputContainer, options: VideoOptions) -> tuple[FrameTable, float, Size]:
+    """Return a video's frames, its duration in seconds and its frames' size, from its packets.
+
+    The size is (0, 0) where only the frames tell.
+    """
     stream = _find_stream(container, options)
     packets = scan_packets(container, stream, options.max_frames)
     if len(packets) > options.max_frames:
         raise VideoRefusal(VideoFault.FRAMES)
-    # An AVI has the order of decoding only.
-    is_unsure = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
-    table = FrameTable(packets, trusts_times=not is_unsure)
-    # This container's index has all packets, without those that an edit list cuts off.
-    is_cut = container.format.name == "mov" and len(packets) < len(stream.index_entries)
-    if not len(table) or is_cut:
+    table = FrameTable(packets)
+    if not len(table) or _is_cut(container, stream, len(packets)):
         raise VideoRefusal(VideoFault.CORRUPT)
     duration_s = _measure_duration(table, container, stream)
     if duration_s > options.max_s:
         raise VideoRefusal(VideoFault.SECONDS)
-    return table, duration_s
+    return table, duration_s, (stream.width, stream.height)
+
+
+def _is_cut(container: InputContainer, stream: VideoStream, num_packets: int) -> bool:
+    """Whether a file has fewer packets than its index."""
+    # Only this container's index has all of them, without those that an edit list cuts off.
+    if container.format.name != "mov" or num_packets >= len(stream.index_entries):
+        return False
+    # An empty one repeats the frame before it, and is not read.
+    return num_packets < sum(entry.size > 0 for entry in stream.index_entries)
 
 
 def _find_stream(container: InputContainer, options: VideoOptions) -> VideoStream:
@@ -115,7 +151,9 @@ def _find_stream(container: InputContainer, options: VideoOptions) -> VideoStrea
     codec = "unknown" if context is None else context.codec.canonical_name
     if codec not in CODECS:
         raise VideoRefusal(VideoFault.CODEC, codec=codec)
-    options.check_frame_size((stream.width, stream.height))
+    # A stream that begins amid a group of frames has no size yet: its frames are checked.
+    if stream.width and stream.height:
+        options.check_frame_size((stream.width, stream.height))
     return stream
 
 
@@ -126,9 +164,3 @@ def _measure_duration(table: FrameTable, container: InputContainer, stream: Vide
     if stream.average_rate:
         return float(len(table) / stream.average_rate)
     return (container.duration or 0) / av.time_base
-
-
-def _convert_to_image(frame: VideoFrame) -> Image.Image:
-    """Return an upright RGB image."""
-    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image

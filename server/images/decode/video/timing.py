@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from typing import Final
 
 from av.container import InputContainer
@@ -37,37 +37,51 @@ class Packets:
         """Whether each frame has a time of its own."""
         return UNKNOWN_TIME not in self.shown and len(set(self.shown)) == len(self.shown)
 
+    @property
+    def are_ascending(self) -> bool:
+        """Whether times are in the order of the file, which is that of decoding."""
+        return all(earlier <= later for earlier, later in pairwise(self.shown))
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A frame to decode: its time, and the packets that decoding it begins with.
-
-    `first_packet` is the key frame before it, `earlier_packet` the one before that.
-    """
+    """A frame to decode: its time, and the packet of the key frame that decoding it begins with."""
 
     time: int
     first_packet: int
-    earlier_packet: int
-
-    def start_earlier(self) -> "Target":
-        """Return the same frame, decoded from one key frame earlier."""
-        return Target(self.time, self.earlier_packet, self.earlier_packet)
+    can_start_earlier: bool
 
 
 class FrameTable:
     """A video's frames in the order that they are shown.
 
-    Without times, a frame's time is its index, and decoding begins with the first packet.
+    What precedes the first key frame cannot be decoded. Without times, a frame's time is its
+    index, and decoding begins with the first key frame.
     """
 
     def __init__(self, packets: Packets, *, trusts_times: bool = True) -> None:
         """Without `trusts_times`, those of the packets are not those when frames are shown."""
         keys = [number for number, is_key in enumerate(packets.is_key) if is_key]
+        self._packets = packets
         self.has_times = trusts_times and bool(keys) and packets.have_times
+        self._first_packet = keys[0] if keys else 0
         self._keys = keys if self.has_times else []
         # A later key frame is shown earlier only in damaged files.
         self._key_times = list(accumulate((packets.shown[key] for key in self._keys), max))
         self._times = self._sort_times(packets)
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether the times may not be those when frames are shown.
+
+        AVI, ASF and others may have the order of decoding only, which is another where the codec
+        reorders frames.
+        """
+        return self.has_times and self._packets.are_ascending
+
+    def without_times(self) -> "FrameTable":
+        """Return the same frames, counted."""
+        return FrameTable(self._packets, trusts_times=False)
 
     def __len__(self) -> int:
         return len(self._times)
@@ -77,25 +91,27 @@ class FrameTable:
         """The time from the first frame to the last, in the stream's units."""
         return self._times[-1] - self._times[0] if self._times else 0
 
-    def find(self, indices: Sequence[int]) -> list[Target]:
-        """Return frames by their indices, in ascending order."""
-        times = [self._times[index] for index in indices]
-        return [Target(time, *self._find_starts(time)) for time in times]
+    def find(self, indices: Sequence[int], keys_earlier: int = 0) -> list[Target]:
+        """Return frames by their indices, in ascending order.
+
+        Decoding them begins with the last key frame before each, or with so many before that.
+        """
+        return [self._find(self._times[index], keys_earlier) for index in indices]
 
     def _sort_times(self, packets: Packets) -> Sequence[int]:
         """Return the times of all frames but those that need what precedes the first key frame."""
         if not self.has_times:
-            return range(len(packets) - sum(packets.is_hidden))
+            is_hidden = packets.is_hidden[self._first_packet :]
+            return range(len(is_hidden) - sum(is_hidden))
         visible = zip(packets.shown, packets.is_hidden, strict=True)
         first = self._key_times[0]
         return sorted(time for time, is_hidden in visible if time >= first and not is_hidden)
 
-    def _find_starts(self, time: int) -> tuple[int, int]:
-        """Return the packet of the last key frame no later than `time`, and of the one before."""
+    def _find(self, time: int, keys_earlier: int) -> Target:
         if not self._keys:
-            return 0, 0
-        last = bisect_right(self._key_times, time) - 1
-        return self._keys[last], self._keys[max(0, last - 1)]
+            return Target(time, self._first_packet, can_start_earlier=False)
+        key = max(0, bisect_right(self._key_times, time) - 1 - keys_earlier)
+        return Target(time, self._keys[key], can_start_earlier=key > 0)
 
 
 def iterate_packets(

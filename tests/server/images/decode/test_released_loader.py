@@ -182,7 +182,9 @@ def test_animations_follow_alpha_and_color_management() -> None:
         lossless=True,
         icc_profile=build_profile(),
     )
-    options = VideoOptions(48, True, 10**6, 10, 10.0, ("webp",), None, color_management=False)
+    options = VideoOptions(
+        48, True, 10**6, 10, 10.0, ("webp",), 10**9, None, color_management=False
+    )
     views, _, _ = decode_animation(data, "webp", options, FrameSampling(2, None, 2))
     expected = [np.asarray(frame.convert("RGB")) for frame in frames]
     opaque = np.asarray(frames[0].getchannel("A")) > 0  # WebP keeps no colour where alpha is 0

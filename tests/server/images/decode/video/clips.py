@@ -47,6 +47,7 @@ def encode_clip(
     sound: bool = False,
     fast_start_file: Path | None = None,
     codec_options: Mapping[str, str] | None = None,
+    container_options: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return a video; `times` are those of its frames, in units of 1/`rate` seconds.
 
@@ -54,7 +55,9 @@ def encode_clip(
     """
     frames = list(frames)
     buffer = io.BytesIO()
-    options = {} if fast_start_file is None else {"movflags": "faststart"}
+    options = dict(container_options or {})
+    if fast_start_file is not None:
+        options["movflags"] = "faststart"
     target = fast_start_file or buffer
     with av.open(target, "w", format=container, container_options=options) as output:
         stream: Any = output.add_stream(codec, rate=rate, options=dict(codec_options or {}))

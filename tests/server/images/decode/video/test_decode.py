@@ -1,6 +1,7 @@
 """Videos of many containers and codecs: which frames are taken, and their pixels."""
 
 import io
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,9 @@ from tests.server.images.decode.video.clips import (
     repeat_packets,
 )
 
-OPTIONS = VideoOptions(48, True, 1_000_000, 1_000_000, 86_400.0, tuple(c.name for c in CONTAINERS))
+OPTIONS = VideoOptions(
+    48, True, 1_000_000, 1_000_000, 86_400.0, tuple(c.name for c in CONTAINERS), 10**9
+)
 EIGHT = FrameSampling(8, None, 64)
 # Of 40 frames, as np.linspace(0, 39, 8).astype(int) has it.
 EXPECTED = [0, 5, 11, 16, 22, 27, 33, 39]
@@ -74,6 +77,21 @@ def test_frames_are_found_in_every_container(
 @pytest.mark.parametrize(("container", "codec"), [("mpegts", "mpeg2video"), ("mpeg", "mpeg1video")])
 def test_frames_are_found_in_program_and_transport_streams(container: str, codec: str) -> None:
     decoded = decode(encode_clip(make_steps(40), container, codec, "yuv420p", rate=25))
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+def test_an_mp4_may_begin_as_a_segment() -> None:
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p").replace(b"ftyp", b"styp", 1)
+    assert [read_index(view) for view in decode(data).views] == EXPECTED
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_boxes_of_others_may_precede_an_mp4(count: int) -> None:
+    boxes = [struct.pack(">I4s16sI", 28, b"uuid", b"u" * 16, 7)]
+    boxes.append(struct.pack(">I4sQ16s", 1, b"uuid", 32, b"u" * 16))
+    fragments = {"movflags": "empty_moov+default_base_moof"}  # it has no offsets from the start
+    data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", container_options=fragments)
+    decoded = decode(b"".join(boxes[:count]) + data)
     assert [read_index(view) for view in decoded.views] == EXPECTED
 
 
@@ -135,15 +153,23 @@ def test_a_variable_rate_is_sampled_by_frames() -> None:
     assert [read_index(view) for view in decoded.views] == EXPECTED
 
 
-@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_frames_are_turned_upright(rotation: int) -> None:
-    frame = make_grey(0)
-    frame[:24, :32] = (255, 0, 0)
-    data = encode_clip([frame] * 2, "mov", "png", "rgb24", rotation=rotation)
-    decoded = decode(data, options=OPTIONS)
-    assert decoded.frame_size == (SIZE if rotation % 180 == 0 else SIZE[::-1])
-    corners = {0: (4, 4), 90: (43, 4), 180: (43, 43), 270: (4, 43)}  # counterclockwise
-    assert decoded.views[0][corners[rotation]].tolist() == [255, 0, 0]
+@pytest.mark.parametrize("count", [5, 24])
+@pytest.mark.parametrize("num_b_frames", [0, 3, 16])
+@pytest.mark.parametrize("container", ["asf", "avi", "matroska", "mp4", "mpegts", "mpeg"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video", "mpeg1video"])
+def test_frames_are_in_the_order_that_they_are_shown(
+    codec: str, container: str, num_b_frames: int, count: int
+) -> None:
+    """Whether a container has the times when they are shown, or those when they are decoded."""
+    num_b_frames = num_b_frames if codec == "libx264" else min(num_b_frames, 7)
+    options = {"bf": f"{num_b_frames}", "b_strategy": "0"}
+    frames = make_steps(count)
+    data = encode_clip(frames, container, codec, "yuv420p", rate=25, codec_options=options)
+    decoded = decode(data, FrameSampling(None, None, 24))
+    assert [read_index(view) for view in decoded.views] == list(range(count))
+    third = decode(data, FrameSampling(3, None, 24))
+    expected = np.linspace(0, count - 1, 3).astype(int).tolist()
+    assert [read_index(view) for view in third.views] == expected
 
 
 def test_frames_are_cropped_or_stretched() -> None:
@@ -151,7 +177,7 @@ def test_frames_are_cropped_or_stretched() -> None:
     frame[:, :8] = 255
     data = encode_clip([frame])
     assert decode(data).views.max() == 0
-    stretched = VideoOptions(48, False, 10**6, 10, 10.0, OPTIONS.formats)
+    stretched = VideoOptions(48, False, 10**6, 10, 10.0, OPTIONS.formats, 10**9)
     assert decode(data, options=stretched).views[0, 24, 2].tolist() == [255, 255, 255]
 
 
@@ -176,6 +202,22 @@ def test_intra_refresh_gives_the_frames_that_were_asked_for(container: str) -> N
     data = encode_clip(frames, container, "libx264", "yuv420p", codec_options=refresh)
     decoded = decode(data, FrameSampling(None, None, 40))
     assert [read_index(view) for view in decoded.views] == list(range(40))
+
+
+@pytest.mark.parametrize("key_interval", [3, 5])
+@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts", "flv"])
+def test_intra_refresh_may_take_longer_than_from_key_frame_to_key_frame(
+    container: str, key_interval: int
+) -> None:
+    refresh = {"x264-params": f"intra-refresh=1:keyint={key_interval}"}
+    frames = make_steps(40, (320, 240))
+    data = encode_clip(
+        frames, container, "libx264", "yuv420p", key_interval=key_interval, codec_options=refresh
+    )
+    decoded = decode(data)
+    assert [read_index(view) for view in decoded.views] == EXPECTED
+    last = decode(data, FrameSampling(2, None, 64))
+    assert [read_index(view) for view in last.views] == [0, 39]
 
 
 def test_a_very_long_video_is_not_decoded_in_full() -> None:
