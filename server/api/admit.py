@@ -51,9 +51,9 @@ async def admit(
                 parsed = await runtime.parser.run(lambda body: parse(body, policy), body)
             gate.end_arrival()
             record.model = parsed.model or runtime.model_name
-            record.images, record.videos = parsed.num_images, parsed.num_videos
+            record.images, record.videos = parsed.num_images, len(parsed.video_urls)
             check_model_allowed(runtime, tenant, record.model)
-            if parsed.num_images or parsed.num_videos:
+            if parsed.num_images or parsed.video_urls:
                 gate.meter.check_image_tokens()
             cost = Cost(1, estimate_media_bytes(len(body), parsed, runtime.limits))
             del body

@@ -1,10 +1,11 @@
 """What a request's images and videos cost while they are decoded or wait for it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from server.api.admission.cost import estimate_image_bytes
 from server.api.limits import ApiLimits
-from server.protocol.video import VideoIoKwargs
+from server.protocol.video import VideoIoKwargs, is_frame_list
 
 
 class MediaRequest(Protocol):
@@ -15,8 +16,8 @@ class MediaRequest(Protocol):
         """The number of its images."""
 
     @property
-    def num_videos(self) -> int:
-        """The number of its videos."""
+    def video_urls(self) -> Sequence[str]:
+        """The URLs of its videos."""
 
     @property
     def video_options(self) -> VideoIoKwargs | None:
@@ -25,12 +26,16 @@ class MediaRequest(Protocol):
 
 def estimate_media_bytes(body_bytes: int, request: MediaRequest, limits: ApiLimits) -> int:
     """Return the image bytes of a request, where each frame of a video is an image."""
-    num_frames = request.num_videos * _bound_frames(request.video_options, limits)
+    num_frames = sum(
+        _bound_frames(request.video_options, url, limits) for url in request.video_urls
+    )
     return estimate_image_bytes(body_bytes, request.num_images + num_frames)
 
 
-def _bound_frames(options: VideoIoKwargs | None, limits: ApiLimits) -> int:
-    """Return how many frames of each video are taken at most."""
-    if options is None or not options.asks_for_frames:
-        return min(limits.video_frames, limits.max_video_frames)
-    return options.bound_frames(limits.max_video_frames)
+def _bound_frames(options: VideoIoKwargs | None, url: str, limits: ApiLimits) -> int:
+    """Return how many frames of a video are taken at most."""
+    if options is not None and options.asks_for_frames:
+        return options.bound_frames(limits.max_video_frames)
+    if is_frame_list(url):
+        return limits.max_video_frames
+    return min(limits.video_frames, limits.max_video_frames)

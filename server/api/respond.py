@@ -139,10 +139,13 @@ class _Exchange:
         request = parsed.request
         self._record.ignored_parameters = parsed.ignored_parameters
         self._record.record_request(
-            request.model, request.num_images, request.num_videos, stream=bool(request.stream)
+            request.model,
+            request.num_images,
+            len(request.video_urls),
+            stream=bool(request.stream),
         )
         check_model_allowed(self._runtime, self._tenant, request.model)
-        if request.num_images or request.num_videos:
+        if request.num_images or request.video_urls:
             self._record.caller.meter.check_image_tokens()
         if request.token_limit is not None:
             tokens = request.token_limit * request.num_sequences

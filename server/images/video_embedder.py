@@ -16,7 +16,7 @@ from server.images.video_loader import LoadedVideo, VideoLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
 from server.protocol.chat.request import VideoReference
-from server.protocol.video import VideoIoKwargs
+from server.protocol.video import VideoIoKwargs, is_frame_list
 from server.telemetry.metrics import Metrics
 from server.telemetry.stages import Span
 
@@ -82,9 +82,14 @@ class VideoEmbedder:
         `TooManyRequests` where the key has no image tokens left.
         """
         budget.check_context(len(references) * self._video.count_tokens(1))
-        sampling = choose_sampling(self._sampling, options)
         return await gather_or_cancel(
-            self._embed(reference, sampling, cache_partition, budget) for reference in references
+            self._embed(
+                reference,
+                choose_sampling(self._sampling, options, reference.url),
+                cache_partition,
+                budget,
+            )
+            for reference in references
         )
 
     async def count_tokens(
@@ -95,9 +100,13 @@ class VideoEmbedder:
         budget: MediaBudget,
     ) -> list[int]:
         """Return each video's number of video tokens. Raises `VideoError`."""
-        sampling = choose_sampling(self._sampling, options)
         return await gather_or_cancel(
-            self._count_tokens(reference, sampling, cache_partition, budget)
+            self._count_tokens(
+                reference,
+                choose_sampling(self._sampling, options, reference.url),
+                cache_partition,
+                budget,
+            )
             for reference in references
         )
 
@@ -151,9 +160,14 @@ class VideoEmbedder:
         return EncodedVideo(embeds, decoded.frame_size, decoded.num_frames, decoded.total_frames)
 
 
-def choose_sampling(default: FrameSampling, options: VideoIoKwargs | None) -> FrameSampling:
-    """Return what a request asks for, else the server's own; never more than its `max_frames`."""
+def choose_sampling(
+    default: FrameSampling, options: VideoIoKwargs | None, url: str
+) -> FrameSampling:
+    """Return what a request asks for, else the server's own; never more than its `max_frames`.
+
+    Frames that the client has chosen itself are all taken, unless it asks for fewer.
+    """
     if options is None or not options.asks_for_frames:
-        return default
+        return FrameSampling(None, None, default.max_frames) if is_frame_list(url) else default
     num_frames = None if options.num_frames == -1 else options.num_frames
     return FrameSampling(num_frames, options.fps, default.max_frames)

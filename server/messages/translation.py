@@ -56,9 +56,9 @@ class TranslatedMessagesRequest:
         return self.chat.num_images
 
     @property
-    def num_videos(self) -> int:
-        """The number of videos, which this API does not have."""
-        return self.chat.num_videos
+    def video_urls(self) -> Sequence[str]:
+        """The URLs of videos, which this API does not have."""
+        return self.chat.video_urls
 
     @property
     def video_options(self) -> VideoIoKwargs | None:

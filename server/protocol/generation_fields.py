@@ -1,5 +1,6 @@
 """Fields that chat and text completion requests share besides sampling."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
@@ -73,9 +74,9 @@ class GenerationFields(SamplingFields):
         return 0
 
     @property
-    def num_videos(self) -> int:
-        """The number of videos in the request."""
-        return 0
+    def video_urls(self) -> Sequence[str]:
+        """The URLs of the videos in the request."""
+        return ()
 
     @property
     def video_options(self) -> VideoIoKwargs | None:

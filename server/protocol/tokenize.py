@@ -1,5 +1,6 @@
 """Request and response bodies of `POST /tokenize` and `POST /detokenize`, in vLLM's shapes."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError
@@ -34,9 +35,9 @@ class _ConversionRequest(RequestBody):
         return 0
 
     @property
-    def num_videos(self) -> int:
-        """The number of videos."""
-        return 0
+    def video_urls(self) -> Sequence[str]:
+        """The URLs of videos."""
+        return ()
 
     @property
     def video_options(self) -> VideoIoKwargs | None:
@@ -65,9 +66,9 @@ class TokenizeChatRequest(TemplateFields, _ConversionRequest):
         return sum(len(message.images) for message in self.messages)
 
     @property
-    def num_videos(self) -> int:
-        """The number of videos in its messages."""
-        return sum(len(message.videos) for message in self.messages)
+    def video_urls(self) -> Sequence[str]:
+        """The URLs of the videos in its messages."""
+        return [part.video_url.url for message in self.messages for _, part in message.videos]
 
     def to_chat_request(self, default_model: str) -> ChatCompletionRequest:
         """Return the chat request with these messages. Raises `InvalidValue`."""

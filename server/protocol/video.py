@@ -1,13 +1,20 @@
 """Video parts, and how many frames of a video the model sees: vLLM's shapes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from server.protocol.wire import WireModel
 
+# A URL of frames that the client has chosen: a JPEG each in base64, with commas between them.
+FRAME_LIST: Final = "data:video/jpeg;"
 VIDEO_TYPE: Literal["video_url"] = "video_url"
+
+
+def is_frame_list(url: str) -> bool:
+    """Whether a URL, perhaps after white space, holds frames in place of a video's file."""
+    return url[:64].lstrip()[: len(FRAME_LIST)].lower() == FRAME_LIST
 
 
 def _check_count(value: float) -> float:

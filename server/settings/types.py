@@ -73,6 +73,7 @@ VideoFormat = Literal[
     "ogg",
     "ivf",
     "y4m",
+    "mjpeg",
     "gif",
     "webp",
     "apng",

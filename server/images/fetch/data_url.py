@@ -6,6 +6,8 @@ from server.concurrency import run_in_thread_if_large
 from server.images.fetch.base64_text import clean_base64, decode_base64, estimate_num_bytes
 from server.images.fetch.body import check_num_bytes
 from server.images.fetch.errors import UrlInvalid
+from server.images.fetch.frame_list import decode_frame_list
+from server.protocol.video import is_frame_list
 
 # Media type and parameters; a parameter may be a file's name.
 MAX_HEADER_CHARACTERS: Final = 2048
@@ -24,7 +26,7 @@ def is_data_url(url: str) -> bool:
 
 
 async def read_data_url(url: str, max_bytes: int) -> bytes:
-    """Return the bytes, of base64 in any usual spelling.
+    """Return the bytes, of base64 in any usual spelling; of a list of frames, all of them joined.
 
     Raises `UrlInvalid`, or `DataTooLarge` before decoding any.
     """
@@ -33,6 +35,12 @@ async def read_data_url(url: str, max_bytes: int) -> bytes:
         raise UrlInvalid("The data URL holds no data.")
     num_bytes = estimate_num_bytes(payload)
     check_num_bytes(num_bytes // MAX_ESCAPED_RATIO, max_bytes)
+    if is_frame_list(url):
+        frames = await run_in_thread_if_large(
+            len(payload), MAX_INLINE_CLEANED_CHARACTERS, lambda: decode_frame_list(payload)
+        )
+        check_num_bytes(len(frames), max_bytes)
+        return frames
     if num_bytes <= max_bytes:
         data = await run_in_thread_if_large(
             len(payload), MAX_INLINE_BASE64_CHARACTERS, lambda: decode_base64(payload)

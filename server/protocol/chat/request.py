@@ -1,5 +1,6 @@
 """The request body of `POST /v1/chat/completions`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Final
@@ -72,9 +73,9 @@ class ChatCompletionRequest(TemplateFields, GenerationFields):
         return len(self.images)
 
     @property
-    def num_videos(self) -> int:
-        """The number of videos in the messages."""
-        return len(self.videos)
+    def video_urls(self) -> Sequence[str]:
+        """The URLs of the videos in the messages."""
+        return [video.url for video in self.videos]
 
     @property
     def leading_text(self) -> str:

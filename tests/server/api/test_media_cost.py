@@ -45,6 +45,15 @@ def test_a_video_costs_what_its_frames_do(options: dict[str, Any] | None, num_fr
     assert estimate_media_bytes(500, count, LIMITS) == expected
 
 
+def test_frames_that_the_client_chose_are_all_taken() -> None:
+    url = "data:video/jpeg;base64," + ",".join(["/9j/"] * 3)
+    part = {"type": "video_url", "video_url": {"url": url}}
+    chat = ChatCompletionRequest.model_validate(
+        {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    )
+    assert estimate_media_bytes(500, chat, LIMITS) == 500 + 64 * IMAGE_OVERHEAD_BYTES
+
+
 def test_text_costs_no_image_bytes() -> None:
     request = CompletionRequest.model_validate({"model": "m", "prompt": "p"})
     assert estimate_media_bytes(500, request, LIMITS) == 0

@@ -20,7 +20,7 @@ from server.telemetry.metrics import Metrics
 from tests.server.loopback import build_loopback_options
 from tests.server.pipeline.stages import LIMITS, MAX_PIXELS, Stages
 
-VIDEO_FORMATS = ("mp4", "matroska", "gif")
+VIDEO_FORMATS = ("mp4", "matroska", "mjpeg", "gif")
 
 
 @contextmanager

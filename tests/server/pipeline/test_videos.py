@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from server.errors import (
     ApiError,
@@ -25,7 +26,8 @@ from server.images.vision.cache import ImageEmbedsCache
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
 from tests.server.fake_engine import Call, FakeEngine
 from tests.server.images.decode.video.clips import encode_clip, make_steps
-from tests.server.pictures import make_photo
+from tests.server.images.fetch.test_frame_list import build_frame_list
+from tests.server.pictures import encode_image, make_photo
 from tests.server.pipeline.family_stages import open_family_stages
 from tests.server.pipeline.stages import OUTPUTS, Stages, build_record, generate_deltas
 from tests.server.pipeline.test_siglip_family import image_part, text_part
@@ -196,6 +198,14 @@ async def test_bad_videos_are_refused(
     assert refusal.param == "messages[0].content[1].video_url.url"
     after = sample(onevision.metrics, "video_refusals_total", code=error.code)
     assert after == (before or 0) + 1
+
+
+async def test_all_frames_that_the_client_chose_are_used(onevision: Stages) -> None:
+    frames = [encode_image(Image.fromarray(step), "JPEG") for step in make_steps(10)]
+    part = {"type": "video_url", "video_url": {"url": build_frame_list(*frames)}}
+    request = build_request(part)
+    prompt = await onevision.pipeline(FakeEngine(OUTPUTS)).build_prompt(request, "")
+    assert prompt.num_video_tokens == 10 * 4 + 1
 
 
 async def test_videos_together_have_limits(onevision: Stages) -> None:

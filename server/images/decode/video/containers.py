@@ -86,6 +86,7 @@ CONTAINERS: Final = (
     Container("ogg", "ogg", _starts_with(b"OggS")),
     Container("ivf", "ivf", _starts_with(b"DKIF")),
     Container("y4m", "yuv4mpegpipe", _starts_with(b"YUV4MPEG2 ")),
+    Container("mjpeg", "mjpeg", _starts_with(b"\xff\xd8\xff")),
     Container("gif", None, _starts_with(b"GIF87a", b"GIF89a")),
     Container("webp", None, lambda data: data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X"),
     Container("apng", None, _is_apng),
