@@ -141,7 +141,7 @@ def build_trainer(
     """Return the trainer of a run, which trains the records of `indices`."""
     lengths = None
     if settings.groups_by_modality:
-        lengths = [_measure(dataset, index) for index in indices]
+        lengths = [measure(dataset, index) for index in indices]
     return LlavaTrainer(
         model,
         build_arguments(settings),
@@ -149,7 +149,7 @@ def build_trainer(
         eval_dataset=eval_dataset,
         projector_lr=settings.projector_lr,
         lengths=lengths,
-        averages_batches=settings.as_released,
+        as_released=settings.as_released,
     )
 
 
@@ -287,7 +287,7 @@ def _check_records(dataset: TuningDataset, settings: TrainSettings) -> list[int]
     return indices
 
 
-def _measure(dataset: TuningDataset, index: int) -> int:
+def measure(dataset: TuningDataset, index: int) -> int:
     """Return a record's number of words, negative without an image."""
     record = dataset.read_record(index)
     return record.num_words if record.images else -record.num_words

@@ -123,6 +123,14 @@ def test_a_killed_run_goes_on_to_the_same_loss(aligned: Path, tmp_path: Path) ->
     expect_equal_runs(tmp_path / "whole", tmp_path / "cut", 24)
 
 
+def test_a_killed_run_as_released_goes_on_in_its_order(aligned: Path, tmp_path: Path) -> None:
+    data = ("--data", INPUTS / "data52.json", *IMAGES, *SMALL, "--per-device-batch-size", "4")
+    options = ("--model", aligned, *data, "--as-released", "--save-steps", "5", "--epochs", "2")
+    train_stage("instruct", *options, "--out", tmp_path / "whole")
+    kill_and_resume("instruct", *options, out=tmp_path / "cut")
+    expect_equal_runs(tmp_path / "whole", tmp_path / "cut", 12)  # of 26 micro-batches, 24
+
+
 def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     for step, state in ((2, "{}"), (10, "{}"), (12, '{"step": '), (14, None)):
         folder = tmp_path / f"checkpoint-{step}"
