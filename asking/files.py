@@ -54,6 +54,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         raise InputError(path, "not UTF-8 text") from None
     except OSError as error:
+    except (ValueError, RecursionError) as error:  # too long a number; nested too deeply
+        raise InputError(path, f"not JSON: {error}") from None
         raise InputError(path, error.strerror or "cannot be read") from None
 
 

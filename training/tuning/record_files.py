@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.tuning.errors import DataError
+from training.tuning.errors import NO_JSON, DataError
 from training.tuning.webdataset import WebDatasetShard
 
 
@@ -31,7 +31,7 @@ class JsonFile:
         self._path = path
         try:
             self._records = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, *NO_JSON) as error:
             raise DataError(f"{path} is no JSON file: {error}") from None
         if not isinstance(self._records, list):
             raise DataError(f"{path} holds no list of records")
@@ -76,7 +76,7 @@ class JsonLinesFile:
             line = file.readline()
         try:
             return json.loads(line)
-        except ValueError as error:
+        except NO_JSON as error:
             raise DataError(f"{self.describe(index)} is no JSON: {error}") from None
 
     def describe(self, index: int) -> str:

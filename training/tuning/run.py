@@ -17,10 +17,11 @@ from tqdm import tqdm
 from transformers import BitsAndBytesConfig, TrainingArguments
 
 from model_store.convert.conversation import CONV_MODES
+from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
 from server.prompt.format import CHAT_TEMPLATE
 from training.tuning.dataset import Example, TuningDataset, find_flaws
-from training.tuning.errors import DataError
+from training.tuning.errors import NO_JSON, DataError
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
@@ -76,7 +77,7 @@ def check_work(settings: TrainSettings) -> None:
         if any(settings.work.glob("checkpoint-*")):
             raise OptionError(f"{settings.work} holds an earlier run: --resume it, or remove it")
     elif file.is_file():
-        before, recipe = json.loads(file.read_text()), settings.describe()
+        before, recipe = read_json(file), settings.describe()
         changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
         if changed:
             raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
@@ -107,7 +108,7 @@ def _read_step(folder: Path) -> int:
 def _is_complete(folder: Path) -> bool:
     try:
         json.loads((folder / "trainer_state.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, *NO_JSON):
         return False
     return True
 

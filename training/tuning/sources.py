@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,12 +23,14 @@ from transformers import (
 from llava_spec.anyres import Size
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels, PatchMerge
 from llava_spec.projector import parse_projector_type
+from model_store.convert.json_file import read_json
 from model_store.convert.tokenizer import ReleasedTokenizer, read_tokenizer
 from model_store.errors import ConversionError, StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import TextConfig
 from server.checkpoint.vision import ImageConfig
 from server.prompt.tokenizer import PromptTokenizer
+from training.tuning.errors import NO_JSON
 from training.tuning.model import LlavaForTraining, build_projector
 from training.tuning.quantization import choose_device, keep_gradients
 from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pinpoints
@@ -113,7 +115,7 @@ def is_aligned(folder: Path) -> bool:
     """Whether a checkpoint is of stage 1, and says what it was trained from."""
     try:
         return bool(json.loads((folder / SOURCES_FILE).read_text())["stage"] == "align")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *NO_JSON, KeyError, TypeError):
         return False
 
 
@@ -133,7 +135,7 @@ def read_sources(folder: Path) -> Sources:
             grid_pinpoints=content.get("grid_pinpoints"),
             patch_merge=content.get("patch_merge"),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *NO_JSON, KeyError, TypeError):
         raise SourceError(f"{folder} has no usable {SOURCES_FILE}") from None
 
 
@@ -186,9 +188,8 @@ def load_model(
 
 
 def read_preprocessing(tower: Path) -> TowerPreprocessing:
-    """Read a tower's preprocessing; CLIP's own where it is not said."""
-    file = tower / "preprocessor_config.json"
-    settings: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    """Read a tower's preprocessing; CLIP's own where it is not said. Raises `ConversionError`."""
+    settings = read_json(tower / "preprocessor_config.json", required=False)
     return TowerPreprocessing(
         size=CLIPVisionModel.config_class.from_pretrained(tower).image_size,
         mean=tuple(settings.get("image_mean", CLIP_MEAN)),

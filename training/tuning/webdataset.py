@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from training.tuning.errors import DataError
+from training.tuning.errors import NO_JSON, DataError
 
 # A sample's key is its members' path up to the first dot of the name; the rest tells the kind.
 _MEMBER: Final = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
@@ -82,7 +82,7 @@ class WebDatasetShard:
             return {}
         try:
             return json.loads(sample["json"].read())
-        except ValueError as error:
+        except NO_JSON as error:
             raise DataError(f"{self.describe(index)} has no usable .json: {error}") from None
 
     def _build_captioned(self, index: int, sample: Mapping[str, TarMember]) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def test_several_images_and_none(tmp_path: Path) -> None:
         ({"0.txt": b"A cat."}, "has a caption and no image"),
         ({"0.jpg": b"", "0.json": b"[]"}, "it is no JSON object"),
         ({"0.a.jpg": b"", "0.b.jpg": b"", "0.txt": b"Cats."}, "1 <image> for 2 images"),
+        ({"0.jpg": b"", "0.json": b"[" * 100_000}, "has no usable .json"),
     ],
 )
 def test_bad_samples_are_told(members: dict[str, bytes], flaw: str, tmp_path: Path) -> None:
