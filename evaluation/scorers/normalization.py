@@ -33,7 +33,7 @@ def normalize_vqa(text: str) -> str:
 
 
 def strip_whitespace(text: str) -> str:
-    """Return a text as `vqaEval.py` compares it, normalised or not: without line breaks and tabs."""
+    """Return a text as `vqaEval.py` compares it, normalised or not: on one line, stripped."""
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 

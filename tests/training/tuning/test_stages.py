@@ -263,8 +263,9 @@ def test_contradictions_are_told(
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     records: list[Any] = json.loads((INPUTS / "captions.json").read_text())[:8]
+    whole = (INPUTS / "images" / records[2]["image"]).read_bytes()
     records[2]["image"] = "broken.png"
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])
     for record in records:
         source = INPUTS / "images" / record["image"]
         if source.is_file():
