@@ -212,6 +212,19 @@ async def test_a_table_of_mmbench(tmp_path: Path) -> None:
     table.write_text("\n".join([header, *rows]) + "\n")
     out = tmp_path / "a.jsonl"
     command = ("vqa", "--questions", str(table), "--out", str(out))
+@pytest.mark.parametrize("cell", ["", "bm8gcGljdHVyZQ=="])
+def test_a_cell_that_is_no_image_is_named_before_a_question_is_asked(
+    cell: str, tmp_path: Path
+) -> None:
+    good = base64.b64encode(encode_png(1)).decode()
+    table = tmp_path / "mmbench.tsv"
+    table.write_text(f"index\tquestion\timage\n1\tWhere?\t{good}\n2\tWhere?\t{cell}\n")
+    command = ["vqa", "--questions", str(table), "--out", str(tmp_path / "a")]
+    outcome = CliRunner().invoke(app, [*command, "--base-url", "http://127.0.0.1:9/v1"])
+    assert str(outcome.exception).endswith("mmbench.tsv:3: image: neither PNG, JPEG, GIF nor WebP")
+    assert not (tmp_path / "a").exists()
+
+
     async with serve_script(lambda _: completion_reply("B")) as there:
         finished = await run_evaluation(*command, "--base-url", there.url)
     assert finished.code == 0, finished.stderr
