@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from asking import options
 from asking.errors import InputError
-from asking.files import FileModel, describe_validation_error, read_json
+from asking.files import FileModel, RecordId, describe_validation_error, read_json
 from evaluation.released_files import read_answer_texts, read_unique_questions
 from evaluation.scorers.normalization import (
     normalize_prediction,
@@ -36,7 +36,7 @@ class _Reference(FileModel):
 class VqaAnnotation(FileModel):
     """A question's answers in `v2_mscoco_val2014_annotations.json`."""
 
-    question_id: int | str
+    question_id: RecordId
     answers: list[_Reference] = Field(min_length=1)
     answer_type: str = "other"
 

@@ -28,3 +28,14 @@ def test_a_cut_line_of_any_depth_is_dropped(tmp_path: Path) -> None:
     with Journal(path) as journal:
         assert journal.find("1", "") is not None
     assert path.read_text() == '{"question_id": "1", "text": "a"}\n'
+
+
+@pytest.mark.parametrize("number", ["1.5", "true", "null"])
+def test_an_id_is_a_text_or_a_whole_number(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"question_id": {number}, "text": "a"}}\n')
+    with pytest.raises(InputError, match="an id is a text or a whole number"), Journal(path):
+        pass
+    path.write_text('{"question_id": 7, "text": "a"}\n')
+    with Journal(path) as journal:
+        assert journal.find("7", "") is not None

@@ -175,6 +175,18 @@ async def test_a_gap_is_reported_and_filled(tmp_path: Path) -> None:
             "q.jsonl:2: the image c.png is missing",
         ),
         (
+            f'{{"question_id": 2, "text": "x", "image": "{"c" * 5000}.png"}}',
+            "q.jsonl:2: the image ccc",
+        ),
+        (
+            '{"question_id": 2, "text": "x", "image": "../q.jsonl"}',
+            "q.jsonl:2: ../q.jsonl: neither PNG, JPEG, GIF nor WebP",
+        ),
+        ('{"question_id": 1.5, "text": "x"}', "q.jsonl:2: question_id: Value error, an id is a"),
+        ('{"question_id": true, "text": "x"}', "q.jsonl:2: question_id: Value error, an id is a"),
+        ('{"question_id": null, "text": "x"}', "q.jsonl:2: question_id: Value error, an id is a"),
+        (f'{{"text": {"[" * 100_000}', "q.jsonl:2: Invalid JSON: recursion limit"),
+        (
             '{"question_id": 1, "text": "T", "image": "b.png"}',
             "q.jsonl:2: question 1 is there with",
         ),
@@ -200,18 +212,6 @@ def test_images_need_a_folder(tmp_path: Path) -> None:
     assert str(outcome.exception).endswith("q.jsonl:2: the image a.png needs a folder: --images")
 
 
-async def test_a_table_of_mmbench(tmp_path: Path) -> None:
-    images = [base64.b64encode(encode_png(shade)).decode() for shade in (1, 2)]
-    header = "index\tquestion\thint\tA\tB\tC\tD\tanswer\timage"
-    rows = [
-        f'241\t"Which ""one""?"\tA hint.\tred\tgreen\tnan\t\tA\t{images[0]}',
-        f"1000241\tWhere?\tnan\tleft\tright\tup\tdown\tB\t{images[1]}",
-        "2000241\tWhere?\t\tright\tleft\tup\tdown\tA\t1000241",
-    ]
-    table = tmp_path / "mmbench.tsv"
-    table.write_text("\n".join([header, *rows]) + "\n")
-    out = tmp_path / "a.jsonl"
-    command = ("vqa", "--questions", str(table), "--out", str(out))
 @pytest.mark.parametrize("cell", ["", "bm8gcGljdHVyZQ=="])
 def test_a_cell_that_is_no_image_is_named_before_a_question_is_asked(
     cell: str, tmp_path: Path
@@ -225,6 +225,18 @@ def test_a_cell_that_is_no_image_is_named_before_a_question_is_asked(
     assert not (tmp_path / "a").exists()
 
 
+async def test_a_table_of_mmbench(tmp_path: Path) -> None:
+    images = [base64.b64encode(encode_png(shade)).decode() for shade in (1, 2)]
+    header = "index\tquestion\thint\tA\tB\tC\tD\tanswer\timage"
+    rows = [
+        f'241\t"Which ""one""?"\tA hint.\tred\tgreen\tnan\t\tA\t{images[0]}',
+        f"1000241\tWhere?\tnan\tleft\tright\tup\tdown\tB\t{images[1]}",
+        "2000241\tWhere?\t\tright\tleft\tup\tdown\tA\t1000241",
+    ]
+    table = tmp_path / "mmbench.tsv"
+    table.write_text("\n".join([header, *rows]) + "\n")
+    out = tmp_path / "a.jsonl"
+    command = ("vqa", "--questions", str(table), "--out", str(out))
     async with serve_script(lambda _: completion_reply("B")) as there:
         finished = await run_evaluation(*command, "--base-url", there.url)
     assert finished.code == 0, finished.stderr
