@@ -21,7 +21,7 @@ from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
 from server.prompt.format import CHAT_TEMPLATE
 from training.tuning.dataset import Example, TuningDataset, find_flaws
-from training.tuning.errors import NO_JSON, DataError
+from training.tuning.errors import NO_JSON, DataError, OptionError
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
@@ -29,7 +29,7 @@ from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.quantization import build_config
 from training.tuning.record_files import open_record_files
 from training.tuning.report import write_report
-from training.tuning.settings import LORA_MODULES, OptionError, TrainSettings
+from training.tuning.settings import LORA_MODULES, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
 from training.tuning.trainer import LlavaTrainer
 
@@ -165,10 +165,10 @@ def check_sharding(settings: TrainSettings, trainer: LlavaTrainer) -> None:
         )
 
 
-def build_arguments(settings: TrainSettings) -> TrainingArguments:
-    """Return transformers' arguments. A step has `batch_size` records over all processes.
+def choose_batches(settings: TrainSettings) -> tuple[int, int]:
+    """Return the size of a micro-batch, and how many of them a step has in each process.
 
-    Raises `OptionError`.
+    A step has `batch_size` records over all processes. Raises `OptionError`.
     """
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     device_batch = min(settings.device_batch_size, max(1, settings.batch_size // num_processes))
@@ -178,7 +178,23 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
             f"--batch-size {settings.batch_size} is no multiple of --per-device-batch-size"
             f" {device_batch} times {num_processes} processes"
         )
-    arguments = TrainingArguments(
+    return device_batch, accumulation
+
+
+def build_arguments(settings: TrainSettings) -> TrainingArguments:
+    """Return transformers' arguments. Raises `OptionError`."""
+    try:
+        arguments = _build_arguments(settings)
+    except (ValueError, ImportError) as error:  # of a device or a configuration
+        raise OptionError(str(error).strip().splitlines()[0]) from None
+    # A process has one GPU; DataParallel would scatter images apart from their records.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
+def _build_arguments(settings: TrainSettings) -> TrainingArguments:
+    device_batch, accumulation = choose_batches(settings)
+    return TrainingArguments(
         str(settings.work),
         per_device_train_batch_size=device_batch,
         per_device_eval_batch_size=device_batch,
@@ -208,9 +224,6 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         seed=settings.seed,
     )
-    # A process has one GPU; DataParallel would scatter images apart from their records.
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments
 
 
 def _build_quantization(settings: TrainSettings) -> BitsAndBytesConfig | None:

@@ -201,7 +201,7 @@ def read_next(*options: str | Path) -> Sources:
     """Return what stage 2 begins with, by its options."""
     parser = argparse.ArgumentParser()
     add_options(parser, "instruct")
-    given = [*map(str, options), "--data", "data.json", "--out", "out"]
+    given = [*map(str, options), "--data", str(INPUTS / "data.json"), "--out", "out"]
     return build_settings(parser.parse_args(given), "instruct").sources
 
 

@@ -112,6 +112,24 @@ def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path
         open_record_file(tmp_path / name)
 
 
+def test_a_row_that_is_no_text_is_told(tmp_path: Path) -> None:
+    offsets = bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])
+    texts = pyarrow.Array.from_buffers(
+        pyarrow.string(),
+        2,
+        [
+            None,
+            pyarrow.py_buffer(offsets),
+            pyarrow.py_buffer(b"a\xff"),
+        ],
+    )
+    pyarrow.parquet.write_table(pyarrow.table({"id": texts}), tmp_path / "a.parquet")
+    opened = open_record_file(tmp_path / "a.parquet")
+    assert opened.read(0) == {"id": "a"}
+    with pytest.raises(DataError, match="row 2 cannot be read"):
+        opened.read(1)
+
+
 def test_a_bad_line_is_told_when_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(f"{json.dumps(GOOD)}\n{{\n{'[' * 100_000}\n")

@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from server.checkpoint.config import read_checkpoint
-from tests.training.tuning.fixtures import INPUTS, write_qwen2
+from server.images.decode.decode import DecodedImage, DecodeOptions, decode
+from server.images.vision.weights import load_vision_model
+from tests.training.tuning.fixtures import INPUTS, make_reader, write_qwen2
 from training.tuning.command import main
 from training.tuning.run import find_last_checkpoint
 
@@ -96,6 +98,23 @@ def test_instruction_tuning_goes_on_from_the_projector(aligned: Path, tmp_path: 
 
 
 def kill_and_resume(stage: str, *options: str | Path, out: Path) -> None:
+@pytest.mark.parametrize(("kind", "num_layers"), [("mlp0x_gelu", 1), ("mlp3x_gelu", 3)])
+def test_projectors_of_any_depth_are_served(kind: str, num_layers: int, tmp_path: Path) -> None:
+    given = (*SOURCES, *CAPTIONS, *SMALL, "--mm-projector-type", kind, "--max-steps", "1")
+    assert main("align", [*given, "--out", str(tmp_path / "out")], "train") == 0
+    checkpoint = read_checkpoint(tmp_path / "out")
+    assert checkpoint.vision.projector.num_layers == num_layers
+    sources = Sources(INPUTS / "tower", INPUTS / "llama", kind, tmp_path / "out" / PROJECTOR_FILE)
+    reader, file = make_reader("square"), INPUTS / "images" / "00.png"
+    decoded = decode(file.read_bytes(), DecodeOptions(reader.size, "square", 10**9))
+    assert isinstance(decoded, DecodedImage)
+    with torch.inference_mode():
+        trained = load_model(sources, torch.float32, 0).eval()
+        embeds = trained.embed_images(reader.read(file.name).pixel_values)
+        served = load_vision_model(checkpoint, torch.device("cpu"), torch.float32)
+        torch.testing.assert_close(served(torch.tensor(decoded.views)), embeds)
+
+
     """Kill a run after its first checkpoint, and train the rest of it."""
     command = [sys.executable, "-m", "training", stage, *map(str, options), "--out", str(out)]
     work = out.with_name(f"{out.name}.work")
@@ -226,13 +245,13 @@ def test_bad_records_end_a_run_before_it_begins(tmp_path: Path) -> None:
         (("--vision-tower", INPUTS / "llama"), "is no CLIP vision tower"),
         (("--mm-projector-type", "conv"), "mm_projector_type 'conv' is not supported"),
         (("--mm-projector", INPUTS / "captions.json"), "is no projector"),
-        (("--data", INPUTS / "none.json"), "is no JSON file"),
+        (("--data", INPUTS / "none.json"), "--data "),
         (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
         (("--out", INPUTS), "exists already"),
         (("--conv-mode", "none"), "there is no conversation template 'none'"),
         (("--mm-vision-select-layer", "-9"), "is none of the tower's 3"),
         (("--warmup-ratio", "1"), "must be at least 0 and below 1"),
-        (("--batch-size", "0"), "must be at least 1"),
+        (("--batch-size", "0"), "--batch-size 0 must be at least 1"),
     ],
 )
 def test_mistakes_are_told(
