@@ -16,10 +16,9 @@ from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 from transformers import BitsAndBytesConfig, TrainingArguments
 
-from model_store.convert.conversation import CONV_MODES
 from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
-from server.prompt.format import CHAT_TEMPLATE
+from training.tuning.conv_mode import choose_conv_mode
 from training.tuning.dataset import Example, TuningDataset, find_flaws
 from training.tuning.errors import NO_JSON, DataError, OptionError
 from training.tuning.export import export, export_adapter
@@ -33,8 +32,6 @@ from training.tuning.settings import LORA_MODULES, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
 from training.tuning.trainer import LlavaTrainer
 
-# The templates that language models are trained in where none is asked for.
-DEFAULT_CONV_MODES = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "qwen2": "qwen_1_5"}
 MAX_FLAWS_SHOWN = 20
 RECIPE_FILE = "recipe.json"
 
@@ -46,8 +43,9 @@ def train(settings: TrainSettings) -> None:
     """
     check_work(settings)
     quantization = _build_quantization(settings)
+    choose_batches(settings)
+    conv_mode = choose_conv_mode(settings)
     model = load_model(settings.sources, torch.float32, settings.seed, quantization)
-    conv_mode = _choose_conv_mode(settings, model)
     dataset = _build_dataset(settings, model, conv_mode)
     indices = _check_records(dataset, settings)
     eval_dataset = _build_eval(settings, dataset)
@@ -230,21 +228,6 @@ def _build_quantization(settings: TrainSettings) -> BitsAndBytesConfig | None:
     if settings.quantization is None:
         return None
     return build_config(settings.quantization, bf16=settings.bf16)
-
-
-def _choose_conv_mode(settings: TrainSettings, model: LlavaForTraining) -> str:
-    kind = model.language_model.config.model_type
-    conv_mode = settings.conv_mode or settings.sources.conv_mode or DEFAULT_CONV_MODES[kind]
-    if conv_mode == CHAT_TEMPLATE:
-        raise OptionError(
-            "--model is asked with a chat template of its own, which cannot be trained: choose"
-            f" --conv-mode, of {', '.join(CONV_MODES)}"
-        )
-    if conv_mode not in CONV_MODES:
-        raise OptionError(
-            f"there is no conversation template {conv_mode!r}; there is: {', '.join(CONV_MODES)}"
-        )
-    return conv_mode
 
 
 def _build_dataset(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.tuning.fixtures import INPUTS
+from tests.training.tuning.fixtures import INPUTS, write_qwen2
 from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SOURCES
 from training.tuning import run
 from training.tuning.checks import LIMITS, PARTNERS, name_option
@@ -129,6 +129,8 @@ def test_options_without_effect_are_told(
         (("--images", "nope"), "--images nope is no folder"),
         (("--images", "n" * 5000), " is no folder"),
         (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
+        (("--conv-mode", "mpt"), "--conv-mode 'mpt' cannot be trained; what can: vicuna_v1, "),
+        (("--conv-mode", "chat_template"), "'chat_template' cannot be trained; what can: "),
     ],
 )
 @pytest.mark.parametrize("stage", ["align", "instruct"])
@@ -171,3 +173,36 @@ def test_a_gpu_without_bfloat16_is_told(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert "--bf16 is not" in read_refusal(capsys, "instruct", tmp_path, "--bf16")
+
+
+@pytest.mark.parametrize(
+    ("conv_mode", "mark"),
+    [
+        ("llava_llama_3", "<|end_header_id|>, <|eot_id|>, <|start_header_id|>"),
+        ("llama_3", "<|end_header_id|>, <|eot_id|>, <|start_header_id|>"),
+        ("chatml_direct", "<|im_end|>, <|im_start|>"),
+        ("qwen_1_5", "<|im_end|>, <|im_start|>"),
+    ],
+)
+def test_a_template_whose_marks_are_no_tokens_is_told(
+    conv_mode: str, mark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = read_refusal(capsys, "instruct", tmp_path, "--conv-mode", conv_mode)
+    assert f"--conv-mode {conv_mode} needs " in line
+    assert f"{mark}, of which {INPUTS / 'llama'} has no tokens" in line
+
+
+@pytest.mark.parametrize(
+    ("conv_mode", "is_qwen"),
+    [
+        *((each, False) for each in ("vicuna_v1", "llava_v0", "llama_2", "mistral_instruct")),
+        *((each, True) for each in ("chatml_direct", "qwen_1_5", "vicuna_v1")),
+    ],
+)
+def test_templates_whose_marks_are_text_or_tokens_are_trained(
+    conv_mode: str, is_qwen: bool, tmp_path: Path
+) -> None:
+    language = write_qwen2(tmp_path / "qwen2") if is_qwen else INPUTS / "llama"
+    given = ("--language-model", language, "--conv-mode", conv_mode, "--out", tmp_path / "out")
+    with pytest.raises(AssertionError, match="a model is loaded"):
+        main("instruct", [*REQUIRED["instruct"], *map(str, given)], "train")
