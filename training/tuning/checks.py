@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from llava_spec.projector import parse_projector_type
+from training.tuning.destinations import check_destinations
 from training.tuning.errors import NO_JSON, OptionError
 from training.tuning.record_files import SUFFIXES
 
@@ -61,8 +62,7 @@ def check_options(arguments: argparse.Namespace) -> None:
     _check_files(arguments)
     _check_packages(arguments)
     _check_projector_type(arguments)
-    if arguments.out.exists():
-        raise OptionError(f"--out {arguments.out} exists already")
+    check_destinations(arguments)
 
 
 def name_option(name: str) -> str:

@@ -20,7 +20,7 @@ from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
 from training.tuning.conv_mode import choose_conv_mode
 from training.tuning.dataset import Example, TuningDataset, find_flaws
-from training.tuning.errors import NO_JSON, DataError, OptionError
+from training.tuning.errors import DataError, OptionError
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
@@ -28,6 +28,7 @@ from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.quantization import build_config
 from training.tuning.record_files import open_record_files
 from training.tuning.report import write_report
+from training.tuning.saved_state import find_last_checkpoint
 from training.tuning.settings import LORA_MODULES, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
 from training.tuning.trainer import LlavaTrainer
@@ -42,9 +43,9 @@ def train(settings: TrainSettings) -> None:
     Raises `OptionError`, `SourceError`, `DataError` or `ConversionError`.
     """
     check_work(settings)
-    quantization = _build_quantization(settings)
     choose_batches(settings)
     conv_mode = choose_conv_mode(settings)
+    quantization = _build_quantization(settings)
     model = load_model(settings.sources, torch.float32, settings.seed, quantization)
     dataset = _build_dataset(settings, model, conv_mode)
     indices = _check_records(dataset, settings)
@@ -55,8 +56,7 @@ def train(settings: TrainSettings) -> None:
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
     check_sharding(settings, trainer)
-    checkpoint = find_last_checkpoint(settings.work) if settings.resumes else None
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=_choose_checkpoint(settings))
     weights = _gather(settings, trainer)
     if not trainer.is_world_process_zero():
         return
@@ -81,34 +81,21 @@ def check_work(settings: TrainSettings) -> None:
             raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
 
 
+def _choose_checkpoint(settings: TrainSettings) -> str | None:
+    if not settings.resumes:
+        return None
+    checkpoint = find_last_checkpoint(settings.work)
+    if checkpoint is None:
+        print(f"{settings.work} holds no saved state: the run begins anew", file=sys.stderr)
+    return None if checkpoint is None else str(checkpoint)
+
+
 def note_recipe(settings: TrainSettings) -> None:
     """Write down whose the work folder is, at once or not at all."""
     settings.work.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=settings.work, delete=False) as file:
         json.dump(settings.describe(), file, indent=2)
     Path(file.name).replace(settings.work / RECIPE_FILE)
-
-
-def find_last_checkpoint(work: Path) -> str | None:
-    """Return the last complete checkpoint of a run; one that was being written may be cut off.
-
-    The trainer's state is the last file that is written.
-    """
-    folders = sorted(work.glob("checkpoint-*"), key=_read_step, reverse=True)
-    return next((str(folder) for folder in folders if _is_complete(folder)), None)
-
-
-def _read_step(folder: Path) -> int:
-    number = folder.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else 0
-
-
-def _is_complete(folder: Path) -> bool:
-    try:
-        json.loads((folder / "trainer_state.json").read_text())
-    except (OSError, *NO_JSON):
-        return False
-    return True
 
 
 def choose_parameters(model: LlavaForTraining, settings: TrainSettings) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from llava_spec.image_settings import ASPECT_RATIOS, PATCH_MERGES, AspectRatio
 from training.tuning.checks import check_options
+from training.tuning.destinations import choose_work
 from training.tuning.errors import OptionError
 from training.tuning.quantization import QuantizationSettings
 from training.tuning.sources import Sources, find_model_folder, is_aligned, read_sources
@@ -239,7 +240,7 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         rate = 2e-4 if lora else 2e-5
     if projector_rate is None and lora:
         projector_rate = 2e-5  # that of a full stage 2, as in the released LoRA scripts
-    work = arguments.work or arguments.out.with_name(f"{arguments.out.name}.work")
+    work = choose_work(arguments)
     return TrainSettings(
         stage=stage,
         sources=_build_sources(arguments, stage, work),

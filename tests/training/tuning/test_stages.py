@@ -18,7 +18,8 @@ from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 from server.images.vision.weights import load_vision_model
 from tests.training.tuning.fixtures import INPUTS, make_reader, write_qwen2
 from training.tuning.command import main
-from training.tuning.run import find_last_checkpoint
+from training.tuning.saved_state import find_last_checkpoint
+from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SOURCES = (
@@ -97,7 +98,6 @@ def test_instruction_tuning_goes_on_from_the_projector(aligned: Path, tmp_path: 
     assert not any(name.startswith("vision_tower.") for name in changed)
 
 
-def kill_and_resume(stage: str, *options: str | Path, out: Path) -> None:
 @pytest.mark.parametrize(("kind", "num_layers"), [("mlp0x_gelu", 1), ("mlp3x_gelu", 3)])
 def test_projectors_of_any_depth_are_served(kind: str, num_layers: int, tmp_path: Path) -> None:
     given = (*SOURCES, *CAPTIONS, *SMALL, "--mm-projector-type", kind, "--max-steps", "1")
@@ -115,6 +115,7 @@ def test_projectors_of_any_depth_are_served(kind: str, num_layers: int, tmp_path
         torch.testing.assert_close(served(torch.tensor(decoded.views)), embeds)
 
 
+def kill_and_resume(stage: str, *options: str | Path, out: Path) -> None:
     """Kill a run after its first checkpoint, and train the rest of it."""
     command = [sys.executable, "-m", "training", stage, *map(str, options), "--out", str(out)]
     work = out.with_name(f"{out.name}.work")
@@ -156,7 +157,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
         folder.mkdir()
         if state is not None:
             (folder / "trainer_state.json").write_text(state)
-    assert find_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert find_last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert find_last_checkpoint(tmp_path / "none") is None
 
 
