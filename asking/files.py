@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from asking.errors import InputError
 
@@ -16,6 +16,15 @@ class FileModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
 
+def _check_id(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("an id is a text or a whole number")
+    return value
+
+
+# An id as a file has it, and one as text. Other numbers are none: 1.5 would come back as "1.5".
+RecordId = Annotated[int | str, BeforeValidator(_check_id)]
+TextId = Annotated[str, BeforeValidator(_check_id)]
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
@@ -45,6 +54,8 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(path, f"not JSON: {error.msg}", error.lineno) from None
+    except (ValueError, RecursionError) as error:  # too long a number; nested too deeply
+        raise InputError(path, f"not JSON: {error}") from None
 
 
 def read_text(path: Path) -> str:

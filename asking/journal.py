@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from asking.errors import InputError
-from asking.files import FileModel, parse_line
+from asking.files import FileModel, TextId, parse_line
 from asking.lock import lock_file
 from asking.wire import Answer
 
 
 class _Record(FileModel):
-    question_id: str
+    question_id: TextId
     text: str
     finish_reason: str = ""
     asked: str = ""
@@ -122,5 +122,5 @@ class Journal:
 def _is_json_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

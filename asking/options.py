@@ -84,7 +84,7 @@ def parse_request_fields(text: str, option: str) -> dict[str, Any]:
     """Parse an option that holds a JSON object. Raises `typer.BadParameter`."""
     try:
         fields = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None
     if not isinstance(fields, dict):
         raise typer.BadParameter("is not a JSON object", param_hint=option)

@@ -5,13 +5,13 @@ from pathlib import Path
 from pydantic import Field
 
 from asking.errors import InputError
-from asking.files import FileModel, parse_line, read_json_lines, read_numbered_lines
+from asking.files import FileModel, RecordId, parse_line, read_json_lines, read_numbered_lines
 
 
 class ReleasedQuestion(FileModel):
     """A line of a question file, as `model_vqa.py` and `model_vqa_loader.py` read it."""
 
-    question_id: int | str
+    question_id: RecordId
     text: str = Field(min_length=1)
     image: str | None = None
     category: str | None = None
@@ -20,7 +20,7 @@ class ReleasedQuestion(FileModel):
 class ReleasedAnswer(FileModel):
     """A line of an answer file; other keys are ignored."""
 
-    question_id: int | str
+    question_id: RecordId
     text: str
     prompt: str = ""
 

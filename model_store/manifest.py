@@ -140,7 +140,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     """Return a model's config.json, or an empty mapping where it is missing or malformed."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 NAME: Final = "python -m training"
 
@@ -26,9 +26,7 @@ def main(words: Sequence[str] | None = None, name: str = NAME) -> int:
     stage, *options = (sys.argv[1:] if words is None else words) or ["--help"]
     match stage:
         case "align" | "instruct":
-            from training.tuning.command import main as tune
-
-            return tune(stage, options, name)
+            return _tune(stage, options, name)
         case "tiny":
             _train(_build_parser(f"{name} tiny").parse_args(options))
             return 0
@@ -36,6 +34,15 @@ def main(words: Sequence[str] | None = None, name: str = NAME) -> int:
             is_asked = stage in ("-h", "--help")
             print(USAGE.format(name=name), end="", file=sys.stdout if is_asked else sys.stderr)
             return 0 if is_asked else 2
+
+
+def _tune(stage: Literal["align", "instruct"], options: Sequence[str], name: str) -> int:
+    try:
+        from training.tuning.command import main as tune
+    except KeyboardInterrupt:  # PyTorch takes seconds
+        print("interrupted: nothing was begun", file=sys.stderr)
+        return 130
+    return tune(stage, options, name)
 
 
 def _train(arguments: argparse.Namespace) -> None:

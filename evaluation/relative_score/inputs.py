@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from asking.errors import InputError
-from asking.files import FileModel, read_json_lines
+from asking.files import FileModel, TextId, read_json_lines
 
 Kind = Literal["conversation", "detail", "complex"]
 KINDS: Final[tuple[Kind, ...]] = ("conversation", "detail", "complex")
@@ -21,7 +21,7 @@ def _expand_category(value: Any) -> Any:
 class QuestionRecord(FileModel):
     """A line of `qa90_questions.jsonl`; the category `conv` is read as `conversation`."""
 
-    question_id: str
+    question_id: TextId
     image: str
     text: str = Field(min_length=1)
     category: Annotated[Kind, BeforeValidator(_expand_category)]
@@ -71,7 +71,7 @@ class Context(FileModel):
 class AnswerRecord(FileModel):
     """A line of an answer file; other keys are ignored."""
 
-    question_id: str
+    question_id: TextId
     text: str
 
 

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import AliasChoices, Field, model_validator
 
 from asking.errors import InputError
-from asking.files import FileModel, read_json_lines
+from asking.files import FileModel, TextId, read_json_lines
 from evaluation.relative_score.review import GradePair, parse_grades, read_first_line
 from evaluation.relative_score.score import GradeSummary, RelativeScore
 
@@ -17,7 +17,7 @@ _ALL = "all"
 class ReviewRecord(FileModel):
     """A released review, which has its grades, or one of this command, which has its text."""
 
-    question_id: str = ""
+    question_id: TextId = ""
     category: str = _ALL
     grades: tuple[float, float] | None = Field(
         default=None, validation_alias=AliasChoices("tuple", "score")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from asking.errors import InputError
-from asking.files import FileModel, describe_validation_error, read_json, read_json_lines
+from asking.files import FileModel, TextId, describe_validation_error, read_json, read_json_lines
 
 LETTERS: Final = ("A", "B", "C", "D", "E")
 
@@ -36,7 +36,7 @@ class ProblemSet:
 class Prediction(FileModel):
     """A line of a predictions file; other keys are ignored."""
 
-    question_id: str
+    question_id: TextId
     text: str
 
 

@@ -62,14 +62,25 @@ def read_annotations(folder: Path) -> list[MmeQuestion]:
 def read_results(folder: Path) -> list[MmeQuestion]:
     """Read the files of the official tool. Raises `InputError`, which names the line."""
     questions = [
-        MmeQuestion(task, image, question, answer.lower(), prediction)
+        question
         for task in (*PERCEPTION, *COGNITION)
         if (folder / f"{task}.txt").is_file()
-        for image, question, answer, prediction in _read_columns(folder / f"{task}.txt", 4)
+        for question in _read_task(folder / f"{task}.txt", task)
     ]
     if not questions:
         raise InputError(folder, "no files of tasks, such as existence.txt")
     return questions
+
+
+def _read_task(path: Path, task: str) -> Iterable[MmeQuestion]:
+    """Read a file as the official `calculation.py` does, which strips no column."""
+    for number, line in read_numbered_lines(path):
+        columns = line.split("\t")
+        _check_columns(path, columns, 4, number)
+        image, question, answer, prediction = columns
+        if answer.lower() not in ("yes", "no"):
+            raise InputError(path, f"the right answer {answer!r} is neither yes nor no", number)
+        yield MmeQuestion(task, image, question, answer.lower(), prediction)
 
 
 def match_answers(
@@ -109,6 +120,10 @@ def _read_columns(path: Path, count: int) -> Iterable[list[str]]:
         columns = [column.strip() for column in line.split("\t")]
         while len(columns) > count and not columns[-1]:
             columns.pop()  # tabs at the end of a line
-        if len(columns) != count:
-            raise InputError(path, f"{len(columns)} columns in place of {count}", number)
+        _check_columns(path, columns, count, number)
         yield columns
+
+
+def _check_columns(path: Path, columns: Sequence[str], count: int, line: int) -> None:
+    if len(columns) != count:
+        raise InputError(path, f"{len(columns)} columns in place of {count}", line)

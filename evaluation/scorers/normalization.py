@@ -29,8 +29,12 @@ def normalize_prediction(text: str) -> str:
 
 def normalize_vqa(text: str) -> str:
     """Normalise punctuation, numbers, articles and contractions as `vqaEval.py` does."""
-    text = text.replace("\n", " ").replace("\t", " ").strip()
-    return _normalize_words(_normalize_punctuation(text))
+    return _normalize_words(_normalize_punctuation(strip_whitespace(text)))
+
+
+def strip_whitespace(text: str) -> str:
+    """Return a text as `vqaEval.py` compares it, normalised or not: on one line, stripped."""
+    return text.replace("\n", " ").replace("\t", " ").strip()
 
 
 def _normalize_punctuation(text: str) -> str:

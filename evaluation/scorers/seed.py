@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from asking import options
 from asking.errors import InputError
-from asking.files import FileModel, describe_validation_error, read_json, write_atomically
+from asking.files import FileModel, RecordId, describe_validation_error, read_json, write_atomically
 from evaluation.released_files import read_answer_texts
 from evaluation.scorers.options import AnnotationsPath, AnswersPath, OptionalSubmissionPath
 from evaluation.scorers.report import print_results, warn_of_missing
@@ -20,7 +20,7 @@ from evaluation.tally import Tally
 class SeedQuestion(FileModel):
     """A question of `SEED-Bench.json`; `answer` is a letter."""
 
-    question_id: int | str
+    question_id: RecordId
     question_type_id: int
     answer: str
     data_type: str = ""

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from asking import options
 from asking.errors import InputError
-from asking.files import FileModel, describe_validation_error, read_json
+from asking.files import FileModel, TextId, describe_validation_error, read_json
 from evaluation.released_files import ReleasedAnswer, read_answers
 from evaluation.scorers.normalization import normalize_prediction
 from evaluation.scorers.options import AnnotationsPath, AnswersPath
@@ -25,7 +25,7 @@ _OCR_LINE: Final = "Reference OCR token:"
 class TextVqaQuestion(FileModel):
     """A question of `TextVQA_0.5.1_val.json`."""
 
-    image_id: str
+    image_id: TextId
     question: str
     answers: list[str] = Field(min_length=1)
 

@@ -11,9 +11,13 @@ from pydantic import Field, ValidationError
 
 from asking import options
 from asking.errors import InputError
-from asking.files import FileModel, describe_validation_error, read_json
+from asking.files import FileModel, RecordId, describe_validation_error, read_json
 from evaluation.released_files import read_answer_texts, read_unique_questions
-from evaluation.scorers.normalization import normalize_prediction, normalize_vqa
+from evaluation.scorers.normalization import (
+    normalize_prediction,
+    normalize_vqa,
+    strip_whitespace,
+)
 from evaluation.scorers.options import AnswersPath, OptionalSubmissionPath
 from evaluation.scorers.report import (
     print_results,
@@ -32,7 +36,7 @@ class _Reference(FileModel):
 class VqaAnnotation(FileModel):
     """A question's answers in `v2_mscoco_val2014_annotations.json`."""
 
-    question_id: int | str
+    question_id: RecordId
     answers: list[_Reference] = Field(min_length=1)
     answer_type: str = "other"
 
@@ -91,10 +95,10 @@ def read_annotations(path: Path) -> list[VqaAnnotation]:
 def score_answer(text: str, annotation: VqaAnnotation) -> float:
     """Return what the official evaluation gives for the submitted answer, 0 to 1.
 
-    It normalises only where the annotators disagree (`vqaEval.py`).
+    It strips the annotators' answers, and normalises only where they disagree then (`vqaEval.py`).
     """
     answer = normalize_prediction(text)
-    references = [reference.answer for reference in annotation.answers]
+    references = [strip_whitespace(reference.answer) for reference in annotation.answers]
     if len(set(references)) > 1:
         answer = normalize_vqa(answer)
         references = [normalize_vqa(reference) for reference in references]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asking.errors import InputError
-from asking.files import FileModel, parse_line, write_atomically
+from asking.files import FileModel, RecordId, parse_line, write_atomically
 from asking.journal import Entry, Journal
 from asking.wire import Answer
 from evaluation.vqa.questions import VqaQuestion
@@ -20,7 +20,7 @@ class _Metadata(FileModel):
 
 
 class _Line(FileModel):
-    question_id: int | str
+    question_id: RecordId
     prompt: str
     text: str
     metadata: _Metadata = _Metadata()

@@ -5,8 +5,8 @@ import binascii
 from functools import partial
 from pathlib import Path
 
-from asking.errors import InputError
-from asking.images import QuestionImage
+from asking.errors import InputError, RunError
+from asking.images import QuestionImage, detect_kind
 from asking.question import ChatQuestion
 from evaluation.mmbench_table import build_prompt, read_rows
 from evaluation.released_files import ReleasedQuestion
@@ -24,6 +24,7 @@ def load_mmbench_questions(path: Path, instruction: str) -> list[VqaQuestion]:
         cell = row.get("image", "")
         if cell in rows:
             cell = rows[cell][1].get("image", "")
+        _check(path, line, cell)
         image = QuestionImage(f"mmbench {index}", partial(_decode, path, line, cell))
         record = ReleasedQuestion(
             question_id=int(index) if index.isdecimal() else index,
@@ -33,6 +34,16 @@ def load_mmbench_questions(path: Path, instruction: str) -> list[VqaQuestion]:
     if not questions:
         raise InputError(path, "no questions")
     return questions
+
+
+def _check(path: Path, line: int, cell: str) -> None:
+    """Raise `InputError` for a cell that holds no image, before any question is asked."""
+    try:
+        detect_kind(_decode(path, line, cell), "image")
+    except InputError:
+        raise
+    except RunError as error:
+        raise InputError(path, str(error), line) from None
 
 
 def _decode(path: Path, line: int, cell: str) -> bytes:

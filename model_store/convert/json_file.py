@@ -20,7 +20,7 @@ def read_json(file: Path, *, required: bool = True) -> Json:
         if not required:
             return {}
         raise ConversionError(f"{file.parent} has no {file.name}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConversionError(f"{file} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
         raise ConversionError(f"{file} does not hold a JSON object")

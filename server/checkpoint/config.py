@@ -208,7 +208,7 @@ def _read_json(file: Path, *, required: bool = True) -> dict[str, Any]:
         if not required:
             return {}
         raise CheckpointError(f"{file.parent} is not a checkpoint: no {file.name}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CheckpointError(f"{file} is not valid JSON") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{file} does not hold a JSON object")

@@ -143,3 +143,6 @@ def test_pictures(tmp_path: Path) -> None:
         QuestionImage("x", lambda: b"text").to_data_url()
     with pytest.raises(Exception, match=r"image x is missing; looked for .*/a, .*/b"):
         find_image("x", tmp_path / "a", tmp_path / "b")
+    (tmp_path / "empty").touch()
+    with pytest.raises(Exception, match="x: neither PNG"):
+        find_image("x", tmp_path / "a", tmp_path / "empty")

@@ -90,6 +90,16 @@ def test_vqav2_by_the_official_evaluation(tmp_path: Path) -> None:
     assert "1 questions have no answer; they count as wrong" in stderr
 
 
+@pytest.mark.parametrize("reference", ["yes ", " yes", "yes\n", "\tyes"])
+def test_vqav2_strips_the_annotators_answers_before_it_compares_them(
+    reference: str, tmp_path: Path
+) -> None:
+    annotations = [annotation(1, [reference] * 10), annotation(2, [reference] * 9 + ["yes"])]
+    path = write_json(tmp_path / "annotations.json", {"annotations": annotations})
+    given = write_answers(tmp_path, (1, "yes"), (2, "Yes"))
+    assert score("vqav2", "--annotations", path, "--answers", given)[0]["accuracy"] == 100
+
+
 def test_vqav2_upload(tmp_path: Path) -> None:
     asked = [{"question_id": number, "text": "?", "image": "a.jpg"} for number in (7, 8, 9)]
     questions = str(write_lines(tmp_path / "q.jsonl", *asked))

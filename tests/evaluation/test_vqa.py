@@ -175,6 +175,18 @@ async def test_a_gap_is_reported_and_filled(tmp_path: Path) -> None:
             "q.jsonl:2: the image c.png is missing",
         ),
         (
+            f'{{"question_id": 2, "text": "x", "image": "{"c" * 5000}.png"}}',
+            "q.jsonl:2: the image ccc",
+        ),
+        (
+            '{"question_id": 2, "text": "x", "image": "../q.jsonl"}',
+            "q.jsonl:2: ../q.jsonl: neither PNG, JPEG, GIF nor WebP",
+        ),
+        ('{"question_id": 1.5, "text": "x"}', "q.jsonl:2: question_id: Value error, an id is a"),
+        ('{"question_id": true, "text": "x"}', "q.jsonl:2: question_id: Value error, an id is a"),
+        ('{"question_id": null, "text": "x"}', "q.jsonl:2: question_id: Value error, an id is a"),
+        (f'{{"text": {"[" * 100_000}', "q.jsonl:2: Invalid JSON: recursion limit"),
+        (
             '{"question_id": 1, "text": "T", "image": "b.png"}',
             "q.jsonl:2: question 1 is there with",
         ),
@@ -198,6 +210,19 @@ def test_images_need_a_folder(tmp_path: Path) -> None:
     command = ["vqa", "--questions", str(path), "--out", str(tmp_path / "a"), *url]
     outcome = CliRunner().invoke(app, command)
     assert str(outcome.exception).endswith("q.jsonl:2: the image a.png needs a folder: --images")
+
+
+@pytest.mark.parametrize("cell", ["", "bm8gcGljdHVyZQ=="])
+def test_a_cell_that_is_no_image_is_named_before_a_question_is_asked(
+    cell: str, tmp_path: Path
+) -> None:
+    good = base64.b64encode(encode_png(1)).decode()
+    table = tmp_path / "mmbench.tsv"
+    table.write_text(f"index\tquestion\timage\n1\tWhere?\t{good}\n2\tWhere?\t{cell}\n")
+    command = ["vqa", "--questions", str(table), "--out", str(tmp_path / "a")]
+    outcome = CliRunner().invoke(app, [*command, "--base-url", "http://127.0.0.1:9/v1"])
+    assert str(outcome.exception).endswith("mmbench.tsv:3: image: neither PNG, JPEG, GIF nor WebP")
+    assert not (tmp_path / "a").exists()
 
 
 async def test_a_table_of_mmbench(tmp_path: Path) -> None:

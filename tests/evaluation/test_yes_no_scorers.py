@@ -179,3 +179,13 @@ def test_mme_from_the_official_files(tmp_path: Path) -> None:
     (tmp_path / "count.txt").write_text("a.jpg\tIs it?\tYes\n")
     assert "count.txt:1: 3 columns in place of 4" in failure("mme", "--results", str(tmp_path))
     assert "--results" in misuse("mme")
+
+
+def test_mme_strips_no_column_of_the_official_files(tmp_path: Path) -> None:
+    lines = ["a.jpg\tIs it?\tYes\t  yes", "a.jpg\tIs it not?\tNo\t no, not"]
+    (tmp_path / "color.txt").write_text("\n".join(lines) + "\n")
+    results, _ = score("mme", "--results", str(tmp_path))
+    assert results["tasks"]["color"]["accuracy"] == 50.0  # "  ye" is neither
+    (tmp_path / "color.txt").write_text("a.jpg\tIs it?\t Yes\tyes\n")
+    message = failure("mme", "--results", str(tmp_path))
+    assert "color.txt:1: the right answer ' Yes' is neither yes nor no" in message

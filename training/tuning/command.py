@@ -1,16 +1,26 @@
 """`llava-server train align` and `train instruct`: the paper's two stages for any LLaVA."""
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from training.tuning.settings import OptionError, Stage, add_options, build_settings
+from tqdm import tqdm
+
+from training.tuning.destinations import choose_work
+from training.tuning.errors import DataError, OptionError
+from training.tuning.saved_state import describe_saved_state
+from training.tuning.settings import Stage, add_options, build_settings
 
 DESCRIPTIONS: Final[dict[Stage, str]] = {
     "align": "stage 1: train a projector on images and captions",
     "instruct": "stage 2: train projector and language model on conversations",
 }
+# The exit code of what SIGINT has ended, as shells have it.
+INTERRUPTED: Final = 130
+# What torch says in a RuntimeError where a file cannot be written.
+_WRITE_FAILED: Final = re.compile("inline_container|PytorchStreamWriter|iostream")
 
 
 def main(stage: Stage, words: Sequence[str], name: str) -> int:
@@ -18,17 +28,55 @@ def main(stage: Stage, words: Sequence[str], name: str) -> int:
     parser = argparse.ArgumentParser(prog=f"{name} {stage}", description=DESCRIPTIONS[stage])
     add_options(parser, stage)
     arguments = parser.parse_args(words)
-    # Imported here, so that --help and mistakes need no PyTorch.
+    try:
+        return _train(arguments, stage)
+    except KeyboardInterrupt:
+        _print(f"interrupted: {describe_saved_state(choose_work(arguments))}")
+        return INTERRUPTED
+
+
+def _train(arguments: argparse.Namespace, stage: Stage) -> int:
+    # Imported here, so that --help and mistakes need little.
+    from safetensors import SafetensorError
+
     from model_store.errors import ConversionError
-    from training.tuning.errors import DataError
     from training.tuning.run import train
     from training.tuning.sources import SourceError
 
     try:
         train(build_settings(arguments, stage))
     except (ConversionError, DataError, OptionError, SourceError) as error:
-        # One that a process of its own met while it read images comes with that one's traceback.
-        (reason,) = str(error).strip().splitlines()[-1:] or [""]
-        print(f"error: {reason.rpartition('DataError: ')[2]}", file=sys.stderr)
-        return 1
+        return _report(_shorten(error))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _WRITE_FAILED.search(str(error)):
+            raise
+        return _report(f"{_describe(error)}; {describe_saved_state(choose_work(arguments))}")
     return 0
+
+
+def _report(reason: str) -> int:
+    _print(f"error: {reason}")
+    return 1
+
+
+def _print(line: str) -> None:
+    """Print a line after progress bars, which would otherwise be drawn over it."""
+    bars: Iterable[Any] = list(getattr(tqdm, "_instances", ()))
+    for bar in bars:
+        bar.close()
+    print(line, file=sys.stderr)
+
+
+def _shorten(error: Exception) -> str:
+    """Return the last line: a process that read images sends its traceback before it."""
+    (reason,) = str(error).strip().splitlines()[-1:] or [""]
+    return reason.rpartition("DataError: ")[2]
+
+
+def _describe(error: Exception) -> str:
+    """Return what kept a file from being read or written."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, RuntimeError):
+        return "the state of the run cannot be written: is the disk full?"
+    return _shorten(error)

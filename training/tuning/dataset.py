@@ -132,14 +132,14 @@ class TuningDataset(Dataset[Example]):
     def count_image_tokens(self, record: Record) -> list[int]:
         """Return the number of image tokens of each of a record's images. Raises `DataError`.
 
-        Images are looked for; with tiles their headers are read, but no pixel is decoded.
+        Images are looked for and their headers read, but no pixel is decoded.
         """
         with _name_source(record):
             if self.tiles is not None:
                 sizes = map(self.images.read_size, record.images)
                 return [self.tiles.count_image_tokens(size) for size in sizes]
             for name in record.images:
-                self.images.find(name)
+                self.images.check(name)
         return [self.tokens_per_image] * len(record.images)
 
     def _count_image_tokens(self, image_size: Size) -> int:

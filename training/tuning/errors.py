@@ -1,4 +1,13 @@
-"""What a run is refused for, other than its options."""
+"""What a run is refused for."""
+
+from typing import Final
+
+# What json raises for a text that is no JSON, or one nested deeper than Python's stack.
+NO_JSON: Final = (ValueError, RecursionError)
+
+
+class OptionError(Exception):
+    """Options that are wrong, contradict each other or would do nothing; its text says which."""
 
 
 class DataError(Exception):

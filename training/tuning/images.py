@@ -1,5 +1,6 @@
 """A record's images as pixel values, by the server's own preprocessing."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from training.tuning.errors import DataError
 from training.tuning.webdataset import TarMember
 
 MAX_PIXELS = 1_000_000_000
-# As much of a JPEG as its header nearly always takes, EXIF data and color profile included.
-JPEG_HEADER_BYTES = 1 << 16
+# As much as the header of a JPEG nearly always takes, EXIF data and color profile included.
+HEADER_BYTES = 1 << 16
 JPEG_START = b"\xff\xd8"
 
 
@@ -48,14 +49,20 @@ class ImageReader:
         if isinstance(image, TarMember):
             return image
         path = self.folder / image
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DataError(f"the image {path} is missing")
         return path
+
+    def check(self, image: str | TarMember) -> None:
+        """Raise `DataError` for what is missing or no image. The start of a file nearly always
+        tells."""
+        if read_image_size(_read(self.find(image), HEADER_BYTES), self._options) is None:
+            self.read_size(image)
 
     def read_size(self, image: str | TarMember) -> Size:
         """Return an image's upright (width, height), from its header. Raises `DataError`."""
         file = self.find(image)
-        data = _read(file, JPEG_HEADER_BYTES)
+        data = _read(file, HEADER_BYTES)
         size = read_image_size(data, self._options) if data.startswith(JPEG_START) else None
         if size is None:
             size = read_image_size(_read(file), self._options)
@@ -90,8 +97,11 @@ class ImageReader:
 
 
 def _read(file: Path | TarMember, max_bytes: int = -1) -> bytes:
-    """Return a file's bytes, or the first `max_bytes` of them."""
-    if isinstance(file, TarMember):
-        return file.read(max_bytes)
-    with file.open("rb") as opened:
-        return opened.read(max_bytes)
+    """Return a file's bytes, or the first `max_bytes` of them. Raises `DataError`."""
+    try:
+        if isinstance(file, TarMember):
+            return file.read(max_bytes)
+        with file.open("rb") as opened:
+            return opened.read(max_bytes)
+    except OSError as error:
+        raise DataError(f"the image {file} cannot be read: {error.strerror}") from None

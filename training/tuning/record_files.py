@@ -4,9 +4,9 @@ import json
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from training.tuning.errors import DataError
+from training.tuning.errors import NO_JSON, DataError
 from training.tuning.webdataset import WebDatasetShard
 
 
@@ -31,7 +31,7 @@ class JsonFile:
         self._path = path
         try:
             self._records = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, *NO_JSON) as error:
             raise DataError(f"{path} is no JSON file: {error}") from None
         if not isinstance(self._records, list):
             raise DataError(f"{path} holds no list of records")
@@ -76,7 +76,7 @@ class JsonLinesFile:
             line = file.readline()
         try:
             return json.loads(line)
-        except ValueError as error:
+        except NO_JSON as error:
             raise DataError(f"{self.describe(index)} is no JSON: {error}") from None
 
     def describe(self, index: int) -> str:
@@ -102,13 +102,19 @@ class ParquetFile:
         return int(self._table.num_rows)
 
     def read(self, index: int) -> Any:
-        """Return a row; empty cells are as if they were not there."""
-        (row,) = self._table.slice(index, 1).to_pylist()
+        """Return a row; empty cells are as if they were not there. Raises `DataError`."""
+        try:
+            (row,) = self._table.slice(index, 1).to_pylist()
+        except ValueError as error:  # text that is no UTF-8
+            raise DataError(f"{self.describe(index)} cannot be read: {error}") from None
         return {name: value for name, value in row.items() if value is not None}
 
     def describe(self, index: int) -> str:
         """Return the file and the row, from 1."""
         return f"{self._path}, row {index + 1}"
+
+
+SUFFIXES: Final = (".json", ".jsonl", ".parquet", ".tar")
 
 
 def open_record_file(path: Path) -> RecordFile:
@@ -123,9 +129,7 @@ def open_record_file(path: Path) -> RecordFile:
         case ".tar":
             return WebDatasetShard(path)
         case suffix:
-            raise DataError(
-                f"{path}: {suffix or 'no suffix'} is none of .json, .jsonl, .parquet, .tar"
-            )
+            raise DataError(f"{path}: {suffix or 'no suffix'} is none of {', '.join(SUFFIXES)}")
 
 
 def open_record_files(paths: Sequence[Path]) -> list[RecordFile]:

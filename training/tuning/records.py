@@ -1,5 +1,6 @@
 """LLaVA's records: conversations about images, or about none."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -61,7 +62,9 @@ def _parse(content: Any, source: str) -> Record:
     _check_order(turns)
     images = _read_images(content.get("image"))
     _check_tags(turns, images)
-    return Record(str(content.get("id", "")), images, tuple(turns), system, source)
+    number = content.get("id", "")
+    name = str(number) if isinstance(number, str | int | float) else ""
+    return Record(name, images, tuple(turns), system, source)
 
 
 def _read_turns(conversations: Any) -> list[tuple[str, str]]:
@@ -75,9 +78,10 @@ def _read_turns(conversations: Any) -> list[tuple[str, str]]:
 def _read_turn(turn: Any, number: int) -> tuple[str, str]:
     if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str):
         raise _Flaw(f"turn {number} has no text 'value'")
-    role = ROLES.get(str(turn.get("from")))
+    speaker = turn.get("from")
+    role = ROLES.get(speaker) if isinstance(speaker, str) else None
     if role is None:
-        raise _Flaw(f"turn {number} is from {turn.get('from')!r}: none of {', '.join(ROLES)}")
+        raise _Flaw(f"turn {number} is from {reprlib.repr(speaker)}: none of {', '.join(ROLES)}")
     text: str = turn["value"]
     if not text.strip():
         raise _Flaw(f"turn {number} is empty")

@@ -16,11 +16,11 @@ from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 from transformers import BitsAndBytesConfig, TrainingArguments
 
-from model_store.convert.conversation import CONV_MODES
+from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
-from server.prompt.format import CHAT_TEMPLATE
+from training.tuning.conv_mode import choose_conv_mode
 from training.tuning.dataset import Example, TuningDataset, find_flaws
-from training.tuning.errors import DataError
+from training.tuning.errors import DataError, OptionError
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.model import LlavaForTraining
@@ -28,12 +28,11 @@ from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.quantization import build_config
 from training.tuning.record_files import open_record_files
 from training.tuning.report import write_report
-from training.tuning.settings import LORA_MODULES, OptionError, TrainSettings
+from training.tuning.saved_state import find_last_checkpoint
+from training.tuning.settings import LORA_MODULES, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
 from training.tuning.trainer import LlavaTrainer
 
-# The templates that language models are trained in where none is asked for.
-DEFAULT_CONV_MODES = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "qwen2": "qwen_1_5"}
 MAX_FLAWS_SHOWN = 20
 RECIPE_FILE = "recipe.json"
 
@@ -44,9 +43,10 @@ def train(settings: TrainSettings) -> None:
     Raises `OptionError`, `SourceError`, `DataError` or `ConversionError`.
     """
     check_work(settings)
+    choose_batches(settings)
+    conv_mode = choose_conv_mode(settings)
     quantization = _build_quantization(settings)
     model = load_model(settings.sources, torch.float32, settings.seed, quantization)
-    conv_mode = _choose_conv_mode(settings, model)
     dataset = _build_dataset(settings, model, conv_mode)
     indices = _check_records(dataset, settings)
     eval_dataset = _build_eval(settings, dataset)
@@ -56,8 +56,7 @@ def train(settings: TrainSettings) -> None:
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
     check_sharding(settings, trainer)
-    checkpoint = find_last_checkpoint(settings.work) if settings.resumes else None
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=_choose_checkpoint(settings))
     weights = _gather(settings, trainer)
     if not trainer.is_world_process_zero():
         return
@@ -76,10 +75,19 @@ def check_work(settings: TrainSettings) -> None:
         if any(settings.work.glob("checkpoint-*")):
             raise OptionError(f"{settings.work} holds an earlier run: --resume it, or remove it")
     elif file.is_file():
-        before, recipe = json.loads(file.read_text()), settings.describe()
+        before, recipe = read_json(file), settings.describe()
         changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
         if changed:
             raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
+
+
+def _choose_checkpoint(settings: TrainSettings) -> str | None:
+    if not settings.resumes:
+        return None
+    checkpoint = find_last_checkpoint(settings.work)
+    if checkpoint is None:
+        print(f"{settings.work} holds no saved state: the run begins anew", file=sys.stderr)
+    return None if checkpoint is None else str(checkpoint)
 
 
 def note_recipe(settings: TrainSettings) -> None:
@@ -88,28 +96,6 @@ def note_recipe(settings: TrainSettings) -> None:
     with tempfile.NamedTemporaryFile("w", dir=settings.work, delete=False) as file:
         json.dump(settings.describe(), file, indent=2)
     Path(file.name).replace(settings.work / RECIPE_FILE)
-
-
-def find_last_checkpoint(work: Path) -> str | None:
-    """Return the last complete checkpoint of a run; one that was being written may be cut off.
-
-    The trainer's state is the last file that is written.
-    """
-    folders = sorted(work.glob("checkpoint-*"), key=_read_step, reverse=True)
-    return next((str(folder) for folder in folders if _is_complete(folder)), None)
-
-
-def _read_step(folder: Path) -> int:
-    number = folder.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else 0
-
-
-def _is_complete(folder: Path) -> bool:
-    try:
-        json.loads((folder / "trainer_state.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def choose_parameters(model: LlavaForTraining, settings: TrainSettings) -> None:
@@ -141,7 +127,7 @@ def build_trainer(
     """Return the trainer of a run, which trains the records of `indices`."""
     lengths = None
     if settings.groups_by_modality:
-        lengths = [_measure(dataset, index) for index in indices]
+        lengths = [measure(dataset, index) for index in indices]
     return LlavaTrainer(
         model,
         build_arguments(settings),
@@ -149,7 +135,7 @@ def build_trainer(
         eval_dataset=eval_dataset,
         projector_lr=settings.projector_lr,
         lengths=lengths,
-        averages_batches=settings.as_released,
+        as_released=settings.as_released,
     )
 
 
@@ -164,10 +150,10 @@ def check_sharding(settings: TrainSettings, trainer: LlavaTrainer) -> None:
         )
 
 
-def build_arguments(settings: TrainSettings) -> TrainingArguments:
-    """Return transformers' arguments. A step has `batch_size` records over all processes.
+def choose_batches(settings: TrainSettings) -> tuple[int, int]:
+    """Return the size of a micro-batch, and how many of them a step has in each process.
 
-    Raises `OptionError`.
+    A step has `batch_size` records over all processes. Raises `OptionError`.
     """
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     device_batch = min(settings.device_batch_size, max(1, settings.batch_size // num_processes))
@@ -177,7 +163,23 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
             f"--batch-size {settings.batch_size} is no multiple of --per-device-batch-size"
             f" {device_batch} times {num_processes} processes"
         )
-    arguments = TrainingArguments(
+    return device_batch, accumulation
+
+
+def build_arguments(settings: TrainSettings) -> TrainingArguments:
+    """Return transformers' arguments. Raises `OptionError`."""
+    try:
+        arguments = _build_arguments(settings)
+    except (ValueError, ImportError) as error:  # of a device or a configuration
+        raise OptionError(str(error).strip().splitlines()[0]) from None
+    # A process has one GPU; DataParallel would scatter images apart from their records.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
+def _build_arguments(settings: TrainSettings) -> TrainingArguments:
+    device_batch, accumulation = choose_batches(settings)
+    return TrainingArguments(
         str(settings.work),
         per_device_train_batch_size=device_batch,
         per_device_eval_batch_size=device_batch,
@@ -207,30 +209,12 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         seed=settings.seed,
     )
-    # A process has one GPU; DataParallel would scatter images apart from their records.
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments
 
 
 def _build_quantization(settings: TrainSettings) -> BitsAndBytesConfig | None:
     if settings.quantization is None:
         return None
     return build_config(settings.quantization, bf16=settings.bf16)
-
-
-def _choose_conv_mode(settings: TrainSettings, model: LlavaForTraining) -> str:
-    kind = model.language_model.config.model_type
-    conv_mode = settings.conv_mode or settings.sources.conv_mode or DEFAULT_CONV_MODES[kind]
-    if conv_mode == CHAT_TEMPLATE:
-        raise OptionError(
-            "--model is asked with a chat template of its own, which cannot be trained: choose"
-            f" --conv-mode, of {', '.join(CONV_MODES)}"
-        )
-    if conv_mode not in CONV_MODES:
-        raise OptionError(
-            f"there is no conversation template {conv_mode!r}; there is: {', '.join(CONV_MODES)}"
-        )
-    return conv_mode
 
 
 def _build_dataset(
@@ -287,7 +271,7 @@ def _check_records(dataset: TuningDataset, settings: TrainSettings) -> list[int]
     return indices
 
 
-def _measure(dataset: TuningDataset, index: int) -> int:
+def measure(dataset: TuningDataset, index: int) -> int:
     """Return a record's number of words, negative without an image."""
     record = dataset.read_record(index)
     return record.num_words if record.images else -record.num_words

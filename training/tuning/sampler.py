@@ -53,8 +53,7 @@ def order_by_modality_and_length(
     rest: list[int] = []
     for kind in (with_image, without):
         kind_lengths = [abs(lengths[index]) for index in kind]
-        # The released code gives this its generator for the batches' order only.
-        order = [kind[each] for each in _order_by_length(kind_lengths, size, world_size, None)]
+        order = [kind[each] for each in _order_by_length(kind_lengths, size, world_size, generator)]
         *batches, last = [order[start : start + size] for start in range(0, len(order), size)]
         whole += batches
         rest += last

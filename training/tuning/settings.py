@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from llava_spec.image_settings import ASPECT_RATIOS, PATCH_MERGES, AspectRatio
+from training.tuning.checks import check_options
+from training.tuning.destinations import choose_work
+from training.tuning.errors import OptionError
 from training.tuning.quantization import QuantizationSettings
 from training.tuning.sources import Sources, find_model_folder, is_aligned, read_sources
 from training.tuning.split import split_checkpoint
 
 Stage = Literal["align", "instruct"]
-
-
-class OptionError(Exception):
-    """Options that contradict each other or would do nothing; its text says which."""
 
 
 DEFAULT_RATIOS: dict[Stage, AspectRatio] = {"align": "square", "instruct": "pad"}
@@ -112,8 +111,14 @@ def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
         "--language-model", help="Llama, Mistral or Qwen2, without a tower: folder or hub id"
     )
     group.add_argument("--mm-projector", type=Path, help="weights to start the projector from")
-    group.add_argument("--mm-projector-type", default="mlp2x_gelu", help="linear or mlpNx_gelu")
-    group.add_argument("--mm-vision-select-layer", type=int, default=-2)
+    group.add_argument(
+        "--mm-projector-type", help="linear or mlpNx_gelu; default: mlp2x_gelu, or that of --model"
+    )
+    group.add_argument(
+        "--mm-vision-select-layer",
+        type=int,
+        help="the tower's hidden state that is used; default: -2, or that of --model",
+    )
     group.add_argument(
         "--image-aspect-ratio",
         choices=ASPECT_RATIOS,
@@ -149,9 +154,9 @@ def _add_sources(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
         help="train the projector alone",
     )
     group.add_argument("--lora", action="store_true", help="train adapters in place of all weights")
-    group.add_argument("--lora-r", type=int, default=128)
-    group.add_argument("--lora-alpha", type=int, default=256)
-    group.add_argument("--lora-dropout", type=float, default=0.05)
+    group.add_argument("--lora-r", type=int, help="their rank; default: 128")
+    group.add_argument("--lora-alpha", type=int, help="their scale times the rank; default: 256")
+    group.add_argument("--lora-dropout", type=float, help="default: 0.05")
     group.add_argument(
         "--merge-lora", action="store_true", help="write the merged model in place of an adapter"
     )
@@ -195,8 +200,8 @@ def _add_recipe(parser: argparse.ArgumentParser, *, is_align: bool) -> None:
         group.add_argument("--mm-projector-lr", type=float, help="the projector's own rate")
     group.add_argument("--batch-size", type=int, default=256 if is_align else 128)
     group.add_argument("--per-device-batch-size", type=int, default=32 if is_align else 16)
-    group.add_argument("--epochs", type=float, default=1.0)
-    group.add_argument("--max-steps", type=int, default=-1)
+    group.add_argument("--epochs", type=float, help="default: 1")
+    group.add_argument("--max-steps", type=int, default=-1, help="in place of --epochs")
     group.add_argument("--warmup-ratio", type=float, default=0.03)
     group.add_argument("--weight-decay", type=float, default=0.0)
     group.add_argument("--model-max-length", type=int, default=2048, help="image tokens included")
@@ -218,7 +223,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--deepspeed", type=Path, help="DeepSpeed's configuration")
     group.add_argument("--save-steps", type=int, default=500)
     group.add_argument("--log-steps", type=int, default=1)
-    group.add_argument("--eval-steps", type=int, default=500)
+    group.add_argument("--eval-steps", type=int, help="of --eval-data; default: 500")
     group.add_argument("--workers", type=int, default=4, help="processes that read images")
     group.add_argument("--report-to", default="none", help="none, tensorboard, wandb, …")
 
@@ -226,16 +231,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings:
     """Return the run that the command line asks for. Raises `OptionError` or `SourceError`."""
     get = vars(arguments).get
-    _check_options(arguments)
+    check_options(arguments)
     lora = None
     if get("lora"):
-        lora = LoraSettings(arguments.lora_r, arguments.lora_alpha, arguments.lora_dropout)
+        lora = _build_lora(arguments)
     rate, projector_rate = arguments.learning_rate, get("mm_projector_lr")
     if rate is None:
         rate = 2e-4 if lora else 2e-5
     if projector_rate is None and lora:
         projector_rate = 2e-5  # that of a full stage 2, as in the released LoRA scripts
-    work = arguments.work or arguments.out.with_name(f"{arguments.out.name}.work")
+    work = choose_work(arguments)
     return TrainSettings(
         stage=stage,
         sources=_build_sources(arguments, stage, work),
@@ -249,7 +254,7 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         projector_lr=projector_rate,
         batch_size=arguments.batch_size,
         device_batch_size=arguments.per_device_batch_size,
-        epochs=arguments.epochs,
+        epochs=1.0 if arguments.epochs is None else arguments.epochs,
         max_steps=arguments.max_steps,
         warmup_ratio=arguments.warmup_ratio,
         weight_decay=arguments.weight_decay,
@@ -266,7 +271,7 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
         seed=arguments.seed,
         save_steps=arguments.save_steps,
         log_steps=arguments.log_steps,
-        eval_steps=arguments.eval_steps,
+        eval_steps=arguments.eval_steps or 500,
         workers=arguments.workers,
         report_to=arguments.report_to,
         deepspeed=arguments.deepspeed,
@@ -277,38 +282,13 @@ def build_settings(arguments: argparse.Namespace, stage: Stage) -> TrainSettings
     )
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
-    """Raise `OptionError` for options that contradict each other, or that would do nothing."""
-    get = vars(arguments).get
-    if arguments.out.exists():
-        raise OptionError(f"{arguments.out} exists already")
-    _check_adapters(arguments)
-    for name in ("vision_tower", "language_model", "mm_projector"):
-        if get("model") is not None and get(name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise OptionError(f"--model says what is trained: leave out {option}")
-    _check_numbers(arguments)
-
-
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    if min(arguments.batch_size, arguments.per_device_batch_size) < 1:
-        raise OptionError("--batch-size and --per-device-batch-size must be at least 1")
-    if not 0 <= arguments.warmup_ratio < 1:
-        raise OptionError("--warmup-ratio must be at least 0 and below 1")
-
-
-def _check_adapters(arguments: argparse.Namespace) -> None:
-    get = vars(arguments).get
-    bits = get("bits", 16)
-    if get("lora") and get("freeze_language_model"):
-        raise OptionError("--lora trains the language model, --freeze-language-model does not")
-    if get("merge_lora") and not get("lora"):
-        raise OptionError("--merge-lora needs --lora")
-    if bits != 16 and not get("lora"):
-        raise OptionError(f"--bits {bits} needs --lora: quantised weights cannot be trained")
-    for name in ("quant_type", "double_quant"):
-        if get(name) is not None and bits != 4:
-            raise OptionError(f"--{name.replace('_', '-')} needs --bits 4")
+def _build_lora(arguments: argparse.Namespace) -> LoraSettings:
+    dropout = arguments.lora_dropout
+    return LoraSettings(
+        rank=arguments.lora_r or 128,
+        alpha=arguments.lora_alpha or 256,
+        dropout=0.05 if dropout is None else dropout,
+    )
 
 
 def _build_quantization(arguments: argparse.Namespace) -> QuantizationSettings | None:
@@ -336,9 +316,9 @@ def _build_sources(arguments: argparse.Namespace, stage: Stage, work: Path) -> S
         sources = Sources(
             find_model_folder(arguments.vision_tower),
             find_model_folder(arguments.language_model),
-            arguments.mm_projector_type,
+            arguments.mm_projector_type or "mlp2x_gelu",
             arguments.mm_projector,
-            arguments.mm_vision_select_layer,
+            -2 if arguments.mm_vision_select_layer is None else arguments.mm_vision_select_layer,
             DEFAULT_RATIOS[stage],
         )
     return _choose_preprocessing(sources, arguments)

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +22,15 @@ from transformers import (
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels, PatchMerge
-from llava_spec.projector import parse_projector_type
+from llava_spec.projector import ProjectorConfig, parse_projector_type
+from model_store.convert.json_file import read_json
 from model_store.convert.tokenizer import ReleasedTokenizer, read_tokenizer
 from model_store.errors import ConversionError, StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import TextConfig
 from server.checkpoint.vision import ImageConfig
 from server.prompt.tokenizer import PromptTokenizer
+from training.tuning.errors import NO_JSON
 from training.tuning.model import LlavaForTraining, build_projector
 from training.tuning.quantization import choose_device, keep_gradients
 from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pinpoints
@@ -113,7 +115,7 @@ def is_aligned(folder: Path) -> bool:
     """Whether a checkpoint is of stage 1, and says what it was trained from."""
     try:
         return bool(json.loads((folder / SOURCES_FILE).read_text())["stage"] == "align")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *NO_JSON, KeyError, TypeError):
         return False
 
 
@@ -133,7 +135,7 @@ def read_sources(folder: Path) -> Sources:
             grid_pinpoints=content.get("grid_pinpoints"),
             patch_merge=content.get("patch_merge"),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *NO_JSON, KeyError, TypeError):
         raise SourceError(f"{folder} has no usable {SOURCES_FILE}") from None
 
 
@@ -156,21 +158,13 @@ def load_model(
 
     The weights of a new projector and a new `image_newline` depend on the seed alone.
     """
+    config = _read_projector_config(sources.projector_type)
+    weights = None if sources.projector is None else read_projector(sources.projector)
     tower = _load_tower(sources.vision_tower, dtype)
     pinpoints = _read_grid_pinpoints(sources, tower.config.image_size)
+    _check_feature_layer(sources.feature_layer, tower.config.num_hidden_layers)
     language = _load_language_model(sources.language_model, dtype, quantization)
     torch.manual_seed(seed)
-    try:
-        config = parse_projector_type(sources.projector_type)
-    except ValueError as error:
-        raise SourceError(str(error)) from None
-    if config.kind == "identity":
-        raise SourceError("a projector of the type identity has nothing to train")
-    num_layers = tower.config.num_hidden_layers
-    if not -num_layers - 1 <= sources.feature_layer <= num_layers:
-        raise SourceError(
-            f"--mm-vision-select-layer {sources.feature_layer} is none of the tower's {num_layers}"
-        )
     width = language.config.hidden_size
     projector = build_projector(config, tower.config.hidden_size, width).to(dtype)
     model = LlavaForTraining(
@@ -180,15 +174,29 @@ def load_model(
         feature_layer=sources.feature_layer,
         tiles=_build_tiles(sources, tower.config, width, pinpoints),
     )
-    if sources.projector is not None:
-        _load_projector(model, sources.projector)
+    if weights is not None:
+        _load_projector(model, weights, sources.projector)
     return model
 
 
+def _read_projector_config(projector_type: str) -> ProjectorConfig:
+    try:
+        config = parse_projector_type(projector_type)
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+    if config.kind == "identity":
+        raise SourceError("a projector of the type identity has nothing to train")
+    return config
+
+
+def _check_feature_layer(layer: int, num_layers: int) -> None:
+    if not -num_layers - 1 <= layer <= num_layers:
+        raise SourceError(f"--mm-vision-select-layer {layer} is none of the tower's {num_layers}")
+
+
 def read_preprocessing(tower: Path) -> TowerPreprocessing:
-    """Read a tower's preprocessing; CLIP's own where it is not said."""
-    file = tower / "preprocessor_config.json"
-    settings: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    """Read a tower's preprocessing; CLIP's own where it is not said. Raises `ConversionError`."""
+    settings = read_json(tower / "preprocessor_config.json", required=False)
     return TowerPreprocessing(
         size=CLIPVisionModel.config_class.from_pretrained(tower).image_size,
         mean=tuple(settings.get("image_mean", CLIP_MEAN)),
@@ -240,9 +248,8 @@ def _shorten(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _load_projector(model: LlavaForTraining, file: Path) -> None:
+def _load_projector(model: LlavaForTraining, weights: dict[str, Tensor], file: Path | None) -> None:
     """Load a projector, and the newline after rows of patches where both file and model have it."""
-    weights = read_projector(file)
     newline = weights.pop("image_newline", None)
     try:
         model.projector.load_state_dict(weights)

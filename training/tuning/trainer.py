@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from transformers import Trainer, TrainingArguments
 
-from training.tuning.dataset import Example, collate
+from training.tuning.dataset import Example, TuningDataset, collate
 from training.tuning.model import LlavaForTraining
+from training.tuning.released_order import ReleasedBatches, ReleasedRun
 from training.tuning.sampler import ModalityLengthSampler
 
 # What has the projector's rate: its weights, and what ends a row of patches.
@@ -20,8 +21,9 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
     """Trains the parameters that require gradients.
 
     The projector has a learning rate of its own where `projector_lr` is given. With `lengths`,
-    batches are grouped by modality and length. `averages_batches` takes the mean of micro-batches'
-    means, as the released trainer does, in place of the mean over all learned tokens of a step.
+    batches are grouped by modality and length. `as_released` takes the mean of micro-batches'
+    means in place of the mean over all learned tokens of a step, and in one process the released
+    trainer's order of records and number of steps.
     """
 
     model: LlavaForTraining
@@ -30,15 +32,15 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
         self,
         model: LlavaForTraining,
         arguments: TrainingArguments,
-        train_dataset: Dataset[Example],
+        train_dataset: TuningDataset | Subset[Example],
         *,
         eval_dataset: Dataset[Example] | None = None,
         projector_lr: float | None = None,
         lengths: Sequence[int] | None = None,
-        averages_batches: bool = False,
+        as_released: bool = False,
         callbacks: Sequence[Any] = (),
     ) -> None:
-        model.accepts_loss_kwargs = not averages_batches
+        model.accepts_loss_kwargs = not as_released
         super().__init__(
             model,
             arguments,
@@ -49,6 +51,9 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
         )
         self._projector_lr = projector_lr
         self._lengths = lengths
+        self._released = self._plan_released_run(len(train_dataset)) if as_released else None
+        if self._released is not None and self.args.max_steps <= 0:
+            self.args.max_steps = self._released.count_steps(self.args.num_train_epochs)
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         """Return the optimizer, with groups by weight decay and learning rate."""
@@ -74,6 +79,34 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
             }
             for (has_own_rate, decays), parameters in groups.items()
         ]
+
+    def get_train_dataloader(self) -> DataLoader[Example]:
+        """Return the loader of micro-batches, in the released trainer's order if that is asked."""
+        if self._released is None:
+            loader: DataLoader[Example] = super().get_train_dataloader()
+            return loader
+        arguments = self.args
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=ReleasedBatches(self._released, arguments.max_steps),
+            collate_fn=collate,
+            num_workers=arguments.dataloader_num_workers,
+            pin_memory=arguments.dataloader_pin_memory,
+        )
+        prepared: DataLoader[Example] = self.accelerator.prepare(loader)
+        return prepared
+
+    def _plan_released_run(self, num_records: int) -> ReleasedRun | None:
+        """Return the released trainer's run, or None where ours is not in its order.
+
+        Not reproduced: several processes, and epochs of less than a step.
+        """
+        accumulation = self.args.gradient_accumulation_steps
+        run = ReleasedRun(
+            num_records, self._lengths, self.args.train_batch_size, accumulation, self.args.seed
+        )
+        is_possible = self.args.world_size == 1 and run.batches_per_epoch >= accumulation
+        return run if is_possible else None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if self._lengths is None:

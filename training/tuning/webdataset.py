@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from training.tuning.errors import DataError
+from training.tuning.errors import NO_JSON, DataError
 
 # A sample's key is its members' path up to the first dot of the name; the rest tells the kind.
 _MEMBER: Final = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
@@ -48,10 +48,11 @@ class WebDatasetShard:
         """Raise `DataError`."""
         self._path = path
         self._samples: dict[str, dict[str, TarMember]] = {}
+        self._repeated: dict[str, str] = {}  # by key, the kind that a sample has twice
         try:
             for member in _list_members(path):
                 if match := _MEMBER.fullmatch(member.name):
-                    self._samples.setdefault(match[1], {})[match[2].lower()] = member
+                    self._add(match[1], match[2].lower(), member)
         except (OSError, tarfile.TarError) as error:
             raise DataError(f"{path} is no uncompressed tar file: {error}") from None
         self._keys = list(self._samples)
@@ -63,6 +64,8 @@ class WebDatasetShard:
         """Return a sample as a record; its images are `TarMember`s. Raises `DataError`."""
         key = self._keys[index]
         sample = self._samples[key]
+        if key in self._repeated:
+            raise DataError(f"{self.describe(index)} has two members .{self._repeated[key]}")
         record = self._read_json(index, sample)
         images = [member for kind, member in sample.items() if _IMAGE.fullmatch(kind)]
         if "txt" in sample and not (isinstance(record, Mapping) and "conversations" in record):
@@ -77,12 +80,18 @@ class WebDatasetShard:
         """Return the file and the sample's key."""
         return f"{self._path}, sample {self._keys[index]}"
 
+    def _add(self, key: str, kind: str, member: TarMember) -> None:
+        sample = self._samples.setdefault(key, {})
+        if kind in sample:
+            self._repeated[key] = kind
+        sample[kind] = member
+
     def _read_json(self, index: int, sample: Mapping[str, TarMember]) -> Any:
         if "json" not in sample:
             return {}
         try:
             return json.loads(sample["json"].read())
-        except ValueError as error:
+        except NO_JSON as error:
             raise DataError(f"{self.describe(index)} has no usable .json: {error}") from None
 
     def _build_captioned(self, index: int, sample: Mapping[str, TarMember]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 from server.images.vision.weights import load_vision_model
 from tests.server.pictures import make_photo
 from tests.training.tuning.fixtures import INPUTS, load_prompt_tokenizer, make_reader
+from training.tuning import images
 from training.tuning.dataset import Batch, TuningDataset, collate, find_flaws
+from training.tuning.errors import DataError
 from training.tuning.export import export
 from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import IMAGE_TOKEN_ID, PromptLabeller, choose_render
@@ -51,10 +53,10 @@ def write_records(folder: Path) -> Path:
     make_photo(120, 50).save(folder / f"{len(SIZES)}.jpg", exif=exif)
     names = [*(f"{number}.png" for number in range(len(SIZES))), f"{len(SIZES)}.jpg"]
     records = []
-    for images in (names[:2], [], names[2:3], names[3:]):
-        question = "<image>\n" * len(images) + "What is this?"
+    for listed in (names[:2], [], names[2:3], names[3:]):
+        question = "<image>\n" * len(listed) + "What is this?"
         turns = [{"from": "human", "value": question}, {"from": "gpt", "value": "A circle."}]
-        records.append({"conversations": turns, **({"image": images} if images else {})})
+        records.append({"conversations": turns, **({"image": listed} if listed else {})})
     data = folder / "records.json"
     data.write_text(json.dumps(records))
     return data
@@ -199,7 +201,7 @@ def read_next(*options: str | Path) -> Sources:
     """Return what stage 2 begins with, by its options."""
     parser = argparse.ArgumentParser()
     add_options(parser, "instruct")
-    given = [*map(str, options), "--data", "data.json", "--out", "out"]
+    given = [*map(str, options), "--data", str(INPUTS / "data.json"), "--out", "out"]
     return build_settings(parser.parse_args(given), "instruct").sources
 
 
@@ -244,17 +246,37 @@ def test_a_released_name_of_the_newline_is_known(tmp_path: Path) -> None:
     assert (model.image_newline == 1).all()
 
 
-def test_squares_are_checked_without_a_file_being_opened(
+def test_squares_are_checked_by_the_start_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = make_dataset(load(SQUARE), write_records(tmp_path))
+    sizes = []
 
-    def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("a file is opened")
+    def note_size(file: Path, max_bytes: int = -1) -> bytes:
+        sizes.append(max_bytes)
+        return file.read_bytes()[:max_bytes]
 
-    for name in ("open", "read_bytes"):
-        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(images, "_read", note_size)
     assert list(find_flaws(dataset)) == []
+    assert set(sizes) == {images.HEADER_BYTES}
+
+
+@pytest.mark.parametrize("sources", [SQUARE, replace(SQUARE, image_aspect_ratio="pad"), SOURCES])
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
+def test_files_that_are_no_images_are_flaws(
+    sources: Sources, content: bytes, tmp_path: Path
+) -> None:
+    data = write_records(tmp_path)
+    (tmp_path / "2.png").write_bytes(content)
+    flaws = dict(find_flaws(make_dataset(load(sources), data)))
+    assert list(flaws) == [2]
+    assert "2.png cannot be read: its header is damaged" in flaws[2]
+
+
+@pytest.mark.parametrize("name", ["a" * 5000 + ".png", "a/" * 3000, "a\0.png", "\ud800.png"])
+def test_names_of_no_file_are_missing_images(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is missing"):
+        replace(make_reader("pad"), folder=tmp_path).read(name)
 
 
 def test_a_header_of_any_length_is_read(tmp_path: Path) -> None:

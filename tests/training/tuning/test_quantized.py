@@ -29,9 +29,10 @@ from tests.training.tuning.test_stages import (
 from training.tuning import run
 from training.tuning.command import main
 from training.tuning.dataset import Batch, collate
+from training.tuning.errors import OptionError
 from training.tuning.model import LlavaForTraining
 from training.tuning.quantization import QuantizationSettings, build_config
-from training.tuning.settings import OptionError, add_options, build_settings
+from training.tuning.settings import add_options, build_settings
 from training.tuning.sources import Sources, load_model
 
 MODEL = Sources(INPUTS / "tower", INPUTS / "llama")

@@ -65,6 +65,7 @@ def test_a_system_text_and_several_images() -> None:
         ({"conversations": [{"from": "human"}]}, "turn 1 has no text 'value'"),
         ({"conversations": ["Hi"]}, "turn 1 has no text 'value'"),
         (with_turns(("bot", "Hi")), "turn 1 is from 'bot'"),
+        ({"conversations": [{"from": ["gpt"], "value": "a"}]}, "turn 1 is from ['gpt']"),
         (with_turns(("human", " "), ("gpt", "a")), "turn 1 is empty"),
         (with_turns(("human", "a"), ("gpt", "")), "turn 2 is empty"),
         (with_turns(("human", "a"), ("gpt", "\ud800")), "turn 2 holds half of a surrogate pair"),
@@ -98,6 +99,7 @@ def test_bad_records_are_told(record: Any, flaw: str) -> None:
     ("name", "content", "flaw"),
     [
         ("a.json", b"{", "is no JSON file"),
+        ("a.json", b"[" * 100_000, "is no JSON file"),
         ("a.json", b"{}", "holds no list"),
         ("a.parquet", b"no", "is no Parquet file"),
         ("a.txt", b"", "none of .json, .jsonl, .parquet, .tar"),
@@ -110,12 +112,31 @@ def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path
         open_record_file(tmp_path / name)
 
 
+def test_a_row_that_is_no_text_is_told(tmp_path: Path) -> None:
+    offsets = bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])
+    texts = pyarrow.Array.from_buffers(
+        pyarrow.string(),
+        2,
+        [
+            None,
+            pyarrow.py_buffer(offsets),
+            pyarrow.py_buffer(b"a\xff"),
+        ],
+    )
+    pyarrow.parquet.write_table(pyarrow.table({"id": texts}), tmp_path / "a.parquet")
+    opened = open_record_file(tmp_path / "a.parquet")
+    assert opened.read(0) == {"id": "a"}
+    with pytest.raises(DataError, match="row 2 cannot be read"):
+        opened.read(1)
+
+
 def test_a_bad_line_is_told_when_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_text(f"{json.dumps(GOOD)}\n{{\n")
+    file.write_text(f"{json.dumps(GOOD)}\n{{\n{'[' * 100_000}\n")
     opened = open_record_file(file)
     opened.read(0)
-    with pytest.raises(DataError, match="line 2 is no JSON"):
-        opened.read(1)
+    for index in (1, 2):
+        with pytest.raises(DataError, match=f"line {index + 1} is no JSON"):
+            opened.read(index)
     with pytest.raises(DataError, match="cannot be read"):
         open_record_file(tmp_path / "missing.jsonl")

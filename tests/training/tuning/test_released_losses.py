@@ -1,13 +1,12 @@
 """Our trainer repeats the released one's runs, step by step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainingArguments
 
 from tests.training.tuning.fixtures import (
@@ -22,25 +21,14 @@ from tests.training.tuning.fixtures import (
 )
 from training.tuning.dataset import TuningDataset
 from training.tuning.model import LlavaForTraining
+from training.tuning.released_order import ReleasedBatches, ReleasedRun
+from training.tuning.run import measure
 from training.tuning.sampler import ModalityLengthSampler, order_by_modality_and_length
 from training.tuning.trainer import LlavaTrainer
 
 # Of runs with a tower in float16, losses are compared this loosely: kernels round differently.
 HALF_TOLERANCE = 2e-4
 TOLERANCE = 1e-5
-
-
-class GivenOrder(Sampler[int]):
-    """Yields records in the order of a released run."""
-
-    def __init__(self, indices: Sequence[int]) -> None:
-        self._indices = indices
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._indices)
-
-    def __len__(self) -> int:
-        return len(self._indices)
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is Any to mypy
@@ -55,15 +43,6 @@ class Recorder(TrainerCallback):  # type: ignore[misc]  # transformers is Any to
             self.steps.append(dict(logs))
 
 
-class OrderedTrainer(LlavaTrainer):
-    """Our trainer, with the records in a given order."""
-
-    order: GivenOrder
-
-    def _get_train_sampler(self, *_: Any) -> Sampler[int]:
-        return self.order
-
-
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Compute as the released runs were computed."""
@@ -73,16 +52,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def repeat_run(run: str, folder: Path) -> tuple[LlavaForTraining, list[dict[str, float]]]:
-    """Train as a released run did; return the model and what was logged."""
-    released = read_runs()[run]
-    settings, steps = released["settings"], released["steps"]
-    dataset, model, recorder = make_dataset(settings), make_model(run), Recorder()
+def build_trainer(
+    run: str, model: LlavaForTraining, dataset: TuningDataset, folder: Path, recorder: Recorder
+) -> LlavaTrainer:
+    """Return a trainer of a released run's settings: no order of records is given."""
+    settings = read_runs()[run]["settings"]
+    lengths = None
+    if settings["group_by_modality_length"]:
+        lengths = [measure(dataset, index) for index in range(len(dataset))]
     arguments = TrainingArguments(
         str(folder),
         per_device_train_batch_size=settings["batch"],
         gradient_accumulation_steps=settings["gradient_accumulation"],
-        max_steps=len(steps),
+        num_train_epochs=settings["epochs"],
         learning_rate=settings["learning_rate"],
         weight_decay=settings["weight_decay"],
         warmup_steps=settings["warmup_ratio"],
@@ -95,24 +77,40 @@ def repeat_run(run: str, folder: Path) -> tuple[LlavaForTraining, list[dict[str,
         dataloader_pin_memory=False,
         disable_tqdm=True,
         remove_unused_columns=False,
+        seed=settings["seed"],
     )
-    trainer = OrderedTrainer(
+    return LlavaTrainer(
         model,
         arguments,
         dataset,
         projector_lr=settings["mm_projector_lr"],
-        averages_batches=True,
+        lengths=lengths,
+        as_released=True,
         callbacks=[recorder],
     )
-    trainer.order = GivenOrder(order_of(steps, dataset))
-    trainer.train()
+
+
+def repeat_run(run: str, folder: Path) -> tuple[LlavaForTraining, list[dict[str, float]]]:
+    """Train as a released run did; return the model and what was logged."""
+    dataset, model = make_dataset(read_runs()[run]["settings"]), make_model(run)
+    recorder = Recorder()
+    build_trainer(run, model, dataset, folder, recorder).train()
     return model, recorder.steps
 
 
-def order_of(steps: Sequence[dict[str, Any]], dataset: TuningDataset) -> list[int]:
-    """Return the records of all steps."""
-    numbers = {dataset.read_record(index).id: index for index in range(len(dataset))}
-    return [numbers[each] for step in steps for batch in step["batches"] for each in batch]
+def name_batches(trainer: LlavaTrainer, dataset: TuningDataset) -> list[list[str]]:
+    """Return the ids of the records of all micro-batches."""
+    batches: Any = trainer.get_train_dataloader().batch_sampler
+    return [[dataset.read_record(index).id for index in batch] for batch in batches]
+
+
+@pytest.mark.parametrize("run", list(read_runs()))
+def test_micro_batches_are_those_of_the_released_trainer(run: str, tmp_path: Path) -> None:
+    released = read_runs()[run]
+    dataset = make_dataset(released["settings"])
+    trainer = build_trainer(run, make_model(run), dataset, tmp_path, Recorder())
+    expected = [batch for step in released["steps"] for batch in step["batches"]]
+    assert name_batches(trainer, dataset) == expected
 
 
 def generate(model: LlavaForTraining, dataset: TuningDataset, ids: list[int], record: str) -> Any:
@@ -197,3 +195,13 @@ def test_each_epoch_has_its_own_order_that_a_resumed_run_repeats() -> None:
     resumed.set_epoch(2)
     assert list(resumed) == orders[2]
     assert sorted(orders[1]) == list(range(40))
+
+
+def test_each_epoch_has_all_records_and_leaves_its_rest_to_the_next() -> None:
+    lengths = [3] * 5
+    run = ReleasedRun(len(lengths), lengths, batch_size=2, accumulation=2, seed=42)
+    assert (run.batches_per_epoch, run.count_steps(2.5)) == (3, 3)
+    batches = list(ReleasedBatches(run, 3))
+    assert [len(batch) for batch in batches] == [2, 2, 1, 2, 2, 1]  # as each epoch ends
+    assert sorted(index for batch in batches[3:] for index in batch) == list(range(5))
+    assert list(ReleasedBatches(run, 3)) == batches

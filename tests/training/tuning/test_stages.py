@@ -14,9 +14,12 @@ import torch
 from safetensors.torch import load_file
 
 from server.checkpoint.config import read_checkpoint
-from tests.training.tuning.fixtures import INPUTS, write_qwen2
+from server.images.decode.decode import DecodedImage, DecodeOptions, decode
+from server.images.vision.weights import load_vision_model
+from tests.training.tuning.fixtures import INPUTS, make_reader, write_qwen2
 from training.tuning.command import main
-from training.tuning.run import find_last_checkpoint
+from training.tuning.saved_state import find_last_checkpoint
+from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SOURCES = (
@@ -95,6 +98,23 @@ def test_instruction_tuning_goes_on_from_the_projector(aligned: Path, tmp_path: 
     assert not any(name.startswith("vision_tower.") for name in changed)
 
 
+@pytest.mark.parametrize(("kind", "num_layers"), [("mlp0x_gelu", 1), ("mlp3x_gelu", 3)])
+def test_projectors_of_any_depth_are_served(kind: str, num_layers: int, tmp_path: Path) -> None:
+    given = (*SOURCES, *CAPTIONS, *SMALL, "--mm-projector-type", kind, "--max-steps", "1")
+    assert main("align", [*given, "--out", str(tmp_path / "out")], "train") == 0
+    checkpoint = read_checkpoint(tmp_path / "out")
+    assert checkpoint.vision.projector.num_layers == num_layers
+    sources = Sources(INPUTS / "tower", INPUTS / "llama", kind, tmp_path / "out" / PROJECTOR_FILE)
+    reader, file = make_reader("square"), INPUTS / "images" / "00.png"
+    decoded = decode(file.read_bytes(), DecodeOptions(reader.size, "square", 10**9))
+    assert isinstance(decoded, DecodedImage)
+    with torch.inference_mode():
+        trained = load_model(sources, torch.float32, 0).eval()
+        embeds = trained.embed_images(reader.read(file.name).pixel_values)
+        served = load_vision_model(checkpoint, torch.device("cpu"), torch.float32)
+        torch.testing.assert_close(served(torch.tensor(decoded.views)), embeds)
+
+
 def kill_and_resume(stage: str, *options: str | Path, out: Path) -> None:
     """Kill a run after its first checkpoint, and train the rest of it."""
     command = [sys.executable, "-m", "training", stage, *map(str, options), "--out", str(out)]
@@ -123,13 +143,21 @@ def test_a_killed_run_goes_on_to_the_same_loss(aligned: Path, tmp_path: Path) ->
     expect_equal_runs(tmp_path / "whole", tmp_path / "cut", 24)
 
 
+def test_a_killed_run_as_released_goes_on_in_its_order(aligned: Path, tmp_path: Path) -> None:
+    data = ("--data", INPUTS / "data52.json", *IMAGES, *SMALL, "--per-device-batch-size", "4")
+    options = ("--model", aligned, *data, "--as-released", "--save-steps", "5", "--epochs", "2")
+    train_stage("instruct", *options, "--out", tmp_path / "whole")
+    kill_and_resume("instruct", *options, out=tmp_path / "cut")
+    expect_equal_runs(tmp_path / "whole", tmp_path / "cut", 12)  # of 26 micro-batches, 24
+
+
 def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     for step, state in ((2, "{}"), (10, "{}"), (12, '{"step": '), (14, None)):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         if state is not None:
             (folder / "trainer_state.json").write_text(state)
-    assert find_last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert find_last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert find_last_checkpoint(tmp_path / "none") is None
 
 
@@ -218,13 +246,13 @@ def test_bad_records_end_a_run_before_it_begins(tmp_path: Path) -> None:
         (("--vision-tower", INPUTS / "llama"), "is no CLIP vision tower"),
         (("--mm-projector-type", "conv"), "mm_projector_type 'conv' is not supported"),
         (("--mm-projector", INPUTS / "captions.json"), "is no projector"),
-        (("--data", INPUTS / "none.json"), "is no JSON file"),
+        (("--data", INPUTS / "none.json"), "--data "),
         (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
         (("--out", INPUTS), "exists already"),
-        (("--conv-mode", "none"), "there is no conversation template 'none'"),
+        (("--conv-mode", "none"), "--conv-mode 'none' cannot be trained; what can: vicuna_v1, "),
         (("--mm-vision-select-layer", "-9"), "is none of the tower's 3"),
         (("--warmup-ratio", "1"), "must be at least 0 and below 1"),
-        (("--batch-size", "0"), "must be at least 1"),
+        (("--batch-size", "0"), "--batch-size 0 must be at least 1"),
     ],
 )
 def test_mistakes_are_told(
@@ -255,8 +283,9 @@ def test_contradictions_are_told(
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     records: list[Any] = json.loads((INPUTS / "captions.json").read_text())[:8]
+    whole = (INPUTS / "images" / records[2]["image"]).read_bytes()
     records[2]["image"] = "broken.png"
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])
     for record in records:
         source = INPUTS / "images" / record["image"]
         if source.is_file():

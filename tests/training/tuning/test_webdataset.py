@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from training.tuning.webdataset import TarMember
 TURNS = [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}]
 
 
-def write_shard(folder: Path, members: dict[str, bytes]) -> Path:
-    """Write an uncompressed tar."""
+Members = Sequence[tuple[str, bytes]]
+
+
+def write_shard(folder: Path, members: dict[str, bytes] | Members) -> Path:
+    """Write an uncompressed tar. A list may have a name twice."""
     path = folder / "shard.tar"
     with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
+        for name, content in members.items() if isinstance(members, dict) else members:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
@@ -81,6 +85,7 @@ def test_several_images_and_none(tmp_path: Path) -> None:
     [
         ({"0.jpg": b""}, "'conversations' is no list"),
         ({"0.jpg": b"", "0.json": b"{"}, "has no usable .json"),
+        ({"0.jpg": b"", "0.json": b"[" * 100_000}, "has no usable .json"),
         ({"0.jpg": b"", "0.txt": b"\xff"}, "has no usable .txt"),
         ({"0.txt": b"A cat."}, "has a caption and no image"),
         ({"0.jpg": b"", "0.json": b"[]"}, "it is no JSON object"),
@@ -91,6 +96,16 @@ def test_bad_samples_are_told(members: dict[str, bytes], flaw: str, tmp_path: Pa
     shard = write_shard(tmp_path, members)
     with pytest.raises(DataError, match="sample 0.*" + flaw):
         read_record(shard)
+
+
+@pytest.mark.parametrize("again", ["0.jpg", "0.JPG", "0.json"])
+def test_a_member_that_a_sample_has_twice_is_told(again: str, tmp_path: Path) -> None:
+    record = encode({"conversations": TURNS})
+    members = [("0.jpg", b"one"), ("0.json", record), ("1.jpg", b"two"), ("1.json", record)]
+    shard = write_shard(tmp_path, [*members, (again, record)])
+    with pytest.raises(DataError, match=f"sample 0 has two members .{again[2:].lower()}"):
+        read_record(shard)
+    assert len(read_record(shard, 1).images) == 1
 
 
 @pytest.mark.parametrize("kept", [600, 1500, 2100])

@@ -1,0 +1,36 @@
+"""The saved states of a run, in its work folder."""
+
+import json
+from pathlib import Path
+
+from training.tuning.errors import NO_JSON
+
+
+def find_last_checkpoint(work: Path) -> Path | None:
+    """Return the last complete checkpoint of a run; one that was being written may be cut off.
+
+    The trainer's state is the last file that is written.
+    """
+    folders = sorted(work.glob("checkpoint-*"), key=_read_step, reverse=True)
+    return next((folder for folder in folders if _is_complete(folder)), None)
+
+
+def describe_saved_state(work: Path) -> str:
+    """Return a sentence which says whether `--resume` can go on with a run that has ended."""
+    checkpoint = find_last_checkpoint(work)
+    if checkpoint is None:
+        return "no state is saved yet: --resume would begin anew"
+    return f"--resume goes on after step {_read_step(checkpoint)}, which {checkpoint} holds"
+
+
+def _read_step(folder: Path) -> int:
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        json.loads((folder / "trainer_state.json").read_text())
+    except (OSError, *NO_JSON):
+        return False
+    return True
