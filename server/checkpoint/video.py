@@ -50,6 +50,11 @@ def read_video_config(
     pooling, stride = _read_pooling(config)
     side = vision.patches_per_side
     pooled_side = -(-side // stride) if is_onevision else side // stride
+    if vision.num_image_tokens != side**2 or not pooled_side:
+        raise ValueError(
+            f"frames of {vision.num_image_tokens} tokens cannot be pooled by squares of"
+            f" {stride}x{stride} patches"
+        )
     check_processor(processor)
     default_size = {} if is_onevision else {"shortest_edge": 0}
     return VideoConfig(

@@ -154,7 +154,8 @@ def _describe(failure: VideoFailure, options: VideoOptions) -> str:
         VideoFault.PIXELS: f"A frame has {size} pixels, of at most {options.max_pixels} in all;"
         f" {REMEDY}.",
         VideoFault.TOTAL: f"The frames that are to be used have {size} pixels each, which is more"
-        f" than {options.max_total_pixels} together; ask for fewer frames, or send a smaller video.",
+        f" than {options.max_total_pixels} together; ask for fewer frames, or send a smaller"
+        " video.",
         VideoFault.SHAPE: f"The video is too oblong: {size} pixels; crop it.",
         VideoFault.FRAMES: f"The video has more than {options.max_frames} frames; {REMEDY}.",
         VideoFault.SECONDS: f"The video lasts more than {options.max_s:g} seconds; send a part.",

@@ -35,7 +35,8 @@ def limit_cpu(cpu_s: int) -> None:
     """Have the kernel kill this process (SIGXCPU) after `cpu_s` more seconds of CPU time."""
     spent = int(time.process_time()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_s, hard))
+    limit = spent + cpu_s if hard == resource.RLIM_INFINITY else min(spent + cpu_s, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
 
 
 def _discard_stderr() -> None:

@@ -15,7 +15,6 @@ from server.workers.worker_process import (
     WORKER_LOST,
     Arguments,
     Result,
-    WorkerLost,
     WorkerProcess,
 )
 
@@ -99,7 +98,7 @@ class WorkerPool:
                     raise
         try:
             return await self._run_once(function, *args, timeout_s=timeout_s, slots=slots)
-        except WorkerLost:
+        except WORKER_LOST:
             raise Unavailable(NO_WORKER, retry_after=RETRY_AFTER_S) from None
 
     def close(self) -> None:

@@ -169,11 +169,27 @@ def _read_parts(shard: Path) -> dict[str, dict[str, Tensor]]:
                     renamed = pattern.sub(prefix, name)
                     parts.setdefault(part, {})[renamed] = file.get_tensor(name)
                     break
+            else:
+                raise SourceError(
+                    f"{shard}: {name} belongs to no part of a LLaVA: without it the model would be"
+                    " another one"
+                )
     return parts
 
 
 def _name_released(weights: Mapping[str, Tensor], projector: ProjectorConfig) -> dict[str, Tensor]:
-    """Return a projector's weights by the released modules' names, and `image_newline`."""
+    """Return a projector's weights by the released modules' names, and `image_newline`.
+
+    Raises `SourceError` where one is missing.
+    """
+    missing = [
+        name
+        for layer in range(projector.num_layers)
+        for kind in ("weight", "bias")
+        if (name := f"linear_{layer + 1}.{kind}") not in weights
+    ]
+    if missing:
+        raise SourceError(f"the checkpoint lacks weights of the projector: {missing[0]}")
     newline = {name: each for name, each in weights.items() if name == "image_newline"}
     return newline | {
         f"{projector.module_name(layer)}.{kind}": weights[f"linear_{layer + 1}.{kind}"]

@@ -7,7 +7,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from PIL import Image, ImageFile
 
@@ -44,6 +44,10 @@ class DecodeFault(StrEnum):
     FRAMES = "frames"
     ANIMATED = "animated"
     MEMORY = "memory"
+
+
+# Pixels of a padded square, in those of the largest image: 100,000 a side by default.
+MAX_PADDING: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +164,15 @@ def _classify(error: Exception) -> DecodeFault:
 
 
 def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
-    """Whether the resized image stays within the pixel limit."""
+    """Whether the image takes no more work than one within the pixel limit.
+
+    Resized to cover a square, an oblong image grows; padded to a square, most of it is padding.
+    """
+    shorter, longer = min(width, height), max(width, height)
+    if options.aspect_ratio == "pad":
+        return longer * longer <= MAX_PADDING * options.max_pixels
     if options.aspect_ratio != "square":
         return True  # no side grows beyond its target
-    shorter, longer = min(width, height), max(width, height)
     return options.size * options.size * longer <= options.max_pixels * shorter
 
 

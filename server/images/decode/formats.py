@@ -67,6 +67,10 @@ CHECKS: Final[dict[str, Callable[[bytes], bool]]] = {
 }
 
 
+# The limits of `DecodeOptions` count, in place of Pillow's own.
+Image.MAX_IMAGE_PIXELS = None
+
+
 def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:
     """Read the header. Raises any exception of Pillow's plugin."""
     try:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-from PIL import Image
-
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions, decode
 from server.images.decode.formats import load_plugins
 from server.images.decode.video.decode import DecodedVideo, decode_video
@@ -35,7 +33,6 @@ class DecodeLimits:
 
 def start_decode_worker(limits: DecodeLimits) -> None:
     """Prepare a worker process: low priority, plugins loaded, limits set."""
-    Image.MAX_IMAGE_PIXELS = None
     load_plugins()
     load_libraries()
     confine(memory_bytes=limits.memory_bytes, open_files=limits.open_files, niceness=NICENESS)

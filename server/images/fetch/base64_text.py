@@ -50,8 +50,8 @@ def _split_between_escapes(data: bytes) -> Iterator[bytes]:
     start = 0
     while start < len(data):
         end = start + CHUNK
-        while b"%" in data[end - 2 : end]:
-            end += 1
+        for _ in range(2):  # an escape is three characters long
+            end += b"%" in data[end - 2 : end]
         yield data[start:end]
         start = end
 

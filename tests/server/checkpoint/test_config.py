@@ -39,7 +39,7 @@ def test_a_converted_llava_1_5(tmp_path: Path) -> None:
             *(4096, 32000, "<s>", "</s>", None, 1.0, 1.0),
             special_tokens={"bos_token": "<s>", "eos_token": "</s>"},
         ),
-        language_model=LanguageModel(32, 32, 11008, 32064),
+        language_model=LanguageModel(32, 32, 11008, 32064, None, 32, 128),
     )
 
 

@@ -12,14 +12,17 @@ from server.checkpoint.language_model import LanguageModel, read_language_model
     ("text", "expected"),
     [
         # llava-hf's LLaVA-1.5 omits what equals transformers' defaults
-        ({"model_type": "llama", "vocab_size": 32064}, LanguageModel(32, 32, 11008, 32064)),
-        ({"model_type": "mistral"}, LanguageModel(32, 8, 14336, 32000)),
+        (
+            {"model_type": "llama", "vocab_size": 32064},
+            LanguageModel(32, 32, 11008, 32064, None, 32, 128),
+        ),
+        ({"model_type": "mistral"}, LanguageModel(32, 8, 14336, 32000, None, 32, 128)),
         (
             {"model_type": "llama", "num_attention_heads": 56, "num_key_value_heads": 8},
-            LanguageModel(56, 8, 11008, 32000),
+            LanguageModel(56, 8, 11008, 32000, None, 32, 73),
         ),
-        ({"num_key_value_heads": None}, LanguageModel(32, 32, 11008, 32000)),
-        ({"model_type": "qwen2"}, LanguageModel(32, 32, 22016, 151936)),
+        ({"num_key_value_heads": None}, LanguageModel(32, 32, 11008, 32000, None, 32, 128)),
+        ({"model_type": "qwen2"}, LanguageModel(32, 32, 22016, 151936, None, 32, 128)),
         ({"model_type": "other"}, LanguageModel()),
         ({"model_type": "other", "vocab_size": "many"}, LanguageModel()),
     ],

@@ -108,7 +108,7 @@ def test_onevision(tmp_path: Path) -> None:
         *(32768, 151646),
         None,
     )
-    assert checkpoint.language_model == LanguageModel(14, 2, 4864, 152000)
+    assert checkpoint.language_model == LanguageModel(14, 2, 4864, 152000, None, 24, 64)
     # 162 rows of 49 patches and a newline: with one more each they would be scaled down.
     assert checkpoint.max_image_tokens == 729 + (49 + 1) * 162
     assert count_image_tokens((1148, 1402), vision, image) == 8765

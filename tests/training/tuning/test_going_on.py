@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from model_store.verification import verify
 from server.checkpoint.config import read_checkpoint
@@ -131,3 +131,24 @@ def test_what_cannot_be_trained_is_told(
     with pytest.raises(SourceError, match=f"cannot be trained: {reason}"):
         split_checkpoint(folder, tmp_path / "parts")
     assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"vision_resampler.weight": torch.zeros(2)}, "vision_resampler.weight belongs to no part"),
+        ({"multi_modal_projector.linear_1.weight": None}, r"lacks weights .*: linear_1\.weight"),
+    ],
+    ids=["more", "less"],
+)
+def test_no_weight_is_left_out(
+    changes: dict[str, torch.Tensor | None], reason: str, tmp_path: Path
+) -> None:
+    published = write_llava_llama_3(tmp_path / "published").path
+    (file,) = published.glob("*.safetensors")
+    weights = {name: each for name, each in load_file(file).items() if name not in changes}
+    assert changes.keys() - weights.keys() == changes.keys()
+    added = {name: each for name, each in changes.items() if each is not None}
+    save_file(weights | added, file, {"format": "pt"})
+    with pytest.raises(SourceError, match=reason):
+        split_checkpoint(published, tmp_path / "parts")

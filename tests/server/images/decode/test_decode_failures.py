@@ -163,3 +163,19 @@ def test_an_image_too_oblong_to_crop_is_refused() -> None:
     assert isinstance(decode(data, DecodeOptions(24, "square", limit)), DecodedImage)
     refused = expect_failure(data, DecodeOptions(24, "square", limit - 1))
     assert refused == DecodeFailure(DecodeFault.SHAPE, 5000, 1)
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1)])
+def test_a_line_that_would_be_padded_to_a_huge_square_is_refused(size: tuple[int, int]) -> None:
+    data = encode_image(Image.new("RGB", size))
+    limit = 5000 * 5000 // 100
+    assert isinstance(decode(data, DecodeOptions(24, "pad", limit)), DecodedImage)
+    refused = expect_failure(data, DecodeOptions(24, "pad", limit - 1))
+    assert refused == DecodeFailure(DecodeFault.SHAPE, *size)
+
+
+def test_our_limit_of_pixels_is_the_only_one() -> None:
+    """Pillow refuses 179 megapixels and more by itself."""
+    data = encode_image(Image.new("1", (14_000, 13_000)))
+    failure = expect_failure(data, DecodeOptions(24, "square", 10**6))
+    assert failure == DecodeFailure(DecodeFault.PIXELS, 14_000, 13_000)

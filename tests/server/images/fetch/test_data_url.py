@@ -167,3 +167,12 @@ async def test_a_data_url_of_exactly_the_limit(limit: int) -> None:
     over = f"data:;base64,{base64.b64encode(bytes(limit + 1)).decode()}"
     assert type(await expect_error(fetcher, over)) is DataTooLarge
     await fetcher.close()
+
+
+def test_a_payload_of_percent_signs_is_split_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base64_text, "CHUNK", 10)
+    assert max(map(len, base64_text._split_between_escapes(b"%" * 1000))) <= 12
+    escaped = b"%2B" * 50
+    assert b"".join(map(base64_text._unescape, base64_text._split_between_escapes(escaped))) == (
+        b"+" * 50
+    )

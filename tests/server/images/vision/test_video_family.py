@@ -121,3 +121,17 @@ def test_frames_are_normalised_by_the_video_processor(tmp_path: Path) -> None:
     video = read_checkpoint(tmp_path).video
     assert video is not None
     assert video.mean == CLIP_MEAN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spatial_pool_stride": 9},
+        {"vision_feature_select_strategy": "full", "mm_patch_merge_type": "flat"},
+    ],
+    ids=["a stride beyond the grid", "a class token"],
+)
+def test_frames_that_cannot_be_pooled(changes: dict[str, Any], tmp_path: Path) -> None:
+    write_next_video(tmp_path, **changes)
+    with pytest.raises(CheckpointError, match="tokens cannot be pooled by squares of"):
+        read_checkpoint(tmp_path)
