@@ -15,6 +15,7 @@ from server.workers.worker_process import (
     WORKER_LOST,
     Arguments,
     Result,
+    WorkerLost,
     WorkerProcess,
 )
 
@@ -98,7 +99,7 @@ class WorkerPool:
                     raise
         try:
             return await self._run_once(function, *args, timeout_s=timeout_s, slots=slots)
-        except WORKER_LOST:
+        except WorkerLost:
             raise Unavailable(NO_WORKER, retry_after=RETRY_AFTER_S) from None
 
     def close(self) -> None:
