@@ -73,6 +73,7 @@ def _connect_video_loader(
             max_bytes=settings.max_video_bytes,
             timeout_s=settings.video_fetch_timeout_s,
             accept="video/*,image/*",
+            frame_lists=True,
         )
     )
     stack.push_async_callback(fetcher.close)

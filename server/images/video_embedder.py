@@ -83,13 +83,7 @@ class VideoEmbedder:
         """
         budget.check_context(len(references) * self._video.count_tokens(1))
         return await gather_or_cancel(
-            self._embed(
-                reference,
-                choose_sampling(self._sampling, options, reference.url),
-                cache_partition,
-                budget,
-            )
-            for reference in references
+            self._embed(reference, options, cache_partition, budget) for reference in references
         )
 
     async def count_tokens(
@@ -101,19 +95,14 @@ class VideoEmbedder:
     ) -> list[int]:
         """Return each video's number of video tokens. Raises `VideoError`."""
         return await gather_or_cancel(
-            self._count_tokens(
-                reference,
-                choose_sampling(self._sampling, options, reference.url),
-                cache_partition,
-                budget,
-            )
+            self._count_tokens(reference, options, cache_partition, budget)
             for reference in references
         )
 
     async def _embed(
         self,
         reference: VideoReference,
-        sampling: FrameSampling,
+        options: VideoIoKwargs | None,
         cache_partition: str,
         budget: MediaBudget,
     ) -> tuple[str, Tensor]:
@@ -121,7 +110,7 @@ class VideoEmbedder:
             Span("video"),
             attribute_errors(VideoError, reference.param, self._metrics.videos.refusals),
         ):
-            video = await self._load(reference, sampling, cache_partition, budget)
+            video = await self._load(reference, options, cache_partition, budget)
             charge = Charge(budget, reference.param)
             encoded = await self._cache.get_or_compute(
                 video.key, lambda: self._encode(video, charge), budget.meter.key_name
@@ -132,12 +121,12 @@ class VideoEmbedder:
     async def _count_tokens(
         self,
         reference: VideoReference,
-        sampling: FrameSampling,
+        options: VideoIoKwargs | None,
         cache_partition: str,
         budget: MediaBudget,
     ) -> int:
         with attribute_errors(VideoError, reference.param, self._metrics.videos.refusals):
-            video = await self._load(reference, sampling, cache_partition, budget)
+            video = await self._load(reference, options, cache_partition, budget)
             decoded = await self._loader.decode(video)
             budget.spend_video(decoded, reference.param)
         return self._video.count_tokens(decoded.num_frames)
@@ -145,10 +134,11 @@ class VideoEmbedder:
     async def _load(
         self,
         reference: VideoReference,
-        sampling: FrameSampling,
+        options: VideoIoKwargs | None,
         cache_partition: str,
         budget: MediaBudget,
     ) -> LoadedVideo:
+        sampling = choose_sampling(self._sampling, options, reference.url)
         return await self._loader.load(
             reference.url, cache_partition, sampling, deadline=budget.deadline
         )

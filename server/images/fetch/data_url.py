@@ -6,8 +6,6 @@ from server.concurrency import run_in_thread_if_large
 from server.images.fetch.base64_text import clean_base64, decode_base64, estimate_num_bytes
 from server.images.fetch.body import check_num_bytes
 from server.images.fetch.errors import UrlInvalid
-from server.images.fetch.frame_list import decode_frame_list
-from server.protocol.video import is_frame_list
 
 # Media type and parameters; a parameter may be a file's name.
 MAX_HEADER_CHARACTERS: Final = 2048
@@ -26,21 +24,13 @@ def is_data_url(url: str) -> bool:
 
 
 async def read_data_url(url: str, max_bytes: int) -> bytes:
-    """Return the bytes, of base64 in any usual spelling; of a list of frames, all of them joined.
+    """Return the bytes, of base64 in any usual spelling.
 
     Raises `UrlInvalid`, or `DataTooLarge` before decoding any.
     """
-    payload = _get_payload(url)
-    if not payload.strip():
-        raise UrlInvalid("The data URL holds no data.")
+    payload = get_payload(url)
     num_bytes = estimate_num_bytes(payload)
     check_num_bytes(num_bytes // MAX_ESCAPED_RATIO, max_bytes)
-    if is_frame_list(url):
-        frames = await run_in_thread_if_large(
-            len(payload), MAX_INLINE_CLEANED_CHARACTERS, lambda: decode_frame_list(payload)
-        )
-        check_num_bytes(len(frames), max_bytes)
-        return frames
     if num_bytes <= max_bytes:
         data = await run_in_thread_if_large(
             len(payload), MAX_INLINE_BASE64_CHARACTERS, lambda: decode_base64(payload)
@@ -52,12 +42,16 @@ async def read_data_url(url: str, max_bytes: int) -> bytes:
     )
 
 
-def _get_payload(url: str) -> str:
+def get_payload(url: str) -> str:
+    """Return the base64 of a URL. Raises `UrlInvalid` for a URL of another form, or without any."""
     end = url.find(",", 0, MAX_HEADER_CHARACTERS)
     parameters = [each.strip().lower() for each in url[: max(end, 0)].split(";")[1:]]
     if "base64" not in parameters:
         raise UrlInvalid("A data URL must have the form 'data:…;base64,…'.")
-    return url[end + 1 :]
+    payload = url[end + 1 :]
+    if not payload.strip():
+        raise UrlInvalid("The data URL holds no data.")
+    return payload
 
 
 def _clean_and_decode(payload: str, max_bytes: int) -> bytes:

@@ -12,6 +12,7 @@ from server.images.fetch.address_policy import AddressPolicy
 from server.images.fetch.body import read_body
 from server.images.fetch.data_url import is_data_url, read_data_url
 from server.images.fetch.errors import FetchFailed, UrlInvalid
+from server.images.fetch.frame_list import read_frame_list
 from server.images.fetch.http_cache import build_cache_extension, wrap_with_cache
 from server.images.fetch.local_file import LocalFileReader
 from server.images.fetch.network import GuardedNetwork
@@ -20,6 +21,7 @@ from server.images.fetch.proxies import ProxyTransport
 from server.images.fetch.resolver import Resolver, SystemResolver
 from server.images.fetch.transport import GuardedTransport, PerHostLimitTransport
 from server.images.fetch.url_policy import UrlPolicy, check_characters
+from server.protocol.video import is_frame_list
 
 MAX_REDIRECTS: Final = 3
 HEADERS: Final = {
@@ -77,6 +79,8 @@ class Fetcher:
 
         Raises `UrlInvalid`, `UrlForbidden`, `DataTooLarge` or `FetchFailed`.
         """
+        if self._options.frame_lists and is_frame_list(url):
+            return await read_frame_list(url, self._options.max_bytes)
         if is_data_url(url):
             return await read_data_url(url, self._options.max_bytes)
         if url[:5].lower() == "file:":

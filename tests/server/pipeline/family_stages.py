@@ -55,7 +55,7 @@ def _connect_videos(
         return None
     size, crop = checkpoint.image.size, checkpoint.video.crop
     return VideoLoader(
-        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
+        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20, frame_lists=True)),
         VideoOptions(size, crop, MAX_PIXELS, 1000, 100, VIDEO_FORMATS, 10**9),
         images.workers,
         variant="video",

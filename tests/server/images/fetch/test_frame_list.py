@@ -4,8 +4,10 @@ import base64
 
 import pytest
 
-from server.images.fetch.data_url import read_data_url
 from server.images.fetch.errors import DataTooLarge, UrlInvalid
+from server.images.fetch.fetcher import Fetcher
+from server.images.fetch.frame_list import read_frame_list
+from tests.server.loopback import build_loopback_options
 from tests.server.pictures import encode_image, make_noise
 
 RED, BLUE = (encode_image(make_noise(8, 8, seed), "JPEG") for seed in range(2))
@@ -17,9 +19,9 @@ def build_frame_list(*frames: bytes) -> str:
 
 
 async def test_a_list_of_frames_is_joined() -> None:
-    assert await read_data_url(build_frame_list(RED, BLUE), 10_000) == RED + BLUE
+    assert await read_frame_list(build_frame_list(RED, BLUE), 10_000) == RED + BLUE
     padded = build_frame_list(RED, BLUE).replace("data:video/jpeg", " data:Video/JPEG")
-    assert await read_data_url(padded, 10_000) == RED + BLUE
+    assert await read_frame_list(padded, 10_000) == RED + BLUE
 
 
 @pytest.mark.parametrize(
@@ -36,9 +38,18 @@ async def test_a_list_of_frames_is_joined() -> None:
 )
 async def test_bad_lists_of_frames_are_refused(url: str, reason: str) -> None:
     with pytest.raises(UrlInvalid, match=reason):
-        await read_data_url(url, 10**7)
+        await read_frame_list(url, 10**7)
 
 
 async def test_frames_are_bounded_together() -> None:
     with pytest.raises(DataTooLarge):
-        await read_data_url(build_frame_list(RED, BLUE), len(RED) + len(BLUE) - 1)
+        await read_frame_list(build_frame_list(RED, BLUE), len(RED) + len(BLUE) - 1)
+
+
+async def test_an_image_is_no_list_of_frames() -> None:
+    """All but the first would be left out without a word."""
+    fetcher = Fetcher(build_loopback_options(max_bytes=10_000, timeout_s=1.0))
+    assert await fetcher.fetch(build_frame_list(RED), "") == RED
+    with pytest.raises(UrlInvalid, match="base64 is broken"):
+        await fetcher.fetch(build_frame_list(RED, BLUE), "")
+    await fetcher.close()
