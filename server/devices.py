@@ -16,13 +16,13 @@ def choose_accelerator(settings: Settings) -> str:
 def choose_vision_device(settings: Settings) -> torch.device:
     """Return where the vision tower runs: by default beside the engine, on its first GPU.
 
-    Raises `CheckpointError` for a GPU that is not there.
+    Raises `CheckpointError` where `--vision-device` is a GPU that is not there.
     """
     device = torch.device(settings.vision_device or choose_accelerator(settings))
     if device.type == "cpu":
         return device
     index, num_gpus = device.index or 0, torch.cuda.device_count()
-    if index >= num_gpus:
+    if settings.vision_device is not None and index >= num_gpus:
         raise CheckpointError(
             f"--vision-device {device}: this machine shows {num_gpus} GPUs, counted from 0: take"
             " one of them, or cpu"

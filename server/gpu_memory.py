@@ -48,7 +48,8 @@ def choose_gpu_share(
     """
     if engine_device.type == "cpu":
         return settings.gpu_memory_utilization or MAX_SHARE
-    gpus = range(min(settings.tensor_parallel_size, torch.cuda.device_count()))
+    # Of no GPU PyTorch says itself why; of too few, the engine.
+    gpus = range(max(1, min(settings.tensor_parallel_size, torch.cuda.device_count())))
     total = min(torch.cuda.get_device_properties(index).total_memory for index in gpus)
     has_tower = vision_device.type == "cuda" and (vision_device.index or 0) in gpus
     needs = compute_needs(settings, checkpoint, has_tower=has_tower)

@@ -39,5 +39,12 @@ def test_a_gpu_that_is_not_there() -> None:
         choose_vision_device(Settings(vision_device="cuda:2"))
 
 
+def test_a_gpu_that_was_not_named_is_for_pytorch_to_miss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert choose_vision_device(Settings(accelerator="cuda")) == torch.device("cuda", 0)
+
+
 def test_without_a_gpu_it_runs_on_the_cpu() -> None:
     assert choose_vision_device(Settings(accelerator="cpu")) == torch.device("cpu")

@@ -7,42 +7,23 @@ from typing import Any
 import pytest
 import torch
 
-from llava_spec.image_settings import CLIP_MEAN, CLIP_STD
-from server.checkpoint.config import Checkpoint, CheckpointError, TextConfig
-from server.checkpoint.language_model import LanguageModel
-from server.checkpoint.vision import ImageConfig, VisionConfig
+from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoint
+from server.engine.start_failure import describe_error, find_cause
 from server.gpu_memory import GIB, MAX_SHARE, choose_gpu_share, compute_needs, compute_share
 from server.settings import Settings
+from tests.server.checkpoint.checkpoint_files import write_checkpoint_files
 
-# LLaVA-1.5-7B: CLIP ViT-L/14 at 336 px, Vicuna 7B.
-VISION = VisionConfig(
-    image_size=336,
-    patch_size=14,
-    hidden_size=1024,
-    intermediate_size=4096,
-    num_layers=23,
-    num_heads=16,
-    hidden_act="quick_gelu",
-    layer_norm_eps=1e-5,
-    keep_class_token=False,
-    projector_hidden_act="gelu",
-    text_hidden_size=4096,
-)
-VICUNA_7B = LanguageModel(
-    num_attention_heads=32, num_key_value_heads=32, num_layers=32, head_size=128
-)
+# LLaVA-1.5-7B's weights in float16.
 FILE_BYTES = 14_126_000_000
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    """Return one of LLaVA-1.5-7B's shape, whose file has its size and no content."""
+    """Return LLaVA-1.5-7B as published, but for the content of its weights' file."""
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(FILE_BYTES)
-    image = ImageConfig(336, "pad", CLIP_MEAN, CLIP_STD)
-    text = TextConfig(4096, 32000, "<s>", "</s>", None, 0.0, 1.0)
-    return Checkpoint(tmp_path, "float16", VISION, image, text, VICUNA_7B)
+    return read_checkpoint(write_checkpoint_files(tmp_path))
 
 
 def fake_gpus(monkeypatch: pytest.MonkeyPatch, *gib: float) -> None:
@@ -127,3 +108,10 @@ def test_weights_that_do_not_fit(checkpoint: Checkpoint, monkeypatch: pytest.Mon
     with pytest.raises(CheckpointError, match=r"--quantization fp8, more GPUs .* or a larger one"):
         choose(checkpoint)
     assert choose(checkpoint, quantization="fp8") == 0.78
+
+
+def test_without_a_gpu_the_cause_is_known(checkpoint: Checkpoint) -> None:
+    """On a machine whose GPU has a device but no driver, for example."""
+    with pytest.raises((AssertionError, RuntimeError)) as raised:
+        choose(checkpoint)
+    assert "no GPU found" in (find_cause(describe_error(raised.value)) or "")
