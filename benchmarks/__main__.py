@@ -4,13 +4,10 @@ import json
 import shlex
 import signal
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
-import torch
 import typer
 from tqdm import tqdm
 
@@ -18,7 +15,7 @@ from benchmarks.environment import describe_environment
 from benchmarks.gpu import has_gpu, measure_gpu_memory_mib
 from benchmarks.journal import Journal, Measurement
 from benchmarks.measure import measure_engine, measure_load
-from benchmarks.random_checkpoint import DTYPE, SHAPES_FOLDER, write_once
+from benchmarks.random_checkpoint import SHAPES_FOLDER, write_on_fastest_device
 from benchmarks.report import print_report, render_markdown, write_results
 from benchmarks.shapes.registry import SHAPES
 from benchmarks.shapes.shape import Shape
@@ -220,24 +217,11 @@ def _write_model(shape: Shape) -> ServedModel:
     """Return the model of a shape; its checkpoint is written if it is missing."""
     return ServedModel(
         name=shape.name,
-        path=_write_checkpoint(shape),
+        path=write_on_fastest_device(shape, SHAPES_FOLDER),
         max_model_len=shape.max_model_len,
         max_num_seqs=shape.max_num_seqs,
         max_num_batched_tokens=shape.max_num_batched_tokens,
     )
-
-
-def _write_checkpoint(shape: Shape) -> Path:
-    """Write the checkpoint; its weights are generated on the GPU if there is one."""
-    if has_gpu():
-        return _write_in_own_process(shape, torch.device("cuda"))
-    return write_once(shape, SHAPES_FOLDER, DTYPE)
-
-
-def _write_in_own_process(shape: Shape, device: torch.device) -> Path:
-    """Write so that no context takes memory of the GPU while the servers are measured."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(write_once, shape, SHAPES_FOLDER, DTYPE, device).result()
 
 
 def _measure_memory(server: RunningServer, when: str) -> dict[str, float]:

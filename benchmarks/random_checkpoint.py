@@ -4,6 +4,8 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.byte_fallback_tokenizer import build_byte_fallback_tokenizer
 from benchmarks.byte_level_tokenizer import build_byte_level_tokenizer
+from benchmarks.gpu import has_gpu
 from benchmarks.random_weights import generate_weights
 from benchmarks.shapes.shape import Shape, TokenizerKind
 
@@ -26,6 +29,19 @@ TOKENIZERS: Final[Mapping[TokenizerKind, Callable[[Mapping[str, int]], Tokenizer
     TokenizerKind.BYTE_LEVEL: build_byte_level_tokenizer,
     TokenizerKind.BYTE_FALLBACK: build_byte_fallback_tokenizer,
 }
+
+
+def write_on_fastest_device(shape: Shape, folder: Path) -> Path:
+    """As `write_once`; a GPU generates the weights if there is one."""
+    if has_gpu():
+        return write_in_own_process(shape, folder, torch.device("cuda"))
+    return write_once(shape, folder, DTYPE)
+
+
+def write_in_own_process(shape: Shape, folder: Path, device: torch.device) -> Path:
+    """Write so that no context takes memory of the GPU while something is measured."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(write_once, shape, folder, DTYPE, device).result()
 
 
 def write_once(shape: Shape, folder: Path, dtype: torch.dtype, device: torch.device = CPU) -> Path:

@@ -13,7 +13,7 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.random_checkpoint import DTYPE, SHAPES_FOLDER, write_once
+from benchmarks.random_checkpoint import SHAPES_FOLDER, write_on_fastest_device
 from benchmarks.shapes.registry import SHAPES
 from server.checkpoint.config import read_checkpoint
 from server.images.vision.captured_forward import choose_sizes
@@ -102,7 +102,7 @@ def _time(run: Callable[[], None], seconds: float) -> list[float]:
 
 
 def _load(shape: str, device: str) -> VisionModel:
-    checkpoint = read_checkpoint(write_once(SHAPES[shape], SHAPES_FOLDER, DTYPE))
+    checkpoint = read_checkpoint(write_on_fastest_device(SHAPES[shape], SHAPES_FOLDER))
     return load_vision_model(checkpoint, torch.device(device))
 
 

@@ -1,5 +1,6 @@
 """LLaVA-OneVision and LLaVA-Interleave 0.5B: SigLIP, two linear layers, Qwen."""
 
+from functools import partial
 from typing import Final
 
 from benchmarks.shapes.shape import Json, Shape, TokenizerKind
@@ -58,12 +59,31 @@ CHATML: Final = (
     "{{ '\\n' + content['text'] }}{% endfor %}{{'<|im_end|>'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-ONEVISION_05B: Final = Shape(
-    name="onevision-0.5b",
-    repository="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+# What the checkpoints have in common.
+QWEN2_TEXT: Final[Json] = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "num_hidden_layers": 24,
+    "rope_theta": 1000000.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 152000,
+}
+QWEN_SHAPE: Final = partial(
+    Shape,
     tokenizer=TokenizerKind.BYTE_LEVEL,
     special_tokens=QWEN2_SPECIALS,
     text_ids=QWEN2_TEXT_IDS,
+    generation_config=QWEN2_GENERATION,
+    chat_template=CHATML,
+    suite="cpu",
+    max_model_len=9_216,
+    max_num_seqs=16,
+    max_num_batched_tokens=9_216,
+)
+ONEVISION_05B: Final = QWEN_SHAPE(
+    name="onevision-0.5b",
+    repository="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
     config={
         "architectures": ["LlavaOnevisionForConditionalGeneration"],
         "ignore_index": -100,
@@ -71,20 +91,14 @@ ONEVISION_05B: Final = Shape(
         "image_token_index": 151646,
         "model_type": "llava_onevision",
         "projector_hidden_act": "gelu",
-        "text_config": {
-            "architectures": ["Qwen2ForCausalLM"],
+        "text_config": QWEN2_TEXT
+        | {
             "hidden_size": 896,
             "intermediate_size": 4864,
             "max_window_layers": 24,
-            "model_type": "qwen2",
             "num_attention_heads": 14,
-            "num_hidden_layers": 24,
             "num_key_value_heads": 2,
-            "rope_theta": 1000000.0,
             "sliding_window": 131072,
-            "tie_word_embeddings": True,
-            "torch_dtype": "bfloat16",
-            "vocab_size": 152000,
         },
         "tie_word_embeddings": False,
         "torch_dtype": "float16",
@@ -110,39 +124,24 @@ ONEVISION_05B: Final = Shape(
         "vision_feature_select_strategy": "full",
     },
     tokenizer_config=QWEN2_TOKENIZER | {"processor_class": "LlavaOnevisionProcessor"},
-    generation_config=QWEN2_GENERATION,
-    chat_template=CHATML,
-    suite="cpu",
-    max_model_len=9_216,
-    max_num_seqs=16,
-    max_num_batched_tokens=9_216,
 )
-INTERLEAVE_05B: Final = Shape(
+INTERLEAVE_05B: Final = QWEN_SHAPE(
     name="interleave-0.5b",
     repository="llava-hf/llava-interleave-qwen-0.5b-hf",
-    tokenizer=TokenizerKind.BYTE_LEVEL,
-    special_tokens=QWEN2_SPECIALS,
-    text_ids=QWEN2_TEXT_IDS,
     config={
         "architectures": ["LlavaForConditionalGeneration"],
         "ignore_index": -100,
         "image_token_index": 151646,
         "model_type": "llava",
         "projector_hidden_act": "gelu",
-        "text_config": {
-            "architectures": ["Qwen2ForCausalLM"],
+        "text_config": QWEN2_TEXT
+        | {
             "hidden_size": 1024,
             "intermediate_size": 2816,
             "max_window_layers": 21,
-            "model_type": "qwen2",
             "num_attention_heads": 16,
-            "num_hidden_layers": 24,
             "num_key_value_heads": 16,
-            "rope_theta": 1000000.0,
             "sliding_window": 32768,
-            "tie_word_embeddings": True,
-            "torch_dtype": "bfloat16",
-            "vocab_size": 152000,
         },
         "torch_dtype": "float16",
         "vision_config": SO400M,
@@ -159,10 +158,4 @@ INTERLEAVE_05B: Final = Shape(
         "vision_feature_select_strategy": "full",
     },
     tokenizer_config=QWEN2_TOKENIZER | {"processor_class": "LlavaProcessor"},
-    generation_config=QWEN2_GENERATION,
-    chat_template=CHATML,
-    suite="cpu",
-    max_model_len=9_216,
-    max_num_seqs=16,
-    max_num_batched_tokens=9_216,
 )

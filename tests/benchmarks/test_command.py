@@ -15,6 +15,7 @@ import benchmarks.__main__ as command
 from benchmarks.__main__ import Plan, Run, _select_workloads
 from benchmarks.journal import Measurement
 from benchmarks.measure import _compute_cpu_per_request
+from benchmarks.random_checkpoint import write_in_own_process
 from benchmarks.shapes.llava_1_5 import LLAVA_15_SMALL
 from benchmarks.shapes.qwen import ONEVISION_05B
 from benchmarks.suites import TINY
@@ -165,7 +166,7 @@ def test_on_a_gpu_it_compiles_and_tells_the_memory_of_the_card(
 ) -> None:
     small = shrink(LLAVA_15_SMALL)
     monkeypatch.setattr(command, "SHAPES", {small.name: small})
-    monkeypatch.setattr(command, "_write_checkpoint", lambda _: tmp_path)
+    monkeypatch.setattr(command, "write_on_fastest_device", lambda *_: tmp_path)
     monkeypatch.setattr(command, "has_gpu", lambda: True)
     monkeypatch.setattr(command, "measure_gpu_memory_mib", lambda _: 70_000.0)
     done = invoke("--out", str(tmp_path / "out"), "--shape", small.name, "--quick", "--only", "W1")
@@ -175,12 +176,9 @@ def test_on_a_gpu_it_compiles_and_tells_the_memory_of_the_card(
     assert "GPU MiB at rest" in done.output
 
 
-def test_weights_can_be_written_in_a_process_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(command, "SHAPES_FOLDER", tmp_path)
+def test_weights_can_be_written_in_a_process_of_its_own(tmp_path: Path) -> None:
     small = shrink(LLAVA_15_SMALL)
-    path = command._write_in_own_process(small, torch.device("cpu"))
+    path = write_in_own_process(small, tmp_path, torch.device("cpu"))
     assert path.parent == tmp_path
     assert (path / "model.safetensors.index.json").is_file()
 
