@@ -114,7 +114,7 @@ Seed = Annotated[
 Detail = Annotated[
     Literal["low", "high", "auto"] | None,
     typer.Option(
-        help="how closely to look at images; matters to LLaVA-NeXT",
+        help="image detail, for models with tiles (LLaVA-NeXT, LLaVA-OneVision); low is faster",
         show_default=False,
         rich_help_panel=_ANSWER,
     ),

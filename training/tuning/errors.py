@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# What json raises for a text that is no JSON, or one nested deeper than Python's stack.
+# What `json` raises for text that is not JSON, or is nested deeper than Python's stack.
 NO_JSON: Final = (ValueError, RecursionError)
 
 

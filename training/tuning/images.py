@@ -54,8 +54,10 @@ class ImageReader:
         return path
 
     def check(self, image: str | TarMember) -> None:
-        """Raise `DataError` for what is missing or no image. The start of a file nearly always
-        tells."""
+        """Raise `DataError` for a file that is missing or is not an image.
+
+        The start of the file is nearly always enough to tell.
+        """
         if read_image_size(_read(self.find(image), HEADER_BYTES), self._options) is None:
             self.read_size(image)
 

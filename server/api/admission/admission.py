@@ -159,15 +159,17 @@ class Admission:
         )
 
     def _list_ahead(self, tenant: str, charged: Cost) -> Iterator[Waiter]:
-        """Yield who waits for what a new request would take.
+        """Yield the waiters that a new request must not pass.
 
-        One without images passes those that wait for nothing but images to be done.
+        A request without images passes those that wait only for other images to be done.
         """
         if charged.image_bytes:
             yield from self._queue.list_of(tenant)
             yield from self._list_runnable()
         else:
-            yield from (each for each in self._list_runnable() if not self._lacks_images(each))
+            yield from (
+                each for each in self._list_runnable() if not self._waits_for_images_only(each)
+            )
 
     def _fits_share(self, tenant: str, charged: Cost) -> bool:
         return charged.fits(self._shares.used_by(tenant), self._shares.share(tenant))
@@ -209,7 +211,7 @@ class Admission:
                 continue
             if waiter.charged.fits(self._used, self._capacity):
                 return waiter
-            if not self._lacks_images(waiter):
+            if not self._waits_for_images_only(waiter):
                 return None
             images_are_blocked = True
         return None
@@ -221,8 +223,8 @@ class Admission:
             if self._fits_share(waiter.tenant, waiter.charged):
                 yield waiter
 
-    def _lacks_images(self, waiter: Waiter) -> bool:
-        """Whether a waiter would run but for the images that others have in work."""
+    def _waits_for_images_only(self, waiter: Waiter) -> bool:
+        """Whether a waiter would run now if it had no images."""
         without = replace(waiter.charged, image_bytes=0)
         return without.fits(self._used, self._capacity) and not waiter.charged.fits(
             self._used, self._capacity

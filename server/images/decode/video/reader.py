@@ -33,7 +33,7 @@ OPTIONS: Final = {
     "enable_drefs": "0",
     "codec_whitelist": ",".join(DECODERS),
 }
-# A frame that precedes another is decoded after it by no more than so many.
+# Codecs reorder at most 16 frames: so far behind one that is shown later another may be decoded.
 MAX_REORDERED: Final = 17
 
 
@@ -67,7 +67,7 @@ def find_video_stream(container: InputContainer) -> VideoStream | None:
 
 
 class UnorderedTimesError(Exception):
-    """The times of packets are not those when their frames are shown."""
+    """The packets' times are not the presentation times of their frames."""
 
 
 class ShownFrame(NamedTuple):

@@ -39,7 +39,7 @@ class Packets:
 
     @property
     def are_ascending(self) -> bool:
-        """Whether times are in the order of the file, which is that of decoding."""
+        """Whether times ascend in the file's order, which is the order of decoding."""
         return all(earlier <= later for earlier, later in pairwise(self.shown))
 
 
@@ -60,7 +60,7 @@ class FrameTable:
     """
 
     def __init__(self, packets: Packets, *, trusts_times: bool = True) -> None:
-        """Without `trusts_times`, those of the packets are not those when frames are shown."""
+        """`trusts_times` is false where the packets' times are the order of decoding."""
         keys = [number for number, is_key in enumerate(packets.is_key) if is_key]
         self._packets = packets
         self.has_times = trusts_times and bool(keys) and packets.have_times
@@ -72,9 +72,9 @@ class FrameTable:
 
     @property
     def needs_check(self) -> bool:
-        """Whether the times may not be those when frames are shown.
+        """Whether the times may be decoding times.
 
-        AVI, ASF and others may have the order of decoding only, which is another where the codec
+        AVI, ASF and others may have only these. They differ from presentation times where the codec
         reorders frames.
         """
         return self.has_times and self._packets.are_ascending
