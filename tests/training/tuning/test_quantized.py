@@ -1,9 +1,6 @@
 """QLoRA: adapters are trained over quantised weights, and the checkpoint has the sources' own."""
 
 import argparse
-import signal
-import subprocess
-import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +16,9 @@ from torch import nn
 from server.checkpoint.config import read_checkpoint
 from tests.training.tuning.fixtures import INPUTS, make_dataset, read_runs, write_qwen2
 from tests.training.tuning.test_stages import (
-    ENVIRONMENT,
     RECORDS,
     SOURCES,
+    kill_after_checkpoint,
     read_losses,
     read_weights,
     train_stage,
@@ -189,15 +186,10 @@ def test_merged_adapters_are_in_the_sources_own_weights(tuned: Path, tmp_path: P
 
 def test_a_killed_run_goes_on_to_the_same_weights(tuned: Path, tmp_path: Path) -> None:
     options = (*OPTIONS, "--bits", "4", "--epochs", "2", "--save-steps", "2")
-    out = ("--out", tmp_path / "cut")
-    command = [sys.executable, "-m", "training", "instruct", *map(str, (*options, *out))]
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        while not list((tmp_path / "cut.work").glob("checkpoint-*/trainer_state.json")):
-            assert process.poll() is None, "the run ended before it was killed"
-        process.send_signal(signal.SIGKILL)
+    kill_after_checkpoint("instruct", *options, out=tmp_path / "cut")
     (saved, *_) = (tmp_path / "cut.work").glob("checkpoint-*/model.safetensors")
     assert all("lora_" in name or name.startswith("projector.") for name in load_file(saved))
-    train_stage("instruct", *options, *out, "--resume")
+    train_stage("instruct", *options, "--out", tmp_path / "cut", "--resume")
     whole, cut = (
         read_losses(each) for each in (tuned.with_name("tuned.work"), tmp_path / "cut.work")
     )

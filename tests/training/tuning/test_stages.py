@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +117,21 @@ def test_projectors_of_any_depth_are_served(kind: str, num_layers: int, tmp_path
         torch.testing.assert_close(served(torch.tensor(decoded.views)), embeds)
 
 
+def kill_after_checkpoint(stage: str, *options: str | Path, out: Path) -> None:
+    """Kill a run after its first checkpoint."""
+    command = [sys.executable, "-m", "training", stage, *map(str, options), "--out", str(out)]
+    saved = f"{escape(str(out))}.work/checkpoint-*/trainer_state.json"
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+        # Not `Path.glob`: it fails where a folder goes while it looks, and this one is tried first.
+        while not glob(saved):
+            assert process.poll() is None, "the run ended before it was killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+
+
 def kill_and_resume(stage: str, *options: str | Path, out: Path) -> None:
     """Kill a run after its first checkpoint, and train the rest of it."""
-    command = [sys.executable, "-m", "training", stage, *map(str, options), "--out", str(out)]
-    work = out.with_name(f"{out.name}.work")
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
-        while not list(work.glob("checkpoint-*/trainer_state.json")):
-            assert process.poll() is None, "the run ended before it was killed"
-        process.send_signal(signal.SIGKILL)
+    kill_after_checkpoint(stage, *options, out=out)
     train_stage(stage, *options, "--out", out, "--resume")
 
 
