@@ -145,7 +145,6 @@ def test_all_that_is_asked_for_is_imported(described: Message) -> None:
     # Whose files are read, and what uvicorn and transformers import by their names.
     asked = requirements(described, "train", "evaluation", "ray")
     assert asked - used == {
-        "accelerate",
         "bitsandbytes",
         "fastapi-offline",
         "tensorboard",

@@ -48,18 +48,18 @@ def _tune(stage: Literal["align", "instruct"], options: Sequence[str], name: str
 def _train(arguments: argparse.Namespace) -> None:
     # Imported here, so that --help and mistakes need no PyTorch.
     import torch
+    from accelerate import PartialState
 
     from training.loop.compute import select_device
-    from training.loop.distributed import get_rank, init_process_group
     from training.loop.plan import FULL, QUICK
     from training.loop.train import train, train_single_stage
 
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    init_process_group()
-    if not arguments.resume and not arguments.only and get_rank() == 0:
+    device = select_device(arguments.device)
+    processes = PartialState(cpu=device.type == "cpu")
+    if not arguments.resume and not arguments.only and processes.is_main_process:
         shutil.rmtree(arguments.work, ignore_errors=True)
     plan = (QUICK if arguments.quick else FULL).scale(arguments.scale)
-    device = select_device(arguments.device)
     if arguments.only:
         train_single_stage(arguments.only, plan, arguments.work, device)
     else:

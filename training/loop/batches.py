@@ -12,12 +12,11 @@ from training.data.dialogues import (
 )
 from training.data.question_kinds import INSTRUCTION_KINDS, KINDS, QuestionKinds
 from training.data.scenes import Scene
-from training.loop.distributed import get_local_batch_size, get_seed_offset
 from training.model.batch import Batch, collate
 from training.model.packing import pack
 from training.model.tokenizer import CachedTokenizer
 
-# (encode, scenes, batch size over all ranks, seed) -> this rank's batch.
+# (encode, scenes, batch size, seed) -> batch.
 BatchSampler = Callable[[CachedTokenizer, Sequence[Scene], int, int], Batch]
 
 
@@ -25,10 +24,9 @@ def sample_caption_batch(
     encode: CachedTokenizer, scenes: Sequence[Scene], batch_size: int, seed: int
 ) -> Batch:
     """Image-caption pairs: the paper's stage 1."""
-    rng = random.Random(seed + get_seed_offset())
+    rng = random.Random(seed)
     dialogues = [
-        build_caption_dialogue(scenes, _sample_index(rng, scenes))
-        for _ in range(get_local_batch_size(batch_size))
+        build_caption_dialogue(scenes, _sample_index(rng, scenes)) for _ in range(batch_size)
     ]
     return collate([pack(encode, dialogue) for dialogue in dialogues])
 
@@ -43,7 +41,7 @@ def sample_instruction_batch(
 def sample_language_batch(
     encode: CachedTokenizer, scenes: Sequence[Scene], batch_size: int, seed: int
 ) -> Batch:
-    """Conversations, and captions in one step of eight: the decoder's pretraining."""
+    """Conversations, and captions in one batch of eight: the decoder's pretraining."""
     if seed % 8 == 0:
         return sample_caption_batch(encode, scenes, batch_size, seed)
     return _sample_conversations(encode, scenes, batch_size, seed, KINDS)
@@ -56,11 +54,9 @@ def _sample_conversations(
     seed: int,
     kinds: QuestionKinds,
 ) -> Batch:
-    rng = random.Random(seed + get_seed_offset())
+    rng = random.Random(seed)
     sample_dialogue = _choose_dialogue_sampler(rng, scenes, kinds)
-    return collate(
-        [pack(encode, sample_dialogue()) for _ in range(get_local_batch_size(batch_size))]
-    )
+    return collate([pack(encode, sample_dialogue()) for _ in range(batch_size)])
 
 
 def _choose_dialogue_sampler(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.loop.evaluate import EvalResult
-from training.loop.loss_log import read_log
+from training.loop.history import count_seconds, read_history
 from training.loop.plan import STAGES, TrainingPlan
 
 SCORES_FILE: Final = "scores.json"
@@ -31,9 +31,8 @@ def write_model_card(plan: TrainingPlan, result: EvalResult, work_dir: Path, out
 
 
 def _describe_stage(plan: TrainingPlan, stage: str, work_dir: Path) -> dict[str, Any]:
-    log = read_log(work_dir / f"{stage}.jsonl")
     return {
         "name": stage,
         "config": plan.get_stage_config(stage),
-        "minutes": round(log[-1]["seconds"] / 60) if log else 0,
+        "minutes": round(count_seconds(read_history(work_dir / stage)) / 60),
     }

@@ -1,6 +1,5 @@
 """The hyperparameters of a stage."""
 
-import math
 from dataclasses import dataclass, replace
 
 _MIN_STEPS_TO_COMPILE = 200
@@ -10,8 +9,8 @@ _MIN_STEPS_TO_COMPILE = 200
 class StageConfig:
     """Steps, batch size and learning rate of a stage.
 
-    `batch_size` is sequences a step, `learning_rate` the peak of AdamW's; `seed` is added to the
-    step to seed a batch.
+    `batch_size` is the sequences of a step over all processes, `learning_rate` the peak of AdamW's,
+    which decays to a hundredth. `seed` is added to a batch's index to seed it.
     """
 
     steps: int
@@ -20,12 +19,6 @@ class StageConfig:
     warmup_steps: int = 100
     report_every: int = 200
     seed: int = 0
-
-    def compute_learning_rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine decay to a hundredth."""
-        warmup = min(1.0, (step + 1) / self.warmup_steps)
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return self.learning_rate * warmup * (0.01 + 0.99 * cosine)
 
     @property
     def should_compile(self) -> bool:

@@ -1,7 +1,6 @@
 """The decoder's pretraining and the paper's two stages, all with a loss on the answers alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -15,12 +14,14 @@ from training.loop.batches import (
     sample_instruction_batch,
     sample_language_batch,
 )
-from training.loop.compute import autocast
+from training.loop.compute import split_batch
 from training.loop.context import TrainContext
 from training.loop.evaluate import build_eval_batches, evaluate
+from training.loop.stage import Stage
 from training.loop.stage_config import StageConfig
-from training.loop.training_loop import ComputeLoss, run_training_loop
+from training.loop.trainer import run_stage
 from training.model.architecture import HIDDEN_SIZE
+from training.model.batch import Batch
 from training.model.oracle_features import OracleFeatures
 from training.model.packed_decoder import PackedDecoder
 from training.model.scene_classifier import extract_patch_features
@@ -33,27 +34,14 @@ _GUIDANCE_WEIGHT = 0.2
 EmbedScenes = Callable[[SceneDataset, Sequence[int]], torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A stage that trains the `trainable` modules with the decoder's loss."""
-
-    name: str
-    config: StageConfig
-    sample_batch: BatchSampler
-    decoder: PackedDecoder
-    embed: EmbedScenes
-    trainable: nn.Module
-
-
 def train_language(context: TrainContext, config: StageConfig) -> None:
     """Train the decoder without a vision tower, in place of the paper's Vicuna.
 
     `OracleFeatures` stand in for the image embeddings.
     """
     oracle = OracleFeatures(context.model, context.encode)
-    decoder = PackedDecoder(context.model, config.should_compile)
-    stage = _Stage("language", config, sample_language_batch, decoder, oracle.embed, decoder)
-    _run_stage(context, stage)
+    trainable = nn.ModuleList([context.model.model.language_model, context.model.lm_head])
+    _train(context, "language", config, sample_language_batch, oracle.embed, trainable)
 
 
 def train_alignment(context: TrainContext, config: StageConfig) -> None:
@@ -63,8 +51,8 @@ def train_alignment(context: TrainContext, config: StageConfig) -> None:
     frozen = [model.model.language_model, model.lm_head]
     for module in frozen:
         module.requires_grad_(False)
-    projector = model.model.multi_modal_projector
-    _run_image_stage(context, "alignment", config, sample_caption_batch, projector)
+    embed, projector = partial(encode_images, model), model.model.multi_modal_projector
+    _train(context, "alignment", config, sample_caption_batch, embed, projector)
     for module in frozen:
         module.requires_grad_(True)
 
@@ -76,7 +64,9 @@ def train_instruction(context: TrainContext, config: StageConfig) -> None:
     trainable = nn.ModuleList(
         [model.model.language_model, model.lm_head, model.model.multi_modal_projector]
     )
-    _run_image_stage(context, "instruction", config, sample_instruction_batch, trainable)
+    embed = partial(encode_images, model)
+    # A batch without an image has no gradient for the projector.
+    _train(context, "instruction", config, sample_instruction_batch, embed, trainable, True)
 
 
 def encode_images(
@@ -92,44 +82,32 @@ def encode_images(
     return embeds
 
 
-def _run_image_stage(
+def _train(
     context: TrainContext,
     name: str,
     config: StageConfig,
     sample_batch: BatchSampler,
+    embed: EmbedScenes,
     trainable: nn.Module,
+    skips_projector: bool = False,
 ) -> None:
+    """Train the `trainable` modules with the decoder's loss."""
     decoder = PackedDecoder(context.model, config.should_compile)
-    embed = partial(encode_images, context.model)
-    _run_stage(context, _Stage(name, config, sample_batch, decoder, embed, trainable))
+    batch_size = split_batch(config.batch_size)
+    held_out, train_set = context.held_out_set, context.train_set
+    eval_batches = build_eval_batches(context.encode, held_out.scenes, _NUM_EVAL_SCENES, _EVAL_SEED)
 
+    def make_batch(index: int) -> Batch:
+        return sample_batch(context.encode, train_set.scenes, batch_size, config.seed + index)
 
-def _run_stage(context: TrainContext, stage: _Stage) -> None:
-    held_out = context.held_out_set
-    batches = build_eval_batches(context.encode, held_out.scenes, _NUM_EVAL_SCENES, _EVAL_SEED)
+    def compute_loss(batch: Batch) -> torch.Tensor:
+        return decoder.compute_loss(batch, embed(train_set, batch.images), _GUIDANCE_WEIGHT)
 
     def report() -> str:
-        embed = partial(stage.embed, held_out)
-        return str(evaluate(PackedDecoder(context.model), embed, batches, context.device))
+        embed_held_out = partial(embed, held_out)
+        return str(
+            evaluate(PackedDecoder(context.model), embed_held_out, eval_batches, context.device)
+        )
 
-    run_training_loop(
-        stage.name,
-        stage.trainable,
-        _build_loss_function(context, stage),
-        stage.config,
-        context.work_dir,
-        report,
-    )
-
-
-def _build_loss_function(context: TrainContext, stage: _Stage) -> ComputeLoss:
-    config, dataset = stage.config, context.train_set
-
-    def compute_loss(step: int) -> torch.Tensor:
-        seed = config.seed + step
-        batch = stage.sample_batch(context.encode, dataset.scenes, config.batch_size, seed)
-        with autocast(context.device):
-            embeds = stage.embed(dataset, batch.images)
-            return stage.decoder.compute_loss(batch.to(context.device), embeds, _GUIDANCE_WEIGHT)
-
-    return compute_loss
+    stage = Stage(name, config, trainable, make_batch, compute_loss, report, skips_projector)
+    run_stage(stage, context.work_dir, context.device)

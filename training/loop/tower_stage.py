@@ -1,20 +1,23 @@
 """The vision tower's pretraining, in place of the paper's CLIP, and its accuracy."""
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from training.data.dataset import SceneDataset, normalise
 from training.data.rendering import UInt8Array
-from training.loop.compute import autocast
+from training.loop.compute import autocast, split_batch
 from training.loop.context import TrainContext
-from training.loop.distributed import get_local_batch_size, get_seed_offset
+from training.loop.stage import Stage
 from training.loop.stage_config import StageConfig
-from training.loop.training_loop import ComputeLoss, run_training_loop
+from training.loop.trainer import run_stage
 from training.model.scene_classifier import (
     SceneClassifier,
     compute_patch_loss,
     compute_summary_loss,
 )
+
+IndexArray = npt.NDArray[np.int64]
 
 _MAX_EVAL_SCENES = 500
 
@@ -22,36 +25,29 @@ _MAX_EVAL_SCENES = 500
 def train_tower(context: TrainContext, config: StageConfig) -> None:
     """Train the vision tower to classify the patches and the thirds of an image."""
     classifier = SceneClassifier(context.model.model.vision_tower).to(context.device)
-    run_training_loop(
-        "tower",
-        classifier,
-        _build_loss_function(classifier, context.train_set, config, context.device),
-        config,
-        context.work_dir,
-        lambda: evaluate_tower(classifier, context.held_out_set, context.device),
-    )
-
-
-def _build_loss_function(
-    classifier: SceneClassifier, dataset: SceneDataset, config: StageConfig, device: torch.device
-) -> ComputeLoss:
     classify = classifier.forward
     if config.should_compile:
         classify = torch.compile(classify, dynamic=False)
+    dataset, batch_size = context.train_set, split_batch(config.batch_size)
 
-    def compute_loss(step: int) -> torch.Tensor:
-        generator = np.random.default_rng((1, step + get_seed_offset()))
-        batch_size = get_local_batch_size(config.batch_size)
-        indices = np.sort(generator.integers(len(dataset), size=batch_size))
-        with autocast(device):
-            patches, summary = classify(normalise(dataset.pixels[indices], device))
-        patch_labels = _to_tensor(dataset.patch_labels[indices], device)
-        summary_labels = _to_tensor(dataset.summary_labels[indices], device)
+    def make_batch(index: int) -> IndexArray:
+        generator = np.random.default_rng((1, index))
+        return np.sort(generator.integers(len(dataset), size=batch_size))
+
+    def compute_loss(indices: IndexArray) -> torch.Tensor:
+        patches, summary = classify(normalise(dataset.pixels[indices], context.device))
+        patch_labels = _to_tensor(dataset.patch_labels[indices], context.device)
+        summary_labels = _to_tensor(dataset.summary_labels[indices], context.device)
         return compute_patch_loss(patches, patch_labels) + compute_summary_loss(
             summary, summary_labels
         )
 
-    return compute_loss
+    def report() -> str:
+        return evaluate_tower(classifier, context.held_out_set, context.device)
+
+    # What comes after the layer that is read has no gradient.
+    stage = Stage("tower", config, classifier, make_batch, compute_loss, report, True)
+    run_stage(stage, context.work_dir, context.device)
 
 
 def _to_tensor(labels: UInt8Array, device: torch.device) -> torch.Tensor:

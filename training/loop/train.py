@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
@@ -11,9 +12,8 @@ from training.data.corpus import sample_corpus
 from training.data.dataset import load_dataset
 from training.data.examples import write_example_images
 from training.loop.context import TrainContext
-from training.loop.distributed import get_rank, rank_zero_first
 from training.loop.evaluate import EvalResult, build_eval_batches, evaluate
-from training.loop.loss_log import plot_losses
+from training.loop.history import plot_losses
 from training.loop.model_card import write_model_card
 from training.loop.plan import (
     CORPUS_SEED,
@@ -43,7 +43,7 @@ def train(plan: TrainingPlan, work_dir: Path, out_dir: Path, device: torch.devic
     train_language(context, plan.language)
     train_alignment(context, plan.alignment)
     train_instruction(context, plan.instruction)
-    if get_rank() == 0:
+    if PartialState().is_main_process:
         _write_outputs(plan, context, tokenizer, out_dir)
 
 
@@ -65,7 +65,7 @@ def train_single_stage(
 def load_or_train_tokenizer(plan: TrainingPlan, work_dir: Path) -> Tokenizer:
     """Load the tokenizer in `work_dir`, or train one: a model is tied to its tokenizer."""
     path = work_dir / "tokenizer.json"
-    with rank_zero_first():
+    with PartialState().main_process_first():
         if not path.exists():
             work_dir.mkdir(parents=True, exist_ok=True)
             train_tokenizer(sample_corpus(CORPUS_SEED, plan.corpus_size)).save(str(path))
@@ -87,7 +87,7 @@ def evaluate_export(
 def _build_context(
     plan: TrainingPlan, work_dir: Path, tokenizer: Tokenizer, device: torch.device
 ) -> TrainContext:
-    with rank_zero_first():
+    with PartialState().main_process_first():
         train_set = load_dataset(work_dir, TRAIN_SEED, plan.train_scenes)
         held_out_set = load_dataset(work_dir, HELD_OUT_SEED, plan.held_out_scenes)
     return TrainContext(

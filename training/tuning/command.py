@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
+from training.saved_state import describe_saved_state
 from training.tuning.destinations import choose_work
 from training.tuning.errors import DataError, OptionError
-from training.tuning.saved_state import describe_saved_state
 from training.tuning.settings import Stage, add_options, build_settings
 
 DESCRIPTIONS: Final[dict[Stage, str]] = {

@@ -18,6 +18,7 @@ from transformers import BitsAndBytesConfig, TrainingArguments
 
 from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
+from training.saved_state import find_last_checkpoint
 from training.tuning.conv_mode import choose_conv_mode
 from training.tuning.dataset import Example, TuningDataset, find_flaws
 from training.tuning.errors import DataError, OptionError
@@ -28,7 +29,6 @@ from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.quantization import build_config
 from training.tuning.record_files import open_record_files
 from training.tuning.report import write_report
-from training.tuning.saved_state import find_last_checkpoint
 from training.tuning.settings import LORA_MODULES, TrainSettings
 from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
 from training.tuning.trainer import LlavaTrainer

@@ -19,8 +19,8 @@ from server.checkpoint.config import read_checkpoint
 from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 from server.images.vision.weights import load_vision_model
 from tests.training.tuning.fixtures import INPUTS, make_reader, write_qwen2
+from training.saved_state import find_last_checkpoint
 from training.tuning.command import main
-from training.tuning.saved_state import find_last_checkpoint
 from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

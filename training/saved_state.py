@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from training.tuning.errors import NO_JSON
-
 
 def find_last_checkpoint(work: Path) -> Path | None:
     """Return the last complete checkpoint of a run; one that was being written may be cut off.
@@ -31,6 +29,6 @@ def _read_step(folder: Path) -> int:
 def _is_complete(folder: Path) -> bool:
     try:
         json.loads((folder / "trainer_state.json").read_text())
-    except (OSError, *NO_JSON):
+    except (OSError, ValueError, RecursionError):
         return False
     return True
