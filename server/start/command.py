@@ -80,14 +80,16 @@ def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | No
         return FAILED
     with ExitStack() as stack:
         stack.enter_context(provide_home())
-        prepared = Preparation(settings, wrong, stack, only_checks=command_line.wants_check)
-        problems = [*prepared.problems, *(mode.find_problems(settings) if mode else ())]
         mistakes = [
             *command_line.mistakes,
             *find_variable_mistakes(environ, mode.options if mode else ()),
             *wrong.values(),
-            *_name_settings(problems, given, environ),
         ]
+        meant = {each.setting for each in mistakes if each.setting} - given.keys()
+        faulty = wrong.keys() | meant
+        prepared = Preparation(settings, faulty, stack, only_checks=command_line.wants_check)
+        problems = [*prepared.problems, *(mode.find_problems(settings) if mode else ())]
+        mistakes += _name_settings(problems, given, environ)
         if mistakes:
             report_mistakes(mistakes, as_json=as_json)
             return MISTAKEN

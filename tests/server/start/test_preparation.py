@@ -176,7 +176,21 @@ def test_a_model_of_the_hub_is_read_later(stack: ExitStack) -> None:
     assert (prepared.problems, prepared.checkpoint) == ([], None)
 
 
-def test_what_follows_from_a_known_mistake_is_not_told(stack: ExitStack) -> None:
-    settings = Settings(port=0, protect_all=True, max_num_batched_tokens=1)
-    prepared = Preparation(settings, ("max_num_batched_tokens",), stack)
-    assert [name for name, _ in prepared.problems] == ["protect_all"]
+@pytest.mark.parametrize(
+    ("faulty", "settings"),
+    [
+        ("max_num_batched_tokens", {"max_num_batched_tokens": 1}),
+        ("max_num_seqs", {"max_num_batched_tokens": 100}),
+        ("keys_file", {"protect_all": True}),
+        ("model", {"max_model_len": 4096}),
+        ("host", {"uds": "/no/such/folder/socket"}),
+        ("admin_host", {"admin_port": 0, "admin_host": "192.0.2.1"}),
+    ],
+)
+def test_what_follows_from_a_known_mistake_is_not_told(
+    faulty: str, settings: dict[str, object], stack: ExitStack
+) -> None:
+    port = {} if "uds" in settings else {"port": 0}
+    checked = Settings.model_validate(port | settings)
+    assert Preparation(checked, (), stack).problems
+    assert Preparation(checked, (faulty,), stack).problems == []
