@@ -30,7 +30,9 @@ SERVE: Final = "serve"
 COMMANDS: Final[Mapping[str, Command]] = {
     SERVE: Command("serve a model; this is the default", "server.commands:serve"),
     "scale": Command("serve with several replicas on this machine", "server.scale.command:main"),
-    "chat": Command("ask a model about images, in the terminal", "server.terminal.program:main"),
+    "chat": Command(
+        "ask a model about images and videos, in the terminal", "server.terminal.program:main"
+    ),
     "keys": Command("make, list and revoke API keys", "server.keys.command:main"),
     "models": Command("list, show, verify, pull models", "model_store.__main__:main"),
     "convert": Command("convert a release to a checkpoint", "model_store.__main__:convert_release"),

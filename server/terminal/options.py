@@ -36,9 +36,9 @@ def _show_version(wanted: bool) -> None:
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="IMAGE|QUESTION",
-        help="files, http(s), data or file URLs, and - for an image on stdin; what is none of these"
-        " is the question, in quotes",
+        metavar="IMAGE|VIDEO|QUESTION",
+        help="images and videos: files, http(s), data or file URLs, and - for one on stdin; what is"
+        " none of these is the question, in quotes",
         show_default=False,
     ),
 ]

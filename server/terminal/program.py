@@ -17,7 +17,7 @@ NAME: Final = "llava-server chat"
 SCRIPT: Final = "llava-chat"
 
 HELP: Final = """
-Ask a model about images: with a question once, without one in a conversation.
+Ask a model about images and videos: with a question once, without one in a conversation.
 
 Exit codes:
 
