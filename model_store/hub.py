@@ -119,7 +119,9 @@ class Hub:
             case GatedRepoError():
                 return f"{repo} is gated: accept its terms at {self.endpoint}/{repo}, then {LOG_IN}"
             case RepositoryNotFoundError():
-                return f"the hub at {self.endpoint} has no {repo}, or it is private: then {LOG_IN}"
+                return (
+                    f"the hub at {self.endpoint} has no {repo}, or it is private: if so, {LOG_IN}"
+                )
             case RevisionNotFoundError():
                 return f"{repo} has no revision {revision!r}"
         reason = f" ({' '.join(error.server_message.split())})" if error.server_message else ""

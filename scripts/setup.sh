@@ -69,7 +69,7 @@ find_python() {
             return
         fi
     done
-    fail "no Python 3.11, 3.12, 3.13 or 3.14 found; install one (Debian: apt install python3 python3-venv) or say make setup PYTHON=/path/to/python"
+    fail "no Python 3.11, 3.12, 3.13 or 3.14 found; install one (Debian: apt install python3 python3-venv) or run make setup PYTHON=/path/to/python"
 }
 
 check_machine() {

@@ -42,7 +42,7 @@ def parse_command_line(
         if word.partition("=")[0] in ACTIONS:
             _parse_action(word, rest, parsed)
         elif word in commands:
-            problem = f"a command is the first word, and the only one: {word} [options]"
+            problem = f"a command must be the first word: {word} [options]"
             parsed.mistakes.append(Mistake(word, problem))
         else:
             _parse_option(word, rest, flags, parsed)
@@ -110,7 +110,7 @@ def _explain_unknown(
 ) -> Mistake:
     if not word.startswith("-"):
         return Mistake(
-            word, f"is neither a command nor an option; a model is named by --model {word}"
+            word, f"is neither a command nor an option; to serve a model, use --model {word}"
         )
     known = (*flags, *ACTIONS)
     problem = f"no such option{suggest(flag, known) or '; --help lists them'}"

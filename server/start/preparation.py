@@ -97,7 +97,7 @@ class Preparation:
 
     def _check_engine(self) -> None:
         if find_spec("vllm") is None:
-            self._add([("", "no engine is installed: make setup")])
+            self._add([("", "no engine is installed: run make setup")])
         elif self.settings.accelerator == "cuda" and not has_gpu_device():
             self._add([("accelerator", "no GPU found: use --accelerator cpu")])
 

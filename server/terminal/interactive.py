@@ -43,7 +43,7 @@ def _report_error(chat: Chat, error: ChatError) -> None:
     chat.console.print(f"error: {error.display_text}", dim=False)
     if chat.failed_question is not None and not isinstance(error, UsageError):
         waiting = "; its attachments wait, /drop N detaches one" if chat.history.attachments else ""
-        chat.console.print(f"the question was taken back: /retry asks it again{waiting}")
+        chat.console.print(f"the question got no answer: /retry asks it again{waiting}")
 
 
 def _execute(chat: Chat, line: str) -> None:

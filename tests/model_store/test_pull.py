@@ -130,7 +130,9 @@ def test_wrong_bytes_are_reported_and_pulled_again(
     content = bytearray(FILES[path])
     content[5] ^= 1
     repo.sent[path] = bytes(content)
-    with pytest.raises(PullError, match=rf"not what the hub announced; {path}: .* is [0-9a-f]+, n"):
+    with pytest.raises(
+        PullError, match=rf"from what the hub announced; {path}: .* is [0-9a-f]+, n"
+    ):
         pull_repo(hub_server)
     assert not (store / NAME).exists()
     repo.sent.clear()

@@ -182,7 +182,7 @@ def test_a_retry_that_fails_keeps_the_answer(relay: Relay) -> None:
         assert "nothing to ask again" in chat.ask("/retry")
         chat.ask("One?")
         relay.replies = [error_reply(400, "no")]
-        assert "taken back" not in chat.ask("/retry")
+        assert "asks it again" not in chat.ask("/retry")
         chat.ask("Two?")
     assert [message["role"] for message in relay.requests[-1]["messages"]] == [
         *("user", "assistant", "user")

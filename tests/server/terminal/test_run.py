@@ -174,8 +174,11 @@ def test_an_error_as_json(server: RunningServer, picture: Path) -> None:
         ([], "no question: give one"),
         (["-"], "stdin holds the image or video: give the question as an argument"),
         (["-", "-", "What color?"], "- may be there once"),
-        (["--url", "ftp://x", "What color?"], "--url: 'ftp://x' is no http(s) URL"),
-        (["--start", "--url", "http://x", "What color?"], "--start and --url: a server"),
+        (["--url", "ftp://x", "What color?"], "--url: 'ftp://x' is not an http(s) URL"),
+        (
+            ["--start", "--url", "http://x", "What color?"],
+            "--start and --url exclude each other: start a server",
+        ),
         (["--api-key", "schlüssel-one", "What color?"], "no HTTP header can carry"),
         (["--colour"], "No such option: --colour"),
         (["--detail", "some", "What color?"], "'some' is not one of"),
@@ -232,7 +235,10 @@ def test_a_server_that_stays_busy(relay: Relay) -> None:
             "the connection to http://127.0.0.1",
         ),
         (Reply(encode_events(chunk("A red"))), "the server ended the answer early"),
-        (Reply(encode_events(chunk("A red")) + b"data: {]\n\n"), "the answer is none of OpenAI's"),
+        (
+            Reply(encode_events(chunk("A red")) + b"data: {]\n\n"),
+            "the response is not an OpenAI chat completion",
+        ),
     ],
 )
 def test_an_answer_that_breaks_off(reply: Reply, message: str, relay: Relay) -> None:

@@ -135,9 +135,9 @@ def test_an_error_without_a_body() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices": [{"delta": 3}]}'])
 def test_an_answer_of_another_shape(body: bytes) -> None:
-    with pytest.raises(APIError, match="none of OpenAI's"):
+    with pytest.raises(APIError, match="is not an OpenAI chat completion"):
         parse_chunk(body)
-    with pytest.raises(APIError, match="none of OpenAI's"):
+    with pytest.raises(APIError, match="is not an OpenAI chat completion"):
         parse_model_names(body)
 
 
