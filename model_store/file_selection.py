@@ -23,7 +23,7 @@ def select_files(snapshot: HubSnapshot, *, allow_pickle: bool) -> list[HubFile]:
         raise PickleRefused(
             f"{snapshot.repo} has its weights as pickles only, and loading a pickle can run code:"
             f" {', '.join(file.path for file in pickles)};"
-            " if you trust its maker, pull again with --allow-pickle"
+            " if you trust its author, pull again with --allow-pickle"
         )
     return [file for file in files if not is_pickle(file.path)]
 

@@ -98,12 +98,18 @@ class Hub:
         except HfHubHTTPError as error:
             raise PullError(self._explain_error(error, repo, revision)) from None
         except OfflineModeIsEnabled:
-            raise PullError(f"HF_HUB_OFFLINE is set, so {repo} cannot be pulled") from None
+            raise PullError(
+                f"HF_HUB_OFFLINE is set, so {repo} cannot be pulled: unset it, or"
+                f" {_describe_copying(repo)}"
+            ) from None
         except HFValidationError as error:
             raise PullError(f"{repo!r} is not a hub id: {_first_line(error)}") from None
         except httpx2.HTTPError as error:
             reason = _first_line(error) or type(error).__name__
-            raise PullError(f"cannot reach the hub at {self.endpoint}: {reason}") from None
+            raise PullError(
+                f"cannot reach the hub at {self.endpoint}: {reason}; set HF_ENDPOINT to a mirror,"
+                f" or {_describe_copying(repo)}"
+            ) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or _first_line(error)
             raise PullError(f"cannot pull {repo}: {reason}") from None
@@ -113,7 +119,9 @@ class Hub:
             case GatedRepoError():
                 return f"{repo} is gated: accept its terms at {self.endpoint}/{repo}, then {LOG_IN}"
             case RepositoryNotFoundError():
-                return f"the hub at {self.endpoint} has no {repo}, or it is private: then {LOG_IN}"
+                return (
+                    f"the hub at {self.endpoint} has no {repo}, or it is private: if so, {LOG_IN}"
+                )
             case RevisionNotFoundError():
                 return f"{repo} has no revision {revision!r}"
         reason = f" ({' '.join(error.server_message.split())})" if error.server_message else ""
@@ -125,6 +133,14 @@ def _parse_file(file: RepoSibling) -> HubFile:
         raise PullError(f"the hub does not say the size of {file.rfilename}")
     sha256 = file.lfs.sha256 if file.lfs else None
     return HubFile(file.rfilename, file.size, sha256, file.blob_id)
+
+
+def _describe_copying(repo: str) -> str:
+    """Say how a model gets to a machine without a network."""
+    return (
+        f"run 'hf download {repo} --local-dir FOLDER' on a machine that reaches it, copy FOLDER"
+        " here, and serve it with --model FOLDER"
+    )
 
 
 class DownloadStopped(Exception):

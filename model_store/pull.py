@@ -174,8 +174,8 @@ def _check_downloads(repo: str, folder: Path, files: Sequence[HubFile], manifest
     for path in (*(fault.path for fault in wrong), MANIFEST):
         (folder / path).unlink(missing_ok=True)
     raise PullError(
-        f"{repo}: what came is not what the hub announced; {'; '.join(map(str, wrong))};"
-        " pull again to fetch it anew"
+        f"{repo}: the download differs from what the hub announced; {'; '.join(map(str, wrong))};"
+        " pull again to repair it"
     )
 
 

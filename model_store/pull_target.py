@@ -40,7 +40,7 @@ class PullTarget:
             raise PullError(f"{error}; move it away to pull it again") from None
         if manifest.source != self.source:
             raise PullError(
-                f"{self.folder} holds a model from elsewhere ({manifest.source}):"
+                f"{self.folder} holds a model from another source ({manifest.source}):"
                 " move it away first"
             )
         return manifest

@@ -48,8 +48,8 @@ def find_model(name: str) -> Path:
         if _is_model_folder(folder):
             return folder.resolve()
     raise UnknownModel(
-        f"no model {name!r}: neither in the store ({', '.join(map(str, stores))})"
-        " nor a checkpoint's path"
+        f"no model {name!r}: it is not in the store ({', '.join(map(str, stores))})"
+        " and not a checkpoint's path"
     )
 
 

@@ -36,7 +36,7 @@ install_node_clients() {
     (cd "$home/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error)
 }
 
-[ -x .venv/bin/python ] || fail "there is no .venv; say make setup first"
+[ -x .venv/bin/python ] || fail "there is no .venv; run make setup first"
 command -v npm >/dev/null || fail "no npm found (Debian: apt install npm)"
 command -v node >/dev/null || fail "no node found (Debian: apt install nodejs)"
 node -e 'process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0' ||

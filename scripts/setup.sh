@@ -9,6 +9,9 @@ cd "$(dirname "$0")/.."
 
 venv=.venv
 stamp=$venv/.setup
+log=$venv/setup.log
+# Of the log's end, where a step fails: pip's error and what led to it.
+shown_lines=20
 
 fail() {
     printf 'set-up failed: %s\n' "$1" >&2
@@ -16,7 +19,7 @@ fail() {
 }
 
 step() {
-    printf '[%s/3] %s\n' "$1" "$2"
+    printf '[%s/4] %s\n' "$1" "$2"
 }
 
 accelerator() {
@@ -29,6 +32,15 @@ accelerator() {
     else
         echo cpu
     fi
+}
+
+# Runs a command with its output in the log; NAME says what was to be installed.
+logged() {
+    name=$1
+    shift
+    "$@" >>"$log" 2>&1 && return
+    tail -n "$shown_lines" "$log" >&2
+    fail "could not install $name; the whole log is $PWD/$log"
 }
 
 # What is installed is decided by these; when one changes, set-up runs again.
@@ -57,7 +69,7 @@ find_python() {
             return
         fi
     done
-    fail "no Python 3.11, 3.12, 3.13 or 3.14 found; install one (Debian: apt install python3 python3-venv) or say make setup PYTHON=/path/to/python"
+    fail "no Python 3.11, 3.12, 3.13 or 3.14 found; install one (Debian: apt install python3 python3-venv) or run make setup PYTHON=/path/to/python"
 }
 
 check_machine() {
@@ -89,6 +101,7 @@ reusable_venv() {
 create_venv() {
     reusable_venv "$2" || "$1" -m venv --clear "$venv"
     echo "$2 incomplete" >"$stamp"
+    : >"$log"
     # An interrupted pip leaves packages without a RECORD, which the next pip would take as complete.
     for package in "$venv"/lib/python*/site-packages/*.dist-info; do
         [ -f "$package/RECORD" ] || rm -rf "$package"
@@ -100,11 +113,15 @@ pip_install() {
     "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps "$@"
 }
 
-install_all() {
-    scripts/install_engine.sh "$venv/bin/python" "$1"
-    pip_install -r requirements/train.txt -r requirements/evaluation.txt -r requirements/ray.txt -r requirements/dev.txt
+install_engine() {
+    logged "the engine" scripts/install_engine.sh "$venv/bin/python" "$1"
+}
+
+install_server() {
+    logged "the tools" pip_install -r requirements/train.txt -r requirements/evaluation.txt \
+        -r requirements/ray.txt -r requirements/dev.txt
     # Without isolation the build uses the setuptools just installed and downloads no other.
-    pip_install --no-build-isolation -e .
+    logged "the server" pip_install --no-build-isolation -e .
 }
 
 accelerator=$(accelerator)
@@ -123,7 +140,9 @@ python=$(find_python)
 check_machine "$python" "$accelerator" "$gib"
 step 2 "creating $venv with $("$python" -V)"
 create_venv "$python" "$accelerator"
-step 3 "installing the engine for $accelerator, the server and its tools (some minutes)"
-install_all "$accelerator"
+step 3 "installing the engine for $accelerator (some minutes; in another terminal, tail -f $log shows how far)"
+install_engine "$accelerator"
+step 4 "installing the server and its tools"
+install_server
 echo "$wanted" >"$stamp"
 echo "$venv is ready"

@@ -4,8 +4,9 @@ import re
 import shlex
 from typing import Final
 
+from server.example_image import EXAMPLE_IMAGE_URL
+
 UNIX: Final = "unix:"
-EXAMPLE_IMAGE: Final = "model_store/llava-tiny/examples/scene-1.png"
 
 KEY_OPTION: Final = '-H "Authorization: Bearer $LLAVA_API_KEY" '
 
@@ -15,7 +16,7 @@ curl -s {options}{url}/v1/chat/completions -H 'Content-Type: application/json' -
   "messages": [{{"role": "user", "content": [
     {{"type": "text", "text": "Describe the image."}},
     {{"type": "image_url", "image_url": {{
-      "url": "data:image/png;base64,'"$(base64 < {image} | tr -d '\\n')"'"}}}}
+      "url": "{image_url}"}}}}
   ]}}]
 }}'"""
 
@@ -35,7 +36,10 @@ def format_ready_banner(url: str, model: str, *, needs_key: bool = False) -> str
 
 
 def format_curl_command(url: str, model: str, *, needs_key: bool = False) -> str:
-    """Format a curl command that asks a server about an image."""
+    """Format a curl command that asks a server about an image.
+
+    It holds the image itself, so that it works from any folder, and outside the server's container.
+    """
     key = KEY_OPTION if needs_key else ""
     url = _name_loopback(url)
     if url.startswith(UNIX):
@@ -52,7 +56,7 @@ def _name_loopback(url: str) -> str:
 
 
 def _format_curl(url: str, model: str, options: str) -> str:
-    return CURL.format(options=options, url=url, model=model, image=EXAMPLE_IMAGE)
+    return CURL.format(options=options, url=url, model=model, image_url=EXAMPLE_IMAGE_URL)
 
 
 def parse_ready_url(line: str) -> str | None:

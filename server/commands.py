@@ -30,12 +30,14 @@ SERVE: Final = "serve"
 COMMANDS: Final[Mapping[str, Command]] = {
     SERVE: Command("serve a model; this is the default", "server.commands:serve"),
     "scale": Command("serve with several replicas on this machine", "server.scale.command:main"),
-    "chat": Command("ask a model about images, in the terminal", "server.terminal.program:main"),
-    "keys": Command("make, list and revoke API keys", "server.keys.command:main"),
+    "chat": Command(
+        "ask a model about images and videos, in the terminal", "server.terminal.program:main"
+    ),
+    "keys": Command("create, list and revoke API keys", "server.keys.command:main"),
     "models": Command("list, show, verify, pull models", "model_store.__main__:main"),
     "convert": Command("convert a release to a checkpoint", "model_store.__main__:convert_release"),
     "train": Command("train a LLaVA in the paper's two stages", "training.__main__:main"),
-    "evaluate": Command("measure a model behind an endpoint", "evaluation.__main__:main"),
+    "evaluate": Command("evaluate the model behind an endpoint", "evaluation.__main__:main"),
 }
 
 
@@ -63,6 +65,6 @@ def serve(words: Sequence[str], program: str) -> int:
 
 def _refuse(name: str, program: str) -> int:
     near = get_close_matches(name, COMMANDS, 1)
-    remedy = f"did you mean {near[0]}?" if near else f"a model is served by --model {name}"
+    remedy = f"did you mean {near[0]}?" if near else f"to serve a model, use --model {name}"
     print(f"{program}: no such command {name!r}; {remedy}", file=sys.stderr)
     return USAGE

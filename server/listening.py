@@ -15,11 +15,11 @@ PROBE_TIMEOUT_S: Final = 1.0
 # Connections that the kernel completes before they are taken; uvicorn's default.
 BACKLOG: Final = 2048
 REMEDIES: Final = {
-    errno.EADDRINUSE: "end what listens there, or take another port (0: a free one)",
-    errno.EADDRNOTAVAIL: "this machine has no such address: take 127.0.0.1 or 0.0.0.0",
-    errno.EACCES: "take a port of 1024 or above, or a folder that may be written",
+    errno.EADDRINUSE: "stop what listens there, or use another port (0 picks a free one)",
+    errno.EADDRNOTAVAIL: "this machine has no such address: use 127.0.0.1 or 0.0.0.0",
+    errno.EACCES: "use a port of 1024 or above, or a folder that may be written",
     errno.ENOENT: "create the folder",
-    socket.EAI_NONAME: "take an address, such as 127.0.0.1 or 0.0.0.0",
+    socket.EAI_NONAME: "use an address, such as 127.0.0.1 or 0.0.0.0",
 }
 
 

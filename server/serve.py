@@ -179,4 +179,6 @@ def _log_open_paths(settings: Settings) -> None:
         )
         log.info("these paths need no API key", paths=", ".join(paths))
     elif CLIENT_KEY in os.environ:
-        log.warning("this server asks for no key: the variable is the clients'", name=CLIENT_KEY)
+        log.warning(
+            "this variable is for clients; LLAVA_API_KEYS sets the server's keys", name=CLIENT_KEY
+        )

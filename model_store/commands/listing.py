@@ -35,7 +35,7 @@ class ListEntry:
 
 def list_models(
     check: Annotated[
-        bool, typer.Option("--verify", help="read all files; else only sizes are compared")
+        bool, typer.Option("--verify", help="read all files; without it, only sizes are compared")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -18,18 +18,19 @@ def pull_model(
     allow_pickle: Annotated[
         bool,
         typer.Option(
-            "--allow-pickle", help="take weights whose loading may run their maker's code"
+            "--allow-pickle",
+            help="accept pickled weights: loading them can run their author's code",
         ),
     ] = False,
 ) -> None:
     """Download a model into the store, verify it, and pin its revision.
 
-    Run again to go on where a download was cut off, or to mend a damaged model.
+    Run it again to resume a download, or to repair a damaged model.
     """
     try:
         pulled = pull(repo, revision, allow_pickle=allow_pickle)
     except KeyboardInterrupt:
-        print("interrupted; pull again to go on from here", file=sys.stderr, flush=True)
+        print("interrupted; pull again to resume", file=sys.stderr, flush=True)
         os._exit(130)  # a normal exit would wait for downloads that hang
     manifest = pulled.manifest
     status = "pulled" if pulled.downloaded else "already there, nothing was pulled"

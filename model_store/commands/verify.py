@@ -12,7 +12,7 @@ from model_store.verification import verify
 
 
 def verify_model(name: Name) -> None:
-    """Compare a model's files with its manifest; 1 if any differs."""
+    """Compare a model's files with its manifest. The exit code is 1 if any differs."""
     folder = find_model(name)
     manifest = read_manifest(folder)
     with show_byte_progress(name, manifest.size) as progress:
@@ -22,4 +22,4 @@ def verify_model(name: Name) -> None:
     if faults:
         raise typer.Exit(1)
     size = format_bytes(manifest.size)
-    print(f"{name}: all {len(manifest.files)} files ({size}) are as they must be")
+    print(f"{name}: all {len(manifest.files)} files ({size}) match the manifest")

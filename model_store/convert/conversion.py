@@ -74,9 +74,7 @@ def plan_conversion(
     try:
         return _plan_release(read_release(path, base), vision_tower, conv_mode, dtype)
     except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
-        raise ConversionError(
-            f"{path}: a setting is not of the kind it should be: {error}"
-        ) from None
+        raise ConversionError(f"{path}: a setting has the wrong type: {error}") from None
 
 
 def _plan_release(

@@ -100,7 +100,7 @@ def _read_pickle(file: Path) -> Weights:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         raise ConversionError(
-            f"{file} holds more than tensors, or is no checkpoint at all: refused"
+            f"{file} holds more than tensors, or is not a checkpoint at all: refused"
         ) from None
     except Exception as error:  # a damaged file may end the unpickler in any way
         reason = str(error).partition("\n")[0]

@@ -20,6 +20,7 @@ from server.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from server.protocol.suggestions import find_near
 from server.protocol.text import cut
 from server.telemetry.outcomes import CLIENT_CLOSED_REQUEST
 
@@ -60,11 +61,14 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 def _describe_missing_path(request: Request) -> str:
-    """Name the path, and the one that was meant where `/v1` is missing or there twice."""
+    """Name the path, and the one that was probably meant: without `/v1`, with two, or misspelt."""
     path = request.url.path
-    meant = path.removeprefix("/v1") if path.startswith("/v1/v1/") else f"/v1{path}"
     paths = {getattr(route, "path", "") for route in request.app.routes}
-    return f"There is no {cut(path)}" + (f": use {meant}." if meant in paths else ".")
+    with_v1 = path.removeprefix("/v1") if path.startswith("/v1/v1/") else f"/v1{path}"
+    if with_v1 in paths:
+        return f"There is no {cut(path)}: use {with_v1}."
+    near = find_near(path, paths) or find_near(with_v1, paths)
+    return f"There is no {cut(path)}" + (f": did you mean {near}?" if near else ".")
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:

@@ -88,7 +88,7 @@ def _tell_changes(old: Mapping[str, ApiKey], new: Mapping[str, ApiKey]) -> None:
         if names:
             log.info(event, **_list_names(names))
     if gone := old.keys() - new.keys():
-        log.warning("keys are gone from the keys file: they are refused", **_list_names(gone))
+        log.warning("keys were removed from the keys file: they are refused", **_list_names(gone))
 
 
 def _list_names(names: Collection[str]) -> dict[str, Any]:

@@ -20,14 +20,6 @@ from server.protocol.responses.events import ResponseStreamEvent
 from server.protocol.responses.request import ResponsesRequest
 from server.protocol.tokenize import DetokenizeRequest, TokenizeChatRequest, TokenizeTextRequest
 
-# The picture of the examples: a red circle on white, 64 x 64 pixels.
-EXAMPLE_IMAGE_URL: Final = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABAAQMAAACQp+OdAAAABlBMVEX/////AADrWueT"
-    "AAAAg0lEQVR42r3QsQ2DQBQE0ccHCTJTAu4Ed+QSrwSXQAmEJwtxDpCtC4gcsNFoVtpguTa3jMCzP0RTSgJ9KSvBwE"
-    "Aw0hFMBMFMQ0tCk0IDs/jOx4FTbToYa/ODAYbT6j/IkE+rDdba7LDUpkDSYuYhSBSChZ1gZSPIZII3L1qY79XPF+QD"
-    "rEEctGfYTQAAAAAASUVORK5CYII="
-)
-
 REF_TEMPLATE: Final = "#/components/schemas/{model}"
 
 # Everything that routes name in `describe_request_body` and `describe_event_stream`.

@@ -54,7 +54,7 @@ CAUSES: Final = tuple(
         ),
         (
             r"No module named '(vllm|torch)\b.*",
-            r"no engine is installed (\1 is missing): make setup",
+            r"no engine is installed (\1 is missing): run make setup",
         ),
         (
             r"Model architectures (\[.*?\]) are not supported",
@@ -73,7 +73,7 @@ CAUSES: Final = tuple(
         ),
         (
             r"Permission denied: '?([^'\n]+)'?",
-            r"\1 cannot be read: give this user the permission",
+            r"\1 cannot be read: give this user permission to read it",
         ),
         (
             r"No space left on device",

@@ -56,7 +56,7 @@ class KeysFileWatcher:
                 await self._look()
             except Exception:  # no thread is to be had, say: the next look may succeed
                 self._set_ok(False)
-                log.exception("the keys file could not be looked at")
+                log.exception("the keys file could not be checked for changes")
 
     async def _look(self) -> None:
         """Read the file if it has changed and then stayed the same, or if that is asked for."""
@@ -97,7 +97,7 @@ class KeysFileWatcher:
 def _read(path: Path) -> Sequence[ApiKey]:
     keys = read_keys(path)
     if path.stat().st_mode & stat.S_IWOTH:
-        log.warning("everybody on this machine may write the keys file", path=str(path))
+        log.warning("every user of this machine can write the keys file", path=str(path))
     return keys
 
 

@@ -13,7 +13,7 @@ export class Unusable extends Error {}
 export function pictureAt(address) {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (!url || !["http:", "https:"].includes(url.protocol)) {
-    throw new Unusable(`“${address}” is no http or https address.`);
+    throw new Unusable(`“${address}” is not an http or https address.`);
   }
   return { name: url.href, url: url.href, preview: null, note: null };
 }

@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from server.errors import UnsupportedParameter
-from server.protocol.ignored_values import ANY_VALUE, IGNORED_VALUES, REMEDIES
+from server.protocol.ignored_values import ANY_VALUE, IGNORED_VALUES, NULL_ONLY, REMEDIES
+from server.protocol.suggestions import find_near
 from server.protocol.text import cut
 
 INDEX: Final = re.compile(r"\[\d+\]")
@@ -21,7 +22,7 @@ def check_extra_fields(body: BaseModel, *, ignore_unknown: bool) -> tuple[str, .
     not accept, and for an unknown field unless `ignore_unknown`.
     """
     unknown = []
-    for path, value in list(take_extra_fields(body)):
+    for path, value, kind in list(take_extra_fields(body)):
         if value is None:
             continue
         accepted = IGNORED_VALUES.get(INDEX.sub("[]", path))
@@ -30,16 +31,21 @@ def check_extra_fields(body: BaseModel, *, ignore_unknown: bool) -> tuple[str, .
         elif ignore_unknown:
             unknown.append(path)
         else:
-            raise UnsupportedParameter(f"Unknown or unsupported parameter: '{path}'.", path)
+            raise UnsupportedParameter(_explain_unknown(path, kind), path)
     return tuple(unknown)
 
 
-def take_extra_fields(model: BaseModel, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Remove and yield the extra fields of a model and of those in it, each with its path."""
+def take_extra_fields(
+    model: BaseModel, path: str = ""
+) -> Iterator[tuple[str, Any, type[BaseModel]]]:
+    """Remove and yield the extra fields of a model and of those in it.
+
+    Each comes with its path, its value and the model that lacks it.
+    """
     if model.model_extra:
         extras = list(model.model_extra.items())
         model.model_extra.clear()
-        yield from ((_join(path, cut(name)), value) for name, value in extras)
+        yield from ((_join(path, cut(name)), value, type(model)) for name, value in extras)
     for name, value in model.__dict__.items():
         if isinstance(value, BaseModel):
             yield from take_extra_fields(value, _join(path, name))
@@ -51,6 +57,23 @@ def take_extra_fields(model: BaseModel, path: str = "") -> Iterator[tuple[str, A
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _explain_unknown(path: str, kind: type[BaseModel]) -> str:
+    """Name the field, and the nearest that `kind` has or that is accepted in its place."""
+    parent, _, name = path.rpartition(".")
+    fields = [field.alias or name for name, field in kind.model_fields.items()]
+    near = find_near(name, [*fields, *_list_ignored(INDEX.sub("[]", parent))])
+    remedy = f" Did you mean '{_join(parent, near)}'?" if near else ""
+    return f"Unknown or unsupported parameter: '{path}'.{remedy}"
+
+
+def _list_ignored(parent: str) -> Iterator[str]:
+    """Yield the fields below a path of which some value is accepted."""
+    for path, accepted in IGNORED_VALUES.items():
+        above, _, name = path.rpartition(".")
+        if above == parent and accepted != NULL_ONLY:
+            yield name
 
 
 def _check_value(path: str, value: Any, accepted: tuple[Any, ...]) -> None:

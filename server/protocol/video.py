@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from server.protocol.wire import WireModel
 
-# A URL of frames that the client has chosen: a JPEG each in base64, with commas between them.
+# A URL of frames that the client has chosen: a JPEG each in base64, comma-separated.
 FRAME_LIST: Final = "data:video/jpeg;"
 VIDEO_TYPE: Literal["video_url"] = "video_url"
 

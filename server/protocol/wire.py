@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import islice
 from types import NoneType
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
@@ -13,12 +14,14 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from server.errors import InvalidValue
 from server.protocol.body_limits import check_body_limits
 from server.protocol.extra_fields import check_extra_fields
 from server.protocol.json_text import parse_json_text
 from server.protocol.policy import STRICT, RequestPolicy
+from server.protocol.suggestions import find_near
 from server.protocol.text import MAX_QUOTED_LENGTH, cut
 
 # Lists in request types also have `fail_fast`: pydantic would build an error for every item.
@@ -40,6 +43,9 @@ JSON_REASONS: Final = {
 }
 
 MAX_EXACT_INTEGER: Final = 2**53
+
+# Of an object that lacks a field: those that may be the field, misspelt.
+MAX_COMPARED_FIELDS: Final = 64
 
 # Names of union branches of content: see `format_field_path`.
 STRING, PARTS = "#string", "#parts"
@@ -159,12 +165,22 @@ def parse_json(body: bytes | bytearray) -> Any:
 
 def build_validation_error(error: ValidationError) -> InvalidValue:
     """Return the first of pydantic's errors as an API error that names its field."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     # A check of several fields names the one at fault, as a path, in the context.
     field = first.get("ctx", {}).get("field")
     param = format_field_path((*first["loc"], *field.split(".")) if field else first["loc"])
     reason = JSON_REASONS.get(first["type"], cut(first["msg"], 2 * MAX_QUOTED_LENGTH))
-    return InvalidValue(f"{reason} ('{param}')." if param else f"{reason}.", param)
+    place = f" ('{param}')" if param else ""
+    return InvalidValue(f"{reason}{place}.{_ask_about_spelling(first)}", param)
+
+
+def _ask_about_spelling(error: ErrorDetails) -> str:
+    """Name the field that was probably meant to be the missing one, if one is missing."""
+    given, name = error["input"], error["loc"][-1:]
+    if error["type"] != "missing" or not isinstance(given, dict) or not name:
+        return ""
+    near = find_near(str(name[0]), islice(given, MAX_COMPARED_FIELDS))
+    return f" Is '{near}' misspelt?" if near else ""
 
 
 def format_field_path(location: tuple[int | str, ...]) -> str | None:

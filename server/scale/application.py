@@ -29,7 +29,7 @@ NAME: Final = "llava"
 # Where HAProxy listens is said elsewhere in the file, so each replica takes any `Host`.
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - no address to bind
 HTTP_OPTIONS: Final = frozenset({"port", "root_path"})
-HTTP_OPTIONS_REMEDY: Final = "has no effect here: http_options of the file say it"
+HTTP_OPTIONS_REMEDY: Final = "has no effect here: http_options in the file set it"
 # Requests that wait in Ray while no replica is ready; the others are refused at once.
 MAX_WAITING: Final = 100
 # Beside the drain, what a replica takes to close all that it holds, in seconds.
@@ -87,7 +87,7 @@ def _find_problems(options: ScaleOptions, settings: Settings) -> Iterator[Mistak
     if options.gpus_per_replica is None and settings.accelerator == "auto":
         yield Mistake(
             "--gpus-per-replica",
-            "this machine need not have the replicas' GPUs: say as many as --tensor-parallel-size,"
+            "this machine need not have the replicas' GPUs: set as many as --tensor-parallel-size,"
             " or 0 for replicas on CPUs",
         )
 

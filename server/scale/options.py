@@ -80,7 +80,7 @@ class ScaleOptions(BaseSettings):
         return 0.0 if expects_cpu(settings) else float(count_gpus(settings))
 
 
-GROUP: Final = "How many replicas there are, and what each of them gets"
+GROUP: Final = "Replicas: how many, and what each of them gets"
 SCALE_OPTIONS: Final = tuple(
     Option(name, GROUP, field) for name, field in ScaleOptions.model_fields.items()
 )

@@ -19,7 +19,7 @@ def find_refused(settings: Settings) -> Iterator[Problem]:
     elif settings.host not in HOSTS:
         yield (
             "host",
-            "HAProxy reaches replicas only at 127.0.0.1, or at 0.0.0.0: say one of them; a firewall"
+            "HAProxy reaches replicas only at 127.0.0.1, or at 0.0.0.0: use one of them; a firewall"
             " then keeps other networks out",
         )
     for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
@@ -40,13 +40,13 @@ def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Pro
     if gpus is None:
         return
     if gpus and settings.accelerator == "cpu":
-        yield "gpus_per_replica", "replicas on CPUs take none: leave it out, or say 0"
+        yield "gpus_per_replica", "replicas on CPUs take none: leave it out, or set it to 0"
     elif not gpus and settings.accelerator == "cuda":
         yield "gpus_per_replica", f"a replica takes {size}: all would meet on the first GPU"
     elif 0 < gpus < 1 and (settings.gpu_memory_utilization or 1) > gpus:
         yield (
             "gpus_per_replica",
-            f"replicas share a GPU: say --gpu-memory-utilization {gpus:g} or less, too",
+            f"replicas share a GPU: set --gpu-memory-utilization {gpus:g} or less, too",
         )
     elif (gpus > 1 and gpus != size) or (gpus and size > gpus >= 1):
         yield (

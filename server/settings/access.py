@@ -1,4 +1,4 @@
-"""Who may ask, and what requests may hold."""
+"""Access: API keys, and what requests may contain."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,12 +10,12 @@ from server.settings.types import split_some
 
 
 class AccessSettings(BaseSettings):
-    """Who may ask, and what requests may hold."""
+    """Access: API keys, and what requests may contain."""
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_some)] = Field(
         (),
-        description="keys that clients must send as bearer tokens, with commas between them; rather"
-        " set LLAVA_API_KEYS, since command lines are there for all to see; default: none needed",
+        description="keys that clients must send as bearer tokens, comma-separated; better"
+        " set as LLAVA_API_KEYS, since other users can read command lines; default: none needed",
     )
     keys_file: Path | None = Field(
         None,
@@ -25,11 +25,11 @@ class AccessSettings(BaseSettings):
     share_caches: bool = Field(
         False,
         description="share cached images, downloads, prompts and grammars between API keys: faster,"
-        " but by the time of an answer a client can tell what others have asked",
+        " but response times then show a client what others have asked",
     )
     protect_all: bool = Field(
         False,
-        description="ask for a key on every path but /health, /startup and /ready: also on the"
+        description="require a key on every path except /health, /startup and /ready: also on the"
         " page, /docs and /metrics",
     )
     unknown_parameters: Literal["refuse", "ignore"] = Field(
@@ -38,7 +38,7 @@ class AccessSettings(BaseSettings):
         " answered with their names in the header x-llava-ignored-parameters",
     )
     trust_request_chat_template: bool = Field(
-        False, description="let requests bring a chat_template, which is rendered in a sandbox"
+        False, description="accept a chat_template in requests, and render it in a sandbox"
     )
 
     @property

@@ -1,4 +1,4 @@
-"""The engine: numbers, context, batches, memory, GPUs."""
+"""Engine: dtype, context, batches, memory, GPUs."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from server.settings.engine_choices import Dtype, ExecutorBackend, KvCacheDtype,
 
 
 class EngineSettings(BaseSettings):
-    """The engine: numbers, context, batches, memory, GPUs."""
+    """Engine: dtype, context, batches, memory, GPUs."""
 
     max_model_len: PositiveInt | None = Field(
         None, description="context length in tokens; default: the checkpoint's"
@@ -40,7 +40,7 @@ class EngineSettings(BaseSettings):
         " memory 1",
     )
     dtype: Dtype = Field(
-        "auto", description="numbers of weights and activations; auto: the checkpoint's"
+        "auto", description="dtype of weights and activations; auto: the checkpoint's"
     )
     quantization: Quantization | None = Field(
         None,
@@ -48,7 +48,7 @@ class EngineSettings(BaseSettings):
         " default: what the checkpoint says",
     )
     kv_cache_dtype: KvCacheDtype = Field(
-        "auto", description="numbers of the KV cache; auto: those of the activations"
+        "auto", description="dtype of the KV cache; auto: that of the activations"
     )
     enable_prefix_caching: bool = Field(
         True, description="keep the KV cache of prompts for others that begin in the same way"
@@ -74,7 +74,7 @@ class EngineSettings(BaseSettings):
         None, description="vLLM's options of compilation, as a JSON object; default: vLLM's own"
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        0, description="seed of the engine, for requests that bring none"
+        0, description="seed of the engine, for requests that have none"
     )
     engine_args: EngineArgs = Field(
         {},

@@ -1,4 +1,4 @@
-"""Where images may be fetched from, and how."""
+"""Fetching: where images and videos may come from, and how."""
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
@@ -7,7 +7,7 @@ from server.settings.types import MIB, Domains, Folders, Networks, Ports
 
 
 class FetchSettings(BaseSettings):
-    """Where images may be fetched from, and how."""
+    """Fetching: where images and videos may come from, and how."""
 
     request_fetch_timeout_s: PositiveFloat = Field(
         30.0, description="time to fetch all images and videos of one request, in seconds"
@@ -19,12 +19,11 @@ class FetchSettings(BaseSettings):
         3.0, description="time to look a URL's host up and connect to it, in seconds"
     )
     fetch_read_timeout_s: PositiveFloat = Field(
-        5.0, description="longest pause of a URL's server, in seconds"
+        5.0, description="longest time that a URL's server may send nothing, in seconds"
     )
     fetch_allow_networks: Networks = Field(
         (),
-        description="networks that URLs may lead to although they are not public, e.g."
-        " 10.0.0.0/8,fd00::/8",
+        description="private networks that URLs may lead to, e.g. 10.0.0.0/8,fd00::/8",
     )
     fetch_allow_ports: Ports = Field(
         frozenset({80, 443}), description="ports that URLs may name, or any"
@@ -39,11 +38,11 @@ class FetchSettings(BaseSettings):
     )
     fetch_cache_mib: NonNegativeFloat = Field(
         64.0,
-        description="memory for fetched images that HTTP lets be kept, in MiB, and as much for"
-        " videos; 0 keeps none",
+        description="memory for fetched images that HTTP allows to be cached, in MiB, and as much"
+        " for videos; 0 keeps none",
     )
     fetch_proxy_env: bool = Field(
-        False, description="fetch by way of the proxies that HTTP_PROXY and HTTPS_PROXY name"
+        False, description="fetch through the proxies that HTTP_PROXY and HTTPS_PROXY name"
     )
     image_folders: Folders = Field(
         (), description="folders that file:// URLs may read from; default: none"

@@ -22,10 +22,10 @@ class ImageSettings(BaseSettings):
     )
     max_image_frames: PositiveInt = Field(1000, description="frames or pages of one image")
     image_formats: ImageFormats = Field(
-        get_args(ImageFormat), description="formats of images, with commas between them"
+        get_args(ImageFormat), description="formats of images, comma-separated"
     )
     animated_images: Literal["first", "refuse"] = Field(
-        "first", description="of an animated image, show the first frame, or refuse it"
+        "first", description="show the first frame of an animated image, or refuse it"
     )
     alpha_color: Annotated[str, AfterValidator(check_opaque_color)] = Field(
         "white", description="what lies behind transparent images: #rrggbb or a colour's name"
@@ -58,7 +58,7 @@ class ImageSettings(BaseSettings):
     fast_jpeg: bool = Field(
         True, description="average pixels of very large JPEGs before the resize, which is faster"
     )
-    vision_batch_size: PositiveInt = Field(16, description="most views the tower takes at once")
+    vision_batch_size: PositiveInt = Field(16, description="largest batch of views in the tower")
     vision_device: Annotated[str, Field(pattern=r"^(cpu|cuda|cuda:\d+)$")] | None = Field(
         None,
         description="device of the vision tower, such as cuda:1; default: the engine's first GPU,"

@@ -1,4 +1,4 @@
-"""Limits of connections, bodies, requests at once and time."""
+"""Limits: connections, request bodies, concurrency, time."""
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
@@ -7,7 +7,7 @@ from server.settings.types import MIB
 
 
 class LimitSettings(BaseSettings):
-    """Limits of connections, bodies, requests at once and time."""
+    """Limits: connections, request bodies, concurrency, time."""
 
     max_concurrent_requests: PositiveInt | None = Field(
         None,

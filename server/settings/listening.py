@@ -1,4 +1,4 @@
-"""Where the server listens, TLS, and which web pages and host names it answers."""
+"""Listening: address, TLS, allowed web pages and host names."""
 
 import ssl
 from pathlib import Path
@@ -11,7 +11,7 @@ from server.settings.types import CertReqs, HostPatterns, Origins, check_root_pa
 
 
 class ListeningSettings(BaseSettings):
-    """Where the server listens, TLS, and which web pages and host names it answers."""
+    """Listening: address, TLS, allowed web pages and host names."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
@@ -19,8 +19,8 @@ class ListeningSettings(BaseSettings):
     )
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None,
-        description="port of its own for /metrics, /health, /startup, /ready and /version, which"
-        " ask for no key; then the other port has no /metrics; default: none",
+        description="separate port for /metrics, /health, /startup, /ready and /version, which"
+        " need no key there; --port then has no /metrics; default: none",
     )
     admin_host: str = Field("127.0.0.1", description="address that the admin port listens on")
     uds: Path | None = Field(
@@ -33,15 +33,16 @@ class ListeningSettings(BaseSettings):
         None, description="certificate chain in PEM; with it the server speaks TLS only"
     )
     ssl_keyfile: FilePath | None = Field(
-        None, description="the certificate's key in PEM; default: it is in the certificate's file"
+        None, description="the certificate's key in PEM; default: the one in the certificate's file"
     )
     ssl_keyfile_password: SecretStr | None = Field(
         None,
-        description="password of the key; rather set LLAVA_SSL_KEYFILE_PASSWORD, since command"
-        " lines are there for all to see",
+        description="password of the key; better set as LLAVA_SSL_KEYFILE_PASSWORD, since other"
+        " users can read command lines",
     )
     ssl_ca_certs: FilePath | None = Field(
-        None, description="authorities in PEM that clients' certificates must come from"
+        None,
+        description="certificate authorities in PEM that must have signed clients' certificates",
     )
     ssl_cert_reqs: CertReqs = Field(
         ssl.CERT_NONE,
@@ -53,11 +54,11 @@ class ListeningSettings(BaseSettings):
     cors_allow_origins: Origins = Field(
         (),
         description="origins of web pages that may use the server, such as"
-        " https://app.example.com, with commas between them, or *; default: its own only",
+        " https://app.example.com, comma-separated, or *; default: its own only",
     )
     allowed_hosts: HostPatterns = Field(
         (),
-        description="names that requests may name as Host, such as llava.example.com or"
-        " *.example.com, with commas between them, or *; default: on a loopback address only"
+        description="host names that requests may use, such as llava.example.com or"
+        " *.example.com, comma-separated, or *; default: on a loopback address only"
         " local names and addresses, elsewhere any",
     )

@@ -1,4 +1,4 @@
-"""Which model is served, under which names and with which prompts."""
+"""Model: which one, its names, its prompt template."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from server.settings.types import NamedFolders
 
 
 class ModelSettings(BaseSettings):
-    """Which model is served, under which names and with which prompts."""
+    """Model: which one, its names, its prompt template."""
 
     model: str = Field(
         "llava-tiny",
@@ -32,7 +32,7 @@ class ModelSettings(BaseSettings):
     tool_parser: str = Field(
         "auto",
         description="which of vLLM's tool parsers reads the model's calls, or none; auto: the one"
-        " that fits the checkpoint's own chat template, if that is in use and knows of tools",
+        " that fits the checkpoint's own chat template, if that is in use and supports tools",
     )
     accelerator: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where the vision tower runs; auto takes CUDA where there is a GPU"
@@ -40,7 +40,7 @@ class ModelSettings(BaseSettings):
     lora_adapters: NamedFolders = Field(
         {},
         description="LoRA adapters (PEFT folders) to serve as models of these names, as"
-        " name=folder, with commas between them; default: none",
+        " name=folder, comma-separated; default: none",
     )
     max_loras: PositiveInt = Field(4, description="LoRA adapters the engine decodes with at once")
 

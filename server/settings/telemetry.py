@@ -1,4 +1,4 @@
-"""What the server tells of itself."""
+"""Telemetry: logs, usage, traces."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,10 +10,10 @@ from server.settings.types import check_collector_url
 
 
 class TelemetrySettings(BaseSettings):
-    """What the server tells of itself."""
+    """Telemetry: logs, usage, traces."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe log lines shown"
+        "info", description="lowest level of log lines shown"
     )
     replica_name: Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,63}$")] | None = Field(
         None,
@@ -25,12 +25,12 @@ class TelemetrySettings(BaseSettings):
         description="file to which a line of JSON is appended for each request, with its key's name"
         " and tokens; - is stdout; default: none",
     )
-    log_format: Literal["text", "json"] = Field("text", description="how log lines look")
+    log_format: Literal["text", "json"] = Field("text", description="format of log lines")
     otlp_endpoint: Annotated[str, AfterValidator(check_collector_url)] | None = Field(
         None,
         description="OpenTelemetry collector that gets traces, such as http://localhost:4318;"
         " default: the one that OTEL_EXPORTER_OTLP_ENDPOINT names, if any",
     )
     server_timing: bool = Field(
-        False, description="tell in a header of each response how long its stages took"
+        False, description="report in a header of each response how long its stages took"
     )

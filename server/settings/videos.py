@@ -12,13 +12,14 @@ class VideoSettings(BaseSettings):
     """Videos: what is accepted, and how many frames the model gets."""
 
     video_frames: PositiveInt = Field(
-        8, description="frames of a video, evenly spread, where a request asks for no other number"
+        8,
+        description="frames taken of a video, evenly spread, unless a request says how many",
     )
     video_fps: PositiveFloat | None = Field(
         None, description="frames for each second, if these are fewer; default: no such limit"
     )
     max_video_frames: PositiveInt = Field(
-        64, description="most frames of a video that a request may ask for; it gets no more"
+        64, description="largest number of frames that a request may ask for"
     )
     max_videos: PositiveInt = Field(4, description="videos per request")
     max_video_mib: PositiveFloat = Field(64.0, description="largest encoded video, in MiB")
@@ -27,10 +28,10 @@ class VideoSettings(BaseSettings):
     )
     max_video_s: PositiveFloat = Field(43_200.0, description="longest video, in seconds")
     max_video_file_frames: PositiveInt = Field(
-        2_000_000, description="most frames that a video's file may have"
+        2_000_000, description="largest number of frames in a video's file"
     )
     video_formats: VideoFormats = Field(
-        get_args(VideoFormat), description="containers of videos, with commas between them"
+        get_args(VideoFormat), description="containers of videos, comma-separated"
     )
     video_fetch_timeout_s: PositiveFloat = Field(
         20.0, description="time to fetch one http(s) video, in seconds"

@@ -64,13 +64,7 @@ def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | No
     if settings.keys_file is not None:
         ignore_hangups()  # until the file's watcher takes them
     from server.start.preparation import Preparation
-    from server.start.report import (
-        is_json_wanted,
-        print_resolved,
-        report_failure,
-        report_mistakes,
-        report_notes,
-    )
+    from server.start.report import is_json_wanted, report_failure, report_mistakes
 
     as_json = is_json_wanted(given, environ)
     try:
@@ -80,24 +74,21 @@ def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | No
         return FAILED
     with ExitStack() as stack:
         stack.enter_context(provide_home())
-        prepared = Preparation(settings, wrong, stack, only_checks=command_line.wants_check)
-        problems = [*prepared.problems, *(mode.find_problems(settings) if mode else ())]
         mistakes = [
             *command_line.mistakes,
             *find_variable_mistakes(environ, mode.options if mode else ()),
             *wrong.values(),
-            *_name_settings(problems, given, environ),
         ]
+        meant = {each.setting for each in mistakes if each.setting} - given.keys()
+        faulty = wrong.keys() | meant
+        prepared = Preparation(settings, faulty, stack, only_checks=command_line.wants_check)
+        problems = [*prepared.problems, *(mode.find_problems(settings) if mode else ())]
+        mistakes += _name_settings(problems, given, environ)
         if mistakes:
             report_mistakes(mistakes, as_json=as_json)
             return MISTAKEN
         if command_line.wants_check:
-            report_notes(_name_settings(prepared.notes, given, environ), as_json=as_json)
-            more = mode.resolve() if mode else ()
-            print_resolved(
-                settings, prepared.checkpoint, given, environ, more=more, as_json=as_json
-            )
-            return OK
+            return _check(prepared, given, environ, mode.resolve() if mode else (), as_json=as_json)
         from server.start.serving import StartFailed, pull_and_serve
 
         try:
@@ -105,6 +96,33 @@ def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | No
         except StartFailed as error:
             report_failure(str(error), as_json=as_json)
             return FAILED
+
+
+def _check(
+    prepared: "Preparation",
+    given: Mapping[str, str],
+    environ: Mapping[str, str],
+    more: Sequence["ResolvedSetting"],
+    *,
+    as_json: bool,
+) -> int:
+    """Print the settings, `more` of them first, and whether the model can be served with them."""
+    from server.checkpoint.config import CheckpointError
+    from server.start.report import print_resolved, report_failure, report_notes
+    from server.start.resolved import resolve_all
+    from server.start.verdict import judge
+
+    settings, checkpoint = prepared.settings, prepared.checkpoint
+    report_notes(_name_settings(prepared.notes, given, environ), as_json=as_json)
+    resolved = [*more, *resolve_all(settings, checkpoint, given, environ)]
+    try:
+        verdict = judge(settings, checkpoint)
+    except CheckpointError as error:
+        print_resolved(resolved, None, as_json=as_json)
+        report_failure(str(error), as_json=as_json)
+        return FAILED
+    print_resolved(resolved, verdict, as_json=as_json)
+    return OK
 
 
 def _name_settings(

@@ -17,7 +17,8 @@ INTRODUCTION: Final = (
     " variable: --max-images is LLAVA_MAX_IMAGES; the command line wins."
 )
 OTHER_OPTIONS: Final = {
-    "--check": "check the settings and the model, print each setting with its source, and exit",
+    "--check": "check the settings and the model, print each setting with its source and a verdict,"
+    " and exit without serving",
     "--version": "print the version and exit",
     "-h, --help": "print this and exit",
 }

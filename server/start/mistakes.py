@@ -16,22 +16,29 @@ class Mistake:
     """What is wrong with a setting, and the remedy.
 
     `written` is the setting as the user wrote it, such as `--port http` or `LLAVA_PORT=http`.
+    `setting` names the one that was probably meant, which has its default until it is corrected.
     """
 
     written: str
     problem: str
+    setting: str = ""
 
     def __str__(self) -> str:
         return f"{self.written}: {self.problem}" if self.written else self.problem
 
 
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant: another case, a beginning, a misspelling."""
+    """Return the known word that was probably meant.
+
+    It is in another case, has letters swapped, is cut short, or is misspelt.
+    """
     by_lower = {each.lower(): each for each in known}
     word = SYNONYMS.get(word.lower(), word.lower())
+    swapped = [each for each in by_lower if sorted(each) == sorted(word)]
     begun = [each for each in by_lower if each.startswith(word)]
     near = (
         get_close_matches(word, by_lower, 1, CERTAIN)
+        or swapped
         or (begun if len(begun) == 1 else [])
         or get_close_matches(word, by_lower, 1)
     )

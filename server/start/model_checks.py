@@ -31,7 +31,7 @@ def find_model_folder(reference: str) -> Path | None:
         if parse_hub_id(reference) is not None and not Path(reference).exists():
             return None
         names = [model.name for model in list_stored_models()]
-        remedy = suggest(reference, names) or "; llava-server models list shows the store's"
+        remedy = suggest(reference, names) or "; llava-server models list shows what is there"
         raise UnknownModel(f"{error}{remedy}") from None
 
 
@@ -39,7 +39,9 @@ def read_readable_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint's configuration. Raises `CheckpointError`, also for an unreadable file."""
     for file in sorted(folder.rglob("*")):
         if not os.access(file, os.R_OK):
-            raise CheckpointError(f"{file} cannot be read: give user {os.geteuid()} the permission")
+            raise CheckpointError(
+                f"{file} cannot be read: give user {os.geteuid()} permission to read it"
+            )
     return read_checkpoint(folder)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from server.settings.options import Option, list_options
-from server.start.mistakes import Mistake, suggest
+from server.start.mistakes import Mistake, find_nearest, suggest
 
 SWITCH_WORDS: Final = frozenset({"true", "false", "on", "off", "yes", "no", "1", "0"})
 # Options that ask for something else than to serve. They take no value.
@@ -42,7 +42,7 @@ def parse_command_line(
         if word.partition("=")[0] in ACTIONS:
             _parse_action(word, rest, parsed)
         elif word in commands:
-            problem = f"a command is the first word, and the only one: {word} [options]"
+            problem = f"a command must be the first word: {word} [options]"
             parsed.mistakes.append(Mistake(word, problem))
         else:
             _parse_option(word, rest, flags, parsed)
@@ -85,11 +85,14 @@ def _parse_option(
     option, implied = flags[flag]
     text = value if sign else _take_value(rest, implied)
     if text is None:
-        parsed.mistakes.append(Mistake(flag, f"needs a value: {flag} {option.placeholder}"))
+        problem = f"needs a value: {flag} {option.placeholder}"
+        parsed.mistakes.append(Mistake(flag, problem, option.name))
     elif text == "" and not option.is_list:
-        parsed.mistakes.append(Mistake(flag, "is empty; leave it out, or give it a value"))
+        problem = "is empty; leave it out, or give it a value"
+        parsed.mistakes.append(Mistake(flag, problem, option.name))
     elif sign and implied == "false":
-        parsed.mistakes.append(Mistake(word, f"takes no value: {flag}, or {option.flag}={value}"))
+        problem = f"takes no value: {flag}, or {option.flag}={value}"
+        parsed.mistakes.append(Mistake(word, problem, option.name))
     else:
         parsed.values[option.name] = text
 
@@ -102,10 +105,14 @@ def _take_value(rest: list[str], implied: str | None) -> str | None:
     return rest.pop(0) if rest and not rest[0].startswith("--") else None
 
 
-def _explain_unknown(word: str, flag: str, flags: Mapping[str, object]) -> Mistake:
+def _explain_unknown(
+    word: str, flag: str, flags: Mapping[str, tuple[Option, str | None]]
+) -> Mistake:
     if not word.startswith("-"):
         return Mistake(
-            word, f"is neither a command nor an option; a model is named by --model {word}"
+            word, f"is neither a command nor an option; to serve a model, use --model {word}"
         )
     known = (*flags, *ACTIONS)
-    return Mistake(flag, f"no such option{suggest(flag, known) or '; --help lists them'}")
+    problem = f"no such option{suggest(flag, known) or '; --help lists them'}"
+    nearest = find_nearest(flag, known)
+    return Mistake(flag, problem, flags[nearest][0].name if nearest and nearest in flags else "")

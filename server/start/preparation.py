@@ -1,10 +1,11 @@
 """All that can be checked before PyTorch is imported, and what the checks open and read."""
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from importlib.util import find_spec
 from socket import socket
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from model_store.errors import StoreError
 from server.checkpoint.config import Checkpoint, CheckpointError
@@ -26,6 +27,8 @@ from server.startup import Startup
 from server.telemetry.usage_file import UsageFile
 from server.tls import build_tls_options
 
+FLAG: Final = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
+
 T = TypeVar("T")
 
 
@@ -46,15 +49,16 @@ class Preparation:
         only_checks: bool = False,
         listens: bool = True,
     ) -> None:
-        """`faulty` names settings that are known to be wrong; `stack` closes the sockets.
+        """`faulty` names settings that are known to be wrong and have their defaults in `settings`.
 
+        `stack` closes the sockets.
         Without `listens` there are no listeners: somebody else has them.
         """
         self.settings = settings
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
         self._only_checks = only_checks
-        self._faulty = faulty
+        self._faulty = frozenset(faulty)
         self._add(find_contradictions(settings))
         self._add(find_template_problems(settings))
         self._check_engine()
@@ -93,11 +97,13 @@ class Preparation:
 
     def _check_engine(self) -> None:
         if find_spec("vllm") is None:
-            self._add([("", "no engine is installed: make setup")])
+            self._add([("", "no engine is installed: run make setup")])
         elif self.settings.accelerator == "cuda" and not has_gpu_device():
             self._add([("accelerator", "no GPU found: use --accelerator cpu")])
 
     def _listen(self, stack: ExitStack) -> socket | None:
+        if self._faulty & {"host", "port", "uds"}:
+            return None
         host, port, uds = self.settings.host, self.settings.port, self.settings.uds
         return self._attempt(
             "uds" if uds else "port",
@@ -107,7 +113,7 @@ class Preparation:
 
     def _listen_for_admin(self, stack: ExitStack) -> socket | None:
         host, port = self.settings.admin_host, self.settings.admin_port
-        if port is None:
+        if port is None or self._faulty & {"admin_host", "admin_port"}:
             return None
         return self._attempt(
             "admin_port",
@@ -116,6 +122,8 @@ class Preparation:
         )
 
     def _read_model(self) -> Checkpoint | None:
+        if "model" in self._faulty:
+            return None
         folder = self._attempt("model", lambda: find_model_folder(self.settings.model))
         if folder is None:
             return None
@@ -140,4 +148,9 @@ class Preparation:
 
     def _add(self, problems: Iterable[Problem]) -> None:
         """Keep problems, but for those that follow from a setting known to be wrong."""
-        self.problems.extend(each for each in problems if each[0] not in self._faulty)
+        self.problems.extend(each for each in problems if not self._follows_from_faulty(*each))
+
+    def _follows_from_faulty(self, name: str, text: str) -> bool:
+        """Whether a problem is of a faulty setting, or names one as what it was compared with."""
+        named = {flag.replace("-", "_") for flag in FLAG.findall(text)}
+        return bool(self._faulty & {name, *named})

@@ -3,10 +3,8 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from server.checkpoint.config import Checkpoint
-from server.settings import Settings
 from server.start.mistakes import Mistake
-from server.start.resolved import ResolvedSetting, format_json, format_text, resolve_all
+from server.start.resolved import ResolvedSetting, format_json, format_text
 from server.telemetry.logs import configure_logs, get_logger
 
 log = get_logger(__name__)
@@ -54,14 +52,12 @@ def report_failure(reason: str, *, as_json: bool) -> None:
 
 
 def print_resolved(
-    settings: Settings,
-    checkpoint: Checkpoint | None,
-    given: Mapping[str, str],
-    environ: Mapping[str, str],
-    *,
-    more: Sequence[ResolvedSetting],
-    as_json: bool,
+    resolved: Sequence[ResolvedSetting], verdict: str | None, *, as_json: bool
 ) -> None:
-    """Print the settings to stdout, as text or JSON, behind `more` of them."""
-    resolved = [*more, *resolve_all(settings, checkpoint, given, environ)]
-    print((format_json if as_json else format_text)(resolved))
+    """Print settings and verdict to stdout, as text or JSON; without one, stderr says why."""
+    if as_json:
+        print(format_json(resolved, verdict))
+        return
+    print(format_text(resolved), flush=True)
+    if verdict is not None:
+        print(f"\n{verdict}.")

@@ -71,10 +71,10 @@ def format_text(resolved: Sequence[ResolvedSetting]) -> str:
     return "\n".join(_format_lines(resolved))
 
 
-def format_json(resolved: Sequence[ResolvedSetting]) -> str:
-    """Return the settings as one JSON object in one line, in ASCII; null where nothing is set."""
+def format_json(resolved: Sequence[ResolvedSetting], verdict: str | None) -> str:
+    """Return settings and verdict as one JSON object in a line, in ASCII; null for what is not."""
     settings = {each.option.name: {"value": each.value, "from": each.source} for each in resolved}
-    return json.dumps({"settings": settings})
+    return json.dumps({"settings": settings, "verdict": verdict})
 
 
 def derive_defaults(settings: Settings, checkpoint: Checkpoint | None) -> dict[str, str]:

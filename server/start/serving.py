@@ -83,14 +83,14 @@ def pull_checkpoint(settings: Settings, progress: PullProgress | None = None) ->
     """Pull the model and check its configuration. Raises `StartFailed`."""
 
     def on_pull(reference: str) -> None:
-        log.info("pulling the model: /ready says how far it is", model=reference)
+        log.info("pulling the model; /ready reports the progress", model=reference)
 
     try:
         checkpoint = read_readable_checkpoint(
             resolve_model(settings.model, on_pull, progress=progress)
         )
     except Stopped:
-        log.info("stopped while the model was pulled; the next start goes on from there")
+        log.info("stopped while pulling the model; the next start resumes it")
         raise
     except (StoreError, CheckpointError, OSError) as error:
         raise StartFailed(str(error)) from None

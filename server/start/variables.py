@@ -32,9 +32,10 @@ def find_variable_mistakes(
             continue
         if upper not in known:
             if not (in_kubernetes and SERVICE_LINK.fullmatch(upper)):
-                yield Mistake(name, f"no such setting{_suggest_variable(upper, known)}")
+                yield _explain_unknown(name, known)
         elif not text:
-            yield Mistake(name, "is empty; unset it, or give it a value")
+            setting = upper.removeprefix(ENV_PREFIX).lower()
+            yield Mistake(name, "is empty; unset it, or give it a value", setting)
         elif in_kubernetes and SERVICE_URL.match(text):
             yield Mistake(
                 f"{name}={text}",
@@ -43,9 +44,10 @@ def find_variable_mistakes(
             )
 
 
-def _suggest_variable(name: str, known: Iterable[str]) -> str:
+def _explain_unknown(name: str, known: Iterable[str]) -> Mistake:
     """Suggest a variable by what follows the prefix, which all have."""
     nearest = find_nearest(
-        name.removeprefix(ENV_PREFIX), (each.removeprefix(ENV_PREFIX) for each in known)
+        name.upper().removeprefix(ENV_PREFIX), (each.removeprefix(ENV_PREFIX) for each in known)
     )
-    return f"; did you mean {ENV_PREFIX}{nearest}?" if nearest else ""
+    remedy = f"; did you mean {ENV_PREFIX}{nearest}?" if nearest else ""
+    return Mistake(name, f"no such setting{remedy}", (nearest or "").lower())

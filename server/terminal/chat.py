@@ -28,15 +28,15 @@ class Chat:
     failed_question: str | None = None
 
     def ask(self, text: str) -> bool:
-        """Ask with the attached images; return whether the answer is complete.
+        """Ask with what is attached; return whether the answer is complete.
 
-        Ctrl-C stops an answer and keeps its text so far. On `ChatError` the images stay attached.
+        Ctrl-C stops an answer and keeps its text so far. On `ChatError` the attachments stay.
         """
         self.failed_question = text
-        question = UserMessage(text, tuple(self.history.attached_images))
+        question = UserMessage(text, tuple(self.history.attachments))
         answer = self._request_answer(question, self.history.turns)
         if self.failed_question is None:
-            self.history.attached_images.clear()
+            self.history.attachments.clear()
         return answer.finish_reason is not None
 
     def retry(self) -> bool:

@@ -123,9 +123,9 @@ def _parse_base_url(url: str) -> httpx.URL:
     try:
         base = httpx.URL(f"{url.rstrip('/').removesuffix('/v1')}/v1/")
     except (httpx.InvalidURL, UnicodeError):
-        raise UsageError(f"--url: {url!r} is no URL") from None
+        raise UsageError(f"--url: {url!r} is not a URL") from None
     if base.scheme not in ("http", "https") or not base.host:
-        raise UsageError(f"--url: {url!r} is no http(s) URL")
+        raise UsageError(f"--url: {url!r} is not an http(s) URL")
     return base
 
 

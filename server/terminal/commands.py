@@ -1,14 +1,15 @@
 """The slash commands; each is a function of the chat and the command's argument."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from server.terminal.attachment import Kind, open_attachment
 from server.terminal.chat import Chat
 from server.terminal.errors import UsageError
-from server.terminal.image import open_image
-from server.terminal.input_line import parse_file_argument, parse_image_arguments
+from server.terminal.input_line import parse_attachment_arguments, parse_file_argument
 from server.terminal.text import replace_surrogates, to_one_line
 
 
@@ -30,38 +31,37 @@ class ChatCommand:
         return self.usage.partition(" ")[0]
 
 
-def attach_images(chat: Chat, paths: list[str]) -> None:
-    """Attach all images to the next question, or none. Raises `UsageError`."""
-    chat.history.attached_images += [open_image(path) for path in paths]
+def attach(chat: Chat, paths: Iterable[str], kind: Kind | None = None) -> None:
+    """Attach all of them to the next question, or none. Raises `UsageError`."""
+    chat.history.attachments += [open_attachment(path, kind) for path in paths]
 
 
-def format_attached_images(chat: Chat) -> str:
-    """Format the attached images as a numbered list."""
-    images = enumerate(chat.history.attached_images, 1)
-    return ", ".join(f"{number} {to_one_line(image.name)}" for number, image in images)
+def format_attachments(chat: Chat) -> str:
+    """Format what is attached as a numbered list."""
+    attachments = enumerate(chat.history.attachments, 1)
+    return ", ".join(f"{number} {to_one_line(each.name)}" for number, each in attachments)
 
 
-def _attach(chat: Chat, argument: str) -> None:
+def _attach(kind: Kind, chat: Chat, argument: str) -> None:
     if not argument:
-        raise UsageError("/image needs a path or a URL")
-    attach_images(chat, parse_image_arguments(argument))
+        raise UsageError(f"/{kind} needs a path or a URL")
+    attach(chat, parse_attachment_arguments(argument), kind)
 
 
-def _list_images(chat: Chat, _argument: str) -> None:
-    sent = sum(len(turn.question.images) for turn in chat.history.turns)
-    attached = format_attached_images(chat) or "none"
+def _list(chat: Chat, _argument: str) -> None:
+    sent = sum(len(turn.question.attachments) for turn in chat.history.turns)
+    attached = format_attachments(chat) or "none"
     chat.console.print(
         f"for the next question: {attached}; earlier in the conversation: {sent}", dim=False
     )
 
 
 def _detach(chat: Chat, argument: str) -> None:
-    images = chat.history.attached_images
-    if not argument.isdecimal() or not 1 <= int(argument) <= len(images):
-        raise UsageError(
-            f"/drop needs the number of an image: {format_attached_images(chat) or 'none waits'}"
-        )
-    chat.console.print(f"dropped {images.pop(int(argument) - 1).name}")
+    attachments = chat.history.attachments
+    if not argument.isdecimal() or not 1 <= int(argument) <= len(attachments):
+        listed = format_attachments(chat) or "none is attached"
+        raise UsageError(f"/drop needs the number of an attachment: {listed}")
+    chat.console.print(f"dropped {attachments.pop(int(argument) - 1).name}")
 
 
 def _clear(chat: Chat, _argument: str) -> None:
@@ -103,9 +103,14 @@ def _quit(_chat: Chat, _argument: str) -> None:
 
 
 _COMMANDS: Final = (
-    ChatCommand("/image PATH|URL …", "attach images to the next question", _attach),
-    ChatCommand("/images", "show what is attached", _list_images),
-    ChatCommand("/drop N", "detach image number N", _detach),
+    ChatCommand(
+        "/image PATH|URL …", "attach images to the next question", partial(_attach, "image")
+    ),
+    ChatCommand(
+        "/video PATH|URL …", "attach videos to the next question", partial(_attach, "video")
+    ),
+    ChatCommand("/attached", "list what is attached", _list),
+    ChatCommand("/drop N", "detach number N", _detach),
     ChatCommand("/clear", "begin a new conversation; the system message stays", _clear),
     ChatCommand("/retry", "ask the last question again", _retry),
     ChatCommand(

@@ -10,7 +10,7 @@ from prompt_toolkit.document import Document
 from server.terminal.commands import COMMANDS
 from server.terminal.shell_words import escape_word, parse_last_word
 
-_COMMANDS_WITH_PATHS: Final = ("/image", "/save")
+_COMMANDS_WITH_PATHS: Final = ("/image", "/video", "/save")
 _PATH: Final = re.compile(r"(\.{0,2}|~)/")
 
 

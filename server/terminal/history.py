@@ -1,21 +1,21 @@
-"""The conversation so far, and the images attached to the next question."""
+"""The conversation so far, and what is attached to the next question."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from server.terminal.affinity import Affinity
-from server.terminal.image import AttachedImage
+from server.terminal.attachment import Attachment
 
 Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """A question and its images."""
+    """A question, and its images and videos in order."""
 
     text: str
-    images: tuple[AttachedImage, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class ChatTurn:
 class ChatHistory:
     """Turns with answers; a failed question is not part of it.
 
-    `attached_images` go with the next question; `detail` goes with every image. `affinity` leads
-    all turns to the same replica.
+    `attachments` go with the next question; `detail` goes with every image. `affinity` leads all
+    turns to the same replica.
     """
 
     system: str = ""
     detail: str | None = None
     turns: list[ChatTurn] = field(default_factory=list)
-    attached_images: list[AttachedImage] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
     affinity: Affinity = field(default_factory=Affinity)
 
     def build_messages(self, turns: Sequence[ChatTurn], *questions: UserMessage) -> list[Message]:
@@ -51,17 +51,20 @@ class ChatHistory:
         return messages + [self._build_user_message(question) for question in questions]
 
     def clear(self) -> None:
-        """Remove turns and images; the system message stays."""
+        """Remove turns and attachments; the system message stays."""
         self.affinity = Affinity()
         self.turns.clear()
-        self.attached_images.clear()
+        self.attachments.clear()
 
     def _build_user_message(self, question: UserMessage) -> Message:
-        if not question.images:
+        if not question.attachments:
             return {"role": "user", "content": question.text}
-        detail = {"detail": self.detail} if self.detail else {}
-        parts: list[Message] = [
-            {"type": "image_url", "image_url": {"url": image.url, **detail}}
-            for image in question.images
-        ]
+        parts = list(map(self._build_part, question.attachments))
         return {"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}
+
+    def _build_part(self, attachment: Attachment) -> Message:
+        """Build OpenAI's part of an image, or vLLM's of a video."""
+        if attachment.kind == "video":
+            return {"type": "video_url", "video_url": {"url": attachment.url}}
+        detail = {"detail": self.detail} if self.detail else {}
+        return {"type": "image_url", "image_url": {"url": attachment.url, **detail}}

@@ -1,10 +1,10 @@
-"""Parsing of an input line: a command, or images and a question."""
+"""Parsing of an input line: a command, or attachments and a question."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.terminal.image import has_image_suffix, is_file, is_url
+from server.terminal.attachment import has_media_suffix, is_file, is_url
 from server.terminal.shell_words import split_first_word, split_words
 
 
@@ -18,24 +18,25 @@ class CommandInput:
 
 @dataclass(frozen=True, slots=True)
 class QuestionInput:
-    """Images to attach and a question, which may be empty."""
+    """Images and videos to attach and a question, which may be empty."""
 
-    images: tuple[str, ...]
+    attachments: tuple[str, ...]
     text: str
 
 
 def parse_line(line: str, commands: Collection[str]) -> CommandInput | QuestionInput:
-    """Parse a line; a slash that starts no image path starts a command, known or not."""
+    """Parse a line; a slash that starts no file's path starts a command, known or not."""
     line = line.strip()
     name, *rest = line.split(maxsplit=1) or [""]
     command = CommandInput(name, "".join(rest))
     if name in commands:
         return command
-    images, text = _split_leading_images(line)
-    return command if line.startswith("/") and not images else QuestionInput(images, text)
+    attachments, text = _split_attachments(line)
+    is_command = line.startswith("/") and not attachments
+    return command if is_command else QuestionInput(attachments, text)
 
 
-def parse_image_arguments(argument: str) -> list[str]:
+def parse_attachment_arguments(argument: str) -> list[str]:
     """Split an argument into paths and URLs; an existing path may hold bare spaces."""
     if is_file(str(_expand_user(argument))):
         return [argument]
@@ -48,19 +49,20 @@ def parse_file_argument(argument: str) -> Path:
     return _expand_user(words[0] if words and len(words) == 1 else argument)
 
 
-def _split_leading_images(line: str) -> tuple[tuple[str, ...], str]:
-    if _is_image_file(line):
+def _split_attachments(line: str) -> tuple[tuple[str, ...], str]:
+    """Split off the paths and URLs with which a line begins."""
+    if _is_media_file(line):
         return (line,), ""
-    images: list[str] = []
-    while (found := split_first_word(line)) and (is_url(found[0]) or _is_image_file(found[0])):
-        images.append(found[0])
+    attachments: list[str] = []
+    while (found := split_first_word(line)) and (is_url(found[0]) or _is_media_file(found[0])):
+        attachments.append(found[0])
         line = found[1].strip()
-    return tuple(images), line
+    return tuple(attachments), line
 
 
-def _is_image_file(word: str) -> bool:
-    """Whether a word is an image file and not a word that happens to be a file's name."""
-    looks_like_path = "/" in word or has_image_suffix(word)
+def _is_media_file(word: str) -> bool:
+    """Whether a word is a file to attach and not a word that happens to be a file's name."""
+    looks_like_path = "/" in word or has_media_suffix(word)
     return looks_like_path and is_file(str(_expand_user(word)))
 
 

@@ -10,7 +10,7 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from server.terminal.chat import Chat
-from server.terminal.commands import COMMANDS, Quit, attach_images, format_attached_images
+from server.terminal.commands import COMMANDS, Quit, attach, format_attachments
 from server.terminal.completion import ChatCompleter
 from server.terminal.errors import ChatError, UsageError
 from server.terminal.input_line import CommandInput, QuestionInput, parse_line
@@ -42,8 +42,8 @@ def run_interactive(chat: Chat) -> None:
 def _report_error(chat: Chat, error: ChatError) -> None:
     chat.console.print(f"error: {error.display_text}", dim=False)
     if chat.failed_question is not None and not isinstance(error, UsageError):
-        images = "; its images wait, /drop N detaches one" if chat.history.attached_images else ""
-        chat.console.print(f"the question was taken back: /retry asks it again{images}")
+        waiting = "; its attachments wait, /drop N detaches one" if chat.history.attachments else ""
+        chat.console.print(f"the question got no answer: /retry asks it again{waiting}")
 
 
 def _execute(chat: Chat, line: str) -> None:
@@ -51,9 +51,9 @@ def _execute(chat: Chat, line: str) -> None:
         case CommandInput(name, argument) if name in COMMANDS:
             COMMANDS[name].run(chat, argument)
         case CommandInput(name):
-            raise UsageError(f"there is no command or image {name}; /help lists the commands")
-        case QuestionInput(images, text):
-            attach_images(chat, list(images))
+            raise UsageError(f"there is no command or file {name}; /help lists the commands")
+        case QuestionInput(attachments, text):
+            attach(chat, attachments)
             if text:
                 chat.ask(text)
 
@@ -87,6 +87,6 @@ def _build_key_bindings() -> KeyBindings:
 
 
 def _build_prompt(chat: Chat) -> StyleAndTextTuples:
-    images = format_attached_images(chat)
-    above: StyleAndTextTuples = [("dim", f"[{images}]\n")] if images else []
+    attached = format_attachments(chat)
+    above: StyleAndTextTuples = [("dim", f"[{attached}]\n")] if attached else []
     return [("", "\n"), *above, ("bold", PROMPT)]

@@ -36,9 +36,9 @@ def _show_version(wanted: bool) -> None:
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="IMAGE|QUESTION",
-        help="files, http(s), data or file URLs, and - for an image on stdin; what is none of these"
-        " is the question, in quotes",
+        metavar="IMAGE|VIDEO|QUESTION",
+        help="images and videos: files, http(s), data or file URLs, and - for one on stdin; what is"
+        " none of these is the question, in quotes",
         show_default=False,
     ),
 ]
@@ -50,8 +50,8 @@ ApiKey = Annotated[
     str | None,
     typer.Option(
         envvar="LLAVA_API_KEY",
-        help="the key that the server asks for; rather set the variable, since command lines are"
-        " there for all to see",
+        help="the key that the server asks for; better set the variable, since other users can read"
+        " command lines",
         show_default=False,
         rich_help_panel=_SERVER,
     ),
@@ -69,7 +69,7 @@ Start = Annotated[
     bool,
     typer.Option(
         "--start",
-        help="start a server for this chat, with the settings in LLAVA_* variables, and end it"
+        help="start a server for this chat, with the settings in LLAVA_* variables, and stop it"
         " afterwards",
         rich_help_panel=_SERVER,
     ),
@@ -79,7 +79,7 @@ TimeoutS = Annotated[
     typer.Option(
         "--timeout",
         min=0.001,
-        help="longest silence of the server, in seconds",
+        help="longest time without data from the server, in seconds",
         rich_help_panel=_SERVER,
     ),
 ]
@@ -102,7 +102,7 @@ TopP = Annotated[
 MaxTokens = Annotated[
     int | None,
     typer.Option(
-        help="most tokens of an answer; default: what the context leaves",
+        help="limit of tokens in an answer; default: what the context leaves",
         show_default=False,
         rich_help_panel=_ANSWER,
     ),
@@ -130,7 +130,9 @@ AsJson = Annotated[
 ]
 NoStream = Annotated[
     bool,
-    typer.Option("--no-stream", help="take each answer as a whole", rich_help_panel=_ANSWER),
+    typer.Option(
+        "--no-stream", help="print each answer when it is complete", rich_help_panel=_ANSWER
+    ),
 ]
 Version = Annotated[
     bool,

@@ -17,7 +17,7 @@ NAME: Final = "llava-server chat"
 SCRIPT: Final = "llava-chat"
 
 HELP: Final = """
-Ask a model about images: with a question once, without one in a conversation.
+Ask a model about images and videos: one question, or a conversation if none is given.
 
 Exit codes:
 
@@ -56,7 +56,9 @@ def chat(
 ) -> None:
     """Parse the options and run the chat."""
     if start and _is_on_command_line(context, "url"):
-        raise typer.BadParameter("--start and --url: a server of one's own, or another's")
+        raise typer.BadParameter(
+            "--start and --url exclude each other: start a server, or name one"
+        )
     sampling = {
         "temperature": temperature,
         "top_p": top_p,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import typer
 
-from server.terminal.arguments import classify_arguments, open_images, read_question_from_stdin
+from server.terminal.arguments import classify_arguments, open_attachments, read_question_from_stdin
 from server.terminal.chat import Chat
 from server.terminal.connection import Connection, connect
 from server.terminal.errors import ChatError
@@ -38,7 +38,7 @@ def run_chat(
     with _report_errors(console, as_json=as_json):
         parsed = classify_arguments(arguments)
         history = ChatHistory(
-            replace_surrogates(system), detail, attached_images=open_images(parsed)
+            replace_surrogates(system), detail, attachments=open_attachments(parsed)
         )
         question = parsed.question
         if question is None and not sys.stdin.isatty():

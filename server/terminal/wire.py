@@ -118,4 +118,4 @@ def _raise_if_error(body: bytes, status: int | None = None) -> None:
 
 def _raise_malformed(body: bytes) -> NoReturn:
     excerpt = body[:_EXCERPT_CHARS].decode("utf-8", "replace")
-    raise APIError(f"the answer is none of OpenAI's chat completions: {excerpt}") from None
+    raise APIError(f"the response is not an OpenAI chat completion: {excerpt}") from None

@@ -1,4 +1,4 @@
-"""What a real server tells of itself: traces at a collector, `Server-Timing`, metrics."""
+"""What a real server reports about itself: traces at a collector, `Server-Timing`, metrics."""
 
 import json
 import re

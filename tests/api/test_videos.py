@@ -1,8 +1,12 @@
 """LLaVA-NeXT-Video and LLaVA-OneVision answer about videos over HTTP as in transformers."""
 
 import base64
+import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import numpy as np
@@ -19,8 +23,10 @@ from tests.server.images.decode.video.clips import encode_clip
 from tests.server.pictures import make_photo
 from tests.server.siglip_family import SIZE as SIGLIP_SIZE
 from tests.server.siglip_family import SiglipCheckpoint, write_onevision
+from tests.server.terminal.process import run_chat
 from tests.server.video_inputs import prepare_next_video, prepare_onevision
 
+ROOT = Path(__file__).parents[2]
 NUM_TOKENS = 12
 OPTIONS = ("--cpu-kv-cache-gib", "1", "--enforce-eager=true")
 PHOTO = make_photo(200, 90, 1)
@@ -93,6 +99,23 @@ def test_next_video_answers_as_in_transformers(tmp_path: Path) -> None:
     assert (details["image_tokens"], details["video_tokens"]) == (0, 7 * (SIZE // 14 // 2) ** 2)
 
 
+def run_guide(server: RunningServer, folder: Path) -> dict[str, Any]:
+    """Run the commands of docs/video.md against a server; return the answer of curl's."""
+    guide = (ROOT / "docs" / "video.md").read_text().replace("http://127.0.0.1:8000", server.url)
+    make_clip, ask_with_curl, ask_in_terminal = re.findall(
+        r"^```sh\n(.*?)^```$", guide, re.M | re.S
+    )
+    assert ask_in_terminal == 'llava-server chat clip.mp4 "What moves, and where to?"\n'
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    command = ask_with_curl.replace("llava-onevision-qwen2-0.5b-ov-hf", "m")
+    run = subprocess.run(
+        ["sh", "-e", "-c", make_clip + command],
+        cwd=folder, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    answer: dict[str, Any] = json.loads(run.stdout)
+    return answer
+
+
 def answer_about(
     written: SiglipCheckpoint, images: list[Image.Image], clips: list[list[Pixels]]
 ) -> str:
@@ -140,4 +163,13 @@ def test_onevision_answers_as_in_transformers(tmp_path: Path) -> None:
                 **options,
             ),
         ]
+        guided = run_guide(server, tmp_path)
+        chatted = run_chat(
+            *(tmp_path / "clip.mp4", "What happens?", "--json", "--max-tokens", "3"),
+            *("--url", server.url),
+        )
     assert [read_text(each) for each in answers] == expected
+    assert guided["usage"]["prompt_tokens_details"]["video_tokens"] > 0
+    assert chatted.code == 0, chatted.err
+    details = json.loads(chatted.out)["usage"]["prompt_tokens_details"]
+    assert details == guided["usage"]["prompt_tokens_details"] | {"cached_tokens": ANY}

@@ -130,7 +130,9 @@ def test_wrong_bytes_are_reported_and_pulled_again(
     content = bytearray(FILES[path])
     content[5] ^= 1
     repo.sent[path] = bytes(content)
-    with pytest.raises(PullError, match=rf"not what the hub announced; {path}: .* is [0-9a-f]+, n"):
+    with pytest.raises(
+        PullError, match=rf"from what the hub announced; {path}: .* is [0-9a-f]+, n"
+    ):
         pull_repo(hub_server)
     assert not (store / NAME).exists()
     repo.sent.clear()
@@ -315,15 +317,17 @@ def test_an_unknown_revision_is_named(hub_server: LocalHub) -> None:
 @pytest.mark.usefixtures("repo", "store")
 def test_offline(hub_server: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(PullError, match=r"HF_HUB_OFFLINE is set, so org/llava-small cannot"):
+    with pytest.raises(PullError, match=r"HF_HUB_OFFLINE is set, so org/llava-small cannot") as got:
         pull_repo(hub_server)
+    assert "unset it, or run 'hf download org/llava-small --local-dir FOLDER'" in str(got.value)
     assert hub_server.infos == []
 
 
 @pytest.mark.usefixtures("repo", "store")
 def test_a_hub_that_is_not_there() -> None:
-    with pytest.raises(PullError, match=r"cannot reach the hub at http://127\.0\.0\.1:1: ."):
+    with pytest.raises(PullError, match=r"cannot reach the hub at http://127\.0\.0\.1:1: .") as got:
         pull(NAME, hub=Hub("http://127.0.0.1:1/"))
+    assert "; set HF_ENDPOINT to a mirror, or run 'hf download org/llava-small" in str(got.value)
 
 
 @pytest.mark.parametrize("name", ["llava", "../llava", "a/b/c", "/a/b", "a/..", "a b/c", "a/.b"])

@@ -73,7 +73,7 @@ def test_names_and_paths_never_go_to_the_hub(
     hub = Hub(hub_server.url)
     assert resolve_model("llava-tiny", print, hub) == PACKAGED_STORE / "llava-tiny"
     for reference in ("llava-tinny", "/no/where", "org/small"):  # the last one is a folder
-        with pytest.raises(UnknownModel, match="neither in the store"):
+        with pytest.raises(UnknownModel, match="it is not in the store"):
             resolve_model(reference, print, hub)
     assert hub_server.infos == []
 

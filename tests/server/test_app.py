@@ -74,6 +74,31 @@ async def test_every_spelling_of_a_path_passes_the_gate(path: str, checkpoint: C
             assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/chat/completions", ": use /v1/chat/completions."),
+        ("/v1/v1/models", ": use /v1/models."),
+        ("/v1/chat/completion", ": did you mean /v1/chat/completions?"),
+        ("/chat/completion", ": did you mean /v1/chat/completions?"),
+        ("/healthz", ": did you mean /health?"),
+        ("/v1/embeddings", "."),
+        ("/api/generate", "."),
+    ],
+)
+async def test_a_missing_path_gets_the_nearest_one(
+    path: str, said: str, client: httpx.AsyncClient
+) -> None:
+    response = await client.post(path, json={})
+    assert response.status_code == 404
+    assert response.json()["error"] == {
+        "message": f"There is no {path}{said}",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "not_found",
+    }
+
+
 @pytest.mark.parametrize("path", POST_PATHS)
 async def test_a_body_that_is_not_declared_as_json_is_not_read(
     path: str, client: httpx.AsyncClient

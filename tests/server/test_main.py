@@ -225,7 +225,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             "unknown model",
             2,
-            r"--model no-such-model: no model 'no-such-model': neither in the store \(",
+            r"--model no-such-model: no model 'no-such-model': it is not in the store \(",
         ),
         ("taken port", 2, r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"),
         ("released model", 1, r"convert it first: llava-server convert /\S+/org/released"),
@@ -273,7 +273,7 @@ def test_a_server_that_pulls_says_how_far_it_is_and_stops_on_a_signal(tmp_path: 
         process.send_signal(signal.SIGTERM)
         ended = end(process)
     assert ended.code == 0
-    assert "stopped while the model was pulled" in ended.err
+    assert "stopped while pulling the model" in ended.err
     assert "Traceback" not in ended.err
 
 

@@ -30,7 +30,7 @@ class Instance(FileModel):
         x1, y1, x2, y2 = self.bbox
         if x1 > x2 or y1 > y2:
             raise PydanticCustomError(
-                "box", "the box {box} is no [x1, y1, x2, y2]", {"box": str(list(self.bbox))}
+                "box", "the box {box} is not [x1, y1, x2, y2]", {"box": str(list(self.bbox))}
             )
         return self
 

@@ -138,7 +138,7 @@ class KeyUsage:
             return
         raise self._refuse(
             CONCURRENT_REQUESTS,
-            f"The API key '{self.key.name}' runs its {limit} requests at once",
+            f"The API key '{self.key.name}' is at its limit of {limit} concurrent requests",
             self._estimate_running_s(CONCURRENT_REQUESTS),
         )
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.openapi import (
     ERRORS,
-    EXAMPLE_IMAGE_URL,
     describe_event_stream,
     describe_request_body,
 )
 from server.api.respond import respond
 from server.chat.streaming import collect_chat_completion, stream_chat_completion
+from server.example_image import EXAMPLE_IMAGE_URL
 from server.generation.generation import Generation
 from server.pipeline import OnEncoded, Pipeline
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request

@@ -11,7 +11,6 @@ from server.api.auth import CurrentTenant
 from server.api.disconnect import cancel_on_disconnect
 from server.api.ignored_parameters import build_ignored_header
 from server.api.openapi import (
-    EXAMPLE_IMAGE_URL,
     MESSAGES_ERRORS,
     describe_event_stream,
     describe_request_body,
@@ -19,6 +18,7 @@ from server.api.openapi import (
 from server.api.respond import respond
 from server.api.runtime import Runtime
 from server.errors import ApiError
+from server.example_image import EXAMPLE_IMAGE_URL
 from server.generation.generation import Generation
 from server.messages.message_builder import MessageBuilder
 from server.messages.streaming import collect_message, stream_message

@@ -6,10 +6,10 @@ import typer
 
 from server.keys.key import ALL_MODELS
 
-PerMinute = Annotated[int | None, typer.Option(min=1, help="most of them per minute")]
-Concurrent = Annotated[int | None, typer.Option(min=1, help="most of them at once")]
+PerMinute = Annotated[int | None, typer.Option(min=1, help="limit per minute")]
+Concurrent = Annotated[int | None, typer.Option(min=1, help="limit at the same time")]
 Models = Annotated[
-    str | None, typer.Option(help=f"models it may use, with commas between them; {ALL_MODELS}: all")
+    str | None, typer.Option(help=f"models it may use, comma-separated; {ALL_MODELS}: all")
 ]
 Priority = Annotated[
     int | None,
@@ -25,6 +25,6 @@ def build_limits(models: str | None, **limits: Any) -> dict[str, Any]:
     """Return the fields of the limits that are set."""
     names = [name.strip() for name in (models or "").split(",") if name.strip()]
     if models is not None and not names:
-        raise typer.BadParameter("it names no model; * is all", param_hint="--models")
+        raise typer.BadParameter("it must name a model; * allows all", param_hint="--models")
     fields = {**limits, "models": names or None}
     return {name: value for name, value in fields.items() if value is not None}

@@ -27,7 +27,7 @@ def new_key(
     name: NewName,
     keys_file: KeysFile = DEFAULT_FILE,
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="its end: 90d, 12h or 2027-06-30")
+        str | None, typer.Option(metavar="TIME", help="when it expires: 90d, 12h or 2027-06-30")
     ] = None,
     requests_per_minute: PerMinute = None,
     image_tokens_per_minute: PerMinute = None,
@@ -38,7 +38,7 @@ def new_key(
     weight: Weight = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and print it: only now, since the file holds its hash alone."""
+    """Make a key and print it. It is shown only now: the file keeps only its hash."""
     now = datetime.now(UTC).replace(microsecond=0)
     secret = generate_secret()
     fields: dict[str, Any] = {"hash": hash_secret(secret), "created": now}
@@ -59,11 +59,11 @@ def new_key(
 
 
 def print_secret(name: str, secret: str, keys_file: Path, *, as_json: bool) -> None:
-    """Print a secret to stdout, and to stderr what else is to be known."""
+    """Print a secret to stdout, and to stderr what else the user must know."""
     print(json.dumps({"name": name, "key": secret}) if as_json else secret)
     print(
-        f"This is the key of '{name}', shown only now. Its hash is in {keys_file}, which a server"
-        " with that --keys-file reads within two seconds.",
+        f"This is the key of '{name}'. It is shown only now: {keys_file} keeps its hash. A running"
+        " server with that --keys-file accepts it within two seconds.",
         file=sys.stderr,
     )
 

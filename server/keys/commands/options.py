@@ -23,7 +23,7 @@ KeysFile = Annotated[
     typer.Option(
         "--keys-file",
         envvar="LLAVA_KEYS_FILE",
-        help="the file of the keys; the server reads it by its option of the same name",
+        help="the keys file; the server reads it with the same option",
         dir_okay=False,
     ),
 ]

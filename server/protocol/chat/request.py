@@ -165,6 +165,6 @@ def _check_tools(request: ChatCompletionRequest) -> None:
     for tool in named_tools:
         if tool.function.name not in names:
             raise InvalidValue(
-                f"'tool_choice' names '{tool.function.name}', which is none of 'tools'.",
+                f"'tool_choice' names '{tool.function.name}', which is not in 'tools'.",
                 "tool_choice",
             )

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from server.api.openapi import BODIES, EXAMPLE_IMAGE_URL
+from server.api.openapi import BODIES
 from server.api.routes import chat, responses
 from server.app import create_app
 from server.checkpoint.config import Checkpoint
+from server.example_image import EXAMPLE_IMAGE_URL
 from server.keys.key_ring import KeyRing
 from server.lifecycle import Lifecycle
 from server.protocol.chat.request import ChatCompletionRequest, parse_chat_request
@@ -131,4 +132,5 @@ def test_the_picture_of_the_examples_is_one() -> None:
     header, data = EXAMPLE_IMAGE_URL.split(",")
     assert header == "data:image/png;base64"
     with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as image:
-        assert image.convert("RGB").getpixel((32, 32)) == (255, 0, 0)
+        colors = image.convert("RGB")
+        assert [colors.getpixel((x, 32)) for x in (16, 48)] == [(220, 40, 40), (40, 80, 220)]

@@ -58,7 +58,7 @@ ERRORS = [
     ),
     (
         "PermissionError: [Errno 13] Permission denied: '/models/x/model.safetensors'",
-        "/models/x/model.safetensors cannot be read: give this user the permission",
+        "/models/x/model.safetensors cannot be read: give this user permission to read it",
     ),
     ("OSError: [Errno 28] No space left on device", "a disk or /dev/shm is full"),
     ("OSError: [Errno 12] Cannot allocate memory", "this machine's memory is too small"),

@@ -103,7 +103,7 @@ def test_a_picture_at_an_address_is_fetched_by_the_server_alone(page: Page, addr
     page.get_by_role("button", name="By address").click()
     page.get_by_label("Address of a picture").fill("no address")
     page.get_by_label("Address of a picture").press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("no http or https address")
+    expect(page.get_by_role("alert")).to_contain_text("not an http or https address")
     page.get_by_label("Address of a picture").fill(address)
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator("#tray .tile")).to_have_text(address)

@@ -84,8 +84,8 @@ def test_values_of_a_file_are_written_as_on_the_command_line() -> None:
         ({"max_images": "many"}, "--max-images"),
         ({"max_imges": 3}, "did you mean --max-images"),
         ({"uds": "socket"}, "leave it out"),
-        ({"host": "10.0.0.7"}, "say one of them"),
-        ({"port": 8001}, "http_options of the file say it"),
+        ({"host": "10.0.0.7"}, "use one of them"),
+        ({"port": 8001}, "http_options in the file set it"),
         ({"gpus_per_replica": 1}, "replicas on CPUs take none"),
         ({"accelerator": "cuda", "gpus_per_replica": 0}, "all would meet on the first GPU"),
         (

@@ -49,15 +49,16 @@ def test_values(words: list[str], values: dict[str, str]) -> None:
         (["--version=1"], "--version=1: takes no value: write --version"),
         (
             ["--check", "serve"],
-            "serve: a command is the first word, and the only one: serve [options]",
+            "serve: a command must be the first word: serve [options]",
         ),
         (
             ["--port", "1", "keys"],
-            "keys: a command is the first word, and the only one: keys [options]",
+            "keys: a command must be the first word: keys [options]",
         ),
         (
             ["--port", "1", "org/model"],
-            "org/model: is neither a command nor an option; a model is named by --model org/model",
+            "org/model: is neither a command nor an option; to serve a model, use"
+            " --model org/model",
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_what_is_right_is_opened_and_read(stack: ExitStack) -> None:
         ({"conv_mode": "chatml"}, "conv_mode", "did you mean chatml_direct?"),
         ({"port": 9000, "admin_port": 9000}, "admin_port", "is also --port"),
         ({"model": "llava-tin"}, "model", "did you mean llava-tiny?"),
-        ({"model": "/no/such/model"}, "model", "nor a checkpoint's path"),
+        ({"model": "/no/such/model"}, "model", "and not a checkpoint's path"),
         ({"model": str(Path(__file__).parent)}, "model", "is not a checkpoint: no config.json"),
         ({"lora_adapters": {"a": "/"}}, "lora_adapters", "is missing, or no PEFT configuration"),
         ({"uds": "/no/such/folder/socket"}, "uds", "No such file or directory; create the folder"),
@@ -99,8 +99,8 @@ def test_ports_in_use(stack: ExitStack) -> None:
     assert found.pop(0)[1].startswith("is also --port")
     for _, text in found:
         assert text == (
-            f"cannot listen on 127.0.0.1:{port}: Address already in use; end what listens there,"
-            " or take another port (0: a free one)"
+            f"cannot listen on 127.0.0.1:{port}: Address already in use; stop what listens there,"
+            " or use another port (0 picks a free one)"
         )
 
 
@@ -141,7 +141,7 @@ def test_a_gpu_that_is_not_there(stack: ExitStack, monkeypatch: pytest.MonkeyPat
 
 def test_no_engine(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.start.preparation.find_spec", lambda _: None)
-    assert problems(stack) == [("", "no engine is installed: make setup")]
+    assert problems(stack) == [("", "no engine is installed: run make setup")]
 
 
 def test_damaged_models(stack: ExitStack, model: Path) -> None:
@@ -176,7 +176,21 @@ def test_a_model_of_the_hub_is_read_later(stack: ExitStack) -> None:
     assert (prepared.problems, prepared.checkpoint) == ([], None)
 
 
-def test_what_follows_from_a_known_mistake_is_not_told(stack: ExitStack) -> None:
-    settings = Settings(port=0, protect_all=True, max_num_batched_tokens=1)
-    prepared = Preparation(settings, ("max_num_batched_tokens",), stack)
-    assert [name for name, _ in prepared.problems] == ["protect_all"]
+@pytest.mark.parametrize(
+    ("faulty", "settings"),
+    [
+        ("max_num_batched_tokens", {"max_num_batched_tokens": 1}),
+        ("max_num_seqs", {"max_num_batched_tokens": 100}),
+        ("keys_file", {"protect_all": True}),
+        ("model", {"max_model_len": 4096}),
+        ("host", {"uds": "/no/such/folder/socket"}),
+        ("admin_host", {"admin_port": 0, "admin_host": "192.0.2.1"}),
+    ],
+)
+def test_what_follows_from_a_known_mistake_is_not_told(
+    faulty: str, settings: dict[str, object], stack: ExitStack
+) -> None:
+    port = {} if "uds" in settings else {"port": 0}
+    checked = Settings.model_validate(port | settings)
+    assert Preparation(checked, (), stack).problems
+    assert Preparation(checked, (faulty,), stack).problems == []

@@ -41,7 +41,8 @@ def test_what_is_not_set_is_null_in_json_and_a_word_in_text() -> None:
     settings = Settings.model_validate({"admin_port": None, "fetch_allow_ports": "any"})
     resolved = resolve_all(settings, None, {}, {})
     shown = {
-        name: each["value"] for name, each in json.loads(format_json(resolved))["settings"].items()
+        name: each["value"]
+        for name, each in json.loads(format_json(resolved, None))["settings"].items()
     }
     unset = {name for name, value in shown.items() if value is None}
     assert unset >= {"admin_port", "uds", "keys_file", "api_keys", "usage_log", "quantization"}

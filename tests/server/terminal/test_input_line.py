@@ -10,8 +10,8 @@ from server.terminal.commands import COMMANDS
 from server.terminal.input_line import (
     CommandInput,
     QuestionInput,
+    parse_attachment_arguments,
     parse_file_argument,
-    parse_image_arguments,
     parse_line,
 )
 from server.terminal.shell_words import escape_word, parse_last_word, split_first_word, split_words
@@ -20,8 +20,8 @@ from server.terminal.text import escape_control_characters, replace_surrogates, 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with an image, whose name has a space, and a text."""
-    for name in ("a cat.png", "cat.png", "README"):
+    """Work in a folder with images, one with a space in its name, a video and a text."""
+    for name in ("a cat.png", "cat.png", "clip.mp4", "README"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -46,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("~/cat.png Who?", QuestionInput(("~/cat.png",), "Who?")),
         ("~nobody-here/cat.png Who?", QuestionInput((), "~nobody-here/cat.png Who?")),
         ("README is what?", QuestionInput((), "README is what?")),
+        ("clip.mp4 cat.png Who?", QuestionInput(("clip.mp4", "cat.png"), "Who?")),
         ("no.png Who?", QuestionInput((), "no.png Who?")),
         ("https://x/y.png Who?", QuestionInput(("https://x/y.png",), "Who?")),
         ("Is it like cat.png?", QuestionInput((), "Is it like cat.png?")),
@@ -63,15 +64,15 @@ def test_an_absolute_path_is_no_command(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "images"),
+    ("argument", "files"),
     [
         ("a cat.png", ["a cat.png"]),
         ("cat.png 'a cat.png'", ["cat.png", "a cat.png"]),
         ("it's.png", ["it's.png"]),
     ],
 )
-def test_named_images(argument: str, images: list[str]) -> None:
-    assert parse_image_arguments(argument) == images
+def test_named_files(argument: str, files: list[str]) -> None:
+    assert parse_attachment_arguments(argument) == files
 
 
 def test_named_file(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from tests.api.pictures import circle_and_square, encoded, green_triangle
 from tests.api.running import RunningServer
+from tests.server.images.decode.video.clips import encode_clip, make_steps
 from tests.server.terminal.process import ESCAPES, ignore_fork_warning, open_terminal
 from tests.server.terminal.relay import (
     LONG,
@@ -53,7 +55,9 @@ def test_several_turns_and_images(relay: Relay, folder: Path) -> None:
         assert chat.ask("What color is the circle?").splitlines()[-3:-1][0] == "red"
         chat.ask("/image two\\ shapes.png triangle.png")
         chat.read_until(r"\[1 two shapes\.png, 2 triangle\.png\]")
-        assert "next question: 1 two shapes.png, 2 triangle.png; earlier in" in chat.ask("/images")
+        assert "next question: 1 two shapes.png, 2 triangle.png; earlier in" in chat.ask(
+            "/attached"
+        )
         assert "dropped two shapes.png" in chat.ask("/drop 1")
         chat.ask("Which?")
         chat.process.sendeof()
@@ -65,6 +69,22 @@ def test_several_turns_and_images(relay: Relay, folder: Path) -> None:
         for message in relay.requests[-1]["messages"]
     ]
     assert images == [1, "assistant", 1, "assistant", 1]
+
+
+def test_a_video_that_the_model_refuses_can_be_dropped(relay: Relay, folder: Path) -> None:
+    (folder / "clip.mkv").write_bytes(encode_clip(make_steps(3)))
+    with open_terminal("--url", relay.url, folder=folder) as chat:
+        chat.wait_for_prompt()
+        chat.ask("/video clip.mkv")
+        chat.read_until(r"\[1 clip\.mkv\]")
+        shown = chat.ask("clip.mkv What happens?")
+        assert "videos_not_supported" in shown
+        assert "its attachments wait, /drop N detaches one" in shown
+        chat.ask("/drop 2")
+        assert "dropped clip.mkv" in chat.ask("/drop 1")
+        assert re.search(SUMMARY, chat.ask("triangle.png What is this?"))
+    kinds = [[part["type"] for part in asked["messages"][0]["content"]] for asked in relay.requests]
+    assert kinds == [["video_url", "video_url", "text"], ["image_url", "text"]]
 
 
 def test_an_answer_is_summed_up(server: RunningServer) -> None:
@@ -147,7 +167,7 @@ def test_a_failed_question_is_taken_back(relay: Relay, folder: Path) -> None:
         chat.wait_for_prompt()
         shown = chat.ask("triangle.png What is this?")
         assert "error: it died (gone)" in shown
-        assert "/retry asks it again; its images wait, /drop N detaches one" in shown
+        assert "/retry asks it again; its attachments wait, /drop N detaches one" in shown
         assert "error: no (busy)" in chat.ask("/retry")
         assert "green triangle" in chat.ask("/retry")
         assert "green triangle" in chat.ask("/retry")
@@ -162,7 +182,7 @@ def test_a_retry_that_fails_keeps_the_answer(relay: Relay) -> None:
         assert "nothing to ask again" in chat.ask("/retry")
         chat.ask("One?")
         relay.replies = [error_reply(400, "no")]
-        assert "taken back" not in chat.ask("/retry")
+        assert "asks it again" not in chat.ask("/retry")
         chat.ask("Two?")
     assert [message["role"] for message in relay.requests[-1]["messages"]] == [
         *("user", "assistant", "user")
@@ -172,11 +192,13 @@ def test_a_retry_that_fails_keeps_the_answer(relay: Relay) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("/nope", "there is no command or image /nope"),
+        ("/nope", "there is no command or file /nope"),
         ("/image", "/image needs a path or a URL"),
-        ("/image nope.png", "cannot read the image nope.png: No such file"),
-        ("/image triangle.png notes.txt", "notes.txt is no image"),
-        ("/drop 1", "/drop needs the number of an image: none waits"),
+        ("/image nope.png", "cannot read nope.png: No such file"),
+        ("/video", "/video needs a path or a URL"),
+        ("/video triangle.png notes.txt", "notes.txt is not a video"),
+        ("/image triangle.png notes.txt", "notes.txt is not an image"),
+        ("/drop 1", "/drop needs the number of an attachment: none is attached"),
         ("/save notes.txt", "cannot save to notes.txt: File exists"),
         ("/save", "/save needs a file's name"),
     ],
@@ -185,7 +207,7 @@ def test_a_wrong_command_asks_nothing(line: str, said: str, relay: Relay, folder
     with open_terminal("--url", relay.url, folder=folder) as chat:
         chat.wait_for_prompt()
         assert f"error: {said}" in chat.ask(line)
-        assert "next question: none" in chat.ask("/images")
+        assert "next question: none" in chat.ask("/attached")
     assert relay.requests == []
 
 

@@ -1,5 +1,6 @@
 """One question, one answer, one exit code, as scripts use it."""
 
+import base64
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from tests.api.pictures import circle_and_square, data_url, encoded, green_triangle
 from tests.api.running import RunningServer
+from tests.server.images.decode.video.clips import encode_clip, make_steps
 from tests.server.terminal.process import ENVIRONMENT, run_chat
 from tests.server.terminal.relay import (
     LONG,
@@ -95,6 +97,22 @@ def test_several_images_go_before_the_question(relay: Relay, picture: Path) -> N
     ]
 
 
+def test_a_video_goes_as_a_video(relay: Relay, picture: Path) -> None:
+    clip = picture.with_name("clip.mkv")
+    clip.write_bytes(encode_clip(make_steps(3)))
+    result = run_chat(clip, picture, "What happens?", "--url", relay.url, "--detail", "low")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("error: ")
+    assert result.err.endswith("(videos_not_supported, messages[0].content[0].video_url.url)\n")
+    [message] = relay.requests[0]["messages"]
+    url = f"data:video/x-matroska;base64,{base64.b64encode(clip.read_bytes()).decode()}"
+    assert message["content"] == [
+        {"type": "video_url", "video_url": {"url": url}},
+        {"type": "image_url", "image_url": {"url": data_url(PICTURE), "detail": "low"}},
+        {"type": "text", "text": "What happens?"},
+    ]
+
+
 def test_options_go_into_the_request(relay: Relay) -> None:
     options = ["--system", "Be brief.", "--temperature", "0.5", "--top-p", "0.9"]
     options += ["--max-tokens", "3", "--seed", "7", "--model", "llava-tiny"]
@@ -151,13 +169,16 @@ def test_an_error_as_json(server: RunningServer, picture: Path) -> None:
         (["cat.png", "What color?"], "there is no file cat.png"),
         (
             [str(Path(__file__)), "What color?"],
-            f"{Path(__file__).name} is no image of a known format",
+            f"{Path(__file__).name} is not an image (JPEG, PNG, WebP, HEIC …) or a video (MP4",
         ),
         ([], "no question: give one"),
-        (["-"], "stdin holds the image: give the question as an argument"),
+        (["-"], "stdin holds the image or video: give the question as an argument"),
         (["-", "-", "What color?"], "- may be there once"),
-        (["--url", "ftp://x", "What color?"], "--url: 'ftp://x' is no http(s) URL"),
-        (["--start", "--url", "http://x", "What color?"], "--start and --url: a server"),
+        (["--url", "ftp://x", "What color?"], "--url: 'ftp://x' is not an http(s) URL"),
+        (
+            ["--start", "--url", "http://x", "What color?"],
+            "--start and --url exclude each other: start a server",
+        ),
         (["--api-key", "schlüssel-one", "What color?"], "no HTTP header can carry"),
         (["--colour"], "No such option: --colour"),
         (["--detail", "some", "What color?"], "'some' is not one of"),
@@ -214,7 +235,10 @@ def test_a_server_that_stays_busy(relay: Relay) -> None:
             "the connection to http://127.0.0.1",
         ),
         (Reply(encode_events(chunk("A red"))), "the server ended the answer early"),
-        (Reply(encode_events(chunk("A red")) + b"data: {]\n\n"), "the answer is none of OpenAI's"),
+        (
+            Reply(encode_events(chunk("A red")) + b"data: {]\n\n"),
+            "the response is not an OpenAI chat completion",
+        ),
     ],
 )
 def test_an_answer_that_breaks_off(reply: Reply, message: str, relay: Relay) -> None:

@@ -1,4 +1,4 @@
-"""Images, server-sent events and errors, without a server."""
+"""Attachments, server-sent events and errors, without a server."""
 
 import base64
 import io
@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from server.terminal import image
+from server.terminal import attachment
+from server.terminal.attachment import open_attachment, read_attachment
 from server.terminal.chat import format_summary
 from server.terminal.errors import APIError, UsageError
-from server.terminal.image import open_image, read_image
 from server.terminal.streamed_answer import StreamedAnswer
 from server.terminal.wire import (
     CompletionChunk,
@@ -22,6 +22,7 @@ from server.terminal.wire import (
     parse_sse_data,
 )
 from tests.api.pictures import encoded, green_triangle
+from tests.server.images.decode.video.clips import encode_animation, encode_clip, make_steps
 
 
 @pytest.mark.parametrize(
@@ -35,24 +36,73 @@ from tests.api.pictures import encoded, green_triangle
 )
 def test_the_media_type_comes_from_the_content(kind: str, image_format: str) -> None:
     data = encoded(green_triangle(), image_format)
-    url = read_image("it", io.BytesIO(data)).url
-    assert url == f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    attached = read_attachment("it", io.BytesIO(data))
+    assert attached.url == f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    assert attached.kind == "image"
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "pixel_format", "media_type"),
+    [
+        ("matroska", "ffv1", "bgr0", "video/x-matroska"),
+        ("mp4", "mpeg4", "yuv420p", "video/mp4"),
+        ("avi", "mpeg4", "yuv420p", "video/x-msvideo"),
+        ("mpegts", "mpeg2video", "yuv420p", "video/mp2t"),
+        ("mpeg", "mpeg2video", "yuv420p", "video/mpeg"),
+        ("flv", "flv1", "yuv420p", "video/x-flv"),
+        ("asf", "mpeg4", "yuv420p", "video/x-ms-asf"),
+        ("yuv4mpegpipe", "rawvideo", "yuv420p", "video/x-yuv4mpeg"),
+    ],
+)
+def test_a_video_is_told_by_its_content(
+    container: str, codec: str, pixel_format: str, media_type: str
+) -> None:
+    clip = encode_clip(make_steps(3, (128, 96)), container, codec, pixel_format)
+    attached = read_attachment("it", io.BytesIO(clip))
+    assert (attached.kind, attached.url.partition(";")[0]) == ("video", f"data:{media_type}")
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://example.com/clip.MP4?key=a.png", "video"),
+        ("https://example.com/photo.jpg?of=clip.mp4", "image"),
+        ("data:video/mp4;base64,AAAA", "video"),
+        ("data:image/png;base64,AAAA", "image"),
+        ("https://[/clip.mp4", "video"),
+    ],
+)
+def test_a_url_tells_by_its_media_type_or_suffix(url: str, kind: str) -> None:
+    assert open_attachment(url).kind == kind
+    assert open_attachment(url, "video").kind == "video"
+
+
+def test_an_animation_is_an_image_unless_it_is_named_a_video() -> None:
+    animation = encode_animation(make_steps(3), "GIF")
+    assert read_attachment("it", io.BytesIO(animation)).kind == "image"
+    assert read_attachment("it", io.BytesIO(animation), "video").kind == "video"
+    clip = io.BytesIO(encode_clip(make_steps(3)))
+    with pytest.raises(UsageError, match=r"is not an image \(.*\): /video attaches it"):
+        read_attachment("it", clip, "image")
+    photo = io.BytesIO(encoded(green_triangle(), "JPEG"))
+    with pytest.raises(UsageError, match=r"is not a video \(.*\): /image attaches it"):
+        read_attachment("it", photo, "video")
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "MAX_BYTES", 10)
-    with pytest.raises(UsageError, match="image it is larger than"):
-        read_image("it", io.BytesIO(bytes(11)))
-    with pytest.raises(UsageError, match="image it is empty"):
-        read_image("it", io.BytesIO())
+    monkeypatch.setattr(attachment, "MAX_BYTES", 10)
+    with pytest.raises(UsageError, match="it is larger than"):
+        read_attachment("it", io.BytesIO(bytes(11)))
+    with pytest.raises(UsageError, match="it is empty"):
+        read_attachment("it", io.BytesIO())
     with pytest.raises(UsageError, match=f"{tmp_path}: Is a directory"):
-        open_image(str(tmp_path))
+        open_attachment(str(tmp_path))
     with pytest.raises(UsageError, match="embedded null byte"):
-        open_image("a\0b")
+        open_attachment("a\0b")
 
 
 def test_a_long_url_is_shown_shortened() -> None:
-    shown = open_image("https://example.com/" + "x" * 100)
+    shown = open_attachment("https://example.com/" + "x" * 100)
     assert len(shown.name) == 48
     assert shown.url.endswith("x" * 100)
 
@@ -85,9 +135,9 @@ def test_an_error_without_a_body() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"choices": [{"delta": 3}]}'])
 def test_an_answer_of_another_shape(body: bytes) -> None:
-    with pytest.raises(APIError, match="none of OpenAI's"):
+    with pytest.raises(APIError, match="is not an OpenAI chat completion"):
         parse_chunk(body)
-    with pytest.raises(APIError, match="none of OpenAI's"):
+    with pytest.raises(APIError, match="is not an OpenAI chat completion"):
         parse_model_names(body)
 
 

@@ -84,7 +84,7 @@ def test_requests_at_once(limits: Limits) -> None:
     first, _ = limits.start(key), limits.start(key)
     error = limits.refused(key)
     assert error.message == (
-        "The API key 'alice' runs its 2 requests at once: try again in 1 second."
+        "The API key 'alice' is at its limit of 2 concurrent requests: try again in 1 second."
     )
     first.release()
     first.release()
@@ -205,7 +205,7 @@ def test_running_requests_are_expected_to_take_their_usual_time(limits: Limits) 
     for limits.now, wait in ((105, 15), (119.5, 15), (125, 25), (170, 60)):
         assert limits.refused(key).retry_after == wait
     assert limits.refused(key).message == (
-        "The API key 'alice' runs its 2 requests at once: try again in 60 seconds."
+        "The API key 'alice' is at its limit of 2 concurrent requests: try again in 60 seconds."
     )
     meters.pop().release()
     meters[0].reserve_output_tokens(1000)
