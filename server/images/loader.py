@@ -1,53 +1,28 @@
 """Loads images: fetching, a content key, and decoding in a worker process."""
 
 import time
-from collections.abc import Mapping
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from typing import TypeVar
 
-from pebble import ProcessExpired
-
-from server.errors import (
-    ImageCorrupt,
-    ImageError,
-    ImageFetchFailed,
-    ImageFormatUnsupported,
-    ImageTooLarge,
-    ImageUrlForbidden,
-    ImageUrlInvalid,
+from llava_spec.anyres import Size
+from server.errors import ImageCorrupt, ImageError, ImageFormatUnsupported, ImageTooLarge
+from server.images.decode.decode import (
+    DecodedImage,
+    DecodeFailure,
+    DecodeFault,
+    DecodeOptions,
+    decode,
 )
-from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, DecodeOptions
-from server.images.decode.sandbox import DecodeLimits
+from server.images.decode.image_size import measure_image
 from server.images.decode.view_choice import ViewChoice, narrow_options
 from server.images.decode.workers import DecodeWorkers
-from server.images.fetch.errors import (
-    DataTooLarge,
-    FetchError,
-    FetchFailed,
-    UrlForbidden,
-    UrlInvalid,
-)
 from server.images.fetch.fetcher import Fetcher
-from server.images.source import MediaSource
+from server.images.media_kind import IMAGE
+from server.images.source import LoadedMedia, MediaSource
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
 
-FETCH_ERRORS: Final[Mapping[type[FetchError], type[ImageError]]] = {
-    UrlInvalid: ImageUrlInvalid,
-    UrlForbidden: ImageUrlForbidden,
-    FetchFailed: ImageFetchFailed,
-    DataTooLarge: ImageTooLarge,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedImage:
-    """An image's encoded bytes, its content key and the views that are needed of it."""
-
-    data: bytes
-    key: str
-    views: ViewChoice = ViewChoice.ALL
+Result = TypeVar("Result")
 
 
 class ImageLoader:
@@ -57,17 +32,15 @@ class ImageLoader:
         self,
         fetcher: Fetcher,
         options: DecodeOptions,
+        workers: DecodeWorkers,
         *,
-        workers: int,
-        limits: DecodeLimits,
         variant: str,
         metrics: Metrics,
     ) -> None:
-        self._source = MediaSource(fetcher, variant, FETCH_ERRORS, metrics)
+        self._source = MediaSource(IMAGE, fetcher, variant, metrics, metrics.image_bytes)
         self._options = options
-        self._limits = limits
+        self._workers = workers
         self._metrics = metrics
-        self.workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
     async def load(
         self,
@@ -76,38 +49,36 @@ class ImageLoader:
         *,
         views: ViewChoice = ViewChoice.ALL,
         deadline: float | None = None,
-    ) -> LoadedImage:
+    ) -> LoadedMedia:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
         The key depends on `views`, which are those that `decode` is to make. Fetches and keys are
         shared only within a `cache_partition`. `deadline` is when fetching ends, on the event
         loop's clock.
         """
-        with self._metrics.stage("load"):
-            data = await self._source.fetch(url, cache_partition, deadline)
-            self._metrics.image_bytes.observe(len(data))
-            annotate("llava.image.bytes", len(data))
-            key = await self._source.derive_key(data, cache_partition, views.value)
-            return LoadedImage(data, key, views)
+        return await self._source.load(url, cache_partition, views.value, deadline)
 
     async def decode(self, data: bytes, views: ViewChoice = ViewChoice.ALL) -> DecodedImage:
         """Decode and preprocess an image in a worker. Raises `ImageError`."""
-        try:
-            result = await self.workers.run(data, narrow_options(self._options, views))
-        except TimeoutError:
-            raise ImageCorrupt(
-                f"The image could not be decoded within {self._limits.wall_s:g} seconds."
-            ) from None
-        except (ProcessExpired, BrokenProcessPool):
-            raise ImageCorrupt("The image could not be decoded.") from None
+        decoded = await self._run(decode, data, narrow_options(self._options, views))
+        self._observe(decoded)
+        return decoded
+
+    async def measure(self, data: bytes) -> Size:
+        """Return an upright image's (width, height), as `measure_image`. Raises `ImageError`."""
+        return await self._run(measure_image, data, self._options)
+
+    async def _run(
+        self,
+        function: Callable[[bytes, DecodeOptions], Result | DecodeFailure],
+        data: bytes,
+        options: DecodeOptions,
+    ) -> Result:
+        with IMAGE.translate_worker_errors():
+            result = await self._workers.run(function, data, options)
         if isinstance(result, DecodeFailure):
             raise self._build_error(result)
-        self._observe(result)
         return result
-
-    def close(self) -> None:
-        """End the workers."""
-        self.workers.close()
 
     def _observe(self, decoded: DecodedImage) -> None:
         now = time.perf_counter()

@@ -102,7 +102,7 @@ def test_the_largest_picture_of_an_icon_is_used(bitmap_format: str) -> None:
     data = encode_image(image, "ICO", sizes=sizes, bitmap_format=bitmap_format)
     result = decode(data, PAD)
     assert isinstance(result, DecodedImage)
-    assert (result.format, result.image_size, result.frames) == ("ICO", (64, 64), 1)
+    assert (result.format, result.image_size, result.total_frames) == ("ICO", (64, 64), 1)
     assert np.array_equal(result.views, decode_views(encode_image(image, "PNG")))
 
 
