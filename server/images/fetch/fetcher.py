@@ -136,7 +136,10 @@ class Fetcher:
     async def _read_body(self, response: httpx.Response) -> bytes:
         if not response.is_success:
             raise FetchFailed(f"The URL's server answered {response.status_code}.")
-        return await read_body(response, self._options.max_bytes)
+        data = await read_body(response, self._options.max_bytes)
+        if not data:
+            raise FetchFailed("The URL's server sent no data.")
+        return data
 
 
 def _resolve_location(url: httpx.URL, location: str) -> str:
