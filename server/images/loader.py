@@ -1,8 +1,8 @@
 """Loads images: fetching, a content key, and decoding in a worker process."""
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from llava_spec.anyres import Size
 from server.errors import ImageCorrupt, ImageError, ImageFormatUnsupported, ImageTooLarge
@@ -14,6 +14,7 @@ from server.images.decode.decode import (
     decode,
 )
 from server.images.decode.image_size import measure_image
+from server.images.decode.jpeg_scans import MAX_SCANS
 from server.images.decode.view_choice import ViewChoice, narrow_options
 from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.fetcher import Fetcher
@@ -23,6 +24,17 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
 
 Result = TypeVar("Result")
+
+REFUSALS: Final[Mapping[DecodeFault, type[ImageError]]] = {
+    DecodeFault.FORMAT: ImageFormatUnsupported,
+    DecodeFault.CORRUPT: ImageCorrupt,
+    DecodeFault.PIXELS: ImageTooLarge,
+    DecodeFault.SHAPE: ImageTooLarge,
+    DecodeFault.FRAMES: ImageTooLarge,
+    DecodeFault.ANIMATED: ImageFormatUnsupported,
+    DecodeFault.SCANS: ImageTooLarge,
+    DecodeFault.MEMORY: ImageTooLarge,
+}
 
 
 class ImageLoader:
@@ -91,24 +103,21 @@ class ImageLoader:
         self._metrics.images_decoded.labels(decoded.format).inc()
 
     def _build_error(self, failure: DecodeFailure) -> ImageError:
-        size = f"{failure.width}x{failure.height}"
-        match failure.fault:
-            case DecodeFault.FORMAT:
-                formats = ", ".join(self._options.formats)
-                return ImageFormatUnsupported(
-                    f"The data is not an image of a supported format ({formats})."
-                )
-            case DecodeFault.CORRUPT:
-                return ImageCorrupt("The image is damaged or cut short.")
-            case DecodeFault.PIXELS:
-                limit = self._options.max_pixels
-                return ImageTooLarge(f"The image has {size} pixels; the limit is {limit} in all.")
-            case DecodeFault.SHAPE:
-                return ImageTooLarge(f"The image is too oblong: {size} pixels.")
-            case DecodeFault.FRAMES:
-                limit = self._options.max_frames
-                return ImageTooLarge(f"The image has more than {limit} frames.")
-            case DecodeFault.ANIMATED:
-                return ImageFormatUnsupported("Animated images are not accepted.")
-            case DecodeFault.MEMORY:
-                return ImageTooLarge("Decoding the image takes more memory than allowed.")
+        return REFUSALS[failure.fault](_describe(failure, self._options))
+
+
+def _describe(failure: DecodeFailure, options: DecodeOptions) -> str:
+    """Return what a client is told about a refused image."""
+    size = f"{failure.width}x{failure.height}"
+    formats = ", ".join(options.formats)
+    return {
+        DecodeFault.FORMAT: f"The data is not an image of a supported format ({formats}).",
+        DecodeFault.CORRUPT: "The image is damaged or cut short.",
+        DecodeFault.PIXELS: f"The image has {size} pixels; the limit is {options.max_pixels} in"
+        " all.",
+        DecodeFault.SHAPE: f"The image is too oblong: {size} pixels.",
+        DecodeFault.FRAMES: f"The image has more than {options.max_frames} frames.",
+        DecodeFault.ANIMATED: "Animated images are not accepted.",
+        DecodeFault.SCANS: f"The JPEG has more than {MAX_SCANS} scans; encode it anew.",
+        DecodeFault.MEMORY: "Decoding the image takes more memory than allowed.",
+    }[failure.fault]

@@ -33,6 +33,7 @@ from server.images.decode.image_processor import (
     preprocess,
     preprocess_anyres,
 )
+from server.images.decode.jpeg_scans import has_many_scans
 from server.images.decode.orientation import SWAPS_SIDES, find_transpose
 
 
@@ -45,6 +46,7 @@ class DecodeFault(StrEnum):
     SHAPE = "shape"
     FRAMES = "frames"
     ANIMATED = "animated"
+    SCANS = "scans"
     MEMORY = "memory"
 
 
@@ -159,6 +161,8 @@ def open_within_limits(data: bytes, options: DecodeOptions) -> OpenedImage | Dec
             size = image.size
             frames = count_frames(data, image, codec, options.max_frames)
             fault = _find_header_fault(image, codec, frames, options)
+            if fault is None and codec == "JPEG" and has_many_scans(data):
+                fault = DecodeFault.SCANS
     except Exception as error:  # codecs raise many kinds of exception on damaged data
         return DecodeFailure(_classify(error), *size)
     if fault is not None:
