@@ -3,7 +3,6 @@
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from server.checkpoint.config import Checkpoint
 from server.checkpoint.image_memory import compute_image_cache_bytes
@@ -14,8 +13,10 @@ from server.images.decode.formats import FORMATS
 from server.images.decode.sandbox import DecodeLimits
 from server.images.decode.video.faults import VideoOptions
 from server.images.decode.video.sampling import FrameSampling
+from server.images.decode.workers import DecodeWorkers
 from server.images.embedder import ImageEmbedder
 from server.images.fetch.fetcher import Fetcher
+from server.images.fetch.http_cache import MemoryStorage
 from server.images.fetch.options import FetchOptions
 from server.images.loader import ImageLoader
 from server.images.video_embedder import VideoEmbedder
@@ -37,17 +38,30 @@ def connect_media(
 ) -> tuple[ImageEmbedder, VideoEmbedder | None]:
     """Return the embedders of images and, if the model supports it, of video.
 
-    They share decode workers, vision model and cache. `stack` closes what was opened.
+    They share decode workers, vision model and caches. `stack` closes what was opened.
     """
     batcher = VisionBatcher(runner, max_views=settings.vision_batch_size, metrics=metrics)
     stack.callback(batcher.close)
-    loader = _connect_image_loader(settings, checkpoint, metrics, stack)
-    cache = ImageEmbedsCache[Any](compute_image_cache_bytes(settings, checkpoint), metrics)
+    workers = _start_workers(settings, metrics)
+    stack.callback(workers.close)
+    fetch_cache = MemoryStorage(settings.fetch_cache_bytes) if settings.fetch_cache_bytes else None
+    cache = ImageEmbedsCache(compute_image_cache_bytes(settings, checkpoint), metrics)
+
+    options = build_decode_options(settings, checkpoint.image)
+    fetcher = Fetcher(_build_fetch_options(settings), cache=fetch_cache)
+    stack.push_async_callback(fetcher.close)
+    variant = _describe_variant(checkpoint, options)
+    loader = ImageLoader(fetcher, options, workers, variant=variant, metrics=metrics)
     images = ImageEmbedder(loader, batcher, cache, metrics)
     if checkpoint.video is None:
         return images, None
+
+    video_options = build_video_options(settings, checkpoint.image.size, checkpoint.video)
+    fetcher = Fetcher(_build_video_fetch_options(settings), cache=fetch_cache)
+    stack.push_async_callback(fetcher.close)
+    variant = _describe_variant(checkpoint, video_options)
     videos = VideoEmbedder(
-        _connect_video_loader(settings, checkpoint, checkpoint.video, loader, metrics, stack),
+        VideoLoader(fetcher, video_options, workers, variant=variant, metrics=metrics),
         batcher,
         checkpoint.video,
         cache,
@@ -59,49 +73,14 @@ def connect_media(
     return images, videos
 
 
-def _connect_video_loader(
-    settings: Settings,
-    checkpoint: Checkpoint,
-    video: VideoConfig,
-    image_loader: ImageLoader,
-    metrics: Metrics,
-    stack: AsyncExitStack,
-) -> VideoLoader:
-    fetcher = Fetcher(
-        replace(
-            _build_fetch_options(settings),
-            max_bytes=settings.max_video_bytes,
-            timeout_s=settings.video_fetch_timeout_s,
-            accept="video/*,image/*",
-            frame_lists=True,
-        )
+def _start_workers(settings: Settings, metrics: Metrics) -> DecodeWorkers:
+    limits = DecodeLimits(
+        memory_bytes=settings.decode_memory_bytes,
+        cpu_s=settings.decode_cpu_s,
+        wall_s=settings.decode_timeout_s,
     )
-    stack.push_async_callback(fetcher.close)
-    options = build_video_options(settings, checkpoint.image.size, video)
-    variant = _describe_variant(checkpoint, options)
-    return VideoLoader(fetcher, options, image_loader.workers, variant=variant, metrics=metrics)
-
-
-def _connect_image_loader(
-    settings: Settings, checkpoint: Checkpoint, metrics: Metrics, stack: AsyncExitStack
-) -> ImageLoader:
-    fetcher = Fetcher(_build_fetch_options(settings))
-    stack.push_async_callback(fetcher.close)
-    options = build_decode_options(settings, checkpoint.image)
-    loader = ImageLoader(
-        fetcher,
-        options,
-        workers=settings.decode_workers or count_decode_workers(),
-        limits=DecodeLimits(
-            memory_bytes=settings.decode_memory_bytes,
-            cpu_s=settings.decode_cpu_s,
-            wall_s=settings.decode_timeout_s,
-        ),
-        variant=_describe_variant(checkpoint, options),
-        metrics=metrics,
-    )
-    stack.callback(loader.close)
-    return loader
+    count = settings.decode_workers or count_decode_workers()
+    return DecodeWorkers(count=count, limits=limits, metrics=metrics)
 
 
 def _describe_variant(checkpoint: Checkpoint, options: DecodeOptions | VideoOptions) -> str:
@@ -121,9 +100,18 @@ def _build_fetch_options(settings: Settings) -> FetchOptions:
         deny_domains=settings.fetch_deny_domains,
         allow_userinfo=settings.fetch_allow_userinfo,
         connections_per_host=settings.fetch_connections_per_host,
-        cache_bytes=settings.fetch_cache_bytes,
         folders=settings.image_folders,
         proxy_env=settings.fetch_proxy_env,
+    )
+
+
+def _build_video_fetch_options(settings: Settings) -> FetchOptions:
+    return replace(
+        _build_fetch_options(settings),
+        max_bytes=settings.max_video_bytes,
+        timeout_s=settings.video_fetch_timeout_s,
+        accept="video/*,image/*",
+        frame_lists=True,
     )
 
 

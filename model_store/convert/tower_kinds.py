@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from llava_spec import towers
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, Channels
 from model_store.convert.json_file import Json
 from model_store.convert.shapes import Shape, linear_shapes
@@ -61,27 +62,9 @@ def _norm_shapes(name: str, size: int) -> dict[str, Shape]:
     return {f"{name}.weight": (size,), f"{name}.bias": (size,)}
 
 
-_CLIP_DEFAULTS: Final[Json] = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "projection_dim": 512,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-}
-_CLIP_LARGE: Final[Json] = _CLIP_DEFAULTS | {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "projection_dim": 768,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "patch_size": 14,
-}
-_CLIP_LARGE_336: Final[Json] = _CLIP_LARGE | {"image_size": 336}
+_CLIP_DEFAULTS: Final[Json] = {**towers.CLIP, "projection_dim": 512}
+_CLIP_LARGE: Final[Json] = {**_CLIP_DEFAULTS, **towers.CLIP_LARGE, "projection_dim": 768}
+_CLIP_LARGE_336: Final[Json] = {**_CLIP_LARGE, **towers.CLIP_LARGE_336}
 CLIP: Final = TowerKind(
     model_type="clip_vision_model",
     whole_model_type="clip",
@@ -96,37 +79,16 @@ CLIP: Final = TowerKind(
     std=CLIP_STD,
     has_class_token=True,
 )
-_SIGLIP_DEFAULTS: Final[Json] = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "num_channels": 3,
-    "image_size": 224,
-    "patch_size": 16,
-    "hidden_act": "gelu_pytorch_tanh",
-    "layer_norm_eps": 1e-6,
-}
 _HALVES: Final = (0.5, 0.5, 0.5)
 SIGLIP: Final = TowerKind(
     model_type="siglip_vision_model",
     whole_model_type="siglip",
-    defaults=_SIGLIP_DEFAULTS,
-    released={
-        "google/siglip-so400m-patch14-384": _SIGLIP_DEFAULTS
-        | {
-            "hidden_size": 1152,
-            "intermediate_size": 4304,
-            "num_hidden_layers": 27,
-            "num_attention_heads": 16,
-            "image_size": 384,
-            "patch_size": 14,
-        }
-    },
+    defaults=dict(towers.SIGLIP),
+    released={"google/siglip-so400m-patch14-384": {**towers.SIGLIP, **towers.SIGLIP_SO400M_384}},
     mean=_HALVES,
     std=_HALVES,
     has_class_token=False,
-    unused_layers=1,
+    unused_layers=towers.SIGLIP_UNUSED_LAYERS,
     fixed={"vision_use_head": False},
 )
 KINDS: Final = (CLIP, SIGLIP)

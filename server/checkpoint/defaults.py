@@ -3,6 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from llava_spec.towers import (
+    CLIP,
+    CLIP_LARGE_336,
+    SIGLIP,
+    SIGLIP_SO400M_384,
+    SIGLIP_UNUSED_LAYERS,
+)
+
 TILE: Final = 384
 LLAVA: Final[Mapping[str, Any]] = {
     "image_token_index": 32000,
@@ -46,43 +54,16 @@ MODELS: Final[Mapping[str, Mapping[str, Any]]] = {
     "llava_onevision": ONEVISION,
     "vipllava": VIP_LLAVA,
 }
-CLIP: Final[Mapping[str, Any]] = {
-    "hidden_size": 768,
-    "image_size": 224,
-    "intermediate_size": 3072,
-    "num_attention_heads": 12,
-    "num_hidden_layers": 12,
-    "patch_size": 32,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-}
-SIGLIP: Final[Mapping[str, Any]] = {
-    **CLIP,
-    "patch_size": 16,
-    "hidden_act": "gelu_pytorch_tanh",
-    "layer_norm_eps": 1e-6,
-}
 TOWERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "clip_vision_model": CLIP,
     "siglip_vision_model": SIGLIP,
 }
 # The towers of configurations without a `vision_config`: CLIP-L at 336 pixels, SigLIP-SO400M.
 WHOLE_TOWERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "clip_vision_model": {
-        "hidden_size": 1024,
-        "image_size": 336,
-        "intermediate_size": 4096,
-        "num_attention_heads": 16,
-        "num_hidden_layers": 24,
-        "patch_size": 14,
-    },
+    "clip_vision_model": CLIP_LARGE_336,
     "siglip_vision_model": {
-        "hidden_size": 1152,
-        "image_size": 384,
-        "intermediate_size": 4304,
-        "num_attention_heads": 16,
-        "num_hidden_layers": 26,
-        "patch_size": 14,
+        **SIGLIP_SO400M_384,
+        "num_hidden_layers": SIGLIP_SO400M_384["num_hidden_layers"] - SIGLIP_UNUSED_LAYERS,
     },
 }
 # LLaVA's converted configurations omit values that equal these.

@@ -2,9 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from server.errors import ContextLengthExceeded, ImageTooLarge, VideoTooLarge
+from server.errors import ContextLengthExceeded
+from server.images.media_kind import MediaKind
+from server.images.vision.cache import MeasuredMedia
 from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
@@ -24,34 +25,6 @@ class MediaLimits:
         return MediaBudget(deadline, self.max_pixels, self.max_model_len, meter)
 
 
-class MeasuredImage(Protocol):
-    """An image whose size is known."""
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of the full image."""
-
-    @property
-    def frames(self) -> int:
-        """Frames in the file."""
-
-
-class MeasuredVideo(Protocol):
-    """A video whose sampled frames are known."""
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of the frames that are used."""
-
-    @property
-    def num_frames(self) -> int:
-        """Frames that are used."""
-
-    @property
-    def total_frames(self) -> int:
-        """Frames in the file."""
-
-
 @dataclass(slots=True)
 class MediaBudget:
     """The pixels, tokens and time that one request may spend on media, and notes for the client.
@@ -68,22 +41,15 @@ class MediaBudget:
     spent_pixels: int = 0
     spent_tokens: int = 0
 
-    def spend(self, image: MeasuredImage, param: str) -> None:
-        """Count an image. Raises `ImageTooLarge` if the images together have too many pixels.
+    def spend(self, media: MeasuredMedia, kind: MediaKind, param: str) -> None:
+        """Count an image or video, and note frames that are not used. Raises as `spend_pixels`.
 
-        Cached images count like new ones: a limit must not depend on other requests.
+        Cached ones count like new ones: a limit must not depend on other requests.
         """
-        self._spend_pixels(image.pixels, ImageTooLarge)
-        if image.frames > 1:
-            self.notes.append(f"{param}: the first of {image.frames} frames was used")
-
-    def spend_video(self, video: MeasuredVideo, param: str) -> None:
-        """Count a video as its used frames. Raises `VideoTooLarge`, as `spend`."""
-        self._spend_pixels(video.pixels, VideoTooLarge)
-        if video.num_frames < video.total_frames:
-            self.notes.append(
-                f"{param}: {video.num_frames} of {video.total_frames} frames were used"
-            )
+        self.spend_pixels(media.pixels, kind)
+        if media.num_frames < media.total_frames:
+            note = kind.frames_note.format(used=media.num_frames, total=media.total_frames)
+            self.notes.append(f"{param}: {note}")
 
     def check_context(self, num_tokens: int) -> None:
         """Raise `ContextLengthExceeded` if that many tokens leave no room for an answer.
@@ -108,10 +74,11 @@ class MediaBudget:
         self.check_context(self.spent_tokens)
         self.meter.charge_image_tokens(num_tokens)
 
-    def _spend_pixels(self, pixels: int, error: type[ImageTooLarge | VideoTooLarge]) -> None:
+    def spend_pixels(self, pixels: int, kind: MediaKind) -> None:
+        """Count pixels of an image or video. Raises the kind's `too_large` if all have too many."""
         self.spent_pixels += pixels
         if self.spent_pixels > self.max_pixels:
-            raise error(
+            raise kind.too_large(
                 f"The request's images and frames of videos have at least {self.spent_pixels}"
                 f" pixels together; the limit is {self.max_pixels}. Send smaller or fewer"
                 " ones, or ask for fewer frames."
@@ -127,21 +94,13 @@ class Charge:
     """
 
     budget: MediaBudget
+    kind: MediaKind
     param: str
     is_made: bool = False
 
-    def make_image(self, image: MeasuredImage, num_tokens: int) -> None:
-        """Count an image, unless that is done. Raises as `MediaBudget` does."""
-        if self._is_first():
-            self.budget.spend(image, self.param)
+    def make(self, media: MeasuredMedia, num_tokens: int) -> None:
+        """Count it, unless that is done. Raises as `MediaBudget` does."""
+        if not self.is_made:
+            self.is_made = True
+            self.budget.spend(media, self.kind, self.param)
             self.budget.spend_tokens(num_tokens)
-
-    def make_video(self, video: MeasuredVideo, num_tokens: int) -> None:
-        """Count a video, as `make_image`."""
-        if self._is_first():
-            self.budget.spend_video(video, self.param)
-            self.budget.spend_tokens(num_tokens)
-
-    def _is_first(self) -> bool:
-        was_made, self.is_made = self.is_made, True
-        return not was_made

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from server.concurrency import gather_or_cancel
-from server.errors import ImageError
 from server.images.budget import Charge, MediaBudget
 from server.images.decode.view_choice import ViewChoice, choose_views
-from server.images.loader import ImageLoader, LoadedImage
-from server.images.source import attribute_errors
+from server.images.embedding import CachedEmbedding
+from server.images.loader import ImageLoader
+from server.images.media_kind import IMAGE
+from server.images.source import LoadedMedia
 from server.images.vision.batcher import VisionBatcher
-from server.images.vision.cache import EncodedImage, ImageEmbedsCache
+from server.images.vision.cache import EncodedMedia, ImageEmbedsCache
 from server.protocol.chat.request import ImageReference
 from server.telemetry.metrics import Metrics
-from server.telemetry.stages import Span
 
 
 class ImageEmbedder:
@@ -28,13 +28,12 @@ class ImageEmbedder:
         self,
         loader: ImageLoader,
         vision: VisionBatcher,
-        cache: ImageEmbedsCache[EncodedImage],
+        cache: ImageEmbedsCache,
         metrics: Metrics,
     ) -> None:
         self._loader = loader
         self._vision = vision
-        self._cache = cache
-        self._metrics = metrics
+        self._embedding = CachedEmbedding(IMAGE, cache, metrics.image_refusals)
 
     async def embed(
         self, references: Sequence[ImageReference], cache_partition: str, budget: MediaBudget
@@ -79,17 +78,12 @@ class ImageEmbedder:
         cache_partition: str,
         budget: MediaBudget,
     ) -> tuple[str, Tensor]:
-        with (
-            Span("image"),
-            attribute_errors(ImageError, reference.param, self._metrics.image_refusals),
-        ):
-            image = await self._load(reference, views, cache_partition, budget)
-            charge = Charge(budget, reference.param)
-            encoded = await self._cache.get_or_compute(
-                image.key, lambda: self._encode(image, charge), budget.meter.key_name
-            )
-            charge.make_image(encoded, len(encoded.image_embeds))
-        return image.key, encoded.image_embeds
+        return await self._embedding.embed(
+            self._load(reference, views, cache_partition, budget),
+            lambda data, charge: self._encode(data, views, charge),
+            reference.param,
+            budget,
+        )
 
     async def _count_image_tokens(
         self,
@@ -100,11 +94,11 @@ class ImageEmbedder:
     ) -> int:
         if not self._depends_on_size(views):
             return self._vision.count_image_tokens()
-        with attribute_errors(ImageError, reference.param, self._metrics.image_refusals):
+        with self._embedding.attribute_errors(reference.param):
             image = await self._load(reference, views, cache_partition, budget)
-            decoded = await self._loader.decode(image.data, ViewChoice.BASE)
-            budget.spend(decoded, reference.param)
-        return self._vision.count_image_tokens(decoded.image_size)
+            size = await self._loader.measure(image.data)
+            budget.spend_pixels(size[0] * size[1], IMAGE)
+        return self._vision.count_image_tokens(size)
 
     def _depends_on_size(self, views: ViewChoice) -> bool:
         """Whether an image's number of image tokens depends on its size."""
@@ -116,15 +110,14 @@ class ImageEmbedder:
         views: ViewChoice,
         cache_partition: str,
         budget: MediaBudget,
-    ) -> LoadedImage:
+    ) -> LoadedMedia:
         return await self._loader.load(
             reference.url, cache_partition, views=views, deadline=budget.deadline
         )
 
-    async def _encode(self, image: LoadedImage, charge: Charge) -> EncodedImage:
-        decoded = await self._loader.decode(image.data, image.views)
-        size = decoded.image_size if self._depends_on_size(image.views) else None
-        num_image_tokens = self._vision.count_image_tokens(size)
-        charge.make_image(decoded, num_image_tokens)
+    async def _encode(self, data: bytes, views: ViewChoice, charge: Charge) -> EncodedMedia:
+        decoded = await self._loader.decode(data, views)
+        size = decoded.image_size if self._depends_on_size(views) else None
+        charge.make(decoded, self._vision.count_image_tokens(size))
         image_embeds = await self._vision.encode(decoded.views, decoded.image_size)
-        return EncodedImage(image_embeds, decoded.image_size, decoded.frames)
+        return EncodedMedia.build(image_embeds, decoded)

@@ -1,53 +1,40 @@
 """Loads images: fetching, a content key, and decoding in a worker process."""
 
 import time
-from collections.abc import Mapping
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
-from pebble import ProcessExpired
-
-from server.errors import (
-    ImageCorrupt,
-    ImageError,
-    ImageFetchFailed,
-    ImageFormatUnsupported,
-    ImageTooLarge,
-    ImageUrlForbidden,
-    ImageUrlInvalid,
+from llava_spec.anyres import Size
+from server.errors import ImageCorrupt, ImageError, ImageFormatUnsupported, ImageTooLarge
+from server.images.decode.decode import (
+    DecodedImage,
+    DecodeFailure,
+    DecodeFault,
+    DecodeOptions,
+    decode,
 )
-from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, DecodeOptions
-from server.images.decode.sandbox import DecodeLimits
+from server.images.decode.image_size import measure_image
+from server.images.decode.jpeg_scans import MAX_SCANS
 from server.images.decode.view_choice import ViewChoice, narrow_options
 from server.images.decode.workers import DecodeWorkers
-from server.images.fetch.errors import (
-    DataTooLarge,
-    FetchError,
-    FetchFailed,
-    UrlForbidden,
-    UrlInvalid,
-)
 from server.images.fetch.fetcher import Fetcher
-from server.images.source import MediaSource
+from server.images.media_kind import IMAGE
+from server.images.source import LoadedMedia, MediaSource
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
 
-FETCH_ERRORS: Final[Mapping[type[FetchError], type[ImageError]]] = {
-    UrlInvalid: ImageUrlInvalid,
-    UrlForbidden: ImageUrlForbidden,
-    FetchFailed: ImageFetchFailed,
-    DataTooLarge: ImageTooLarge,
+Result = TypeVar("Result")
+
+REFUSALS: Final[Mapping[DecodeFault, type[ImageError]]] = {
+    DecodeFault.FORMAT: ImageFormatUnsupported,
+    DecodeFault.CORRUPT: ImageCorrupt,
+    DecodeFault.PIXELS: ImageTooLarge,
+    DecodeFault.SHAPE: ImageTooLarge,
+    DecodeFault.FRAMES: ImageTooLarge,
+    DecodeFault.ANIMATED: ImageFormatUnsupported,
+    DecodeFault.SCANS: ImageTooLarge,
+    DecodeFault.MEMORY: ImageTooLarge,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedImage:
-    """An image's encoded bytes, its content key and the views that are needed of it."""
-
-    data: bytes
-    key: str
-    views: ViewChoice = ViewChoice.ALL
 
 
 class ImageLoader:
@@ -57,17 +44,15 @@ class ImageLoader:
         self,
         fetcher: Fetcher,
         options: DecodeOptions,
+        workers: DecodeWorkers,
         *,
-        workers: int,
-        limits: DecodeLimits,
         variant: str,
         metrics: Metrics,
     ) -> None:
-        self._source = MediaSource(fetcher, variant, FETCH_ERRORS, metrics)
+        self._source = MediaSource(IMAGE, fetcher, variant, metrics, metrics.image_bytes)
         self._options = options
-        self._limits = limits
+        self._workers = workers
         self._metrics = metrics
-        self.workers = DecodeWorkers(count=workers, limits=limits, metrics=metrics)
 
     async def load(
         self,
@@ -76,38 +61,36 @@ class ImageLoader:
         *,
         views: ViewChoice = ViewChoice.ALL,
         deadline: float | None = None,
-    ) -> LoadedImage:
+    ) -> LoadedMedia:
         """Return an image's encoded bytes and its content key. Raises `ImageError`.
 
         The key depends on `views`, which are those that `decode` is to make. Fetches and keys are
         shared only within a `cache_partition`. `deadline` is when fetching ends, on the event
         loop's clock.
         """
-        with self._metrics.stage("load"):
-            data = await self._source.fetch(url, cache_partition, deadline)
-            self._metrics.image_bytes.observe(len(data))
-            annotate("llava.image.bytes", len(data))
-            key = await self._source.derive_key(data, cache_partition, views.value)
-            return LoadedImage(data, key, views)
+        return await self._source.load(url, cache_partition, views.value, deadline)
 
     async def decode(self, data: bytes, views: ViewChoice = ViewChoice.ALL) -> DecodedImage:
         """Decode and preprocess an image in a worker. Raises `ImageError`."""
-        try:
-            result = await self.workers.run(data, narrow_options(self._options, views))
-        except TimeoutError:
-            raise ImageCorrupt(
-                f"The image could not be decoded within {self._limits.wall_s:g} seconds."
-            ) from None
-        except (ProcessExpired, BrokenProcessPool):
-            raise ImageCorrupt("The image could not be decoded.") from None
+        decoded = await self._run(decode, data, narrow_options(self._options, views))
+        self._observe(decoded)
+        return decoded
+
+    async def measure(self, data: bytes) -> Size:
+        """Return an upright image's (width, height), as `measure_image`. Raises `ImageError`."""
+        return await self._run(measure_image, data, self._options)
+
+    async def _run(
+        self,
+        function: Callable[[bytes, DecodeOptions], Result | DecodeFailure],
+        data: bytes,
+        options: DecodeOptions,
+    ) -> Result:
+        with IMAGE.translate_worker_errors():
+            result = await self._workers.run(function, data, options)
         if isinstance(result, DecodeFailure):
             raise self._build_error(result)
-        self._observe(result)
         return result
-
-    def close(self) -> None:
-        """End the workers."""
-        self.workers.close()
 
     def _observe(self, decoded: DecodedImage) -> None:
         now = time.perf_counter()
@@ -120,24 +103,21 @@ class ImageLoader:
         self._metrics.images_decoded.labels(decoded.format).inc()
 
     def _build_error(self, failure: DecodeFailure) -> ImageError:
-        size = f"{failure.width}x{failure.height}"
-        match failure.fault:
-            case DecodeFault.FORMAT:
-                formats = ", ".join(self._options.formats)
-                return ImageFormatUnsupported(
-                    f"The data is not an image of a supported format ({formats})."
-                )
-            case DecodeFault.CORRUPT:
-                return ImageCorrupt("The image is damaged or cut short.")
-            case DecodeFault.PIXELS:
-                limit = self._options.max_pixels
-                return ImageTooLarge(f"The image has {size} pixels; the limit is {limit} in all.")
-            case DecodeFault.SHAPE:
-                return ImageTooLarge(f"The image is too oblong: {size} pixels.")
-            case DecodeFault.FRAMES:
-                limit = self._options.max_frames
-                return ImageTooLarge(f"The image has more than {limit} frames.")
-            case DecodeFault.ANIMATED:
-                return ImageFormatUnsupported("Animated images are not accepted.")
-            case DecodeFault.MEMORY:
-                return ImageTooLarge("Decoding the image takes more memory than allowed.")
+        return REFUSALS[failure.fault](_describe(failure, self._options))
+
+
+def _describe(failure: DecodeFailure, options: DecodeOptions) -> str:
+    """Return what a client is told about a refused image."""
+    size = f"{failure.width}x{failure.height}"
+    formats = ", ".join(options.formats)
+    return {
+        DecodeFault.FORMAT: f"The data is not an image of a supported format ({formats}).",
+        DecodeFault.CORRUPT: "The image is damaged or cut short.",
+        DecodeFault.PIXELS: f"The image has {size} pixels; the limit is {options.max_pixels} in"
+        " all.",
+        DecodeFault.SHAPE: f"The image is too oblong: {size} pixels.",
+        DecodeFault.FRAMES: f"The image has more than {options.max_frames} frames.",
+        DecodeFault.ANIMATED: "Animated images are not accepted.",
+        DecodeFault.SCANS: f"The JPEG has more than {MAX_SCANS} scans; encode it anew.",
+        DecodeFault.MEMORY: "Decoding the image takes more memory than allowed.",
+    }[failure.fault]

@@ -1,53 +1,67 @@
-"""What images and videos have in common: fetching within a request's time, and content keys."""
+"""Where images and videos come from: fetching within a request's time, and content keys."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
-from prometheus_client import Counter
+from prometheus_client import Histogram
 
 from server.concurrency import SingleFlight, run_in_thread_if_large
-from server.errors import ApiError
 from server.images.fetch.data_url import is_data_url
-from server.images.fetch.errors import FetchError, FetchFailed
+from server.images.fetch.errors import FetchFailed
 from server.images.fetch.fetcher import Fetcher
+from server.images.media_kind import MediaKind
 from server.telemetry.metrics import Metrics
+from server.telemetry.timeline import annotate
 
 # Less data is hashed on the event loop.
 MAX_INLINE_HASH_BYTES: Final = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedMedia:
+    """An image's or video's encoded bytes, and its content key."""
+
+    data: bytes
+    key: str
+
+
 class MediaSource:
-    """Fetches encoded data, and derives its content key. Concurrent fetches of one URL are one.
+    """Loads encoded images or videos. Concurrent loads of one URL share a fetch.
 
     Fetches and keys are shared only within a `cache_partition`. `variant` is all that affects the
-    embeddings of every image or video of this source, `errors` what its fetches' errors become.
+    embeddings of every image or video of this source. `num_bytes` observes the size of each.
     """
 
     def __init__(
         self,
+        kind: MediaKind,
         fetcher: Fetcher,
         variant: str,
-        errors: Mapping[type[FetchError], type[ApiError]],
         metrics: Metrics,
+        num_bytes: Histogram,
     ) -> None:
+        self._kind = kind
         self._fetcher = fetcher
-        self._errors = errors
         self._variant_digest = blake3(variant.encode()).digest()
         self._metrics = metrics
+        self._num_bytes = num_bytes
         self._fetches: SingleFlight[bytes] = SingleFlight()
 
-    async def fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
-        """Return the data of a URL, until `deadline` on the event loop's clock.
+    async def load(
+        self, url: str, cache_partition: str, choice: str, deadline: float | None
+    ) -> LoadedMedia:
+        """Return the data of a URL, and its content key; `choice` says what is used of the data.
 
-        Raises one of `errors`.
+        Fetching ends at `deadline` on the event loop's clock. Raises an error of the source's kind.
         """
-        try:
-            return await self._fetch(url, cache_partition, deadline)
-        except FetchError as error:
-            raise self._errors[type(error)](str(error)) from None
+        with self._metrics.stage("load"):
+            with self._kind.translate_fetch_errors():
+                data = await self._fetch(url, cache_partition, deadline)
+            self._num_bytes.observe(len(data))
+            annotate(f"llava.{self._kind.name}.bytes", len(data))
+            return LoadedMedia(data, await self._derive_key(data, cache_partition, choice))
 
     async def _fetch(self, url: str, cache_partition: str, deadline: float | None) -> bytes:
         if is_data_url(url):
@@ -64,24 +78,13 @@ class MediaSource:
                 " has."
             ) from None
 
-    async def derive_key(self, data: bytes, cache_partition: str, choice: str) -> str:
-        """Return the content key of data of which `choice` says what is used."""
+    async def _derive_key(self, data: bytes, cache_partition: str, choice: str) -> str:
         variant = blake3(
             repr((cache_partition, choice)).encode(), key=self._variant_digest
         ).digest()
         return await run_in_thread_if_large(
             len(data), MAX_INLINE_HASH_BYTES, lambda: compute_content_key(data, variant)
         )
-
-
-@contextmanager
-def attribute_errors(kind: type[ApiError], param: str, refusals: Counter) -> Iterator[None]:
-    """Set `param` as the field of errors of a kind, and count them by their code."""
-    try:
-        yield
-    except kind as error:
-        refusals.labels(error.code).inc()
-        raise error.at(param) from None
 
 
 def compute_content_key(data: bytes, variant: bytes) -> str:

@@ -1,47 +1,22 @@
 """Turns a request's videos into embeddings, or only counts their video tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from llava_spec.anyres import Size
 from server.checkpoint.video import VideoConfig
 from server.concurrency import gather_or_cancel
-from server.errors import VideoError
 from server.images.budget import Charge, MediaBudget
 from server.images.decode.video.sampling import FrameSampling
-from server.images.source import attribute_errors
-from server.images.video_loader import LoadedVideo, VideoLoader
+from server.images.embedding import CachedEmbedding
+from server.images.media_kind import VIDEO
+from server.images.source import LoadedMedia
+from server.images.video_loader import VideoLoader
 from server.images.vision.batcher import VisionBatcher
-from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.cache import EncodedMedia, ImageEmbedsCache
 from server.protocol.chat.request import VideoReference
 from server.protocol.video import VideoIoKwargs, is_frame_list
 from server.telemetry.metrics import Metrics
-from server.telemetry.stages import Span
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedVideo:
-    """A video's embeddings (num_video_tokens, hidden), and the facts that its budget needs.
-
-    `frame_size` is the upright frames' (width, height); `num_frames` of `total_frames` are used.
-    """
-
-    embeds: Tensor
-    frame_size: Size
-    num_frames: int
-    total_frames: int
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of the frames that are used."""
-        return self.frame_size[0] * self.frame_size[1] * self.num_frames
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the embeddings."""
-        return self.embeds.nbytes
 
 
 class VideoEmbedder:
@@ -56,7 +31,7 @@ class VideoEmbedder:
         loader: VideoLoader,
         vision: VisionBatcher,
         video: VideoConfig,
-        cache: ImageEmbedsCache[EncodedVideo],
+        cache: ImageEmbedsCache,
         metrics: Metrics,
         *,
         sampling: FrameSampling,
@@ -65,8 +40,7 @@ class VideoEmbedder:
         self._loader = loader
         self._vision = vision
         self._video = video
-        self._cache = cache
-        self._metrics = metrics
+        self._embedding = CachedEmbedding(VIDEO, cache, metrics.videos.refusals)
         self._sampling = sampling
 
     async def embed(
@@ -106,17 +80,13 @@ class VideoEmbedder:
         cache_partition: str,
         budget: MediaBudget,
     ) -> tuple[str, Tensor]:
-        with (
-            Span("video"),
-            attribute_errors(VideoError, reference.param, self._metrics.videos.refusals),
-        ):
-            video = await self._load(reference, options, cache_partition, budget)
-            charge = Charge(budget, reference.param)
-            encoded = await self._cache.get_or_compute(
-                video.key, lambda: self._encode(video, charge), budget.meter.key_name
-            )
-            charge.make_video(encoded, len(encoded.embeds))
-        return video.key, encoded.embeds
+        sampling = choose_sampling(self._sampling, options, reference.url)
+        return await self._embedding.embed(
+            self._load(reference, sampling, cache_partition, budget),
+            lambda data, charge: self._encode(data, sampling, charge),
+            reference.param,
+            budget,
+        )
 
     async def _count_tokens(
         self,
@@ -125,29 +95,29 @@ class VideoEmbedder:
         cache_partition: str,
         budget: MediaBudget,
     ) -> int:
-        with attribute_errors(VideoError, reference.param, self._metrics.videos.refusals):
-            video = await self._load(reference, options, cache_partition, budget)
-            decoded = await self._loader.decode(video)
-            budget.spend_video(decoded, reference.param)
-        return self._video.count_tokens(decoded.num_frames)
+        sampling = choose_sampling(self._sampling, options, reference.url)
+        with self._embedding.attribute_errors(reference.param):
+            video = await self._load(reference, sampling, cache_partition, budget)
+            measure = await self._loader.measure(video.data, sampling)
+            budget.spend_pixels(measure.pixels, VIDEO)
+        return self._video.count_tokens(measure.num_frames)
 
     async def _load(
         self,
         reference: VideoReference,
-        options: VideoIoKwargs | None,
+        sampling: FrameSampling,
         cache_partition: str,
         budget: MediaBudget,
-    ) -> LoadedVideo:
-        sampling = choose_sampling(self._sampling, options, reference.url)
+    ) -> LoadedMedia:
         return await self._loader.load(
             reference.url, cache_partition, sampling, deadline=budget.deadline
         )
 
-    async def _encode(self, video: LoadedVideo, charge: Charge) -> EncodedVideo:
-        decoded = await self._loader.decode(video)
-        charge.make_video(decoded, self._video.count_tokens(decoded.num_frames))
+    async def _encode(self, data: bytes, sampling: FrameSampling, charge: Charge) -> EncodedMedia:
+        decoded = await self._loader.decode(data, sampling)
+        charge.make(decoded, self._video.count_tokens(decoded.num_frames))
         embeds = await self._vision.encode_video(decoded.views)
-        return EncodedVideo(embeds, decoded.frame_size, decoded.num_frames, decoded.total_frames)
+        return EncodedMedia.build(embeds, decoded)
 
 
 def choose_sampling(

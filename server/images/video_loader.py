@@ -1,50 +1,27 @@
 """Loads videos: fetching, a content key, and decoding sampled frames in a worker process."""
 
-import signal
 import time
-from collections.abc import Mapping
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
-from pebble import ProcessExpired
-
-from server.errors import (
-    VideoCorrupt,
-    VideoError,
-    VideoFetchFailed,
-    VideoFormatUnsupported,
-    VideoTooLarge,
-    VideoUrlForbidden,
-    VideoUrlInvalid,
-)
+from server.errors import VideoCorrupt, VideoError, VideoFormatUnsupported, VideoTooLarge
 from server.images.decode.video.containers import detect_container
-from server.images.decode.video.decode import DecodedVideo
+from server.images.decode.video.decode import (
+    DecodedVideo,
+    VideoMeasure,
+    decode_video,
+    measure_video,
+)
 from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOptions
 from server.images.decode.video.sampling import FrameSampling
 from server.images.decode.workers import DecodeWorkers
-from server.images.fetch.errors import (
-    DataTooLarge,
-    FetchError,
-    FetchFailed,
-    UrlForbidden,
-    UrlInvalid,
-)
 from server.images.fetch.fetcher import Fetcher
-from server.images.source import MediaSource
+from server.images.media_kind import ENCODE_ANEW, REMEDY, VIDEO
+from server.images.source import LoadedMedia, MediaSource
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
 
-TOO_SLOW: Final = "The video's frames could not be decoded within"
-REMEDY: Final = "send smaller or fewer frames, or a part of the video"
-ENCODE_ANEW: Final = "encode it anew, as H.264 in MP4 for example"
-
-FETCH_ERRORS: Final[Mapping[type[FetchError], type[VideoError]]] = {
-    UrlInvalid: VideoUrlInvalid,
-    UrlForbidden: VideoUrlForbidden,
-    FetchFailed: VideoFetchFailed,
-    DataTooLarge: VideoTooLarge,
-}
+Result = TypeVar("Result")
 
 REFUSALS: Final[Mapping[VideoFault, type[VideoError]]] = {
     VideoFault.FORMAT: VideoFormatUnsupported,
@@ -60,15 +37,6 @@ REFUSALS: Final[Mapping[VideoFault, type[VideoError]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedVideo:
-    """A video's encoded bytes, its content key and which frames are needed of it."""
-
-    data: bytes
-    key: str
-    sampling: FrameSampling
-
-
 class VideoLoader:
     """Fetches and decodes videos. Concurrent loads of one URL share a fetch."""
 
@@ -81,8 +49,8 @@ class VideoLoader:
         variant: str,
         metrics: Metrics,
     ) -> None:
-        """The workers are those of images."""
-        self._source = MediaSource(fetcher, variant, FETCH_ERRORS, metrics)
+        """The workers may be those of images."""
+        self._source = MediaSource(VIDEO, fetcher, variant, metrics, metrics.videos.bytes)
         self._options = options
         self._workers = workers
         self._metrics = metrics
@@ -94,37 +62,38 @@ class VideoLoader:
         sampling: FrameSampling,
         *,
         deadline: float | None = None,
-    ) -> LoadedVideo:
+    ) -> LoadedMedia:
         """Return a video's encoded bytes and its content key. Raises `VideoError`.
 
         Fetches and keys are shared only within a `cache_partition`. `deadline` is when fetching
         ends, on the event loop's clock.
         """
-        with self._metrics.stage("load"):
-            data = await self._source.fetch(url, cache_partition, deadline)
-            self._metrics.videos.bytes.observe(len(data))
-            annotate("llava.video.bytes", len(data))
-            # Before it queues for a worker behind other videos.
-            if detect_container(data, self._options.formats) is None:
-                raise self._build_error(VideoFailure(VideoFault.FORMAT))
-            key = await self._source.derive_key(data, cache_partition, repr(sampling))
-            return LoadedVideo(data, key, sampling)
+        loaded = await self._source.load(url, cache_partition, repr(sampling), deadline)
+        # Before it queues for a worker behind other videos.
+        if detect_container(loaded.data, self._options.formats) is None:
+            raise self._build_error(VideoFailure(VideoFault.FORMAT))
+        return loaded
 
-    async def decode(self, video: LoadedVideo) -> DecodedVideo:
+    async def decode(self, data: bytes, sampling: FrameSampling) -> DecodedVideo:
         """Decode and preprocess a video's sampled frames in a worker. Raises `VideoError`."""
-        try:
-            result = await self._workers.run_video(video.data, self._options, video.sampling)
-        except TimeoutError:
-            limit_s = self._workers.limits.wall_s
-            raise VideoTooLarge(f"{TOO_SLOW} {limit_s:g} seconds; {REMEDY}.") from None
-        except (ProcessExpired, BrokenProcessPool) as error:
-            if getattr(error, "exitcode", 0) != -signal.SIGXCPU:
-                raise VideoCorrupt(f"Decoding the video failed; {ENCODE_ANEW}.") from None
-            cpu_s = self._workers.limits.cpu_s
-            raise VideoTooLarge(f"{TOO_SLOW} {cpu_s} seconds of CPU time; {REMEDY}.") from None
+        decoded = await self._run(decode_video, data, sampling)
+        self._observe(decoded)
+        return decoded
+
+    async def measure(self, data: bytes, sampling: FrameSampling) -> VideoMeasure:
+        """Count a video's sampled frames, as `measure_video`. Raises `VideoError`."""
+        return await self._run(measure_video, data, sampling)
+
+    async def _run(
+        self,
+        function: Callable[[bytes, VideoOptions, FrameSampling], Result | VideoFailure],
+        data: bytes,
+        sampling: FrameSampling,
+    ) -> Result:
+        with VIDEO.translate_worker_errors():
+            result = await self._workers.run(function, data, self._options, sampling, is_video=True)
         if isinstance(result, VideoFailure):
             raise self._build_error(result)
-        self._observe(result)
         return result
 
     def _observe(self, decoded: DecodedVideo) -> None:

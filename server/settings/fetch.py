@@ -38,8 +38,8 @@ class FetchSettings(BaseSettings):
     )
     fetch_cache_mib: NonNegativeFloat = Field(
         64.0,
-        description="memory for fetched images that HTTP allows to be cached, in MiB, and as much"
-        " for videos; 0 keeps none",
+        description="memory for fetched images and videos that HTTP allows to be cached, in MiB; 0"
+        " keeps none",
     )
     fetch_proxy_env: bool = Field(
         False, description="fetch through the proxies that HTTP_PROXY and HTTPS_PROXY name"
@@ -50,5 +50,5 @@ class FetchSettings(BaseSettings):
 
     @property
     def fetch_cache_bytes(self) -> int:
-        """Memory for fetched images in bytes."""
+        """Memory for fetched images and videos in bytes."""
         return int(self.fetch_cache_mib * MIB)

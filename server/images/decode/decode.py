@@ -5,6 +5,8 @@ Runs in decode workers, so that Pillow's codecs stay out of the server's process
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
@@ -31,6 +33,7 @@ from server.images.decode.image_processor import (
     preprocess,
     preprocess_anyres,
 )
+from server.images.decode.jpeg_scans import has_many_scans
 from server.images.decode.orientation import SWAPS_SIDES, find_transpose
 
 
@@ -43,6 +46,7 @@ class DecodeFault(StrEnum):
     SHAPE = "shape"
     FRAMES = "frames"
     ANIMATED = "animated"
+    SCANS = "scans"
     MEMORY = "memory"
 
 
@@ -76,8 +80,8 @@ class DecodeOptions:
 class DecodedImage:
     """Views of one image, uint8 (num_views, size, size, 3), and the seconds that each stage took.
 
-    `image_size` is the upright image's (width, height). `frames` counts the file's frames; only the
-    first is decoded.
+    `image_size` is the upright image's (width, height). `total_frames` counts the file's frames;
+    only the first is decoded.
     """
 
     views: Pixels
@@ -85,7 +89,8 @@ class DecodedImage:
     decode_s: float
     preprocess_s: float
     format: str
-    frames: int
+    total_frames: int
+    num_frames: int = 1
 
     @property
     def pixels(self) -> int:
@@ -105,13 +110,49 @@ class DecodeFailure:
 def decode(data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
     """Decode and preprocess one image. Never raises for bad data: returns a `DecodeFailure`."""
     started_at = time.perf_counter()
+    opened = open_within_limits(data, options)
+    if isinstance(opened, DecodeFailure):
+        return opened
+    try:
+        with ignored_warnings():
+            image_size, rgb = _load(opened, options)
+            decoded_at = time.perf_counter()
+            views = _preprocess(rgb, image_size, options)
+    except Exception as error:  # codecs raise many kinds of exception on damaged data
+        return DecodeFailure(_classify(error), *opened.image.size)
+    finished_at = time.perf_counter()
+    return DecodedImage(
+        views,
+        image_size,
+        decode_s=decoded_at - started_at,
+        preprocess_s=finished_at - decoded_at,
+        format=opened.format,
+        total_frames=opened.total_frames,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedImage:
+    """An image whose header is within the limits, and of which no pixel is decoded.
+
+    `data` and `codec` are those of an icon's largest picture, else the file's and its `format`.
+    """
+
+    image: ImageFile.ImageFile
+    data: bytes
+    codec: str
+    format: str
+    total_frames: int
+
+
+def open_within_limits(data: bytes, options: DecodeOptions) -> OpenedImage | DecodeFailure:
+    """Read an image's header. Never raises for bad data: returns a `DecodeFailure`."""
     image_format = detect_format(data, options.formats)
     if image_format is None:
         return DecodeFailure(DecodeFault.FORMAT)
     size = (0, 0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, about metadata
-        try:
+    try:
+        with ignored_warnings():
             data, codec = extract_largest(data) if image_format == "ICO" else (data, image_format)
             size = read_decoded_size(data, codec)
             if size[0] * size[1] > options.max_pixels:
@@ -120,24 +161,21 @@ def decode(data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
             size = image.size
             frames = count_frames(data, image, codec, options.max_frames)
             fault = _find_header_fault(image, codec, frames, options)
-            if fault is None and not (frames and is_complete(data, codec)):
-                fault = DecodeFault.CORRUPT
-            if fault is not None:
-                return DecodeFailure(fault, *size)
-            image_size, rgb = _load(image, codec, options)
-            decoded_at = time.perf_counter()
-            views = _preprocess(rgb, image_size, options)
-        except Exception as error:  # codecs raise many kinds of exception on damaged data
-            return DecodeFailure(_classify(error), *size)
-    finished_at = time.perf_counter()
-    return DecodedImage(
-        views,
-        image_size,
-        decode_s=decoded_at - started_at,
-        preprocess_s=finished_at - decoded_at,
-        format=image_format,
-        frames=frames,
-    )
+            if fault is None and codec == "JPEG" and has_many_scans(data):
+                fault = DecodeFault.SCANS
+    except Exception as error:  # codecs raise many kinds of exception on damaged data
+        return DecodeFailure(_classify(error), *size)
+    if fault is not None:
+        return DecodeFailure(fault, *size)
+    return OpenedImage(image, data, codec, image_format, frames)
+
+
+@contextmanager
+def ignored_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings, which are about metadata."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _find_header_fault(
@@ -176,18 +214,19 @@ def _has_usable_shape(width: int, height: int, options: DecodeOptions) -> bool:
     return options.size * options.size * longer <= options.max_pixels * shorter
 
 
-def _load(
-    image: ImageFile.ImageFile, image_format: str, options: DecodeOptions
-) -> tuple[Size, Image.Image]:
+def _load(opened: OpenedImage, options: DecodeOptions) -> tuple[Size, Image.Image]:
     """Decode the first frame, turned as the options say, as RGB. A JPEG may be scaled down.
 
-    Returns the full turned image's (width, height), and the image.
+    Returns the full turned image's (width, height), and the image. Raises any exception of Pillow.
     """
+    image = opened.image
+    if not (opened.total_frames and is_complete(opened.data, opened.codec)):
+        raise EOFError("the image is cut short")
     image.load()
-    transpose = find_transpose(image, image_format) if options.orientation else None
+    transpose = find_transpose(image, opened.codec) if options.orientation else None
     rgb = convert_to_rgb(image, options.alpha_color, color_management=options.color_management)
     image_size = rgb.size[::-1] if transpose in SWAPS_SIDES else rgb.size
-    if image_format == "JPEG" and options.fast_jpeg:
+    if opened.codec == "JPEG" and options.fast_jpeg:
         scale = choose_scale(image_size, options.size, options.aspect_ratio, options.grid_pinpoints)
         rgb = rgb.reduce(scale)
     return image_size, rgb if transpose is None else rgb.transpose(transpose)

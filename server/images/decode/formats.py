@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from PIL import AvifImagePlugin, Image, ImageFile, features
+from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin, features
 
 from server.images.decode.heif import HAS_HEIF, has_hevc_brand, read_brands, register_plugin
 
@@ -69,6 +69,9 @@ CHECKS: Final[dict[str, Callable[[bytes], bool]]] = {
 
 # The limits of `DecodeOptions` count, in place of Pillow's own.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow refuses a PNG with a compressed text or color profile beyond 1 MiB, which programs that
+# draw images write. All texts of a file together may be as large.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 
 def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:

@@ -1,15 +1,18 @@
 """The limits of a decode worker: memory and CPU time, and no files or sockets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar, TypeVarTuple
 
-from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions, decode
+# All that workers are to run is imported here: a confined process cannot open a module's file.
+from server.images.decode import image_size  # noqa: F401
 from server.images.decode.formats import load_plugins
-from server.images.decode.video.decode import DecodedVideo, decode_video
-from server.images.decode.video.faults import VideoFailure, VideoOptions
+from server.images.decode.video import decode  # noqa: F401
 from server.images.decode.video.reader import load_libraries
-from server.images.decode.video.sampling import FrameSampling
 from server.workers.confinement import confine, limit_cpu
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 # Decode workers give way to the engine and the event loop.
 NICENESS: Final = 5
@@ -38,17 +41,9 @@ def start_decode_worker(limits: DecodeLimits) -> None:
     confine(memory_bytes=limits.memory_bytes, open_files=limits.open_files, niceness=NICENESS)
 
 
-def decode_within_limits(
-    limits: DecodeLimits, data: bytes, options: DecodeOptions
-) -> DecodedImage | DecodeFailure:
-    """Decode one image; the kernel kills the process after `limits.cpu_s` of CPU time."""
+def run_within_limits(
+    limits: DecodeLimits, function: Callable[[*Arguments], Result], *args: *Arguments
+) -> Result:
+    """Return `function(*args)`; the kernel kills the process after `limits.cpu_s` of CPU time."""
     limit_cpu(limits.cpu_s)
-    return decode(data, options)
-
-
-def decode_video_within_limits(
-    limits: DecodeLimits, data: bytes, options: VideoOptions, sampling: FrameSampling
-) -> DecodedVideo | VideoFailure:
-    """Decode one video's sampled frames, within the same limits."""
-    limit_cpu(limits.cpu_s)
-    return decode_video(data, options, sampling)
+    return function(*args)

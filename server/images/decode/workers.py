@@ -1,19 +1,27 @@
 """The decode workers. A hang or crash fails only one image or video."""
 
 import asyncio
+import signal
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar, TypeVarTuple
 
-from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeOptions
-from server.images.decode.sandbox import (
-    DecodeLimits,
-    decode_video_within_limits,
-    decode_within_limits,
-    start_decode_worker,
-)
-from server.images.decode.video.decode import DecodedVideo
-from server.images.decode.video.faults import VideoFailure, VideoOptions
-from server.images.decode.video.sampling import FrameSampling
+from pebble import ProcessExpired
+
+from server.images.decode.sandbox import DecodeLimits, run_within_limits, start_decode_worker
 from server.telemetry.metrics import Metrics
 from server.workers.worker_pool import WorkerPool
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
+
+
+class DecodeTimedOut(Exception):
+    """A decode took longer than it may; the text says how long that is."""
+
+
+class DecodeCrashed(Exception):
+    """A worker died of what it decoded."""
 
 
 class DecodeWorkers:
@@ -21,7 +29,7 @@ class DecodeWorkers:
 
     def __init__(self, *, count: int, limits: DecodeLimits, metrics: Metrics) -> None:
         """Start the workers."""
-        self.limits = limits
+        self._limits = limits
         self._pool = WorkerPool(
             count,
             start_decode_worker,
@@ -35,29 +43,31 @@ class DecodeWorkers:
         metrics.decodes_waiting.set_function(lambda: self._pool.num_waiting)
         metrics.decodes_running.set_function(lambda: self._pool.num_running)
 
-    async def run(self, data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
-        """Decode one image.
+    async def run(
+        self, function: Callable[[*Arguments], Result], *args: *Arguments, is_video: bool = False
+    ) -> Result:
+        """Return `function(*args)`, computed in a worker: what reads one image or video.
 
-        Raises `TimeoutError` after `limits.wall_s` seconds, `pebble.ProcessExpired` where the
-        worker died of the image.
+        Raises `DecodeTimedOut` or `DecodeCrashed`.
         """
-        return await self._pool.run(
-            decode_within_limits, self.limits, data, options, timeout_s=self.limits.wall_s
-        )
-
-    async def run_video(
-        self, data: bytes, options: VideoOptions, sampling: FrameSampling
-    ) -> DecodedVideo | VideoFailure:
-        """Decode one video's sampled frames; raises what `run` does."""
-        return await self._pool.run(
-            decode_video_within_limits,
-            self.limits,
-            data,
-            options,
-            sampling,
-            timeout_s=self.limits.wall_s,
-            slots=self._video_slots,
-        )
+        limits = self._limits
+        try:
+            return await self._pool.run(
+                run_within_limits,
+                limits,
+                function,
+                *args,
+                timeout_s=limits.wall_s,
+                slots=self._video_slots if is_video else None,
+            )
+        except TimeoutError:
+            raise DecodeTimedOut(f"{limits.wall_s:g} seconds") from None
+        except ProcessExpired as expired:
+            if expired.exitcode == -signal.SIGXCPU:
+                raise DecodeTimedOut(f"{limits.cpu_s} seconds of CPU time") from None
+            raise DecodeCrashed from None
+        except BrokenProcessPool:
+            raise DecodeCrashed from None
 
     def close(self) -> None:
         """End the workers."""

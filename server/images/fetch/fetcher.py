@@ -13,7 +13,11 @@ from server.images.fetch.body import read_body
 from server.images.fetch.data_url import is_data_url, read_data_url
 from server.images.fetch.errors import FetchFailed, UrlInvalid
 from server.images.fetch.frame_list import read_frame_list
-from server.images.fetch.http_cache import build_cache_extension, wrap_with_cache
+from server.images.fetch.http_cache import (
+    MemoryStorage,
+    build_cache_extension,
+    wrap_with_cache,
+)
 from server.images.fetch.local_file import LocalFileReader
 from server.images.fetch.network import GuardedNetwork
 from server.images.fetch.options import FetchOptions
@@ -34,12 +38,16 @@ _ABSOLUTE_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Fetcher:
-    """Fetches images or videos. Tests replace the network by `resolver` and `transport`."""
+    """Fetches images or videos; `cache` keeps responses, also those of other fetchers.
+
+    Tests replace the network by `resolver` and `transport`.
+    """
 
     def __init__(
         self,
         options: FetchOptions,
         *,
+        cache: MemoryStorage | None = None,
         resolver: Resolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -59,7 +67,7 @@ class Fetcher:
         self._client = httpx.AsyncClient(
             transport=wrap_with_cache(
                 PerHostLimitTransport(network_transport, options.connections_per_host),
-                options.cache_bytes,
+                cache,
             ),
             timeout=httpx.Timeout(
                 options.timeout_s,
@@ -75,7 +83,7 @@ class Fetcher:
     async def fetch(self, url: str, cache_partition: str) -> bytes:
         """Return a URL's bytes, at most `max_bytes` of them.
 
-        Responses are cached for each `cache_partition`.
+        Cached responses are shared only within a `cache_partition`.
 
         Raises `UrlInvalid`, `UrlForbidden`, `DataTooLarge` or `FetchFailed`.
         """
@@ -128,7 +136,10 @@ class Fetcher:
     async def _read_body(self, response: httpx.Response) -> bytes:
         if not response.is_success:
             raise FetchFailed(f"The URL's server answered {response.status_code}.")
-        return await read_body(response, self._options.max_bytes)
+        data = await read_body(response, self._options.max_bytes)
+        if not data:
+            raise FetchFailed("The URL's server sent no data.")
+        return data
 
 
 def _resolve_location(url: httpx.URL, location: str) -> str:

@@ -18,12 +18,10 @@ MIN_ENTRIES: Final = 4
 
 
 def wrap_with_cache(
-    transport: httpx.AsyncBaseTransport, max_bytes: int
+    transport: httpx.AsyncBaseTransport, storage: "MemoryStorage | None"
 ) -> httpx.AsyncBaseTransport:
-    """Return the transport behind a cache of `max_bytes`, or itself if that is 0."""
-    if not max_bytes:
-        return transport
-    return AsyncCacheTransport(transport, MemoryStorage(max_bytes), rfc=True)
+    """Return the transport behind a cache, or itself where there is none."""
+    return transport if storage is None else AsyncCacheTransport(transport, storage, rfc=True)
 
 
 def build_cache_extension(url: httpx.URL, partition: str) -> dict[str, object]:
@@ -47,7 +45,10 @@ class _CacheEntry:
 
 
 class MemoryStorage(AsyncBaseStorage):
-    """hishel's storage as an LRU cache: one entry per key, complete bodies only."""
+    """hishel's storage as an LRU cache: one entry per key, complete bodies only.
+
+    Several transports may share one.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_stream_size=max_bytes // MIN_ENTRIES)

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Final
-
-MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +25,5 @@ class FetchOptions:
     deny_domains: tuple[str, ...] = ()
     allow_userinfo: bool = False
     connections_per_host: int = 8
-    cache_bytes: int = 64 * MIB
     folders: tuple[Path, ...] = ()
     proxy_env: bool = False

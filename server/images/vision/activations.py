@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from server.checkpoint.activation import ACTIVATIONS
+
 
 class Activation(nn.Module):
     """A function of each element."""
@@ -51,32 +53,19 @@ def sqrtsoftplus(hidden: Tensor) -> Tensor:
     return functional.softplus(hidden).sqrt()
 
 
-FUNCTIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
-    "gelu": functional.gelu,
-    "gelu_10": gelu_10,
-    "gelu_accurate": gelu_tanh,
-    "gelu_fast": gelu_tanh,
-    "gelu_new": gelu_tanh,
-    "gelu_python": functional.gelu,
-    "gelu_python_tanh": gelu_tanh,
-    "gelu_pytorch_tanh": gelu_tanh,
-    "hardswish": functional.hardswish,
-    "laplace": laplace,
-    "leaky_relu": functional.leaky_relu,
-    "linear": lambda hidden: hidden,
-    "mish": functional.mish,
-    "quick_gelu": quick_gelu,
-    "relu": functional.relu,
-    "relu2": relu2,
-    "relu6": functional.relu6,
-    "sigmoid": torch.sigmoid,
-    "silu": functional.silu,
-    "sqrtsoftplus": sqrtsoftplus,
-    "swish": functional.silu,
-    "tanh": torch.tanh,
+def linear(hidden: Tensor) -> Tensor:
+    """Return the values as they are."""
+    return hidden
+
+
+# Those that torch.nn.functional lacks.
+_FUNCTIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    each.__name__: each
+    for each in (gelu_10, gelu_tanh, laplace, linear, quick_gelu, relu2, sqrtsoftplus)
 }
 
 
 def build_activation(name: str) -> Activation:
     """Return the activation of a config's `hidden_act`, one of `ACTIVATIONS`."""
-    return Activation(FUNCTIONS[name])
+    function = ACTIVATIONS[name]
+    return Activation(_FUNCTIONS.get(function) or getattr(functional, function))

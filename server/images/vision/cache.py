@@ -1,52 +1,58 @@
-"""A cache of image embeddings by content key, within a byte limit."""
+"""A cache of the embeddings of images and videos by content key, within a byte limit."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, Self
 
 from cachetools import LRUCache
 from torch import Tensor
 
-from llava_spec.anyres import Size
 from server.concurrency import SingleFlight
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedImage:
-    """An image's image_embeds (num_image_tokens, hidden), and the facts that its budget needs.
-
-    `image_size` is the upright image's (width, height), `frames` the number of frames in the file.
-    """
-
-    image_embeds: Tensor
-    image_size: Size
-    frames: int
+class MeasuredMedia(Protocol):
+    """An image or video whose frames are known."""
 
     @property
     def pixels(self) -> int:
-        """Pixels of the full image."""
-        return self.image_size[0] * self.image_size[1]
+        """Pixels of the frames that are used."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are used: of an image one."""
+
+    @property
+    def total_frames(self) -> int:
+        """Frames in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMedia:
+    """An image's or video's embeddings (num_tokens, hidden), and what its budget needs.
+
+    `pixels` are those of the frames that are used: `num_frames`, of an image one, of
+    `total_frames` in the file.
+    """
+
+    embeds: Tensor
+    pixels: int
+    num_frames: int
+    total_frames: int
+
+    @classmethod
+    def build(cls, embeds: Tensor, media: MeasuredMedia) -> Self:
+        """Return the embeddings of an image or video that was decoded."""
+        return cls(embeds, media.pixels, media.num_frames, media.total_frames)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the image_embeds."""
-        return self.image_embeds.nbytes
+        """Bytes of the embeddings."""
+        return self.embeds.nbytes
 
 
-class HasNbytes(Protocol):
-    """A value whose memory is known."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory."""
-
-
-T = TypeVar("T", bound=HasNbytes)
-
-
-class ImageEmbedsCache(Generic[T]):
+class ImageEmbedsCache:
     """An LRU cache within a byte limit.
 
     Concurrent misses of one key share a computation, if they are of the same group: its error is
@@ -54,13 +60,15 @@ class ImageEmbedsCache(Generic[T]):
     """
 
     def __init__(self, max_bytes: int, metrics: Metrics) -> None:
-        self._entries: LRUCache[str, T] = LRUCache(max_bytes, getsizeof=lambda value: value.nbytes)
-        self._flights: SingleFlight[T] = SingleFlight()
+        self._entries: LRUCache[str, EncodedMedia] = LRUCache(
+            max_bytes, getsizeof=lambda value: value.nbytes
+        )
+        self._flights: SingleFlight[EncodedMedia] = SingleFlight()
         self._metrics = metrics
 
     async def get_or_compute(
-        self, key: str, compute: Callable[[], Coroutine[Any, Any, T]], group: str = ""
-    ) -> T:
+        self, key: str, compute: Callable[[], Coroutine[Any, Any, EncodedMedia]], group: str = ""
+    ) -> EncodedMedia:
         """Return the value of `key`, from the cache or from `compute()`."""
         self._metrics.image_cache_queries.inc()
         value = self._entries.get(key)
@@ -75,7 +83,7 @@ class ImageEmbedsCache(Generic[T]):
         self._store(key, value)
         return value
 
-    def _store(self, key: str, value: T) -> None:
+    def _store(self, key: str, value: EncodedMedia) -> None:
         if key not in self._entries and value.nbytes <= self._entries.maxsize:
             num_before = len(self._entries)
             self._entries[key] = value

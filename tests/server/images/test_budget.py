@@ -4,41 +4,47 @@ from dataclasses import dataclass
 
 import pytest
 
-from server.errors import ContextLengthExceeded, ImageTooLarge
+from server.errors import ContextLengthExceeded, ImageTooLarge, VideoTooLarge
 from server.images.budget import Charge, MediaBudget
+from server.images.media_kind import IMAGE, VIDEO
 
 
 @dataclass
-class FakeImage:
+class FakeMedia:
     pixels: int
-    frames: int = 1
+    num_frames: int = 1
+    total_frames: int = 1
 
 
 def test_pixels_add_up_to_the_limit() -> None:
     budget = MediaBudget(0.0, 100, 4096)
-    budget.spend(FakeImage(60), "a")
-    budget.spend(FakeImage(40), "b")
-    with pytest.raises(ImageTooLarge) as caught:
-        budget.spend(FakeImage(1), "c")
-    assert "at least 101 pixels together; the limit is 100" in caught.value.message
+    budget.spend(FakeMedia(60), IMAGE, "a")
+    budget.spend(FakeMedia(40), IMAGE, "b")
+    for kind, error in ((IMAGE, ImageTooLarge), (VIDEO, VideoTooLarge)):
+        with pytest.raises(error, match="pixels together; the limit is 100"):
+            budget.spend(FakeMedia(1), kind, "c")
 
 
-def test_animation_is_noted() -> None:
+def test_frames_that_are_not_used_are_noted() -> None:
     budget = MediaBudget(0.0, 100, 4096)
-    budget.spend(FakeImage(1), "a")
-    budget.spend(FakeImage(1, frames=12), "b")
-    assert budget.notes == ["b: the first of 12 frames was used"]
+    budget.spend(FakeMedia(1), IMAGE, "a")
+    budget.spend(FakeMedia(1, total_frames=12), IMAGE, "b")
+    budget.spend(FakeMedia(1, 4, 12), VIDEO, "c")
+    assert budget.notes == [
+        "b: the first of 12 frames was used",
+        "c: 4 of 12 frames were used",
+    ]
 
 
 def test_tokens_add_up_and_must_leave_one_of_the_context() -> None:
-    budget, image = MediaBudget(0.0, 100, 100), FakeImage(1)
-    charge = Charge(budget, "a")
-    charge.make_image(image, 60)
-    charge.make_image(image, 60)  # is counted once
-    Charge(budget, "b").make_image(image, 39)
+    budget, image = MediaBudget(0.0, 100, 100), FakeMedia(1)
+    charge = Charge(budget, IMAGE, "a")
+    charge.make(image, 60)
+    charge.make(image, 60)  # is counted once
+    Charge(budget, IMAGE, "b").make(image, 39)
     assert budget.spent_pixels == 2
     with pytest.raises(ContextLengthExceeded, match="at least 100 tokens") as caught:
-        Charge(budget, "c").make_image(image, 1)
+        Charge(budget, IMAGE, "c").make(image, 1)
     assert caught.value.param == "messages"
 
 

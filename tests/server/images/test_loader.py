@@ -144,7 +144,10 @@ async def test_each_choice_of_views_is_another_image() -> None:
     with open_loader(anyres) as loader:
         loaded = [await loader.load(url, "", views=views) for views in ViewChoice]
         assert len({each.key for each in loaded}) == len(ViewChoice)
-        decoded = [await loader.decode(each.data, each.views) for each in loaded]
+        decoded = [
+            await loader.decode(each.data, views)
+            for each, views in zip(loaded, ViewChoice, strict=True)
+        ]
     all_views, base, padded = decoded
     assert np.array_equal(all_views.views, anyres_views(image, 24, pinpoints(24)))
     assert np.array_equal(base.views, all_views.views[:1])

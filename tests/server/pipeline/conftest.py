@@ -17,9 +17,9 @@ from server.images.vision.tower import VisionModel
 from server.images.vision.weights import load_vision_model
 from server.structured_outputs.validator import GrammarValidator
 from server.telemetry.metrics import Metrics
+from tests.server.images.open_loader import open_loader, open_workers
 from tests.server.loopback import build_loopback_options
 from tests.server.pipeline.stages import (
-    LIMITS,
     Stages,
 )
 
@@ -34,20 +34,13 @@ def model(checkpoint: Checkpoint) -> VisionModel:
 def shared_stages(checkpoint: Checkpoint, model: VisionModel) -> Iterator[Stages]:
     """Yield stages with one decode worker for the module."""
     metrics = Metrics()
-    image_loader = ImageLoader(
-        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
-        DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000),
-        workers=1,
-        limits=LIMITS,
-        variant="",
-        metrics=metrics,
-    )
+    options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
     vision = VisionBatcher(EagerRunner(model), max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
-    yield Stages(checkpoint, image_loader, vision, metrics, grammars)
+    with open_loader(options, max_bytes=1_000_000, metrics=metrics) as image_loader:
+        yield Stages(checkpoint, image_loader, vision, metrics, grammars)
     grammars.close()
     vision.close()
-    image_loader.close()
 
 
 @pytest.fixture
@@ -63,13 +56,11 @@ async def isolated_stages(checkpoint: Checkpoint, model: VisionModel) -> AsyncIt
     metrics = Metrics()
     fetcher = Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=60))
     options = DecodeOptions(checkpoint.image.size, checkpoint.image.aspect_ratio, 1_000_000)
-    image_loader = ImageLoader(
-        fetcher, options, workers=1, limits=LIMITS, variant="", metrics=metrics
-    )
     vision = VisionBatcher(EagerRunner(model), max_views=4, metrics=metrics)
     grammars = GrammarValidator(checkpoint.path)
-    yield Stages(checkpoint, image_loader, vision, metrics, grammars)
+    with open_workers(metrics=metrics) as workers:
+        image_loader = ImageLoader(fetcher, options, workers, variant="", metrics=metrics)
+        yield Stages(checkpoint, image_loader, vision, metrics, grammars)
     grammars.close()
     vision.close()
-    image_loader.close()
     await fetcher.close()

@@ -61,7 +61,7 @@ class Stages:
     metrics: Metrics
     grammars: GrammarValidator
     video_loader: VideoLoader | None = None
-    cache: ImageEmbedsCache[Any] = field(init=False)
+    cache: ImageEmbedsCache = field(init=False)
 
     def __post_init__(self) -> None:
         self.cache = ImageEmbedsCache(100 * 1024 * 1024, self.metrics)

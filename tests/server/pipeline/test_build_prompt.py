@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from PIL import Image
 
 from server.checkpoint.config import Checkpoint
 from server.checkpoint.vocabulary import Vocabulary
@@ -15,9 +16,7 @@ from server.errors import ImageError, ImageTooLarge
 from server.generation.sampling import SamplingDefaults
 from server.images.budget import MediaLimits
 from server.images.decode.decode import DecodeOptions
-from server.images.decode.sandbox import DecodeLimits
 from server.images.embedder import ImageEmbedder
-from server.images.fetch.fetcher import Fetcher
 from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.cache import ImageEmbedsCache
@@ -34,8 +33,8 @@ from server.telemetry.metrics import Metrics
 from server.telemetry.request_record import RequestRecord
 from server.telemetry.stages import Stage
 from tests.server.fake_engine import FakeEngine
+from tests.server.images.open_loader import open_loader
 from tests.server.images.vision.small_model import build_random_weights
-from tests.server.loopback import build_loopback_options
 from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.released import pinpoints
 from tests.server.samples import sample, stage_count
@@ -93,22 +92,15 @@ def stages(checkpoint: Checkpoint) -> Iterator[AnyresStages]:
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
     model.load_state_dict(build_random_weights(model))
-    image_loader = ImageLoader(
-        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
-        DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
-        workers=1,
-        limits=DecodeLimits(memory_bytes=2**31, cpu_s=20, wall_s=20),
-        variant="",
-        metrics=metrics,
-    )
+    options = DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints)
     batcher = VisionBatcher(
         EagerRunner(model.to(torch.float32).eval()), max_views=4, metrics=metrics
     )
     grammars = GrammarValidator(checkpoint.path)
-    yield AnyresStages(checkpoint, image_loader, batcher, grammars, metrics)
+    with open_loader(options, max_bytes=1_000_000, metrics=metrics) as image_loader:
+        yield AnyresStages(checkpoint, image_loader, batcher, grammars, metrics)
     grammars.close()
     batcher.close()
-    image_loader.close()
 
 
 def build_output(
@@ -167,6 +159,20 @@ async def test_images_of_low_detail_are_counted_without_a_fetch(stages: AnyresSt
     assert prompt.num_image_tokens == stages.checkpoint.vision.num_image_tokens + 1
     after = {stage: stage_count(stages.metrics, stage) for stage in get_args(Stage)}
     assert after == {**before, "prompt": before["prompt"] + 1}
+
+
+async def test_only_the_header_of_an_image_is_read(stages: AnyresStages) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    data = encode_image(make_noise(200, 20), "JPEG", exif=exif)
+    pipeline = stages.pipeline(FakeEngine([build_output("a")]))
+    cut, complete = (
+        build_chat_request({"url": build_data_url(each)}) for each in (data[:-500], data)
+    )
+    prompt = await pipeline.build_prompt(cut, "")
+    generation = await pipeline.generate(complete, record := build_record())
+    await generation.aclose()
+    assert len(prompt.token_ids) == record.prompt_tokens
 
 
 async def test_images_have_the_same_limits(stages: AnyresStages) -> None:

@@ -22,21 +22,18 @@ from server.errors import (
     TooManyImages,
 )
 from server.images.decode.decode import DecodeOptions
-from server.images.fetch.fetcher import Fetcher
-from server.images.loader import ImageLoader
 from server.images.vision.batcher import VisionBatcher
 from server.images.vision.runner import EagerRunner
 from server.images.vision.tower import VisionModel
 from server.telemetry.caller import ANYBODY
 from server.telemetry.request_record import RequestRecord
 from tests.server.fake_engine import FakeEngine
+from tests.server.images.open_loader import open_loader
 from tests.server.images.vision.small_model import build_random_weights
-from tests.server.loopback import build_loopback_options
 from tests.server.origin import build_response, respond_with, serve_origin
 from tests.server.pictures import build_data_url, encode_image, make_noise
 from tests.server.pipeline.stages import (
     IMAGE_TOKENS,
-    LIMITS,
     MAX_IMAGES,
     OUTPUTS,
     Stages,
@@ -118,20 +115,13 @@ async def test_low_detail_encodes_only_the_base_view_with_anyres(
     anyres = replace(checkpoint.image, aspect_ratio="anyres", grid_pinpoints=pinpoints(size))
     model = VisionModel(vision, anyres)
     model.load_state_dict(build_random_weights(model))
-    image_loader = ImageLoader(
-        Fetcher(build_loopback_options(max_bytes=1_000_000, timeout_s=20)),
-        DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints),
-        workers=1,
-        limits=LIMITS,
-        variant="",
-        metrics=stages.metrics,
-    )
+    options = DecodeOptions(size, "anyres", 1_000_000, anyres.grid_pinpoints)
     batcher = VisionBatcher(EagerRunner(model.eval()), max_views=4, metrics=stages.metrics)
     engine = FakeEngine(OUTPUTS)
-    tiled = Stages(checkpoint, image_loader, batcher, stages.metrics, stages.grammars)
-    await generate_deltas(tiled.pipeline(engine), build_detail_request("low", "high", "auto"))
+    with open_loader(options, metrics=stages.metrics) as image_loader:
+        tiled = Stages(checkpoint, image_loader, batcher, stages.metrics, stages.grammars)
+        await generate_deltas(tiled.pipeline(engine), build_detail_request("low", "high", "auto"))
     batcher.close()
-    image_loader.close()
     low, high, auto = engine.calls[0].images
     # 60 x 40 fits best into three tiles of which two lie side by side: 12 of 16 columns are image.
     base = vision.num_image_tokens

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from server.errors import ImageCorrupt
-from server.images.vision.cache import EncodedImage, ImageEmbedsCache
+from server.images.vision.cache import EncodedMedia, ImageEmbedsCache
 from server.telemetry.metrics import Metrics
 from server.telemetry.stages import Span, TimedStage, batch_span
 from server.telemetry.timeline import (
@@ -120,15 +120,15 @@ async def test_whoever_is_cancelled_has_not_failed(metrics: Metrics) -> None:
 async def test_images_tell_whether_they_were_cached_or_are_being_computed(
     metrics: Metrics,
 ) -> None:
-    async def compute() -> EncodedImage:
+    async def compute() -> EncodedMedia:
         await asyncio.sleep(0.01)
-        return EncodedImage(torch.zeros(1, 2), (1, 1), 1)
+        return EncodedMedia(torch.zeros(1, 2), 1, 1, 1)
 
     async def embed(name: str) -> None:
         with Span(name):
             await cache.get_or_compute("key", compute)
 
-    cache = ImageEmbedsCache[EncodedImage](1000, metrics)
+    cache = ImageEmbedsCache(1000, metrics)
     with Trace() as trace:
         await asyncio.gather(embed("first"), embed("second"))
         await embed("third")

@@ -34,11 +34,8 @@ def decode_streams(
 
     Raises `VideoRefusal`, or `av.FFmpegError` where the file is damaged.
     """
-    with open_video(data, demuxer) as container:
-        table, duration_s, stored_size = _read_table(container, options)
+    table, duration_s, _, indices = _choose_frames(data, demuxer, options, sampling)
     video = _Video(data, demuxer, options)
-    indices = choose_frames(len(table), duration_s, sampling)
-    options.check_total(stored_size, len(indices))
     try:
         frames = video.read_all(table, indices)
     except UnorderedTimesError:
@@ -47,6 +44,29 @@ def decode_streams(
         frames = video.read_all(table, indices)
     frame_size = frames[0].frame_size if frames else (0, 0)
     return stack_views([each.view for each in frames], len(indices)), frame_size, len(table)
+
+
+def measure_streams(
+    data: bytes, demuxer: str, options: VideoOptions, sampling: FrameSampling
+) -> tuple[int, Size]:
+    """Return the number of sampled frames and their stored (width, height), from the packets.
+
+    It is the number that `decode_streams` returns: frames that are counted for want of times are as
+    many. The size is (0, 0) where only the frames tell. Raises what `decode_streams` does.
+    """
+    _, _, stored_size, indices = _choose_frames(data, demuxer, options, sampling)
+    return len(indices), stored_size
+
+
+def _choose_frames(
+    data: bytes, demuxer: str, options: VideoOptions, sampling: FrameSampling
+) -> tuple[FrameTable, float, Size, list[int]]:
+    """Return what `_read_table` does, and the indices of the frames to take."""
+    with open_video(data, demuxer) as container:
+        table, duration_s, stored_size = _read_table(container, options)
+    indices = choose_frames(len(table), duration_s, sampling)
+    options.check_total(stored_size, len(indices))
+    return table, duration_s, stored_size, indices
 
 
 @dataclass(frozen=True, slots=True)

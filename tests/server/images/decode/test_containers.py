@@ -33,7 +33,7 @@ def encode_animation(image_format: str, count: int) -> bytes:
 def test_frames_are_counted(image_format: str, count: int) -> None:
     result = decode(encode_animation(image_format, count), OPTIONS)
     assert isinstance(result, DecodedImage)
-    assert result.frames == count
+    assert result.total_frames == count
     assert result.format == ("JPEG" if image_format == "MPO" else image_format)
 
 

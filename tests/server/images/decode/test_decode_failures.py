@@ -60,7 +60,7 @@ def test_an_animation_truncated_behind_its_first_frame_is_decoded() -> None:
     data = encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:])
     result = decode(data[: len(data) // 2], PAD)
     assert isinstance(result, DecodedImage)
-    assert result.frames == 1
+    assert result.total_frames == 1
     assert np.array_equal(result.views, decode_views(data))
 
 

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from server.images.decode.decode import (
     DecodedImage,
@@ -94,6 +95,20 @@ def test_a_dark_map_of_sixteen_bits_stays_dark() -> None:
     assert decode_views(data, DecodeOptions(4, "square", 100)).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_a_png_may_hold_large_metadata(kind: str) -> None:
+    image, content = make_photo(60, 40), bytes(2 * 2**20)
+    if kind == "iCCP":
+        data = encode_image(image, icc_profile=content)
+    else:
+        texts = PngInfo()
+        add = texts.add_text if kind == "zTXt" else texts.add_itxt
+        add("workflow", content.decode(), zip=True)
+        data = encode_image(image, pnginfo=texts)
+    assert kind.encode() in data
+    assert np.array_equal(decode_views(data), decode_views(encode_image(image)))
+
+
 @pytest.mark.parametrize("bitmap_format", ["png", "bmp"])
 def test_the_largest_picture_of_an_icon_is_used(bitmap_format: str) -> None:
     image = make_photo(64, 64).convert("RGBA")
@@ -102,7 +117,7 @@ def test_the_largest_picture_of_an_icon_is_used(bitmap_format: str) -> None:
     data = encode_image(image, "ICO", sizes=sizes, bitmap_format=bitmap_format)
     result = decode(data, PAD)
     assert isinstance(result, DecodedImage)
-    assert (result.format, result.image_size, result.frames) == ("ICO", (64, 64), 1)
+    assert (result.format, result.image_size, result.total_frames) == ("ICO", (64, 64), 1)
     assert np.array_equal(result.views, decode_views(encode_image(image, "PNG")))
 
 

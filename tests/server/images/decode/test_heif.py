@@ -36,7 +36,7 @@ def shows(pixels: Pixels, x: int, y: int, color: tuple[int, int, int]) -> bool:
 def test_a_picture() -> None:
     result = decode_heic("plain", DecodeOptions(96, "pad", 10**6))
     assert result.image_size == (WIDTH, HEIGHT)
-    assert result.frames == 1
+    assert result.total_frames == 1
     view = result.views[0]
     assert shows(view, 8, 22, GREEN)
     assert shows(view, 8, 70, RED)
@@ -60,7 +60,7 @@ def test_alpha_is_composited() -> None:
 
 def test_only_the_first_of_two_pictures_is_decoded() -> None:
     result = decode_heic("two", DecodeOptions(96, "pad", 10**6, animated_images="refuse"))
-    assert result.frames == 2
+    assert result.total_frames == 2
     assert result.image_size == (WIDTH, HEIGHT)
     refused = DecodeOptions(96, "pad", 10**6, max_frames=1)
     assert expect_failure(HEICS["two"], refused).fault is DecodeFault.FRAMES

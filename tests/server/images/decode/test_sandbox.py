@@ -8,9 +8,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from server.images.decode.decode import DecodedImage, DecodeOptions
+from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 from server.images.decode.formats import FORMATS
-from server.images.decode.sandbox import DecodeLimits, decode_within_limits, start_decode_worker
+from server.images.decode.sandbox import DecodeLimits, run_within_limits, start_decode_worker
 from tests.mutation import build_seed_images
 
 LIMITS: Final = DecodeLimits(memory_bytes=2**28, cpu_s=20, wall_s=20)
@@ -48,7 +48,7 @@ def _open_file_and_socket() -> list[int | None]:
 
 def _decode_all_formats() -> list[str]:
     results = [
-        decode_within_limits(LIMITS, data, DecodeOptions(96, "pad", 10**6))
+        run_within_limits(LIMITS, decode, data, DecodeOptions(96, "pad", 10**6))
         for data in build_seed_images()
     ]
     return [each.format if isinstance(each, DecodedImage) else each.fault for each in results]

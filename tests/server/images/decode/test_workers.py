@@ -16,12 +16,13 @@ from server.errors import (
     ImageTooLarge,
 )
 from server.images.decode.decode import DecodeOptions
+from server.images.decode.video.decode import decode_video
 from server.images.decode.video.faults import VideoOptions
 from server.images.decode.video.sampling import FrameSampling
 from server.telemetry.metrics import Metrics
 from server.workers.worker_pool import MAX_TRIES
 from tests.server.images.decode.hanging import BusyOptions, CrashingOptions, HangingOptions
-from tests.server.images.open_loader import open_loader
+from tests.server.images.open_loader import build_loader, open_loader, open_workers
 from tests.server.pictures import encode_image, make_noise
 from tests.server.samples import sample
 
@@ -77,7 +78,7 @@ async def test_a_decode_that_takes_too_much_cpu_time_is_ended() -> None:
         open_loader(
             cast(DecodeOptions, BusyOptions()), cpu_s=1, open_files=99, metrics=(own := Metrics())
         ) as loader,
-        pytest.raises(ImageCorrupt, match="could not be decoded\\.'"),
+        pytest.raises(ImageTooLarge, match="within 1 seconds of CPU time; send a smaller one"),
     ):
         await loader.decode(encode_image(make_noise(8, 8)))
     assert sample(own, "decode_workers_replaced_total") == 1
@@ -109,12 +110,12 @@ async def test_a_decode_that_hangs_is_ended(tmp_path: Path) -> None:
     with open_loader(hanging.as_options(), open_files=99, timeout_s=1.0) as loader:
         decoding = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
-        with pytest.raises(ImageCorrupt):
+        with pytest.raises(ImageTooLarge, match="within 1 seconds; send a smaller one"):
             await decoding
     await asyncio.to_thread(wait_for_end, worker)  # it ends in a thread
 
 
-async def test_a_stopped_worker_costs_one_image() -> None:
+async def test_a_stopped_worker_is_replaced_once_the_time_is_up() -> None:
     data = encode_image(make_noise(8, 8))
     others = set(multiprocessing.active_children())
     with open_loader(timeout_s=0.5, metrics=(own := Metrics())) as loader:
@@ -122,7 +123,7 @@ async def test_a_stopped_worker_costs_one_image() -> None:
         (process,) = set(multiprocessing.active_children()) - others
         assert process.pid
         os.kill(process.pid, signal.SIGSTOP)
-        with pytest.raises(ImageCorrupt, match=r"within 0\.5 seconds"):
+        with pytest.raises(ImageTooLarge, match=r"within 0\.5 seconds"):
             async with asyncio.timeout(5):
                 await loader.decode(data)
         assert (await loader.decode(data)).views.shape == (1, 96, 96, 3)
@@ -154,33 +155,39 @@ def test_a_loader_that_was_never_used_closes() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_an_idle_worker_killed_costs_nothing(workers: int) -> None:
+async def test_idle_workers_killed_cost_nothing(workers: int) -> None:
     data = encode_image(make_noise(8, 8))
     others = set(multiprocessing.active_children())
-    with open_loader(workers=workers) as loader:
-        await loader.decode(data)
-        process = (set(multiprocessing.active_children()) - others).pop()
-        process.kill()
-        await asyncio.to_thread(process.join)
-        await asyncio.sleep(0.5)  # the pool looks ten times a second
+    with open_loader(workers=workers, metrics=(own := Metrics())) as loader:
+        await asyncio.gather(*(loader.decode(data) for _ in range(workers)))
+        idle = set(multiprocessing.active_children()) - others
+        assert len(idle) == workers
+        for process in idle:
+            process.kill()
+            await asyncio.to_thread(process.join)
         assert (await loader.decode(data)).views.shape == (1, 96, 96, 3)
+        assert sample(own, "decode_workers_replaced_total") >= 1
 
 
 async def test_a_cancelled_decode_that_waits_never_starts(tmp_path: Path) -> None:
-    hanging = HangingOptions.make(tmp_path)
-    with open_loader(hanging.as_options(), open_files=99, timeout_s=5) as loader:
-        first = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
+    hanging, data = HangingOptions.make(tmp_path), encode_image(make_noise(8, 8))
+    with open_loader(hanging.as_options(), open_files=99, metrics=(own := Metrics())) as loader:
+        first = asyncio.create_task(loader.decode(data))
         worker = await asyncio.to_thread(hanging.wait_for_worker)
-        second = asyncio.create_task(loader.decode(encode_image(make_noise(8, 8))))
-        await asyncio.sleep(0.2)
+        second = asyncio.create_task(loader.decode(data))
+        await asyncio.sleep(0)
+        assert sample(own, "num_decodes_waiting") == 1
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
         await asyncio.to_thread(hanging.release)
         await first
-        (process,) = (each for each in multiprocessing.active_children() if each.pid == worker)
-        await asyncio.to_thread(process.join, 1)
-        assert process.is_alive()
+        # Each decode blocks until it is released: the next one ends only if it is alone.
+        third = asyncio.create_task(loader.decode(data))
+        assert await asyncio.to_thread(hanging.wait_for_worker) == worker
+        await asyncio.to_thread(hanging.release)
+        assert (await third).views.shape == (1, 96, 96, 3)
+        assert sample(own, "decode_workers_replaced_total") == 0
 
 
 async def test_a_video_whose_client_left_keeps_its_slot(tmp_path: Path) -> None:
@@ -188,18 +195,23 @@ async def test_a_video_whose_client_left_keeps_its_slot(tmp_path: Path) -> None:
     hanging = HangingOptions.make(tmp_path)
     hanging.formats = ("gif",)
     gif, sampling = encode_image(make_noise(8, 8), "GIF"), FrameSampling(1, None, 1)
-    with open_loader(workers=2, open_files=99) as loader:
+    with open_workers(workers=2, open_files=99) as workers:
         options = cast(VideoOptions, hanging)
-        first = asyncio.create_task(loader.workers.run_video(gif, options, sampling))
+
+        def decode_in_worker() -> asyncio.Task[object]:
+            running = workers.run(decode_video, gif, options, sampling, is_video=True)
+            return asyncio.create_task(running)
+
+        first = decode_in_worker()
         await asyncio.to_thread(hanging.wait_for_worker)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        second = asyncio.create_task(loader.workers.run_video(gif, options, sampling))
+        second = decode_in_worker()
         for _ in range(10):  # turns of the event loop, enough to take a worker
             await asyncio.sleep(0)
         async with asyncio.timeout(10):  # the other worker is for images
-            await loader.decode(encode_image(make_noise(8, 8)))
+            await build_loader(workers).decode(encode_image(make_noise(8, 8)))
         assert not second.done()
         second.cancel()
         hanging.release()

@@ -34,6 +34,13 @@ async def test_http(fetcher: Fetcher) -> None:
         assert "accept: image/*\r\n" in server.requests[0].lower()
 
 
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
+async def test_a_response_without_data_is_refused(status: str, fetcher: Fetcher) -> None:
+    async with serve_origin({"/": respond_with(build_response(status, b""))}) as server:
+        error = await expect_error(fetcher, f"{server.url}/")
+    assert str(error) == "The URL's server sent no data."
+
+
 @pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "500 Oops", "304 Same"])
 async def test_http_errors_are_reported_by_status(status: str, fetcher: Fetcher) -> None:
     async with serve_origin({"/": respond_with(build_response(status, b"secret page"))}) as server:

@@ -17,7 +17,8 @@ BODY = b"an image"
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
     """Return a fetcher with a cache."""
-    fetcher = Fetcher(build_loopback_options(max_bytes=10_000, timeout_s=20))
+    options = build_loopback_options(max_bytes=10_000, timeout_s=20)
+    fetcher = Fetcher(options, cache=MemoryStorage(1_000_000))
     yield fetcher
     await fetcher.close()
 
@@ -50,8 +51,8 @@ async def test_an_etag_is_revalidated(fetcher: Fetcher) -> None:
         assert await fetcher.fetch(f"{server.url}/", "") == b"another"
 
 
-async def test_a_cache_of_zero_bytes_stores_nothing() -> None:
-    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20, cache_bytes=0))
+async def test_without_a_cache_nothing_is_stored() -> None:
+    fetcher = Fetcher(build_loopback_options(max_bytes=1000, timeout_s=20))
     answer = respond_with(build_response("200 OK", BODY, "Cache-Control: max-age=60"))
     async with serve_origin({"/": answer}) as server:
         assert [await fetcher.fetch(f"{server.url}/", "") for _ in range(2)] == [BODY] * 2

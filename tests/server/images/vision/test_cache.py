@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 import torch
-from torch import Tensor
 
-from server.images.vision.cache import ImageEmbedsCache
+from server.images.vision.cache import EncodedMedia, ImageEmbedsCache
 from server.telemetry.metrics import Metrics
 from tests.server.samples import sample
 
@@ -24,7 +23,7 @@ class Computation:
         self.cancelled = 0
         self._values = values
 
-    async def __call__(self) -> Tensor:
+    async def __call__(self) -> EncodedMedia:
         self.runs += 1
         self.started.set()
         try:
@@ -32,7 +31,7 @@ class Computation:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return torch.full((self._values,), float(self.runs))
+        return EncodedMedia(torch.full((self._values,), float(self.runs)), 1, 1, 1)
 
 
 def read_metrics(metrics: Metrics) -> tuple[float, float, float]:
@@ -45,7 +44,7 @@ def read_metrics(metrics: Metrics) -> tuple[float, float, float]:
 
 
 async def test_a_cached_key_is_not_computed_again(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(10 * ENTRY, metrics), Computation()
     first = await cache.get_or_compute("a", computation)
     assert read_metrics(metrics) == (1, 0, ENTRY)
     assert await cache.get_or_compute("a", computation) is first
@@ -56,7 +55,7 @@ async def test_a_cached_key_is_not_computed_again(metrics: Metrics) -> None:
 
 
 async def test_concurrent_equal_keys_compute_once(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(10 * ENTRY, metrics), Computation()
     computation.go.clear()
     tasks = [asyncio.create_task(cache.get_or_compute("a", computation)) for _ in range(4)]
     await asyncio.sleep(0)
@@ -68,7 +67,7 @@ async def test_concurrent_equal_keys_compute_once(metrics: Metrics) -> None:
 
 
 async def test_the_byte_limit_evicts_the_least_recently_used(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](3 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(3 * ENTRY, metrics), Computation()
     for key in ("a", "b", "c"):
         await cache.get_or_compute(key, computation)
     assert read_metrics(metrics) == (3, 0, 3 * ENTRY)
@@ -84,7 +83,7 @@ async def test_the_byte_limit_evicts_the_least_recently_used(metrics: Metrics) -
 
 
 async def test_a_large_entry_evicts_as_many_as_it_needs(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](3 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(3 * ENTRY, metrics), Computation()
     for key in ("a", "b", "c"):
         await cache.get_or_compute(key, computation)
     await cache.get_or_compute("large", Computation(values=250))
@@ -95,13 +94,13 @@ async def test_a_large_entry_evicts_as_many_as_it_needs(metrics: Metrics) -> Non
 
 async def test_an_entry_larger_than_the_cache_is_not_cached(metrics: Metrics) -> None:
     cache, computation, large = (
-        ImageEmbedsCache[Tensor](2 * ENTRY, metrics),
+        ImageEmbedsCache(2 * ENTRY, metrics),
         Computation(),
         Computation(201),
     )
     await cache.get_or_compute("a", computation)
     for _ in range(2):
-        assert len(await cache.get_or_compute("large", large)) == 201
+        assert len((await cache.get_or_compute("large", large)).embeds) == 201
     assert large.runs == 2
     await cache.get_or_compute("a", computation)
     assert computation.runs == 1  # nothing was evicted
@@ -109,16 +108,16 @@ async def test_an_entry_larger_than_the_cache_is_not_cached(metrics: Metrics) ->
 
 
 async def test_an_entry_of_exactly_the_limit_is_cached(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(ENTRY, metrics), Computation()
     for _ in range(2):
         await cache.get_or_compute("a", computation)
     assert computation.runs == 1
 
 
 async def test_failures_are_not_cached(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(10 * ENTRY, metrics), Computation()
 
-    async def fail() -> Tensor:
+    async def fail() -> EncodedMedia:
         raise LookupError("broken")
 
     with pytest.raises(LookupError):
@@ -129,7 +128,7 @@ async def test_failures_are_not_cached(metrics: Metrics) -> None:
 
 
 async def test_a_cancelled_waiter_does_not_cancel_the_computation(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(10 * ENTRY, metrics), Computation()
     computation.go.clear()
     cancelled, waiting = (
         asyncio.create_task(cache.get_or_compute("a", computation)) for _ in range(2)
@@ -139,12 +138,12 @@ async def test_a_cancelled_waiter_does_not_cancel_the_computation(metrics: Metri
     with pytest.raises(asyncio.CancelledError):
         await cancelled
     computation.go.set()
-    assert len(await waiting) == 100
+    assert len((await waiting).embeds) == 100
     assert (computation.runs, computation.cancelled) == (1, 0)
 
 
 async def test_the_last_cancelled_waiter_cancels_the_computation(metrics: Metrics) -> None:
-    cache, computation = ImageEmbedsCache[Tensor](10 * ENTRY, metrics), Computation()
+    cache, computation = ImageEmbedsCache(10 * ENTRY, metrics), Computation()
     computation.go.clear()
     tasks = [asyncio.create_task(cache.get_or_compute("a", computation)) for _ in range(2)]
     await computation.started.wait()

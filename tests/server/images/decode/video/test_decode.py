@@ -3,14 +3,20 @@
 import io
 import struct
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from server.images.decode.video.containers import CONTAINERS
-from server.images.decode.video.decode import DecodedVideo, decode_video
-from server.images.decode.video.faults import VideoOptions
+from server.images.decode.video.decode import (
+    DecodedVideo,
+    VideoMeasure,
+    decode_video,
+    measure_video,
+)
+from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOptions
 from server.images.decode.video.sampling import FrameSampling
 from tests.server.images.decode.video.clips import (
     SIZE,
@@ -33,9 +39,12 @@ EXPECTED = [0, 5, 11, 16, 22, 27, 33, 39]
 def decode(
     data: bytes, sampling: FrameSampling = EIGHT, options: VideoOptions = OPTIONS
 ) -> DecodedVideo:
-    """Return a video that must be accepted."""
+    """Return a video that must be accepted, and whose frames are counted alike undecoded."""
     decoded = decode_video(data, options, sampling)
     assert isinstance(decoded, DecodedVideo), decoded
+    measure = measure_video(data, options, sampling)
+    assert isinstance(measure, VideoMeasure), measure
+    assert (measure.num_frames, measure.pixels) == (decoded.num_frames, decoded.pixels)
     assert decoded.views.dtype == np.uint8
     assert decoded.views.shape[1:] == (options.size, options.size, 3)
     return decoded
@@ -93,6 +102,21 @@ def test_boxes_of_others_may_precede_an_mp4(count: int) -> None:
     data = encode_clip(make_steps(40), "mp4", "libx264", "yuv420p", container_options=fragments)
     decoded = decode(b"".join(boxes[:count]) + data)
     assert [read_index(view) for view in decoded.views] == EXPECTED
+
+
+@pytest.mark.parametrize("clip", ["matroska", "gif"])
+def test_frames_are_counted_without_decoding_one(
+    clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a frame is decoded")
+
+    steps = make_steps(40)
+    data = encode_clip(steps) if clip == "matroska" else encode_animation(steps, "GIF")
+    monkeypatch.setattr("server.images.decode.video.streams.make_view", refuse)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", refuse)
+    assert decode_video(data, OPTIONS, EIGHT) == VideoFailure(VideoFault.CORRUPT)
+    assert measure_video(data, OPTIONS, EIGHT) == VideoMeasure(8, SIZE)
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG"])
