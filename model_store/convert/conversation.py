@@ -50,7 +50,7 @@ class ConvMode:
 def choose_conv_mode(
     release: Release, requested: str | None, has_token: Callable[[str], bool]
 ) -> ConvMode:
-    """Return the requested template, or by default the one that the release was trained on.
+    """Return the requested template, by default the one that the release was trained on.
 
     Raises `ConversionError`.
     """
