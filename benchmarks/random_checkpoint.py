@@ -64,7 +64,7 @@ def write_checkpoint(
 
 
 def write_files(shape: Shape, folder: Path, dtype: torch.dtype) -> None:
-    """Write everything but the weights: configuration files, and a tokenizer of the shape's size."""
+    """Write everything but the weights: configuration, and a tokenizer of the shape's size."""
     folder.mkdir(parents=True)
     name = str(dtype).removeprefix("torch.")
     files = shape.build_files() | {"config.json": shape.config | {"torch_dtype": name}}

@@ -132,7 +132,8 @@ def _check_space(folder: Path, missing: Sequence[HubFile]) -> int:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PullError(
-            f"{format_bytes(needed)} are to come, but {format_bytes(free)} are free at {folder}"
+            f"the download needs {format_bytes(needed)}, but only {format_bytes(free)} are free"
+            f" at {folder}"
         )
     return needed
 

@@ -97,7 +97,7 @@ def _find_memory_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Probl
 def _find_vision_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Problem]:
     device = settings.vision_device
     if on_cpu and device is not None and device != "cpu":
-        yield "vision_device", f"{device} is a GPU, and there is none: leave it out"
+        yield "vision_device", f"{device} needs a GPU, and this machine has none: leave it out"
     if settings.vision_cuda_graphs and (on_cpu or device == "cpu"):
         yield "vision_cuda_graphs", "needs the vision tower on a GPU: leave it out"
 
@@ -117,7 +117,8 @@ def _find_cpu_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[P
     if settings.kv_offloading_gib is not None:
         yield (
             "kv_offloading_gib",
-            "moves KV cache out of a GPU, and there is none: raise --cpu-kv-cache-gib instead",
+            "moves KV cache out of a GPU, and this machine has none: raise --cpu-kv-cache-gib"
+            " instead",
         )
     method = settings.quantization or checkpoint.language_model.quantization
     if method is not None and method not in CPU_QUANTIZATIONS:

@@ -27,7 +27,7 @@ class NativeToolParser:
             self._parser(tokenizer)
         except KeyError:
             names = ", ".join(ToolParserManager.list_registered())
-            raise CheckpointError(f"the tool parser {name!r} is none of {names}") from None
+            raise CheckpointError(f"the tool parser {name!r} is not one of {names}") from None
         except Exception as error:
             raise CheckpointError(f"the tool parser {name!r} cannot be used: {error}") from None
         self._tokenizer = tokenizer

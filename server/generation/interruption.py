@@ -39,4 +39,4 @@ class Interruption:
 
 def build_deadline_error() -> DeadlineExceeded:
     """Return the error of a request that exceeded its deadline."""
-    return DeadlineExceeded("The request was not answered in the time it had.")
+    return DeadlineExceeded("The request exceeded its time limit.")

@@ -142,7 +142,7 @@ class ChatTemplate:
                 if self._renders_text(turns, part_roles):
                     return self._detect_tool_format(part_roles)
         reason = f": {self._probe_error}" if self._probe_error else ""
-        raise CheckpointError(f"the chat template does not show what a user says{reason}")
+        raise CheckpointError(f"the chat template does not render the user's text{reason}")
 
     def _detect_tool_format(self, part_roles: frozenset[str]) -> frozenset[str]:
         """Return the roles, with `tool` only if the template shows the image of a tool's result."""

@@ -120,7 +120,7 @@ def _build_template(
         return ChatTemplate(text.chat_template, text.special_tokens, image_token, video_token)
     if conv_mode not in TEMPLATES:
         names = ", ".join([*TEMPLATES, CHAT_TEMPLATE])
-        raise CheckpointError(f"the conversation template {conv_mode!r} is none of {names}")
+        raise CheckpointError(f"the conversation template {conv_mode!r} is not one of {names}")
     return build_conversation_template(conv_mode, image_start_end=text.image_start_end)
 
 

@@ -87,7 +87,7 @@ def _end_conversation(
 ) -> Conversation:
     """Return the conversation with its ending; to continue an empty text is to begin an answer."""
     if not turns:
-        raise InvalidValue("There must be a message of the user.", "messages")
+        raise InvalidValue("The conversation needs a user message.", "messages")
     ending = template_fields.choose_ending(turns[-1].role)
     joined = join_turns(turns)
     if ending is PromptEnding.CONTINUATION:

@@ -31,7 +31,7 @@ def find_model_folder(reference: str) -> Path | None:
         if parse_hub_id(reference) is not None and not Path(reference).exists():
             return None
         names = [model.name for model in list_stored_models()]
-        remedy = suggest(reference, names) or "; llava-server models list shows what is there"
+        remedy = suggest(reference, names) or "; llava-server models list shows the stored models"
         raise UnknownModel(f"{error}{remedy}") from None
 
 

@@ -55,7 +55,7 @@ class Metrics:
         self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
         self.queued = self._gauge("llava:num_requests_queued", "Requests that wait for a permit.")
         self.waiting = self._gauge(
-            "llava:num_requests_waiting", "Requests without a first token yet."
+            "llava:num_requests_waiting", "Generation requests without a first token yet."
         )
         self.connections = self._gauge("llava:connections", "Open connections.")
         self.connections_refused = self._counter(
@@ -67,7 +67,7 @@ class Metrics:
             "llava:buffered_body_bytes", "Memory held by request bodies, in bytes."
         )
         self.prompt_tokens = self._counter(
-            "llava:prompt_tokens", "Prompt tokens, of any modality.", *REQUEST_LABELS
+            "llava:prompt_tokens", "Prompt tokens, image and video ones included.", *REQUEST_LABELS
         )
         self.image_tokens = self._counter(
             "llava:image_tokens", "Prompt tokens that stand for images.", *REQUEST_LABELS
