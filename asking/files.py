@@ -22,7 +22,7 @@ def _check_id(value: object) -> object:
     return value
 
 
-# An id as a file has it, and one as text. Other numbers are none: 1.5 would come back as "1.5".
+# An id in a file, and an id as text. Other numbers are not ids: 1.5 would come back as "1.5".
 RecordId = Annotated[int | str, BeforeValidator(_check_id)]
 TextId = Annotated[str, BeforeValidator(_check_id)]
 AnyModel = TypeVar("AnyModel", bound=BaseModel)

@@ -42,8 +42,8 @@ def detect_kind(start: bytes, name: str) -> str:
 def find_image(name: str, *paths: Path) -> QuestionImage:
     """Return the first of `paths` that is a file.
 
-    Its first bytes are read now, so that no run ends midway at a file that is no image. Raises
-    `RunError` for one, and if there is none.
+    Its first bytes are read now, so that a run does not end midway at a file that is not an image.
+    Raises `RunError` for such a file, and if none exists.
     """
     for path in paths:
         if os.path.isfile(path):

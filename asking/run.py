@@ -20,7 +20,7 @@ from asking.journal import Journal
 from asking.question import ChatQuestion
 from asking.wire import Answer
 
-# So many failures in a row mean that the endpoint is down.
+# This many failures in a row mean that the endpoint is down.
 _MAX_CONSECUTIVE_FAILURES = 10
 
 

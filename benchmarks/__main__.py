@@ -174,7 +174,7 @@ def main(
     peer_arguments: Annotated[str, typer.Option(help="further arguments of vLLM's server")] = "",
     shape: Annotated[str, typer.Option(help="a published checkpoint's, with random weights")] = "",
 ) -> None:
-    """Measure this server beside vLLM's own and beside the engine alone, and print the ratios."""
+    """Measure this server, vLLM's own and the engine alone, and print the ratios."""
     on_gpu = has_gpu()
     described = _find_shape(shape) if shape else None
     suite = SUITES[described.suite] if described else TINY
@@ -203,7 +203,7 @@ def main(
 
 
 def _exit(number: int, _: object) -> NoReturn:
-    """End as by Ctrl-C: a server that is left over would keep the GPU's memory."""
+    """End as with Ctrl-C: a leftover server would keep the GPU's memory."""
     raise SystemExit(128 + number)
 
 
@@ -225,7 +225,7 @@ def _write_model(shape: Shape) -> ServedModel:
 
 
 def _measure_memory(server: RunningServer, when: str) -> dict[str, float]:
-    """Return a server's memory, and the GPU's where there is one."""
+    """Return a server's memory, and the GPU's if there is one."""
     host = {f"{when}_mib": measure_memory_mib(server.pid)}
     gpu_mib = measure_gpu_memory_mib(list_pids(server.pid))
     return host if gpu_mib is None else host | {f"gpu_{when}_mib": gpu_mib}

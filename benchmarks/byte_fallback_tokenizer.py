@@ -1,4 +1,4 @@
-"""BPE tokenizers as Llama's, of any size: SentencePiece's, as transformers converts them."""
+"""BPE tokenizers like Llama's, of any size: SentencePiece's, as converted by transformers."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from benchmarks.requests import build_question
 
 TRAINED_TOKENS: Final = 2000
 TRAINING_QUESTIONS: Final = 2000
-SPACE: Final = "▁"  # SentencePiece writes a space so
+SPACE: Final = "▁"  # SentencePiece's symbol for a space
 BYTES: Final = tuple(f"<0x{byte:02X}>" for byte in range(256))
 # Templates' words, so that a prompt has about as many tokens as with the published tokenizer.
 SENTENCES: Final = (
@@ -53,7 +53,7 @@ def build_byte_fallback_tokenizer(specials: Mapping[str, int]) -> Tokenizer:
 
 
 def _train(size: int) -> Any:
-    """Return the model of a trained tokenizer, as its JSON has it: words and single digits."""
+    """Return the model of a trained tokenizer in JSON's form: words and single digits."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Digits(individual_digits=True)]

@@ -1,4 +1,4 @@
-"""Byte-level BPE tokenizers as Qwen's, of any size."""
+"""Byte-level BPE tokenizers like Qwen's, of any size."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def build_byte_level_tokenizer(specials: Mapping[str, int]) -> Tokenizer:
 
 
 def _train(size: int) -> Any:
-    """Return the model of a trained tokenizer, as its JSON has it."""
+    """Return the model of a trained tokenizer in JSON's form."""
     tokenizer = _create_tokenizer(BPE())
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)

@@ -13,7 +13,7 @@ CPU_INFO: Final = Path("/proc/cpuinfo")
 
 
 def describe_environment(peer_arguments: Sequence[str]) -> dict[str, str]:
-    """Return cores, CPU, GPU, versions and vLLM's further arguments, by name."""
+    """Return cores, CPU, GPU, versions and vLLM's additional arguments, by name."""
     environment = {
         "cores": str(len(os.sched_getaffinity(0))),
         "CPU": _read_cpu_name(),

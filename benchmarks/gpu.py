@@ -1,4 +1,4 @@
-"""The GPU: whether there is one, what it is, and how much of its memory processes have."""
+"""The GPU: its presence, its properties, and the memory that processes hold."""
 
 import importlib
 import shutil
@@ -31,7 +31,7 @@ def describe_gpu() -> dict[str, str]:
 def measure_gpu_memory_mib(pids: Collection[int]) -> float | None:
     """Return the GPU memory of processes in MiB, else all used memory of the first card.
 
-    NVML knows no processes in a container with process ids of its own. None without a GPU.
+    In a container with its own process ids, NVML reports no processes. None without a GPU.
     """
     if not has_gpu():
         return None
@@ -65,7 +65,7 @@ def _measure_by_smi() -> float | None:
 
 
 def _query_smi(fields: Collection[str]) -> list[str] | None:
-    """Return what `nvidia-smi` says of the first card; memory is in MiB."""
+    """Return `nvidia-smi`'s values for the first card; memory is in MiB."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None

@@ -59,7 +59,7 @@ async def run_workload(
 ) -> dict[str, float]:
     """Run all clients of a workload; return the figures of its window.
 
-    Runs with different places have no question and no new image in common.
+    Runs with different places share no questions and no new images.
     """
     numbers = UniqueNumbers(place * NUMBERS_PER_WORKLOAD)
     groups = [GroupResult(group) for group in work.groups]

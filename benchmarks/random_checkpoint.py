@@ -39,7 +39,7 @@ def write_on_fastest_device(shape: Shape, folder: Path) -> Path:
 
 
 def write_in_own_process(shape: Shape, folder: Path, device: torch.device) -> Path:
-    """Write so that no context takes memory of the GPU while something is measured."""
+    """Write in a separate process, so that no context takes GPU memory during measurements."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(write_once, shape, folder, DTYPE, device).result()
 
@@ -64,7 +64,7 @@ def write_checkpoint(
 
 
 def write_files(shape: Shape, folder: Path, dtype: torch.dtype) -> None:
-    """Write all but the weights: configuration files, and a tokenizer of the shape's size."""
+    """Write everything but the weights: configuration, and a tokenizer of the shape's size."""
     folder.mkdir(parents=True)
     name = str(dtype).removeprefix("torch.")
     files = shape.build_files() | {"config.json": shape.config | {"torch_dtype": name}}

@@ -1,4 +1,4 @@
-"""Seeded random weights of a model, from which it never answers with a token without text."""
+"""Seeded random weights of a model that never answers with a token without text."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 SEED: Final = 5
 STD: Final = 0.02  # the `initializer_range` of these models
-# Output embeddings of ids without text: their logits are so small that no answer takes one.
+# Output embeddings of ids without text: their logits are so small that no answer contains them.
 STD_WITHOUT_TEXT: Final = 1e-4
 # From transformers' names to those of the published files.
 PUBLISHED_NAMES: Final = (
@@ -27,7 +27,8 @@ def generate_weights(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield names as published and tensors, one at a time, of the model that the folder describes.
 
-    Norms are 1, biases 0. A GPU generates other numbers from the seed than a CPU, in seconds.
+    Norms are 1, biases 0. A GPU takes seconds, and generates other numbers from the seed than a
+    CPU.
     """
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))

@@ -1,4 +1,4 @@
-"""Suites: the workloads that a run measures, which of them the engine alone runs, and how long."""
+"""Suites: the workloads of a run, those for the engine alone, and their durations."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -41,8 +41,8 @@ TINY: Final = Suite(
     quick=Timing(window_s=2.0, warm_up_s=1.0),
     rounds=3,
 )
-# Few clients and long windows: on a CPU a view of a tower of the usual size takes seconds. A
-# warm-up shorter than a request: its first answers count only from the window on.
+# Few clients and long windows: on a CPU, a tower of the usual size takes seconds for a view. The
+# warm-up may be shorter than a request: answers count only from the window on.
 CPU: Final = Suite(
     "cpu",
     build_few_clients_workloads(max_tokens=24),
@@ -60,7 +60,7 @@ GPU: Final = Suite(
     quick=Timing(window_s=6.0, warm_up_s=3.0),
     rounds=3,
 )
-# The GPU's workloads with so few clients that two cores serve a small model to them.
+# The GPU's workloads, with so few clients that two cores can serve them a small model.
 REHEARSAL: Final = Suite(
     "rehearsal",
     build_workloads(Load(clients=4, stream_clients=8, clients_beside=2, max_tokens=16)),

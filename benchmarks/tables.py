@@ -130,7 +130,7 @@ def _list_roles(summary: Summary) -> list[str]:
 
 
 def build_text_beside_images(summary: Summary) -> TextTable:
-    """A text stream alone and beside large images."""
+    """A text stream, alone and together with large images."""
     columns = ("ours alone", "vLLM alone", "ratio", "ours mixed", "vLLM mixed", "ratio")
     rows = [
         (label, *_format_pairs(summary, ALONE, figure), *_format_pairs(summary, MIXED, figure))
@@ -140,7 +140,7 @@ def build_text_beside_images(summary: Summary) -> TextTable:
 
 
 def build_start_up(summary: Summary) -> TextTable:
-    """Start-up time and memory without load, of the GPU where there is one."""
+    """Start-up time and memory without load, also of the GPU if there is one."""
     has_gpu = any(key.figure in ON_GPU.values() for key in summary.spreads)
     figures = AT_START | (ON_GPU if has_gpu else {})
     rows = [(label, *_format_pairs(summary, START_UP, name)) for label, name in figures.items()]

@@ -94,11 +94,11 @@ def _chat(options: RequestOptions, numbers: UniqueNumbers, folder: Path) -> Conv
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many clients and tokens the workloads W1 to W9 have."""
+    """The numbers of clients and tokens of the workloads W1 to W9."""
 
     clients: int
     stream_clients: int  # of W2
-    clients_beside: int  # with photos, beside a text stream
+    clients_beside: int  # with photos, next to a text stream
     max_tokens: int
 
 

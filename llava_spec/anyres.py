@@ -17,7 +17,7 @@ MAX_GRID_RATIO: Final = 1.1
 def select_best_resolution(image_size: Size, grid_pinpoints: Sequence[Size]) -> Size:
     """Return the pinpoint that keeps most of an image's pixels; among these, the smallest.
 
-    The first of equals wins, as in the released function of this name.
+    The first of equal ones wins, as in the released function of this name.
     """
 
     def score(resolution: Size) -> tuple[int, int]:
@@ -45,8 +45,8 @@ def unpad_margins(image_size: Size, grid: Size, digits: int | None = None) -> Si
     """Return the columns and rows of padding that `grid` has on each of two opposite sides.
 
     `grid` counts patches. The rounding is that of the released `unpad_image`; with `digits`, the
-    image's side is first rounded to so many, as in transformers. A very elongated image may keep no
-    row at all.
+    image's side is first rounded to that many, as in transformers. A very elongated image may keep
+    no row at all.
     """
     (width, height), (grid_width, grid_height) = image_size, grid
     if width / height > grid_width / grid_height:

@@ -33,9 +33,9 @@ class ProjectorConfig:
 
 
 def parse_projector_type(projector_type: object) -> ProjectorConfig:
-    """Parse `mm_projector_type`. Raises `ValueError` where the released code does not know it.
+    """Parse `mm_projector_type`. Raises `ValueError` if the released code does not know it.
 
-    `mlp0x_gelu` equals `mlp1x_gelu`: the released code builds the first linear layer always.
+    `mlp0x_gelu` equals `mlp1x_gelu`: the released code always builds the first linear layer.
     """
     if projector_type == "identity":
         return ProjectorConfig("identity", 0)

@@ -12,7 +12,7 @@ DEFAULT_SCALES: Final = "336,672,1008"
 def read_s2_scales(config: Mapping[str, Any], image_size: int) -> tuple[int, ...]:
     """Return the sizes of `s2_scales`, the smallest first; none for a config without `s2`.
 
-    `image_size` is the tower's. Raises `ValueError` where tiles of it do not make up every size.
+    `image_size` is the tower's. Raises `ValueError` unless every size is a multiple of it.
     """
     if not config.get("s2"):
         return ()
@@ -30,5 +30,5 @@ def read_s2_scales(config: Mapping[str, Any], image_size: int) -> tuple[int, ...
 
 
 def format_s2_scales(scales: tuple[int, ...]) -> str:
-    """Return the sizes as a config has them."""
+    """Return the sizes in a config's form."""
     return ",".join(map(str, scales))

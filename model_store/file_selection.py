@@ -9,8 +9,8 @@ from model_store.weights import is_other_framework, is_pickle, is_safetensors
 def select_files(snapshot: HubSnapshot, *, allow_pickle: bool) -> list[HubFile]:
     """Return the files to pull: all but git's own and weights for other frameworks.
 
-    Unless `allow_pickle`, pickles are skipped where there are safetensors, and refused where
-    there are none. Raises `PickleRefused`, or `PullError` for a path outside of the folder.
+    Unless `allow_pickle`, pickles are skipped if there are safetensors, and refused otherwise.
+    Raises `PickleRefused`, or `PullError` for a path outside of the folder.
     """
     files = [file for file in snapshot.files if _is_selected(file.path)]
     for file in files:

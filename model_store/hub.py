@@ -69,7 +69,7 @@ class Hub:
     ) -> None:
         """Download a file to `target`, resuming from an earlier attempt's `.part` file.
 
-        `count` is called with the size of each piece that comes. Raises `PullError`, or
+        `count` is called with the size of each received piece. Raises `PullError`, or
         `DownloadStopped` soon after `stop` is set; both keep the `.part` file. (huggingface_hub's
         snapshot_download would delete it.)
         """
@@ -136,7 +136,7 @@ def _parse_file(file: RepoSibling) -> HubFile:
 
 
 def _describe_copying(repo: str) -> str:
-    """Say how a model gets to a machine without a network."""
+    """Describe how to bring a model to a machine without a network."""
     return (
         f"run 'hf download {repo} --local-dir FOLDER' on a machine that reaches it, copy FOLDER"
         " here, and serve it with --model FOLDER"
@@ -150,7 +150,7 @@ class DownloadStopped(Exception):
 def _build_bar(stop: Event, count: Progress) -> type[hub_bar]:
     """Return huggingface_hub's progress bar, extended to end its download once `stop` is set.
 
-    It also tells `count` of what comes.
+    It also passes the size of each received piece to `count`.
     """
 
     class Bar(hub_bar):

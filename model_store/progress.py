@@ -27,23 +27,23 @@ def show_byte_progress(title: str, total: int) -> Iterator[Progress]:
 
 @dataclass(slots=True)
 class PullProgress:
-    """How far a pull is, in bytes: the threads that download count, any other may read it."""
+    """The progress of a pull in bytes: downloading threads count, any thread may read."""
 
     total: int = 0
     done: int = 0
     _lock: Lock = field(default_factory=Lock)
 
     def start(self, total: int, done: int) -> None:
-        """Set how much there is, and how much of that is there already."""
+        """Set the total, and the bytes that are already present."""
         self.total, self.done = total, done
 
     def add(self, size: int) -> None:
-        """Count bytes that came."""
+        """Count received bytes."""
         with self._lock:
             self.done += size
 
     def __str__(self) -> str:
-        """Return `3.1 GB of 13.5 GB`; nothing while that is not known."""
+        """Return `3.1 GB of 13.5 GB`, empty while the total is unknown."""
         if not self.total:
             return ""
         return f"{format_bytes(min(self.done, self.total))} of {format_bytes(self.total)}"

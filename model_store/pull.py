@@ -41,10 +41,10 @@ def pull(
 ) -> PullResult:
     """Pull `org/name` at a branch, tag or commit.
 
-    Of a model that is installed at that revision only damaged files are downloaded again. With
-    `recheck` all of its files are hashed to find these, else only their sizes are compared. An
-    installed commit needs no hub. An interrupted pull resumes. `progress` tells how far it is.
-    Raises `PullError`.
+    If the model is installed at that revision, only damaged files are downloaded again. With
+    `recheck`, all files are hashed to find them, else only their sizes are compared. An installed
+    commit needs no hub. An interrupted pull resumes. `progress` counts its bytes. Raises
+    `PullError`.
     """
     if not is_name(repo) or "/" not in repo:
         raise PullError(f"{repo!r} is not a hub id: those look like org/name")
@@ -125,14 +125,15 @@ def _fetch(
 
 
 def _check_space(folder: Path, missing: Sequence[HubFile]) -> int:
-    """Return how many bytes are to come. Raises `PullError` where the disk has no room for them."""
+    """Return the bytes to download. Raises `PullError` if the disk has no room for them."""
     parts = (folder / f"{file.path}.part" for file in missing)
     downloaded = sum(part.stat().st_size for part in parts if part.exists())
     needed = sum(file.size for file in missing) - downloaded
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PullError(
-            f"{format_bytes(needed)} are to come, but {format_bytes(free)} are free at {folder}"
+            f"the download needs {format_bytes(needed)}, but only {format_bytes(free)} are free"
+            f" at {folder}"
         )
     return needed
 
@@ -152,7 +153,7 @@ def _download(
             download.result()
     except BaseException as error:
         stop.set()
-        # After Ctrl-C there is no wait for a network that hangs.
+        # After Ctrl-C, do not wait for a hanging network.
         pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
         raise
     pool.shutdown()

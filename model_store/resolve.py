@@ -21,7 +21,7 @@ class HubId:
 
 
 def parse_hub_id(text: str) -> HubId | None:
-    """Parse a hub id; None where the text is none. A name without a slash never goes to the hub."""
+    """Parse a hub id; None if it is not one. A name without a slash never goes to the hub."""
     repo, _, revision = text.partition("@")
     return HubId(repo, revision or None) if "/" in repo and is_name(repo) else None
 
@@ -42,9 +42,9 @@ def resolve_model(
 ) -> Path:
     """Return the folder of a model, and pull it first if it is a hub id that the store lacks.
 
-    `on_pull` is called with the reference before a pull, and `progress` tells how far it is. With a
-    revision, a stored model at another one is pulled again; without one, any stored revision is
-    taken. Raises `UnknownModel`, `PullError`.
+    `on_pull` is called with the reference before a pull; `progress` counts its bytes. With a
+    revision, a model stored at another one is pulled again; without one, any stored revision is
+    used. Raises `UnknownModel`, `PullError`.
     """
     try:
         return find_stored_model(reference)

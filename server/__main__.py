@@ -15,19 +15,19 @@ from server.process.standard_streams import (
     report_lost_output,
 )
 
-# Where standard output is lost, as click's programs do.
+# The exit code when standard output is closed, as in click's programs.
 OUTPUT_LOST: Final = 1
 
 
 def main() -> NoReturn:
-    """Run the command that the command line names, and exit with its code."""
+    """Run the command from the command line, and exit with its code."""
     open_missing_streams()
     prepare_outputs()
     program = Path(sys.argv[0]).name
     exit_code = _run("python -m server" if program == "__main__.py" else program)
     logging.shutdown()
     sys.stderr.flush()
-    # All is closed. To take a torch process's interpreter apart would cost seconds more.
+    # Everything is closed. With torch loaded, a regular interpreter exit would take seconds more.
     os._exit(exit_code)
 
 

@@ -1,6 +1,6 @@
 """The admin port: metrics and probes on a listener, thread and event loop of their own.
 
-So they answer however busy the main event loop is, and a scrape does not hold requests up.
+So they answer however busy the main event loop is, and a scrape does not delay requests.
 """
 
 import socket
@@ -32,7 +32,7 @@ def serve_admin(runtime: Runtime, listener: socket.socket | None) -> Iterator[No
         listener,
         "admin port",
         STOP_TIMEOUT_S,
-        http="httptools",  # "auto" is the edge's protocol in a replica
+        http="httptools",  # in a replica, "auto" would be the edge's protocol
         limit_concurrency=MAX_CONNECTIONS,
     ):
         log.info("admin port open", url=format_url(listener, is_tls=False))

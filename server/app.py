@@ -66,7 +66,7 @@ ROUTES: Final = (
     *(chat, completions, responses, messages, tokenize),
     *(models, health, page, docs),
 )
-# How long `/ready` says why the model could not be loaded, before the process exits, in seconds.
+# Seconds for which `/ready` reports why the model could not be loaded, before the process exits.
 LOAD_FAILURE_S: Final = 2.0
 
 
@@ -145,7 +145,7 @@ def create_app(
         title="llava-server",
         version=__version__,
         lifespan=lifespan,
-        openapi_url=None,  # `docs` has a route that does not stop the event loop
+        openapi_url=None,  # the route in `docs` does not block the event loop
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -168,7 +168,7 @@ def create_app(
         refusals=runtime.refusals,
         early_returns=runtime.early_returns,
     )
-    # Each one is around those before it.
+    # Each layer wraps those before it.
     if settings.protect_all:
         app.add_middleware(
             KeyRequired, authenticator=runtime.authenticator, refusals=runtime.refusals
@@ -220,7 +220,7 @@ async def _run(
 
 
 def _list_paths() -> list[str]:
-    """Return the paths of all routes: what may be the value of a label."""
+    """Return the paths of all routes: the values that a metric's label may have."""
     return [
         route.path
         for routes in ROUTES

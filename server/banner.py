@@ -26,7 +26,7 @@ READY: Final = re.compile(r"is ready at (\S+) \(in a browser, too; docs: ")
 def format_ready_banner(url: str, model: str, *, needs_key: bool = False) -> str:
     """Format the URL, which opens the page, and a curl command that asks about an image.
 
-    Of a Unix domain socket, the URL is `unix:` and its path. Keys are never printed.
+    For a Unix domain socket, the URL is `unix:` and its path. Keys are never printed.
     """
     url = _name_loopback(url)
     curl = format_curl_command(url, model, needs_key=needs_key)
@@ -51,7 +51,7 @@ def format_curl_command(url: str, model: str, *, needs_key: bool = False) -> str
 
 
 def _name_loopback(url: str) -> str:
-    """Return the URL with the loopback address in place of one that stands for all."""
+    """Return the URL with the loopback address in place of a wildcard address."""
     return url.replace("//0.0.0.0", "//127.0.0.1").replace("//[::]", "//[::1]")
 
 
@@ -60,6 +60,6 @@ def _format_curl(url: str, model: str, options: str) -> str:
 
 
 def parse_ready_url(line: str) -> str | None:
-    """Return the URL if the line of the banner has it, or else None."""
+    """Return the URL if this line of the banner has it, else None."""
     match = READY.search(line)
     return match[1] if match else None

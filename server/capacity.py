@@ -1,4 +1,4 @@
-"""What the server takes on at once, from the settings and the machine."""
+"""How many requests the server works on at once, from the settings and the machine."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ MIB: Final = 1024 * KIB
 def build_admission(
     settings: Settings, lifecycle: Lifecycle, metrics: Metrics, keys: KeyRing
 ) -> Admission:
-    """Return what grants permits, as many as the settings and the machine allow."""
+    """Return the admission, with as many permits as the settings and the machine allow."""
     on_cpu = choose_accelerator(settings) == "cpu"
     sequences = settings.max_concurrent_requests or default_concurrent_requests(on_cpu=on_cpu)
     image_mib = settings.max_pending_image_mib or default_pending_image_mib(settings)
@@ -33,6 +33,6 @@ def build_admission(
 
 
 def _find_standing(keys: KeyRing, tenant: str) -> Standing:
-    """Return the standing of a tenant, whose name is that of its key if it has one."""
+    """Return the priority and weight of a tenant's API key, equal for tenants without a key."""
     key = keys.keys.get(tenant)
     return EQUAL if key is None else Standing(key.priority, key.weight)

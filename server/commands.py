@@ -42,7 +42,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
 
 
 def run(words: Sequence[str], program: str) -> int:
-    """Run the command that the first word names, or serve; return the exit code."""
+    """Run the command named by the first word, or serve; return the exit code."""
     name = words[0] if words and not words[0].startswith("-") else None
     if name is None:
         return serve(words, program)

@@ -1,4 +1,4 @@
-"""Ways to await work: together, shared between callers, in a thread where it is large or long."""
+"""Ways to await work: together, shared between callers, or in a thread if it is large or long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
@@ -17,7 +17,7 @@ class AsyncClosable(Protocol):
     """Anything with `aclose`."""
 
     async def aclose(self) -> None:
-        """Give up what it holds."""
+        """Release its resources."""
 
 
 async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -44,7 +44,7 @@ async def aclosing_on_error(resource: AsyncClosable) -> AsyncIterator[None]:
 async def run_in_thread_if_large(size: int, max_inline_size: int, work: Callable[[], T]) -> T:
     """Call `work` on the event loop up to `max_inline_size`, in a thread above it.
 
-    Small work takes less time than handing it to a thread.
+    Small work takes less time than the hand-over to a thread.
     """
     return work() if size <= max_inline_size else await asyncio.to_thread(work)
 
@@ -59,7 +59,7 @@ class LongCalls:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what a call returns; one that has begun goes on where the caller is cancelled."""
+        """Return the call's result. A running call continues if its caller is cancelled."""
         loop = asyncio.get_running_loop()
         # As in `asyncio.to_thread`: the call belongs to the same trace.
         bound = partial(copy_context().run, partial(call, *args, **kwargs))

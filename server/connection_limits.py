@@ -1,17 +1,18 @@
-"""The limits of connections, from the settings."""
+"""The connection limits, from the settings."""
 
 from typing import Final
 
 from server.api.edge.limits import KIB, ConnectionLimits
 from server.settings import Settings
 
-# Connections over the limit that still read their response, beside a quarter as many as the limit.
+# Bounds of `max_lingering`, which is else a quarter of `max_connections`: refused connections that
+# still read their response.
 MIN_LINGERING: Final = 64
 MAX_LINGERING: Final = 512
 
 
 def build_connection_limits(settings: Settings) -> ConnectionLimits:
-    """Return the limits of connections that the settings ask for."""
+    """Return the connection limits that the settings ask for."""
     return ConnectionLimits(
         max_header_bytes=settings.max_header_kib * KIB,
         max_header_lines=settings.max_header_lines,

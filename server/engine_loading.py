@@ -23,7 +23,7 @@ from server.process.resource_tracker import start_resource_tracker
 from server.settings import Settings
 from server.telemetry.logs import ENGINE_LEVELS
 
-# How much of what the image cache holds the engine's process holds, too: images of current chats.
+# Share of the image cache that the engine's process may keep as well, for images of current chats.
 ENGINE_IMAGE_CACHE_SHARE: Final = 1 / 4
 
 StartEngine = Callable[[], Engine]
@@ -39,10 +39,10 @@ def configure_engine(
     vision_device: torch.device | None = None,
     traces: bool = False,
 ) -> StartEngine:
-    """Check all that needs no weights. Return a function that starts the engine on this device.
+    """Check everything that needs no weights; return a function that starts the engine.
 
-    The vision tower runs on `vision_device`, by default the same. `traces` is whether the engine
-    records spans.
+    The vision tower runs on `vision_device`, by default the engine's device. With `traces`, the
+    engine records spans.
 
     Blocks for seconds; the function that it returns for many. Sets the environment variables that
     vLLM reads in this process. Raises `CheckpointError`.
@@ -106,7 +106,7 @@ def _set_environment(settings: Settings, device: torch.device) -> None:
 
 
 def _limit_output(log_level: str) -> None:
-    """Set how much the engine and PyTorch's C++ code say; bars of libraries are no log lines."""
+    """Set the log levels of the engine and PyTorch's C++ code; disable progress bars."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", ENGINE_LEVELS[log_level])
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("TQDM_DISABLE", "1")

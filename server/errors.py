@@ -48,7 +48,7 @@ from typing import ClassVar, Final, Self
 
 # The only text that a client gets about an unknown exception.
 INTERNAL_ERROR_MESSAGE: Final = "The server failed to handle the request."
-# Names of models in a message.
+# Model names listed in a message, at most.
 MAX_LISTED_NAMES: Final = 8
 
 
@@ -75,7 +75,7 @@ class ApiError(Exception):
 
     @property
     def outcome(self) -> str:
-        """What metrics and logs call it: its code, unless clients expect one for several causes."""
+        """Its name in metrics and logs: the code, unless clients expect one code for two causes."""
         return self.code
 
     def at(self, param: str) -> Self:
@@ -113,7 +113,7 @@ class InvalidValue(InvalidRequest):
 
 
 class UnsupportedParameter(InvalidRequest):
-    """A field that would change the answer and that this server does not honour."""
+    """A field that would change the answer and that this server does not support."""
 
     code = "unsupported_parameter"
 
@@ -143,7 +143,7 @@ class ImageUrlInvalid(ImageError):
 
 
 class ImageUrlForbidden(ImageError):
-    """A URL that leads, or may lead, to where this server fetches no images from."""
+    """A URL that leads, or may lead, to an address from which this server fetches no images."""
 
     code = "image_url_forbidden"
 
@@ -197,7 +197,7 @@ class VideoUrlInvalid(VideoError):
 
 
 class VideoUrlForbidden(VideoError):
-    """A URL that leads, or may lead, to where this server fetches no videos from."""
+    """A URL that leads, or may lead, to an address from which this server fetches no videos."""
 
     code = "video_url_forbidden"
 
@@ -236,13 +236,13 @@ class Unauthorized(ApiError):
 
 
 class ApiKeyExpired(Unauthorized):
-    """The API key was one of the server's, and its term is over."""
+    """The API key has expired."""
 
     code = "api_key_expired"
 
 
 class ForbiddenOrigin(ApiError):
-    """A web page of another origin asks."""
+    """The request comes from a web page of another origin."""
 
     status = 403
     type = "invalid_request_error"
@@ -250,7 +250,7 @@ class ForbiddenOrigin(ApiError):
 
 
 class ForbiddenHost(ApiError):
-    """The request names a host that this server is not."""
+    """The request's `Host` is not one of this server's names."""
 
     status = 403
     type = "invalid_request_error"
@@ -272,7 +272,7 @@ class ModelNotFound(NotFound):
 
     @classmethod
     def build(cls, name: str, served: Sequence[str]) -> Self:
-        """Return the error for a name; `served` are the names that there are."""
+        """Return the error for a name; `served` are the valid names."""
         names = ", ".join(f"'{each}'" for each in served[:MAX_LISTED_NAMES]) or "none for this key"
         return cls(f"The model '{name}' does not exist: this server has {names}.", "model")
 
@@ -310,7 +310,7 @@ class UnsupportedMediaType(ApiError):
 
 
 class UnsupportedContentEncoding(UnsupportedMediaType):
-    """The body is compressed in a way that the server does not know."""
+    """The body's `Content-Encoding` is not supported."""
 
     code = "unsupported_content_encoding"
     headers: ClassVar = {"accept-encoding": "gzip, deflate, br, zstd"}  # RFC 7694
@@ -329,7 +329,7 @@ class KeyLimitExceeded(TooManyRequests):
 
     @property
     def outcome(self) -> str:
-        """Operators tell it from an overload of the server."""
+        """A name of its own, so that operators can distinguish it from an overloaded server."""
         return "key_limit_exceeded"
 
 
@@ -354,7 +354,7 @@ class EngineUnavailable(Unavailable):
 
 
 class DeadlineExceeded(ApiError):
-    """The time that the request had is over, waiting included."""
+    """The request exceeded its time limit, which includes waiting."""
 
     status = 504
     type = "timeout_error"

@@ -1,4 +1,4 @@
-"""The image of example requests, in the documentation and in what a ready server prints."""
+"""The image of the example requests in the documentation and in the banner."""
 
 from typing import Final
 

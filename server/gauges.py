@@ -1,4 +1,4 @@
-"""Metrics that read what the server's parts know."""
+"""Gauges that read their values from the server's parts."""
 
 from server import __version__
 from server.api.routes import health
@@ -10,7 +10,7 @@ from server.settings import Settings
 
 
 def connect_gauges(settings: Settings, checkpoint: Checkpoint, runtime: Runtime) -> None:
-    """Have the metrics read what the server's parts know."""
+    """Have the gauges read their values from the server's parts."""
     metrics, lifecycle = runtime.metrics, runtime.lifecycle
     metrics.build_info.labels(
         __version__, health.name_engine(), checkpoint.path.name, choose_accelerator(settings)

@@ -13,12 +13,12 @@ from server.settings import Settings
 GIB: Final = 1024**3
 # vLLM's own default.
 MAX_SHARE: Final = 0.92
-# Beside the tower and the engine's share: the server's CUDA context with cuBLAS, the engine's
-# context, which it does not count when it starts, and what the driver keeps.
+# Outside the tower and the engine's share: the server's CUDA context with cuBLAS, the engine's
+# context, which it does not count when it starts, and the driver's own memory.
 OUTSIDE_BYTES: Final = int(1.6 * GIB)
 # The least that the engine needs beside weights and KV cache. It measures the rest itself.
 LEAST_WORK_SPACE_BYTES: Final = GIB // 2
-# Graphs have memory of their own, beside that of the passes that warm up for them.
+# CUDA graphs have memory of their own, in addition to that of their warm-up passes.
 GRAPH_FACTOR: Final = 2
 
 
@@ -48,7 +48,7 @@ def choose_gpu_share(
     """
     if engine_device.type == "cpu":
         return settings.gpu_memory_utilization or MAX_SHARE
-    # Of no GPU PyTorch says itself why; of too few, the engine.
+    # Without a GPU, PyTorch raises an error that says why; with too few, the engine does.
     gpus = range(max(1, min(settings.tensor_parallel_size, torch.cuda.device_count())))
     total = min(torch.cuda.get_device_properties(index).total_memory for index in gpus)
     has_tower = vision_device.type == "cuda" and (vision_device.index or 0) in gpus
@@ -105,7 +105,7 @@ def check_fit(total_bytes: int, share: float, needs: GpuNeeds, max_model_len: in
 def _measure_weights(
     settings: Settings, checkpoint: Checkpoint, vision: VisionSize, dtype: torch.dtype
 ) -> int:
-    """Return the bytes of the language model's weights: those of the files, but for the vision."""
+    """Return the bytes of the language model's weights: the files' less the vision weights'."""
     stored: torch.dtype = getattr(torch, checkpoint.dtype)
     size = sum(file.stat().st_size for file in checkpoint.path.glob("*.safetensors"))
     text = max(0, size - vision.num_weights * stored.itemsize)

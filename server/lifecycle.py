@@ -10,12 +10,12 @@ from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-# The event loop ticks ten times a second. Without a tick for so long it hangs, in seconds; imports
-# at the start hold it up for some.
+# The event loop ticks ten times a second. After this many seconds without a tick it counts as hung;
+# imports at the start block it for some.
 MAX_TICK_INTERVAL_S: Final = 60.0
-# Once it is ready nothing may hold it up: without a tick for so long others get its requests.
+# The same once the server is ready, when nothing may block the loop: others then get its requests.
 MAX_READY_TICK_INTERVAL_S: Final = 5.0
-# When a client may try again, in seconds: another server, or this one's successor.
+# Seconds after which a client may try again: at another server, or at this one's successor.
 RETRY_AFTER_S: Final = 1
 
 
@@ -33,8 +33,8 @@ class Lifecycle:
 
     def __init__(self, drain_timeout_s: float) -> None:
         self.state = State.LOADING
-        self.reason: str | None = None  # of a failure
-        self.on_failure: Callable[[], None] | None = None  # before anybody is told of it
+        self.reason: str | None = None  # why it failed
+        self.on_failure: Callable[[], None] | None = None  # called before any client gets an error
         self._last_tick = time.monotonic()
         self._drain_timeout_s = drain_timeout_s
         self._deadline = float("inf")
@@ -42,7 +42,7 @@ class Lifecycle:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether requests in flight get no more time: the server failed, or its drain ended."""
+        """Whether requests in flight must end now: the server failed, or its drain timed out."""
         return self.state is State.FAILED or time.monotonic() >= self._deadline
 
     @property
@@ -86,7 +86,7 @@ class Lifecycle:
     def fail(self, reason: str, linger_s: float = 0.0) -> None:
         """Fail: the process exits with 1, after `linger_s` seconds in which `/ready` says why.
 
-        `reason` has cause and remedy.
+        `reason` gives cause and remedy.
         """
         self._exit_at = time.monotonic() + linger_s
         log.error("server failed", reason=reason)

@@ -24,16 +24,16 @@ REMEDIES: Final = {
 
 
 class AddressTaken(OSError):
-    """Somebody else listens there."""
+    """Another process listens there."""
 
 
 class HostUnusable(OSError):
-    """The host is not this machine's: a name without an address, or another's address."""
+    """The host is a name without an address, or an address of another machine."""
 
 
 @contextmanager
 def listen(host: str, port: int, uds: Path | None) -> Iterator[socket.socket]:
-    """Bind for a block, before anything is loaded, so that what is in use fails at once.
+    """Bind for a block, before anything is loaded, so that an address in use fails at once.
 
     Raises `OSError`, `AddressTaken` or `HostUnusable`. The file of a Unix socket is removed at the
     end.
@@ -51,7 +51,7 @@ def listen(host: str, port: int, uds: Path | None) -> Iterator[socket.socket]:
 
 
 def begin_to_listen(listener: socket.socket) -> None:
-    """Take connections from now on. Raises `OSError` where another process listens there.
+    """Accept connections from now on. Raises `OSError` if another process listens there.
 
     Linux lets several sockets be bound to an address, and only one listen on it.
     """
@@ -62,7 +62,7 @@ def begin_to_listen(listener: socket.socket) -> None:
 
 
 def format_url(listener: socket.socket, *, is_tls: bool, root_path: str = "") -> str:
-    """Return the URL of a server; of a Unix socket `unix:` and its path."""
+    """Return the URL of a server; for a Unix socket, `unix:` and its path."""
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
@@ -71,7 +71,7 @@ def format_url(listener: socket.socket, *, is_tls: bool, root_path: str = "") ->
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine reaches the socket, by TCP: its browsers do, for any web page."""
+    """Whether it is a TCP socket for this machine only, whose browsers any web page can use."""
     if listener.family == socket.AF_UNIX:
         return False
     return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
@@ -95,9 +95,9 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
 
 
 def _listen_unix(path: Path) -> socket.socket:
-    """Listen on a path, in place of a socket that a server left behind.
+    """Listen on a path; replaces a socket that a server left behind.
 
-    At once, since a socket on which nobody listens counts as left behind.
+    Listens at once, since a socket on which nobody listens counts as left behind.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

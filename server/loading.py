@@ -163,7 +163,7 @@ async def _warm_up(pipeline: Pipeline, model_name: str) -> None:
     """Answer two requests about a small image, so that no client pays for lazy initialisation.
 
     The second request uses a grammar and log probabilities, which vLLM sets up on first use.
-    Metrics go to a separate registry, since this is no traffic.
+    Metrics go to a separate registry, since this is not traffic.
     """
     picture = io.BytesIO()
     Image.new("RGB", (64, 48), "grey").save(picture, "PNG")

@@ -17,7 +17,7 @@ from server.telemetry.refusals import Refusals
 def add_outer_layers(
     app: FastAPI, requests: RequestsInFlight, settings: Settings, hosts: KnownHosts
 ) -> ASGIApp:
-    """Return what uvicorn is to run; `requests` is around the application."""
+    """Return the application for uvicorn: `app` in `requests`, in the outer layers."""
     runtime: Runtime = app.state.runtime
     origins = settings.cors_allow_origins
     timing = TimingOptions(runtime.tracing, settings.server_timing, origins)

@@ -47,7 +47,7 @@ Embedded = Sequence[tuple[str, Tensor]]
 
 
 def do_nothing() -> None:
-    """Ignore that images are encoded."""
+    """Do nothing: the default `on_encoded`."""
 
 
 class Pipeline:
@@ -71,10 +71,10 @@ class Pipeline:
         engine: Engine,
         metrics: Metrics,
     ) -> None:
-        """`aliases` are further names of the model, `adapters` those of its LoRA adapters.
+        """`aliases` are other names of the model; `adapters` names its LoRA adapters.
 
         Without `videos`, the model does not support video. Without `request_templates`, requests
-        that bring a template were refused.
+        with a template of their own have been refused before.
         """
         self.sampling_defaults = sampling_defaults
         self.text_tokenizer = TextTokenizer(prompt, vocabulary, metrics)
@@ -98,10 +98,10 @@ class Pipeline:
         record: RequestRecord,
         on_encoded: OnEncoded = do_nothing,
     ) -> Generation:
-        """Do everything that can fail and await the first token. Raises `ApiError`.
+        """Do everything that can fail, then await the first token. Raises `ApiError`.
 
-        `on_encoded` is called once the images are encoded, when their data is needed no more. The
-        caller closes the generation.
+        `on_encoded` is called once the images are encoded and their data can be freed. The caller
+        closes the generation.
         """
         tools = resolve_callable_tools(request, has_native_format=self._prompt.native_tools)
         partition = record.caller.cache_partition
@@ -142,7 +142,7 @@ class Pipeline:
         return generation
 
     async def complete(self, request: CompletionRequest, record: RequestRecord) -> BatchGeneration:
-        """Do everything that can fail and await each prompt's first token. Raises `ApiError`.
+        """Do everything that can fail, then await each prompt's first token. Raises `ApiError`.
 
         All prompts are decoded together. The caller closes the batch.
         """
@@ -175,11 +175,11 @@ class Pipeline:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the engine can generate no more."""
+        """Whether the engine can no longer generate."""
         return self._engine.has_failed
 
     def fail_all(self, error: ApiError) -> None:
-        """End everything that is being generated with `error`."""
+        """End all running generations with `error`."""
         self._engine.fail_all(error)
 
     def check_model(self, name: str) -> None:
@@ -191,7 +191,7 @@ class Pipeline:
     async def _embed(
         self, request: ChatCompletionRequest, cache_partition: str, budget: MediaBudget
     ) -> tuple[Embedded, Embedded]:
-        """Return what the engine gets of the images, and of the videos."""
+        """Return the content keys and embeddings of the images, and of the videos."""
         steps = [self._images.embed(request.images, cache_partition, budget)]
         if self._videos is not None:
             steps.append(
@@ -201,7 +201,7 @@ class Pipeline:
         return images, videos[0] if videos else []
 
     def _find_adapter(self, model: str) -> str | None:
-        """Return the LoRA adapter that a model name stands for, None for the model itself."""
+        """Return the name of the LoRA adapter, None for the model itself."""
         return model if model in self._adapters else None
 
     def _check(

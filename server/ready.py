@@ -1,4 +1,4 @@
-"""Says that a server is ready, to a person or in the log."""
+"""Reports that a server is ready, to a person or in the log."""
 
 import sys
 
@@ -12,7 +12,7 @@ log = get_logger(__name__)
 
 
 def print_ready(settings: Settings, url: str, model_name: str) -> None:
-    """Say that the server is ready: a banner on stdout, or one more line of the JSON log."""
+    """Report that the server is ready: a banner on stdout, or a line of the JSON log."""
     needs_key = settings.needs_key
     if settings.log_format == "json":
         curl = format_curl_command(url, model_name, needs_key=needs_key)

@@ -31,18 +31,18 @@ from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-# The terminal's client sends it; `LLAVA_API_KEYS` are the server's.
+# The key that the terminal client sends; the server's own keys are in `LLAVA_API_KEYS`.
 CLIENT_KEY: Final = "LLAVA_API_KEY"
-# How long clients may take to read the rest of their responses, once the server has drained.
+# Seconds that clients have to read the rest of their responses once the server has drained.
 SHUTDOWN_TIMEOUT_S: Final = 5
-# The same where the server exits at once: after a failure, a second signal, or a drain too long.
+# The same when the server exits at once: after a failure, a second signal, or a drain timeout.
 ABRUPT_SHUTDOWN_TIMEOUT_S: Final = 0.25
 # Seconds between two checks whether all connections are closed.
 CLOSE_INTERVAL_S: Final = 0.05
 
 
 class Server(uvicorn.Server):
-    """uvicorn that drains: after a signal it listens until requests in flight are done."""
+    """uvicorn with draining: after a signal it listens until requests in flight are done."""
 
     def __init__(
         self, config: uvicorn.Config, runtime: Runtime, requests: RequestsInFlight
@@ -56,9 +56,9 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals from now on, also once the block has ended.
+        """Handle signals from now on, even after the block.
 
-        uvicorn would give them back to those before it, who would end a failed server with 0.
+        uvicorn would restore the previous handlers, with which a failed server exits with 0.
         """
         for each in STOP_SIGNALS:
             signal.signal(each, self.handle_exit)
@@ -67,8 +67,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
         """Begin to drain; a second signal ends the drain at once.
 
-        Replaces uvicorn's handler, which would raise the signal again at the end: the exit code
-        is ours.
+        Replaces uvicorn's handler, which raises the signal again at the end and so sets the exit
+        code.
         """
         self._lifecycle.drain()
 
@@ -88,9 +88,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _refuse_connections(self) -> None:
-        """Take no more connections, before anybody gets an error: a balancer tries another server.
+        """Stop accepting before any client gets an error, so that a balancer tries another server.
 
-        While the model loads, a server that has failed goes on: `/ready` says why.
+        A server that fails while the model loads goes on accepting: `/ready` says why it failed.
         """
         if self._runtime.pipeline is not None or self._lifecycle.state is not State.FAILED:
             for listener in self.servers:
@@ -113,7 +113,7 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
     def _shutdown_timeout_s(self) -> float:
-        """Return the time that clients have to read; a signal may cut it while it passes."""
+        """Return the time that clients have to read; a signal may shorten it meanwhile."""
         return ABRUPT_SHUTDOWN_TIMEOUT_S if self._lifecycle.is_overdue else SHUTDOWN_TIMEOUT_S
 
 
@@ -147,7 +147,7 @@ def serve(startup: Startup) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever reaches the server could name any address as its own.
+        # Any client could claim any address as its own.
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
         root_path=settings.root_path,
@@ -165,14 +165,14 @@ def serve(startup: Startup) -> int:
 def _drain_on_hangup(server: Server) -> None:
     """End as after SIGTERM when the terminal is closed; `nohup` prevents that.
 
-    Where there is a file of keys, its watcher takes the signal's place: it reads the file again.
+    With a keys file, its watcher replaces this handler: SIGHUP then reads the file again.
     """
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)
 
 
 def _log_open_paths(settings: Settings) -> None:
-    """Log what needs no key; without keys, warn of a key that clients send in vain."""
+    """Log the paths that need no key; without keys, warn of a client's key in the environment."""
     if settings.needs_key:
         paths = list_open_paths(
             protect_all=settings.protect_all, has_admin_port=settings.admin_port is not None

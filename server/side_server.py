@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 def serve_in_thread(
     app: ASGIApp, listener: socket.socket, name: str, stop_timeout_s: float, **options: Any
 ) -> Iterator[None]:
-    """Serve on the listener for a block; `options` are further ones of uvicorn.
+    """Serve on the listener for a block; `options` are more options of uvicorn.
 
     uvicorn closes the listener at the end, which takes `stop_timeout_s` seconds at most.
     """

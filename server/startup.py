@@ -1,4 +1,4 @@
-"""What the checks of a start have opened and read, for the server."""
+"""What the start checks have opened and read for the server."""
 
 import socket
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from server.telemetry.usage_file import UsageFile
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """All that a server needs besides PyTorch. `tls` has uvicorn's options."""
+    """Everything that a server needs besides PyTorch. `tls` has uvicorn's options."""
 
     settings: Settings
     checkpoint: Checkpoint

@@ -7,9 +7,9 @@ from server.settings import Settings
 
 
 def build_tls_options(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's options for TLS, none without a certificate.
+    """Return uvicorn's options for TLS, empty without a certificate.
 
-    Raises `OSError` where the files cannot be used.
+    Raises `OSError` if the files cannot be used.
     """
     if settings.ssl_certfile is None:
         return {}
@@ -25,7 +25,7 @@ def build_tls_options(settings: Settings) -> dict[str, Any]:
     try:
         _load(options)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error  # OpenSSL's words without its place
+        reason = getattr(error, "reason", None) or error  # without OpenSSL's source location
         raise OSError(
             f"the files of --ssl-… cannot be used: {reason}; give a certificate and its own key in"
             " PEM, and the key's password if it has one"
@@ -34,9 +34,9 @@ def build_tls_options(settings: Settings) -> dict[str, Any]:
 
 
 def _load(options: dict[str, Any]) -> None:
-    """Load the files as uvicorn will, which does so only after the model is loaded.
+    """Load the files as uvicorn will do later, after the model is loaded.
 
-    The password is a function: without any, OpenSSL would ask for one at the terminal.
+    The password is a function: without one, OpenSSL would ask at the terminal.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(

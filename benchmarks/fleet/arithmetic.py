@@ -1,4 +1,4 @@
-"""Closed formulas for one replica without cached prefixes, to hold the simulation against.
+"""Closed formulas for one replica without cached prefixes, to check the simulation.
 
 With `rate` requests per second, `work` seconds of encoding and prefill and `answer` tokens each, a
 GPU has `1 - rate x work` of its time for decoding. `batch` sequences decode in steps of

@@ -1,4 +1,4 @@
-"""Autoscaling: replicas are added when the engines' metrics say for a while that they are full."""
+"""Autoscaling: adds replicas when the engines' metrics show for a while that they are full."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from benchmarks.fleet.samples import SAMPLE_S, Sample, take_sample
 
 @dataclass(slots=True)
 class Autoscaler:
-    """Asks for as many replicas as bring `vllm:kv_cache_usage_perc` back to `kv_high`.
+    """Requests as many replicas as bring `vllm:kv_cache_usage_perc` back to `kv_high`.
 
     It only adds. A request that waits for room (`vllm:num_requests_waiting`) counts as full.
     """
@@ -19,7 +19,7 @@ class Autoscaler:
     high_s: float = 0.0  # for how long the metrics have been high
 
     def run(self, cell: Cell) -> Steps:
-        """Look at every scrape; decide after `scale_window_s` of high figures."""
+        """Check every scrape; decide after `scale_window_s` of high figures."""
         while True:
             yield cell.env.timeout(SAMPLE_S)
             sample = take_sample(cell)
@@ -32,11 +32,11 @@ class Autoscaler:
 
 
 def count_missing(sample: Sample, target: float) -> int:
-    """Return how many replicas to start, beside those that start already."""
+    """Return how many replicas to start, in addition to those already starting."""
     wanted = math.ceil(sample.ready * _measure_usage(sample) / target)
     return max(0, wanted - sample.ready - sample.starting)
 
 
 def _measure_usage(sample: Sample) -> float:
-    """Return the share of the KV cache in use; waiting requests mean that all of it is."""
+    """Return the share of the KV cache in use: all of it if requests wait."""
     return 1.0 if sample.waiting > 0 else sample.kv_usage

@@ -13,7 +13,7 @@ from benchmarks.fleet.routers import Router
 
 
 class Cell:
-    """Sends requests to replicas in rotation. Slots of replicas that are gone are used again."""
+    """Sends requests to replicas in rotation. Slots of lost replicas are reused."""
 
     def __init__(
         self, env: simpy.Environment, router: Router, parameters: Parameters, replicas: int
@@ -58,7 +58,7 @@ class Cell:
         self._remove(replica)
 
     def average(self, measure: Callable[[Replica], float]) -> float:
-        """Return the average of a figure over the replicas that serve."""
+        """Return the average of a figure over the serving replicas."""
         alive = [replica for replica in self.rotation if replica.state is State.READY]
         return sum(map(measure, alive)) / len(alive) if alive else 0.0
 
@@ -73,7 +73,7 @@ class Cell:
         replica.num_requests -= 1
 
     def _choose_alive(self, request: Request) -> Replica | None:
-        """Choose again, as a router redispatches a request that nothing has answered."""
+        """Choose again, as a router redispatches an unanswered request."""
         alive = [replica for replica in self.rotation if replica.state is not State.LOST]
         self._router.set_rotation(alive)
         try:

@@ -1,4 +1,4 @@
-"""What all charts of the simulation share."""
+"""The common parts of the simulation's charts."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ def draw_panels(
 
 
 def _shrink(path: Path) -> None:
-    """Keep as many colors as lines need: charts live in the repository."""
+    """Reduce the colors to those that lines need, since charts are kept in the repository."""
     with Image.open(path) as image:
         image.convert("RGB").quantize(PNG_COLORS).save(path, optimize=True)
 

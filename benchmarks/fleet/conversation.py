@@ -9,12 +9,12 @@ from benchmarks.fleet.images import ImageCatalog
 from benchmarks.fleet.parameters import Parameters
 from benchmarks.fleet.request import Request
 
-# A conversation that would leave the context ends: --max-model-len 4096.
+# A conversation ends before it exceeds the context: --max-model-len 4096.
 MAX_TURNS: Final = 14
 
 
 class Header(StrEnum):
-    """What `x-llava-affinity` says when a request reaches the router."""
+    """The value of `x-llava-affinity` when a request reaches the router."""
 
     NONE = "no header"
     RANDOM = "random"  # the balancer's, another for each request: clients send none
@@ -25,7 +25,7 @@ class Header(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a client will ask; one answer's length for each turn."""
+    """A client's questions, with one answer length for each turn."""
 
     number: int
     image: int | None

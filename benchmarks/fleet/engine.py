@@ -1,4 +1,4 @@
-"""An engine as a model: continuous batching on one GPU, step by step."""
+"""A model of an engine: continuous batching on one GPU, step by step."""
 
 import heapq
 import math
@@ -74,7 +74,7 @@ class Engine:
             self._process.interrupt()
 
     def stop(self) -> None:
-        """Forget everything: the node is gone."""
+        """Drop everything: the node is lost."""
         self._is_stopped = True
         self._waiting.clear()
         self._running.clear()
@@ -90,7 +90,7 @@ class Engine:
                 yield self._idle
 
     def _admit(self) -> list[Request]:
-        """Take from the queue what one step prefills."""
+        """Take the requests that one step prefills from the queue."""
         admitted: list[Request] = []
         left = self._parameters.max_batched_tokens
         room = self._parameters.max_sequences - len(self._running)

@@ -7,7 +7,7 @@ from benchmarks.fleet.engine import Steps
 
 
 def build_loss(at_s: float, replicas: int) -> Callable[[Cell], Steps]:
-    """Return the loss of some replicas at once; as many start when the router has noticed."""
+    """Return the loss of some replicas at once; as many start once the router has noticed."""
 
     def lose(cell: Cell) -> Steps:
         yield cell.env.timeout(at_s)

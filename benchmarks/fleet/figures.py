@@ -13,7 +13,7 @@ NOTHING = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Rates are per second of the whole cell, shares from 0 to 1; NaN where nothing happened."""
+    """Rates are per second of the whole cell, shares from 0 to 1; NaN if nothing happened."""
 
     start_s: float
     offered: float

@@ -1,4 +1,4 @@
-"""GPUs and models of the arithmetic, by their makers' figures."""
+"""The GPUs and models of the arithmetic, with their makers' figures."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -38,6 +38,6 @@ class HashRing:
                 yield replica
 
     def find(self, key: str, is_free: Callable[[Replica], bool] = lambda _: True) -> Replica:
-        """Return the first replica on a key's way that is free; its owner if none is."""
+        """Return the first free replica from a key on, or the key's owner if none is free."""
         free = next(filter(is_free, self.walk(key)), None)
         return next(self.walk(key)) if free is None else free

@@ -1,4 +1,4 @@
-"""The KV cache with prefix caching: what running requests hold, and what returns find again."""
+"""The KV cache with prefix caching: tokens of running requests, and reusable ones."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class KvCache:
         cached = 0
         if request.image is not None:
             cached = self._size((IMAGE, request.image))
-            if not cached:  # what follows a prefix is of no use without it
+            if not cached:  # tokens after a prefix are useless without it
                 return 0
         cached += self._size((CONVERSATION, request.conversation))
         return min(cached, request.prompt_tokens - 1)
@@ -61,7 +61,7 @@ class KvCache:
             self._idle_tokens -= self._idle.popitem(last=False)[1].tokens
 
     def release(self, request: Request) -> None:
-        """Let go of a request's tokens; they stay until their room is needed."""
+        """Release a request's tokens; they stay cached until their room is needed."""
         for key, _ in reversed(_list_segments(request)):  # the image last: it is evicted later
             segment = self._held[key]
             segment.users -= 1

@@ -1,4 +1,4 @@
-"""What the simulation assumes, with the source of each figure; a TOML file may replace any."""
+"""The simulation's parameters, with the source of each figure; a TOML file may replace any."""
 
 import tomllib
 from pathlib import Path
@@ -57,10 +57,10 @@ class Parameters(BaseModel):
     virtual_nodes: PositiveInt = 100  # points of each replica on the ring
     detect_s: PositiveFloat = 6.0  # until a lost node is out of rotation: 3 checks of 2 s
     connect_timeout_s: PositiveFloat = 2.0  # of a router, to a node that is gone
-    retry_s: PositiveFloat = 1.0  # a client waits so long, then asks once more
+    retry_s: PositiveFloat = 1.0  # time after which a client asks once more
     start_s: PositiveFloat = 120.0  # assumed: 60 s with image and weights on the node, 300 without
     kv_high: Share = 0.75  # vllm:kv_cache_usage_perc above it asks for replicas
-    scale_window_s: PositiveFloat = 30.0  # for so long
+    scale_window_s: PositiveFloat = 30.0  # time for which it must be above
     headroom: NotNegative = 0.15  # replicas more than the load needs
     surge: Annotated[float, Field(gt=0, le=1)] = 0.25  # replicas that an update replaces at a time
 
@@ -86,6 +86,6 @@ class Parameters(BaseModel):
 def load_parameters(path: Path | None) -> Parameters:
     """Read a TOML file whose keys are fields of `Parameters`; None gives the defaults.
 
-    Raises `ValueError` for what is no TOML, an unknown key or a value out of range, and `OSError`.
+    Raises `ValueError` for invalid TOML, an unknown key or a value out of range, and `OSError`.
     """
     return Parameters() if path is None else Parameters(**tomllib.loads(path.read_text()))

@@ -1,4 +1,4 @@
-"""A part of the report: what one scenario found."""
+"""A part of the report: the results of one scenario."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A scenario's tables, and how its chart is drawn; the chart is named after it."""
+    """A scenario's tables, and the function that draws its chart, which is named after it."""
 
     name: str
     tables: Sequence[Table]

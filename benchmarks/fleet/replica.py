@@ -12,7 +12,7 @@ from benchmarks.fleet.request import Outcome, Request
 
 
 class State(StrEnum):
-    """Where a replica is in its life; only a ready one is sent requests knowingly."""
+    """The state of a replica; routers mean to send requests to ready ones only."""
 
     READY = "ready"
     DRAINING = "draining"
@@ -35,7 +35,7 @@ class Replica:
         self._queue: OrderedDict[Request, None] = OrderedDict()  # those without a permit
 
     def submit(self, request: Request) -> simpy.Event:
-        """Take or refuse a request; the event succeeds when it has ended."""
+        """Accept or refuse a request; the event succeeds when it has ended."""
         ended = self._in_flight[request] = self._env.event()
         self.num_requests += 1
         if len(self._in_flight) - len(self._queue) <= self._parameters.permits:
@@ -47,12 +47,12 @@ class Replica:
         return ended
 
     def drain(self) -> None:
-        """Take no more; `drained` succeeds with the last answer."""
+        """Accept no more requests; `drained` succeeds with the last answer."""
         self.state = State.DRAINING
         self._note_drained()
 
     def lose(self) -> None:
-        """The node is gone: cut what is in flight."""
+        """The node is lost: abort the requests in flight."""
         self.state = State.LOST
         self.engine.stop()
         self._queue.clear()

@@ -1,4 +1,4 @@
-"""One request on its way through the cell, and what became of it."""
+"""One request on its way through the cell, and its outcome."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ NEVER: Final = -1.0
 
 
 class Outcome(StrEnum):
-    """What a client sees."""
+    """The outcome for the client."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 class Request:
     """A turn of a conversation. Times are seconds of the simulation.
 
-    `prefix_tokens` at the prompt's begin are the same for all conversations about the image.
+    The prompt's first `prefix_tokens` are the same for all conversations about the image.
     `affinity` is the value of `x-llava-affinity` as the router sees it, None without the header.
     """
 
@@ -50,5 +50,5 @@ class Request:
         return self.first_token_s - self.arrived_s
 
     def end(self, outcome: Outcome, now_s: float) -> None:
-        """Note how and when the request ended."""
+        """Record how and when the request ended."""
         self.outcome, self.ended_s = outcome, now_s

@@ -12,8 +12,8 @@ from benchmarks.fleet.replica import Replica
 def build_update(at_s: float, *, new_first: bool) -> Callable[[Cell], Steps]:
     """Return an update that begins at a time.
 
-    With `new_first` (surge) new replicas are ready before old ones drain. Without, old ones go
-    first, and the cell is smaller meanwhile.
+    With `new_first` (surge), new replicas are ready before old ones drain. Otherwise, old ones
+    drain first, and the cell is smaller meanwhile.
     """
 
     def update(cell: Cell) -> Steps:

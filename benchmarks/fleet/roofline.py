@@ -1,6 +1,6 @@
-"""The most that a replica can do, from memory, bandwidth and arithmetic: an upper bound.
+"""An upper bound of a replica's capacity, from memory, bandwidth and arithmetic.
 
-Not measured. A real engine reaches less; how much less shows `make bench` on your own GPU.
+Not measured: a real engine reaches less, and `make bench` on your own GPU shows how much.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Replica:
 
     @property
     def batch(self) -> int:
-        """Requests at once, each with its whole answer."""
+        """Concurrent requests, each with its whole answer."""
         return max(
             0, min(self.kv_cache_tokens // (self.prompt_tokens + ANSWER_TOKENS), MAX_SEQUENCES)
         )

@@ -74,7 +74,7 @@ class LeastRequests(_Rotation):
 
 
 class TwoChoices(_Rotation):
-    """The better of two random replicas: nearly as even as the least, without looking at all."""
+    """The better of two random replicas: nearly as even as least requests, without checking all."""
 
     def __init__(self, generator: random.Random) -> None:
         super().__init__()
@@ -91,8 +91,8 @@ class TwoChoices(_Rotation):
 class ConsistentHash(_Rotation):
     """The owner of the request's affinity; least requests without one.
 
-    With a `max_load_factor` a replica takes no more than that times the average of requests in
-    flight, and what is beyond goes on along the ring (Mirrokni, Thorup, Zadimoghaddam: Consistent
+    With `max_load_factor`, a replica takes at most that times the average of requests in flight;
+    more requests go to the next ones on the ring (Mirrokni, Thorup, Zadimoghaddam: Consistent
     Hashing with Bounded Loads, arXiv 1608.01350; HAProxy's `hash-balance-factor`).
     """
 

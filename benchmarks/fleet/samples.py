@@ -24,7 +24,7 @@ class Sample:
 
 
 def take_sample(cell: Cell) -> Sample:
-    """Look at every replica in rotation."""
+    """Scrape every replica in rotation."""
     return Sample(
         time_s=cell.env.now,
         ready=len(cell.rotation),

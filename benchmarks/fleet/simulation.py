@@ -1,4 +1,4 @@
-"""One run: a cell under traffic for a while, with something that happens to it."""
+"""One run: a cell under traffic for a while, with events."""
 
 import gc
 import random
@@ -25,7 +25,7 @@ FILL: Final = 1.5
 
 @dataclass(frozen=True)
 class Setup:
-    """What is simulated. Figures count from `warm_up_s` to `seconds`."""
+    """The setup of a simulation. Figures count from `warm_up_s` to `seconds`."""
 
     parameters: Parameters
     replicas: int
@@ -44,7 +44,7 @@ class Setup:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the collector of cycles: it takes a fifth of the time and finds nothing."""
+    """Pause the garbage collector, which takes a fifth of the time and finds nothing."""
     gc.collect(1)  # what an earlier run has left
     gc.disable()
     try:
@@ -67,7 +67,7 @@ class Simulation:
         self.samples: list[Sample] = []
 
     def run(self, *events: Callable[[Cell], Steps]) -> Self:
-        """Run to the end. `events` are processes that do something to the cell."""
+        """Run to the end. `events` are processes that act on the cell."""
         self._warm_images()
         self.env.process(self.traffic.run())
         self.env.process(watch(self.cell, self.samples))
@@ -83,7 +83,7 @@ class Simulation:
         return [r for r in self.traffic.requests if r.arrived_s >= self.setup.warm_up_s]
 
     def _warm_images(self) -> None:
-        """Fill image caches as long traffic would, without its time."""
+        """Fill image caches as long traffic would, but at once."""
         conversations = FILL * self.setup.parameters.image_cache * self.setup.replicas
         for number in range(-round(conversations), 0):
             conversation = self.source.draw(number)
@@ -91,7 +91,7 @@ class Simulation:
                 self._leave_image(conversation, conversation.image)
 
     def _leave_image(self, conversation: Conversation, image: int) -> None:
-        """Leave an image where the conversation's turns go."""
+        """Cache an image where the conversation's turns will go."""
         seen: set[str] = set()
         for turn in range(len(conversation.answers)):
             request = self.source.build_request(conversation, turn)

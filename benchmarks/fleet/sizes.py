@@ -1,4 +1,4 @@
-"""Tables of arithmetic: what a replica can do by model and GPU, and a plan for many."""
+"""Computed tables: the capacity of a replica by model and GPU, and a plan for a fleet."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from benchmarks.fleet.roofline import ANSWER_TOKENS, GIB, Replica
 from benchmarks.fleet.simulation import Setup
 
 GROUPS: Final = (1, 2, 4)  # GPUs of a replica
-# A smaller KV cache than this makes no server.
+# The smallest KV cache for a useful server.
 MIN_BATCH: Final = 4
 H100: Final = next(gpu for gpu in GPUS if gpu.name == "H100")
 FLEETS: Final = {"a GPU": 1, "a node": 8, "a cell": 64, "1,000 GPUs": 1000, "4,096 GPUs": 4096}
@@ -31,7 +31,7 @@ def build_sizes(base: Setup) -> Part:
 
 
 def _is_sensible(replica: Replica) -> bool:
-    """Whether the model fits, and would not on half as many GPUs with room to spare."""
+    """Whether the model fits, and would not fit half as many GPUs with room to spare."""
     half = Replica(replica.model, replica.gpu, replica.gpus // 2)
     return replica.batch >= MIN_BATCH and (replica.gpus == 1 or half.batch < 4 * MIN_BATCH)
 

@@ -1,4 +1,4 @@
-"""Traffic: conversations begin at random, and each client asks when it has the last answer."""
+"""Traffic: conversations begin at random; clients ask again after each answer."""
 
 import random
 from collections.abc import Generator, Sequence
@@ -22,7 +22,7 @@ Asking = Generator[simpy.Event, Any, Request]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Requests per second over time: each rate holds until its second, the last for ever."""
+    """Requests per second over time: each rate holds until its second, the last one forever."""
 
     steps: Sequence[tuple[float, float]]  # (until, requests per second)
 
@@ -47,14 +47,14 @@ class Traffic:
     requests: list[Request] = field(default_factory=list)
 
     def run(self) -> Steps:
-        """Begin conversations for ever, beside those that are under way at the start."""
+        """Begin conversations forever, in addition to those under way at the start."""
         env = self.cell.env
         for number in count(self._resume_conversations()):
             yield env.timeout(self.generator.expovariate(self._compute_begin_rate()))
             env.process(self._converse(self.source.draw(number)))
 
     def _resume_conversations(self) -> int:
-        """Let clients think who would do so at any time of a steady load; return their number.
+        """Start as many thinking clients as a steady load has at any time; return their number.
 
         Each of a conversation's pauses holds `begin rate x think_s` clients on average.
         """

@@ -1,1 +1,1 @@
-"""Overload: saturation, ten times its clients, and a polite key beside a flooding one."""
+"""Overload: saturation, ten times its clients, and a polite key next to a flooding one."""

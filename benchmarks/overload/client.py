@@ -1,4 +1,4 @@
-"""Clients that are refused now and then: they wait as told, or try again at once."""
+"""Clients that handle refusals: they wait for `Retry-After`, or try again at once."""
 
 import asyncio
 import random
@@ -11,9 +11,9 @@ from typing import Final
 from benchmarks.client import Connection, TimedResponse, connect
 from benchmarks.overload.loads import MAX_TOKENS, Patience
 
-# Pause of a hasty client. Hundreds of clients with none measure the load generator.
+# Pause of a hasty client. Without it, hundreds of clients would measure the load generator.
 HASTY_PAUSE_S: Final = 0.005
-# Wait of a polite client whose 429 has no `Retry-After`.
+# Wait of a polite client if a 429 has no `Retry-After`.
 DEFAULT_RETRY_S: Final = 1.0
 MIN_LINK_WAIT_S: Final = 0.001
 OK: Final = 200
@@ -136,7 +136,7 @@ class Client:
     async def _pause(self, response: TimedResponse, window: Window) -> None:
         pause_s = get_retry_s(response)
         if self._patience is Patience.HASTY:
-            # Spread: clients in step with each other arrive in bursts that no real ones make.
+            # Spread: clients in step arrive in bursts, unlike real ones.
             pause_s = HASTY_PAUSE_S * (0.5 + random.random())  # noqa: S311 - no secret
         await asyncio.sleep(min(pause_s, max(0.0, window.ends_at - time.perf_counter())))
 

@@ -1,4 +1,4 @@
-"""The loads: kinds of requests, patience of clients, and how many of which there are."""
+"""The loads: kinds of requests, patience of clients, and numbers of clients."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ LOADS: Final = (
 
 
 def build_saturating_groups(load: Load, clients: int) -> list[Group]:
-    """Return clients that wait when they are told to."""
+    """Return clients that wait for `Retry-After`."""
     return [Group("polite", clients, load.kinds, Patience.POLITE)]
 
 
@@ -82,7 +82,7 @@ def build_overload_groups(load: Load, saturating_clients: int) -> list[Group]:
 
 
 def build_fairness_groups(keys: Sequence[str], *, with_flood: bool) -> list[Group]:
-    """Return a polite key's clients, and beside them a flooding key's."""
+    """Return the clients of a polite key and of a flooding key."""
     polite = Group("polite", POLITE_CLIENTS, (Kind.TEXT,), Patience.POLITE, keys[0])
     flood = Group("flood", FLOOD_CLIENTS, (Kind.TEXT,), Patience.HASTY, keys[1])
     return [polite, flood] if with_flood else [polite]

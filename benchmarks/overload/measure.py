@@ -1,4 +1,4 @@
-"""Measures one server: saturation, overload, and a polite key beside a flooding one."""
+"""Measures one server: saturation, overload, and a polite key next to a flooding one."""
 
 import json
 import statistics
@@ -49,12 +49,12 @@ class LoadRunner:
     folder: Path  # of large pictures
 
     def measure_saturation(self, load: Load, clients: int) -> Figures:
-        """Measure a number of clients that none of the servers refuses, or few of."""
+        """Measure a number of clients of which the servers refuse none, or few."""
         groups = build_saturating_groups(load, clients)
         return self._run(groups, f"{load.name} {clients}", load.length)
 
     def measure_overload(self, load: Load, saturation: Mapping[int, Figures]) -> Figures:
-        """Measure ten times the clients that saturate the server, beside its saturation."""
+        """Measure ten times the clients that saturate the server, relative to its saturation."""
         clients = choose_saturating_clients(saturation)
         groups = build_overload_groups(load, clients)
         before_mib = measure_memory_mib(self.server.pid)
@@ -74,7 +74,7 @@ class LoadRunner:
         )
 
     def measure_fairness(self) -> Figures:
-        """Measure a polite key's rate alone and beside a flooding key."""
+        """Measure a polite key's rate, alone and next to a flooding key."""
         alone = self._run(build_fairness_groups(API_KEYS, with_flood=False), "polite alone", 1.0)
         beside = self._run(
             build_fairness_groups(API_KEYS, with_flood=True), "polite flooded", OVERLOAD_LENGTH
@@ -107,7 +107,7 @@ class LoadRunner:
             f"cores:{role}": max(0.0, cpu[END][role] - cpu[BEGIN].get(role, 0.0)) / window_s
             for role in cpu[END]
         }
-        # Of the window; large where other processes take the cores.
+        # Share of the window; large if other processes take the cores.
         starved = {"server_starved": (wait_s[END] - wait_s[BEGIN]) / window_s}
         return figures | spent | starved | {"peak_mib": memory.mib} | summarise_health(probe)
 

@@ -1,4 +1,4 @@
-"""The report: ours beside vLLM's server under overload, and whether the targets are reached."""
+"""The report: our server and vLLM's under overload, and whether the targets are reached."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""What Ray Serve and HAProxy cost: one replica against a plain server, both running at once."""
+"""The overhead of Ray Serve and HAProxy: one replica against a plain server, run side by side."""

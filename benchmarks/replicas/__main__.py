@@ -1,6 +1,6 @@
 """`python -m benchmarks.replicas`: one replica behind HAProxy against a plain server.
 
-Both run at once and are asked in turns, so that what else the machine does meets both.
+Both run at once and are measured in turns, so that other load on the machine affects both.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Times = dict[str, list[float]]
 
 
 async def measure_text(http: httpx.AsyncClient, url: str) -> float:
-    """Return the milliseconds that a short answer takes, whole."""
+    """Return the milliseconds of a complete short answer."""
     started = asyncio.get_running_loop().time()
     response = await http.post(url, json=_build(max_tokens=1))
     response.raise_for_status()

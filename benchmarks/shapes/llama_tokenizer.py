@@ -6,7 +6,7 @@ from benchmarks.shapes.shape import Json
 
 UNK, BOS, EOS, IMAGE, PAD = "<unk>", "<s>", "</s>", "<image>", "<pad>"
 LLAMA_SPECIALS: Final = {UNK: 0, BOS: 1, EOS: 2, IMAGE: 32000, PAD: 32001}
-# After the special tokens and one token for each byte: a lone byte is no text.
+# After the special tokens and one token for each byte: a lone byte is not text.
 LLAMA_TEXT_IDS: Final = range(3 + 256, 32000)
 LLAMA_TOKENIZER: Final[Json] = {
     "add_bos_token": True,

@@ -42,7 +42,7 @@ class Shape:
     max_num_batched_tokens: int
 
     def build_files(self) -> dict[str, Json]:
-        """Return the content of the JSON files but for the tokenizer's."""
+        """Return the content of the JSON files, except the tokenizer's."""
         return {
             "config.json": self.config,
             "preprocessor_config.json": self.preprocessor_config,

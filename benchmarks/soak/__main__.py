@@ -20,15 +20,15 @@ from benchmarks.soak.timeline import GOOD_OUTCOMES, Timeline
 from benchmarks.soak.verdict import Ending, find_reasons
 
 IMAGE_PX: Final = 336
-# Seconds from one fault to the next, at least; a soak of hours has more faults, up to a number.
+# Fewest seconds between faults; a soak of hours has more faults, up to a maximum.
 FAULT_INTERVAL_S: Final = 20.0
 MAX_FAULTS: Final = 400
 SAMPLE_S: Final = 5.0
-# A soak has so many samples at least, however short it is.
+# The fewest samples of a soak, however short it is.
 NUM_SAMPLES: Final = 50
-# Later than this share of the time no fault restarts the server: growth is judged from then on.
+# After this share of the time no fault restarts the server, so that growth can be judged.
 LAST_RESTART: Final = 0.6
-# Without faults, at the end: what is held then should have been given back.
+# Time without faults at the end, after which all resources should have been released.
 SETTLE_S: Final = 10.0
 MAX_PAUSE_S: Final = 0.3
 
@@ -50,7 +50,7 @@ class Soak:
         )
 
     async def run(self, num_clients: int, *, with_restarts: bool) -> Ending:
-        """Run everything; return how the server ended."""
+        """Run everything; return the server's state at the end."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(num_clients):
                 tasks.create_task(self._send_requests())

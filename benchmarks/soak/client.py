@@ -13,9 +13,9 @@ from benchmarks.soak.timeline import ABORTED, OK, OUTAGE, OVERLOADED, REFUSED, T
 TIMEOUT_S: Final = 60.0
 SLOW_PAUSE_S: Final = 0.05
 ABORTED_EVENTS: Final = 3
-# Pause where the server cannot be reached.
+# Seconds to pause if the server cannot be reached.
 RECONNECT_S: Final = 0.2
-# Idle connections of a client: a flood leaves no more of them.
+# Most idle connections that a client keeps after a flood.
 MAX_IDLE: Final = 10
 STREAM_ENDS: Final = ("data: [DONE]",)
 

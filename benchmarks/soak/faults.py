@@ -1,4 +1,4 @@
-"""The faults of a soak: what is done to the server, and which request shows that it recovered."""
+"""The faults of a soak: each is injected into the server, and a probe shows its recovery."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ HEAD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A fault: its cause, the request that has to be answered again, and within how long."""
+    """A fault: its cause, and the request that must be answered again within a time limit."""
 
     name: str
     inject: Callable[[], Awaitable[None]]
@@ -83,7 +83,7 @@ class FaultInjector:
         return kinds
 
     async def run(self, kind: FaultKind) -> Fault:
-        """Inject a fault; wait until its probe is answered, or its limit has passed."""
+        """Inject a fault; wait until its probe is answered or its time limit has passed."""
         fault = Fault(kind.name, self._timeline.now_s)
         self._timeline.faults.append(fault)
         async with self._expect_outage(kind):
@@ -157,7 +157,7 @@ class FaultInjector:
 
 
 def plan_faults(kinds: list[FaultKind], count: int, seed: int) -> list[FaultKind]:
-    """Return so many faults in a seeded order; each kind comes before any comes again."""
+    """Return `count` faults in a seeded order; every kind comes once before any repeats."""
     shuffled = random.Random(seed)  # noqa: S311 - draws faults
     planned: list[FaultKind] = []
     while len(planned) < count:

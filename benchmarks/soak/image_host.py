@@ -14,7 +14,7 @@ RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, no time
 
 
 class Mood(StrEnum):
-    """What the host does with a request."""
+    """How the host treats a request."""
 
     GOOD = "good"
     DOWN = "down"
@@ -43,14 +43,14 @@ class ImageHost:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close, and answer nobody any more."""
+        """Close, and stop answering."""
         self._close()
         for task in self._answering:
             task.cancel()
         await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def change(self, mood: Mood) -> None:
-        """Behave so from now on."""
+        """Change the mood from now on."""
         self._close()
         self.mood = mood
         if mood is not Mood.DOWN:

@@ -48,7 +48,7 @@ class SoakRequest:
 
 
 class RequestFactory:
-    """Draws requests by the weight of their kinds; the same ones for the same seed."""
+    """Draws requests by the weights of their kinds; a seed always gives the same requests."""
 
     def __init__(self, seed: int, images: PngImages, host: ImageHost) -> None:
         self._random = random.Random(seed)  # noqa: S311 - draws load
@@ -81,7 +81,7 @@ class RequestFactory:
         return self._kinds[kind][1](kind)
 
     def build_text(self) -> SoakRequest:
-        """Return a request that needs the engine only."""
+        """Return a request that needs only the engine."""
         return self._build_text("chat, text")
 
     def build_image(self) -> SoakRequest:

@@ -1,4 +1,4 @@
-"""The server under soak: started, watched, killed, and restarted where that is wanted."""
+"""The server under soak: started, watched, killed, and restarted if requested."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ OPTIONS: Final = (
 )
 SYSTEM: Final = replace(OURS, options=(*OURS.options, *OPTIONS))
 EXIT_TIMEOUT_S: Final = 60.0
-# Libraries that only one kind of worker has loaded.
+# Libraries that identify a kind of worker, which alone loads them.
 DECODE: Final = "_imaging."
 GRAMMAR: Final = "llguidance"
 
@@ -86,7 +86,7 @@ class SoakedServer:
         return await self.wait_for_exit()
 
     def measure(self, timeline: Timeline) -> None:
-        """Add what the server holds to the timeline, if it is there."""
+        """Add the server's resources to the timeline, if it runs."""
         with suppress(psutil.Error):
             process = psutil.Process(self.running.pid)
             timeline.resources.append(

@@ -1,4 +1,4 @@
-"""What happened when: responses, resources and faults, in windows of bounded number."""
+"""The timeline of a soak: responses, resources and faults, in a bounded number of windows."""
 
 import time
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from typing import Final
 # A soak of hours has wider windows, not more of them.
 MAX_WINDOWS: Final = 120
 MIN_WINDOW_S: Final = 5.0
-# Of one window and kind; the latencies beyond are counted, not kept.
+# Latencies to keep for one window and kind; more are counted only.
 MAX_LATENCIES: Final = 2000
 
 OK: Final = "ok"
@@ -18,7 +18,7 @@ REFUSED: Final = "refused as it should be"
 OVERLOADED: Final = "429 or 503 with Retry-After"
 ABORTED: Final = "aborted by the client"
 OUTAGE: Final = "failed while the server restarted"
-# The outcomes of a server that does what it promises.
+# The outcomes of a server that keeps its promises.
 GOOD_OUTCOMES: Final = (OK, REFUSED, OVERLOADED, ABORTED, OUTAGE)
 
 
@@ -33,7 +33,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What the server's processes hold; memory in MiB, of its own process and of all."""
+    """The resources of the server's processes; memory in MiB, of its own process and of all."""
 
     time_s: float
     memory: float
@@ -45,7 +45,7 @@ class Resources:
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. `recovery_s` is from its end to the next good response of what it hit."""
+    """One fault. `recovery_s` is the time from its end to the next good response to its probe."""
 
     name: str
     start_s: float
@@ -54,7 +54,7 @@ class Fault:
 
 
 class Timeline:
-    """Collects all that the report tells; times are seconds since the start."""
+    """Collects the report's data; times are seconds since the start."""
 
     def __init__(self, seconds: float) -> None:
         self.window_s = max(MIN_WINDOW_S, seconds / MAX_WINDOWS)
@@ -62,7 +62,7 @@ class Timeline:
         self.resources: list[Resources] = []
         self.faults: list[Fault] = []
         self.failures: Counter[str] = Counter()
-        self.restarted_s = 0.0  # when the server started that runs now
+        self.restarted_s = 0.0  # when the current server started
         self._started = time.monotonic()
         self._outages = 0
 

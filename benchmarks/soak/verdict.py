@@ -13,22 +13,22 @@ SLACK_MIB: Final = 64.0
 # Pools of connections and threads fill as they are used, up to bounds of their own.
 MAX_MORE_FILES: Final = 64
 MAX_MORE_THREADS: Final = 16
-# Fewer samples say nothing about growth, so the soak has not shown what it should.
+# With fewer samples, growth is unknown, and the soak has failed.
 MIN_SAMPLES: Final = 10
-# Kinds of failures that are listed.
+# Kinds of failures to list.
 MAX_LISTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the server was at the end: its exit code, and permits that did not come back."""
+    """The server's state at the end: its exit code, and permits that were not returned."""
 
     exit_code: int
     permits: float
 
 
 def find_reasons(timeline: Timeline, ending: Ending) -> list[str]:
-    """Return why the soak has failed; none if it has not."""
+    """Return the reasons why the soak has failed; empty if it has not."""
     reasons = [f"{count} x {what}" for what, count in timeline.failures.most_common(MAX_LISTED)]
     reasons += [
         f"no recovery from: {fault.name} at {fault.start_s:.0f} s"

@@ -50,7 +50,7 @@ class ConvMode:
 def choose_conv_mode(
     release: Release, requested: str | None, has_token: Callable[[str], bool]
 ) -> ConvMode:
-    """Return the requested template, or by default the one that the release was trained on.
+    """Return the requested template, by default the one that the release was trained on.
 
     Raises `ConversionError`.
     """
@@ -58,7 +58,7 @@ def choose_conv_mode(
         return _infer(release, has_token)
     if requested not in CONV_MODES:
         raise ConversionError(
-            f"there is no conversation template {requested!r}; there is: {', '.join(CONV_MODES)}"
+            f"unknown conversation template {requested!r}; known: {', '.join(CONV_MODES)}"
         )
     return ConvMode(requested, "asked for")
 

@@ -47,7 +47,7 @@ def read_image_settings(
 ) -> ImageSettings:
     """Read the image settings, with the released code's defaults. Raises `ConversionError`.
 
-    `image_size` is the tower's, and `has_class_token` tells whether it has one.
+    `image_size` is the tower's; `has_class_token` is whether it has a class token.
     """
     aspect_ratio = _read_aspect_ratio(config)
     merge_type = _read_choice(config, "mm_patch_merge_type", "flat", PATCH_MERGES)

@@ -12,7 +12,7 @@ from model_store.convert.weights import Weights
 
 # A release's config.json is the language model's with LLaVA's keys among its own.
 _REQUIRED: Final = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-# Absent where they follow from the others.
+# Absent if they follow from the others.
 _OPTIONAL_COUNTS: Final = ("head_dim", "num_key_value_heads")
 _OPTIONAL: Final = (
     "attention_bias", "attention_dropout", "bos_token_id", "eos_token_id", "hidden_act",
@@ -38,7 +38,7 @@ def build_text_config(release: Release, vocab_size: int, pad_token_id: int) -> J
         "max_position_embeddings": context,
         "vocab_size": vocab_size,
         "pad_token_id": pad_token_id,
-        # The head is always written, but for Qwen2: the smaller ones share it with the embeddings.
+        # The head is always written, except for Qwen2: its smaller models tie it to the embeddings.
         "tie_word_embeddings": is_qwen and bool(config.get("tie_word_embeddings")),
     }
 

@@ -106,8 +106,7 @@ def _find_language_model(path: Path, config: Json) -> LanguageModel:
     if model_type in _MODEL_TYPES and not architecture.startswith("Llava"):
         return _MODEL_TYPES[model_type]
     raise ConversionError(
-        f"{path} is a {architecture} of type {model_type!r}; "
-        f"what can be converted is {', '.join(_ARCHITECTURES)}"
+        f"{path} is a {architecture} of type {model_type!r}; supported: {', '.join(_ARCHITECTURES)}"
     )
 
 

@@ -17,7 +17,7 @@ _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # ModelProto.SentencePiece.Type
 
 
 def read_sentencepiece(file: Path) -> Any:
-    """Parse a `tokenizer.model`. Raises `ConversionError` where it is not a Llama-like BPE."""
+    """Parse a `tokenizer.model`. Raises `ConversionError` if it is not a Llama-like BPE."""
     proto: Any = sentencepiece_model_pb2.ModelProto()
     try:
         proto.ParseFromString(file.read_bytes())
@@ -36,8 +36,8 @@ def read_sentencepiece(file: Path) -> Any:
 def build_tokenizer(proto: Any, *, legacy: bool) -> Tokenizer:
     """Build the tokenizer of a `LlamaTokenizer(use_fast=False, legacy=legacy)`.
 
-    Text gets SentencePiece's leading space after each special token where `legacy`, otherwise at
-    its start only. No special token but the model's own control pieces is added yet.
+    If `legacy`, text gets SentencePiece's leading space after each special token, otherwise only at
+    its start. Only the model's own control pieces are added as special tokens.
     """
     vocab = {piece.piece: token_id for token_id, piece in enumerate(proto.pieces)}
     tokenizer = Tokenizer(
@@ -78,7 +78,7 @@ def _list_merges(proto: Any) -> list[tuple[str, str]]:
     """Return every pair of pieces that merges into a piece, the best-scored piece first.
 
     SentencePiece merges the neighbours that form the best-scored piece. It never forms a control
-    or byte piece, even where the text equals one.
+    or byte piece, even if the text equals one.
     """
     scores = {piece.piece: piece.score for piece in _select_pieces(proto, _NORMAL)}
     best_first = sorted(scores, key=lambda piece: -scores[piece])

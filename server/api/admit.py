@@ -23,7 +23,7 @@ class CountingRequest(MediaRequest, Protocol):
 
     @property
     def model(self) -> str | None:
-        """The model that it names, None for the server's own."""
+        """The model that the body names, None for the server's own."""
 
 
 T = TypeVar("T", bound=CountingRequest)
@@ -35,7 +35,7 @@ async def admit(
 ) -> AsyncIterator[T]:
     """Yield the parsed body while the request holds memory, a permit and time.
 
-    Images and videos count towards no limit of the key, but are refused while it has no image
+    Images and videos do not count towards the key's limits, but are refused while it has no image
     tokens left. Raises `ApiError`.
     """
     runtime: Runtime = request.app.state.runtime

@@ -1,4 +1,4 @@
-"""`x-llava-affinity`: the value that leads a conversation back to the replica that knows it.
+"""`x-llava-affinity`: the value that routes a conversation back to the same replica.
 
 A balancer in front of several replicas hashes it. Each replica caches images and prompts by itself.
 """
@@ -29,10 +29,10 @@ def build_affinity_header(
 
 
 def _derive(partition: str, first_image_key: str | None, leading_text: str) -> str:
-    """Hash what the caches of a partition would know of a prompt, to 32 hexadecimal digits.
+    """Hash the cached beginning of a prompt, within a partition, to 32 hexadecimal digits.
 
-    The key has no secret of its own, for replicas share none: who knows both the partition's name
-    and the image can tell that a value belongs to them. To others the value is noise.
+    The hash contains no secret, since replicas share none: whoever knows the partition's name and
+    the image can recognise the value. To others it is noise.
     """
     key = blake3(partition.encode(), derive_key_context=KEY_CONTEXT).digest()
     start = f"text {leading_text}" if first_image_key is None else f"image {first_image_key}"

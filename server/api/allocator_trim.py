@@ -1,4 +1,4 @@
-"""Gives memory that large bodies took back to the system, once they are done with."""
+"""Returns the memory of large bodies to the system after use."""
 
 import asyncio
 import ctypes
@@ -6,14 +6,14 @@ import gc
 from collections.abc import Callable
 from typing import Final
 
-# What a request took is freed a moment after its body is given back.
+# A request's memory is freed a moment after its lease is released.
 DELAY_S: Final = 1.0
 
 
 def load_malloc_trim() -> Callable[[], object]:
     """Return glibc's `malloc_trim(0)`, which runs without the interpreter's lock for milliseconds.
 
-    Other C libraries have none: the function then does nothing.
+    Other C libraries lack it: the function then does nothing.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return (lambda: None) if trim is None else lambda: trim(0)

@@ -7,7 +7,7 @@ from starlette.types import Scope
 
 
 def find_allowed_methods(routes: Iterable[BaseRoute], scope: Scope) -> str:
-    """Return the methods of all routes that match the path, as an `Allow` header lists them."""
+    """Return the methods of all routes that match the path, in the form of an `Allow` header."""
     methods = {"OPTIONS"}
     for route in routes:
         match, _ = route.matches(scope)

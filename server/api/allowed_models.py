@@ -1,4 +1,4 @@
-"""Which models a tenant may use: all that are served, unless its key names some."""
+"""The models that a tenant may use: all that are served, unless its key names some."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def is_model_allowed(tenant: Tenant, name: str) -> bool:
 
 
 def build_policy(runtime: Runtime, tenant: Tenant) -> RequestPolicy:
-    """Return what a tenant's bodies are checked against.
+    """Return the policy for a tenant's bodies.
 
     A key that may not use the server's default model has a default of its own: the first of its
     models that is served.

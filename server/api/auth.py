@@ -23,9 +23,9 @@ API_KEY_HEADER: Final = b"x-api-key"
 class Tenant:
     """The client that a request belongs to.
 
-    `id` is a digest of its key's name, or of a key that nobody checked; it is empty without one.
-    `cache_partition` names the caches that it uses: no tenant uses another's, unless the operator
-    wants that. `address` is the client's, where known; `key` the server's own key, if it is one.
+    `id` is a digest of its key's name, or of an unchecked key; it is empty without a key.
+    `cache_partition` names its caches: no tenant uses another's unless the operator allows it.
+    `address` is the client's, if known; `key` is set if it is one of the server's keys.
     """
 
     id: str
@@ -45,9 +45,9 @@ class Tenant:
 
     @property
     def queue_key(self) -> str:
-        """What fair queueing and memory shares go by: a known key, else the address.
+        """The identity for fair queueing and memory shares: a known key, else the address.
 
-        A key that nobody checks would let a client be as many tenants as it likes.
+        With unchecked keys a client could be as many tenants as it likes.
         """
         return self.key_name or build_address_key(self.address).hex()
 
@@ -57,7 +57,7 @@ def _now() -> datetime:
 
 
 class Authenticator:
-    """Checks keys of requests against the server's; without any keys everybody may ask."""
+    """Checks requests' keys against the server's; if the server has none, it accepts everybody."""
 
     def __init__(
         self, keys: KeyRing, *, share_caches: bool = False, now: Callable[[], datetime] = _now
@@ -74,8 +74,8 @@ class Authenticator:
     ) -> Tenant:
         """Return the tenant of an `Authorization` header, or else of `x-api-key`.
 
-        A key names a tenant even where no keys are set: a proxy in front of the server may have
-        checked it. Raises `Unauthorized` (401).
+        A key names a tenant even if the server has no keys: a proxy in front may have checked it.
+        Raises `Unauthorized` (401).
         """
         secret = _read_bearer_token(authorization or "") or (api_key or "").strip()
         address = client[0] if client else ""
@@ -84,7 +84,7 @@ class Authenticator:
         return Tenant(tenant_id, address, key, "" if self._share_caches else tenant_id)
 
     def authenticate_scope(self, scope: Scope) -> Tenant:
-        """Return the tenant of a request, found once for each. Raises `Unauthorized` (401)."""
+        """Return the tenant of a request, looked up once. Raises `Unauthorized` (401)."""
         state = scope.setdefault("state", {})
         if "tenant" not in state:
             state["tenant"] = self.authenticate(
@@ -96,7 +96,7 @@ class Authenticator:
         return tenant
 
     def _check(self, match: KeyMatch | None) -> ApiKey:
-        """Return the key, if it may be used. Only who has its secret is told why it may not."""
+        """Return the key if it is valid. Only a client with its secret learns why it is not."""
         if match is None:
             raise Unauthorized(
                 "The API key is missing or wrong: send 'Authorization: Bearer …' or 'x-api-key: …'."
@@ -112,7 +112,7 @@ class Authenticator:
 
 
 def identify_client(scope: Scope) -> tuple[str | None, str | None]:
-    """Return the client's address and what logs call its key, where they are known by now."""
+    """Return the client's address and its key's name in logs, as far as known."""
     tenant: Tenant | None = scope.get("state", {}).get("tenant")
     client = scope.get("client")
     return client[0] if client else None, tenant.label if tenant else None

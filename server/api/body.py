@@ -13,11 +13,11 @@ from server.api.inflating.body import stream_inflated
 from server.errors import BodyTooLarge, ClientGone, TooManyRequests
 from server.protocol.body_limits import JsonStructure
 
-# Bodies up to this size take nothing from the budget: the transport buffers as much anyway.
+# Smaller bodies take nothing from the budget: the transport buffers as much anyway.
 FREE_BYTES: Final = 64 * 1024
-# The budget is taken in steps, as bytes arrive: announced bytes that never come take nothing.
+# Step in which the budget is taken as bytes arrive: announced bytes that never come take nothing.
 STEP_BYTES: Final = 1024 * 1024
-# Of the budget, the share that one tenant may take.
+# The share of the budget that one tenant may take.
 TENANT_SHARE: Final = 0.5
 
 
@@ -56,7 +56,7 @@ class BodyBudget:
         self._used_by[tenant] += num_bytes
 
     def give_back(self, tenant: str, num_bytes: int) -> None:
-        """Give bytes back, also to the system, and wake whoever waits for them."""
+        """Release bytes, also to the system, and wake those who wait for them."""
         self.used -= num_bytes
         self._used_by[tenant] -= num_bytes
         if not self._used_by[tenant]:
@@ -108,8 +108,8 @@ async def read_body(request: Request, lease: BodyLease, max_bytes: int) -> bytea
     """Return a request's body, inflated where it is compressed.
 
     Raises `UnsupportedContentEncoding` (415), `InvalidContentEncoding`, `BodyTooLarge` (413),
-    `TooManyRequests` (429) where memory is short, `InvalidValue` where the JSON has too many
-    values, and `ClientGone`. Each is raised as soon as the bytes that arrived show it.
+    `TooManyRequests` (429) if memory is short, `InvalidValue` if the JSON has too many values, and
+    `ClientGone`. Each is raised as soon as the received bytes show it.
     """
     body = bytearray()
     structure = JsonStructure()

@@ -1,4 +1,4 @@
-"""What the headers of a request say of its body: JSON, and how it is compressed."""
+"""Checks a request's headers about its body: content type and compression."""
 
 from email.message import Message
 from typing import Final
@@ -10,7 +10,7 @@ from server.api.scope import get_header
 from server.errors import UnsupportedMediaType
 
 CHARSETS: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
-# By one of them a browser is known. What it sends without asking first (CORS) has another type.
+# Either header identifies a browser, which sends JSON across origins only after asking (CORS).
 BROWSER_HEADERS: Final = (b"origin", b"sec-fetch-site")
 JSON: Final = "application/json"
 
@@ -18,8 +18,8 @@ JSON: Final = "application/json"
 def check_body_headers(scope: Scope) -> None:
     """Raise `UnsupportedMediaType` (415) for a body that the server would not read.
 
-    A browser posts any page's form or text to any server, but JSON only to one that agrees. A
-    request without a type is taken from other clients.
+    A browser posts forms or text from any page to any server, but JSON only to one that agrees.
+    Other clients may leave the type out.
     """
     headers = scope["headers"]
     content_type = get_header(scope, b"content-type")

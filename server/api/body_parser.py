@@ -1,7 +1,7 @@
 """Parsing of request bodies: small ones at once, large ones one at a time in a thread.
 
-A parser holds the interpreter's lock. One thread for all large bodies keeps what they take
-together no longer than one of them, which `server.api.body` bounds.
+A parser holds the interpreter's lock. With one thread for all large bodies, they hold it one at a
+time, each for as long as `server.api.body` bounds it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ INLINE_BYTES: Final = 64 * 1024
 
 
 class BodyParser:
-    """Runs parsers of bodies."""
+    """Runs body parsers."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parser")

@@ -17,7 +17,7 @@ MAX_DIGITS: Final = 12
 def read_deadline(request: Request, limit_s: float) -> float:
     """Return when a request must be answered, on the event loop's clock.
 
-    Raises `InvalidValue` for a header that is no positive number of milliseconds.
+    Raises `InvalidValue` for a header that is not a positive number of milliseconds.
     """
     now = asyncio.get_running_loop().time()
     header = request.headers.get(TIMEOUT_HEADER)
@@ -38,7 +38,7 @@ def _invalid_header() -> InvalidValue:
 
 @asynccontextmanager
 async def limit_time(deadline: float) -> AsyncIterator[None]:
-    """Raise `DeadlineExceeded` (504) where the block is not done by the deadline."""
+    """Raise `DeadlineExceeded` (504) if the block is not done by the deadline."""
     limit = asyncio.timeout_at(deadline)
     try:
         async with limit:

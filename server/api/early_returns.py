@@ -11,15 +11,15 @@ from server.api.admission.admission import EARLY_DELAY_S
 from server.api.auth import Tenant
 from server.errors import KeyLimitExceeded
 
-# Refused clients that are remembered.
+# Refused clients to remember, at most.
 MAX_CLIENTS: Final = 20_000
 
 
 class EarlyReturns:
-    """Remembers what refused clients were told, and holds up those that come back before it.
+    """Remembers refused clients' retry times, and delays those that come back too early.
 
-    A client is a key at an address: new connections make no new client. Without the delay, a
-    client that asks in a loop would take the cores that others need.
+    A client is a key at an address, so that a new connection is not a new client. Without the
+    delay, a client in a loop would take the cores that others need.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +32,7 @@ class EarlyReturns:
             await asyncio.sleep(EARLY_DELAY_S)
 
     def _note(self, error: KeyLimitExceeded, tenant: Tenant) -> bool:
-        """Note what the client is told; return whether it has come too early."""
+        """Note the client's retry time; return whether it has come too early."""
         client = (tenant.key_name, tenant.address)
         now = self._clock()
         is_early = self._allowed_at.get(client, 0.0) > now

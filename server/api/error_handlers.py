@@ -61,7 +61,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 def _describe_missing_path(request: Request) -> str:
-    """Name the path, and the one that was probably meant: without `/v1`, with two, or misspelt."""
+    """Name the path and the probable one: `/v1` may be missing or doubled, or a word misspelt."""
     path = request.url.path
     paths = {getattr(route, "path", "") for route in request.app.routes}
     with_v1 = path.removeprefix("/v1") if path.startswith("/v1/v1/") else f"/v1{path}"

@@ -14,9 +14,9 @@ MESSAGES_PATH: Final = "/v1/messages"
 
 
 class ErrorJsonResponse(JSONResponse):
-    """An error in OpenAI's shape; in Anthropic's where it answers a path of Anthropic's API.
+    """An error in OpenAI's shape, or in Anthropic's on a path of Anthropic's API.
 
-    The shape is chosen when the response is sent: whoever raises an error need not know the path.
+    The shape is chosen when the response is sent: code that raises need not know the path.
     """
 
     def __init__(self, error: ApiError, headers: dict[str, str]) -> None:
@@ -50,6 +50,6 @@ def build_body(error: ApiError, scope: Scope) -> dict[str, Any]:
 
 
 def is_messages_path(scope: Scope) -> bool:
-    """Whether a request is one of Anthropic's API."""
+    """Whether a request belongs to Anthropic's API."""
     path = route_path(scope)
     return path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/")

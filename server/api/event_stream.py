@@ -12,7 +12,7 @@ from server.errors import ApiError, ClientTooSlow
 
 
 class OutputBudget:
-    """Memory that the unread events of all streams may take together."""
+    """The memory budget of the unread events of all streams."""
 
     def __init__(self, max_bytes: int) -> None:
         self.used = 0
@@ -20,7 +20,7 @@ class OutputBudget:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether more is unread than may be."""
+        """Whether the unread events exceed the budget."""
         return self.used > self._max_bytes
 
 
@@ -28,8 +28,8 @@ class EventStream(StreamingResponse):
     """A stream of server-sent events that holds its resources no longer than the engine works.
 
     Events that the client does not read are buffered up to `max_buffered_bytes`; beyond that the
-    generation is aborted. In any case the permit goes back when the engine is done, and the
-    connection is left to the write timeout.
+    generation is aborted. In any case the permit is released when the engine is done, and the write
+    timeout closes the connection.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class EventStream(StreamingResponse):
         budget: OutputBudget,
         abort: Callable[[ApiError], None],
     ) -> None:
-        """After `abort` the next event holds its error and is the last one."""
+        """After `abort`, the next event holds its error and is the last one."""
         super().__init__(
             events,
             media_type="text/event-stream",

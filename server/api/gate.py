@@ -30,7 +30,7 @@ MAX_DIGITS: Final = 20
 class Gate:
     """ASGI middleware that lets requests for work pass only if they can be served.
 
-    A refusal costs microseconds and no body: under overload they are most of what is answered.
+    A refusal takes microseconds and reads no body: under overload, most responses are refusals.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Gate:
         refusals: RequestRefusals,
         early_returns: EarlyReturns,
     ) -> None:
-        """`paths` are those whose POST requests cost work, in the spelling of `RoutePath`."""
+        """`paths` are the ones whose POST requests cost work, as `RoutePath` spells them."""
         self._app = app
         self._paths = frozenset(paths)
         self._authenticator = authenticator
@@ -65,7 +65,7 @@ class Gate:
         except ApiError as error:
             await self._refuse(error, scope, receive, send)
             return
-        # Of a refusal before this one.
+        # Depends on the previous refusal.
         delay_s = self._admission.get_refusal_delay_s(tenant.queue_key, scope["client"])
         send = self._keys.add_headers(tenant, scope, send)
         try:
@@ -127,5 +127,5 @@ class Gate:
 
 @lru_cache(maxsize=8)
 def _encode_refusal(message: str) -> bytes:
-    """Return the body of a 429; few messages occur."""
+    """Return the body of a 429, cached, since there are few messages."""
     return json.dumps(build_error_body(TooManyRequests(message))).encode()

@@ -1,4 +1,4 @@
-"""What the gate hands to the routes behind it."""
+"""The state that the gate passes on to the routes."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from server.telemetry.token_meter import TokenMeter
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """The place of a request's body, where one is kept, and what counts the request's tokens."""
+    """The place reserved for a request's body, if any, and the request's token meter."""
 
     arrival: Arrival | None
     meter: TokenMeter
 
     def end_arrival(self) -> None:
-        """Give back the place that was kept for the body, now that it is there."""
+        """Release the place reserved for the body, which has arrived."""
         if self.arrival is not None:
             self.arrival.release()
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# POST requests that generate, and all that cost work, and so pass the gate.
+# Paths of POST requests that generate, and of all that cost work and so pass the gate.
 GENERATING_PATHS: Final = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
 )

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import quote
 
 IGNORED_HEADER: Final = "x-llava-ignored-parameters"
-# Of the header's value; many clients and proxies take 8 KiB of headers in all.
+# Bytes of the header's value; many clients and proxies accept 8 KiB of headers in all.
 MAX_LENGTH: Final = 2048
 SEPARATOR: Final = ", "
 
@@ -21,7 +21,7 @@ def build_ignored_header(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _take_names(paths: Sequence[str]) -> Iterator[str]:
-    """Yield names as long as they and the number of the others fit."""
+    """Yield names while they, and the count of the remaining ones, fit."""
     room = MAX_LENGTH - len(SEPARATOR + f"and {len(paths)} more")
     for path in paths:
         name = quote(path, safe="[]._-$")

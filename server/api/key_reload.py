@@ -19,14 +19,14 @@ from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-# Models named by the most keys are told; a file may name any number.
+# Models to warn about, those named by most keys; a file may name any number.
 MAX_WARNINGS: Final = 20
-# Of the keys that a reload adds, changes or removes.
+# Names of added, changed or removed keys in a log line.
 MAX_TOLD_NAMES: Final = 20
 
 
 class KeyReload:
-    """Replaces the keys that are valid, and what is kept about them."""
+    """Replaces the valid keys and the state kept about them."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class KeyReload:
         self._metrics.set_keys(keys.keys)
 
     def apply(self, keys: Sequence[ApiKey]) -> None:
-        """Replace the file's keys. Requests in flight go on, also those of keys that are gone."""
+        """Replace the file's keys. Requests in flight go on, even those of removed keys."""
         old = self._keys.keys
         self._keys.replace(keys)
         running = self._limiter.forget_all_but(self._keys.keys)
@@ -64,7 +64,7 @@ class KeyReload:
                     await task
 
     def _warn_of_models(self, keys: Sequence[ApiKey]) -> None:
-        """Say which models that keys name are not served."""
+        """Warn of models that keys name and that are not served."""
         known = {ALL_MODELS, *self._model_names}
         users = Counter(name for key in keys for name in set(key.models) - known)
         for name, num_keys in users.most_common(MAX_WARNINGS):
@@ -78,7 +78,7 @@ class KeyReload:
 
 
 def _tell_changes(old: Mapping[str, ApiKey], new: Mapping[str, ApiKey]) -> None:
-    """Log the names of keys that are new, other than before, or gone: that may be a mistake."""
+    """Log the names of new, changed and removed keys, since a change may be a mistake."""
     both = old.keys() & new.keys()
     changed = [name for name in both if old[name] != new[name]]
     for event, names in (
@@ -98,7 +98,7 @@ def _list_names(names: Collection[str]) -> dict[str, Any]:
 
 @contextmanager
 def _reload_on_hangup(watcher: KeysFileWatcher) -> Iterator[None]:
-    """Have SIGHUP read the file now, for a block; signals belong to the main thread."""
+    """Make SIGHUP read the file at once, for a block; only the main thread gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""`--protect-all`: every path but those of probes needs a key."""
+"""`--protect-all`: every path except the probes' needs a key."""
 
 from typing import Final
 
@@ -18,13 +18,13 @@ OPEN_PATHS: Final = ("/", "/page", "/docs", "/openapi.json", METRICS_PATH, "/ver
 
 
 def list_open_paths(*, protect_all: bool, has_admin_port: bool) -> list[str]:
-    """Return the paths that need no key; an admin port takes that of the metrics away."""
+    """Return the paths that need no key; with an admin port, `/metrics` is not among them."""
     paths = PROBE_PATHS if protect_all else (*PROBE_PATHS, *OPEN_PATHS)
     return [path for path in paths if not (has_admin_port and path == METRICS_PATH)]
 
 
 class KeyRequired:
-    """ASGI middleware that asks for a key on every path but those of probes."""
+    """ASGI middleware that requires a key on every path except the probes'."""
 
     def __init__(
         self, app: ASGIApp, authenticator: Authenticator, refusals: RequestRefusals

@@ -1,13 +1,14 @@
-"""The limits of the HTTP surface, as the routes need them."""
+"""The limits of the HTTP API that routes need."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """What one request may take: bytes of its body, time, and events that it does not read.
+    """The limits of one request: bytes of its body, time, and unread events.
 
-    Of each video it gets `video_frames`, or as many as it asks for up to `max_video_frames`.
+    A request gets `video_frames` frames of each video, or as many as it asks for, up to
+    `max_video_frames`.
     """
 
     max_body_bytes: int

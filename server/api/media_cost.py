@@ -1,4 +1,4 @@
-"""What a request's images and videos cost while they are decoded or wait for it."""
+"""The cost of a request's images and videos that wait to be decoded or are being decoded."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -21,11 +21,11 @@ class MediaRequest(Protocol):
 
     @property
     def video_options(self) -> VideoIoKwargs | None:
-        """How many frames it asks for of each video."""
+        """The request's options for sampling frames of each video."""
 
 
 def estimate_media_bytes(body_bytes: int, request: MediaRequest, limits: ApiLimits) -> int:
-    """Return the image bytes of a request, where each frame of a video is an image."""
+    """Return the image bytes of a request; each frame of a video counts as an image."""
     num_frames = sum(
         _bound_frames(request.video_options, url, limits) for url in request.video_urls
     )
@@ -33,7 +33,7 @@ def estimate_media_bytes(body_bytes: int, request: MediaRequest, limits: ApiLimi
 
 
 def _bound_frames(options: VideoIoKwargs | None, url: str, limits: ApiLimits) -> int:
-    """Return how many frames of a video are taken at most."""
+    """Return the most frames that are taken from a video."""
     if options is not None and options.asks_for_frames:
         return options.bound_frames(limits.max_video_frames)
     if is_frame_list(url):

@@ -22,7 +22,7 @@ from server.protocol.tokenize import DetokenizeRequest, TokenizeChatRequest, Tok
 
 REF_TEMPLATE: Final = "#/components/schemas/{model}"
 
-# Everything that routes name in `describe_request_body` and `describe_event_stream`.
+# The models that routes name in `describe_request_body` and `describe_event_stream`.
 BODIES: Final[Sequence[type[BaseModel]]] = (
     ChatCompletionRequest,
     CompletionRequest,
@@ -64,7 +64,7 @@ def describe_event_stream(kind: type[BaseModel]) -> Responses:
 
 
 def add_schemas(app: FastAPI) -> None:
-    """Add the schemas that bodies and events refer to to the app's OpenAPI description.
+    """Add the schemas of bodies and events to the app's OpenAPI description.
 
     It takes a second or two to build, once.
     """

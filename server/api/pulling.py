@@ -14,12 +14,12 @@ from server.lifecycle import State
 
 LIVE_PATH: Final = "/health"
 READY_PATHS: Final = ("/startup", "/ready")
-# A pull takes minutes; until the next try, in seconds.
+# Seconds until a client should retry; a pull takes minutes.
 RETRY_AFTER_S: Final = 30
 
 
 def build_pulling_app(describe: Callable[[], str]) -> ASGIApp:
-    """Build the application; `describe` says which model is pulled, and how far that is."""
+    """Build the application; `describe` names the model and the progress of the pull."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(route_path(scope), describe())(scope, receive, send)

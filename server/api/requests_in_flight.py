@@ -10,14 +10,14 @@ from server.api.error_response import build_error_response
 from server.api.runtime import Runtime
 from server.errors import ApiError
 
-# How long the requests in flight may take to see that the server exits, in seconds.
+# Seconds that requests in flight may take to notice that the server exits.
 ANSWER_TIMEOUT_S: Final = 0.25
 
 
 class RequestsInFlight:
     """ASGI middleware that can answer all requests at once.
 
-    It belongs around all others: requests whose body is still on its way count, too.
+    It must be outermost, to count requests whose body is still arriving.
     """
 
     def __init__(self, app: ASGIApp) -> None:

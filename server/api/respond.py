@@ -1,4 +1,4 @@
-"""The path that all generation endpoints share, from the request to the response."""
+"""The path from request to response, shared by all generation endpoints."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -31,7 +31,7 @@ NOTES_HEADER: Final = "x-llava-image-notes"
 
 
 class Interruptible(Protocol):
-    """A generation that a deadline or a decision can end."""
+    """A generation that can be aborted or given a deadline."""
 
     @property
     def interruption(self) -> Interruption:
@@ -39,11 +39,11 @@ class Interruptible(Protocol):
 
 
 class GenerationResponse(Protocol):
-    """Generated output whose first token is there. Read it once, either way, then close it."""
+    """Generated output whose first token has arrived. Read it once, either way, then close it."""
 
     @property
     def generation(self) -> Interruptible:
-        """Where the output comes from."""
+        """The generation that yields the output."""
 
     async def response(self) -> BaseModel:
         """Return everything as one body. Raises `ApiError`."""
@@ -52,7 +52,7 @@ class GenerationResponse(Protocol):
         """Yield server-sent events; after an error the last one holds it."""
 
     async def aclose(self) -> None:
-        """Abort what is not finished."""
+        """Abort unfinished sequences."""
 
 
 class GenerationRequest(Protocol):
@@ -67,7 +67,7 @@ class GenerationRequest(Protocol):
         """The paths of unknown fields, which were ignored."""
 
     def drop_media(self) -> None:
-        """Forget image data, which is of no use once the images are encoded."""
+        """Free image data, which is not needed once the images are encoded."""
 
     async def submit(
         self,
@@ -76,7 +76,7 @@ class GenerationRequest(Protocol):
         on_encoded: OnEncoded,
         /,
     ) -> GenerationResponse:
-        """Do everything that can fail and await the first token. Raises `ApiError`.
+        """Do everything that can fail, then await the first token. Raises `ApiError`.
 
         Calls `on_encoded` as soon as the images are encoded.
         """
@@ -170,7 +170,7 @@ class _Exchange:
         return await parsed.submit(pipeline, self._record, release_images)
 
     def build_headers(self, request: GenerationFields) -> dict[str, str]:
-        """Return the headers of an answer, once it is known that there is one."""
+        """Return the headers of a successful answer."""
         record = self._record
         affinity = build_affinity_header(
             self._http_request.headers.get(AFFINITY_HEADER, ""),
@@ -183,7 +183,7 @@ class _Exchange:
     def stream(
         self, response: GenerationResponse, headers: dict[str, str], deadline: float
     ) -> EventStream:
-        """Return the response as a stream, which takes the resources over."""
+        """Return the response as a stream, which takes over the resources."""
         self._resources.push_async_callback(response.aclose)
         interruption = response.generation.interruption
         interruption.deadline = deadline
@@ -204,6 +204,6 @@ async def _collect(submission: Awaitable[GenerationResponse]) -> BaseModel:
 
 
 def _note_headers(record: RequestRecord) -> dict[str, str]:
-    """Return the headers about images and ignored fields, if there is anything to tell."""
+    """Return the headers about images and ignored fields, if any."""
     notes = {NOTES_HEADER: "; ".join(record.notes)} if record.notes else {}
     return notes | build_ignored_header(record.ignored_parameters)

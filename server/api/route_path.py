@@ -1,4 +1,4 @@
-"""One spelling for each path, given before anything decides by it; HEAD wherever GET is."""
+"""Normalises paths before anything depends on them, and answers HEAD wherever GET is allowed."""
 
 import re
 from typing import Final
@@ -10,15 +10,15 @@ from server.api.scope import route_path
 from server.errors import NotFound
 
 SLASHES: Final = re.compile("//+")
-# A route's pattern ends before a line break at the end of a path, too.
+# A route's pattern also matches a path with a line break at its end.
 CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f]")
 
 
 class RoutePath:
-    """ASGI middleware: no slash ends a path or follows another; no control character is in it.
+    """ASGI middleware that removes trailing and repeated slashes and refuses control characters.
 
-    So a path that leads to a route equals the route's own, and redirects are not needed. Behind
-    `--root-path`, a proxy may cut the prefix off or leave it.
+    Every path that leads to a route then equals the route's own, without redirects. Behind
+    `--root-path`, a proxy may strip the prefix or leave it.
     """
 
     def __init__(self, app: ASGIApp) -> None:

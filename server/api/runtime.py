@@ -1,4 +1,4 @@
-"""The running server's objects that routes use; the composition root sets them."""
+"""The running server's objects for routes; the composition root sets them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Runtime:
     """The parts of one server.
 
     `pipeline` is set once the model is loaded. `examples` is the folder of the checkpoint's own
-    pictures, which may not exist. `aliases` are further names of the model.
+    pictures, which may not exist. `aliases` are other names of the model.
     """
 
     model_name: str
@@ -64,7 +64,7 @@ class Runtime:
         return tuple(dict.fromkeys((self.model_name, *self.aliases, *self.adapters)))
 
     def report_usage(self, usage: Usage) -> None:
-        """Count what a request used, and write it to the usage log."""
+        """Count a request's usage, and write it to the usage log."""
         self.metrics.keys.add_usage(usage)
         if self.usage_log is not None:
             self.usage_log.add(usage)

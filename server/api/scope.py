@@ -1,4 +1,4 @@
-"""What is read from a raw ASGI scope, without an object around it: every request passes here."""
+"""Reads a raw ASGI scope without a wrapper object, since every request passes here."""
 
 from typing import overload
 
@@ -18,6 +18,6 @@ def get_header(scope: Scope, name: bytes, default: str | None = "") -> str | Non
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path as routes know it: without the prefix of `--root-path`."""
+    """Return the path without the prefix of `--root-path`, as routes have it."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

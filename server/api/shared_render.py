@@ -1,10 +1,10 @@
-"""One rendering for all who ask meanwhile, in a thread and not too often."""
+"""Shares one rendering between concurrent callers, in a thread and at a limited rate."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-# Between the starts of two renderings: a client in a loop must not keep the interpreter's lock.
+# Seconds between two renderings: a client in a loop must not keep the interpreter's lock.
 MIN_INTERVAL_S: Final = 0.05
 
 
@@ -16,7 +16,7 @@ class SharedRender:
 
     def __init__(self, render: Callable[[], bytes]) -> None:
         self._render = render
-        self._next: asyncio.Task[bytes] | None = None  # has not begun to render
+        self._next: asyncio.Task[bytes] | None = None  # not yet rendering
         self._turn = asyncio.Lock()
         self._next_at = 0.0
 

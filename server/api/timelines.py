@@ -21,7 +21,7 @@ from server.telemetry.trace_position import TracePosition
 from server.telemetry.traceparent import read_trace_headers
 from server.telemetry.tracing import Tracing
 
-# Orchestrators and Prometheus ask for these every few seconds.
+# Orchestrators and Prometheus request these every few seconds.
 UNTRACED_PATHS: Final = (*PROBE_PATHS, "/metrics")
 # Others are `_OTHER`, as OpenTelemetry wants it.
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -30,7 +30,7 @@ MAX_ATTRIBUTE_CHARS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class TimingOptions:
-    """What is told of a request's times: to its client, to pages of these origins, to `tracing`."""
+    """Who gets a request's times: its client, pages of these origins, and `tracing`."""
 
     tracing: Tracing | None
     server_timing: bool
@@ -38,7 +38,7 @@ class TimingOptions:
 
 
 class Timelines:
-    """ASGI middleware around all others that gives each request its `RequestContext`."""
+    """Outermost ASGI middleware that gives each request its `RequestContext`."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], options: TimingOptions) -> None:
         self._app = app
@@ -86,7 +86,7 @@ class Timelines:
         )
 
     def _find_route(self, scope: Scope) -> str | None:
-        """Return the pattern of the request's path, None where there is no such path."""
+        """Return the route pattern of the request's path, None for an unknown path."""
         path = scope.get("root_path", "") + (route_path(scope).rstrip("/") or "/")
         for route in self._routes:
             if route.matches({**scope, "path": path})[0] is not Match.NONE:
@@ -106,7 +106,7 @@ class Timelines:
 
 
 def add_timelines(app: ASGIApp, routes: Sequence[BaseRoute], options: TimingOptions) -> ASGIApp:
-    """Return the application with them, or as it is where nobody wants to know."""
+    """Return the application with timelines, or unchanged if nobody wants times."""
     is_wanted = options.tracing is not None or options.server_timing
     return Timelines(app, routes, options) if is_wanted else app
 
@@ -128,11 +128,11 @@ def _describe(scope: Scope, method: str) -> dict[str, Any]:
 
 
 def _end(trace: TracePosition, status: int | None, error: BaseException | None) -> None:
-    """End a request's span. By the conventions, what the client did wrong is no failure."""
+    """End a request's span. By the conventions, a client's mistake is not a failure."""
     if status is not None:
         trace.span.set_attribute("http.response.status_code", status)
         if status >= 500:
-            # Rather the error's code, where the request's record has set it.
+            # The error's code is better, if the request's record has set it.
             attributes = getattr(trace.span, "attributes", None) or {}
             trace.mark_failed(attributes.get("error.type", str(status)))
     trace.end(error if status is None else None)

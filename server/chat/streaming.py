@@ -158,7 +158,7 @@ class _ChatChunkWriter:
         token_ids: str = "",
         body: str = "",
     ) -> bytes:
-        """Write a chunk; `token_ids` and `body` are further members of the choice and the chunk."""
+        """Write a chunk; `token_ids` and `body` are more members of the choice and the chunk."""
         choice = (
             f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, '
             f'"finish_reason": {finish_reason}{token_ids}}}'

@@ -22,7 +22,7 @@ class BatchGeneration:
         self.echoes: Sequence[PromptEcho | None] = [None] * len(generations)
         self.interruption = Interruption()
         self._generations = generations
-        # The size bounds how far generations run ahead of the reader.
+        # Its size bounds how far generations run ahead of the reader.
         self._queue: asyncio.Queue[ChoiceDelta | Exception | None] = asyncio.Queue(len(generations))
         self._tasks: list[asyncio.Task[None]] = []
         self._num_unfinished = len(generations)

@@ -30,7 +30,7 @@ from server.protocol.completions.response import (
 )
 from server.telemetry.request_record import RequestRecord
 
-# Bytes of UTF-8 that continue a character.
+# UTF-8's continuation bytes.
 CONTINUATION_BYTES: Final = bytes(range(0x80, 0xC0))
 
 
@@ -78,7 +78,7 @@ def _build_choice(
 async def _format_choice_logprobs(
     index: int, message: MessageAccumulator, batch: BatchGeneration, request: CompletionRequest
 ) -> str:
-    """Return a choice's `logprobs` as JSON, then its further member `prompt_logprobs`."""
+    """Return a choice's `logprobs` as JSON, then its member `prompt_logprobs`."""
     logprobs = "null"
     if request.logprobs is not None:
         echo = batch.get_echo(index) or PromptEcho("")
@@ -138,7 +138,7 @@ class _TextChunkWriter:
         finish_reason: FinishReason | None = None,
         token_ids: Sequence[int] = (),
     ) -> bytes:
-        """Write a chunk; a choice's first one has the ids of its prompt, if requested."""
+        """Write a chunk; a choice's first chunk has the prompt's token ids, if requested."""
         prompt, self._prompts[index] = self._prompts[index], ""
         logprobs = await _format_logprobs(tokens, self._offsets[index]) if tokens else "null"
         return self._writer.write(
@@ -148,7 +148,7 @@ class _TextChunkWriter:
 
 
 class TextOffsets:
-    """Counts a choice's characters, for the offsets of its tokens in its text.
+    """Counts a choice's characters, to compute its tokens' offsets in the text.
 
     A character may take several tokens.
     """
@@ -158,7 +158,7 @@ class TextOffsets:
         self._characters = -prefix_length
 
     def advance(self, token_bytes: bytes) -> int:
-        """Add a token and return its offset: that of the character which its first byte is in."""
+        """Add a token and return its offset: that of the character with its first byte."""
         starts = len(token_bytes.translate(None, CONTINUATION_BYTES))
         offset = self._characters - (bool(token_bytes) and token_bytes[0] in CONTINUATION_BYTES)
         self._characters += starts

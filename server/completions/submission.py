@@ -156,7 +156,7 @@ def _check_logprobs(request: CompletionRequest, prompt_lengths: Sequence[int]) -
 
 
 def _count_prompt_logprobs(request: CompletionRequest) -> int | None:
-    """Return how many alternatives to each prompt token the engine reports, None for nothing."""
+    """Return how many alternatives to each prompt token the engine reports, None for no report."""
     counts = (request.prompt_logprobs, request.logprobs if request.echo else None)
     return max((count for count in counts if count is not None), default=None)
 
@@ -164,7 +164,7 @@ def _count_prompt_logprobs(request: CompletionRequest) -> int | None:
 async def drop_generated_tokens(
     outputs: AsyncGenerator[EngineOutput, None],
 ) -> AsyncGenerator[EngineOutput, None]:
-    """Yield outputs without their tokens: to score a prompt, the engine must generate one."""
+    """Yield outputs without tokens: to score a prompt, the engine must generate a token."""
     async with aclosing(outputs):
         async for output in outputs:
             yield replace(

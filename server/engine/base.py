@@ -39,7 +39,7 @@ class SamplingOptions:
     stop: Sequence[str]
     ignore_eos: bool
     stop_token_ids: Sequence[int] = ()
-    min_tokens: int = 0  # no stop condition applies earlier
+    min_tokens: int = 0  # stop conditions apply only after these
     n: int = 1
     top_k: int = 0  # 0: all tokens
     min_p: float = 0.0
@@ -74,10 +74,10 @@ class TokenLogprob:
 class EngineOutput:
     """The tokens generated since the last output, for one of the `n` completions.
 
-    `finish_reason` is set on a completion's last output only, and so is the `stop_string` that
-    ended it, if one did. `first_token_s` is the time from
-    submission to the first token. `num_cached_tokens` counts the prompt tokens that the prefix
-    cache held. `prompt_logprobs` come with the first output; a prompt's first token has none.
+    `finish_reason`, and the `stop_string` that ended the completion if any, are set on its last
+    output only. `first_token_s` is the time from submission to the first token.
+    `num_cached_tokens` counts the prompt tokens that the prefix cache held. `prompt_logprobs` come
+    with the first output; a prompt's first token has none.
     """
 
     text: str
@@ -138,20 +138,20 @@ class Engine(Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether it works on a sequence. Any thread may ask."""
+        """Whether the engine works on a sequence. Any thread may ask."""
         ...
 
     @property
     def has_failed(self) -> bool:
-        """Whether the engine can generate no more."""
+        """Whether the engine can no longer generate."""
         ...
 
     async def wait_until_dead(self) -> str:
-        """Return the reason once the engine can generate no more or makes no steps."""
+        """Return the reason once the engine can no longer generate or makes no steps."""
         ...
 
     def fail_all(self, error: ApiError) -> None:
-        """End all completions, running and future ones: `generate` raises `error`."""
+        """End all completions, running and future: `generate` raises `error`."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps libraries silent that speak while they are imported, before logs are configured.
+"""Silences libraries that log while they are imported, before logs are configured.
 
 PyTorch calls `set_early_levels` at the end of every `import torch` (entry point group
 `torch.backends`), in the server and in the engine's processes.
@@ -11,7 +11,7 @@ from server.telemetry.log_variables import LEVEL
 
 
 def set_early_levels() -> None:
-    """Set the levels of loggers, if this is a process of the server; for vLLM's the engine's own.
+    """Set log levels if this is a process of the server; vLLM's logger gets the engine's level.
 
     PyTorch's compiler warns that there is no Triton, which it does not need on a CPU.
     """

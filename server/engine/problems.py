@@ -1,6 +1,6 @@
-"""What settings ask of the engine that the checkpoint or the machine does not have.
+"""Finds engine settings that the checkpoint or the machine does not support.
 
-Without vLLM and PyTorch, so that a mistake is reported within moments.
+Imports neither vLLM nor PyTorch, so that a mistake is reported at once.
 """
 
 import os
@@ -11,7 +11,7 @@ from server.checkpoint.config import Checkpoint
 from server.process.memory_limit import read_memory_limit
 from server.settings import Settings
 
-# What vLLM 0.32 has kernels for on a CPU. FP8 needs the AMX instructions of the newest processors.
+# vLLM 0.32 has CPU kernels for these. FP8 needs the AMX instructions of recent processors.
 CPU_QUANTIZATIONS: Final = (
     *("awq", "auto_awq", "gptq", "auto_gptq", "compressed-tensors"),
     "int8_per_channel_weight_only",
@@ -32,7 +32,7 @@ Problem = tuple[str, str]
 def find_engine_problems(
     settings: Settings, checkpoint: Checkpoint, *, on_cpu: bool
 ) -> Iterator[Problem]:
-    """Yield the problems, each with its remedy; `on_cpu` says where the engine is to run."""
+    """Yield the problems, each with its remedy; `on_cpu`: the engine is to run on the CPU."""
     yield from _find_sharing_problems(settings, checkpoint)
     yield from _find_batch_problems(settings, checkpoint)
     yield from _find_quantization_problems(settings, checkpoint)
@@ -58,7 +58,7 @@ def _find_sharing_problems(settings: Settings, checkpoint: Checkpoint) -> Iterat
 
 
 def _find_batch_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
-    """The default grows with the image; what the operator says does not."""
+    """The default grows with the image; the operator's value does not."""
     needed = checkpoint.max_image_tokens
     given = settings.max_num_batched_tokens
     if given < needed and "max_num_batched_tokens" in settings.model_fields_set:
@@ -80,7 +80,7 @@ def _find_quantization_problems(settings: Settings, checkpoint: Checkpoint) -> I
 
 
 def _find_memory_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Problem]:
-    """The KV cache in the machine's memory: on a CPU each process of the engine has its own."""
+    """The KV cache in the machine's memory; on a CPU, each process of the engine has its own."""
     name = "cpu_kv_cache_gib" if on_cpu else "kv_offloading_gib"
     processes = settings.tensor_parallel_size if on_cpu else 1
     gib = (getattr(settings, name) or 0) * processes
@@ -97,7 +97,7 @@ def _find_memory_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Probl
 def _find_vision_problems(settings: Settings, *, on_cpu: bool) -> Iterator[Problem]:
     device = settings.vision_device
     if on_cpu and device is not None and device != "cpu":
-        yield "vision_device", f"{device} is a GPU, and there is none: leave it out"
+        yield "vision_device", f"{device} needs a GPU, and this machine has none: leave it out"
     if settings.vision_cuda_graphs and (on_cpu or device == "cpu"):
         yield "vision_cuda_graphs", "needs the vision tower on a GPU: leave it out"
 
@@ -117,7 +117,8 @@ def _find_cpu_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[P
     if settings.kv_offloading_gib is not None:
         yield (
             "kv_offloading_gib",
-            "moves KV cache out of a GPU, and there is none: raise --cpu-kv-cache-gib instead",
+            "moves KV cache out of a GPU, and this machine has none: raise --cpu-kv-cache-gib"
+            " instead",
         )
     method = settings.quantization or checkpoint.language_model.quantization
     if method is not None and method not in CPU_QUANTIZATIONS:

@@ -8,7 +8,7 @@ class EngineStartError(Exception):
     """The engine cannot start; the message gives the operator cause and remedy."""
 
 
-# Parts of errors, and what to tell instead: `\1` is the first group.
+# Patterns of errors and the messages that replace them; `\1` is the first group.
 CAUSES: Final = tuple(
     (re.compile(pattern, re.S | re.I), text)
     for pattern, text in (
@@ -98,7 +98,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def find_cause(text: str) -> str | None:
-    """Return cause and remedy of an error's type and message, None where it is not known."""
+    """Return cause and remedy for an error's type and message, None if unknown."""
     for pattern, explanation in CAUSES:
         if match := pattern.search(text):
             return match.expand(explanation)
@@ -106,7 +106,7 @@ def find_cause(text: str) -> str | None:
 
 
 def explain_start_failure(text: str) -> str:
-    """Return cause and remedy in one line; of an unknown error its own first line."""
+    """Return cause and remedy in one line; for an unknown error, its own first line."""
     return find_cause(text) or f"the model could not be loaded: {_cut_first_line(text)}"
 
 

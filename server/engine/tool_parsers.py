@@ -13,7 +13,7 @@ from server.checkpoint.config import CheckpointError
 from server.protocol.chat.response import FinishReason
 from server.tools.content import ContentDelta, ToolCallArguments, ToolCallStart, make_tool_call_id
 
-# Where vLLM's parsers have the text that begins a call.
+# Attributes in which vLLM's parsers keep the text that begins a call.
 MARKER_ATTRIBUTES: Final = ("tool_call_start_token", "bot_token")
 
 
@@ -27,7 +27,7 @@ class NativeToolParser:
             self._parser(tokenizer)
         except KeyError:
             names = ", ".join(ToolParserManager.list_registered())
-            raise CheckpointError(f"the tool parser {name!r} is none of {names}") from None
+            raise CheckpointError(f"the tool parser {name!r} is not one of {names}") from None
         except Exception as error:
             raise CheckpointError(f"the tool parser {name!r} cannot be used: {error}") from None
         self._tokenizer = tokenizer
@@ -55,7 +55,7 @@ class NativeContentParser:
         if finish_reason == "stop" and not self._token_ids:
             yield from self._parse_complete(text)
             return
-        # A complete text that was cut off is parsed like a stream, where calls may be partial.
+        # A text cut off by the token limit is parsed like a stream, in which calls may be partial.
         delta = self._parse_next(text, token_ids)
         if delta is not None:
             content = delta.content or ""

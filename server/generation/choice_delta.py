@@ -52,8 +52,8 @@ class DecodedToken:
 class ChoiceDelta:
     """New content of choice `index`, in order; only its last delta has a `finish_reason`.
 
-    `stop_string` is the one that ended the choice, if one did.
-    `token_ids` are those of the engine's output, if the request asks for them.
+    `stop_string` is the stop string that ended the choice, if any.
+    `token_ids` are those of the engine's output, if requested.
     """
 
     index: int

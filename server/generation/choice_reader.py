@@ -26,7 +26,7 @@ class ChoiceReader:
         keep_leading_space: bool = False,
         report_token_ids: bool = False,
     ) -> None:
-        """With `named_tool_choice` the client chose the function: a call ends with `stop`."""
+        """With `named_tool_choice`, the client chose the function and a call ends with `stop`."""
         self._report_token_ids = report_token_ids
         self._index = index
         self._content_parser = content_parser
@@ -85,8 +85,8 @@ def build_chat_readers(
 ) -> ChoiceReaderFactory:
     """Return a function that builds the reader of a chat's choice by its index.
 
-    `native_parser` parses calls in the checkpoint's own format. A continuation keeps the space
-    that it begins with.
+    `native_parser` parses calls in the checkpoint's own format. A continuation keeps its leading
+    space.
     """
 
     def build_reader(index: int) -> ChoiceReader:

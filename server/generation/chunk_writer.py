@@ -41,12 +41,12 @@ def format_error_event(error: ApiError) -> bytes:
 
 
 def format_token_ids(token_ids: Sequence[int]) -> str:
-    """Return a choice's further member `token_ids`, nothing without any."""
+    """Return a choice's JSON member `token_ids`, empty if there are none."""
     return f', "token_ids": {[*token_ids]}' if token_ids else ""
 
 
 def format_prompt_token_ids(prompt: PromptDetails) -> str:
-    """Return the further member `prompt_token_ids`, nothing unless requested."""
+    """Return the chunk's JSON member `prompt_token_ids`, empty unless requested."""
     ids = prompt.token_ids
     return "" if ids is None else f', "prompt_token_ids": {[*ids]}'
 

@@ -1,4 +1,4 @@
-"""Chat and text completions into which log probabilities are put as JSON text."""
+"""Chat and text completions with log probabilities inserted as JSON text."""
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -19,14 +19,14 @@ class _WithLogprobs(BaseModel):
     _members: str = PrivateAttr("")
 
     def insert(self, choices: Sequence[str], members: str = "") -> None:
-        """Set each choice's `logprobs`, with what follows them, and more members of the body."""
+        """`choices`: the text after each `"logprobs":`. `members`: more members of the body."""
         self._choices = choices
         self._members = members
 
     def model_dump_json(self, **options: Any) -> str:
-        """Put in the log probabilities where the choices have none.
+        """Insert the log probabilities in place of the choices' null.
 
-        In JSON only a key can match: quotation marks within strings are escaped.
+        Only a key can match: within JSON strings, quotation marks are escaped.
         """
         parts = super().model_dump_json(**options).removesuffix("}").split(NO_LOGPROBS)
         inserted = (f'"logprobs":{each}' for each in self._choices)
@@ -35,13 +35,13 @@ class _WithLogprobs(BaseModel):
 
 
 class ChatCompletionWithLogprobs(_WithLogprobs, ChatCompletion):
-    """A chat completion whose log probabilities are JSON text already."""
+    """A chat completion whose log probabilities are already JSON text."""
 
 
 class TextCompletionWithLogprobs(_WithLogprobs, TextCompletion):
-    """A text completion whose log probabilities are JSON text already."""
+    """A text completion whose log probabilities are already JSON text."""
 
 
 def format_prompt_logprobs(prompt: PromptDetails) -> str:
-    """Return the further member `prompt_logprobs`, nothing unless requested."""
+    """Return the JSON member `prompt_logprobs`, empty unless requested."""
     return "" if prompt.logprobs is None else f', "prompt_logprobs": {prompt.logprobs}'

@@ -52,8 +52,8 @@ class Generation:
     async def __anext__(self) -> ChoiceDelta:
         """Return the next delta.
 
-        Raises `EngineUnavailable` if a choice ends without its finish, `DeadlineExceeded`, or the
-        error that the generation was aborted with.
+        Raises `EngineUnavailable` if a choice ends without a finish reason, `DeadlineExceeded`, or
+        the error that the generation was aborted with.
         """
         self.interruption.check()
         output, self._first_output = self._first_output, None

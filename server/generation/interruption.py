@@ -1,4 +1,4 @@
-"""What ends a stream of deltas from outside: a deadline, or the decision to abort it."""
+"""Interrupts a stream of deltas: at its deadline, or when it is aborted."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Interruption:
-    """Ends the reading of one generation; `deadline` is on the event loop's clock."""
+    """Interrupts the reading of one generation; `deadline` is on the event loop's clock."""
 
     def __init__(self) -> None:
         self.deadline: float | None = None
@@ -38,5 +38,5 @@ class Interruption:
 
 
 def build_deadline_error() -> DeadlineExceeded:
-    """Return the error of a request whose time is over."""
-    return DeadlineExceeded("The request was not answered in the time it had.")
+    """Return the error of a request that exceeded its deadline."""
+    return DeadlineExceeded("The request exceeded its time limit.")

@@ -1,4 +1,4 @@
-"""Log probabilities as JSON text in the shape of chats: pydantic models take twenty times as long.
+"""Log probabilities of chats as JSON text: pydantic models would take twenty times as long.
 
 The content is that of `server.protocol.chat.response.ChatTokenLogprob`.
 """
@@ -11,7 +11,7 @@ from server.generation.choice_delta import DecodedToken
 
 T = TypeVar("T")
 
-# Tokens that are formatted before other requests get their turn, about a millisecond.
+# Tokens to format before other requests get their turn: about a millisecond.
 SLICE: Final = 64
 
 

@@ -1,4 +1,4 @@
-"""What a response tells of its prompt beside the usage: token ids and log probabilities."""
+"""The prompt's token ids and log probabilities in a response."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ from server.errors import InvalidValue
 from server.generation.logprobs import LEAST_LOGPROB
 from server.protocol.generation_fields import GenerationFields
 
-# Log probabilities of prompt tokens in one response: some 80 bytes of JSON each.
+# Log probabilities of prompt tokens in one response, about 80 bytes of JSON each.
 MAX_PROMPT_ENTRIES: Final = 524_288
-# Those of one prompt, in all its choices: vLLM makes them on the event loop, 10 µs each.
+# The same for one prompt with all its choices: vLLM builds them on the event loop, 10 µs each.
 MAX_ENTRIES_OF_ONE_PROMPT: Final = 16_384
 
 
@@ -54,7 +54,7 @@ async def describe_prompt(
     logprobs: Sequence[TokenLogprob | None],
     vocabulary: Vocabulary,
 ) -> PromptDetails:
-    """Return what the request asks for; a long prompt's log probabilities take a while."""
+    """Return the requested details; log probabilities are formatted in a thread."""
     num_top = request.prompt_logprobs
     return PromptDetails(
         token_ids if request.return_token_ids else None,

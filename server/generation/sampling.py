@@ -28,7 +28,7 @@ def build_sampling_options(
 ) -> SamplingOptions:
     """Return the engine's sampling options.
 
-    `stop` is the template's: it ends an answer as EOS does, and `ignore_eos` disables it too.
+    `stop` comes from the template: it ends an answer like EOS, and `ignore_eos` disables it too.
     """
     ignore_eos = bool(request.ignore_eos)
     if ignore_eos:

@@ -13,7 +13,7 @@ HEAD: Final = re.compile(re.escape("\n") + r'\{"name": ("(?:[^"\\]|\\.)*")' + re
 
 
 class TextOnlyParser:
-    """For an answer without tools: all of it is text."""
+    """For an answer without tools: everything is text."""
 
     def parse(
         self,
@@ -30,7 +30,7 @@ class ToolCallParser:
     """Parses the calls of `server.tools.format`; the text around calls is passed on as text."""
 
     def __init__(self, *, required: bool = False) -> None:
-        """With `required` the grammar admits nothing but calls, so there is no text."""
+        """With `required`, the grammar admits calls only, so there is no text."""
         self._required = required
         self._buffer = ""
         self._state: Callable[[FinishReason | None], Iterator[ContentDelta]] = self._parse_text
@@ -55,7 +55,7 @@ class ToolCallParser:
         if marker:
             self._buffer, self._state = rest, self._parse_head
         else:
-            # A text may end so by itself, but the token limit has cut off a call.
+            # A text may end with the start of a marker; at the token limit, that is a cut-off call.
             held_back = 0 if finish_reason == "stop" else _measure_overlap(text, CALL_BEGIN)
             end = len(text) - held_back
             text, self._buffer = text[:end], text[end:]

@@ -6,6 +6,6 @@ from server.settings import Settings
 
 
 def read_key_ring(settings: Settings) -> KeyRing:
-    """Return the API keys. Raises `KeysFileError`, or `OSError` where the file cannot be read."""
+    """Return the API keys. Raises `KeysFileError`, or `OSError` if the file cannot be read."""
     secrets = (key.get_secret_value() for key in settings.api_keys)
     return KeyRing(secrets, None if settings.keys_file is None else read_keys(settings.keys_file))

@@ -9,7 +9,7 @@ UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": 
 
 
 def parse_span(text: str) -> timedelta:
-    """Return the span of a number and a unit: s, m, h, d or w. Raises `ValueError`."""
+    """Parse a span of time: a number and a unit, s, m, h, d or w. Raises `ValueError`."""
     if text == "0":
         return timedelta()
     match = SPAN.fullmatch(text)

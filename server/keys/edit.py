@@ -1,4 +1,4 @@
-"""Changes the file of API keys: one writer at a time, comments kept, readers never see half."""
+"""Edits the keys file: one writer at a time, comments kept, readers never see half a file."""
 
 import fcntl
 import os
@@ -26,8 +26,8 @@ NEW_FILE_MODE: Final = 0o600
 def edit_keys(path: Path) -> Iterator[TOMLDocument]:
     """Yield the file's content to be changed; it is written at the end of the block.
 
-    The lock is the folder's, since the file itself is replaced. Raises `KeysFileError`, also where
-    the block leaves a file that the server would refuse, and `OSError`.
+    The lock is on the folder, since the file itself is replaced. Raises `OSError`, and
+    `KeysFileError`, also if the block leaves a file that the server would refuse.
     """
     path = path.resolve()  # a symbolic link stays, and leads to the new file
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file at once. It keeps its owner and mode, which let the server read it."""
+    """Replace the file atomically. It keeps its owner and mode, so that the server can read it."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -87,6 +87,6 @@ def _copy_permissions(path: Path, descriptor: int) -> None:
     if not path.exists():
         return
     status = path.stat()
-    with suppress(PermissionError):  # only root gives files away
+    with suppress(PermissionError):  # only root may change the owner
         os.fchown(descriptor, status.st_uid, status.st_gid)
     os.fchmod(descriptor, status.st_mode & 0o777)

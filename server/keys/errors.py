@@ -1,4 +1,4 @@
-"""What is wrong with a file of API keys."""
+"""The error of an unusable keys file."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where in a TOML text a key's field stands; the parser of the standard library does not tell."""
+"""Finds the line of a key's field in TOML, which the standard library's parser does not report."""
 
 
 class FileLines:

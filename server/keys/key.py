@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from server.keys.secret import HASH_PREFIX
 
 ALL_MODELS: Final = "*"
-# What is limited per minute, as headers name it, and the field that limits it.
+# The resources limited per minute, by their names in headers, and the fields of their limits.
 PER_MINUTE: Final = {
     "requests": "requests_per_minute",
     "image-tokens": "image_tokens_per_minute",
@@ -43,7 +43,7 @@ ModelNames = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as
 
 
 class PreviousHash(BaseModel):
-    """The hash of a secret that was replaced, and when that one expires."""
+    """The hash of a replaced secret, and when the secret expires."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,10 +52,10 @@ class PreviousHash(BaseModel):
 
 
 class KeyLimits(BaseModel):
-    """What a key may do; None is no limit of its own.
+    """A key's limits; None means no limit of its own.
 
-    `priority` decides who of those that wait is served first, `weight` how large the key's share
-    is among those of equal priority.
+    `priority` decides the order in which waiting requests are served, `weight` the key's share
+    among keys of equal priority.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +70,7 @@ class KeyLimits(BaseModel):
 
     @property
     def rate_limits(self) -> dict[str, int]:
-        """The limits per minute that are set, by what they limit."""
+        """The limits per minute that are set, by resource."""
         limits = {resource: getattr(self, field) for resource, field in PER_MINUTE.items()}
         return {resource: limit for resource, limit in limits.items() if limit is not None}
 
@@ -80,7 +80,7 @@ class KeyLimits(BaseModel):
 
 
 class ApiKey(KeyLimits):
-    """A key as the file holds it: hashes only, never the secret itself."""
+    """A key as stored in the file: hashes only, never the secret itself."""
 
     name: str
     hash: Hash
@@ -91,5 +91,5 @@ class ApiKey(KeyLimits):
 
 
 def has_expired(expires: datetime | None, now: datetime) -> bool:
-    """Return whether that moment is over; None never is."""
+    """Return whether that moment has passed; None never passes."""
     return expires is not None and expires <= now

@@ -18,10 +18,10 @@ from server.keys.key import ApiKey
 from server.keys.name import check_name, find_nested_names
 
 TABLE: Final = "keys"
-# Each key has series in metrics; more of them would make every scrape and reload slow.
+# Each key has its own metric series; more keys would slow every scrape and reload.
 MAX_KEYS: Final = 2000
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
-# A file may have one for each of its bytes.
+# Most faults to report: a file may have one for each of its bytes.
 MAX_TOLD_FAULTS: Final = 20
 
 Fault = Callable[[], str]
@@ -33,7 +33,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file. Raises `KeysFileError`, or `OSError`."""
+    """Return a file's text. Raises `KeysFileError`, or `OSError`."""
     try:
         data = _read_bytes(path)
     except FileNotFoundError:
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_keys(text: str, path: Path) -> tuple[ApiKey, ...]:
-    """Return the keys of a file's text. Raises `KeysFileError`, which tells the first faults."""
+    """Return the keys of a file's text. Raises `KeysFileError` with the first faults."""
     if not text.strip():  # a full disk leaves empty files
         raise KeysFileError(path, [" is empty"])
     content = _parse_toml(text, path)
@@ -68,7 +68,7 @@ def parse_keys(text: str, path: Path) -> tuple[ApiKey, ...]:
 
 
 def read_signature(path: Path) -> tuple[int, ...]:
-    """Return what changes when the file does, also where a symbolic link leads to another.
+    """Return a value that changes with the file, or with the target of a symbolic link.
 
     Raises `OSError`.
     """
@@ -93,7 +93,7 @@ def _read_bytes(path: Path) -> bytes:
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # also of a number with thousands of digits
+    except ValueError as error:  # also for a number with thousands of digits
         raise KeysFileError(path, [f" is not valid TOML: {error}"]) from None
     except RecursionError:
         raise KeysFileError(path, [" is nested too deeply"]) from None
@@ -107,7 +107,7 @@ def _tell(faults: Sequence[Fault]) -> Iterator[str]:
 
 
 class _Reader:
-    """Builds keys, and collects what is wrong with them; a fault is worded when it is told."""
+    """Builds keys and collects their faults; a fault's text is built only when it is reported."""
 
     def __init__(self, text: str) -> None:
         self.faults: list[Fault] = []
@@ -115,7 +115,7 @@ class _Reader:
         self._lines: FileLines | None = None
 
     def check_top(self, content: Mapping[str, Any]) -> None:
-        """Refuse what is beside the tables of keys."""
+        """Refuse everything except the tables of keys."""
         word = ": there is no '{}' here, only tables [{}.NAME]".format
         self.faults += [partial(word, name, TABLE) for name in content if name != TABLE]
 
@@ -132,7 +132,7 @@ class _Reader:
         return None
 
     def check_hashes(self, keys: Sequence[ApiKey]) -> None:
-        """Refuse keys with a secret of another one: nobody could tell whose a request is."""
+        """Refuse keys that share a secret: a request's key would be ambiguous."""
         hashes = {key.name: {key.hash, *(each.hash for each in key.previous)} for key in keys}
         owners = Counter(hash_ for each in hashes.values() for hash_ in each)
         for name, own in hashes.items():
@@ -153,7 +153,7 @@ class _Reader:
         ]
 
     def _describe(self, name: str, fault: Mapping[str, Any]) -> str:
-        """Return a fault of a field and, for one that there is not, the nearest."""
+        """Return a field's fault; for an unknown field, with the nearest name."""
         field = str(fault["loc"][0])
         path = ".".join(map(str, fault["loc"]))
         return self._word(name, field, f": '{path}' {_explain(fault, field)}")

@@ -1,4 +1,4 @@
-"""The API keys that are valid now, found by their secret."""
+"""The valid API keys, looked up by secret."""
 
 import hmac
 import secrets
@@ -15,7 +15,7 @@ from server.keys.secret import hash_secret
 
 @dataclass(frozen=True, slots=True)
 class KeyMatch:
-    """A key, by one of its secrets; `expires` is when the key or this secret of it does."""
+    """A key found by one of its secrets; `expires` is when the key, or this secret, expires."""
 
     key: ApiKey
     hash: str
@@ -25,13 +25,13 @@ class KeyMatch:
 class KeyRing:
     """The keys of the environment and of the file; the file's are replaced as a whole.
 
-    Where both hold the same secret, the file's key goes first, since it may have limits.
+    If both hold the same secret, the file's key takes precedence, since it may have limits.
     """
 
     def __init__(
         self, env_secrets: Iterable[str] = (), keys: Sequence[ApiKey] | None = None
     ) -> None:
-        """`keys` are those of the file, None without one: then, without secrets, all may ask."""
+        """`keys` are the file's, None without a file: then, without secrets, anyone may ask."""
         self._env_keys = [
             ApiKey(name=f"{ENV_PREFIX}{number}", hash=hash_secret(secret))
             for number, secret in enumerate(env_secrets, 1)
@@ -44,7 +44,7 @@ class KeyRing:
 
     @property
     def keys(self) -> Mapping[str, ApiKey]:
-        """All keys by their names, also expired and revoked ones."""
+        """All keys by name, including expired and revoked ones."""
         return self._keys
 
     def replace(self, keys: Sequence[ApiKey]) -> None:
@@ -57,7 +57,7 @@ class KeyRing:
         }
 
     def find(self, secret: str) -> KeyMatch | None:
-        """Return the key with this secret, in a time that tells nothing of any other."""
+        """Return the key with this secret, in a time that reveals nothing about other keys."""
         if not secret:
             return None
         presented = hash_secret(secret)

@@ -1,11 +1,11 @@
-"""Names of API keys: they stand in logs, metrics and the file's headings."""
+"""Names of API keys, which appear in logs, metrics and the file's headings."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
-# Of the keys in LLAVA_API_KEYS, which have no names of their own.
+# Prefix of the names given to keys in LLAVA_API_KEYS, which have none of their own.
 ENV_PREFIX: Final = "env-"
 
 

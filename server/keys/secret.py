@@ -18,5 +18,5 @@ def generate_secret() -> str:
 
 
 def hash_secret(secret: str) -> str:
-    """Return a secret's hash as the file holds it; `sha256sum` prints the same digits."""
+    """Return a secret's hash in the file's form; `sha256sum` prints the same digits."""
     return HASH_PREFIX + sha256(secret.encode()).hexdigest()

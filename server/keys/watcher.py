@@ -15,14 +15,14 @@ from server.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 POLL_S: Final = 0.5
-# A file that always changes is read at the latest after so many looks, one and a half seconds.
+# A file that keeps changing is read after this many polls, one and a half seconds.
 MAX_UNSETTLED: Final = 3
 
 Signature = tuple[int, ...] | None
 
 
 class KeysFileWatcher:
-    """Watches one file. It is read once it stays the same for a poll, so not half-written."""
+    """Watches one file and reads it once it is unchanged for a poll, so never half-written."""
 
     def __init__(
         self,
@@ -31,14 +31,14 @@ class KeysFileWatcher:
         set_ok: Callable[[bool], None],
         poll_s: float = POLL_S,
     ) -> None:
-        """`set_ok` is told whether the file could be read the last time."""
+        """`set_ok` is called with whether the last read succeeded."""
         self._path = path
         self._on_change = on_change
         self._set_ok = set_ok
         self._poll_s = poll_s
-        self._read: Signature = ()  # of no file: whatever changed since the start is read, too
+        self._read: Signature = ()  # matches no file, so that changes since the start are read, too
         self._seen: Signature = ()
-        self._num_unsettled = 0  # looks in a row that found it changed
+        self._num_unsettled = 0  # consecutive polls that found it changed
         self._reason: str | None = None  # why it cannot be used
         self._is_asked = asyncio.Event()
 
@@ -54,12 +54,12 @@ class KeysFileWatcher:
                     await self._is_asked.wait()
             try:
                 await self._look()
-            except Exception:  # no thread is to be had, say: the next look may succeed
+            except Exception:  # for example, no thread is available: the next poll may succeed
                 self._set_ok(False)
                 log.exception("the keys file could not be checked for changes")
 
     async def _look(self) -> None:
-        """Read the file if it has changed and then stayed the same, or if that is asked for."""
+        """Read the file if it has changed and settled, or if a read is requested."""
         is_asked = self._is_asked.is_set()
         self._is_asked.clear()
         signature = await asyncio.to_thread(_read_signature, self._path)
@@ -78,7 +78,7 @@ class KeysFileWatcher:
             self._report(str(error))
             return
         except OSError as error:
-            self._read = ()  # the next look tries again: the cause may be gone by then
+            self._read = ()  # the next poll tries again: the cause may be gone by then
             self._report(str(error))
             return
         self._reason = None
@@ -87,7 +87,7 @@ class KeysFileWatcher:
         log.info("the keys file is read", path=str(self._path), keys=len(keys))
 
     def _report(self, reason: str) -> None:
-        """Say what is wrong with the file, once."""
+        """Log what is wrong with the file, once."""
         self._set_ok(False)
         if reason != self._reason:
             self._reason = reason
@@ -102,7 +102,7 @@ def _read(path: Path) -> Sequence[ApiKey]:
 
 
 def _read_signature(path: Path) -> Signature:
-    """Return what tells a file's states apart, None where it cannot be looked at."""
+    """Return the file's signature, None if it is not accessible."""
     try:
         return read_signature(path)
     except OSError:

@@ -27,7 +27,7 @@ class ContentWriter:
         self.finish_reason: FinishReason | None = None
         self.stop_string: str | None = None
         self._block: OutputBlock | None = None  # as it started
-        self._text = ""  # of the block, or the JSON text of its input
+        self._text = ""  # the block's text, or the JSON text of its input
 
     @property
     def has_calls(self) -> bool:
@@ -52,7 +52,7 @@ class ContentWriter:
     def _write_text(self, text: str) -> Iterator[AnyEvent]:
         if not isinstance(self._block, OutputTextBlock):
             if self._block is not None and not text.strip():
-                return  # white space between calls is no block
+                return  # white space between calls is not a block
             yield from self._start(OutputTextBlock(text=""))
         yield self._append(text, TextDelta(text=text))
 
@@ -85,7 +85,7 @@ def _complete(block: OutputBlock, text: str) -> OutputBlock:
 
 
 def _parse_input(arguments: str) -> dict[str, Any]:
-    """Parse a call's arguments, as far as they go where the token limit cut them."""
+    """Parse a call's arguments, as far as possible if the token limit cut them."""
     try:
         parsed = from_json(arguments, allow_partial="trailing-strings")
     except ValueError:

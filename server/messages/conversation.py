@@ -19,11 +19,11 @@ from server.protocol.messages.content import (
 from server.protocol.messages.request import TokenCountRequest
 
 Block = TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | UnsupportedBlock
-# A block, after the path of its field.
+# The path of a block's field, and the block.
 LocatedBlock = tuple[str, Block]
 ChatMessage = dict[str, Any]
 
-# What tells the model that a tool failed.
+# Tells the model that a tool failed.
 ERROR_PREFIX: Final = TextBlock(type="text", text="Error:")
 
 
@@ -37,7 +37,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessages:
-    """Chat messages, not validated yet, and the origin of each."""
+    """Chat messages, not yet validated, and the origin of each."""
 
     messages: list[ChatMessage] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
@@ -48,7 +48,7 @@ class ChatMessages:
         self.origins.append(Origin(path, [path for path, _ in blocks]))
 
     def add_user(self, path: str, blocks: Iterable[LocatedBlock]) -> None:
-        """Append a user's message; each result of a call becomes a message of its own."""
+        """Append a user message; each tool result becomes a message of its own."""
         for is_result, group in groupby(blocks, lambda each: isinstance(each[1], ToolResultBlock)):
             if not is_result:
                 self.add("user", path, list(group))
@@ -58,7 +58,7 @@ class ChatMessages:
                     self._add_result(result_path, block)
 
     def add_assistant(self, path: str, blocks: Sequence[LocatedBlock]) -> None:
-        """Append to the last message if it is the assistant's, else as a new one."""
+        """Append to the last message if it is the assistant's, else as a new message."""
         texts = [each for each in blocks if isinstance(each[1], TextBlock) and each[1].text]
         calls = [_translate_call(block) for _, block in blocks if isinstance(block, ToolUseBlock)]
         if not texts and not calls:
@@ -66,7 +66,7 @@ class ChatMessages:
         if not self.messages or self.messages[-1]["role"] != "assistant":
             self.add("assistant", path, [], tool_calls=[])
         last = self.messages[-1]
-        # One part beyond the limit is an error already.
+        # More is not needed: one part beyond the limit is an error.
         texts = texts[: MAX_PARTS + 1 - len(last["content"])]
         last["content"] += _translate_parts(texts)
         last["tool_calls"] += calls

@@ -1,4 +1,4 @@
-"""Builds a message: content, usage, and why it ended."""
+"""Builds a message: content, usage and stop reason."""
 
 from server.messages.content_writer import ContentWriter
 from server.protocol.chat.request import ChatCompletionRequest
@@ -8,7 +8,7 @@ from server.telemetry.request_record import RequestRecord
 
 
 class MessageBuilder:
-    """Builds the message of one request, without content and complete."""
+    """Builds the message of one request, first without content, then complete."""
 
     def __init__(self, chat: ChatCompletionRequest, record: RequestRecord) -> None:
         self._chat = chat
@@ -31,7 +31,7 @@ class MessageBuilder:
         return self.build_start().model_copy(update={**dict(stop), "content": content.blocks})
 
     def build_stop(self, content: ContentWriter) -> Stop:
-        """Return why the message ended."""
+        """Return the stop reason."""
         reason = self._choose_stop_reason(content)
         stop_sequence = content.stop_string if reason == "stop_sequence" else None
         return Stop(stop_reason=reason, stop_sequence=stop_sequence)

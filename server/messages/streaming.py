@@ -34,7 +34,7 @@ async def collect_message(
 async def stream_message(
     generation: Generation, builder: MessageBuilder, record: RequestRecord
 ) -> AsyncIterator[bytes]:
-    """Yield the message as server-sent events; an error is the last one."""
+    """Yield the message as server-sent events; an error is the last event."""
 
     def build_error(error: ApiError) -> AnyEvent:
         return build_messages_error(error, record.http_request_id)

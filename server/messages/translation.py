@@ -29,7 +29,7 @@ from server.protocol.wire import build_validation_error
 
 SAME_FIELDS: Final = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
 MESSAGE_PATH: Final = re.compile(r"messages\[(\d+)\](?:\.content\[(\d+)\])?(.*)")
-# Paths of a chat request outside its messages, as patterns, and here.
+# Patterns of paths in a chat request, outside its messages, and the paths in a Messages request.
 PATHS: Final = {
     r"^(tools\[\d+\])\.function\.parameters": r"\1.input_schema",
     r"^(tools\[\d+\])\.function": r"\1",
@@ -39,7 +39,7 @@ PATHS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TranslatedMessagesRequest:
-    """A chat request, where each of its messages comes from, and fields that were ignored."""
+    """A chat request, the origin of each of its messages, and the ignored fields."""
 
     chat: ChatCompletionRequest
     origins: Sequence[Origin]
@@ -57,12 +57,12 @@ class TranslatedMessagesRequest:
 
     @property
     def video_urls(self) -> Sequence[str]:
-        """The URLs of videos, which this API does not have."""
+        """The URLs of videos: none, since this API has no videos."""
         return self.chat.video_urls
 
     @property
     def video_options(self) -> VideoIoKwargs | None:
-        """How many frames are taken of videos, if the request says it."""
+        """The request's options for sampling video frames, if any."""
         return self.chat.video_options
 
 
@@ -76,7 +76,7 @@ def parse_and_translate(
 def parse_and_translate_token_count(
     body: bytes | bytearray, policy: RequestPolicy = STRICT
 ) -> TranslatedMessagesRequest:
-    """Parse and check a body whose tokens are to be counted, as `parse_and_translate` does."""
+    """Like `parse_and_translate`, for a body whose tokens are to be counted."""
     return _translate(parse_token_count_request(body, policy))
 
 
@@ -98,7 +98,7 @@ def _translate(request: TokenCountRequest) -> TranslatedMessagesRequest:
         chat = _build_chat_request(fields)
     except ApiError as error:
         raise translate_error(error, messages.origins) from None
-    # The chat request's own limit on stop strings is OpenAI's.
+    # Set here because a chat request has OpenAI's limit on stop strings.
     chat = chat.model_copy(update={"stop": request.stop_sequences})
     return TranslatedMessagesRequest(chat, messages.origins, request.ignored_parameters)
 

@@ -47,9 +47,9 @@ class PromptBuilder:
     ) -> Prompt:
         """Tokenise a conversation, with `image_token_counts[i]` image tokens for image i.
 
-        Those of video i are `video_token_counts[i]`. Of the prompt, `keep_last` tokens are kept, by
-        default all. `template_options` are passed to the checkpoint's own chat template, if that is
-        in use. Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
+        Video i gets `video_token_counts[i]` tokens. The last `keep_last` tokens of the prompt are
+        kept, by default all. `template_options` are passed to the checkpoint's own chat template,
+        if that is in use. Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
         """
         segments = self._render(conversation, tools, template_options)
         return self.assemble(
@@ -91,7 +91,7 @@ class PromptBuilder:
         return prompt
 
     def resolve_truncation(self, request: SamplingFields, token_limit: int | None) -> int | None:
-        """Return how many last tokens of the prompt a request keeps, None for all.
+        """Return how many of the prompt's last tokens a request keeps, None for all.
 
         Raises `InvalidValue`.
         """
@@ -99,7 +99,7 @@ class PromptBuilder:
 
     @property
     def media_token_ids(self) -> Mapping[str, int]:
-        """The ids that stand for an image or a video, by modality."""
+        """The ids of the image token and the video token, by modality."""
         ids = {"image": self._format.image_token_id, "video": self._format.video_token_id}
         return {modality: each for modality, each in ids.items() if each is not None}
 
@@ -113,7 +113,7 @@ class PromptBuilder:
         return self._format.tokenizer.decode(token_ids)
 
     def convert_ids_to_tokens(self, token_ids: Sequence[int]) -> list[str]:
-        """Return each id's token as the vocabulary has it, as transformers' method does."""
+        """Return each id's token as in the vocabulary, like transformers' method of this name."""
         return self._format.tokenizer.convert_ids_to_tokens(token_ids)
 
     def _render(
@@ -133,10 +133,10 @@ class PromptBuilder:
         return template.render(conversation.system, conversation.turns, conversation.ending)
 
     def check_characters(self, count: int, param: str, *, enforce_limit: bool = True) -> None:
-        """Refuse text that cannot fit, before any work, by its number of characters.
+        """Refuse text with too many characters for the context, before any work.
 
-        The context holds at most so many times its longest token. Raises `ContextLengthExceeded`,
-        naming `param`, or without `enforce_limit` `InvalidValue` at a multiple of that.
+        The limit is the context's tokens times the longest token. Raises `ContextLengthExceeded`,
+        naming `param`, or without `enforce_limit` `InvalidValue` at a multiple of the limit.
         """
         limit = self._max_model_len * self._format.tokenizer.max_chars_per_token
         if enforce_limit and count > limit:

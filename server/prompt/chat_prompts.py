@@ -1,4 +1,4 @@
-"""Builds the prompts of chats: the checkpoint's template or the request's, then tokenising."""
+"""Builds chat prompts: renders the checkpoint's or the request's template, then tokenises."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from server.protocol.json_size import count_json_characters
 from server.telemetry.metrics import Metrics
 from server.tools.callable_tools import CallableTools
 
-# About what a template writes around each turn.
+# About how many characters a template writes around each turn.
 TURN_CHARACTERS: Final = 16
 
 
@@ -30,7 +30,7 @@ class ChatPrompts:
         metrics: Metrics,
         request_templates: RequestTemplates | None,
     ) -> None:
-        """Without `request_templates`, requests that bring one were refused."""
+        """Without `request_templates`, requests with a template have been refused before."""
         self._builder = builder
         self._metrics = metrics
         self._request_templates = request_templates
@@ -46,7 +46,7 @@ class ChatPrompts:
         enforce_limit: bool = True,
         keep_last: int | None = None,
     ) -> Prompt:
-        """Return the prompt, of which `keep_last` tokens are kept, by default all.
+        """Return the prompt; its last `keep_last` tokens are kept, by default all.
 
         Raises `InvalidValue`, or with `enforce_limit` `ContextLengthExceeded`.
         """
@@ -94,7 +94,7 @@ class ChatPrompts:
 def _estimate_characters(
     conversation: Conversation, tools: PromptTools | None, options: Mapping[str, Any] | None
 ) -> int:
-    """Return about how many characters a prompt has, or its template reads; enough to be large."""
+    """Estimate the characters of a prompt and its template's input, to detect large ones."""
     return (
         conversation.num_characters
         + TURN_CHARACTERS * len(conversation.turns)

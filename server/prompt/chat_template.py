@@ -24,17 +24,17 @@ from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-# A template is probed with this conversation, or if it cannot render it, with the first turn.
+# A template is probed with this conversation or, if it cannot render that, with its first turn.
 PROBE_TURNS: Final = (Turn("user", "look", 1), Turn("assistant", "seen", 0), Turn("user", "say", 0))
 ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
-# How the results of tools are rendered is probed with this conversation.
+# This conversation probes how tool results are rendered.
 PROBE_CALL: Final = ToolCall(id="call00000", function=CalledFunction(name="show", arguments="{}"))
 PROBE_TOOL_TURNS: Final = (
     Turn("user", "look", 0),
     Turn("assistant", "", 0, (PROBE_CALL,)),
     Turn("tool", "seen", 1, (), "show", PROBE_CALL.id),
 )
-# What follows an assistant's turn: a token that ends it, or the next role in LLaVA v0's format.
+# The end of an assistant's turn: a token, or the next role in LLaVA v0's format.
 TURN_END: Final = re.compile(r"\s*(<[^\s<>]+>|###\s*\w+:)")
 # Characters of a template's own error message in an error response.
 MAX_REFUSAL_LENGTH: Final = 200
@@ -112,7 +112,7 @@ class ChatTemplate:
             raise InvalidValue(
                 f"The model's chat template refuses the messages: {reason}", "messages"
             ) from None
-        except Exception as error:  # a template may fail in any way that Python can
+        except Exception as error:  # a template may raise any exception
             log.warning("the chat template failed", reason=f"{type(error).__name__}: {error}")
             raise InvalidValue(
                 "The model's chat template cannot render these messages.", "messages"
@@ -142,17 +142,17 @@ class ChatTemplate:
                 if self._renders_text(turns, part_roles):
                     return self._detect_tool_format(part_roles)
         reason = f": {self._probe_error}" if self._probe_error else ""
-        raise CheckpointError(f"the chat template does not show what a user says{reason}")
+        raise CheckpointError(f"the chat template does not render the user's text{reason}")
 
     def _detect_tool_format(self, part_roles: frozenset[str]) -> frozenset[str]:
-        """Return the roles, with or without `tool`: as the template shows a result's image."""
+        """Return the roles, with `tool` only if the template shows the image of a tool's result."""
         for roles in (part_roles, part_roles ^ {"tool"}):
             if self._renders_text(PROBE_TOOL_TURNS, roles, with_images=True):
                 return roles
         return part_roles
 
     def _detect_turn_end(self) -> str | None:
-        """Return what ends an assistant's turn; checkpoints may name another token as their EOS."""
+        """Return the end of an assistant's turn, which may differ from the checkpoint's EOS."""
         segments = self._render_probe(PROBE_TURNS, self._part_roles)
         answer = UntrustedText(PROBE_TURNS[1].text)
         following = segments[segments.index(answer) + 1 :] if answer in segments else []
@@ -173,7 +173,7 @@ class ChatTemplate:
     def _render_probe(
         self, turns: Sequence[Turn], part_roles: frozenset[str], *, with_images: bool = False
     ) -> list[Segment]:
-        """Render a probe; nothing if the template fails, or `with_images` does not place them."""
+        """Render a probe; empty if the template fails or, `with_images`, does not place them."""
         markers = TextMarkers(*self._media_tokens)
         messages = [
             build_message(turn, markers, as_parts=turn.role in part_roles) for turn in turns
@@ -190,9 +190,9 @@ class ChatTemplate:
 
 
 def _cut_after_last_turn(segments: Sequence[Segment], text: str) -> list[Segment]:
-    """Return the segments up to the last turn's text, with what white space it ends with.
+    """Return the segments up to the last turn's text, with the text's trailing white space.
 
-    Raises `InvalidValue` where the template does not show the text.
+    Raises `InvalidValue` if the template does not show the text.
     """
     shown = UntrustedText(text.strip())
     last = max((i for i, each in enumerate(segments) if each == shown), default=None)
@@ -207,7 +207,7 @@ def _cut_after_last_turn(segments: Sequence[Segment], text: str) -> list[Segment
 
 
 def _check_media(segments: Sequence[Segment], turns: Sequence[Turn]) -> None:
-    """Raise `InvalidValue` unless each image and each video of the turns has a place."""
+    """Raise `InvalidValue` unless the template places each image and video of the turns."""
     placed = Counter(each.modality for each in segments if isinstance(each, MediaSlot))
     expected = Counter(modality for turn in turns for modality in turn.media)
     for modality in ("image", "video"):

@@ -29,8 +29,8 @@ class StopCriteria:
 class PromptFormat:
     """The parts that turn a conversation into token ids.
 
-    An image or a video is `image_token_id`, repeated: the engine only sees embeddings there.
-    `video_token_id` is what the checkpoint's own template puts for a video, None without video.
+    An image or a video is a run of `image_token_id`, which the engine replaces with embeddings.
+    `video_token_id` is what the checkpoint's own template writes for a video, None without video.
     """
 
     template: ConversationTemplate | ChatTemplate
@@ -44,9 +44,9 @@ class PromptFormat:
 def choose_prompt_format(
     tokenizer: Tokenizer, text: TextConfig, conv_mode: str | None = None
 ) -> PromptFormat:
-    """Use `conv_mode`, else the checkpoint's, else the one that its model type was trained with.
+    """Use `conv_mode`, else the checkpoint's template, else that of its model type's training.
 
-    Raises `CheckpointError` if there is no such template or the tokenizer lacks a token.
+    Raises `CheckpointError` if the template does not exist or the tokenizer lacks a token.
     """
     prompt_tokenizer = PromptTokenizer(tokenizer, text)
     conv_mode = conv_mode or choose_conv_mode(text, prompt_tokenizer)
@@ -62,7 +62,7 @@ def choose_prompt_format(
 
 
 def choose_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
-    """Return the checkpoint's template, else the one that its model type was trained with."""
+    """Return the checkpoint's template, else that of its model type's training."""
     return text.conv_mode or _infer_conv_mode(text, tokenizer)
 
 
@@ -74,7 +74,7 @@ def read_media_tokens(text: TextConfig, tokenizer: Tokenizer) -> tuple[str, str 
 
 def _infer_conv_mode(text: TextConfig, tokenizer: PromptTokenizer) -> str:
     """Infer the template of a checkpoint that names none; most converted checkpoints do not."""
-    # Released with a template that is not the one in LLaVA's code.
+    # Released with a template that differs from the one in LLaVA's code.
     is_own = text.model_type in ("vipllava", "llava_next_video", "llava_onevision")
     if text.chat_template is not None and (is_own or not _is_of_llava(text, tokenizer)):
         return CHAT_TEMPLATE
@@ -120,7 +120,7 @@ def _build_template(
         return ChatTemplate(text.chat_template, text.special_tokens, image_token, video_token)
     if conv_mode not in TEMPLATES:
         names = ", ".join([*TEMPLATES, CHAT_TEMPLATE])
-        raise CheckpointError(f"the conversation template {conv_mode!r} is none of {names}")
+        raise CheckpointError(f"the conversation template {conv_mode!r} is not one of {names}")
     return build_conversation_template(conv_mode, image_start_end=text.image_start_end)
 
 

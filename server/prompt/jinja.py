@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class TemplateRefusal(TemplateRuntimeError):
-    """The template called `raise_exception`, with this message."""
+    """The template called `raise_exception` with this message."""
 
 
 class GenerationBlock(Extension):

@@ -1,4 +1,4 @@
-"""A prompt: token ids, and where its images and videos are."""
+"""A prompt: token ids and the placeholders of its images and videos."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ class Placeholder:
 class Prompt:
     """The prompt to prefill.
 
-    `placeholders` are in the order of the prompt: those of images in the order of the request's
-    images, those of videos in that of its videos.
+    `placeholders` are in prompt order: images in the order of the request's images, videos in the
+    order of its videos.
     """
 
     token_ids: list[int]

@@ -17,7 +17,7 @@ def render_chat_template(
     *,
     native_tools: bool,
 ) -> list[Segment]:
-    """Render a conversation; with `native_tools` a template that supports tools renders them.
+    """Render a conversation; with `native_tools`, a template that supports tools renders them.
 
     Raises `InvalidValue`.
     """

@@ -1,4 +1,4 @@
-"""Chat templates that requests bring, where the operator trusts them."""
+"""Chat templates sent with requests, if the operator trusts them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from server.workers.worker_process import WORKER_FAILURES
 
 
 class RequestTemplates:
-    """Renders templates in a worker process, which starts with the first of them."""
+    """Renders templates in a worker process, which starts with the first request for it."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class RequestTemplates:
         image_token: str,
         video_token: str | None = None,
     ) -> None:
-        """The tokens are the checkpoint's."""
+        """All tokens are those of the checkpoint."""
         self._special_tokens = special_tokens
         self._media_tokens = image_token, video_token
         self._pool = WorkerPool(1, start_template_worker)

@@ -11,7 +11,7 @@ Modality = Literal["image", "video"]
 class TemplateText:
     """Text of the template: names of special tokens in it are parsed as the tokens.
 
-    `is_answer`: it belongs to what the assistant says, which training learns.
+    `is_answer`: it belongs to the assistant's text, on which training computes the loss.
     """
 
     text: str

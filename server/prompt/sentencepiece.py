@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-# A space before each span of text between special tokens, before a chunk's first only, or none.
+# A space before each span of text between special tokens, only before a chunk's first, or none.
 PrefixSpace = Literal["each", "first", "none"]
 
 SPACE: Final = "▁"

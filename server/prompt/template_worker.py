@@ -1,4 +1,4 @@
-"""Renders the chat template of a request, in a worker process that it may hang or kill."""
+"""Renders a request's chat template in a worker process, since it may hang or kill the process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ MEMORY_BYTES: Final = 512 * 1024 * 1024
 CPU_S: Final = 2
 WALL_S: Final = 10.0
 NICENESS: Final = 5
-OPEN_FILES: Final = 64  # jinja2 imports parts of itself late
-# Of a rendered prompt; the context's own limit is checked afterwards.
+OPEN_FILES: Final = 64  # jinja2 imports some modules lazily
+# Characters of a rendered prompt; the context limit is checked afterwards.
 MAX_CHARACTERS: Final = 4_000_000
 TOO_COMPLEX: Final = "The chat template takes too long, or too much memory."
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateInput:
-    """A template and what it renders; special tokens and those of media are the checkpoint's."""
+    """A template and its input; special tokens and media tokens are the checkpoint's."""
 
     source: str
     special_tokens: Mapping[str, str]
@@ -43,7 +43,7 @@ def start_template_worker() -> None:
 
 
 def render_in_worker(given: TemplateInput) -> list[Segment] | str:
-    """Return the rendered segments, or why there are none."""
+    """Return the rendered segments, or the reason of the failure."""
     limit_cpu(CPU_S)
     try:
         template = ChatTemplate(

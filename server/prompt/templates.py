@@ -60,8 +60,8 @@ class ConversationTemplate:
 def build_conversation_template(conv_mode: str, *, image_start_end: bool) -> ConversationTemplate:
     """Return a template of `TEMPLATES`. Raises `KeyError`.
 
-    With `image_start_end`, each image is between `<im_start>` and `<im_end>`, except in `plain`:
-    stage 1 of the training leaves them out.
+    With `image_start_end`, each image stands between `<im_start>` and `<im_end>`, except in
+    `plain`: stage 1 of the training leaves them out.
     """
     template = TEMPLATES[conv_mode]
     if not image_start_end or conv_mode == "plain":
@@ -75,7 +75,7 @@ def wrap_images(render: Render, start: str = "<im_start>", end: str = "<im_end>"
 
 
 def _cut_after_last_text(segments: list[Segment]) -> None:
-    """Remove what the template puts after the last turn's text."""
+    """Remove the template's text after the last turn."""
     while segments and not isinstance(segments[-1], UntrustedText):
         segments.pop()
 
@@ -98,7 +98,7 @@ def _render_content(turn: Turn) -> Iterator[Segment]:
 
 
 def _mark_answer(*segments: Segment) -> Iterator[Segment]:
-    """Mark what the assistant says, its end included."""
+    """Mark the assistant's text, its end included."""
     for segment in segments:
         yield segment if isinstance(segment, MediaSlot) else replace(segment, is_answer=True)
 
@@ -204,7 +204,7 @@ def _render_mmtag(
 def _render_plain(system: str | None, turns: Sequence[Turn]) -> Iterator[Segment]:
     """Render `{image}{caption}\\n`, as in stage 1 of the training (PLAIN).
 
-    The training leaves out what the user says about an image. Other turns are a line each.
+    As in the training, the user's text about an image is left out. Other turns are a line each.
     """
     yield UntrustedText(system or "")
     for turn in turns:

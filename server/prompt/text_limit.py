@@ -1,4 +1,4 @@
-"""How many characters of text a number of tokens can stand for: refuses text before tokenising."""
+"""Bounds the characters that one token can stand for, to refuse long text before tokenising."""
 
 from typing import Any, Final
 
@@ -6,14 +6,14 @@ from server.prompt.sentencepiece import iterate_steps
 
 # Normalizers that never make text shorter.
 LENGTH_PRESERVING: Final = ("Prepend", "Lowercase", "ByteLevel")
-# Unicode's composition makes one character of at most four.
+# Unicode composition merges at most four characters into one.
 COMPOSITION: Final = 4
-# Characters of a word that becomes one unknown token, which may be of any length.
+# Assumed length of a word that becomes one unknown token; it could have any length.
 UNKNOWN_WORD: Final = 1024
 
 
 def measure_longest_token(tokenizer: dict[str, Any]) -> int:
-    """Return the most characters of text that one token of a tokenizer.json stands for."""
+    """Return the most characters of text that one token of a tokenizer.json can stand for."""
     model = tokenizer["model"]
     vocabulary = model["vocab"]
     tokens = vocabulary if isinstance(vocabulary, dict) else (token for token, _ in vocabulary)

@@ -1,4 +1,4 @@
-"""Markers that stand for texts, images and videos while a chat template is rendered."""
+"""Markers in place of texts, images and videos while a chat template is rendered."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from server.prompt.segments import MediaSlot, Modality, Segment, TemplateText, UntrustedText
 
-# Text that cannot contain a special token of any tokenizer.
+# Text that cannot contain any tokenizer's special tokens.
 SAFE_TEXT: Final = re.compile(r"[\w.,:;/ -]*")
 
 
@@ -18,7 +18,7 @@ class TextMarkers:
     PATTERN: Final = "[0-9a-f]{32}:[0-9]+;"
 
     def __init__(self, image_token: str, video_token: str | None = None) -> None:
-        """The tokens are those that a template may write for an image and a video."""
+        """The tokens are the ones that a template may write for an image and a video."""
         self._nonce = secrets.token_hex(16)
         self._segments: dict[str, Segment] = {image_token: MediaSlot()}
         if video_token is not None:
@@ -36,7 +36,7 @@ class TextMarkers:
     def mark_json(self, value: Any) -> Any:
         """Return JSON with markers for its strings, except for safe ones."""
         if isinstance(value, str):
-            # The template will write it within a JSON string.
+            # The template writes it within a JSON string.
             return value if SAFE_TEXT.fullmatch(value) else self._add_marker(_escape_json(value))
         if isinstance(value, dict):
             return {self.mark_json(key): self.mark_json(each) for key, each in value.items()}

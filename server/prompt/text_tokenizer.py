@@ -1,4 +1,4 @@
-"""Tokenises text without a template, for text completions and `/tokenize`; and detokenises."""
+"""Tokenises and detokenises text without a template, for text completions and `/tokenize`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class TextTokenizer:
         )
 
     async def convert_ids_to_tokens(self, token_ids: Sequence[int]) -> list[str]:
-        """Return each id's token as the vocabulary has it, as transformers' method does."""
+        """Return each id's token as in the vocabulary, like transformers' method of this name."""
         return await run_in_thread_if_large(
             len(token_ids), INLINE_CHARACTERS, lambda: self._prompt.convert_ids_to_tokens(token_ids)
         )

@@ -7,7 +7,7 @@ from server.protocol.sampling import SamplingFields
 
 
 def check_sampling_token_ids(request: SamplingFields, vocabulary_size: int) -> None:
-    """Raise `InvalidValue` where `logit_bias` or a list of tokens names one out of range."""
+    """Raise `InvalidValue` if `logit_bias` or a list of tokens has a token id out of range."""
     for param, token_ids in (
         ("logit_bias", request.logit_bias or ()),
         ("stop_token_ids", request.stop_token_ids or ()),
@@ -18,7 +18,7 @@ def check_sampling_token_ids(request: SamplingFields, vocabulary_size: int) -> N
 
 
 def check_prompt_token_ids(token_ids: Sequence[int], vocabulary_size: int, param: str) -> None:
-    """Raise `InvalidValue`, naming the element of `param`, where a token id is out of range."""
+    """Raise `InvalidValue`, naming the element of `param`, if a token id is out of range."""
     largest = max(token_ids, default=0)
     if largest >= vocabulary_size:
         raise _build_out_of_range_error(vocabulary_size, f"{param}[{token_ids.index(largest)}]")

@@ -20,16 +20,16 @@ from server.prompt.segments import MediaSlot, Segment, TemplateText, UntrustedTe
 from server.prompt.sentencepiece import SPACE, remove_prefix_space
 from server.prompt.text_limit import measure_longest_token
 
-# Added tokens of this form are control tokens even where the file does not call them special.
+# Added tokens of this form are control tokens even if the file does not mark them as special.
 CONTROL_TOKEN: Final = re.compile(r"<[^\s<>]+>")
-# Texts above this length, and more ids than this, go to the library's batch methods, which release
-# the interpreter lock; its other methods hold it, in a thread too.
+# Longer texts, and more ids than this, go to the library's batch methods, which release the
+# interpreter lock; its other methods hold it, even in a thread.
 MAX_LOCKED_LENGTH: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class ControlToken:
-    """A token that untrusted text never becomes; it may absorb the white space beside it."""
+    """A token that untrusted text never becomes; it may absorb the white space around it."""
 
     token_id: int
     lstrip: bool
@@ -59,7 +59,7 @@ class PromptTokenizer:
         self._bos = self._find_bos(tokenizer, text)
 
     def token_to_id(self, token: str) -> int | None:
-        """Return the id of a control token, None if there is no such token."""
+        """Return the id of a control token, None if the tokenizer does not have it."""
         control = self._control_tokens.get(token)
         return None if control is None else control.token_id
 
@@ -68,7 +68,7 @@ class PromptTokenizer:
     ) -> Iterator[list[int] | MediaSlot]:
         """Yield chunks of ids and the image slots between them, after one BOS.
 
-        Without `bos`, there is one only if the template has it.
+        Without `bos`, the chunks have a BOS only if the template does.
         """
         parts = list(_merge_text(self._split_segments(segments)))
         if bos and self._bos is not None and (not parts or parts[0] != self._bos):
@@ -137,7 +137,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """Load a checkpoint's tokenizer. Raises `CheckpointError`."""
     try:
         return Tokenizer.from_file(str(path / "tokenizer.json"))
-    except Exception as error:  # the library raises nothing narrower
+    except Exception as error:  # the library raises no narrower class
         raise CheckpointError(f"{path} has no usable tokenizer.json: {error}") from None
 
 

@@ -19,7 +19,7 @@ class PromptTools:
 def render_tools_as_text(
     conversation: Conversation, description: str | None, default_system: str
 ) -> Conversation:
-    """Return the conversation with tools, calls and results as text.
+    """Return the conversation with tools, calls and results rendered as text.
 
     The description follows the system text. Results become user turns.
     """

@@ -13,7 +13,7 @@ PARAM: Final = "truncate_prompt_tokens"
 def resolve_truncation(
     request: SamplingFields, token_limit: int | None, max_model_len: int
 ) -> int | None:
-    """Return the number of tokens to keep, None for all; -1 keeps what leaves room to answer.
+    """Return the number of tokens to keep, None for all; -1 keeps as many as leave room to answer.
 
     Raises `InvalidValue` for none, or for more than the context.
     """
@@ -28,7 +28,7 @@ def resolve_truncation(
 
 
 def truncate_prompt(prompt: Prompt, num_tokens: int | None) -> Prompt:
-    """Keep the last tokens of a prompt. Raises `InvalidValue` where that would cut an image."""
+    """Keep the last tokens of a prompt. Raises `InvalidValue` if that would cut an image."""
     excess = 0 if num_tokens is None else len(prompt.token_ids) - num_tokens
     if excess <= 0:
         return prompt

@@ -21,7 +21,7 @@ class Turn:
     """Consecutive messages of one role, joined.
 
     An assistant's turn may have tool calls. A turn of the role `tool` is the result of the function
-    `name` for the call `call_id`. `video_places` has for each video the number of images before it.
+    `name` for the call `call_id`. `video_places` holds the number of images before each video.
     """
 
     role: str
@@ -34,7 +34,7 @@ class Turn:
 
     @property
     def media(self) -> list[Modality]:
-        """The turn's images and videos, in their order."""
+        """The turn's images and videos, in order."""
         media: list[Modality] = ["image"] * self.num_images
         for number, place in enumerate(self.video_places):
             media.insert(place + number, "video")
@@ -43,7 +43,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The system text, None without one, the turns, and where the prompt ends."""
+    """The system text or None, the turns, and how the prompt ends."""
 
     system: str | None
     turns: Sequence[Turn]
@@ -85,9 +85,9 @@ def split_turns(
 def _end_conversation(
     system: str | None, turns: Sequence[Turn], template_fields: TemplateFields
 ) -> Conversation:
-    """Return the conversation with its ending; continuing no text is beginning an answer."""
+    """Return the conversation with its ending; to continue an empty text is to begin an answer."""
     if not turns:
-        raise InvalidValue("There must be a message of the user.", "messages")
+        raise InvalidValue("The conversation needs a user message.", "messages")
     ending = template_fields.choose_ending(turns[-1].role)
     joined = join_turns(turns)
     if ending is PromptEnding.CONTINUATION:

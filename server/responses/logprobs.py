@@ -1,6 +1,6 @@
-"""Log probabilities of a response: kept as tokens, and put into the JSON of its events.
+"""Log probabilities of a response: kept as tokens and inserted into the JSON of its events.
 
-Only the first item can have any.
+Only the first item can have log probabilities.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ class TextLogprobs:
     async def insert(self, text: str) -> str:
         """Return JSON with the tokens in its first text, which has no log probabilities yet.
 
-        Only a key can match, since quotation marks within strings are escaped. A response's output
-        comes before anything that a client may have named so.
+        Only a key can match, since quotation marks within strings are escaped, and the output comes
+        before any key of this name that a client may have chosen.
         """
         self._formatted += await format_tokens(self._tokens[len(self._formatted) :])
         if not self._formatted:
@@ -57,7 +57,7 @@ class TextDelta(EmptyTextDelta):
 
     @property
     def tokens(self) -> TextLogprobs:
-        """The tokens, not formatted yet."""
+        """The tokens, not yet formatted."""
         return TextLogprobs(self._tokens)
 
 
@@ -72,7 +72,7 @@ class FormattedResponse(ResponseObject):
 
 
 async def format_response(response: ResponseObject, logprobs: TextLogprobs) -> ResponseObject:
-    """Return the response, if it has log probabilities with JSON that contains them."""
+    """Return the response; if it has log probabilities, with JSON that contains them."""
     if not logprobs:
         return response
     formatted = FormattedResponse.model_construct(**dict(response))
@@ -90,7 +90,7 @@ async def dump_event(event: Event, logprobs: TextLogprobs) -> str:
 
 
 def _has_first_item(event: Event) -> bool:
-    """Whether an event has the first item, or its text, to their end."""
+    """Whether an event contains the complete first item or its complete text."""
     if isinstance(event, ResponseEvent):
         return bool(event.response.output)
     if not isinstance(event, TextDone | PartEvent | ItemEvent):

@@ -19,7 +19,7 @@ from server.protocol.tools import CalledFunction, ToolCall
 
 @dataclass(frozen=True, slots=True)
 class TranslatedMessages:
-    """Chat messages, and for each the path of the field that it comes from."""
+    """Chat messages, and the path of the field that each comes from."""
 
     messages: list[Message] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ def _translate_content(
 
 
 def _translate_parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
-    """Yield one part for each, to keep their indices, which error paths contain."""
+    """Yield one part for each item, so that the indices in error paths stay right."""
     for part in parts:
         if isinstance(part, InputText):
             yield TextPart(type="text", text=part.text)
@@ -86,5 +86,5 @@ def _translate_parts(parts: Iterable[InputPart]) -> Iterable[ContentPart]:
 
 def _translate_image(part: InputImage) -> ImagePart:
     image_url = ImageUrl(url=part.image_url, detail=part.detail)
-    # Validation would read it as a client's part, and lose the field's path.
+    # Validation would take it for a client's part and lose the field's path.
     return ImagePart.model_construct(type="image_url", image_url=image_url).at(part.field)

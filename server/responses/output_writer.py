@@ -15,8 +15,8 @@ from server.tools.content import ToolCallStart
 class OutputWriter:
     """Writes items one after the other; `items` holds the finished ones.
 
-    `logprobs` are those of the first item, which the items and events lack until they are dumped.
-    Only the first item can have log probabilities: the tokens after it may belong to calls.
+    `logprobs` are those of the first item; items and events get them when they are dumped. Only the
+    first item can have log probabilities: the tokens after it may belong to calls.
     """
 
     def __init__(self) -> None:
@@ -43,14 +43,14 @@ class OutputWriter:
     def _write_text(self, text: str) -> Iterator[AnyEvent]:
         if not isinstance(self._item_writer, MessageWriter):
             if self._item_writer and not text.strip():
-                return  # white space between calls is no message
+                return  # white space between calls is not a message
             yield from self._start_message()
         if isinstance(self._item_writer, MessageWriter):
             tokens = () if self.items else list(self._aligner.advance(text, include_partial=True))
             yield self._item_writer.write_text(text, tokens)
 
     def _write_late_logprobs(self) -> Iterator[AnyEvent]:
-        """Yield tokens of text that was written before, such as the rest of a character."""
+        """Yield tokens of text that is already written, such as the rest of a character."""
         if isinstance(self._item_writer, MessageWriter) and not self.items:
             tokens = list(self._aligner.advance("", include_partial=True))
             if tokens:

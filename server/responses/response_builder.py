@@ -26,7 +26,7 @@ class ResponseBuilder:
     def __init__(
         self, request: ResponsesRequest, record: RequestRecord, defaults: SamplingDefaults
     ) -> None:
-        """`defaults` replace sampling parameters that the request leaves out."""
+        """`defaults` fill in sampling parameters that the request leaves out."""
         self._record = record
         text = request.text or ResponseTextConfig()
         self._in_progress = ResponseObject(

@@ -40,7 +40,7 @@ class TranslatedResponsesRequest:
         if message := re.fullmatch(r"messages\[(\d+)\](.*)", param):
             index, path = int(message[1]), message[2]
             origin, role = self.origins[index], self.chat.messages[index].role
-            # The input is a bare string, which has no smaller parts.
+            # The input is a bare string, so there is no path within it.
             return origin + _translate_item_path(path, role) if origin.endswith("]") else origin
         if param == "messages":
             return "input"

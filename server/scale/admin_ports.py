@@ -10,10 +10,10 @@ MAX_REPLICAS: Final = 64
 
 
 def listen_for_admin(host: str, first: int, stack: ExitStack) -> socket:
-    """Listen on the first port from `first` on that nobody else has; from 0 on any free one.
+    """Listen on the first free port from `first` on, or for 0 on any free port.
 
-    It is taken at once, so that replicas which start together do not meet at one port. `stack`
-    closes it. Raises `OSError` where all are taken, or the machine has no such address.
+    Listens at once, so that replicas that start together do not choose the same port. `stack`
+    closes it. Raises `OSError` if all are taken, or the machine has no such address.
     """
     ports = range(first, first + MAX_REPLICAS) if first else range(1)
     for port in ports[:-1]:

@@ -1,4 +1,4 @@
-"""The Ray Serve application: replicas of the server, and how Ray is to treat them."""
+"""The Ray Serve application: replicas of the server, and Ray's options for them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,19 +26,19 @@ from server.start.parsing import parse_command_line
 from server.start.validation import read_settings
 
 NAME: Final = "llava"
-# Where HAProxy listens is said elsewhere in the file, so each replica takes any `Host`.
+# HAProxy's address is set elsewhere in the file, so each replica accepts any `Host`.
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104 - no address to bind
 HTTP_OPTIONS: Final = frozenset({"port", "root_path"})
 HTTP_OPTIONS_REMEDY: Final = "has no effect here: http_options in the file set it"
-# Requests that wait in Ray while no replica is ready; the others are refused at once.
+# Requests that may wait in Ray while no replica is ready; more are refused at once.
 MAX_WAITING: Final = 100
-# Beside the drain, what a replica takes to close all that it holds, in seconds.
+# Seconds that a replica needs to close, in addition to the drain.
 CLOSE_S: Final = 15
-# On a cluster machines come and go while replicas start.
+# In a cluster, machines come and go while replicas start.
 CLUSTER_ATTEMPTS: Final = 20
 HEALTH_PERIOD_S: Final = 2
 HEALTH_TIMEOUT_S: Final = 10
-# How long load must last before replicas are added and removed, in seconds.
+# Seconds that load must last before replicas are added and removed.
 UPSCALE_DELAY_S: Final = 30
 DOWNSCALE_DELAY_S: Final = 600
 
@@ -61,7 +61,7 @@ def build(args: Mapping[str, Any]) -> Application:
 
 
 def _write_words(args: Mapping[str, Any]) -> list[str]:
-    """Return the values of a configuration file as a command line; one that is null is left out."""
+    """Return the values of a configuration file as a command line, without null values."""
     return [
         f"--{name.replace('_', '-')}={_write(value)}"
         for name, value in args.items()
@@ -81,7 +81,7 @@ def _write(value: Any) -> str:
 
 
 def _find_problems(options: ScaleOptions, settings: Settings) -> Iterator[Mistake]:
-    """Yield what replicas may not have, and what this machine cannot know of theirs."""
+    """Yield settings that replicas may not have, or whose defaults this machine cannot know."""
     for name, problem in (*find_refused(settings), *find_gpu_problems(options, settings)):
         yield Mistake(f"--{name.replace('_', '-')}", problem)
     if options.gpus_per_replica is None and settings.accelerator == "auto":
@@ -99,11 +99,11 @@ def build_application(
     config: ReplicaConfig = ReplicaConfig(),  # noqa: B008 - it is frozen
     attempts: int = CLUSTER_ATTEMPTS,
 ) -> Application:
-    """Return replicas with the settings `values`; those that run with others are replaced.
+    """Return replicas with the settings `values`; replicas with other settings are replaced.
 
-    A deployment fails when replicas of it failed to start `attempts` times, and none has started.
+    A deployment fails when its replicas failed to start `attempts` times and none has started.
     """
-    # Ray's limit and the replicas' own follow from the same value, whatever a machine's variables.
+    # Ray's limit and the replicas' own use the same value, regardless of a machine's variables.
     values = {**values, "drain_timeout_s": str(settings.drain_timeout_s)}
     config = replace(
         config,
@@ -114,7 +114,7 @@ def build_application(
         name="LlavaReplica",
         **_count_replicas(options, settings),
         **_reserve(options, settings),
-        # The server itself decides how many it takes: its queue is fair and knows images' cost.
+        # The server itself limits its requests: its queue is fair and knows the cost of images.
         max_ongoing_requests=settings.max_connections,
         max_queued_requests=MAX_WAITING,
         graceful_shutdown_timeout_s=limit_shutdown_s(settings),
@@ -152,7 +152,7 @@ def _count_replicas(options: ScaleOptions, settings: Settings) -> dict[str, Any]
 
 
 def _reserve(options: ScaleOptions, settings: Settings) -> dict[str, Any]:
-    """Return what Ray is to reserve: of a group of GPUs all on one machine."""
+    """Return the resources for Ray to reserve; a replica's GPUs are all on one machine."""
     bundle = {"CPU": options.cpus_per_replica, "GPU": options.count_gpus(settings)}
     actor = {"num_cpus": bundle["CPU"], "num_gpus": bundle["GPU"]}
     if bundle["GPU"] <= 1:

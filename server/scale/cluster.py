@@ -28,18 +28,18 @@ from server.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-# Objects in shared memory: none of ours.
+# Bytes for objects in shared memory, which the server does not use.
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
-# Ray's process that has started all others on this machine.
+# Ray's process that starts all others on this machine.
 RAYLET: Final = "raylet"
-# Seconds between two looks at replicas that end.
+# Seconds between two checks of ending replicas.
 POLL_S: Final = 0.2
 REASON: Final = re.compile(rf"{ReplicaError.__name__}: (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is to run: `values` are the settings as texts."""
+    """The deployment to run; `values` are the settings as texts."""
 
     options: ScaleOptions
     values: Mapping[str, str]
@@ -93,7 +93,7 @@ def _start(launch: Launch, folder: Path) -> None:
 
 
 def plan_gpus(launch: Launch) -> Launch:
-    """Return what is to run, with a surge for which there are GPUs. Raises `StartFailed`."""
+    """Return the deployment, with a surge that fits the GPUs. Raises `StartFailed`."""
     options = launch.options
     each, most = options.count_gpus(launch.settings), options.most_replicas
     there: float = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
@@ -113,7 +113,7 @@ def plan_gpus(launch: Launch) -> Launch:
 
 
 def end_replicas(settings: Settings, is_hurried: Callable[[], bool]) -> None:
-    """Drain and end all replicas; return when they have ended or `is_hurried` says so.
+    """Drain and end all replicas; return when they have ended or `is_hurried` is true.
 
     It also returns when Ray itself has ended: a signal to the whole process group ends Ray at once.
     """
@@ -154,7 +154,7 @@ def deploy(launch: Launch, generation: int) -> None:
 
 
 def _find_reason() -> str:
-    """Return why no replica started, from what Ray tells of the application."""
+    """Return why no replica started, from Ray's status of the application."""
     if not ray.is_initialized():
         return "Ray has ended"
     application = serve.status().applications[NAME]
@@ -166,6 +166,6 @@ def _find_reason() -> str:
 
 
 def _count_cpus(options: ScaleOptions) -> int:
-    """Return the cores that Ray is told of: also where there are fewer, all replicas start."""
+    """Return the cores to report to Ray: enough for all replicas, even if there are fewer."""
     replicas = options.most_replicas * 2  # the old and the new of an update
     return max(os.cpu_count() or 1, int(replicas * options.cpus_per_replica) + 2)

@@ -56,7 +56,7 @@ def _main(argv: Sequence[str], prog: str) -> int:
 
         if find_spec("ray") is None:
             raise StartFailed(NO_RAY)
-        # Imported here: mistakes are told before Ray is imported, and Ray reads the variables then.
+        # Imported here: mistakes are reported first, and Ray reads its variables on import.
         from server.scale.ray_variables import set_ray_variables
 
         with tempfile.TemporaryDirectory(prefix="llava-", ignore_cleanup_errors=True) as name:

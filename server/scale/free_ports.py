@@ -1,12 +1,12 @@
-"""Ports that nobody uses, for what Ray and HAProxy bind only later."""
+"""Finds free ports for Ray and HAProxy, which bind them later."""
 
 import random
 import socket
 from contextlib import suppress
 from typing import Final
 
-# Below the ports that the kernel gives to connections (32768 on), of which one could come in
-# between, and below those of the replicas (30000 on).
+# Below the ephemeral ports (32768 on), one of which the kernel could assign meanwhile, and below
+# the replicas' ports (30000 on).
 PORTS: Final = range(20000, 30000)
 
 

@@ -1,4 +1,4 @@
-"""Launches replicas on this machine, and replaces or ends them when a signal asks for it."""
+"""Launches replicas on this machine, and replaces or ends them on signals."""
 
 import queue
 import signal
@@ -28,7 +28,7 @@ from server.telemetry.raw_output import wrap_raw_output
 
 log = get_logger(__name__)
 
-# What the launcher waits for: a signal, or how a deployment ended.
+# The launcher's events: a signal, or the outcome of a deployment.
 LauncherEvent = int | StartFailed | None
 DEPLOYED: Final = None
 
@@ -64,7 +64,7 @@ def launch(
 
 
 def _release_ports(prepared: Preparation) -> tuple[int, str]:
-    """Free the ports that were checked; return that of requests, and its URL, for HAProxy."""
+    """Close the checked listeners; return the port for requests, and its URL, for HAProxy."""
     settings = prepared.settings
     for each in filter(None, (prepared.listener, prepared.admin_listener)):
         each.close()
@@ -78,7 +78,7 @@ def _name_model(settings: Settings, checkpoint: Checkpoint) -> str:
 
 
 def _collect_signals() -> "queue.SimpleQueue[LauncherEvent]":
-    """Return a queue that gets the signals from now on; Ray has set handlers of its own."""
+    """Return a queue that gets the signals from now on, in place of Ray's handlers."""
     events: queue.SimpleQueue[LauncherEvent] = queue.SimpleQueue()
 
     def put(number: int, _: FrameType | None) -> None:
@@ -111,7 +111,7 @@ def _replace_on_hangups(launched: Launch, events: "queue.SimpleQueue[LauncherEve
 
 
 def _is_stop_there(events: "queue.SimpleQueue[LauncherEvent]") -> bool:
-    """Whether a further signal asks to end at once."""
+    """Whether another signal asks to end at once."""
     with suppress(queue.Empty):
         while True:
             if events.get_nowait() in STOP_SIGNALS:

@@ -14,8 +14,8 @@ from ray.serve._private.constants import (
 def stop_listening() -> None:
     """Refuse new connections from HAProxy; Ray's uvicorn offers no handle, only a range of ports.
 
-    HAProxy tries another replica where a connection is refused, but not where a request was taken
-    and lost.
+    HAProxy tries another replica if a connection is refused, but not if a request was accepted and
+    lost.
     """
     ports = range(
         RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT, RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT + 1

@@ -12,15 +12,15 @@ STREAMS: Final = (1, 2)
 
 
 def relay_lines(path: Path) -> None:
-    """Create the pipe, and copy to stderr what is written to it, until this process ends."""
+    """Create the pipe, and copy its content to stderr until this process ends."""
     os.mkfifo(path, 0o600)
-    # Open for writing, too: so it never ends when the last replica does.
+    # Also opened for writing, so that the pipe does not end with the last replica.
     reader = os.open(path, os.O_RDWR)
     threading.Thread(target=_copy, args=(reader,), name="replica logs", daemon=True).start()
 
 
 def log_through(path: Path) -> None:
-    """Have this process and those that it starts write stdout and stderr to the pipe."""
+    """Redirect stdout and stderr of this process and its children to the pipe."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     pipe = os.open(path, os.O_WRONLY)
@@ -35,7 +35,7 @@ def _copy(reader: int) -> None:
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         if len(rest) > CHUNK:  # a line too long to wait for its end
             lines, newline, rest = lines + newline + rest, b"", b""
-        # Without anybody who reads stderr, too, the pipe is emptied: a full one stops the replicas.
+        # The pipe is emptied even if nobody reads stderr: a full one would stop the replicas.
         with suppress(OSError, ValueError):
             sys.stderr.buffer.write(lines + newline)
             sys.stderr.buffer.flush()

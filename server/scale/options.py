@@ -89,7 +89,7 @@ SCALE_OPTIONS: Final = tuple(
 def take_options(command_line: CommandLine, environ: Mapping[str, str]) -> ScaleOptions:
     """Take the options of replicas out of the values of a command line.
 
-    What is wrong with them is added to its mistakes; then the options are the defaults.
+    Their mistakes are added to the command line's; the options are then the defaults.
     """
     names = ScaleOptions.model_fields.keys() & command_line.values.keys()
     given: dict[str, Any] = {name: command_line.values.pop(name) for name in names}

@@ -1,4 +1,4 @@
-"""Ends what Ray leaves behind: HAProxy and Ray's agents may outlive who started them."""
+"""Ends processes that Ray leaves behind: HAProxy and Ray's agents may outlive their parents."""
 
 import ctypes
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ END_TIMEOUT_S: Final = 3.0
 
 @contextmanager
 def end_orphans() -> Iterator[None]:
-    """At the end of a block end all processes that were started in it, also by other processes.
+    """At the end of a block, end all processes started in it, directly or indirectly.
 
-    The kernel makes this process the parent of those whose own has died.
+    The kernel makes this process the parent of those whose own parent has died.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""ASGI middleware around all that Ray Serve answers in a replica.
+"""ASGI middleware around everything that Ray Serve answers in a replica.
 
 Ray calls `list_middlewares` in each replica: `ray_variables` names it.
 """
@@ -20,7 +20,7 @@ from server.api.error_response import build_error_response
 from server.api.scope import route_path
 from server.errors import ApiError, DeadlineExceeded, NotFound, TooManyRequests, Unavailable
 
-# Ray's own paths; HAProxy asks there whether the replica is healthy.
+# Ray's own paths, which HAProxy uses for health checks.
 RAY_PREFIX: Final = "/-/"
 REQUEST_ID: Final = "x-request-id"
 RETRY_AFTER_S: Final = 1
@@ -34,9 +34,9 @@ RAY_HEADERS: Final = frozenset(
         SERVE_SESSION_ID,
     )
 )
-# Ray neither reads the body nor watches whether the client leaves: the server does both.
+# Ray neither reads the body nor watches for disconnects: the server does both.
 READ_BY_SERVER: Final = (SERVE_HTTP_REQUEST_DISCONNECT_DISABLED_HEADER.encode(), b"?1")
-# Ray's refusals are plain text; those of the server never are.
+# Ray's refusals are plain text, unlike the server's.
 REFUSALS: Final[dict[int, ApiError]] = {
     404: NotFound("There is no such path."),
     408: DeadlineExceeded("The request took longer than its limit."),
@@ -47,15 +47,15 @@ REFUSALS: Final[dict[int, ApiError]] = {
 
 
 def list_middlewares() -> list[Middleware]:
-    """Return what Ray Serve is to put around its own handling of a request."""
+    """Return the middleware for Ray Serve to put around its own handling of a request."""
     return [Middleware(ProxyMiddleware)]
 
 
 class ProxyMiddleware:
-    """Takes over the client's address from HAProxy, and gives Ray's refusals the API's shape.
+    """Takes the client's address from HAProxy, and gives Ray's refusals the API's shape.
 
-    Ray gets none of the headers by which a client could steer or break it, and leaves the body
-    to the server: it would read all of it into memory, however slowly the server takes it.
+    Headers with which a client could control or break Ray are removed. The body is left to the
+    server: Ray would read all of it into memory, however slowly the server takes it.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -11,17 +11,17 @@ from typing import Final
 from server.api.affinity import AFFINITY_HEADER
 from server.scale.free_ports import find_free_ports
 
-# How long a replica that is to end takes requests, while HAProxy learns of it, in seconds.
+# Seconds for which an ending replica takes requests while HAProxy learns of its end.
 DEREGISTRATION_S: Final = 5
 UNAVAILABLE: Final = (
     '{"error":{"message":"No replica can take the request: try again soon.",'
     '"type":"server_error","param":null,"code":"service_unavailable"}}'
 )
-# Ray writes this value into the `defaults` of HAProxy's configuration as it is, so further lines
-# are further defaults. Each request gets a random header of that name, behind the client's if there
-# is one, and goes to the replica that the first of them hashes to, unless that one has a quarter
-# more requests than the others. The answer repeats the header, so whoever sends it comes back.
-# HAProxy's own errors, which Ray has as text, get the API's shape.
+# Ray copies this value into the `defaults` of HAProxy's configuration, so more lines are more
+# defaults. Each request gets a random affinity header, after the client's if there is one, and goes
+# to the replica that the first of them hashes to, unless that replica has a quarter more requests
+# than the others. The answer repeats the header, so a client that sends it returns to its replica.
+# HAProxy's own errors, which Ray leaves as text, get the API's shape.
 BALANCE: Final = f"""hash req.hdr({AFFINITY_HEADER},1)
     hash-type consistent sdbm avalanche
     hash-balance-factor 125
@@ -41,9 +41,9 @@ CLUSTER_VARIABLES: Final = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "server.scale.proxy_middleware:list_middlewares",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
-    # A new replica that fails while another of its kind runs is replaced, as any other.
+    # A new replica that fails while another of its generation runs is replaced like any other.
     "RAY_SERVE_STOP_FAILED_ROLLING_UPDATES": "0",
-    # How long a machine that is to leave waits for its replicas: longer than they take to end.
+    # Seconds that a leaving machine waits for its replicas: more than they take to end.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "75",
     # Ray would give replicas and their engines the lowest priority, 15.
     "RAY_worker_niceness": "0",
@@ -52,10 +52,10 @@ CLUSTER_VARIABLES: Final = {
 
 
 def set_ray_variables(folder: Path) -> None:
-    """Set them for a cluster on this machine alone; what the operator has set stays.
+    """Set the variables for a cluster on this machine only; the operator's values stay.
 
-    HAProxy's files go to `folder`, and its ports for statistics and metrics are free ones, so that
-    several clusters may run side by side. Call it before `ray` is imported.
+    HAProxy's files go to `folder`, and its statistics and metrics get free ports, so that several
+    clusters can run side by side. Call it before `ray` is imported.
     """
     haproxy = folder / "haproxy"
     stats_port, metrics_port, fallback_port = find_free_ports(3)

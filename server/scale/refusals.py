@@ -1,4 +1,4 @@
-"""Settings that have no meaning, or another one, for replicas behind HAProxy."""
+"""Refuses settings that have no meaning, or a different one, for replicas behind HAProxy."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ HOSTS: Final = ("127.0.0.1", "0.0.0.0")  # noqa: S104 - compared, not bound
 
 
 def find_refused(settings: Settings) -> Iterator[Problem]:
-    """Yield what a server may have, and a replica may not."""
+    """Yield settings that a server may have and a replica may not."""
     if settings.uds is not None:
         yield "uds", "replicas are reached by host and port: leave it out"
     elif settings.host not in HOSTS:
@@ -35,7 +35,7 @@ def find_refused(settings: Settings) -> Iterator[Problem]:
 
 
 def find_gpu_problems(options: ScaleOptions, settings: Settings) -> Iterator[Problem]:
-    """Yield where the GPUs that Ray reserves are not those that a replica uses."""
+    """Yield mismatches between the GPUs that Ray reserves and those that a replica uses."""
     gpus, size = options.gpus_per_replica, count_gpus(settings)
     if gpus is None:
         return

@@ -32,7 +32,7 @@ log = get_logger(__name__)
 # Seconds between two ticks of the event loop; without them the server counts as hung.
 TICK_S: Final = 0.1
 EXIT_FAILED: Final = 1
-# Where only this machine's browsers reach HAProxy, which they do for any web page.
+# Applies if only this machine reaches HAProxy, whose browsers any web page can use.
 LOOPBACK: Final = "127.0.0.1"
 
 
@@ -40,15 +40,15 @@ class LlavaReplica:
     """Ray Serve constructs it, asks for its health, and ends it.
 
     The constructor returns when the model is loaded, so Ray sends no request earlier. A replica
-    whose engine has failed ends its process: as long as it answered, with errors and fast, it would
-    get more requests than the others.
+    whose engine has failed ends its process: since its errors are fast, it would get more requests
+    than the others.
     """
 
     async def __init__(  # type: ignore[misc]  # Ray awaits it
         self, values: Mapping[str, Any], config: ReplicaConfig
     ) -> None:
         """Load the model that the settings `values` name. Raises `ReplicaError`."""
-        self._stack = AsyncExitStack()  # closed also where this fails
+        self._stack = AsyncExitStack()  # closed even if this fails
         self._name = serve.get_replica_context().replica_id.unique_id
         try:
             with ExitStack() as prepared_stack:
@@ -70,7 +70,7 @@ class LlavaReplica:
         self._publish(prepared.admin_listener, config)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        """Return what answers requests."""
+        """Return the application that answers requests."""
         patterns, host = self._settings.allowed_hosts, self._settings.host
         hosts = KnownHosts(patterns, bool(patterns) or host == LOOPBACK, host)
         return self._answer_with(add_outer_layers(self._app, self._requests, self._settings, hosts))
@@ -78,8 +78,9 @@ class LlavaReplica:
     def _answer_with(self, app: ASGIApp) -> ASGIApp:
         """Return the application, whose lifespan the replica runs.
 
-        Each connection carries one request: HAProxy would lose one that it sends while the replica
-        ends. And no error is sent before new connections are refused: its client would come back.
+        Each connection carries one request: HAProxy would lose a request that it sends while the
+        replica ends. No error is sent before new connections are refused, or its client would come
+        back.
         """
         runtime: Runtime = self._app.state.runtime
 
@@ -100,7 +101,7 @@ class LlavaReplica:
         return run
 
     async def check_health(self) -> None:
-        """Raise where the replica is to be replaced."""
+        """Raise if the replica is to be replaced."""
         if not self._lifecycle.is_ready and self._lifecycle.state is not State.DRAINING:
             raise ReplicaError(self._lifecycle.reason or "the event loop hangs")
 
@@ -126,9 +127,9 @@ class LlavaReplica:
         return app
 
     def _drain_on_shutdown(self, protocol: type[EdgeProtocol]) -> type[EdgeProtocol]:
-        """Return the protocol, whose connections tell when uvicorn ends.
+        """Return the protocol, whose connections notice when uvicorn ends.
 
-        Ray tells a replica only when its requests have ended, and gives them any time.
+        Ray notifies a replica only after its requests have ended, for which it sets no limit.
         """
         begin_to_drain = self._begin_to_drain
 
@@ -156,7 +157,7 @@ class LlavaReplica:
             await asyncio.sleep(TICK_S)
 
     def _publish(self, admin_listener: socket, config: ReplicaConfig) -> None:
-        """Serve metrics and probes, and tell Prometheus where."""
+        """Serve metrics and probes, and write the target file for Prometheus."""
         self._stack.enter_context(serve_admin(self._app.state.runtime, admin_listener))
         if config.metrics_targets is not None:
             node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ from server.start.variables import find_variable_mistakes
 from server.telemetry.raw_output import wrap_raw_output
 from server.telemetry.usage_file import UsageFile
 
-# All connections come from HAProxy, which needs fewer than it has clients.
+# All connections come from HAProxy, which opens fewer than it has clients.
 UNLIMITED: Final = 1_000_000
 OMP_THREADS: Final = "OMP_NUM_THREADS"
 
@@ -40,8 +40,8 @@ class ReplicaError(RuntimeError):
 class ReplicaConfig:
     """Where a replica's logs and its target for Prometheus go on its machine.
 
-    `log_pipe` is the launcher's; without it Ray keeps the logs. `cpus` are those that Ray reserves.
-    Ray replaces replicas of another `generation`.
+    `log_pipe` belongs to the launcher; without it, Ray keeps the logs. `cpus` is the number
+    that Ray reserves. Ray replaces replicas of another `generation`.
     """
 
     log_pipe: Path | None = None
@@ -52,7 +52,7 @@ class ReplicaConfig:
 
 @dataclass(frozen=True, slots=True)
 class PreparedReplica:
-    """What a replica is built from; without a checkpoint the model is to be pulled."""
+    """The parts to build a replica from; without a checkpoint, the model is to be pulled."""
 
     settings: Settings
     checkpoint: Checkpoint | None
@@ -104,11 +104,11 @@ def _read_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def _adapt(settings: Settings) -> Settings:
-    """Return the settings as they are for a replica behind HAProxy, in an actor of Ray."""
+    """Return the settings adapted to a replica behind HAProxy, in a Ray actor."""
     return limit_connections(settings, raise_file_limit()).model_copy(
         update={
             "max_connections_per_address": UNLIMITED,
-            # Within a placement group vLLM would choose Ray, which places whole replicas here.
+            # In a placement group, vLLM would choose Ray, which here places whole replicas.
             "distributed_executor_backend": "mp" if settings.tensor_parallel_size > 1 else None,
             "admin_port": settings.admin_port or 0,
         }
@@ -116,6 +116,6 @@ def _adapt(settings: Settings) -> Settings:
 
 
 def _forget_ray_threads(cpus: float) -> None:
-    """Remove the number of threads that Ray sets: the settings say how many the tower takes."""
+    """Remove Ray's number of threads: the settings determine the tower's threads."""
     if os.environ.get(OMP_THREADS) == str(max(int(cpus), 1)):
         del os.environ[OMP_THREADS]

@@ -9,14 +9,14 @@ log = get_logger(__name__)
 
 
 class Rollouts:
-    """Deploys a new generation of replicas for each request, when the one before is through.
+    """Deploys a new generation of replicas for each request, after the previous deployment.
 
-    Where no replica of it starts, the last generation that did is deployed again: otherwise Ray
-    would no longer replace any of those that end.
+    If none of its replicas starts, the last generation that did is deployed again: otherwise Ray
+    would no longer replace replicas that end.
     """
 
     def __init__(self, deploy: Callable[[int], None]) -> None:
-        """`deploy` begins to deploy a generation; its end is told to `finish`."""
+        """`deploy` begins to deploy a generation; `finish` must be called at its end."""
         self._deploy = deploy
         self._running = 0  # the generation that has started
         self._latest = 0
@@ -24,12 +24,12 @@ class Rollouts:
         self._is_requested = False
 
     def request(self) -> None:
-        """Replace the replicas, now or after the update that goes on."""
+        """Replace the replicas, now or after the current update."""
         self._is_requested = True
         self._begin_requested()
 
     def finish(self, error: StartFailed | None) -> None:
-        """Note how the deployment ended that was begun."""
+        """Record the outcome of the current deployment."""
         deployed, self._deploying = self._deploying, None
         if error is not None and deployed != self._running:
             log.error("no new replica started: the old ones stay", reason=str(error))

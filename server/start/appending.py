@@ -8,7 +8,7 @@ from server.telemetry.usage_file import STDOUT, explain_append_error, open_to_ap
 
 
 def check_appendable(path: Path) -> None:
-    """Raise `OSError` where lines could not be appended to a path; `-` is stdout."""
+    """Raise `OSError` if lines could not be appended to a path; `-` is stdout."""
     if path == STDOUT:
         return
     try:

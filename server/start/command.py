@@ -33,7 +33,7 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
     """
     command_line = parse_command_line(words, commands)
     if command_line.wants_help:
-        # Imported here, as below: nothing is imported for what is not asked for.
+        # Imported here, and others below, so that only what is needed is imported.
         from server.start.help import format_help
 
         print(format_help(program, commands))
@@ -46,9 +46,9 @@ def main(words: Sequence[str], program: str, commands: Mapping[str, str]) -> int
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What is done with settings that are right.
+    """What to do with valid settings.
 
-    Beside the settings it has `options` of its own, which `resolve` shows, and further checks.
+    A mode may have `options` of its own, which `resolve` shows, and more checks.
     """
 
     run: Callable[["Preparation"], int]
@@ -62,7 +62,7 @@ def start(command_line: CommandLine, environ: Mapping[str, str], mode: Mode | No
     given = command_line.values
     settings, wrong = read_settings(given, environ)
     if settings.keys_file is not None:
-        ignore_hangups()  # until the file's watcher takes them
+        ignore_hangups()  # until the keys file's watcher handles the signal
     from server.start.preparation import Preparation
     from server.start.report import is_json_wanted, report_failure, report_mistakes
 

@@ -7,7 +7,7 @@ from server.settings import Settings
 
 
 def find_contradictions(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with settings that are valid one by one."""
+    """Yield problems of settings that are each valid by themselves."""
     yield from _find_missing(settings)
     yield from _find_address_problems(settings)
     if settings.max_num_batched_tokens < settings.max_num_seqs:

@@ -34,7 +34,7 @@ def format_help(program: str, commands: Mapping[str, str]) -> str:
 
 
 def format_options(options: Sequence[Option]) -> Iterator[str]:
-    """Yield the lines about the options, in their groups, and about what all commands take."""
+    """Yield the lines about the options, by group, and about the options of all commands."""
     for group, members in groupby(options, key=lambda option: option.group):
         yield ""
         yield f"{group}:"

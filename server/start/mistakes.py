@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-# The least likeness of a misspelling that is more probable than a word cut short.
+# Similarity above which a misspelling is more probable than a word cut short.
 CERTAIN: Final = 0.8
-# Words that are nearer to a wrong one.
+# Words that resemble a wrong option more than the right one.
 SYNONYMS: Final = {"gpu": "cuda"}
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong with a setting, and the remedy.
+    """A mistake in a setting, and its remedy.
 
     `written` is the setting as the user wrote it, such as `--port http` or `LLAVA_PORT=http`.
-    `setting` names the one that was probably meant, which has its default until it is corrected.
+    `setting` names the setting that was probably meant, which has its default until corrected.
     """
 
     written: str
@@ -46,6 +46,6 @@ def find_nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?`, or nothing where no known word is near."""
+    """Return `; did you mean …?`, or an empty text if no known word is near."""
     nearest = find_nearest(word, known)
     return f"; did you mean {nearest}?" if nearest else ""

@@ -1,4 +1,4 @@
-"""What is wrong with the model, as far as its configuration tells, without PyTorch."""
+"""Checks the model by its configuration, without PyTorch."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from server.start.mistakes import suggest
 def find_model_folder(reference: str) -> Path | None:
     """Return the model's folder, None for a hub id that is to be pulled.
 
-    Raises `UnknownModel`, which says the nearest name.
+    Raises `UnknownModel` with the nearest name.
     """
     try:
         return find_stored_model(reference)
@@ -31,7 +31,7 @@ def find_model_folder(reference: str) -> Path | None:
         if parse_hub_id(reference) is not None and not Path(reference).exists():
             return None
         names = [model.name for model in list_stored_models()]
-        remedy = suggest(reference, names) or "; llava-server models list shows what is there"
+        remedy = suggest(reference, names) or "; llava-server models list shows the stored models"
         raise UnknownModel(f"{error}{remedy}") from None
 
 
@@ -46,7 +46,7 @@ def read_readable_checkpoint(folder: Path) -> Checkpoint:
 
 
 def find_model_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[Problem]:
-    """Yield what settings ask of the model that it does not have."""
+    """Yield settings that the model does not support."""
     yield from _find_context_problems(settings.max_model_len, checkpoint)
     if not any(find_template_problems(settings)):
         yield from _find_prompt_problems(settings, checkpoint)
@@ -55,7 +55,7 @@ def find_model_problems(settings: Settings, checkpoint: Checkpoint) -> Iterator[
 
 
 def find_template_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with the name of a template, for any model."""
+    """Yield the problem of an unknown template name, for any model."""
     names = (CHAT_TEMPLATE, *TEMPLATES)
     conv_mode = settings.conv_mode
     if conv_mode is not None and conv_mode not in names:

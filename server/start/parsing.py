@@ -8,7 +8,7 @@ from server.settings.options import Option, list_options
 from server.start.mistakes import Mistake, find_nearest, suggest
 
 SWITCH_WORDS: Final = frozenset({"true", "false", "on", "off", "yes", "no", "1", "0"})
-# Options that ask for something else than to serve. They take no value.
+# Options that ask for something other than to serve. They take no value.
 HELP: Final = ("-h", "--help")
 VERSION: Final = "--version"
 CHECK: Final = "--check"
@@ -17,7 +17,7 @@ ACTIONS: Final = (*HELP, VERSION, CHECK)
 
 @dataclass(slots=True)
 class CommandLine:
-    """What a command line asks for. `values` has the texts of the settings it names."""
+    """A parsed command line. `values` holds the texts of its settings."""
 
     values: dict[str, str] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
@@ -31,8 +31,8 @@ def parse_command_line(
 ) -> CommandLine:
     """Read `--name value`, `--name=value`, `--switch` and `--no-switch`; the last one counts.
 
-    `commands` are the program's, which a user may have written after an option. `more` are options
-    beside the server's.
+    `commands` are the program's commands, which a user may have written after an option. `more` are
+    options in addition to the server's.
     """
     parsed = CommandLine()
     flags = _index_flags([*more, *list_options()])
@@ -98,7 +98,7 @@ def _parse_option(
 
 
 def _take_value(rest: list[str], implied: str | None) -> str | None:
-    """Take the next word where it is the value; a switch's must be a yes or no."""
+    """Take the next word if it is the value; a switch's value must be a yes or no."""
     if implied is not None:
         is_value = implied == "true" and bool(rest) and rest[0].lower() in SWITCH_WORDS
         return rest.pop(0) if is_value else implied

@@ -1,4 +1,4 @@
-"""All that can be checked before PyTorch is imported, and what the checks open and read."""
+"""Runs all checks that need no PyTorch, and keeps what they open and read."""
 
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -35,9 +35,9 @@ T = TypeVar("T")
 class Preparation:
     """Checks the settings, opens the sockets and reads the model's configuration.
 
-    `problems` lists what is wrong, all of it at once. The rest is usable where there are none.
-    `checkpoint` is None for a model that is to be pulled. A check alone, which may run beside a
-    server with the same settings, creates no file, and a port in use is in `notes`.
+    `problems` lists all problems. The rest is usable only if there are none. `checkpoint` is None
+    for a model that is to be pulled. A check without a start, which may run beside a server with
+    the same settings, creates no file and reports a port in use in `notes`.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Preparation:
     ) -> None:
         """`faulty` names settings that are known to be wrong and have their defaults in `settings`.
 
-        `stack` closes the sockets.
-        Without `listens` there are no listeners: somebody else has them.
+        `stack` closes the sockets. Without `listens`, no sockets are opened: another process has
+        them.
         """
         self.settings = settings
         self.problems: list[Problem] = []
@@ -74,7 +74,7 @@ class Preparation:
         self.checkpoint = self._read_model()
 
     def build_startup(self, checkpoint: Checkpoint) -> Startup:
-        """Return what the server needs, where there are no problems."""
+        """Return what the server needs; only valid without problems."""
         assert self.listener is not None  # noqa: S101 - without it there is a problem
         assert self.keys is not None  # noqa: S101
         return Startup(
@@ -133,7 +133,7 @@ class Preparation:
         return checkpoint
 
     def _attempt(self, name: str, action: Callable[[], T], host_name: str = "") -> T | None:
-        """Return what the action does, or keep its problem as that of the named setting."""
+        """Return the action's result, or record its error as a problem of the named setting."""
         try:
             return action()
         except HostUnusable as error:
@@ -147,10 +147,10 @@ class Preparation:
             return None
 
     def _add(self, problems: Iterable[Problem]) -> None:
-        """Keep problems, but for those that follow from a setting known to be wrong."""
+        """Record problems, except those that follow from a setting known to be wrong."""
         self.problems.extend(each for each in problems if not self._follows_from_faulty(*each))
 
     def _follows_from_faulty(self, name: str, text: str) -> bool:
-        """Whether a problem is of a faulty setting, or names one as what it was compared with."""
+        """Whether a problem concerns a faulty setting, or was found by comparison with one."""
         named = {flag.replace("-", "_") for flag in FLAG.findall(text)}
         return bool(self._faulty & {name, *named})

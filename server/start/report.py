@@ -1,4 +1,4 @@
-"""What a start prints before logs begin: mistakes, a failure, the resolved settings."""
+"""Prints what a start reports before logs begin: mistakes, a failure, the resolved settings."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ CANNOT_START = "llava-server cannot start"
 
 
 def is_json_wanted(given: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Whether logs are to be JSON, also where other settings are wrong."""
+    """Whether logs are to be JSON, even if other settings are wrong."""
     variables = {name.upper(): text for name, text in environ.items()}
     return given.get("log_format", variables.get("LLAVA_LOG_FORMAT")) == "json"
 
@@ -32,7 +32,7 @@ def report_mistakes(mistakes: Sequence[Mistake], *, as_json: bool) -> None:
 
 
 def report_notes(notes: Sequence[Mistake], *, as_json: bool) -> None:
-    """Print to stderr what would keep a server from starting now, though the settings are right."""
+    """Print to stderr what would prevent a start now although the settings are right."""
     if as_json and notes:
         configure_logs("info", "json")
     for note in notes:

@@ -23,7 +23,7 @@ from server.settings.secrets import MASK, mask_secrets
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSetting:
-    """A setting's value, None where nothing is set, and its source.
+    """A setting's value, None if nothing is set, and its source.
 
     The source is an option, a variable or the default.
     """
@@ -34,7 +34,7 @@ class ResolvedSetting:
 
     @property
     def words(self) -> str:
-        """The value, or what the description says of nothing."""
+        """The value, or the description's text about no value."""
         return _describe_default(self.option) if self.value is None else self.value
 
 
@@ -56,7 +56,7 @@ def resolve_options(
     environ: Mapping[str, str],
     derived: Mapping[str, str] = MappingProxyType({}),
 ) -> Sequence[ResolvedSetting]:
-    """Return the options that `values` has; `derived` are defaults where it has None."""
+    """Return the options in `values`; `derived` holds defaults for None."""
     variables = {name.upper(): name for name in environ}
     return [
         ResolvedSetting(
@@ -72,7 +72,7 @@ def format_text(resolved: Sequence[ResolvedSetting]) -> str:
 
 
 def format_json(resolved: Sequence[ResolvedSetting], verdict: str | None) -> str:
-    """Return settings and verdict as one JSON object in a line, in ASCII; null for what is not."""
+    """Return settings and verdict as one JSON object in a line of ASCII; null where none is set."""
     settings = {each.option.name: {"value": each.value, "from": each.source} for each in resolved}
     return json.dumps({"settings": settings, "verdict": verdict})
 
@@ -104,7 +104,7 @@ def _show(option: Option, values: BaseModel, derived: Mapping[str, str]) -> str 
 
 
 def _describe_default(option: Option) -> str:
-    """Return what the description says of the default, or that nothing is set."""
+    """Return the description's text about the default, or that nothing is set."""
     return (option.field.description or "").partition("default: ")[2] or "none"
 
 

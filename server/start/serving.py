@@ -1,4 +1,4 @@
-"""Pulls the model where the store lacks it, then loads and serves it."""
+"""Pulls the model if the store lacks it, then loads and serves it."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
@@ -44,7 +44,7 @@ def start_logs(settings: Settings) -> None:
 
 
 def _load_serve(prepared: Preparation) -> Callable[[], int]:
-    """Return what serves, once PyTorch is imported and the model is there."""
+    """Return the function that serves, once PyTorch is imported and the model is in the store."""
     with ExitStack() as stack:
         checkpoint = prepared.checkpoint
         if checkpoint is None:

@@ -13,7 +13,7 @@ from server.settings.secrets import mask_secrets
 from server.start.mistakes import Mistake, suggest
 
 QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
-# What one of a unit is: in bytes, seconds, pixels.
+# The units' values in bytes, seconds or pixels.
 UNITS: Final = {
     **dict.fromkeys(("k", "kb", "kib"), 1024),
     **dict.fromkeys(("m", "mb", "mib"), 1024**2),
@@ -25,7 +25,7 @@ TIMES: Final = {
     **{"m": 60, "min": 60, "minutes": 60, "h": 3600},
 }
 PIXELS: Final = {"mp": 1e6, "megapixels": 1e6, "m": 1e6, "k": 1e3}
-# The units of settings, by the end of their names.
+# The units of settings, by name suffix.
 SETTING_UNITS: Final[tuple[tuple[str, str, float, Mapping[str, float]], ...]] = (
     ("_kib_s", "KiB per second", 1024, UNITS),
     ("_kib", "KiB", 1024, UNITS),
@@ -57,9 +57,9 @@ PROBLEMS: Final = {
 def read_settings(
     values: Mapping[str, str], environ: Mapping[str, str]
 ) -> tuple[Settings, dict[str, Mistake]]:
-    """Return the settings, and the mistakes by setting; a wrong one has its default.
+    """Return the settings, and the mistakes by setting; a wrong setting has its default.
 
-    So what does not depend on the wrong ones can be checked further.
+    Everything that does not depend on wrong settings can thus be checked, too.
     """
     given: dict[str, Any] = dict(values)
     try:
@@ -71,7 +71,7 @@ def read_settings(
 
 
 def write_setting(option: Option, values: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """Return a setting as the user wrote it: on the command line or as a variable; no secrets."""
+    """Return a setting as the user wrote it, as an option or a variable, without secrets."""
     if option.name in values:
         return _write_option(option, values[option.name])
     for name, text in environ.items():
@@ -96,7 +96,7 @@ def explain_errors(
     values: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> dict[str, Mistake]:
-    """Return pydantic's errors as mistakes by option; under "" what is wrong between options."""
+    """Return pydantic's errors as mistakes by option, and under "" those between options."""
     by_name = {option.name: option for option in options}
     mistakes: dict[str, Mistake] = {}
     for details in error.errors():
@@ -128,7 +128,7 @@ def _explain_choice(text: str, choices: Any) -> str:
 
 
 def _suggest_unit(name: str, text: str, kind: str) -> str:
-    """Return the number to write where the user wrote one with a unit."""
+    """Return the number to write in place of one with a unit."""
     quantity = QUANTITY.fullmatch(text)
     unit = next((each for each in SETTING_UNITS if name.endswith(each[0])), None)
     if unit is None or not kind.endswith("_parsing"):

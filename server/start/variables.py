@@ -1,4 +1,4 @@
-"""`LLAVA_*` variables: which there are, and which of those that are set are mistakes."""
+"""The known `LLAVA_*` variables, and mistakes in those that are set."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ def find_variable_mistakes(
 ) -> Iterator[Mistake]:
     """Yield a mistake for each `LLAVA_*` variable that is unknown, or set to nothing.
 
-    `more` are options beside the server's.
+    `more` are options in addition to the server's.
     """
     settings = [option.variable for option in (*more, *list_options())]
     known = {*settings, *OTHER_VARIABLES}

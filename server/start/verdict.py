@@ -8,8 +8,8 @@ from server.settings import Settings
 def judge(settings: Settings, checkpoint: Checkpoint | None) -> str:
     """Return the verdict on settings that are right.
 
-    With a GPU, this imports PyTorch, which takes seconds. Raises `CheckpointError` for a model that
-    its memory does not hold.
+    With a GPU, this imports PyTorch, which takes seconds. Raises `CheckpointError` if the model
+    does not fit its memory.
     """
     if checkpoint is None:
         return (
@@ -22,10 +22,10 @@ def judge(settings: Settings, checkpoint: Checkpoint | None) -> str:
 
 
 def _fits_gpu(settings: Settings, checkpoint: Checkpoint) -> bool:
-    """Whether there is a GPU, and the model fits it. Raises `CheckpointError` where it does not."""
+    """Whether there is a GPU, which the model fits. Raises `CheckpointError` if it does not fit."""
     if expects_cpu(settings):
         return False
-    # Imported here: without a GPU a check is done within a second.
+    # Imported here, so that a check without a GPU takes less than a second.
     import torch
 
     from server.devices import choose_accelerator, choose_vision_device

@@ -1,4 +1,4 @@
-"""Answers on the server's own sockets while its model is pulled, which may take half an hour."""
+"""Answers on the server's own sockets while the model is pulled, which may take half an hour."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ STOP_TIMEOUT_S: Final = 2.0
 
 @contextmanager
 def answer_while_pulling(prepared: Preparation, describe: Callable[[], str]) -> Iterator[None]:
-    """Answer for a block, on the admin port, too; `describe` says how far the pull is.
+    """Answer for a block, also on the admin port; `describe` returns the progress of the pull.
 
-    What connects in the moment after the block waits for the server.
+    Connections made just after the block wait for the server.
     """
     with ExitStack() as stack:
         for listener, tls in ((prepared.listener, prepared.tls), (prepared.admin_listener, {})):

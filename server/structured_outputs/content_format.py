@@ -13,12 +13,12 @@ from server.structured_outputs.request_schema import PrunedRules, RequestSchema
 from server.structured_outputs.schema import check_schema
 from server.structured_outputs.subschemas import Schema
 
-# By default llguidance tokenizes text that can only continue in one way to its end at each step.
-# Where that text contains a special token, it would force that token.
+# By default, llguidance forces text that can continue in one way only, tokenized to its end. If
+# that text contains a special token's name, it would force the special token.
 HEADER: Final = '%llguidance {"no_forcing": true}\n'
-# LLaVA's models begin with a space, which clients do not get. Their output degrades without it.
+# LLaVA models begin with a space, which clients do not get; without it, their output degrades.
 SPACE: Final = '" "?'
-# Characters that end a regular expression within a rule, and escapes, which stay as they are.
+# Matches characters that end a regular expression within a rule, and escapes, which are kept.
 UNSAFE: Final = re.compile(r"\\?[/\n\r]|\\.")
 ESCAPES: Final = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
 ANY_OBJECT: Final[Schema] = {"type": "object"}
@@ -28,7 +28,7 @@ ANY_OBJECT: Final[Schema] = {"type": "object"}
 class ContentFormat:
     """The format of message content: the right side of a grammar rule, or a complete grammar.
 
-    `param` is the request field that asks for it. `schemas` holds the JSON schema, if it is one.
+    `param` is the request field that asks for it. `schemas` holds the JSON schema, if any.
     """
 
     source: str
@@ -105,7 +105,7 @@ def _parse_schema(schema: Schema | str, param: str) -> Schema:
 
 
 def build_regex_rule(pattern: str) -> str:
-    """Return the rule of text that a regular expression matches from beginning to end."""
+    """Return the rule of text that fully matches a regular expression."""
     escaped = UNSAFE.sub(lambda match: ESCAPES.get(match[0][-1], match[0]), pattern)
     return f"/{escaped}/"
 

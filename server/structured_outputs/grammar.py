@@ -82,7 +82,7 @@ async def _build(
 
 
 def count_schema_characters(request: GenerationFields) -> int:
-    """Return about the size of a request's schemas: building its grammar is linear in it."""
+    """Return the approximate size of a request's schemas: its grammar builds in linear time."""
     schemas: list[Any] = [
         tool.function.parameters for tool in getattr(request, "tools", None) or ()
     ]

@@ -1,10 +1,10 @@
-"""Leaves out what a schema says that does not concern a grammar."""
+"""Drops keywords of a schema that do not affect a grammar."""
 
 from typing import Any, Final
 
 from server.structured_outputs.subschemas import Schema, map_subschemas
 
-# They describe values, or name the schema. Whoever reads the schema may use them.
+# They describe values or name the schema, for readers of the schema.
 ANNOTATIONS: Final = frozenset(
     {
         *("title", "description", "default", "examples", "example", "deprecated", "$comment"),
@@ -13,14 +13,14 @@ ANNOTATIONS: Final = frozenset(
         "x-guidance",  # the compiler's own options
     }
 )
-# The formats that the grammar's compiler can enforce. To JSON schema, all are annotations.
+# The formats that the grammar compiler can enforce. In JSON schema, all formats are annotations.
 ENFORCED_FORMATS: Final = frozenset(
     {
         *("date-time", "time", "date", "duration", "email", "hostname"),
         *("ipv4", "ipv6", "uuid", "uri"),
     }
 )
-# Values with which a keyword demands nothing.
+# Values with which a keyword has no effect.
 NO_DEMANDS: Final[dict[str, tuple[Any, ...]]] = {
     "uniqueItems": (False,),
     "unevaluatedItems": (True, {}),
@@ -32,13 +32,13 @@ NO_DEMANDS: Final[dict[str, tuple[Any, ...]]] = {
 
 
 def drop_ignored_keywords(schema: Schema) -> Schema:
-    """Return the schema without annotations and keywords that demand nothing."""
+    """Return the schema without annotations and keywords without effect."""
     base = schema.get("$id")
     return _drop(schema, base if isinstance(base, str) else "")
 
 
 def is_ignored(key: str, value: Any) -> bool:
-    """Whether a keyword of a schema is an annotation or demands nothing."""
+    """Whether a keyword of a schema is an annotation or has no effect."""
     if key == "format":
         return not isinstance(value, str) or value not in ENFORCED_FORMATS
     return key in ANNOTATIONS or value in NO_DEMANDS.get(key, ())

@@ -1,4 +1,4 @@
-"""Narrows schemas where no client expects the freedom that they leave.
+"""Narrows schemas that are wider than clients expect.
 
 JSON that satisfies the narrower schema satisfies the original one. Objects that list their
 properties get no others. Integers stay within the range that every JSON parser can read.
@@ -8,7 +8,7 @@ from typing import Final
 
 from server.structured_outputs.subschemas import Schema, iterate_subschemas, map_subschemas
 
-# Beside one of these keywords, the object alone does not say whether it may be closed.
+# With one of these keywords, `properties` alone does not say whether the object may be closed.
 COMBINING_KEYWORDS: Final = frozenset(
     {
         *("allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
@@ -46,7 +46,7 @@ def _narrow(schema: Schema) -> Schema:
 
 
 def _is_open_object(schema: Schema) -> bool:
-    """Whether an object lists all properties it requires and no keyword speaks of others."""
+    """Whether an object lists all its required properties and no keyword admits or needs others."""
     properties = schema.get("properties")
     if not isinstance(properties, dict) or "additionalProperties" in schema:
         return False
@@ -64,7 +64,7 @@ def _are_listed(required: object, properties: Schema) -> bool:
 
 
 def _bound_integer(schema: Schema) -> Schema:
-    """Return the bounds of an integer without any, and of one whose bounds lie too far out."""
+    """Return bounds for an integer that has none, or in place of bounds that lie too far out."""
     bounds = {"minimum": -MAX_INTEGER, "maximum": MAX_INTEGER}
     if not any(key in schema for key in INTEGER_LIMITS):
         return bounds

@@ -1,4 +1,4 @@
-"""Rewrites `oneOf`, which the grammar's compiler accepts only where types differ."""
+"""Rewrites `oneOf`, which the grammar compiler accepts only if the types differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -6,17 +6,17 @@ from typing import Any, Final
 from server.structured_outputs.references import follow_reference
 from server.structured_outputs.subschemas import Schema, map_subschemas
 
-# The required properties of an object that only admit certain strings, and these strings.
+# An object's required properties that admit certain strings only, and these strings.
 Discriminators = dict[str, set[str]]
 
-# Alternatives may be referred to again and again. More strings of one are not compared.
+# Strings to compare for one alternative, at most: a schema may refer to it many times.
 MAX_STRINGS: Final = 100
 
 
 def discriminated_oneof_to_anyof(schema: Schema) -> Schema:
     """Return the schema with `anyOf` for each `oneOf` whose alternatives exclude each other.
 
-    A discriminator property makes both mean the same; pydantic writes `oneOf` for discriminated
+    With a discriminator property, both mean the same. pydantic writes `oneOf` for discriminated
     unions.
     """
     return _Rewriter(schema).rewrite(schema)
@@ -27,7 +27,7 @@ class _Rewriter:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
-        # By the identity of the schemas within `root` that references lead to.
+        # Keyed by the identity of referenced schemas within `root`.
         self._referenced: dict[int, Discriminators] = {}
 
     def rewrite(self, schema: Schema) -> Schema:
@@ -37,7 +37,7 @@ class _Rewriter:
         return result
 
     def _exclude_each_other(self, alternatives: Any) -> bool:
-        """Whether a property that all alternatives require tells them apart."""
+        """Whether a property that all alternatives require distinguishes them."""
         if not isinstance(alternatives, list):
             return False
         found = [self._find_discriminators(each) for each in alternatives]
@@ -53,7 +53,7 @@ class _Rewriter:
 
 
 def _find_shared(alternatives: Sequence[Discriminators]) -> set[str]:
-    """Return the names of the discriminators that all alternatives have."""
+    """Return the names of the discriminators common to all alternatives."""
     shared = set(alternatives[0]) if alternatives else set()
     for each in alternatives:
         shared &= each.keys()
@@ -91,7 +91,7 @@ def _keep_few(discriminators: Mapping[str, Sequence[str]]) -> Discriminators:
 
 
 def _list_strings(schema: Any) -> list[str]:
-    """Return the strings of a `const` or an `enum` that holds nothing else."""
+    """Return the strings of a `const`, or of an `enum` of strings only."""
     if not isinstance(schema, dict):
         return []
     values = [schema["const"]] if "const" in schema else schema.get("enum")

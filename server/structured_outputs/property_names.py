@@ -1,6 +1,6 @@
-"""Rewrites `propertyNames`, which the grammar's compiler does not know.
+"""Rewrites `propertyNames`, which the grammar compiler does not support.
 
-pydantic and zod write it for maps whose keys are of an enum or have a pattern.
+pydantic and zod write it for maps whose keys belong to an enum or match a pattern.
 """
 
 from itertools import count
@@ -12,20 +12,20 @@ from server.structured_outputs.ignored_keywords import is_ignored
 from server.structured_outputs.references import resolve_reference
 from server.structured_outputs.subschemas import Schema, iterate_subschemas, map_subschemas
 
-# Beside one of these, the names alone do not say which properties there are.
+# If one of these is present, the names alone do not determine the properties.
 ABOUT_PROPERTIES: Final = frozenset(
     {"properties", "patternProperties", "minProperties", "maxProperties"}
 )
 READ_KEYWORDS: Final = ("const", "enum", "pattern")
-# Characters that a property has besides its name: it refers to the schema of its value.
+# Characters of a property besides its name: a reference to the schema of its value.
 PROPERTY_CHARACTERS: Final = len('"": {"$ref": "#/$defs/value-99999"}, ')
-# Maps may refer to one list of names. Their properties have at most this many times the characters
-# of the schema.
+# Several maps may refer to one list of names. All their properties together may have at most this
+# many times the characters of the schema.
 MAX_GROWTH: Final = 16
 
 
 def check_property_names(schema: Schema, param: str) -> None:
-    """Raise `InvalidValue`, naming `param`, where the maps have too many names in total."""
+    """Raise `InvalidValue`, naming `param`, if the maps have too many names in total."""
     budget = min(MAX_GROWTH * count_json_characters(schema), MAX_JSON_CHARACTERS)
     for each in iterate_subschemas(schema):
         names = resolve_reference(each.get("propertyNames"), schema)
@@ -40,16 +40,16 @@ def check_property_names(schema: Schema, param: str) -> None:
 
 
 def spell_out_property_names(schema: Schema) -> Schema:
-    """Return the schema with the properties that `propertyNames` lists or has a pattern for.
+    """Return the schema with the properties whose names `propertyNames` lists or matches.
 
-    The result is linear in the size of a schema that `check_property_names` lets pass: the
-    properties of a map share the schema of their values, in `$defs`.
+    The result is linear in the size of a schema that passes `check_property_names`: the properties
+    of a map share the schema of their values, in `$defs`.
     """
     return _Rewriter(schema).rewrite_root()
 
 
 class _Rewriter:
-    """Rewrites the schemas within `root`, and collects the definitions that they refer to."""
+    """Rewrites the schemas within `root` and collects the definitions that they refer to."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
@@ -78,7 +78,7 @@ class _Rewriter:
         return result
 
     def _admit(self, demands: Schema, value: Any) -> Schema:
-        """Return the keywords that admit properties, none if it is unknown which."""
+        """Return the keywords that admit the properties, none if these are unknown."""
         names = _find_list(demands)
         if names is not None:
             strings = (name for name in names if isinstance(name, str))
@@ -88,7 +88,7 @@ class _Rewriter:
         return {}
 
     def _share(self, value: Any) -> Any:
-        """Return a reference to a schema, which is defined once."""
+        """Define a schema; return a reference to it."""
         if not isinstance(value, dict):
             return value
         name = next(name for n in self._numbers if (name := f"value-{n}") not in self._taken)
@@ -97,7 +97,7 @@ class _Rewriter:
 
 
 def _read_names(names: Any) -> Schema | None:
-    """Return what names have to satisfy besides being strings; None if it is anything else."""
+    """Return the keywords in `READ_KEYWORDS` that names must satisfy; None if there are others."""
     if not isinstance(names, dict) or names.get("type", "string") != "string":
         return {} if names is True else None
     demands = {}
@@ -110,7 +110,7 @@ def _read_names(names: Any) -> Schema | None:
 
 
 def _find_list(demands: Schema | None) -> list[Any] | None:
-    """Return the names, if names have to be one of a list and nothing else."""
+    """Return the list of allowed names, if that is the only demand."""
     if not demands or "pattern" in demands:
         return None
     names = demands["enum"] if "enum" in demands else [demands["const"]]

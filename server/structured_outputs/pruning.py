@@ -1,4 +1,4 @@
-"""Drops keywords from a schema, which then admits more."""
+"""Drops keywords from a schema, so that it admits more."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ ADMITS_PROPERTIES: Final = frozenset(
 
 
 def drop_keywords(schema: Schema, findings: Sequence[Finding]) -> Schema:
-    """Return a copy of the schema that demands less, without the keywords found."""
+    """Return a copy of the schema without the keywords found."""
     result: Schema = json.loads(json.dumps(schema))
     # Noted before anything is dropped: findings may lie within dropped keywords.
     places = dict(locate_subschemas(result))

@@ -1,4 +1,4 @@
-"""Leaves out of schemas what a grammar cannot enforce, in the worker that compiles grammars."""
+"""Drops what a grammar cannot enforce from schemas, in the worker that compiles grammars."""
 
 import json
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from server.workers.confinement import limit_cpu
 class PrunedSchema:
     """The rule of a schema without the keywords that cannot be enforced.
 
-    `unenforceable` is the first of them and its JSON pointer, None if there are none. `error` is
-    the reason that the rest cannot be used either.
+    `unenforceable` is the first such keyword and its JSON pointer, None if there is none. `error`
+    is the reason why the rest cannot be used either.
     """
 
     rule: str
@@ -40,13 +40,13 @@ class PrunedSchema:
 def start_grammar_worker(tokenizer: str) -> None:
     """Prepare a worker process for this module's functions and `validate_grammar`.
 
-    A confined process can import nothing more. `tokenizer` is the path of `tokenizer.json`.
+    A confined process can import nothing later. `tokenizer` is the path of `tokenizer.json`.
     """
     start_validation_worker(tokenizer)
 
 
 def prune_schemas(schemas: Sequence[str]) -> list[PrunedSchema]:
-    """Leave out of schemas, given as JSON text, what cannot be enforced."""
+    """Drop what cannot be enforced from schemas, which are JSON text."""
     limit_cpu(CPU_S)
     return [_prune(json.loads(schema)) for schema in schemas]
 

@@ -12,14 +12,14 @@ INDEX: Final = re.compile("0|[1-9][0-9]*")
 
 
 def resolve_reference(schema: Any, root: Schema) -> Any:
-    """Return what a schema refers to by one `$ref` alone; any other schema is returned itself."""
+    """Return the target of a schema that is a single `$ref`; return any other schema itself."""
     if not isinstance(schema, dict) or "$ref" not in schema:
         return schema
     return follow_reference(schema["$ref"], root)
 
 
 def follow_reference(reference: Any, root: Schema) -> Any:
-    """Return the part of `root` that a reference by JSON pointer leads to, or `NOWHERE`."""
+    """Return the part of `root` at a JSON pointer reference, or `NOWHERE`."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return NOWHERE
     node: Any = root

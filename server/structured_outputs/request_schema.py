@@ -1,4 +1,4 @@
-"""A JSON schema of a request, and the field that it stands in."""
+"""A JSON schema of a request, and its field."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from server.structured_outputs.schema import build_json_rule
 from server.structured_outputs.subschemas import Schema
 
-# The rules that replace those of the schemas in some fields, by field.
+# Rules that replace those of schemas, by the schema's field.
 PrunedRules = Mapping[str, str]
 
 
@@ -19,5 +19,5 @@ class RequestSchema:
     strict: bool = True
 
     def build_rule(self, pruned: PrunedRules) -> str:
-        """Return the grammar's rule of JSON that satisfies the schema."""
+        """Return the grammar rule of JSON that satisfies the schema."""
         return pruned.get(self.param) or build_json_rule(self.schema)

@@ -18,7 +18,7 @@ from server.structured_outputs.subschemas import Schema
 
 # vLLM's own limit; OpenAI allows 10 levels of objects, each of which takes two here.
 MAX_DEPTH: Final = 64
-# Smaller schemas are rewritten and written as text on the event loop.
+# Smaller schemas are rewritten and dumped on the event loop.
 MAX_INLINE_SCHEMA_CHARACTERS: Final = 8192
 # One space or none after commas and colons; weak models generate white space without end.
 WHITE_SPACE: Final = {
@@ -34,21 +34,21 @@ def build_json_rule(schema: Schema) -> str:
 
 
 def prepare_schema(schema: Schema) -> Schema:
-    """Return the schema that the compiler gets for a client's schema."""
+    """Return a client's schema rewritten for the compiler."""
     rewritten = discriminated_oneof_to_anyof(spell_out_property_names(schema))
     return drop_ignored_keywords(narrow_schema(rewritten))
 
 
 def check_schema(schema: Schema, param: str) -> None:
-    """Raise `InvalidValue`, naming `param`, where a schema would take too much work."""
+    """Raise `InvalidValue`, naming `param`, if a schema would take too much work."""
     check_nesting(schema, param)
     check_property_names(schema, param)
 
 
 def check_nesting(schema: Schema, param: str) -> None:
-    """Raise `InvalidValue`, naming `param`, where objects and lists are nested too deeply.
+    """Raise `InvalidValue`, naming `param`, if objects and lists are nested too deeply.
 
-    All that walks a schema does so by recursion.
+    Everything that walks a schema recurses.
     """
     level: list[Any] = [schema]
     for _ in range(MAX_DEPTH):

@@ -6,18 +6,18 @@ from typing import Any, Final
 Schema = dict[str, Any]
 
 HOLDS_SUBSCHEMA: Final = ("items", "additionalItems", "additionalProperties")
-# In older drafts a list of `items` is what `prefixItems` is today.
+# In older drafts, a list of `items` means today's `prefixItems`.
 HOLDS_LIST: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
 HOLDS_MAP: Final = ("properties", "patternProperties", "$defs", "definitions")
 
 
 def map_subschemas(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
-    """Return the schema with each schema directly within it changed."""
+    """Return the schema with each direct subschema changed."""
     return {key: _map_value(key, value, change) for key, value in schema.items()}
 
 
 def iterate_subschemas(schema: Schema) -> Iterator[Schema]:
-    """Yield the schema and all schemas within it, in their order."""
+    """Yield the schema and all schemas within it, in order."""
     pending = [schema]
     while pending:
         each = pending.pop()
@@ -36,7 +36,7 @@ def locate_subschemas(schema: Schema, pointer: str = "") -> Iterator[tuple[str, 
 
 
 def join_pointer(pointer: str, *names: str) -> str:
-    """Return a JSON pointer (RFC 6901) that leads on by some names."""
+    """Return a JSON pointer (RFC 6901) extended by some names."""
     escaped = (name.replace("~", "~0").replace("/", "~1") for name in names)
     return "/".join((pointer, *escaped))
 
@@ -54,7 +54,7 @@ def _map_value(key: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
 
 
 def _list_subschemas(schema: Schema) -> Iterator[tuple[tuple[str, ...], Schema]]:
-    """Yield the schemas directly within a schema, and the names that lead to them."""
+    """Yield the direct subschemas of a schema, and the names that lead to them."""
     for key, value in schema.items():
         for steps, each in _list_values(key, value):
             if isinstance(each, dict):

@@ -14,8 +14,8 @@ NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalPropertie
 def resolve_tool_schemas(tools: CallableTools) -> dict[str, RequestSchema]:
     """Return the schemas of the callable functions' arguments, by the functions' names.
 
-    Raises `InvalidValue` where the parameters of a tool would take too much work, even if the model
-    may not call it.
+    Raises `InvalidValue` if a tool's parameters would take too much work, even for a tool that the
+    model may not call.
     """
     schemas = {}
     for index, tool in enumerate(tools.declared):

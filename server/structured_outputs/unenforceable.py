@@ -1,7 +1,7 @@
-"""Finds the keywords of a schema that no grammar of the compiler's can express.
+"""Finds the keywords of a schema that the grammar compiler cannot express.
 
-Some are never supported. Of others only certain values are, such as patterns without look-around:
-the compiler is asked about each one, on a fragment of the schema.
+It never supports some keywords, and others only with certain values, such as patterns without
+look-around. The latter are checked by compiling a fragment of the schema for each.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from server.structured_outputs.subschemas import (
     locate_subschemas,
 )
 
-# Returns the reason why a schema does not compile, None for one that does.
+# Returns the reason why a schema does not compile, None if it does.
 FindReason = Callable[[Schema], str | None]
 
 UNSUPPORTED: Final = frozenset(
@@ -28,7 +28,7 @@ UNSUPPORTED: Final = frozenset(
         *("unevaluatedItems", "unevaluatedProperties"),
     }
 )
-# Keywords to ask about, each with those beside it that the answer depends on.
+# Keywords to check, each with the neighbouring keywords that the result depends on.
 UNCERTAIN: Final[dict[str, tuple[str, ...]]] = {
     "pattern": (),
     "minLength": (),
@@ -44,7 +44,7 @@ UNCERTAIN: Final[dict[str, tuple[str, ...]]] = {
 }
 # A schema is invalid if one of these alone does not compile.
 CERTAIN: Final = ("type", "enum", "required")
-# The compiler takes long for more items, or dies.
+# With more items, the compiler takes long or dies.
 MAX_ITEMS: Final = 10_000
 DEFINITIONS: Final = ("$defs", "definitions")
 
@@ -64,9 +64,9 @@ class Finding:
 
 
 def find_unenforceable(schema: Schema, find_reason: FindReason) -> Iterator[Finding]:
-    """Yield what cannot be enforced and what is invalid, in the order of a schema.
+    """Yield unenforceable and invalid keywords, in the schema's order.
 
-    The schema has no keywords that are ignored.
+    The schema must have no ignored keywords.
     """
     inspector = _Inspector(schema, find_reason)
     for pointer, each in locate_subschemas(schema):
@@ -79,7 +79,7 @@ def find_unenforceable(schema: Schema, find_reason: FindReason) -> Iterator[Find
 
 
 def find_overlapping_one_of(schema: Schema, find_reason: FindReason) -> Iterator[Finding]:
-    """Yield each `oneOf` whose alternatives may overlap; all else in the schema is enforceable."""
+    """Yield each `oneOf` whose alternatives may overlap; the rest of the schema is enforceable."""
     context = _select(schema, DEFINITIONS)
     if any("allOf" in each for each in iterate_subschemas(schema)):
         context["allOf"] = []  # narrowing leaves schemas with it alone
@@ -89,7 +89,7 @@ def find_overlapping_one_of(schema: Schema, find_reason: FindReason) -> Iterator
 
 
 class _Inspector:
-    """Judges the keywords of the schemas within `root`."""
+    """Checks the keywords of the schemas within `root`."""
 
     def __init__(self, root: Schema, find_reason: FindReason) -> None:
         self._root = root
@@ -119,12 +119,12 @@ class _Inspector:
 
 
 def _isolate(schema: Schema, keyword: str) -> Schema:
-    """Return the keyword and those beside it that the compiler's answer depends on."""
+    """Return the keyword and its neighbours that the compiler's result depends on."""
     return _hollow(_select(schema, (*UNCERTAIN[keyword], keyword)))
 
 
 def _hollow(schema: Schema) -> Schema:
-    """Return the schema with nothing within its values that might not compile."""
+    """Return the schema without anything in its values that might not compile."""
     return {
         key: dict.fromkeys(value, True) if isinstance(value, dict) else value
         for key, value in schema.items()

@@ -1,4 +1,4 @@
-"""Compiles grammars as the engine does, in a worker process that a grammar may hang or kill."""
+"""Compiles grammars like the engine, in a worker process, which a grammar may hang or kill."""
 
 import random
 import time
@@ -14,15 +14,15 @@ from server.workers.confinement import confine, limit_cpu
 MEMORY_BYTES: Final = 512 * 1024 * 1024
 CPU_S: Final = 2
 WALL_S: Final = 10.0
-# The engine compiles the grammar again, and all other requests wait for that.
+# CPU seconds of a compilation: the engine repeats it while all other requests wait.
 COMPILATION_S: Final = 1.0
 NICENESS: Final = 5
 STANDARD_STREAMS: Final = 3
 # Length of a trial sentence: a grammar that compiles may still become too complex in use.
 NUM_TRIAL_TOKENS: Final = 32
-# Characters of the compiler's own message, or of a schema's location, that a client gets.
+# Characters of the compiler's message, or of a schema's location, that a client gets.
 MAX_REASON: Final = 300
-# Its messages where no token can come next.
+# The compiler's messages if no token can come next.
 DEAD_END: Final = ("NoExtension", "NoExtensionBias")
 
 _tokenizer: LLTokenizer | None = None
@@ -75,7 +75,7 @@ def compile_grammar(grammar: str) -> LLMatcher | GrammarError:
 
 
 def _generate_sentence(matcher: LLMatcher) -> None:
-    """Generate the beginning of a sentence from random tokens, the same ones each time."""
+    """Generate the beginning of a sentence from random tokens with a fixed seed."""
     rng = random.Random(0)  # noqa: S311 - needs no secrecy
     for _ in range(NUM_TRIAL_TOKENS):
         allowed = matcher.compute_bitmask()
@@ -98,7 +98,7 @@ def _find_dead_end(matcher: LLMatcher) -> GrammarError | None:
 
 
 def _extract_reason(error: str) -> str:
-    """Return the line with the reason, without the position in a grammar the client never saw."""
+    """Return the reason, without the position in a grammar that the client never saw."""
     line = error.split("\n", 1)[0]
     if "coerce_one_of" in line:  # a compiler option that clients do not have
         return "alternatives of 'oneOf' may overlap; use 'anyOf'"

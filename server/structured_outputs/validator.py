@@ -55,7 +55,7 @@ class GrammarConstraint:
 class GrammarValidator:
     """Compiles grammars in a worker process before the engine sees them.
 
-    Results are cached for each `cache_partition`: how fast one comes must not tell a client which
+    Results are cached for each `cache_partition`: their timing must not reveal to a client which
     grammars others use.
     """
 
@@ -68,7 +68,7 @@ class GrammarValidator:
         self._pool = WorkerPool(1, start_grammar_worker, [str(checkpoint / "tokenizer.json")])
 
     async def validate(self, constraint: GrammarConstraint, cache_partition: str) -> None:
-        """Raise `InvalidValue`, naming the field, where the grammar cannot be used."""
+        """Raise `InvalidValue`, naming the field, if the grammar cannot be used."""
         if len(constraint.grammar) > MAX_JSON_CHARACTERS:
             raise InvalidValue("This is too large.", constraint.param)
         key = _compute_digest([cache_partition, constraint.grammar])
@@ -77,9 +77,10 @@ class GrammarValidator:
             raise _build_refusal(error, constraint.param)
 
     async def prune(self, constraint: GrammarConstraint, cache_partition: str) -> PrunedRules:
-        """Return the rules of the constraint's schemas without what cannot be enforced.
+        """Return the rules of the constraint's schemas, without unenforceable keywords.
 
-        Raises `InvalidValue`, naming the schema's field, where that is not allowed or not enough.
+        Raises `InvalidValue`, naming the schema's field, if a strict schema has such keywords or
+        the rest cannot be used either.
         """
         schemas = constraint.schemas
         texts = await _dump_schemas(schemas)
@@ -104,7 +105,7 @@ class GrammarValidator:
         function: Callable[[Argument], Result],
         argument: Argument,
     ) -> Result | GrammarError:
-        """Call a function in the worker, once for each key, the digest of the argument."""
+        """Call a function in the worker, once for each key: the argument's digest."""
         if key not in cache:
             async with self._lock:
                 if key not in cache:
@@ -119,8 +120,8 @@ class GrammarValidator:
     ) -> tuple[Result | GrammarError, bool]:
         """Return the result and whether it is certain.
 
-        What the worker does not survive is too complex. Where the time is over, the cause may be a
-        busy machine instead, and a killer may be outside, so these results must not be cached.
+        An argument that kills the worker is too complex. A timeout may be due to a busy machine,
+        and a kill may come from outside, so these results must not be cached.
         """
         try:
             return await self._pool.run(function, argument, timeout_s=WALL_S), True
@@ -146,7 +147,7 @@ async def _dump_schemas(schemas: Sequence[RequestSchema]) -> tuple[str, ...]:
 
 
 def _check_pruned(schema: RequestSchema, pruned: PrunedSchema) -> None:
-    """Raise `InvalidValue` where a schema cannot be used, or not as strictly as it must be."""
+    """Raise `InvalidValue` if a schema cannot be used, or not as strictly as requested."""
     if pruned.error is not None and (pruned.unenforceable is None or not schema.strict):
         raise _build_refusal(pruned.error, schema.param)
     if schema.strict and pruned.unenforceable is not None:

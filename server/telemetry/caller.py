@@ -1,4 +1,4 @@
-"""Who a request comes from, as far as its processing and its record need it."""
+"""The caller of a request, as its processing and its record need it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,11 +8,11 @@ from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose caches and limits a request uses, and what logs call them.
+    """Whose caches and limits a request uses, and the names for logs.
 
-    `address` is the client's; `key` names its key in logs, `key_name` is set for one of the
-    server's keys only. What is cached is shared within `cache_partition`. Nothing has a default:
-    whoever forgot one would share caches between keys, or count no tokens.
+    `address` is the client's; `key` names its key in logs; `key_name` is set only for the server's
+    own keys. Caches are shared within `cache_partition`. No field has a default: a forgotten one
+    would share caches between keys, or count no tokens.
     """
 
     address: str | None
@@ -22,5 +22,5 @@ class Caller:
     meter: TokenMeter
 
 
-# Without limits, and with the caches that all share.
+# Without limits, and with the shared caches.
 ANYBODY: Final = Caller(None, None, None, "", UNMETERED)

@@ -1,4 +1,4 @@
-"""Logs of the engine's processes, in the format of the server's."""
+"""Logs of the engine's processes, in the server's format."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ def export_log_settings(level: str, log_format: str, replica: str | None) -> Non
 
 
 def configure_child_logs() -> None:
-    """Configure the logs of a child process as those of the server."""
+    """Configure the logs of a child process like the server's."""
     log_format: LogFormat = "json" if os.environ.get(FORMAT) == "json" else "text"
     name = multiprocessing.current_process().name
     configure_logs(
@@ -25,5 +25,5 @@ def configure_child_logs() -> None:
 
 
 def get_child_level() -> str:
-    """Return the level that the server logs with."""
+    """Return the server's log level."""
     return os.environ.get(LEVEL, "info")

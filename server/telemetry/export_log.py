@@ -1,4 +1,4 @@
-"""One log line now and then while traces cannot be exported, however often that fails."""
+"""Limits the log lines about failed exports of traces."""
 
 import logging
 import time
@@ -14,9 +14,9 @@ LIBRARY: Final = "opentelemetry"
 
 
 class ExportLog(logging.Handler):
-    """Takes what OpenTelemetry logs, and passes on one message in `interval_s` seconds.
+    """Takes OpenTelemetry's log messages, and passes on one in `interval_s` seconds.
 
-    Its exporter logs every try, and its queue every span that it has no room for.
+    Its exporter logs every attempt, and its queue every span that it drops.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ExportLog(logging.Handler):
 
 
 def log_export_problems() -> None:
-    """Let all messages of OpenTelemetry pass `ExportLog`, and no other way."""
+    """Route all messages of OpenTelemetry through `ExportLog` only."""
     library = logging.getLogger(LIBRARY)
     library.handlers[:] = [ExportLog()]
     library.propagate = False

@@ -1,4 +1,4 @@
-"""The memory of the GPUs that the model runs on, as the driver counts it."""
+"""The memory of the model's GPUs, as the driver counts it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from server.telemetry.metrics import Metrics
 
 
 def watch_gpu_memory(metrics: Metrics, device: torch.device, num_devices: int = 1) -> None:
-    """Have the metrics show the memory of the first devices; a CPU has none to show."""
+    """Have the metrics show the memory of the first devices; on a CPU there are none."""
     if device.type != "cuda":
         return
     for index in range(num_devices):
@@ -19,10 +19,10 @@ def watch_gpu_memory(metrics: Metrics, device: torch.device, num_devices: int = 
 
 
 def _read(read: Callable[[int], int], index: int) -> float:
-    """Return the value; a GPU that has failed must not take all metrics with it."""
+    """Return the value; a failed GPU must not break all metrics."""
     try:
         return float(read(index))
-    except Exception:  # NVML's errors have no class in common with those of CUDA
+    except Exception:  # NVML's errors and CUDA's have no common class
         return nan
 
 
@@ -30,7 +30,7 @@ def _used(index: int) -> int:
     if index == torch.cuda.current_device():
         free, total = torch.cuda.mem_get_info(index)
         return total - free
-    # By NVML: asking CUDA would take some of that device's memory for a context of its own.
+    # From NVML: CUDA would take some of that device's memory for a context.
     return torch.cuda.device_memory_used(index)
 
 

@@ -1,13 +1,13 @@
-"""Whole lines onto a file descriptor, as slowly as it takes them."""
+"""Writes whole lines to a file descriptor, as slowly as it takes them."""
 
 import os
 import select
 
 
 class LineSink:
-    """Writes lines; one that was cut off by an error is followed by a line break. For one thread.
+    """Writes lines; a line that an error cut off is followed by a line break. For one thread.
 
-    The descriptor may be non-blocking: a reader that is merely slow costs no line.
+    The descriptor may be non-blocking: no line is lost to a merely slow reader.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -15,7 +15,7 @@ class LineSink:
         self._is_torn = False  # the last line is not complete
 
     def write(self, line: bytes) -> None:
-        """Write a line that ends with a newline. Raises `OSError`, after part of it perhaps."""
+        """Write a line that ends with a newline. Raises `OSError`, perhaps after part of it."""
         rest = (b"\n" if self._is_torn else b"") + line
         while rest:
             try:
@@ -27,7 +27,7 @@ class LineSink:
             rest = rest[num_written:]
 
     def _wait(self) -> None:
-        """Wait for room, or for an error that the next write meets."""
+        """Wait for room, or for an error, which the next write raises."""
         room = select.poll()
         room.register(self.descriptor, select.POLLOUT)
         room.poll()

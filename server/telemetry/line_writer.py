@@ -1,16 +1,16 @@
-"""Writes lines in a thread: a full disk or a reader that stopped delays nobody."""
+"""Writes lines in a thread, so that a full disk or a stopped reader delays nothing else."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-# Lines that wait while nothing can be written; more are dropped.
+# Bytes of lines that wait while nothing can be written; more are dropped.
 MAX_PENDING_BYTES: Final = 4 * 1024 * 1024
 
 
 def ignore(_: OSError | None) -> None:
-    """Leave it at the count."""
+    """Do nothing: the loss is counted anyway."""
 
 
 class LineWriter:
@@ -25,10 +25,9 @@ class LineWriter:
         on_lost: Callable[[OSError | None], None] = ignore,
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> None:
-        """`sink` writes a line, in a thread, and raises `OSError` where that is impossible.
+        """`sink` writes a line, in a thread, and raises `OSError` if it cannot.
 
-        `on_lost` is called for each line that is lost: with that error, or without one where too
-        much waits.
+        `on_lost` is called for each lost line: with that error, or with None if too much waits.
         """
         self._sink = sink
         self._on_lost = on_lost
@@ -41,7 +40,7 @@ class LineWriter:
         threading.Thread(target=self._run, name="line writer", daemon=True).start()
 
     def write(self, text: str) -> None:
-        """Write a text soon, or drop it where too much waits already."""
+        """Write a text soon, or drop it if too much waits already."""
         data = text.encode(errors="backslashreplace")
         with self._changed:
             if self.num_pending_bytes + len(data) > self._max_pending_bytes:
@@ -64,7 +63,7 @@ class LineWriter:
     def take_num_lost(self) -> int:
         """Return how many texts were dropped since the last call, once texts can be written again.
 
-        Until then it returns 0: there is no place yet to tell it.
+        Until then it returns 0, since a report could not be written either.
         """
         with self._changed:
             if not self._is_working or self.num_pending_bytes > self._max_pending_bytes // 2:

@@ -1,4 +1,4 @@
-"""The variables by which the server tells its child processes how to log: its own settings'."""
+"""The environment variables that pass the server's log settings to its child processes."""
 
 from typing import Final
 

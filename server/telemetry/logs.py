@@ -1,4 +1,4 @@
-"""Log lines as text or JSON, one format for ours, uvicorn's and the engine's."""
+"""Log lines as text or JSON, in one format for ours, uvicorn's and the engine's."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from server.telemetry.line_writer import LineWriter
 
 LogFormat = Literal["text", "json"]
 
-# Levels of libraries and of the engine for each level of ours: more of them only when debugging.
+# Levels of libraries and of the engine for each of ours: they log more only when debugging.
 LIBRARY_LEVELS: Final[Mapping[str, str]] = {
     "debug": "INFO",
     "info": "WARNING",
@@ -30,9 +30,9 @@ ENGINE_LEVELS: Final[Mapping[str, str]] = {
     "warning": "ERROR",
     "error": "ERROR",
 }
-# Seconds that the last lines may take where their reader has stopped.
+# Seconds that the last lines may take if their reader has stopped.
 DRAIN_TIMEOUT_S: Final = 1.0
-# What our code or a library wrote, in lines and colours.
+# Text of our code or a library, which may hold line breaks and colours.
 OWN_TEXT: Final = frozenset({"event", "exception", "stack"})
 
 _SHARED: list[Processor] = [
@@ -42,7 +42,7 @@ _SHARED: list[Processor] = [
 
 
 class QueuedHandler(logging.StreamHandler[LineWriter]):
-    """Hands lines to a thread that writes them, and says how many of them were lost."""
+    """Hands lines to a thread that writes them, and logs how many were lost."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line soon."""
@@ -59,7 +59,7 @@ class QueuedHandler(logging.StreamHandler[LineWriter]):
 
 
 def escape_controls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Escape what is not printable in values: clients' names must not steer a terminal."""
+    """Escape unprintable characters in values: clients' names must not control a terminal."""
     for name, value in line.items():
         if isinstance(value, str) and name not in OWN_TEXT and not value.isprintable():
             line[name] = "".join(map(_escape, value))
@@ -79,8 +79,8 @@ def configure_logs(
 ) -> None:
     """Send every log line of this process to stderr in one format, warnings and crashes included.
 
-    `level` is ours; libraries show less. `replica` names the server among several in all its lines,
-    `process` a child process.
+    `level` is that of our code; libraries log less. In all lines, `replica` names the server among
+    several, and `process` a child process.
     """
     names = {"replica": replica, "process": process}
     known = {field: name for field, name in names.items() if name is not None}
@@ -114,7 +114,7 @@ def configure_logs(
 
 
 def adopt_engine_logger(level: str) -> None:
-    """Send vLLM's lines the way of ours; vLLM gives its logger a handler on import, and later."""
+    """Route vLLM's lines like ours; vLLM gives its logger a handler on import, and later."""
     logger = logging.getLogger("vllm")
     logger.handlers.clear()
     logger.propagate = True

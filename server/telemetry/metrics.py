@@ -30,9 +30,9 @@ class Metrics:
         models: Collection[str] = (),
         replica: str | None = None,
     ) -> None:
-        """Only these paths and names are values of labels; any other is `other`.
+        """Only these paths and names are label values; any other becomes `other`.
 
-        Where there is a `replica`, all samples name it.
+        With `replica`, all samples are labelled with it.
         """
         self.registry = CollectorRegistry()
         self._replica = replica
@@ -40,11 +40,11 @@ class Metrics:
         self._models = frozenset(models)
         self._by_request: dict[tuple[str, str], RequestMetrics] = {}
         self.build_info = self._gauge(
-            "llava:build_info", "What runs here; always 1.", "version", "engine", "model", "device"
+            "llava:build_info", "Build and model; always 1.", "version", "engine", "model", "device"
         )
-        self.ready = self._gauge("llava:ready", "Whether requests are taken: 1 or 0.")
+        self.ready = self._gauge("llava:ready", "Whether the server takes requests: 1 or 0.")
         self.draining = self._gauge(
-            "llava:draining", "Whether the server shuts down while requests finish: 1 or 0."
+            "llava:draining", "Whether the server is shutting down while requests finish: 1 or 0."
         )
         self.requests = self._counter(
             "llava:requests",
@@ -55,7 +55,7 @@ class Metrics:
         self.running = self._gauge("llava:num_requests_running", "Requests that hold a permit.")
         self.queued = self._gauge("llava:num_requests_queued", "Requests that wait for a permit.")
         self.waiting = self._gauge(
-            "llava:num_requests_waiting", "Requests for completions still without a first token."
+            "llava:num_requests_waiting", "Generation requests without a first token yet."
         )
         self.connections = self._gauge("llava:connections", "Open connections.")
         self.connections_refused = self._counter(
@@ -64,10 +64,10 @@ class Metrics:
             "reason",
         )
         self.buffered_body_bytes = self._gauge(
-            "llava:buffered_body_bytes", "Memory that request bodies hold."
+            "llava:buffered_body_bytes", "Memory held by request bodies, in bytes."
         )
         self.prompt_tokens = self._counter(
-            "llava:prompt_tokens", "Prompt tokens, of images and videos included.", *REQUEST_LABELS
+            "llava:prompt_tokens", "Prompt tokens, image and video ones included.", *REQUEST_LABELS
         )
         self.image_tokens = self._counter(
             "llava:image_tokens", "Prompt tokens that stand for images.", *REQUEST_LABELS
@@ -98,16 +98,16 @@ class Metrics:
             stage: self.stages.labels(stage) for stage in get_args(Stage)
         }
         self.decodes_waiting = self._gauge(
-            "llava:num_decodes_waiting", "Images that wait for a decode worker."
+            "llava:num_decodes_waiting", "Images waiting for a decode worker."
         )
         self.decodes_running = self._gauge(
-            "llava:num_decodes_running", "Decode workers that work on an image."
+            "llava:num_decodes_running", "Decode workers working on an image."
         )
         self.views_waiting = self._gauge(
-            "llava:num_views_waiting", "Views that wait for the vision tower."
+            "llava:num_views_waiting", "Views waiting for the vision tower."
         )
         self.vision_batch_size = self._histogram(
-            "llava:vision_batch_size", "Views the vision tower took at once.", BATCH_BUCKETS
+            "llava:vision_batch_size", "Views per batch of the vision tower.", BATCH_BUCKETS
         )
         self.image_cache_queries = self._counter(
             "llava:image_cache_queries", "Images looked up in the embedding cache."
@@ -137,7 +137,7 @@ class Metrics:
             "llava:image_refusals", "Images refused, by error code.", "code"
         )
         self.videos = VideoMetrics(self.registry)
-        self.decode_workers = self._gauge("llava:decode_workers", "Decode workers that are alive.")
+        self.decode_workers = self._gauge("llava:decode_workers", "Live decode workers.")
         self.decode_workers_replaced = self._counter(
             "llava:decode_workers_replaced", "Decode workers that died or hung and were replaced."
         )
@@ -147,11 +147,11 @@ class Metrics:
         )
         self.gpu_memory_used = self._gauge(
             "llava:gpu_memory_used_bytes",
-            "GPU memory that is in use, by this server or others.",
+            "GPU memory in use, by this server or others.",
             "device",
         )
         self.gpu_memory_total = self._gauge(
-            "llava:gpu_memory_total_bytes", "GPU memory that there is.", "device"
+            "llava:gpu_memory_total_bytes", "Total GPU memory.", "device"
         )
 
     def stage(self, name: Stage) -> TimedStage:
@@ -171,7 +171,7 @@ class Metrics:
         return found
 
     def exposition(self) -> bytes:
-        """Return our metrics and the engine's, which live in the default registry, as text."""
+        """Return our metrics and, from the default registry, the engine's, as text."""
         return b"".join(map(self._write, (self.registry, REGISTRY)))
 
     def _write(self, registry: CollectorRegistry) -> bytes:

@@ -1,4 +1,4 @@
-"""How requests end: the values of the metric's label `outcome`."""
+"""The outcomes of requests: values of the metric label `outcome`."""
 
 from asyncio import CancelledError
 from typing import Final

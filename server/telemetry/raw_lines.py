@@ -2,8 +2,8 @@
 
 `python -I -S raw_lines.py STDOUT_PIPE STDERR_PIPE CONTROL` reads both pipes to their end and writes
 each line to its own stdout or stderr. `CONTROL` is a socket: once the server has shut down its
-side, the program writes all that is left and closes the socket, so that the server can wait for its
-last words. The program imports little, and nothing from this package.
+side, the program writes everything left and closes the socket, so that the server can wait for the
+last lines. The program imports little, and nothing from this package.
 """
 
 import json
@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 CHUNK: Final = 65536
-# How long a reader may take to read, in seconds; until then the server's pipe fills.
+# Seconds that a reader may take to read; meanwhile the server's pipe fills.
 PATIENCE_S: Final = 0.5
-# The same for the last lines, and the number of those that were dropped.
+# The same for the last lines and the count of dropped lines.
 LAST_PATIENCE_S: Final = 1.0
 # Longer lines are cut into several.
 MAX_LINE: Final = 1 << 20
@@ -31,10 +31,10 @@ COLORS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Target:
-    """A file descriptor to write lines to, which may be full for a while or for good.
+    """A file descriptor to write lines to; it may be full for a while or for good.
 
-    A reader that does not read must not stop the server: after `PATIENCE_S` lines are dropped and
-    counted, until there is room again.
+    A reader that does not read must not stop the server: after `PATIENCE_S`, lines are dropped and
+    counted until there is room again.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -44,7 +44,7 @@ class Target:
         self.num_dropped = 0
 
     def write(self, line: bytes, notify: Callable[[str], bytes]) -> None:
-        """Write a line, or count it; `notify` makes a line of a text."""
+        """Write a line, or drop and count it; `notify` formats a text as a line."""
         if not self._send(0.0 if self.num_dropped else PATIENCE_S):
             self.num_dropped += 1
             return
@@ -53,7 +53,7 @@ class Target:
         self._send(PATIENCE_S)
 
     def finish(self, notify: Callable[[str], bytes]) -> None:
-        """Write what is left and how many lines were dropped, if the reader takes it in time."""
+        """Write the rest and the number of dropped lines, if the reader takes them in time."""
         deadline = time.monotonic() + LAST_PATIENCE_S
         if self._send(LAST_PATIENCE_S):
             self._report_dropped(notify)
@@ -65,7 +65,7 @@ class Target:
             self.num_dropped = 0
 
     def _send(self, patience_s: float) -> bool:
-        """Send what is left; return whether all of it was taken."""
+        """Send the rest; return whether all of it was taken."""
         deadline = time.monotonic() + patience_s
         while self._unsent:
             try:
@@ -81,7 +81,7 @@ class Target:
         return True
 
     def _send_some(self, timeout_s: float) -> None:
-        """Send as much as a pipe that is ready takes without blocking."""
+        """Send as much as a ready pipe takes without blocking."""
         if not select.select([], [self._descriptor], [], timeout_s)[1]:
             return
         if self._is_torn:
@@ -93,7 +93,7 @@ class Target:
 
 @dataclass(slots=True)
 class Stream:
-    """A stream that is wrapped. `pending` is a line that has not ended yet."""
+    """A wrapped stream. `pending` is a line that has not ended yet."""
 
     name: str
     level: str
@@ -101,7 +101,7 @@ class Stream:
     pending: bytes = b""
 
     def feed(self, data: bytes) -> None:
-        """Write the lines that have ended; `b""` is the end, when nothing is left to wait for."""
+        """Write the complete lines; `b""` is the end of the stream."""
         *lines, self.pending = LINE_ENDS.split(self.pending + data)
         if not data or len(self.pending) > MAX_LINE:
             lines, self.pending = [*lines, self.pending], b""
@@ -116,7 +116,7 @@ class Stream:
 
 
 def wrap_line(line: bytes, stream: str, level: str) -> bytes:
-    """Return a line as a JSON object and a line break; one that is an object stays as it is."""
+    """Return a line as a JSON object and a line break; a JSON object stays as it is."""
     if _is_object(line):
         return line + b"\n"
     text = COLORS.sub("", line.decode("utf-8", "replace"))
@@ -126,7 +126,7 @@ def wrap_line(line: bytes, stream: str, level: str) -> bytes:
 
 
 def split_before_object(line: bytes) -> list[bytes]:
-    """Part a log line from raw text in front of it, whose own line had not ended."""
+    """Split a log line from raw text before it that did not end its line."""
     begin = line.find(b'{"')
     if begin > 0 and _is_object(line[begin:]):
         return [line[:begin], line[begin:]]
@@ -144,7 +144,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def main(stdout_pipe: int, stderr_pipe: int, control: int) -> None:
-    """Read both pipes to their end. Signals to the process group are the server's affair."""
+    """Read both pipes to their end. Signals to the process group are left to the server."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     streams = {

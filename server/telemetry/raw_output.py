@@ -1,7 +1,7 @@
-"""Sends what this process and its children write to stdout and stderr through `raw_lines`.
+"""Sends this process's and its children's stdout and stderr through `raw_lines`.
 
-Log lines are JSON already. The rest is not: C and C++ code, tracebacks of child processes, the
-words of a process that aborts.
+Log lines are JSON already. Other output is not: that of C and C++ code, tracebacks of child
+processes, messages of an aborting process.
 """
 
 import os
@@ -16,14 +16,14 @@ from typing import Final
 STDOUT: Final = 1
 STDERR: Final = 2
 PROGRAM: Final = Path(__file__).with_name("raw_lines.py")
-# How long the program may take to read the last lines and to write them, in seconds. More than it
-# waits for those who read: in a container it is killed when the server has ended.
+# Seconds that the program may take to read and write the last lines. More than it waits for its
+# readers: in a container it is killed when the server has ended.
 LAST_WORDS_TIMEOUT_S: Final = 3.0
 
 
 @contextmanager
 def wrap_raw_output() -> Iterator[None]:
-    """Wrap raw lines as JSON for a block, also those of processes started in it."""
+    """Wrap raw lines as JSON for a block, including those of processes started in it."""
     saved = {number: os.dup(number) for number in (STDOUT, STDERR)}
     control = _start_program()
     try:
@@ -37,9 +37,9 @@ def wrap_raw_output() -> Iterator[None]:
 
 
 def _wait_until_written(control: socket.socket) -> None:
-    """Wait until the program has written what there is.
+    """Wait until the program has written everything so far.
 
-    It goes on where a child keeps a pipe, as multiprocessing's resource tracker does to the end.
+    The program goes on while a child holds a pipe, as multiprocessing's resource tracker does.
     """
     with control, suppress(OSError):  # it took too long, or was killed
         control.settimeout(LAST_WORDS_TIMEOUT_S)
@@ -48,9 +48,9 @@ def _wait_until_written(control: socket.socket) -> None:
 
 
 def _start_program() -> socket.socket:
-    """Start the program with the streams as they are, then put pipes to it in their place.
+    """Start the program with the current streams, then replace them by pipes to it.
 
-    Returns the socket on which the program says that it has written all.
+    Returns the socket that the program closes once it has written everything.
     """
     _flush()
     control, program_control = socket.socketpair()
@@ -60,7 +60,7 @@ def _start_program() -> socket.socket:
         [sys.executable, "-I", "-S", str(PROGRAM), *map(str, inherited)],
         stdin=subprocess.DEVNULL,
         pass_fds=inherited,
-        start_new_session=True,  # Ctrl-C is the server's affair
+        start_new_session=True,  # Ctrl-C is left to the server
     )
     program_control.close()
     for number, (reader, writer) in pipes.items():

@@ -9,16 +9,16 @@ from server.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 INTERVAL_S: Final = 1.0
-# Client addresses, and keys, that a line names: those with the most refusals.
+# Client addresses, and keys, named in a line: those with the most refusals.
 MAX_TOLD: Final = 5
-# Of either that are counted in a second; further ones are not told.
+# Addresses, and keys, counted in a second; more are not reported.
 MAX_COUNTED: Final = 1000
 
 
 class RefusalLog:
     """Counts refusals by error code, client and key; logs them once a second while there are any.
 
-    So the operator sees who floods the server.
+    They show the operator who floods the server.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class RefusalLog:
         self._keys: Counter[str] = Counter()
 
     def add(self, code: str, client: str | None, key: str | None = None) -> None:
-        """Count a refusal of a client's address and a key's name, where they are known.
+        """Count a refusal by the client's address and the key's name, if known.
 
         Call it from the event loop.
         """

@@ -1,4 +1,4 @@
-"""Refusals: counted by their reason, and logged once a second with who is refused."""
+"""Counts refusals by reason, and logs them once a second with the refused clients."""
 
 from prometheus_client import Counter
 
@@ -8,7 +8,7 @@ from server.telemetry.refusal_log import RefusalLog
 
 
 class Refusals:
-    """Counts the connections that are refused."""
+    """Counts refused connections."""
 
     def __init__(self, counter: Counter, log: RefusalLog) -> None:
         """`counter` has one label, the reason."""
@@ -16,20 +16,20 @@ class Refusals:
         self._log = log
 
     def add(self, reason: str, client: str | None) -> None:
-        """Count one refusal, by the edge's reason; `client` is the address, where there is one."""
+        """Count one refusal, by the edge's reason; `client` is the address, if any."""
         self._counter.labels(reason).inc()
         self._log.add(reason, client)
 
 
 class RequestRefusals:
-    """Counts the requests that are refused before a route has them."""
+    """Counts requests that are refused before they reach a route."""
 
     def __init__(self, metrics: Metrics, log: RefusalLog) -> None:
         self._metrics = metrics
         self._log = log
 
     def add(self, code: str, path: str, client: str | None, key: str | None = None) -> None:
-        """Count one refusal, by its error code; `key` is what logs call the client's key."""
+        """Count one refusal, by its error code; `key` names the client's key in logs."""
         self._metrics.of_request(path, None).count(code)
         if code == TooManyRequests.code:
             self._metrics.keys.add_overload(key)

@@ -1,4 +1,4 @@
-"""One label more on every metric: which of several servers it is from."""
+"""The label `replica` on every metric, which names the server among several."""
 
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -17,14 +17,14 @@ class Registry(Protocol):
 
 
 class LabelledRegistry:
-    """A registry whose samples all name the replica."""
+    """A registry that adds the replica's name to all samples."""
 
     def __init__(self, registry: Registry, name: str) -> None:
         self._registry = registry
         self._label = {LABEL: name}
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; those of the registry stay as they are."""
+        """Yield labelled copies of the metrics; the registry's own stay unchanged."""
         for metric in self._registry.collect():
             labelled = copy(metric)
             labelled.samples = [

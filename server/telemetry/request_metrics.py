@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import Counter, Histogram
 
 REQUEST_LABELS: Final = ("endpoint", "model")
-# A path or model that clients made up: labels must not grow with them.
+# Stands for any path or model that clients make up, so that labels do not multiply.
 OTHER: Final = "other"
 
 

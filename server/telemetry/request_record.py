@@ -24,7 +24,7 @@ from server.telemetry.usage import Usage
 
 log = get_logger(__name__)
 
-# In OpenTelemetry's words. Endpoints that generate nothing are no operation of these.
+# OpenTelemetry's names of operations. Endpoints that generate nothing have none.
 OPERATIONS: Final[dict[str | None, str]] = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "text_completion",
@@ -32,7 +32,7 @@ OPERATIONS: Final[dict[str | None, str]] = {
     "/v1/responses": "chat",
 }
 PROVIDER: Final = "llava-server"
-# Of strings that clients made up.
+# Characters of strings that clients made up.
 MAX_LOGGED_CHARS: Final = 128
 
 
@@ -54,10 +54,10 @@ class RequestRecord:
         refusals: RefusalLog | None = None,
         on_end: Callable[[Usage], None] | None = None,
     ) -> None:
-        """`refusals` takes the place of the log line where server or key had no capacity left.
+        """`refusals` replaces the log line if the server or the key had no capacity left.
 
-        `on_end` is called with what the request used. `trace_id` is the client's, for requests
-        that are not traced here.
+        `on_end` is called with the request's usage. `trace_id` is the client's, for requests that
+        are not traced here.
         """
         self.request_id = request_id
         self.caller = caller
@@ -79,7 +79,7 @@ class RequestRecord:
         self._on_end = on_end
         self._started = self._submitted = time.perf_counter()
         self._first_token_s: float | None = None
-        self._last_output: dict[int, float] = {}  # of each answer
+        self._last_output: dict[int, float] = {}  # for each answer
         self._outcome = CANCELLED
         self._is_refused = False
         self._is_waiting = False
@@ -88,7 +88,7 @@ class RequestRecord:
     def record_request(
         self, model: str, num_images: int, num_videos: int = 0, *, stream: bool
     ) -> None:
-        """Record what is asked for; from now on the request waits for its first token."""
+        """Record what is requested; from now on the request waits for its first token."""
         self.model, self.stream = model, stream
         self.images, self.videos = num_images, num_videos
         self._is_waiting = True
@@ -124,7 +124,7 @@ class RequestRecord:
         self.caller.meter.charge_output_tokens(num_tokens)
 
     def mark_streaming(self) -> None:
-        """Mark that the response begins: its status is 200, whatever comes."""
+        """Mark that the response begins: its status is 200 whatever follows."""
         self._status = OK_STATUS
 
     def mark_complete(self) -> None:
@@ -155,7 +155,7 @@ class RequestRecord:
             if self._outcome != CANCELLED:
                 self._status = self._status or ApiError.status
         self._end_waiting()
-        # Before the response begins, whose headers tell what is left.
+        # Before the response begins, since its headers state the remaining limits.
         self.caller.meter.end_generation()
         self._report(time.perf_counter() - self._started)
 
@@ -231,11 +231,11 @@ class RequestRecord:
 
     @cached_property
     def _labelled(self) -> RequestMetrics:
-        """The metrics with this request's labels; first read when it is known what is asked for."""
+        """The metrics with this request's labels; first read once the request is parsed."""
         return self._metrics.of_request(self._endpoint, self.model)
 
     def _annotate_trace(self) -> None:
-        """Describe the request in its trace, in the words of OpenTelemetry's conventions."""
+        """Describe the request in its trace, by OpenTelemetry's conventions."""
         if self.trace_id is None:
             return
         for name, value in (

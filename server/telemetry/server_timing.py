@@ -6,7 +6,7 @@ from server.telemetry.timeline import RequestContext
 
 
 def format_server_timing(context: RequestContext) -> str:
-    """Return the header's value: stages in milliseconds, the total, and the trace if there is one.
+    """Return the header's value: stages in milliseconds, the total, and the trace, if any.
 
     https://www.w3.org/TR/server-timing/; browsers' tracing libraries read `traceparent` there.
     """

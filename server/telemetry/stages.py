@@ -45,7 +45,7 @@ class Span:
         self.trace: TracePosition | None = None
 
     def __enter__(self) -> Self:
-        """Begin. What the block does and starts is below this span."""
+        """Begin the span; spans started in the block are below it."""
         self._started = time.perf_counter()
         self.context = context = get_request_context()
         if context is not None and context.trace is not None and context.trace.is_recorded:
@@ -71,7 +71,7 @@ class Span:
 
 
 class TimedStage(Span):
-    """A block of work that is a stage. One that raises is not counted in the histogram."""
+    """A block of work that is a stage. If it raises, the histogram does not count it."""
 
     __slots__ = ("_histogram",)
 

@@ -1,4 +1,4 @@
-"""The timeline of one request: its stages so far, and the span that its trace is at."""
+"""The timeline of one request: its stages so far, and the current span of its trace."""
 
 import time
 from collections import defaultdict
@@ -22,17 +22,17 @@ class Timeline:
         self._intervals[stage].append((start, end))
 
     def durations(self) -> dict[str, float]:
-        """Return for each stage the seconds during which it ran, in the order of their ends.
+        """Return the seconds during which each stage ran, in the order of their ends.
 
-        Runs at the same time, as those of several images, count once.
+        Simultaneous runs, such as those of several images, count once.
         """
         return {stage: _measure_union(runs) for stage, runs in self._intervals.items()}
 
 
 class RequestContext:
-    """What the code that works for a request knows of it, without being told.
+    """The context that code working on a request finds without a parameter.
 
-    `trace` is where the request's trace is now, None without tracing.
+    `trace` is the request's current position in its trace, None without tracing.
     """
 
     __slots__ = ("timeline", "trace")
@@ -46,17 +46,17 @@ _context: ContextVar[RequestContext | None] = ContextVar("request", default=None
 
 
 def get_request_context() -> RequestContext | None:
-    """Return the context of the request that is worked for, None where nobody asks for times."""
+    """Return the context of the current request, None if nobody asks for times."""
     return _context.get()
 
 
 def enter_request_context(context: RequestContext | None) -> Token[RequestContext | None]:
-    """Set the context for the current task and those that it starts; `leave` takes the token."""
+    """Set the context for the current task and tasks it starts; the token undoes that."""
     return _context.set(context)
 
 
 def leave_request_context(token: Token[RequestContext | None]) -> None:
-    """Restore the context that was there before."""
+    """Restore the previous context."""
     _context.reset(token)
 
 
@@ -74,7 +74,7 @@ def get_trace_id() -> str | None:
 
 
 def build_trace_headers() -> dict[str, str] | None:
-    """Return the W3C headers that join what another program does to the current span."""
+    """Return the W3C headers with which another program's spans join the current one."""
     context = _context.get()
     return None if context is None or context.trace is None else context.trace.build_headers()
 

@@ -1,17 +1,17 @@
-"""What counts a request's tokens as they are made; the limits of API keys are behind it."""
+"""The interface that counts a request's tokens as they are made, for the limits of API keys."""
 
 from typing import Final, Protocol
 
 
 class TokenMeter(Protocol):
-    """Counts the tokens of one request; `key_name` says whose limits they are held against."""
+    """Counts the tokens of one request against the limits of the key `key_name`."""
 
     @property
     def key_name(self) -> str:
         """The name of an API key, empty without one."""
 
     def reserve_output_tokens(self, num_tokens: int) -> None:
-        """Reserve what the request asks for. Raises `TooManyRequests` while none may be used."""
+        """Reserve the requested tokens. Raises `TooManyRequests` while none may be used."""
 
     def check_image_tokens(self) -> None:
         """Raise `TooManyRequests` while no image tokens may be used."""
@@ -23,10 +23,10 @@ class TokenMeter(Protocol):
         """Note that the engine works on the request from now on."""
 
     def charge_output_tokens(self, num_tokens: int) -> None:
-        """Count tokens that are generated."""
+        """Count generated tokens."""
 
     def end_generation(self) -> None:
-        """Give back what is reserved: nothing more is generated."""
+        """Release the reserved tokens: nothing more is generated."""
 
 
 class _Unmetered:

@@ -1,4 +1,4 @@
-"""A place in a trace: a span, and what starts others below it."""
+"""A position in a trace: a span, and the tracer that starts others below it."""
 
 import time
 from asyncio import CancelledError
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class TracePosition:
-    """A span, and what starts others below it."""
+    """A span, and the tracer that starts others below it."""
 
     __slots__ = ("_tracer", "span")
 
@@ -40,13 +40,13 @@ class TracePosition:
         return TracePosition(self._tracer, span)
 
     def record(self, name: str, start: float, end: float) -> None:
-        """Add a span below this one that has ended already; times are of `time.perf_counter`."""
+        """Add a finished span below this one; times are readings of `time.perf_counter`."""
         offset_ns = time.time_ns() - int(time.perf_counter() * 1e9)
         span = self._start(name, offset_ns + int(start * 1e9))
         span.end(offset_ns + int(end * 1e9))
 
     def end(self, error: BaseException | None) -> None:
-        """End the span. Only an error's code or class is told: messages may quote a client."""
+        """End the span. It gets only an error's code or class: messages may quote a client."""
         if isinstance(error, ClientGone | CancelledError):
             self.span.set_attribute("error.type", "cancelled")
         elif error is not None:
@@ -70,7 +70,7 @@ class TracePosition:
 
     @property
     def traceparent(self) -> str:
-        """The span in the form of the W3C's header."""
+        """The span as the W3C header `traceparent`."""
         context = self._context
         return f"00-{self.trace_id}-{context.span_id:016x}-{context.trace_flags & 1:02x}"
 

@@ -13,7 +13,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 def read_trace_headers(headers: Headers) -> dict[str, str]:
-    """Return `traceparent` and `tracestate`: none where the first is not valid, or comes twice."""
+    """Return `traceparent` and `tracestate`; neither if the first is invalid or comes twice."""
     found: dict[bytes, list[str]] = {b"traceparent": [], b"tracestate": []}
     for name, value in headers:
         if name in found:
@@ -25,6 +25,6 @@ def read_trace_headers(headers: Headers) -> dict[str, str]:
 
 
 def read_trace_id(headers: Headers) -> str | None:
-    """Return the trace's id, 32 hexadecimal digits: for log lines of a server without tracing."""
+    """Return the trace's id, 32 hexadecimal digits, for log lines of a server without tracing."""
     traceparent = read_trace_headers(headers).get("traceparent")
     return traceparent and traceparent[TRACE_ID]

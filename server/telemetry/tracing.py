@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry. Only `start_tracing` imports it, and only where traces are wanted."""
+"""OpenTelemetry traces. Only `start_tracing` imports it, and only if traces are enabled."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ NAME: Final = "llava-server"
 HTTP: Final = "http/protobuf"
 GRPC: Final = "grpc"
 TRACES_PATH: Final = "/v1/traces"
-# How long the last spans may take to leave when the server exits.
+# Seconds that exporting the last spans may take when the server exits.
 FLUSH_TIMEOUT_S: Final = 2.0
 ENDPOINT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOL_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -42,7 +42,7 @@ class Tracing:
     def start_request(
         self, name: str, headers: Mapping[str, str], attributes: Mapping[str, Any]
     ) -> TracePosition:
-        """Start the span of a request, below the one that `traceparent` in its headers names."""
+        """Start the span of a request, below the span in its `traceparent` header."""
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -53,7 +53,7 @@ class Tracing:
 
     @contextmanager
     def trace_start(self) -> Iterator[None]:
-        """Trace what the block does, up to the warm-up's requests, as the server's start."""
+        """Trace the block, which includes the warm-up requests, as the server's start."""
         from opentelemetry.trace import use_span
 
         position = self.start_request("start", {}, {})
@@ -66,17 +66,17 @@ class Tracing:
             position.end(None)
 
     def close(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
-        """Export the last spans, within `timeout_s`: a collector that is down holds up no exit."""
+        """Export the last spans within `timeout_s`: a dead collector must not delay the exit."""
         flush = Thread(target=self._provider.shutdown, name="trace-flush", daemon=True)
         flush.start()
         flush.join(timeout_s)
 
 
 def start_tracing(endpoint: str | None) -> Tracing | None:
-    """Return what traces requests; None where no collector is named, here or by the environment.
+    """Return the tracing; None if neither `endpoint` nor the environment names a collector.
 
     `endpoint` is the collector's base URL. OpenTelemetry's own variables set the rest: sampling,
-    headers, certificates, batches, the service's name.
+    headers, certificates, batches and the service's name.
     """
     if not _is_wanted(endpoint):
         return None
@@ -88,15 +88,15 @@ def start_tracing(endpoint: str | None) -> Tracing | None:
     exporter = _build_exporter(endpoint)
     provider = TracerProvider(resource=_describe_service(), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    # vLLM's spans go there, too.
+    # vLLM takes this provider for its spans.
     trace.set_tracer_provider(provider)
-    # In the engine's process vLLM would take it for its own option, and export by another protocol.
+    # vLLM in the engine's process would use this variable, too, but with another protocol.
     os.environ.pop(ENDPOINT_VARIABLES[0], None)
     return Tracing(provider)
 
 
 def build_traces_url(endpoint: str) -> str:
-    """Return where a collector takes traces over HTTP, from its base URL or that address itself."""
+    """Return the collector's URL for traces over HTTP from its base URL, or that URL itself."""
     base = endpoint.rstrip("/")
     return base if base.endswith(TRACES_PATH) else base + TRACES_PATH
 

@@ -1,4 +1,4 @@
-"""What one request used: for metrics by key, and for the usage log."""
+"""One request's usage, for the metrics by key and the usage log."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ def _format_now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """One request at its end. `key` is the name of one of the server's keys, None without one."""
+    """A finished request's usage. `key` is the name of one of the server's keys, or None."""
 
     time: str = field(default_factory=_format_now)
     id: str
@@ -30,5 +30,5 @@ class Usage:
     seconds: float
 
     def format_line(self) -> str:
-        """Return it as a line of JSON."""
+        """Return the usage as a line of JSON."""
         return json.dumps(asdict(self)) + "\n"

@@ -1,4 +1,4 @@
-"""A file that only grows, under a name that log rotation may take away."""
+"""A file to append to, which log rotation may rename or remove."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from server.telemetry.line_sink import LineSink
 
 STDOUT: Final = Path("-")
 STDOUT_DESCRIPTOR: Final = 1
-# Without blocking: a FIFO that nobody reads is an error, and one that is full a moment's wait.
+# Non-blocking: opening a FIFO without a reader fails, and a full one is waited for.
 APPEND_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
 MODE: Final = 0o640
 REMEDIES: Final = {
@@ -34,14 +34,14 @@ class UsageFile:
         self._sink = LineSink(self._open())
 
     def write(self, line: bytes) -> None:
-        """Append a line that ends with a newline. Raises `OSError`, after part of it perhaps."""
+        """Append a line that ends with a newline. Raises `OSError`, perhaps after part of it."""
         if self._path != STDOUT and not self._is_current():
             old, self._sink = self._sink, LineSink(self._open())
             os.close(old.descriptor)
         self._sink.write(line)
 
     def _is_current(self) -> bool:
-        """Whether the path still leads to the file that is open."""
+        """Whether the path still leads to the open file."""
         try:
             return os.path.samestat(os.stat(self._path), os.fstat(self._sink.descriptor))
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class UsageFile:
 
 
 def open_to_append(path: Path, flags: int = 0) -> int:
-    """Return a descriptor of a file. Raises `OSError`, which tells the remedy."""
+    """Return a descriptor of a file. Raises `OSError` with the remedy."""
     try:
         return os.open(path, APPEND_FLAGS | flags, MODE)
     except OSError as error:
@@ -62,7 +62,7 @@ def open_to_append(path: Path, flags: int = 0) -> int:
 
 
 def explain_append_error(path: Path, error: OSError) -> OSError:
-    """Return the error with its remedy, where there is one."""
+    """Return the error with its remedy, if any."""
     remedy = REMEDIES.get(error.errno or 0, "").format(folder=path.parent)
     cause = f"{error.strerror}; {remedy}" if remedy else f"{error.strerror}"
     return type(error)(f"cannot append to {path}: {cause}")

@@ -12,14 +12,14 @@ from server.telemetry.usage_file import UsageFile
 
 log = get_logger(__name__)
 
-# How long the last lines may take at the end, in seconds.
+# Seconds that the last lines may take at the end.
 CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class UsageLog:
     """Writes usage to a file. Lines that cannot be written are dropped and counted.
 
-    So a full disk, or a reader of stdout that does not read, stops nothing else.
+    A full disk, or a reader of stdout that does not read, thus stops nothing else.
     """
 
     def __init__(self, output: UsageFile, dropped: Counter) -> None:
@@ -33,7 +33,7 @@ class UsageLog:
         self._writer.write(usage.format_line())
 
     async def close(self) -> None:
-        """Write what waits, within a bounded time."""
+        """Write the waiting lines, within a bounded time."""
         await asyncio.to_thread(self._writer.drain, CLOSE_TIMEOUT_S)
 
     def _write(self, line: bytes) -> None:
@@ -41,7 +41,7 @@ class UsageLog:
         self._is_failing = False
 
     def _count_lost(self, error: OSError | None) -> None:
-        """Count a line; say once that lines cannot be written, until one is again."""
+        """Count a lost line; log the failure once, until a line can be written again."""
         self._dropped.inc()
         if error is not None and not self._is_failing:
             self._is_failing = True

@@ -1,4 +1,4 @@
-"""Which of several replicas answers: a balancer leads equal values to the same one."""
+"""The affinity of a conversation: a balancer routes equal values to the same replica."""
 
 import re
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._~:-]{1,64}")
 class Affinity:
     """The value of one conversation.
 
-    The server would name one, too, but only with the first answer: a value of its own leads the
-    second question to the replica that answered the first.
+    The server would choose one, too, but only with the first answer: with a value from the start,
+    the second question goes to the replica that answered the first.
     """
 
     value: str = field(default_factory=lambda: token_hex(16))

@@ -13,7 +13,7 @@ from server.terminal.errors import UsageError
 
 Kind = Literal["image", "video"]
 
-# Protects the memory from endless files; the server has its own limits.
+# Protects memory from endless files; the server has its own limits.
 MAX_MIB: Final = 128
 MAX_BYTES: Final = MAX_MIB * 1024 * 1024
 

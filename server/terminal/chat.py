@@ -28,7 +28,7 @@ class Chat:
     failed_question: str | None = None
 
     def ask(self, text: str) -> bool:
-        """Ask with what is attached; return whether the answer is complete.
+        """Ask with the attachments; return whether the answer is complete.
 
         Ctrl-C stops an answer and keeps its text so far. On `ChatError` the attachments stay.
         """

@@ -70,7 +70,7 @@ def _run_process(
 def _build_environment(api_key: str) -> dict[str, str]:
     """Return this process's environment with the key and the path of this package.
 
-    Without the settings that would have the server listen elsewhere, or otherwise.
+    Settings that would change where or how the server listens are left out.
     """
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     return {

@@ -1,4 +1,4 @@
-"""The conversation so far, and what is attached to the next question."""
+"""The conversation so far, and the attachments of the next question."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class ChatTurn:
 class ChatHistory:
     """Turns with answers; a failed question is not part of it.
 
-    `attachments` go with the next question; `detail` goes with every image. `affinity` leads all
+    `attachments` go with the next question; `detail` goes with every image. `affinity` routes all
     turns to the same replica.
     """
 

@@ -15,7 +15,7 @@ class AnswerPrinter(Protocol):
         """Add text to the answer."""
 
     def finish(self, answer: StreamedAnswer) -> None:
-        """End the answer; one that broke off may have no text."""
+        """End the answer; an answer that broke off may have no text."""
 
 
 class TextPrinter:

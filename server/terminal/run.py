@@ -56,7 +56,7 @@ def _start_chat(chat: Chat, connection: Connection, question: str | None) -> Non
         if not chat.ask(replace_surrogates(question)):
             raise KeyboardInterrupt
         return
-    # Imported here, so that a single question starts fast.
+    # Imported here, so that single questions start fast.
     from server.terminal.interactive import run_interactive
 
     chat.console.quiet = False  # interactive, even with --json

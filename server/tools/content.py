@@ -41,7 +41,7 @@ class ContentParser(Protocol):
     ) -> Iterator[ContentDelta]:
         """Yield the deltas that are certain by now; with a finish reason, all that remain.
 
-        `token_ids` are those that `text` was decoded from, special tokens included. What may be
-        the start of a call's markup is no text where the token limit has cut it off.
+        `text` was decoded from `token_ids`, which include special tokens. A possible start of a
+        call's markup that the token limit has cut off is not text.
         """
         ...

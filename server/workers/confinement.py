@@ -11,8 +11,8 @@ from server.workers.parent_death import end_with_parent
 def confine(*, memory_bytes: int, open_files: int, niceness: int) -> None:
     """Limit this process irrevocably: memory, file descriptors, priority.
 
-    `memory_bytes` is address space in addition to that already in use. `open_files` bounds the
-    numbers of new file descriptors; open ones stay.
+    `memory_bytes` is address space in addition to the present use. `open_files` bounds the numbers
+    of new file descriptors; open ones stay.
 
     Ctrl-C and the end of a terminal reach all its processes and are ignored: a worker ends when
     the server has drained, or with the server. SIGTERM ends it at once, even inside a library,

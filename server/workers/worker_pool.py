@@ -1,4 +1,4 @@
-"""A pool of worker processes that replaces dead ones and retries calls of killed ones."""
+"""A pool of worker processes: replaces dead workers and retries calls of killed ones."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ from server.workers.worker_process import (
 
 log = get_logger(__name__)
 
-# Workers that one call may lose to a kill from outside.
+# Workers that one call may lose to kills from outside.
 MAX_TRIES: Final = 3
 # Exit codes of a worker that was killed from outside: by the kernel for lack of memory, by a
 # person, or by a supervisor that signals all processes of the server at once.

@@ -15,9 +15,9 @@ from pebble import ProcessExpired, ProcessPool
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
-# The time that a process may take to start, in seconds: imports, on a busy machine.
+# Seconds that a process may take to start: imports, on a busy machine.
 START_TIMEOUT_S: Final = 60.0
-# Seconds between two looks at whether a process that has a call was stopped or has gone.
+# Seconds between two checks whether a process with a call was stopped or is gone.
 LOOK_INTERVAL_S: Final = 1.0
 
 
@@ -25,9 +25,9 @@ class WorkerLost(RuntimeError):
     """The process could not be started, has ended or was stopped: the call is not at fault."""
 
 
-# pebble raises its own for a worker that dies before it begins a call.
+# pebble raises BrokenProcessPool for a worker that dies before it begins a call.
 WORKER_LOST: Final = (BrokenProcessPool, WorkerLost)
-# All errors of a call whose worker hung, died or was lost.
+# All errors of calls whose worker hung, died or was lost.
 WORKER_FAILURES: Final = (TimeoutError, ProcessExpired, *WORKER_LOST)
 
 
@@ -71,9 +71,9 @@ class WorkerProcess:
         """Return `function(*args)`, computed in the process.
 
         Raises what `function` raises, and one of `WORKER_FAILURES`: `TimeoutError` after
-        `timeout_s` seconds, `pebble.ProcessExpired` where the process died of the call.
+        `timeout_s` seconds, `pebble.ProcessExpired` if the call killed the process.
 
-        The time is ours and not pebble's, whose clock is the wall clock, which jumps, and starts
+        The timeout does not use pebble's, which goes by the wall clock, which may jump, and starts
         when the process acknowledges the call, which a stopped process never does.
         """
         await self._wait_for_start()
@@ -102,7 +102,7 @@ class WorkerProcess:
             self.start()
             if self._pid is not None and not self._pid.done():
                 await self._await_within(self._pid, START_TIMEOUT_S)
-        # Out of memory, processes, file descriptors or time; or a process that ended at once.
+        # Out of memory, processes, file descriptors or time, or the process ended at once.
         except (OSError, RuntimeError) as error:
             raise WorkerLost("the process does not start") from error
 
@@ -113,7 +113,7 @@ class WorkerProcess:
         the process.
         """
         result = asyncio.wrap_future(future)
-        # Nobody else asks for the error of a call that ran out of time.
+        # Nothing else retrieves the error of a call that ran out of time.
         result.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             async with asyncio.timeout(timeout_s):
@@ -125,25 +125,25 @@ class WorkerProcess:
         return result.result()
 
     def _check_usable(self) -> None:
-        # pebble aborts the calls that it has when its pool breaks, and forgets the one that it is
-        # just handed.
+        # When its pool breaks, pebble aborts the calls that it has and forgets one that it is
+        # just being handed.
         if not self._pool.active:
             raise WorkerLost("the process has ended")
         if self.is_alive and self._pid is not None and _is_stopped(self._pid.result()):
             raise WorkerLost("the process was stopped")
 
     def _kill(self) -> None:
-        """Kill the process: a stopped one ignores all else. pebble kills one without a pid yet."""
+        """Kill the process: a stopped one ignores other signals. pebble kills one without a pid."""
         if not self.is_alive or self._pid is None:
             return
-        # Only a child that has not been waited for keeps its pid from another process.
+        # A pid is reused only after the child has been waited for.
         for process in multiprocessing.active_children():
             if process.pid == self._pid.result():
                 process.kill()
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether a signal has stopped a process, as far as Linux tells."""
+    """Whether a signal has stopped a process, according to Linux."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

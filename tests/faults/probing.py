@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 
 def build_text_request(**options: Any) -> dict[str, Any]:
-    """Return a request that needs the engine only."""
+    """Return a request that needs only the engine."""
     return body(user("Hello"), **({"max_tokens": 2} | options))
 
 

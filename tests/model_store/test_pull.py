@@ -348,7 +348,9 @@ def test_a_full_disk_is_noticed_before_the_download(
     hub_server: LocalHub, repo: Repo, store: Path
 ) -> None:
     repo.claimed[SHARD] = 10**18
-    with pytest.raises(PullError, match=r"^1000000000 GB are to come, but .* are free at"):
+    with pytest.raises(
+        PullError, match=r"^the download needs 1000000000 GB, but only .* are free at"
+    ):
         pull_repo(hub_server)
     assert (hub_server.files, store.exists()) == ([], True)
 

@@ -69,12 +69,12 @@ class FakeEngine:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it works on a sequence."""
+        """Whether the engine works on a sequence."""
         return False
 
     @property
     def has_failed(self) -> bool:
-        """Whether the engine can generate no more."""
+        """Whether the engine can no longer generate."""
         return self.error is not None
 
     async def wait_until_dead(self) -> str:

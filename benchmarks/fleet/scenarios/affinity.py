@@ -29,7 +29,7 @@ PANELS: Final = ("image hits, %", "prefix hits, %", "TTFT p95, ms", "completed/s
 
 
 def simulate(base: Setup) -> Part:
-    """Compare ways of routing over loads, and where no two conversations share an image."""
+    """Compare routing policies over loads, and with an image of its own for each conversation."""
     popular = [_run(base, way, rate) for rate in RATES for way in WAYS]
     own_images = base.change(zipf_exponent=0, images=10_000_000)
     own = [_run(own_images, way, OWN_IMAGES_RATE) for way in WAYS]

@@ -1,4 +1,4 @@
-"""Autoscaling: what a step from half the capacity beyond it costs until new replicas are ready."""
+"""Autoscaling: the cost of a load step beyond the capacity until new replicas are ready."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +24,9 @@ START_S: Final = (60.0, 300.0)
 STEADY_S: Final = 30.0  # from the warm-up to the step
 RUN_S: Final = 420.0  # from the step on
 WINDOW_S: Final = 10.0
-# Two wide windows in a row within this time to the first token: the cell has caught up.
+# The cell has caught up after two wide windows in a row with at most this time to the first token.
 GOOD_MS: Final = 500.0
-# Autoscaling does not depend on the cell's size: a part of it is enough.
+# Autoscaling does not depend on the cell's size, so a part of it is enough.
 PART: Final = 4
 MIN_REPLICAS: Final = 6
 

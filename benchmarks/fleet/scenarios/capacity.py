@@ -1,4 +1,4 @@
-"""One replica and its load: the simulation beside the arithmetic."""
+"""One replica and its load: the simulation compared with the arithmetic."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,17 +16,17 @@ from benchmarks.fleet.routers import Policy
 from benchmarks.fleet.simulation import Setup, Simulation
 from benchmarks.fleet.traffic import constant
 
-# Of the computed maximum.
+# Shares of the computed maximum.
 SHARES: Final = (0.2, 0.4, 0.64, 0.8, 0.9, 0.95, 1.0, 1.2)
 OVERLOAD: Final = 1.2
 PERMITS: Final = (256, 192, 160, 128)
 QUEUE_SHARE: Final = 0.375  # of the permits: server/api/admission
-# One replica gives few figures a second: it runs so much longer.
+# Factor by which one replica runs longer, as it gives few figures a second.
 LONGER: Final = 6
 
 
 def simulate(base: Setup) -> Part:
-    """Load one replica with single questions about images that nobody has asked about."""
+    """Load one replica with single questions about new images."""
     setup = replace(
         base,
         replicas=1,
@@ -43,7 +43,7 @@ def simulate(base: Setup) -> Part:
 
 
 def _compare(setup: Setup, share: float) -> Record:
-    """Hold a run against the formulas."""
+    """Compare a run with the formulas."""
     parameters = setup.parameters
     most = compute_max_rate(parameters)
     simulation = _run(setup, share)
@@ -65,7 +65,7 @@ def _compare(setup: Setup, share: float) -> Record:
 
 
 def _limit(setup: Setup, permits: int) -> Record:
-    """Overload a replica that takes on no more than so many requests."""
+    """Overload a replica with limited numbers of permits."""
     limited = setup.change(permits=permits, queue=int(permits * QUEUE_SHARE))
     figures = measure(_run(limited, OVERLOAD))
     return {

@@ -1,4 +1,4 @@
-"""A lost node: errors, recovery, and what cold caches cost."""
+"""A lost node: errors, recovery, and the cost of cold caches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ SHARE: Final = 1 / 8  # of the replicas: a host with 8 GPUs of 64
 BEFORE_S: Final = 30.0  # from the warm-up to the loss
 AFTER_S: Final = 210.0
 WINDOW_S: Final = 5.0
-# Times are back to normal when they are within so much of what they were.
+# Times are back to normal when they are within this factor of the former ones.
 TOLERANCE: Final = 1.5
 WAYS: Final = {
     "least requests": (Policy.LEAST_REQUESTS, Header.NONE),

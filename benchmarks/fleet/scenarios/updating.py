@@ -1,4 +1,4 @@
-"""A rolling update of the cell: what cold caches and missing replicas cost."""
+"""A rolling update of the cell: the cost of cold caches and missing replicas."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

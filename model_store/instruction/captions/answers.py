@@ -27,7 +27,7 @@ class _JsonPair(FileModel):
 
 
 class MalformedAnswer(Exception):
-    """An answer that gives no record. The message is one of a fixed set of reasons."""
+    """An answer that yields no record. The message is one of a fixed set of reasons."""
 
 
 def parse_pairs(kind: Kind, answer: Answer) -> tuple[Pair, ...]:
@@ -54,7 +54,7 @@ def _parse_text(kind: Kind, text: str) -> tuple[Pair, ...]:
 
 
 def _parse_json_lines(text: str) -> tuple[Pair, ...]:
-    """Return the pairs of a JSON object a line, which prompts of one's own may ask for."""
+    """Return the pairs of one JSON object a line, which custom prompts may ask for."""
     try:
         pairs = [_JsonPair.model_validate_json(line) for line in text.splitlines() if line.strip()]
     except ValidationError:

@@ -101,7 +101,7 @@ def _check_kinds(named: Sequence[str]) -> None:
     unknown = [name for name in named if name not in KINDS]
     if unknown or not named:
         wrong = repr(unknown[0]) if unknown else "nothing"
-        raise typer.BadParameter(f"{wrong} is none of {', '.join(KINDS)}", param_hint="--kinds")
+        raise typer.BadParameter(f"{wrong} is not one of {', '.join(KINDS)}", param_hint="--kinds")
 
 
 def _report(run: _Run, counts: Counts, as_json: bool) -> None:

@@ -58,7 +58,7 @@ def find_forbidden_text(text: str) -> str | None:
 
 
 def find_refusal(answer: str) -> str | None:
-    """Return the reason why an answer is none: a refusal, or a first sentence that is unsure."""
+    """Return why an answer is unusable, a refusal or an unsure first sentence, or None."""
     plain = answer.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     if any(pattern.search(plain) for pattern in _REFUSAL):
         return "refuses"

@@ -1,4 +1,4 @@
-"""The options of `captions` that only it has."""
+"""The options that only `captions` has."""
 
 from pathlib import Path
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Asks the teacher for all records, again where an answer is malformed."""
+"""Asks the teacher for all records, and asks again if an answer is malformed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field

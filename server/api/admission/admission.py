@@ -21,20 +21,20 @@ from server.telemetry.metrics import Metrics
 WAITING_SEQUENCES: Final = 0.375
 WAITING_IMAGES: Final = 0.5
 MIN_WAITING: Final = 2
-# A client that ignores its `Retry-After` waits so long for the next 429: little while it competes
-# with its own kind only, longer while it floods a server that other tenants use.
+# Seconds that a client waits for its next 429 if it ignored `Retry-After`: few while it competes
+# only with its own tenant, more while other tenants use the server.
 EARLY_DELAY_S: Final = 0.08
 FLOOD_DELAY_S: Final = 0.4
-# How often waiting requests are held against shares that grow as other tenants fall silent.
+# Seconds between two checks of waiting requests against shares, which grow as tenants fall silent.
 SHARE_INTERVAL_S: Final = 0.25
 
 
 class Admission:
     """Grants permits while the server is ready.
 
-    At most `capacity` is held at once, and by each tenant its share (see `TenantShares`). Beyond
-    it, a few requests wait, at most `max_queue_s`: as many as keep the engine busy, since more only
-    add latency.
+    At most `capacity` is held at once, and by each tenant at most its share (see `TenantShares`).
+    Beyond that, a few requests wait for at most `max_queue_s`: enough to keep the engine busy; more
+    would only add latency.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Admission:
         get_standing: Callable[[str], Standing] = lambda _: EQUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`get_standing` tells a tenant's priority and weight."""
+        """`get_standing` returns a tenant's priority and weight."""
         self.held = 0  # permits
         self._lifecycle = lifecycle
         self._capacity = capacity
@@ -67,8 +67,8 @@ class Admission:
     def check(self, tenant: str, client: Hashable = None, cost: Cost = ONE) -> Arrival | None:
         """Refuse at once what `acquire` would refuse. Raises `NotReady` or `TooManyRequests`.
 
-        For use before a body is read. `client` tells apart who is refused (see `RetryEstimator`).
-        Bodies with images are counted from here on: release what is returned before `acquire`.
+        For use before a body is read. `client` identifies refused clients (see `RetryEstimator`).
+        Bodies with images count from here on: release the returned arrival before `acquire`.
         """
         self._check_ready()
         if not (self._may_wait(tenant) or self._can_run(tenant, self._charge(tenant, cost))):
@@ -79,9 +79,9 @@ class Admission:
         return self._arrivals.add(tenant, cost.image_bytes)
 
     def get_refusal_delay_s(self, tenant: str, client: Hashable) -> float:
-        """Return how long a refusal of this client may wait: 0 unless it came back too early.
+        """Return the seconds by which to delay this client's refusal: 0 unless it came too early.
 
-        Hundreds of clients that ask again at once would take the cores that others need.
+        Hundreds of clients that retry at once would take the cores that others need.
         """
         if not self._retries.is_early(client):
             return 0.0
@@ -133,7 +133,7 @@ class Admission:
         self._grant_waiting()
 
     def refuse_waiting(self) -> None:
-        """Refuse all waiting requests, since the server takes none any more."""
+        """Refuse all waiting requests, since the server no longer takes any."""
         while (waiter := self._queue.last_of_longest()) is not None:
             self._refuse(waiter, self._not_ready())
 
@@ -147,11 +147,11 @@ class Admission:
         )
 
     def _charge(self, tenant: str, cost: Cost) -> Cost:
-        """Return what a request takes while it runs: all of its tenant's share at most."""
+        """Return the resources that a request is charged: at most its tenant's whole share."""
         return cost.clip(self._shares.share(tenant))
 
     def _can_run(self, tenant: str, charged: Cost) -> bool:
-        """Whether a request may run at once: none waits that would be next in its place."""
+        """Whether a request may run at once: no waiting request comes before it."""
         return (
             charged.fits(self._used, self._capacity)
             and self._fits_share(tenant, charged)
@@ -161,7 +161,7 @@ class Admission:
     def _list_ahead(self, tenant: str, charged: Cost) -> Iterator[Waiter]:
         """Yield the waiters that a new request must not pass.
 
-        A request without images passes those that wait only for other images to be done.
+        A request without images passes those that wait only for other images.
         """
         if charged.image_bytes:
             yield from self._queue.list_of(tenant)
@@ -188,7 +188,7 @@ class Admission:
                 waiter.granted.set_result(None)
 
     def _watch_shares(self) -> None:
-        """While requests wait, look now and then whether shares have grown with time."""
+        """While requests wait, check regularly whether shares have grown."""
         if self._is_watching or not len(self._queue):
             return
         self._is_watching = True
@@ -202,8 +202,8 @@ class Admission:
     def _next(self) -> Waiter | None:
         """Return the waiter to run next.
 
-        One that does not fit the free capacity blocks the others, or large requests would starve.
-        One that waits for images to be done blocks those with images only.
+        A waiter that does not fit the free capacity blocks the others, or large requests would
+        starve. One that waits only for other images blocks only those with images.
         """
         images_are_blocked = False
         for waiter in self._list_runnable():
@@ -217,7 +217,7 @@ class Admission:
         return None
 
     def _list_runnable(self) -> Iterator[Waiter]:
-        """Yield the waiters, each tenant's first, whose tenant's share is not used up."""
+        """Yield each tenant's first waiter, if the tenant's share is not used up."""
         for waiter in self._queue.heads():
             waiter.charged = self._charge(waiter.tenant, waiter.cost)
             if self._fits_share(waiter.tenant, waiter.charged):
@@ -231,7 +231,7 @@ class Admission:
         )
 
     def _check_images(self, tenant: str, cost: Cost, client: Hashable) -> None:
-        """Refuse images beyond what one tenant may have running, waiting and arriving."""
+        """Refuse images beyond the limit of one tenant's running, waiting and arriving images."""
         if not cost.image_bytes:
             return
         outstanding = (
@@ -245,7 +245,7 @@ class Admission:
             raise self._refusal(client)
 
     def _may_wait(self, tenant: str) -> bool:
-        """Whether the queue has room for one more, or another one would give way."""
+        """Whether the queue has room for one more, or another waiter can be displaced."""
         return len(self._queue) < self._max_waiting or self._queue.may_displace(
             tenant, self._get_standing(tenant)
         )

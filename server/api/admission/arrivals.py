@@ -1,15 +1,15 @@
-"""Requests whose bodies arrive: their images count before they are there."""
+"""Requests whose bodies are arriving: their images count in advance."""
 
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-# Bodies that arrive count so long. Slower ones must not keep others out.
+# Seconds for which an arriving body counts: slow ones must not keep others out.
 ARRIVAL_S: Final = 2.0
 
 
 class Arrival:
-    """The place of a request whose body arrives. `release` is idempotent."""
+    """The place of a request whose body is arriving. `release` is idempotent."""
 
     __slots__ = ("_arrivals", "expires_at", "image_bytes", "tenant")
 
@@ -22,12 +22,12 @@ class Arrival:
         self._arrivals = arrivals
 
     def release(self) -> None:
-        """Give the place back: the body is there, or will never be."""
+        """Release the place: the body has arrived, or never will."""
         self._arrivals.end(self)
 
 
 class Arrivals:
-    """The image bytes that arrive, by tenant."""
+    """The arriving image bytes, by tenant."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class Arrivals:
         return arrival
 
     def end(self, arrival: Arrival) -> None:
-        """Count a body no more."""
+        """Stop counting a body."""
         if arrival in self._arrivals:
             del self._arrivals[arrival]
             self._image_bytes[arrival.tenant] -= arrival.image_bytes
@@ -50,7 +50,7 @@ class Arrivals:
                 del self._image_bytes[arrival.tenant]
 
     def image_bytes_of(self, tenant: str) -> int:
-        """Return the image bytes of a tenant's bodies, without those that are too slow."""
+        """Return the image bytes of a tenant's bodies, except slow ones."""
         now = self._clock()
         while self._arrivals and (oldest := next(iter(self._arrivals))).expires_at <= now:
             self.end(oldest)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-# A request's body up to this size holds no image worth counting.
+# Request bodies up to this size hold no image worth counting.
 TEXT_BYTES: Final = 64 * 1024
 # An image counts this much besides its bytes: the vision tower takes as long for a small one.
 IMAGE_OVERHEAD_BYTES: Final = 5 * 512 * 1024
@@ -11,7 +11,7 @@ IMAGE_OVERHEAD_BYTES: Final = 5 * 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request takes while it runs.
+    """The resources that a request takes while it runs.
 
     `sequences` are decoded by the engine at once; `image_bytes` are encoded image data that wait
     for decoding, with an overhead for each image: the best measure of that work before a header
@@ -56,5 +56,5 @@ def estimate_image_bytes(body_bytes: int, num_images: int) -> int:
 
 
 def estimate_unread_cost(body_bytes: int) -> Cost:
-    """Return the cost of a request of which only the body's size is known."""
+    """Return the cost of a request from its body's size alone."""
     return Cost(1, estimate_image_bytes(body_bytes, int(body_bytes > TEXT_BYTES)))

@@ -1,8 +1,8 @@
 """A fair queue of waiting requests: start-time fair queueing over tenants.
 
-Each tenant has a virtual time that advances by what it was granted, the slower the more it weighs.
-The waiting tenant with the least virtual time is next, so a flood delays its own requests only.
-Tenants of higher priority go before all others; each priority has a virtual time of its own.
+Each tenant has a virtual time that advances by its granted cost divided by its weight. The waiting
+tenant with the least virtual time is next, so a flood delays its own requests only. Tenants of
+higher priority go before all others; each priority has a virtual time of its own.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ EQUAL: Final = Standing()
 class Waiter:
     """A request that waits; `granted` resolves to None, or fails with the refusal.
 
-    `client` tells apart who is refused (see `RetryEstimator`).
+    `client` identifies refused clients (see `RetryEstimator`).
     """
 
     tenant: str
     cost: Cost
     granted: asyncio.Future[None]
     client: Hashable = None
-    charged: Cost = NOTHING  # what it takes while it runs
+    charged: Cost = NOTHING  # the resources that it takes while it runs
 
     @property
     def is_granted(self) -> bool:
@@ -104,7 +104,7 @@ class FairQueue:
     def heads(self) -> Iterator[Waiter]:
         """Yield each tenant's first waiter: by priority, then the tenant served least.
 
-        After one with images comes the tenant's first without: it waits for another resource.
+        After one with images comes the tenant's first one without: it waits for other resources.
         """
         for queue in sorted(self._queues.values(), key=lambda each: each.rank):
             first = queue.waiters[0]
@@ -121,7 +121,7 @@ class FairQueue:
         self.remove(waiter)
 
     def remove(self, waiter: Waiter) -> None:
-        """Remove a waiter, if it still waits."""
+        """Remove a waiter if it still waits."""
         queue = self._queues.get(waiter.tenant)
         if queue is None or waiter not in queue.waiters:
             return
@@ -131,7 +131,7 @@ class FairQueue:
             del self._queues[waiter.tenant]
 
     def last_of_longest(self) -> Waiter | None:
-        """Return the newest waiter of the tenant that has most of them, of the lowest priority."""
+        """Return the newest waiter of the tenant with most waiters, at the lowest priority."""
         longest = max(self._queues.values(), key=lambda each: each.excess, default=None)
         return None if longest is None else longest.waiters[-1]
 

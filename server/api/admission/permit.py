@@ -7,7 +7,7 @@ from server.api.admission.cost import Cost
 
 
 class PermitGiver(Protocol):
-    """What takes permits back."""
+    """The issuer of permits, which takes them back."""
 
     def finish(self, tenant: str, cost: Cost) -> None:
         """Take a permit back."""
@@ -25,7 +25,7 @@ class Permit:
         self._cost = cost
 
     def release_images(self) -> None:
-        """Give back the share for images, once they are encoded."""
+        """Give back the images' resources, once they are encoded."""
         if self._giver is not None and self._cost.image_bytes:
             part = Cost(0, self._cost.image_bytes)
             self._cost -= part

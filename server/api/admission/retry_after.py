@@ -1,4 +1,4 @@
-"""`Retry-After` from the measured rate: refused clients are spread over the time they take."""
+"""`Retry-After` from the measured rate; spreads refused clients over the time that they need."""
 
 import random
 import time
@@ -6,14 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
 
-# Finished requests count half after this time.
+# After this time, finished requests count half.
 HALF_LIFE_S: Final = 5.0
 MIN_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
-# Refused clients that are remembered; with more of them everybody is told the longest time.
+# Refused clients to remember; beyond that, everybody gets the longest time.
 MAX_CLIENTS: Final = 20_000
-# A history of one second vouches for so many seconds to come. While there is little of it, clients
-# are asked to come back soon: a server that just filled up does not know its rate.
+# Seconds of prediction that one second of history supports. With little history, clients are asked
+# to come back soon: a server that just filled up does not know its rate.
 TRUST: Final = 8.0
 # Retry times are spread over this share of the estimate.
 JITTER: Final = 0.5
@@ -36,13 +36,13 @@ class RetryEstimator:
         self._updated = clock()
 
     def record_started(self) -> None:
-        """Note that requests run: from now on time counts."""
+        """Note that requests run, so that time counts from now on."""
         if not self._is_busy:
             self._decay()
             self._is_busy = True
 
     def record_idle(self) -> None:
-        """Note that no request runs: the rate of an idle server says nothing."""
+        """Note that no request runs, since an idle server's rate says nothing."""
         self._decay()
         self._is_busy = False
 
@@ -52,12 +52,12 @@ class RetryEstimator:
         self._finished += 1
 
     def rate(self) -> float:
-        """Return requests finished per second, lately."""
+        """Return the recent rate of finished requests, per second."""
         self._decay()
         return self._finished / self._observed_s if self._observed_s > 0 else 0.0
 
     def is_early(self, client: Hashable) -> bool:
-        """Return whether a client comes back before the time that it was told."""
+        """Return whether a client comes back before its `Retry-After`."""
         return self._refused.get(client, 0.0) > self._clock()
 
     def retry_after(self, client: Hashable, ahead: int) -> float:
@@ -86,7 +86,7 @@ class RetryEstimator:
             del self._refused[client]
 
     def _decay(self) -> None:
-        """Halve what was counted `HALF_LIFE_S` ago, in count and time alike."""
+        """Decay count and time alike, with a half-life of `HALF_LIFE_S`."""
         now = self._clock()
         elapsed = now - self._updated
         self._updated = now

@@ -1,4 +1,4 @@
-"""What each tenant uses, and how much it may: a share by its weight while others are active."""
+"""Each tenant's usage and its share of the capacity, by weight while others are active."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -7,9 +7,9 @@ from typing import Final
 from server.api.admission.cost import NOTHING, Cost
 from server.api.admission.fair_queue import Standing
 
-# A tenant counts as active so long after it last ran or waited.
+# Seconds for which a tenant counts as active after it last ran or waited.
 ACTIVE_S: Final = 2.0
-# How often the active tenants are counted.
+# Seconds between two counts of the active tenants.
 RECOUNT_S: Final = 0.1
 
 
@@ -40,7 +40,7 @@ class TenantShares:
         self._recount_at = 0.0
 
     def used_by(self, tenant: str) -> Cost:
-        """Return what a tenant uses."""
+        """Return a tenant's usage."""
         return self._used_by.get(tenant, NOTHING)
 
     def share(self, tenant: str) -> Cost:
@@ -76,17 +76,17 @@ class TenantShares:
             self._active_weight += self._get_standing(tenant).weight
 
     def use(self, tenant: str, cost: Cost) -> None:
-        """Count a permit and what it takes."""
+        """Count a permit and its resources."""
         self.activate(tenant)
         self._permits_of[tenant] += 1
         self._used_by[tenant] = self.used_by(tenant) + cost
 
     def finish(self, tenant: str) -> None:
-        """Count a permit no more; `give_back` follows."""
+        """Stop counting a permit; `give_back` follows."""
         self._permits_of[tenant] -= 1
 
     def give_back(self, tenant: str, cost: Cost) -> None:
-        """Count resources no more."""
+        """Stop counting resources."""
         self._used_by[tenant] -= cost
         self._last_active[tenant] = self._clock()
         if not self._permits_of[tenant]:

@@ -20,8 +20,8 @@ class KnownHosts:
     """The names that `Host` and `Origin` may have.
 
     `patterns` are an operator's, e.g. `*.example.com`, or `*` for any; `bound_host` is the one that
-    the server listens on. Unless `is_checked`, `Host` may be any name: a server that other machines
-    reach goes by names that it does not know.
+    the server listens on. Unless `is_checked`, `Host` may be any name: a server that is reachable
+    from other machines does not know all its names.
     """
 
     patterns: Collection[str] = ()

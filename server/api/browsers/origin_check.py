@@ -1,4 +1,4 @@
-"""ASGI middleware that refuses web pages of other origins, and hosts that this server is not."""
+"""ASGI middleware that refuses web pages of other origins, and unknown `Host` names."""
 
 from collections.abc import Collection
 from typing import Final
@@ -18,7 +18,7 @@ DEFAULT_PORTS: Final = (("http", ":80"), ("https", ":443"))
 
 
 class OriginCheck:
-    """Refuses with 403 what a browser sends for a page that is not this server's.
+    """Refuses with 403 browsers' requests from pages of other origins.
 
     Other clients send no `Origin` and pass.
     """
@@ -68,8 +68,8 @@ class OriginCheck:
     def _is_own(self, origin: str, headers: Headers) -> bool:
         """Whether the page is this server's own.
 
-        A proxy may have changed `Host`. `X-Forwarded-Host` can be believed here: a page of another
-        origin must ask first before it sends such a header, and is refused.
+        A proxy may have changed `Host`. `X-Forwarded-Host` can be trusted here: before a page of
+        another origin may send such a header, its browser must ask, and is refused.
         """
         scheme, _, authority = origin.lower().partition("://")
         if scheme not in ("http", "https") or not authority:

@@ -14,7 +14,7 @@ from server.telemetry.refusals import RequestRefusals
 def add_outermost(
     app: ASGIApp, hosts: KnownHosts, allowed_origins: Collection[str], refusals: RequestRefusals
 ) -> ASGIApp:
-    """Return the application with them: whatever answers, its response has these headers."""
+    """Return the application in these layers, so that every response has their headers."""
     if allowed_origins:
         app = add_cors(app, allowed_origins)
     return RequestId(OriginCheck(app, hosts, allowed_origins, refusals))

@@ -1,4 +1,4 @@
-"""Headers of what a browser shows: it loads nothing from elsewhere, and no page may frame it."""
+"""Headers of pages: they load nothing from elsewhere, and no other page may frame them."""
 
 
 def build_security_headers(

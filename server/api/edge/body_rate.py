@@ -4,7 +4,7 @@
 class BodyRate:
     """Counts bytes of a body and the time that the application waits for more of it.
 
-    Time in which the server reads nothing is no waiting, so it does not count.
+    Time in which the server does not read does not count.
     """
 
     __slots__ = ("_received", "_waited_s", "_waiting_since")
@@ -29,9 +29,9 @@ class BodyRate:
             self._waiting_since = None
 
     def is_too_slow(self, now: float, min_bytes_per_s: float, window_s: float) -> bool:
-        """Whether a window of `window_s` seconds of waiting brought less than the least rate.
+        """Whether a window of `window_s` seconds of waiting stayed below the minimum rate.
 
-        Each window counts alone, and a good one begins the next: a fast start buys no long stall.
+        Each window counts by itself, so that a fast start does not allow a long stall.
         """
         if self._waiting_since is None:
             return False

@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from server.api.edge.body_rate import BodyRate
 from server.api.edge.limits import KIB
 
-# Larger bodies are written by themselves: to join them would copy them.
+# Larger bodies are written separately: joining would copy them.
 MAX_JOINED_BYTES = 64 * KIB
 
 
@@ -27,9 +27,9 @@ class ResponseTransport:
         self.close = close
 
     def join_next_two(self) -> None:
-        """Write the next two pieces at once: each is a system call, and half of a small response.
+        """Write the next two pieces at once: each write is a system call.
 
-        For a head whose body is sure to follow.
+        For a head whose body is certain to follow.
         """
         self.write = self._keep
 
@@ -48,7 +48,7 @@ class ResponseTransport:
 
     @classmethod
     def build(cls, transport: asyncio.Transport, close: Callable[[], None]) -> asyncio.Transport:
-        """Return one that passes for a transport."""
+        """Return an instance, typed as a transport."""
         return cast(asyncio.Transport, cls(transport, close))
 
 
@@ -76,10 +76,10 @@ class EdgeCycle(RequestResponseCycle):
                 self.keep_alive = False
             if self._has_sized_body(message):
                 cast(ResponseTransport, self.transport).join_next_two()
-        return RequestResponseCycle.send(self, message)  # of each token: super() costs more
+        return RequestResponseCycle.send(self, message)  # called for each token: super() costs more
 
     def _has_sized_body(self, message: ASGISendEvent) -> bool:
-        """Whether a response starts whose body is written for sure, and not in chunks."""
+        """Whether the message starts a response whose body is certain to follow, unchunked."""
         return (
             message["type"] == "http.response.start"
             and not self.disconnected
@@ -88,7 +88,7 @@ class EdgeCycle(RequestResponseCycle):
         )
 
     def _can_drain(self) -> bool:
-        """Whether the client is sure to send the rest of the body, and that is little."""
+        """Whether the client is certain to send the rest of the body, and the rest is small."""
         if self.waiting_for_100_continue:
             return False
         lengths = [value for name, value in self.scope["headers"] if name == b"content-length"]
@@ -99,7 +99,7 @@ class EdgeCycle(RequestResponseCycle):
         return self._receive_body() if self.more_body else super().receive()
 
     async def _receive_body(self) -> ASGIReceiveEvent:
-        """Receive, and count the time until more of the body is there."""
+        """Receive, and count the time until more of the body arrives."""
         rate = self.body_rate = self.body_rate or BodyRate()
         rate.start_wait(self._time())
         try:

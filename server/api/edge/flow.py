@@ -1,4 +1,4 @@
-"""Flow control that can hold reading, and the progress of pending output."""
+"""Flow control that can hold reading and tracks the progress of pending output."""
 
 import asyncio
 import fcntl
@@ -14,7 +14,7 @@ HANG_UP: Final = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 
 
 
 class EdgeFlowControl(FlowControl):
-    """Pauses reading; while `hold_reading` is set, an application that reads does not resume it."""
+    """Pauses reading; while `hold_reading` is set, the application's reads do not resume it."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__(transport)
@@ -38,7 +38,7 @@ class WriteProgress:
         self._unchanged_since = 0.0
 
     def stop(self) -> None:
-        """Note that output moved, or that there is none."""
+        """Note that output progressed, or that none is pending."""
         self.is_watching = False
 
     def measure_stall_s(self, buffered: int, now: float) -> float:
@@ -56,7 +56,7 @@ class WriteProgress:
 
 
 def has_hung_up(transport: asyncio.Transport) -> bool:
-    """Whether the peer sends no more. A transport that does not read does not learn of that."""
+    """Whether the peer has stopped sending, which a transport that does not read misses."""
     with suppress(OSError, AttributeError, ValueError):
         poll = select.poll()
         poll.register(transport.get_extra_info("socket").fileno(), HANG_UP)

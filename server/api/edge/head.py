@@ -7,7 +7,7 @@ from server.api.edge.refusals import RefusalReason, Refused
 
 FRAMING_HEADERS: Final = (b"content-length", b"transfer-encoding")
 CHECKED_HEADERS: Final = frozenset((b"host", b"transfer-encoding", b"expect", b"content-length"))
-# Python refuses to convert thousands of digits; no body has so many bytes.
+# Python refuses to convert thousands of digits; no body is that long.
 MAX_LENGTH_DIGITS: Final = 20
 
 
@@ -45,7 +45,7 @@ def _check_values(version: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         elif name == b"content-length":
             if len(value) > MAX_LENGTH_DIGITS:
                 raise Refused(RefusalReason.BAD_REQUEST)
-        # Proxies may take other codings, or HTTP/1.0 with any, for something else.
+        # Proxies may interpret other codings, or any coding in HTTP/1.0, differently.
         elif version == "1.0" or value.strip(b" \t").lower() != b"chunked":
             raise Refused(RefusalReason.BAD_REQUEST)
     if hosts > 1 or (hosts == 0 and version == "1.1"):

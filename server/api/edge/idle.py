@@ -1,4 +1,4 @@
-"""Connections between two requests: at the limit of connections the longest idle one makes room."""
+"""Idle connections: at the connection limit, the one idle longest is closed for a new one."""
 
 from typing import Protocol
 
@@ -11,17 +11,17 @@ class Idler(Protocol):
 
 
 class IdleConnections:
-    """Idle connections in the order in which they fell silent. Every operation takes one step."""
+    """Idle connections, the longest idle first. Every operation takes constant time."""
 
     def __init__(self) -> None:
         self._connections: dict[Idler, None] = {}
 
     def add(self, connection: Idler) -> None:
-        """Note that a connection has nothing to do from now on."""
+        """Note that a connection is idle from now on."""
         self._connections[connection] = None
 
     def discard(self, connection: Idler) -> None:
-        """Note that a connection has something to do, or is gone."""
+        """Note that a connection is busy, or gone."""
         self._connections.pop(connection, None)
 
     def close_longest(self) -> None:

@@ -35,9 +35,9 @@ class ConnectionLimits:
     body_grace_s: float = 10.0
     # Without any progress of pending output.
     write_timeout_s: float = 30.0
-    # After a response that came before the end of its request, input is discarded while it arrives:
-    # a client that still sends does not read, and a reset would take the response from it. At most
-    # so long without any input, in all, and so many bytes.
+    # After a response that came before the end of its request, input is discarded as it arrives: a
+    # client that still sends does not read, and a reset would take the response from it. These are
+    # the longest time without input, the longest time in all, and the most bytes.
     linger_s: float = 2.0
     max_linger_s: float = 30.0
     # A declared body up to this size is read to its end instead, and the connection goes on.

@@ -17,9 +17,9 @@ from server.api.edge.requests import RequestProtocol, State
 from server.api.edge.shared import Edge
 from server.api.edge.sweep import Sweep
 
-# Discarded of a connection over the limits, which must stay cheap; others may send more.
+# Bytes discarded from a connection over the limits, which must stay cheap; others may send more.
 REFUSED_INPUT_BYTES = 64 * KIB
-# A Unix socket has no addresses. Its clients are told apart by a number in place of the port.
+# A Unix socket has no addresses; a number in place of the port distinguishes its clients.
 UNIX_ADDRESS: Final = "unix"
 unix_clients: Final = itertools.count(1)
 
@@ -32,7 +32,7 @@ def build_protocol_class(
 ) -> type["EdgeProtocol"]:
     """Return the class to give to uvicorn as `http`, bound to the limits of one server.
 
-    Pages of `cors_allow_origins` may read its refusals.
+    Pages from `cors_allow_origins` may read its refusals.
     """
 
     class BoundEdgeProtocol(EdgeProtocol):
@@ -97,7 +97,7 @@ class EdgeProtocol(RequestProtocol):
         self.transport.close()
 
     def _admit(self) -> RefusalReason | None:
-        """Count the connection, in place of an idle one if need be, or return why not."""
+        """Count the connection, in place of an idle one if need be, or return why it is refused."""
         refusal = self.edge.table.admit(self._address)
         if refusal is RefusalReason.CONNECTIONS:
             self.edge.idle.close_longest()
@@ -139,7 +139,7 @@ class EdgeProtocol(RequestProtocol):
         super().resume_writing()
 
     def close_connection(self) -> None:
-        """Close after the last response; linger where the client may still be sending."""
+        """Close after the last response; linger if the client may still be sending."""
         if self._state is State.NOTHING and not self.flow.read_paused and not self._is_discarding:
             self.transport.close()
         else:
@@ -148,7 +148,7 @@ class EdgeProtocol(RequestProtocol):
     def _linger(self) -> None:
         """Half-close and discard input for a while: closing at once could reset the connection.
 
-        A reset takes the response from a client that has not read it yet (RFC 9112, 9.6).
+        After a reset, a client cannot read the response any more (RFC 9112, 9.6).
         """
         self._disconnect_all()
         self._is_discarding = True
@@ -190,7 +190,7 @@ class EdgeProtocol(RequestProtocol):
         self.transport.write(status + end + cors + rest)
 
     def _abandon_request(self) -> bool:
-        """Drop the request whose body is at fault. Return whether its response has begun."""
+        """Drop the request with the faulty body. Return whether its response has begun."""
         self.cycle.disconnect()
         if self._waiting:
             self._waiting.pop()
@@ -201,7 +201,7 @@ class EdgeProtocol(RequestProtocol):
     # Timeouts
 
     def check_timeouts(self, now: float) -> None:
-        """Refuse or close where a timeout has passed; `now` is the loop's time."""
+        """Refuse or close if a timeout has passed; `now` is the loop's time."""
         buffered = self._count_buffered()
         if self._running is not None and self.flow.read_paused and has_hung_up(self.transport):
             self.transport.abort()

@@ -1,4 +1,4 @@
-"""Why the edge refuses or drops a connection, and the canned responses that say so."""
+"""The edge's reasons to refuse or drop a connection, and the canned responses for them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -25,7 +25,7 @@ class RefusalReason(StrEnum):
 
 
 class EdgeObserver(Protocol):
-    """Learns of every refused or dropped connection."""
+    """Counts every refused or dropped connection."""
 
     def add(self, reason: str, client: str | None) -> None:
         """Count one; `reason` is a value of `RefusalReason`, `client` the address, if any."""

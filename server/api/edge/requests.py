@@ -38,7 +38,7 @@ HEAD, BODY, NOTHING = State.HEAD, State.BODY, State.NOTHING
 
 
 class RequestProtocol(HttpToolsProtocol):
-    """Turns what arrives into cycles: one runs, a few wait. Ignores every offer to upgrade."""
+    """Turns input into cycles: one runs, a few wait. Ignores every offer to upgrade."""
 
     edge: ClassVar[Edge]
     cycle: EdgeCycle  # of the latest request
@@ -55,9 +55,9 @@ class RequestProtocol(HttpToolsProtocol):
         self._max_header_bytes = self.edge.limits.max_header_bytes
         self._max_header_lines = self.edge.limits.max_header_lines
         self._state = HEAD
-        self._since = self.loop.time()  # of the head, or of the silence between requests
+        self._since = self.loop.time()  # when the head, or the silence between requests, began
         self._has_begun = False  # the head; empty lines before it do not count
-        self._piece_debt = 0  # bytes that the pieces of the body are too small by
+        self._piece_debt = 0  # bytes by which pieces of the body were too small
         self._framing_bytes = 0  # since the last head, piece of a body, or message
         self._offers_upgrade = False
         self._running: EdgeCycle | None = None

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
-# One is checked at each tick, so that thousands of connections delay the loop only a little.
+# One slice is checked at each tick, so that thousands of connections delay the loop only a little.
 NUM_SLICES: Final = 8
 
 
@@ -11,7 +11,7 @@ class Swept(Protocol):
     """A connection with timeouts."""
 
     def check_timeouts(self, now: float) -> None:
-        """Refuse or close where a timeout has passed; `now` is the loop's time."""
+        """Refuse or close if a timeout has passed; `now` is the loop's time."""
 
 
 class Sweep:
@@ -26,7 +26,7 @@ class Sweep:
         self._is_postponed = False
 
     def add(self, connection: Swept, loop: asyncio.AbstractEventLoop) -> int:
-        """Check a connection from now on. Returns its slice, which `discard` wants back."""
+        """Check a connection from now on. Return its slice, which `discard` needs."""
         self._added += 1
         index = self._added % NUM_SLICES
         self._slices[index].add(connection)
@@ -35,7 +35,7 @@ class Sweep:
         return index
 
     def discard(self, connection: Swept, index: int) -> None:
-        """Check a connection no more."""
+        """Stop checking a connection."""
         self._slices[index].discard(connection)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""Reads on after a request that offers an upgrade, as if it had offered none."""
+"""Continues to parse after a request that offers an upgrade, as if it had offered none."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,7 +20,7 @@ class ParserCallbacks(Protocol):
 
 
 class HeadlessCallbacks:
-    """Passes callbacks on, save those for the synthetic head."""
+    """Passes callbacks on, except those for the synthetic head."""
 
     def __init__(self, callbacks: ParserCallbacks) -> None:
         self._callbacks = callbacks
@@ -29,7 +29,7 @@ class HeadlessCallbacks:
         self.on_message_complete = callbacks.on_message_complete
 
     def on_message_begin(self) -> None:
-        """Pass on the begin of a later request."""
+        """Pass on the beginning of a later request."""
         if self._is_past_head:
             self._callbacks.on_message_begin()
 

@@ -1,4 +1,4 @@
-"""A request's body as a stream of inflated pieces, large ones off the event loop."""
+"""A request's body as a stream of inflated pieces; large bodies are inflated in a thread."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ from server.errors import BodyTooLarge
 
 # Input is handed over in slices: a decoder copies what it has not read yet.
 SLICE_BYTES: Final = 64 * 1024
-# Steps that run on the event loop, less than a millisecond each; a small body needs no more.
+# Steps that run on the event loop, under a millisecond each; small bodies need no more.
 INLINE_STEPS: Final = 4
 
 
@@ -41,7 +41,7 @@ async def _inflate(
                 steps += 1
                 if piece:
                     yield piece
-    if received:  # a body without a byte is reported as such
+    if received:  # an empty body is reported as such
         inflater.finish()
 
 

@@ -1,4 +1,4 @@
-"""The `Content-Encoding` header, and the decoders that it asks for."""
+"""The `Content-Encoding` header and its decoders."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final

@@ -1,7 +1,7 @@
 """One decoder for each content coding. Each step of its work is bounded, however small its input.
 
-A decoder yields the output of its input in pieces, some of them empty. So whoever drives it may
-stop, or let others run, between any two of them.
+A decoder yields its output in pieces, some of them empty, so that its caller can stop, or let
+others run, between any two of them.
 """
 
 import sys
@@ -18,7 +18,7 @@ else:
 
 # Output of one step. Brotli rounds up to its own blocks.
 STEP_BYTES: Final = 256 * 1024
-# Parts of one gzip or Zstandard body. Parallel compressors write one for each 64 KiB or more.
+# Most parts of a gzip or Zstandard body. Parallel compressors write one for each 64 KiB or more.
 MAX_PARTS: Final = 4096
 # Memory that a Zstandard body may ask for, as a power of two (RFC 9659: 8 MiB).
 MAX_WINDOW_LOG: Final = 23
@@ -29,7 +29,7 @@ RAW_DEFLATE_BITS: Final = -15
 
 
 class CorruptData(Exception):
-    """The input is no data of this coding. The message says why."""
+    """The input is not valid in this coding. The message says why."""
 
 
 class Decoder(Protocol):
@@ -49,7 +49,7 @@ class PartCount:
         self._parts = 1
 
     def add(self) -> None:
-        """Count one more. Raises `CorruptData`."""
+        """Count one more part. Raises `CorruptData`."""
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise CorruptData(f"it has more than {MAX_PARTS} parts")
@@ -114,7 +114,7 @@ class BrotliDecoder:
         """Yield the output of more input. Raises `CorruptData`."""
         piece = self._process(data)
         yield piece
-        # It may accept more and yet hold output back.
+        # It may accept more input and still hold output back.
         while not self._stream.is_finished() and (piece or not self._stream.can_accept_more_data()):
             piece = self._process(b"")
             yield piece
@@ -168,7 +168,7 @@ def _begin_frame() -> zstd.ZstdDecompressor:
 
 
 def _has_zlib_header(data: bytes) -> bool:
-    """Whether zlib's two bytes begin the data; one in a thousand raw streams looks alike."""
+    """Whether the data begin with zlib's header; so do one in a thousand raw streams."""
     return data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
 
 

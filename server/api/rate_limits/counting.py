@@ -1,4 +1,4 @@
-"""Whether a request counts: each does once, unless it is refused for want of capacity."""
+"""Counts each request once, unless it is refused for lack of capacity."""
 
 from collections.abc import Awaitable
 from typing import Final
@@ -9,7 +9,7 @@ from starlette.types import Message, Send
 from server.api.rate_limits.meter import RequestMeter
 from server.errors import TooManyRequests, Unavailable
 
-# Of responses to requests that are to come again, through no fault of their own.
+# Statuses of requests that should be retried, refused through no fault of their own.
 UNCOUNTED_STATUSES: Final = frozenset({TooManyRequests.status, Unavailable.status})
 
 
@@ -23,7 +23,7 @@ class RequestCount:
         self._is_known = False
 
     def watch(self, send: Send) -> Send:
-        """Return a `send` that looks at the status before it is sent."""
+        """Return a `send` that checks the status before sending."""
 
         def send_counted(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
@@ -33,7 +33,7 @@ class RequestCount:
         return send_counted
 
     def end(self) -> None:
-        """Count a request that got no response, too."""
+        """Also count a request that got no response."""
         if not self._is_known:
             self._decide(is_counted=True)
 

@@ -1,4 +1,4 @@
-"""Holds the requests of one API key against its limits, and tells the client where they stand."""
+"""Checks requests against the limits of their API key, and reports the limits to the client."""
 
 from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,30 +20,30 @@ from server.telemetry.token_meter import UNMETERED, TokenMeter
 
 
 class KeyGuard:
-    """What the gate asks about keys. Requests without one of the server's keys pass."""
+    """The gate's checks of keys' limits. Requests without one of the server's keys pass."""
 
     def __init__(
         self, limiter: RateLimiter, metrics: KeyMetrics, generating_paths: Collection[str]
     ) -> None:
-        """Only requests of `generating_paths` are held against the limit of output tokens."""
+        """Only requests to `generating_paths` are subject to the limit of output tokens."""
         self._limiter = limiter
         self._metrics = metrics
         self._generating_paths = frozenset(generating_paths)
 
     def check(self, tenant: Tenant, scope: Scope) -> None:
-        """Refuse what would exceed a limit of the key. Raises `KeyLimitExceeded` (429)."""
+        """Refuse a request that would exceed a limit. Raises `KeyLimitExceeded` (429)."""
         if tenant.key is not None:
             self._limiter.check(tenant.key, generates=self._generates(scope))
 
     def count(self, tenant: Tenant) -> None:
-        """Count a request that `check` let pass, and that is refused for a fault of its own."""
+        """Count a request that passed `check` and is refused for a fault of its own."""
         if tenant.key is not None:
             self._limiter.count(tenant.key)
             self._metrics.requests.labels(tenant.key.name).inc()
 
     @contextmanager
     def start(self, tenant: Tenant, scope: Scope, send: Send) -> Iterator[tuple[TokenMeter, Send]]:
-        """Count a request that `check` let pass, while it runs.
+        """Count a request that passed `check`, while it runs.
 
         Yield its meter, and a `send` that sees whether the request is refused after all.
         """

@@ -1,4 +1,4 @@
-"""The headers that tell a client its limits, as OpenAI and Anthropic name them."""
+"""The headers about a client's limits, with OpenAI's and Anthropic's names."""
 
 import math
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What one API key uses, held against its limits."""
+"""One API key's usage, checked against its limits."""
 
 import math
 from collections.abc import Callable, Hashable, Iterator
@@ -16,22 +16,21 @@ from server.api.rate_limits.window import MINUTE_S, Window, WindowState
 from server.errors import KeyLimitExceeded
 from server.keys.key import ApiKey
 
-# While nothing is known of a key's answers, one is expected to take this part of the limit, but no
-# more than so many tokens.
+# Before a key's first answers, an answer is expected to take the limit divided by `FIRST_PART`, but
+# at most `FIRST_TOKENS`.
 FIRST_PART: Final = 8
 FIRST_TOKENS: Final = 64
-# The least and the most that a client is told to wait for requests that run, in seconds.
+# Bounds of the seconds that a client is told to wait for running requests.
 MIN_RETRY_S: Final = 1
 MAX_RUNNING_RETRY_S: Final = MINUTE_S
 
 
 class KeyUsage:
-    """The windows of one key, and what its running requests are expected to add.
+    """The windows of one key, and the expected usage of its running requests.
 
-    Output tokens count as they are made, so many requests at once could exceed the limit by all
-    that each may make. So each running request reserves the tokens that it asks for; one that names
-    no number, what the key's answers took lately. What exceeds the limit all the same is paid off
-    later (see `Window`).
+    Output tokens count as they are made, so many concurrent requests could exceed the limit by all
+    their tokens. Each running request therefore reserves the tokens that it asks for or, if it does
+    not say, as many as the key's recent answers took. An excess is paid off later (see `Window`).
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class KeyUsage:
         self.update(key)
 
     def update(self, key: ApiKey) -> None:
-        """Apply the limits of the key as it is now; what was used stays where there is one."""
+        """Apply the key's current limits; the usage of limits that remain is kept."""
         self.key = key
         old, self._windows = (
             self._windows,
@@ -62,7 +61,7 @@ class KeyUsage:
             old[resource].clear()
 
     def clear(self) -> None:
-        """Forget what was used."""
+        """Forget the usage."""
         for window in self._windows.values():
             window.clear()
 
@@ -72,7 +71,7 @@ class KeyUsage:
         return len(self._running) > 0
 
     def states(self) -> Iterator[WindowState]:
-        """Yield the state of each limit per minute; what running requests reserve is not left."""
+        """Yield the state of each limit per minute; reserved tokens do not count as left."""
         for resource, window in self._windows.items():
             yield window.state(self._reserved if resource == OUTPUT_TOKENS else 0)
 
@@ -84,7 +83,7 @@ class KeyUsage:
             self.check_output_tokens()
 
     def check_output_tokens(self, own: int = 0) -> None:
-        """Refuse while nothing is free beside what requests, save for `own`, have reserved.
+        """Refuse while nothing is free besides the reservations of requests, `own` excepted.
 
         Raises `KeyLimitExceeded`.
         """
@@ -110,12 +109,12 @@ class KeyUsage:
         self._running.start(request)  # not before the use: `take_back` looks for it by this time
 
     def take_back(self, request: Hashable) -> None:
-        """Count a running request no longer; it still runs."""
+        """Stop counting a running request; it still runs."""
         if window := self._windows.get(REQUESTS):
             window.remove(self._running.get_start(request), 1)
 
     def add(self, resource: str, amount: int) -> None:
-        """Count a use, also beyond the limit."""
+        """Count a use, even beyond the limit."""
         if window := self._windows.get(resource):
             window.add(amount)
 
@@ -163,7 +162,7 @@ class KeyUsage:
     def _estimate_running_s(self, limit: str) -> float:
         """Return when a request may have ended, in seconds.
 
-        Where that has not helped so far, it may take as long again as was waited.
+        If the usual time has passed, it may take as long again as it has run.
         """
         now = self._storage.now()
         waited_s = now - self._blocked_since.setdefault(limit, now)

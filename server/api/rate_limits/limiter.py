@@ -12,7 +12,7 @@ from server.keys.key import ApiKey
 
 
 class RateLimiter:
-    """Holds requests against the limits of their keys, which may change between two of them."""
+    """Checks requests against the limits of their keys, which may change at any time."""
 
     def __init__(
         self,
@@ -25,28 +25,28 @@ class RateLimiter:
         self._usages: dict[str, KeyUsage] = {}
 
     def check(self, key: ApiKey, *, generates: bool) -> None:
-        """Refuse what would exceed a limit. Raises `KeyLimitExceeded` (429).
+        """Refuse a request that would exceed a limit. Raises `KeyLimitExceeded` (429).
 
-        Only requests that generate are held against the limit of output tokens.
+        Only requests that generate are subject to the limit of output tokens.
         """
         self._find(key).check(generates=generates)
 
     def start(self, key: ApiKey, *, generates: bool) -> RequestMeter:
-        """Count a request that `check` let pass; release what is returned at its end."""
+        """Count a request that passed `check`; release the returned meter at its end."""
         usage = self._find(key)
         return RequestMeter(usage, usage.expected_tokens if generates else 0)
 
     def count(self, key: ApiKey) -> None:
-        """Count a request that `check` let pass, and that ends before it runs."""
+        """Count a request that passed `check` and ends before it runs."""
         self._find(key).add(REQUESTS, 1)
 
     def states(self, name: str) -> Iterator[WindowState]:
-        """Yield the state of each limit per minute of a key, as it is since its last check."""
+        """Yield the state of each limit per minute of a key, as of its last check."""
         usage = self._usages.get(name)
         return iter(()) if usage is None else usage.states()
 
     def forget_all_but(self, names: Collection[str]) -> set[str]:
-        """Forget other keys, but for those with running requests; return the names of these."""
+        """Forget other keys, except those with running requests; return the names of the latter."""
         gone = self._usages.keys() - set(names)
         running = {name for name in gone if self._usages[name].is_running}
         for name in gone - running:

@@ -27,9 +27,9 @@ class RequestMeter:
         return self._usage.key.name
 
     def reserve_output_tokens(self, num_tokens: int) -> None:
-        """Reserve what the request asks for, now that it is known. Raises `KeyLimitExceeded`.
+        """Reserve the requested tokens, which are now known. Raises `KeyLimitExceeded`.
 
-        It passes while others leave anything free, so that each request passes at some time.
+        The request passes while others leave anything free, so that each passes at some time.
         """
         self._usage.check_output_tokens(self._reserved)
         self._free(self._reserved - self._usage.clip_output_tokens(num_tokens))
@@ -41,7 +41,7 @@ class RequestMeter:
     def charge_image_tokens(self, num_tokens: int) -> None:
         """Count an image; the request's first one is refused while none are free.
 
-        The others pass: a request that has begun is not broken off. Raises `KeyLimitExceeded`.
+        The others pass: a started request is not aborted. Raises `KeyLimitExceeded`.
         """
         if not self._has_images:
             self._usage.check_image_tokens()
@@ -53,23 +53,23 @@ class RequestMeter:
         self._is_submitted = True
 
     def charge_output_tokens(self, num_tokens: int) -> None:
-        """Count tokens that are made, in the place of those that are reserved."""
+        """Count generated tokens, in place of reserved ones."""
         self._num_output_tokens += num_tokens
         self._free(min(num_tokens, self._reserved))
         self._usage.add(OUTPUT_TOKENS, num_tokens)
 
     def end_generation(self) -> None:
-        """Give back what is reserved: nothing more is generated.
+        """Release the reserved tokens: nothing more is generated.
 
-        An answer that is not streamed tells its tokens at its end only. One that was cut short
-        before counts as what it had reserved: nobody knows how much of it was made.
+        The tokens of an answer that is not streamed are known only at its end. If it is cut short
+        before, its reservation counts instead.
         """
         if self._is_submitted and not self._num_output_tokens:
             self.charge_output_tokens(self._reserved)
         self._free(self._reserved)
 
     def take_back(self) -> None:
-        """Do not count the request: it is refused, though not for a fault of its own."""
+        """Do not count the request: it is refused through no fault of its own."""
         if self._is_counted and self._is_running:
             self._is_counted = False
             self._usage.take_back(self)

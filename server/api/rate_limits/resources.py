@@ -1,4 +1,4 @@
-"""What the limits of a key bound, as headers name it."""
+"""The resources that a key's limits bound, by their names in headers."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The running requests of one key, and when the next of them may have ended."""
+"""The running requests of one key, and an estimate of when the next one ends."""
 
 from collections.abc import Callable, Hashable
 from typing import Final
@@ -8,7 +8,7 @@ NEWEST: Final = 0.2
 
 
 class RunningRequests:
-    """Requests by their start, oldest first, and how long answers took lately."""
+    """Requests by their start, oldest first, and the recent duration of answers."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -28,16 +28,16 @@ class RunningRequests:
         return self._started[request]
 
     def end(self, request: Hashable, *, is_answered: bool) -> None:
-        """Remove a request; the time of one that was answered counts for the next ones."""
+        """Remove a request; if it was answered, its duration enters the estimate."""
         took_s = self._clock() - self._started.pop(request)
         if is_answered:
             weight = NEWEST if self._usual_s else 1.0
             self._usual_s += weight * (took_s - self._usual_s)
 
     def estimate_end_s(self) -> float:
-        """Return in how many seconds the oldest may have ended.
+        """Return the seconds until the oldest may have ended.
 
-        One that has outlasted the usual time may take as long again as it has run.
+        A request that has outlasted the usual time may take as long again as it has run.
         """
         ran_s = self._clock() - next(iter(self._started.values()))
         left_s = self._usual_s - ran_s

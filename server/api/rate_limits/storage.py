@@ -1,8 +1,8 @@
-"""Storage for the library `limits`: what was used within a moving window of time.
+"""Storage for the library `limits`: usage within a moving window of time.
 
-The library's own storage in memory goes by the wall clock, so that a clock set back would lock keys
-out; it starts a thread after a hit, and keeps a list entry for each token. And it forgets an excess
-after a minute, however large; here it is paid off at the rate of the limit.
+The library's own in-memory storage uses the wall clock, so that setting the clock back would lock
+keys out. It also starts a thread after a hit, keeps a list entry for each token, and forgets any
+excess after a minute; here the excess is paid off at the rate of the limit.
 """
 
 import math
@@ -29,7 +29,7 @@ class _Use:
 class _Uses:
     """The uses of a window, oldest first, their sum, and what exceeds the limit: the debt.
 
-    What leaves the window makes room for as much of the debt, as if that were used then.
+    Uses that leave the window make room for as much of the debt, as if it were used then.
     """
 
     expiry: int
@@ -39,7 +39,7 @@ class _Uses:
     uses: deque[_Use] = field(default_factory=deque)
 
     def update(self, now: float, limit: int) -> None:
-        """Drop what is no longer in the window; hold the debt against a limit that may be new."""
+        """Drop uses that have left the window; apply the limit, which may be new, to the debt."""
         while self.uses and self.uses[0].time <= now - self.expiry:
             use = self.uses.popleft()
             self.total -= use.amount
@@ -48,7 +48,7 @@ class _Uses:
         self._pay(now)
 
     def add(self, now: float, amount: int) -> None:
-        """Count a use, with the newest one if that is as good as now."""
+        """Count a use; merge it with the newest one if that is recent enough."""
         fitting = max(min(amount, self.limit - self.total), 0)
         self.debt += amount - fitting
         self.total += fitting
@@ -71,7 +71,7 @@ class _Uses:
                 return
 
     def find_exit(self, amount: int) -> float:
-        """Return when so much of what is used, at most all of it, has left the window."""
+        """Return when `amount` of the usage, at most all of it, has left the window."""
         minutes = max(math.ceil((amount - self.total) / self.limit), 0)  # of paying the debt
         amount -= minutes * self.limit
         for use in self.uses:
@@ -103,7 +103,7 @@ class WindowStorage(Storage, MovingWindowSupport):
         self._windows: dict[str, _Uses] = {}
 
     def add(self, key: str, limit: int, expiry: int, amount: int) -> int:
-        """Count a use, also beyond the limit; return what is used then."""
+        """Count a use, even beyond the limit; return the usage after it."""
         window = self._windows.setdefault(key, _Uses(expiry, limit))
         now = self.now()
         window.update(now, limit)
@@ -111,9 +111,9 @@ class WindowStorage(Storage, MovingWindowSupport):
         return window.total + window.debt
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Return the window's start, and what is used in it.
+        """Return the window's start and its usage.
 
-        The start is such that something is free after `expiry`.
+        Something is free `expiry` seconds after the start.
         """
         window = self._windows.get(key)
         if window is None:
@@ -129,7 +129,7 @@ class WindowStorage(Storage, MovingWindowSupport):
             window.remove(at, amount)
 
     def find_room(self, key: str, limit: int, expiry: int, amount: int) -> float:
-        """Return when so much fits, `inf` where what is used is not all that takes the room."""
+        """Return when `amount` fits; `inf` if it does not fit even once all usage has left."""
         used = self.get_moving_window(key, limit, expiry)[1]
         excess = used + amount - limit
         if excess <= 0:
@@ -137,19 +137,19 @@ class WindowStorage(Storage, MovingWindowSupport):
         return self._windows[key].find_exit(excess) if excess <= used else math.inf
 
     def get_expiry(self, key: str) -> float:
-        """Return when all that is used has left the window."""
+        """Return when all usage has left the window."""
         window = self._windows.get(key)
         if window is None or not window.uses:
             return self.now()
         return window.find_exit(window.total + window.debt)
 
     def clear(self, key: str) -> None:
-        """Forget what is used."""
+        """Forget the usage."""
         self._windows.pop(key, None)
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """The errors of this storage: it has none."""
+        """The errors of this storage: none."""
         return ValueError
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
@@ -160,16 +160,16 @@ class WindowStorage(Storage, MovingWindowSupport):
         return fits
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count a use without any limit; return what is used then."""
+        """Count a use without any limit; return the usage after it."""
         return self.add(key, sys.maxsize, expiry, amount)
 
     def get(self, key: str) -> int:
-        """Return what is used."""
+        """Return the usage."""
         window = self._windows.get(key)
         return 0 if window is None else self.get_moving_window(key, window.limit, window.expiry)[1]
 
     def reset(self) -> int:
-        """Forget everything; return the number of keys that was."""
+        """Forget everything; return the number of forgotten keys."""
         count = len(self._windows)
         self._windows.clear()
         return count

@@ -12,7 +12,7 @@ MINUTE_S: Final = 60
 
 
 class _PerMinute(RateLimitItemPerMinute):
-    """A limit whose key is without the amount: what was used stays when the limit changes."""
+    """A limit whose storage key lacks the amount, so that a changed limit keeps its usage."""
 
     def key_for(self, *identifiers: bytes | str | float) -> str:
         return "/".join(map(str, identifiers))
@@ -20,7 +20,7 @@ class _PerMinute(RateLimitItemPerMinute):
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """A window at one moment: what is left, and in how many seconds all is free again."""
+    """A window at one moment: what is left, and the seconds until all is free again."""
 
     resource: str
     limit: int
@@ -29,10 +29,10 @@ class WindowState:
 
 
 class Window:
-    """What a key used of one resource in the last minute.
+    """A key's usage of one resource in the last minute.
 
-    A use that is under way when the limit is reached counts beyond it: the excess is paid off at
-    the rate of the limit before anything is free again.
+    A request may go on beyond the limit; the excess is paid off at the rate of the limit before
+    anything is free again.
     """
 
     def __init__(self, resource: str, name: str, limit: int, storage: WindowStorage) -> None:
@@ -46,11 +46,11 @@ class Window:
         self._key = self._item.key_for(*self._ids)
 
     def has_room(self, reserved: int = 0) -> bool:
-        """Whether anything is free, beside what is reserved."""
+        """Whether anything is free besides the reservations."""
         return self._limiter.test(self._item, *self._ids, cost=reserved + 1)
 
     def add(self, amount: int) -> None:
-        """Count a use, also beyond the limit."""
+        """Count a use, even beyond the limit."""
         self._storage.add(self._key, self.limit, MINUTE_S, amount)
 
     def remove(self, at: float, amount: int) -> None:
@@ -58,15 +58,15 @@ class Window:
         self._storage.remove(self._key, at, amount)
 
     def wait_s(self, reserved: int = 0) -> float:
-        """Return in how many seconds anything is free, beside what is reserved.
+        """Return the seconds until anything is free besides the reservations.
 
-        It is `inf` where what is reserved leaves nothing of an unused window.
+        `inf` if the reservations take up even an unused window.
         """
         free_at = self._storage.find_room(self._key, self.limit, MINUTE_S, reserved + 1)
         return max(free_at - self._storage.now(), 0.0)
 
     def state(self, reserved: int = 0) -> WindowState:
-        """Return the present state. What is reserved is not left, and may yet be used."""
+        """Return the present state. Reserved amounts do not count as left."""
         _, remaining = self._limiter.get_window_stats(self._item, *self._ids)
         reset_s = self._storage.get_expiry(self._key) - self._storage.now()
         return WindowState(
@@ -77,5 +77,5 @@ class Window:
         )
 
     def clear(self) -> None:
-        """Forget what was used."""
+        """Forget the usage."""
         self._storage.clear(self._key)

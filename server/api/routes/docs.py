@@ -34,10 +34,10 @@ async def docs(request: Request) -> Response:
         swagger_js_url=f"{root}/docs/swagger-ui-bundle.js",
         swagger_css_url=f"{root}/docs/swagger-ui.css",
         swagger_favicon_url=f"{root}/page/icon.svg",
-        # No badge from a validator on the Internet.
+        # Loads no badge from a validator on the Internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    # The page configures Swagger UI in a script of its own, which is known by its digest.
+    # The page configures Swagger UI in an inline script, which the policy allows by its digest.
     digests = " ".join(
         f"'{_digest(script)}'" for script in SCRIPT.findall(bytes(page.body).decode())
     )

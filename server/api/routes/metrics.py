@@ -1,4 +1,4 @@
-"""The metrics endpoint; with an admin port it is there only."""
+"""The metrics endpoint; if there is an admin port, only there."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4

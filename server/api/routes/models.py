@@ -21,13 +21,13 @@ NOT_FOUND: Final[Responses] = UNAUTHORIZED | {404: ERRORS[404]}
 
 @router.get("/v1/models", responses=UNAUTHORIZED)
 async def list_models(request: Request, tenant: CurrentTenant) -> ModelList:
-    """List the served model and its LoRA adapters, those that the key may use."""
+    """List the served model and its LoRA adapters, as far as the key may use them."""
     return ModelList(data=_list(request.app.state.runtime, tenant))
 
 
 @router.get("/v1/models/{model_id:path}", responses=NOT_FOUND)
 async def retrieve_model(request: Request, model_id: str, tenant: CurrentTenant) -> Model:
-    """Describe one model; its name may hold slashes."""
+    """Describe one model; its name may contain slashes."""
     models = _list(request.app.state.runtime, tenant)
     for model in models:
         if model.id == model_id:
@@ -36,7 +36,7 @@ async def retrieve_model(request: Request, model_id: str, tenant: CurrentTenant)
 
 
 def _list(runtime: Runtime, tenant: Tenant) -> list[Model]:
-    """Return the model, by all its names, and its adapters, whose `parent` is the model."""
+    """Return the model under all its names, and its adapters, whose `parent` is the model."""
     names = {
         **dict.fromkeys((runtime.model_name, *runtime.aliases)),
         **dict.fromkeys(runtime.adapters, runtime.model_name),

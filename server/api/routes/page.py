@@ -18,7 +18,7 @@ from server.errors import NotFound
 router = APIRouter(include_in_schema=False)
 
 PAGE: Final = Path(__file__).parents[2] / "page"
-# Not left to the machine's own table, which may lack a type that browsers insist on.
+# Set here: the machine's own table may lack a type that browsers insist on.
 MEDIA_TYPES: Final = {
     ".css": "text/css",
     ".html": "text/html",
@@ -40,7 +40,7 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """Return a file, or 304 where the browser has it."""
+        """Return a file, or 304 if the browser has it."""
         media_type = MEDIA_TYPES[Path(full_path).suffix]
         response = FileResponse(
             full_path, status_code, HEADERS, media_type, stat_result=stat_result
@@ -55,7 +55,7 @@ files = PageFiles(directory=PAGE)
 
 @router.get("/")
 async def page(request: Request) -> Response:
-    """Return the page. It needs no model: while that loads, the page says so."""
+    """Return the page. It needs no model; while the model loads, the page says so."""
     root = request.scope.get("root_path", "")
     if root:
         return _page_below(root)
@@ -84,7 +84,7 @@ async def page_file(request: Request, name: str) -> Response:
 
 
 def _page_below(root: str) -> Response:
-    """Return the page with its base, which is its own URL only where that ends with a slash."""
+    """Return the page with its base, since its own URL may lack the final slash."""
     text = (PAGE / "index.html").read_text()
     base = f'{HEAD}  <base href="{escape(root)}/">\n'
     headers = build_security_headers(base="'self'")
@@ -92,7 +92,7 @@ def _page_below(root: str) -> Response:
 
 
 def _examples(request: Request) -> dict[str, Path]:
-    """Return the pictures in the checkpoint's `examples/`; links might lead out of it."""
+    """Return the pictures in the checkpoint's `examples/`; links may lead out of it."""
     runtime: Runtime = request.app.state.runtime
     if runtime.examples is None or not runtime.examples.is_dir():
         return {}

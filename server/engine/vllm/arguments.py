@@ -15,8 +15,8 @@ from server.engine.vllm.model_override import override_as_llava, override_as_lla
 from server.settings.engine import EngineSettings
 
 GIB: Final = 1024**3
-# Scheduler and model share one process, as on a GPU. In two they wait for each other by spinning,
-# which takes a core; the second process also costs seconds and hundreds of MiB. This and the next
+# Scheduler and model share one process, as on a GPU. Two processes wait for each other by spinning,
+# which takes a core; the second also costs seconds and hundreds of MiB. This and the next constant
 # replace vLLM's own choices on a CPU; docs/performance.md has the measurements.
 CPU_EXECUTOR: Final = UniProcExecutor
 # The prefix cache stores full blocks only: with 128 tokens a block it would rarely hit.
@@ -25,17 +25,17 @@ CPU_BLOCK_SIZE: Final = 32
 FITTING_CONTEXT: Final = -1
 # llguidance compiles lazily within bounds, and refuses JSON schema keywords it does not support.
 GRAMMAR_BACKEND: Final = "guidance"
-# The ranks that vLLM has kernels for.
+# The LoRA ranks that vLLM has kernels for.
 LORA_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 @dataclass(frozen=True, slots=True)
 class VllmOptions:
-    """What the operator and the checkpoint decide of vLLM's engine arguments.
+    """The engine arguments that depend on the operator and the checkpoint.
 
-    `dtype`, `max_num_batched_tokens` and `enforce_eager` follow from the settings of these names,
-    the checkpoint and the machine. `has_image_newline` is true where the checkpoint's weights hold
-    an `image_newline`. `image_cache_bytes` bounds the image_embeds that the engine's process keeps.
+    `dtype`, `max_num_batched_tokens` and `enforce_eager` follow from the settings of the same name,
+    the checkpoint and the machine. `has_image_newline` is true if the checkpoint's weights hold an
+    `image_newline`. `image_cache_bytes` bounds the image_embeds that the engine's process keeps.
     `gpu_share` is the engine's share of each GPU's memory.
     """
 
@@ -103,7 +103,7 @@ def _build_cpu_arguments(settings: EngineSettings) -> dict[str, Any]:
 def build_lora_arguments(adapters: Sequence[LoraAdapter], max_loras: int) -> dict[str, Any]:
     """Return the engine arguments for LoRA, none without adapters.
 
-    Raises `CheckpointError` where vLLM has no kernels for an adapter's rank.
+    Raises `CheckpointError` if vLLM has no kernels for an adapter's rank.
     """
     if not adapters:
         return {}

@@ -9,7 +9,7 @@ from server.workers.parent_death import end_with_parent
 
 
 def prepare_child() -> None:
-    """Tie this process to the server: its end, output, logs, and why it cannot start.
+    """Tie this process to the server: its end, output, logs and start errors.
 
     vLLM calls this in each of its processes (entry point `vllm.general_plugins`). It does nothing
     in processes that multiprocessing did not start.

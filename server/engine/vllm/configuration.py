@@ -1,4 +1,4 @@
-"""vLLM's configuration: created before any weight loads, so that what cannot work is refused."""
+"""vLLM's configuration, created before weights load, so that errors in it show early."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -21,7 +21,7 @@ from server.telemetry.logs import adopt_engine_logger
 def create_config(options: VllmOptions) -> VllmConfig:
     """Return the engine's configuration; vLLM checks it against checkpoint and device.
 
-    Raises `CheckpointError` or `EngineStartError` with a line that says what cannot work.
+    Raises `CheckpointError` or `EngineStartError` with a one-line reason.
     """
     arguments = build_engine_arguments(options)
     if current_platform.is_cuda():
@@ -42,7 +42,7 @@ def _create_config(arguments: dict[str, Any]) -> VllmConfig:
 
 
 def _check_gpus(options: VllmOptions) -> None:
-    """Raise `CheckpointError` where there are too few GPUs, or ones that lack the dtype."""
+    """Raise `CheckpointError` if there are too few GPUs, or if they lack the dtype."""
     needed, gpus = options.settings.tensor_parallel_size, current_platform.device_count()
     if needed > gpus and options.settings.distributed_executor_backend != "ray":
         raise CheckpointError(
@@ -57,7 +57,7 @@ def _check_gpus(options: VllmOptions) -> None:
 
 
 def _check_ray(settings: EngineSettings) -> None:
-    """Raise `CheckpointError` where Ray is asked for but not installed."""
+    """Raise `CheckpointError` if Ray is requested but not installed."""
     if settings.distributed_executor_backend == "ray" and find_spec("ray") is None:
         raise CheckpointError(
             "--distributed-executor-backend ray needs Ray, which is not installed: take mp"
@@ -65,7 +65,7 @@ def _check_ray(settings: EngineSettings) -> None:
 
 
 def explain(error: Exception) -> str:
-    """Return the first line of what vLLM or pydantic says, without its class and its advice."""
+    """Return the first line of vLLM's or pydantic's message, without its class and advice."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -38,13 +38,13 @@ from server.telemetry.timeline import build_trace_headers
 
 log = get_logger(__name__)
 
-# Seconds for the engine process to end before it is killed.
+# Seconds that the engine process has to end before it is killed.
 CLOSE_TIMEOUT_S: Final = 5.0
 # Seconds between two checks whether the engine is dead or stalled.
 WATCH_INTERVAL_S: Final = 0.25
-# So many words of at most 256 characters are tokenised within a millisecond.
+# This many words of at most 256 characters are tokenised within a millisecond.
 INLINE_BAD_WORDS: Final = 4
-# So many prompt tokens' log probabilities are read within a millisecond.
+# The log probabilities of this many prompt tokens are read within a millisecond.
 INLINE_POSITIONS: Final = 64
 
 
@@ -156,16 +156,16 @@ class VllmEngine:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it works on a sequence."""
+        """Whether the engine works on a sequence."""
         return bool(self._llm.get_num_unfinished_requests())
 
     @property
     def has_failed(self) -> bool:
-        """Whether the engine can generate no more."""
+        """Whether the engine can no longer generate."""
         return self._error is not None or bool(self._llm.errored)
 
     async def wait_until_dead(self) -> str:
-        """Return the reason once the engine can generate no more or makes no steps."""
+        """Return the reason once the engine can no longer generate or makes no steps."""
         detector = StallDetector(self._stall_timeout_s)
         while not self._llm.errored:  # vLLM offers no event for it
             has_sequences = self._llm.get_num_unfinished_requests() > 0
@@ -175,7 +175,7 @@ class VllmEngine:
                 return f"the engine has made no step for {self._stall_timeout_s:g} seconds"
             with suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_INTERVAL_S):
-                    await self._died.wait()  # at once where a request sees it
+                    await self._died.wait()  # set as soon as a request notices
         return "the engine died"
 
     def fail_all(self, error: ApiError) -> None:
@@ -189,8 +189,8 @@ class VllmEngine:
             raise self._error from None
 
     def close(self) -> None:
-        """End the engine's process: gently, or at once where it may work on or not react."""
-        # vLLM sends SIGTERM, which a stopped process ignores, and SIGKILL after the timeout.
+        """End the engine's process: gracefully, or at once after `fail_all`."""
+        # vLLM sends SIGTERM, and SIGKILL after the timeout: a stopped process ignores SIGTERM.
         self._llm.shutdown(timeout=CLOSE_TIMEOUT_S if self._error is None else 0.0)
 
 
@@ -207,7 +207,7 @@ def _start(config: VllmConfig, steps: StepCounter) -> AsyncLLM:
 
 
 def _translate_refusal(error: VLLMClientError) -> InvalidRequest:
-    """Return the error of a request that vLLM refuses: only of bad words it says what is wrong."""
+    """Return the error of a request that vLLM refuses; only for bad words is its reason shown."""
     if getattr(error, "parameter", None) == BAD_WORDS:
         return InvalidValue(str(error.args[0]), BAD_WORDS)
     return InvalidRequest("The engine refuses this combination of parameters.")

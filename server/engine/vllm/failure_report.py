@@ -1,7 +1,7 @@
-"""Brings the error that ends one of the engine's processes at its start to the server.
+"""Reports to the server the error with which an engine process failed to start.
 
-vLLM itself tells the server only that the process ended. The report is a file in memory of the
-server's process, which its children reach below `/proc`.
+vLLM itself reports only that the process ended. The report is a file in the server's memory, which
+its children reach below `/proc`.
 """
 
 import logging
@@ -13,9 +13,9 @@ from server.engine.start_failure import describe_error
 
 VARIABLE: Final = "_LLAVA_ENGINE_REPORT"
 MAX_BYTES: Final = 65536
-# vLLM's last words of a process that could not start.
+# vLLM logs this for a process that could not start.
 FAILED_TO_START: Final = "failed to start"
-# Errors that reach the server, which logs them itself, in one line.
+# These errors reach the server, which logs each itself in one line.
 REPORTED_MESSAGES: Final = (FAILED_TO_START, "Invocation of add_lora method failed")
 
 
@@ -32,7 +32,7 @@ class FailureReport:
         return os.pread(self._file, MAX_BYTES, 0).decode("utf-8", "replace") or None
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         os.environ.pop(VARIABLE, None)
         os.close(self._file)
 
@@ -41,7 +41,7 @@ class FailureReporter(logging.Handler):
     """Reports the first error with which vLLM says that a process failed to start."""
 
     def __init__(self, path: str, *, is_silent: bool) -> None:
-        """`is_silent`: the traceback, which multiprocessing prints next, is not shown."""
+        """`is_silent` hides the traceback that multiprocessing prints next."""
         super().__init__()
         self._path = path
         self._is_silent = is_silent
@@ -57,7 +57,7 @@ class FailureReporter(logging.Handler):
 
 
 def report_start_failures(*, is_silent: bool) -> None:
-    """Report what ends this process at its start; `is_silent` shows no traceback besides."""
+    """Report the error if this process fails to start; `is_silent` hides its traceback."""
     path = os.environ.get(VARIABLE)
     if path is None:
         return
@@ -68,7 +68,7 @@ def report_start_failures(*, is_silent: bool) -> None:
 
 
 def _is_unreported(record: logging.LogRecord) -> bool:
-    """Whether the server does not learn of it otherwise."""
+    """Whether the server does not report this error itself."""
     return not any(each in record.getMessage() for each in REPORTED_MESSAGES)
 
 

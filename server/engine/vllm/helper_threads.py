@@ -1,4 +1,4 @@
-"""The engine's threads beside those that compute: they may run on every core."""
+"""Lets the engine's non-computing threads run on every core."""
 
 import os
 from collections.abc import Iterator
@@ -7,11 +7,12 @@ from pathlib import Path
 
 
 def free_helper_threads(pid: int) -> None:
-    """Let a process's threads run on all cores, but for those that compute on cores of their own.
+    """Let a process's threads run on all cores, except those that compute on cores of their own.
 
-    On a CPU, vLLM binds the thread that computes to a core, and all threads that it starts later
-    inherit that. The one that sends tokens then waits for the core, and for Python's lock that the
-    computing thread takes again before: with a second process on the core, for seconds.
+    On a CPU, vLLM binds the computing thread to a core, and all threads that it starts later
+    inherit the binding. The thread that sends tokens then waits for the core, and for Python's
+    lock, which the computing thread takes again first: for seconds if a second process shares the
+    core.
     """
     cores, bound = os.sched_getaffinity(0), os.sched_getaffinity(pid)
     for thread in _list_threads(pid):

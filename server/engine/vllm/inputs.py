@@ -1,4 +1,4 @@
-"""Prompts with image embeddings, and sampling parameters, in the form that vLLM takes."""
+"""Prompts with image embeddings, and sampling parameters, as vLLM takes them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -20,7 +20,7 @@ from server.engine.base import EngineImage, SamplingOptions
 from server.engine.vllm.arguments import GRAMMAR_BACKEND
 
 BAD_WORDS: Final = "bad_words"
-# vLLM's own limits: it compares all of these at every step.
+# vLLM's own limits: at every step it compares all of these.
 MAX_BAD_FORMS: Final = 128
 MAX_BAD_TOKENS: Final = 1024
 
@@ -29,11 +29,11 @@ class ValidatedSamplingParams(SamplingParams):  # type: ignore[misc]  # vLLM is 
     """Sampling parameters whose grammar a worker process has validated.
 
     vLLM would compile the grammar once more on the event loop, only to validate it. It would also
-    ban a word with a space in front only where that has as many tokens as the word alone.
+    ban a word with a leading space only if that form has as many tokens as the word alone.
     """
 
     def update_from_tokenizer(self, tokenizer: Any) -> None:
-        """Tokenise the bad words, each with and without a space in front, unless that is done.
+        """Tokenise the bad words, each with and without a leading space, unless already done.
 
         Raises `VLLMValidationError` for too many.
         """
@@ -66,10 +66,9 @@ def build_engine_input(
     """Return vLLM's input for a prompt and its images.
 
     vLLM takes all tokens of an item in one step, so longer ones (videos) are split into items of at
-    most `max_item_tokens`. The salt enters the hash of the prompt's first block, and so those of
-    all its blocks.
-    Raises `ValueError` where embeddings are not (num_image_tokens, hidden_size): vLLM would not
-    check that, and could not survive it.
+    most `max_item_tokens`. The salt enters the hash of the prompt's first block, and so the hashes
+    of all its blocks. Raises `ValueError` if embeddings are not (num_image_tokens, hidden_size):
+    vLLM does not check that and would crash.
     """
     if not images:
         return tokens_input(token_ids, cache_salt=cache_salt)

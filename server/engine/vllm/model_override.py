@@ -1,4 +1,4 @@
-"""A checkpoint's configuration as vLLM gets it: one of two classes, and hardly a vision tower."""
+"""Rewrites a checkpoint's configuration for vLLM: one of two classes, a minimal vision tower."""
 
 from transformers import LlavaConfig, LlavaNextConfig, PreTrainedConfig
 
@@ -49,8 +49,8 @@ def _override(
 def _shrink_grid(config: PreTrainedConfig) -> None:
     """Leave one tile: vLLM preprocesses the largest image at start, to count its tokens.
 
-    It would count as for LLaVA-NeXT, three times too many, and reserve room for them. The tokens of
-    a step bound an image of ours.
+    It would count as for LLaVA-NeXT, three times too many, and reserve space for them. The tokens
+    of a step bound an image here.
     """
     size = config.vision_config.image_size
     config.image_grid_pinpoints = [[size, size]]
@@ -59,10 +59,10 @@ def _shrink_grid(config: PreTrainedConfig) -> None:
 def _shrink_tower(config: PreTrainedConfig, tensor_parallel_size: int) -> None:
     """Leave one small layer of the tower, which vLLM 0.32 constructs although nothing runs it.
 
-    It takes no memory (PyTorch's meta device), but its heads would limit how many GPUs share the
-    language model, and its widths which quantisation there may be: those here are multiples of the
-    groups of 128 weights that checkpoints have. The numbers of image tokens follow from the sizes
-    that stay.
+    The layer takes no memory (PyTorch's meta device), but its heads would limit how many GPUs share
+    the language model, and its widths which quantisation is possible: the widths set here are
+    multiples of the groups of 128 weights in checkpoints. The sizes that stay determine the numbers
+    of image tokens.
     """
     tower = config.vision_config
     tower.num_hidden_layers = 1

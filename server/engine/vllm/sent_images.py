@@ -1,4 +1,4 @@
-"""Leaves out of prompts the image_embeds that the engine's process still holds."""
+"""Leaves image_embeds that the engine's process still holds out of prompts."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -14,11 +14,11 @@ Submit = Callable[[EngineInput], AsyncGenerator[RequestOutput, None]]
 
 
 class SentImages:
-    """Mirrors the engine's cache of images: which of them it holds, by key.
+    """Mirrors the keys of the engine's image cache.
 
-    A chat sends its images again with every turn: 4.5 MiB for each image of a 7B model. vLLM keeps
-    the images that it got, within `mm_processor_cache_gb`. Its front end knows which those are by a
-    cache of keys and sizes that evicts in the same order.
+    A chat sends its images again with every turn: 4.5 MiB for each image of a 7B model. vLLM's
+    engine keeps images within `mm_processor_cache_gb`. Its front end knows which ones from a cache
+    of keys and sizes that evicts in the same order.
     """
 
     def __init__(self, keys: BaseMultiModalProcessorCache | None) -> None:
@@ -29,8 +29,8 @@ class SentImages:
     ) -> AsyncGenerator[RequestOutput, None]:
         """Submit a prompt without the images that the engine holds; yield its outputs.
 
-        The two caches can differ after aborts: the engine drops a prompt with an image that it does
-        not hold, and vLLM forgets the key. The prompt is then submitted again, with all images.
+        The two caches can differ after aborts. The engine then drops a prompt with an image that it
+        does not hold, and vLLM forgets the key; the prompt is submitted again with all images.
         """
         reduced = self.leave_out_held(engine_input)
         may_miss = reduced is not engine_input
@@ -38,7 +38,7 @@ class SentImages:
             async for output in outputs:
                 if may_miss and _is_dropped(output):
                     break
-                may_miss = False  # it has the images, once it answers
+                may_miss = False  # an answer proves that it has the images
                 yield output
             else:
                 return
@@ -51,7 +51,7 @@ class SentImages:
         if self._keys is None or engine_input["type"] != "multimodal":
             return engine_input
         keys = engine_input["mm_hashes"]["image"]
-        for key in keys:  # in the engine's order: it first touches all images of a prompt
+        for key in keys:  # the engine, too, first touches all images of a prompt
             self._keys.touch_sender_cache_item(key)
         items = engine_input["mm_kwargs"]["image"]
         unsent: list[Any] = [

@@ -14,14 +14,14 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from server.engine.vllm.helper_threads import free_helper_threads, list_children
 from server.engine.vllm.watchdog import StepCounter
 
-# vLLM's variable for the cores of each of its processes: lists with bars between them.
+# vLLM's variable for the cores of each of its processes: lists separated by bars.
 CORES_VARIABLE: Final = "VLLM_CPU_OMP_THREADS_BIND"
 
 
 def start_llm(config: VllmConfig, step_counter: StepCounter) -> AsyncLLM:
     """Start the engine process and load the weights. Blocks for many seconds.
 
-    `step_counter` is one more of vLLM's statistics loggers. On a CPU the engine's OpenMP threads
+    `step_counter` is an additional statistics logger of vLLM. On a CPU the engine's OpenMP threads
     are bound as vLLM's own worker binds them.
     """
     processes = config.parallel_config.world_size
@@ -47,7 +47,7 @@ def _start(config: VllmConfig, step_counter: StepCounter) -> AsyncLLM:
 
 
 def bind_processes(processes: int) -> None:
-    """Give each process cores of its own, unless the operator has: vLLM wants a NUMA node each."""
+    """Assign cores to each process unless the operator has: vLLM wants a NUMA node for each."""
     if CORES_VARIABLE in os.environ or len(get_visible_memory_node()) >= processes:
         return
     shares = share_cores(sorted(os.sched_getaffinity(0)), processes)

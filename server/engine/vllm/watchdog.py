@@ -4,13 +4,13 @@ from typing import Any, Final
 
 from vllm.v1.metrics.loggers import StatLoggerBase
 
-# Longest time that counts between two looks, in seconds: a machine that was suspended, or an event
-# loop that was busy, says nothing about the engine.
+# Longest time that counts between two checks, in seconds: a suspended machine or a busy event loop
+# says nothing about the engine.
 MAX_INTERVAL_S: Final = 1.0
 
 
 class StepCounter(StatLoggerBase):  # type: ignore[misc]  # vLLM's types are not read
-    """Counts the engine's steps: vLLM records each, also one that gives no request a token."""
+    """Counts the engine's steps: vLLM records each, even one without a token for any request."""
 
     def __init__(self) -> None:
         self.num_steps = 0
@@ -33,10 +33,10 @@ class StallDetector:
         self._last_look: float | None = None
 
     def is_stalled(self, num_steps: int, now: float, *, has_sequences: bool) -> bool:
-        """Look once. Return whether there has been no step for `timeout_s` seconds.
+        """Check once. Return whether there has been no step for `timeout_s` seconds.
 
-        The time while nothing runs does not count, but only a step ends a stall: clients that give
-        up must not hide it. `now` is a reading of a monotonic clock.
+        Idle time does not count, but only a step ends a stall: clients that give up must not hide
+        it. `now` is a reading of a monotonic clock.
         """
         elapsed = 0.0 if self._last_look is None else now - self._last_look
         self._last_look = now

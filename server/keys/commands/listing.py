@@ -1,4 +1,4 @@
-"""`list`: the keys of the file and what each may do; secrets are in no file."""
+"""`list`: the keys of the file and their limits; secrets are not in the file."""
 
 import json
 from datetime import UTC, datetime

@@ -59,7 +59,7 @@ def new_key(
 
 
 def print_secret(name: str, secret: str, keys_file: Path, *, as_json: bool) -> None:
-    """Print a secret to stdout, and to stderr what else the user must know."""
+    """Print a secret to stdout, and a note for the user to stderr."""
     print(json.dumps({"name": name, "key": secret}) if as_json else secret)
     print(
         f"This is the key of '{name}'. It is shown only now: {keys_file} keeps its hash. A running"

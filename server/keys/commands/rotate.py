@@ -1,4 +1,4 @@
-"""`rotate`: gives a key a new secret; the old one goes on for a while."""
+"""`rotate`: gives a key a new secret; the old one stays valid for a while."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

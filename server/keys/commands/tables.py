@@ -12,7 +12,7 @@ from server.keys.key_file import TABLE
 
 
 def find_table(document: TOMLDocument, name: str, path: Path) -> AbstractTable:
-    """Return a key's table. Raises `KeysFileError` where the file has no such key."""
+    """Return a key's table. Raises `KeysFileError` if the file has no such key."""
     table = document.get(TABLE, {}).get(name)
     if table is None:
         raise KeysFileError(path, [f" has no key '{name}'"])
@@ -21,7 +21,7 @@ def find_table(document: TOMLDocument, name: str, path: Path) -> AbstractTable:
 
 
 def set_field(table: AbstractTable, name: str, value: Any) -> None:
-    """Set a field. A new one goes in front of comments at the end, which are the next table's."""
+    """Set a field. A new one goes before comments at the end, which belong to the next table."""
     body = table.value.body
     end = len(body)
     while name not in table and end and isinstance(body[end - 1][1], Comment | Whitespace):
@@ -32,7 +32,7 @@ def set_field(table: AbstractTable, name: str, value: Any) -> None:
 
 
 def add_table(document: TOMLDocument, name: str, fields: dict[str, Any], path: Path) -> None:
-    """Add a key. Raises `KeysFileError` where there is one of that name."""
+    """Add a key. Raises `KeysFileError` if the name is taken."""
     if TABLE not in document:
         document[TABLE] = tomlkit.table(is_super_table=True)
     tables = document[TABLE]

@@ -82,5 +82,5 @@ def test_a_requested_template_is_used_if_it_exists() -> None:
     release = Release(Path("/models/llava-v1.5"), None, {}, Layout.FULL, "llama")
     for name in ("plain", "v0"):
         assert choose_conv_mode(release, name, lambda _: False).name == name
-    with pytest.raises(ConversionError, match="no conversation template 'vicuna_v9'; there is"):
+    with pytest.raises(ConversionError, match="unknown conversation template 'vicuna_v9'; known"):
         choose_conv_mode(release, "vicuna_v9", lambda _: False)

@@ -305,8 +305,8 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "code", "message"),
     [
-        (("--kinds", "detail,poem"), 2, "'poem' is none of conversation, detail, complex"),
-        (("--kinds", ","), 2, "nothing is none of"),
+        (("--kinds", "detail,poem"), 2, "'poem' is not one of conversation, detail, complex"),
+        (("--kinds", ","), 2, "nothing is not one of"),
         (("--request", "[1]"), 2, "is not a JSON object"),
         (("--base-url", ""), 2, "--base-url"),
         (("--base-url", "ftp://x/v1", "--model", "m"), 1, "begins with http:// or https://"),

@@ -90,7 +90,7 @@ def test_each_answer_is_read_for_itself(tokenizer: PreTrainedTokenizerFast) -> N
 
 
 def test_a_parser_that_does_not_exist(tokenizer: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(CheckpointError, match=r"'homer' is none of .*hermes"):
+    with pytest.raises(CheckpointError, match=r"'homer' is not one of .*hermes"):
         NativeToolParser("homer", tokenizer)
 
 

@@ -206,12 +206,12 @@ def test_every_image_must_be_placed() -> None:
     ("source", "reason"),
     [
         ("{% for message in messages %}", "not valid"),
-        ("{% include 'secrets' %}", "not show"),
-        ("{{ messages.__class__.__mro__ }}", "not show"),
-        ("{{ bos_token }}", "not show"),
-        ("{% for i in range(10 ** 9) %}x{% endfor %}{{ messages[0].content }}", "not show"),
-        ("{{ raise_exception('no') }}", "not show"),
-        ("{{ undefined_function() }}", "not show"),
+        ("{% include 'secrets' %}", "not render"),
+        ("{{ messages.__class__.__mro__ }}", "not render"),
+        ("{{ bos_token }}", "not render"),
+        ("{% for i in range(10 ** 9) %}x{% endfor %}{{ messages[0].content }}", "not render"),
+        ("{{ raise_exception('no') }}", "not render"),
+        ("{{ undefined_function() }}", "not render"),
     ],
 )
 def test_useless_templates_are_refused_at_load(source: str, reason: str) -> None:
@@ -241,7 +241,7 @@ def test_functions_and_filters_of_templates() -> None:
 
 def test_messages_cannot_be_changed_by_a_template() -> None:
     source = BOTH + "{% set _ = messages.append(messages[0]) %}"
-    with pytest.raises(CheckpointError, match="not show"):
+    with pytest.raises(CheckpointError, match="not render"):
         ChatTemplate(source, SPECIALS, "<image>")
 
 

@@ -90,7 +90,9 @@ def test_the_error_of_an_unknown_template_lists_the_known_ones(
     is_setting: bool, text: TextConfig, tokenizer: Tokenizer
 ) -> None:
     text = text if is_setting else replace(text, conv_mode="vicuna_v9")
-    with pytest.raises(CheckpointError, match=r"'vicuna_v9' is none of vicuna_v1, .*chat_template"):
+    with pytest.raises(
+        CheckpointError, match=r"'vicuna_v9' is not one of vicuna_v1, .*chat_template"
+    ):
         choose_prompt_format(tokenizer, text, "vicuna_v9" if is_setting else None)
 
 

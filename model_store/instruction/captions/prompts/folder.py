@@ -27,7 +27,7 @@ def read_prompts(
 ) -> dict[Kind, Prompt]:
     """Read the prompt of each kind. `folder` may be that of the only kind itself.
 
-    Raises `InputError` where a file is missing, empty or no text.
+    Raises `InputError` if a file is missing, empty or not text.
     """
     is_of_kind = len(kinds) == 1 and (folder / SYSTEM_FILE).is_file()
     return {
