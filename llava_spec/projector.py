@@ -45,5 +45,5 @@ def parse_projector_type(projector_type: object) -> ProjectorConfig:
         return ProjectorConfig("mlp", max(1, int(match[1])))
     raise ValueError(
         f"mm_projector_type {projector_type!r} is not supported; "
-        "what is: linear, mlpNx_gelu, identity"
+        "supported: linear, mlpNx_gelu, identity"
     )

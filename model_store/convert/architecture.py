@@ -36,7 +36,7 @@ def _check_onevision(release: Release, images: ImageSettings) -> None:
     if images.patch_merge_type != "spatial_unpad":
         raise ConversionError(
             f"{release.path}: mm_patch_merge_type {images.patch_merge_type!r} is not supported for"
-            " LlavaQwenForCausalLM; what is: spatial_unpad"
+            " LlavaQwenForCausalLM; supported: spatial_unpad"
         )
     position = release.config.get("mm_newline_position") or "one_token"
     if position != "one_token":

@@ -75,7 +75,7 @@ def _read_aspect_ratio(config: Json) -> str:
     if value in ASPECT_RATIOS or (isinstance(value, str) and ANYRES_MAX.fullmatch(value)):
         return str(value)
     raise ConversionError(
-        f"image_aspect_ratio {value!r} is not supported; what is: {', '.join(ASPECT_RATIOS)},"
+        f"image_aspect_ratio {value!r} is not supported; supported: {', '.join(ASPECT_RATIOS)},"
         " anyres_max_N with N from 1"
     )
 
@@ -83,7 +83,7 @@ def _read_aspect_ratio(config: Json) -> str:
 def _read_choice(config: Json, key: str, default: str, supported: tuple[str, ...]) -> str:
     value = config.get(key) or default
     if value not in supported:
-        raise ConversionError(f"{key} {value!r} is not supported; what is: {', '.join(supported)}")
+        raise ConversionError(f"{key} {value!r} is not supported; supported: {', '.join(supported)}")
     return str(value)
 
 

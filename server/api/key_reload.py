@@ -22,7 +22,7 @@ log = get_logger(__name__)
 # Models to warn about, those named by most keys; a file may name any number.
 MAX_WARNINGS: Final = 20
 # Names of added, changed or removed keys in a log line.
-MAX_TOLD_NAMES: Final = 20
+MAX_REPORTED_NAMES: Final = 20
 
 
 class KeyReload:
@@ -92,8 +92,8 @@ def _tell_changes(old: Mapping[str, ApiKey], new: Mapping[str, ApiKey]) -> None:
 
 
 def _list_names(names: Collection[str]) -> dict[str, Any]:
-    told = sorted(names)[:MAX_TOLD_NAMES]
-    return {"names": told, "more": len(names) - len(told)}
+    reported = sorted(names)[:MAX_REPORTED_NAMES]
+    return {"names": reported, "more": len(names) - len(reported)}
 
 
 @contextmanager

@@ -35,5 +35,5 @@ def read_activation(config: Mapping[str, Any], key: str) -> str:
     """Return the activation's name. Raises `ValueError` if it is not one of `ACTIVATIONS`."""
     name = config[key]
     if not (isinstance(name, str) and name in ACTIVATIONS):
-        raise ValueError(f"{key} {name!r} is not supported; what is: {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"{key} {name!r} is not supported; supported: {', '.join(ACTIVATIONS)}")
     return name

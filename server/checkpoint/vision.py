@@ -117,7 +117,7 @@ def read_vision_config(config: Mapping[str, Any]) -> VisionConfig:
     tower, feature_layers = config["vision_config"], read_feature_layers(config)
     if tower["model_type"] not in TOWERS:
         raise ValueError(
-            f"a vision tower of type {tower['model_type']!r} is not supported; what is: "
+            f"a vision tower of type {tower['model_type']!r} is not supported; supported: "
             + ", ".join(TOWERS)
         )
     vision = VisionConfig(

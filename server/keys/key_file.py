@@ -22,7 +22,7 @@ TABLE: Final = "keys"
 MAX_KEYS: Final = 2000
 MAX_FILE_BYTES: Final = 2 * 1024 * 1024
 # Most faults to report: a file may have one for each of its bytes.
-MAX_TOLD_FAULTS: Final = 20
+MAX_REPORTED_FAULTS: Final = 20
 
 Fault = Callable[[], str]
 
@@ -100,10 +100,10 @@ def _parse_toml(text: str, path: Path) -> dict[str, Any]:
 
 
 def _tell(faults: Sequence[Fault]) -> Iterator[str]:
-    for fault in faults[:MAX_TOLD_FAULTS]:
+    for fault in faults[:MAX_REPORTED_FAULTS]:
         yield fault()
-    if len(faults) > MAX_TOLD_FAULTS:
-        yield f": and {len(faults) - MAX_TOLD_FAULTS} more"
+    if len(faults) > MAX_REPORTED_FAULTS:
+        yield f": and {len(faults) - MAX_REPORTED_FAULTS} more"
 
 
 class _Reader:

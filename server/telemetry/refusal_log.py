@@ -10,7 +10,7 @@ log = get_logger(__name__)
 
 INTERVAL_S: Final = 1.0
 # Client addresses, and keys, named in a line: those with the most refusals.
-MAX_TOLD: Final = 5
+MAX_REPORTED: Final = 5
 # Addresses, and keys, counted in a second; more are not reported.
 MAX_COUNTED: Final = 1000
 
@@ -53,4 +53,4 @@ def _count(counts: Counter[str], name: str | None) -> None:
 
 
 def _find_most(counts: Counter[str]) -> dict[str, int]:
-    return dict(counts.most_common(MAX_TOLD))
+    return dict(counts.most_common(MAX_REPORTED))

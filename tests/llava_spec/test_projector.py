@@ -65,6 +65,6 @@ def test_weights_are_named_as_in_the_released_module(projector_type: str) -> Non
     ],
 )
 def test_other_kinds_are_refused_by_name(projector_type: object) -> None:
-    with pytest.raises(ValueError, match=r"is not supported; what is: linear, ") as error:
+    with pytest.raises(ValueError, match=r"is not supported; supported: linear, ") as error:
         parse_projector_type(projector_type)
     assert repr(projector_type) in str(error.value)

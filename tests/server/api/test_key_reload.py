@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from server.api.key_reload import MAX_TOLD_NAMES, MAX_WARNINGS, KeyReload
+from server.api.key_reload import MAX_REPORTED_NAMES, MAX_WARNINGS, KeyReload
 from server.api.rate_limits.limiter import RateLimiter
 from server.errors import KeyLimitExceeded
 from server.keys.key_ring import KeyRing
@@ -91,9 +91,9 @@ def test_keys_that_are_added_changed_or_gone_are_told(metrics: Metrics) -> None:
         reload.apply([build_key(f"key-{number:04}") for number in range(2000)])
         reload.apply([])
     assert [(len(line["names"]), line["more"]) for line in lines] == [
-        (MAX_TOLD_NAMES, 2000 - MAX_TOLD_NAMES),
+        (MAX_REPORTED_NAMES, 2000 - MAX_REPORTED_NAMES),
         (3, 0),
-        (MAX_TOLD_NAMES, 2000 - MAX_TOLD_NAMES),
+        (MAX_REPORTED_NAMES, 2000 - MAX_REPORTED_NAMES),
     ]
 
 

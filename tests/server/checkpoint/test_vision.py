@@ -219,7 +219,7 @@ def test_mean_and_deviation(tmp_path: Path) -> None:
 
 def test_other_towers_are_refused(tmp_path: Path) -> None:
     tower = {**LLAVA_1_5["vision_config"], "model_type": "dinov2"}
-    with pytest.raises(CheckpointError, match="'dinov2' is not supported; what is: clip_vision"):
+    with pytest.raises(CheckpointError, match="'dinov2' is not supported; supported: clip_vision"):
         read_checkpoint(
             write_checkpoint_files(tmp_path, config=build_llava_1_5_config(vision_config=tower))
         )
@@ -256,5 +256,5 @@ def test_an_unknown_activation_is_named(name: Any, tmp_path: Path) -> None:
     changed = {"hidden_act": {"vision_config": tower}, "projector_hidden_act": {}}
     for key, changes in changed.items():
         config = build_llava_1_5_config(**changes or {key: name})
-        with pytest.raises(CheckpointError, match=rf": {key} .* is not supported; what is: gelu"):
+        with pytest.raises(CheckpointError, match=rf": {key} .* is not supported; supported: gelu"):
             read_checkpoint(write_checkpoint_files(tmp_path, config=config))

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from server.telemetry.metrics import Metrics
-from server.telemetry.refusal_log import MAX_COUNTED, MAX_TOLD, RefusalLog
+from server.telemetry.refusal_log import MAX_COUNTED, MAX_REPORTED, RefusalLog
 from server.telemetry.refusals import Refusals, RequestRefusals
 from tests.server.samples import sample
 
@@ -53,7 +53,7 @@ async def test_a_line_and_what_is_kept_for_it_are_bounded(lines: list[EventDict]
     (line,) = lines
     assert line["code"] == 4 * MAX_COUNTED
     assert line["clients"]["10.0.0.0"] == line["keys"]["key-0"] == 2 * MAX_COUNTED + 1
-    assert len(line["clients"]) == len(line["keys"]) == MAX_TOLD
+    assert len(line["clients"]) == len(line["keys"]) == MAX_REPORTED
 
 
 async def test_overload_is_counted_for_known_keys_only(metrics: Metrics) -> None:
