@@ -83,7 +83,9 @@ def _read_aspect_ratio(config: Json) -> str:
 def _read_choice(config: Json, key: str, default: str, supported: tuple[str, ...]) -> str:
     value = config.get(key) or default
     if value not in supported:
-        raise ConversionError(f"{key} {value!r} is not supported; supported: {', '.join(supported)}")
+        raise ConversionError(
+            f"{key} {value!r} is not supported; supported: {', '.join(supported)}"
+        )
     return str(value)
 
 

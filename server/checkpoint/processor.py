@@ -28,7 +28,7 @@ def check_processor(processor: Mapping[str, Any], *, tiles: bool = False) -> Non
             continue
         if not isinstance(value, int | float) or not math.isclose(value, expected, rel_tol=1e-6):
             raise ValueError(
-                f"{key} {value!r} of the image or video processor is not supported; what is:"
+                f"{key} {value!r} of the image or video processor is not supported; supported:"
                 f" {expected!r}"
             )
 

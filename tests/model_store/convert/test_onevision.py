@@ -102,7 +102,10 @@ def test_the_files_are_those_of_llava_hf(tmp_path: Path) -> None:
             {"image_aspect_ratio": "anyres_max_0"},
             "supported: square, pad, anyres, anyres_max_N with N",
         ),
-        ({"image_aspect_ratio": "anyres_max_"}, "'anyres_max_' is not supported; supported: square"),
+        (
+            {"image_aspect_ratio": "anyres_max_"},
+            "'anyres_max_' is not supported; supported: square",
+        ),
         ({"image_aspect_ratio": "pad"}, "image_aspect_ratio 'pad' are not supported"),
         ({"image_aspect_ratio": "anyres"}, "image_aspect_ratio 'anyres' are not supported"),
         ({"mm_patch_merge_type": "flat"}, "mm_patch_merge_type 'flat' is not supported"),
