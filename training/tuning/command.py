@@ -10,13 +10,10 @@ from tqdm import tqdm
 
 from training.tuning.destinations import choose_work
 from training.tuning.errors import DataError, OptionError
+from training.tuning.options import Stage, StageParser
 from training.tuning.saved_state import describe_saved_state
-from training.tuning.settings import Stage, add_options, build_settings
+from training.tuning.settings import build_settings
 
-DESCRIPTIONS: Final[dict[Stage, str]] = {
-    "align": "stage 1: train a projector on images and captions",
-    "instruct": "stage 2: train projector and language model on conversations",
-}
 # The exit code of what SIGINT has ended, as shells have it.
 INTERRUPTED: Final = 130
 # What torch says in a RuntimeError where a file cannot be written.
@@ -25,9 +22,7 @@ _WRITE_FAILED: Final = re.compile("inline_container|PytorchStreamWriter|iostream
 
 def main(stage: Stage, words: Sequence[str], name: str) -> int:
     """Train one stage as the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(prog=f"{name} {stage}", description=DESCRIPTIONS[stage])
-    add_options(parser, stage)
-    arguments = parser.parse_args(words)
+    arguments = StageParser(stage, name).parse_args(words)
     try:
         return _train(arguments, stage)
     except KeyboardInterrupt:

@@ -28,7 +28,8 @@ from training.tuning.export import export
 from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import IMAGE_TOKEN_ID, PromptLabeller, choose_render
 from training.tuning.record_files import open_record_file
-from training.tuning.settings import add_options, build_settings
+from training.tuning.options import add_options
+from training.tuning.settings import build_settings
 from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
 
 SIZES: Final[Sequence[Size]] = (

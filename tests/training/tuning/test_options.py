@@ -14,7 +14,7 @@ from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SOURCES
 from training.tuning import run
 from training.tuning.checks import LIMITS, PARTNERS, name_option
 from training.tuning.command import main
-from training.tuning.settings import Stage, add_options
+from training.tuning.options import Stage, add_options
 
 REQUIRED: dict[Stage, tuple[str, ...]] = {
     "align": (*SOURCES, *CAPTIONS),

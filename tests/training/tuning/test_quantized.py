@@ -29,7 +29,8 @@ from training.tuning.dataset import Batch, collate
 from training.tuning.errors import OptionError
 from training.tuning.model import LlavaForTraining
 from training.tuning.quantization import QuantizationSettings, build_config
-from training.tuning.settings import add_options, build_settings
+from training.tuning.options import add_options
+from training.tuning.settings import build_settings
 from training.tuning.sources import Sources, load_model
 
 MODEL = Sources(INPUTS / "tower", INPUTS / "llama")
