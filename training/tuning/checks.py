@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from llava_spec.projector import parse_projector_type
 from training.tuning.destinations import check_destinations
 from training.tuning.errors import NO_JSON, OptionError
+from training.tuning.model import read_projector_type
 from training.tuning.record_files import SUFFIXES
 
 # Which numbers an option takes, and how to say it. No comparison holds for NaN.
@@ -171,12 +171,9 @@ def _check_tracker(name: str) -> None:
 
 
 def _check_projector_type(arguments: argparse.Namespace) -> None:
-    asked = arguments.mm_projector_type
-    if asked is None:
+    if arguments.mm_projector_type is None:
         return
     try:
-        config = parse_projector_type(asked)
+        read_projector_type(arguments.mm_projector_type)
     except ValueError as error:
         raise OptionError(f"--mm-projector-type: {error}") from None
-    if config.kind == "identity":
-        raise OptionError("--mm-projector-type identity has nothing to train")

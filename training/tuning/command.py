@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -10,6 +12,7 @@ from tqdm import tqdm
 
 from training.tuning.destinations import choose_work
 from training.tuning.errors import DataError, OptionError
+from training.tuning.library_logs import hide_missing_kernel
 from training.tuning.options import Stage, StageParser
 from training.tuning.saved_state import describe_saved_state
 from training.tuning.settings import build_settings
@@ -22,15 +25,16 @@ _WRITE_FAILED: Final = re.compile("inline_container|PytorchStreamWriter|iostream
 
 def main(stage: Stage, words: Sequence[str], name: str) -> int:
     """Train one stage as the command line says; return the exit code."""
+    hide_missing_kernel()
     arguments = StageParser(stage, name).parse_args(words)
     try:
-        return _train(arguments, stage)
+        return _train(arguments, stage, name)
     except KeyboardInterrupt:
         _print(f"interrupted: {describe_saved_state(choose_work(arguments))}")
         return INTERRUPTED
 
 
-def _train(arguments: argparse.Namespace, stage: Stage) -> int:
+def _train(arguments: argparse.Namespace, stage: Stage, name: str) -> int:
     # Imported here, so that --help and mistakes need little.
     from safetensors import SafetensorError
 
@@ -39,14 +43,24 @@ def _train(arguments: argparse.Namespace, stage: Stage) -> int:
     from training.tuning.sources import SourceError
 
     try:
-        train(build_settings(arguments, stage))
+        outcome = train(build_settings(arguments, stage))
     except (ConversionError, DataError, OptionError, SourceError) as error:
         return _report(_shorten(error))
     except (OSError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _WRITE_FAILED.search(str(error)):
             raise
         return _report(f"{_describe(error)}; {describe_saved_state(choose_work(arguments))}")
+    if outcome is not None:
+        _print(outcome.describe(_find_program(name)))
     return 0
+
+
+def _find_program(name: str) -> str:
+    """Return `llava-server` as it can be typed in this shell, given how `train` was named."""
+    program = name.removesuffix(" train")
+    if program.startswith("python -m"):
+        return f"{shlex.quote(sys.executable)} -m server"
+    return program if shutil.which(program) else shlex.quote(sys.argv[0])
 
 
 def _report(reason: str) -> int:

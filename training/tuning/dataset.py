@@ -1,7 +1,7 @@
 """Records as batches of token ids, labels and pixel values."""
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -158,16 +158,19 @@ def _name_source(record: Record) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f"{record.source}: {error}") from None
+        raise type(error)(f"{record.source}: {error}") from None
 
 
-def find_flaws(dataset: TuningDataset) -> Iterator[tuple[int, str]]:
-    """Yield each bad record's index and what is wrong with it."""
+def find_flaws(
+    dataset: TuningDataset, advance: Callable[[], object] = lambda: None
+) -> Iterator[tuple[int, DataError]]:
+    """Yield each bad record's index and what is wrong with it; `advance` is called per record."""
     for index in range(len(dataset)):
         try:
             dataset.check(dataset.read_record(index))
         except DataError as error:
-            yield index, str(error)
+            yield index, error
+        advance()
 
 
 def collate(examples: Sequence[Example]) -> Batch:

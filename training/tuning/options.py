@@ -329,9 +329,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="DeepSpeed's configuration; default: train without DeepSpeed",
     )
-    group.add_argument(
-        "--save-steps", type=int, default=500, help="steps between two saved states"
-    )
+    group.add_argument("--save-steps", type=int, default=500, help="steps between two saved states")
     group.add_argument("--log-steps", type=int, default=1, help="steps between two logged losses")
     group.add_argument(
         "--eval-steps",

@@ -27,11 +27,12 @@ from training.tuning import run
 from training.tuning.command import main
 from training.tuning.dataset import Batch, collate
 from training.tuning.errors import OptionError
+from training.tuning.loading import load_model
 from training.tuning.model import LlavaForTraining
-from training.tuning.quantization import QuantizationSettings, build_config
 from training.tuning.options import add_options
+from training.tuning.quantization import QuantizationSettings, build_config
 from training.tuning.settings import build_settings
-from training.tuning.sources import Sources, load_model
+from training.tuning.sources import Sources
 
 MODEL = Sources(INPUTS / "tower", INPUTS / "llama")
 SMALL = ("--batch-size", "8", "--workers", "0", "--dtype", "float32", "--learning-rate", "1e-2")

@@ -20,8 +20,9 @@ from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 from server.images.vision.weights import load_vision_model
 from tests.training.tuning.fixtures import INPUTS, make_reader, write_qwen2
 from training.tuning.command import main
+from training.tuning.loading import load_model
 from training.tuning.saved_state import find_last_checkpoint
-from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
+from training.tuning.sources import PROJECTOR_FILE, Sources
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SOURCES = (
