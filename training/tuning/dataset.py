@@ -109,9 +109,13 @@ class TuningDataset(Dataset[Example]):
         ids, labels = ids[: self.max_length], labels[: self.max_length]
         room = ids.count(IMAGE_TOKEN_ID)
         if room < sum(image_tokens) and (self.tiles is not None or not self.keeps_useless):
-            raise DataError(f"{record.source}: its images do not fit into {self.max_length} tokens")
+            raise DataError(
+                f"{record.source}: its images do not fit into --model-max-length {self.max_length}"
+            )
         if all(label == IGNORED for label in labels[1:]) and not self.keeps_useless:
-            raise DataError(f"{record.source}: no answer is within {self.max_length} tokens")
+            raise DataError(
+                f"{record.source}: no answer is within --model-max-length {self.max_length}"
+            )
         lengths = torch.tensor(image_tokens).long()
         starts = lengths.cumsum(0) - lengths
         return TokenizedRecord(

@@ -70,7 +70,9 @@ class ImageReader:
         if size is None:
             size = read_image_size(_read(file), self._options)
         if size is None:
-            raise DataError(f"the image {file} cannot be read: its header is damaged")
+            raise DataError(
+                f"the image {file} cannot be read: it is not an image, or its header is damaged"
+            )
         return size
 
     def read(self, image: str | TarMember) -> PreparedImage:

@@ -32,9 +32,9 @@ class JsonFile:
         try:
             self._records = json.loads(path.read_bytes())
         except (OSError, *NO_JSON) as error:
-            raise DataError(f"{path} is no JSON file: {error}") from None
+            raise DataError(f"{path} is not a JSON file: {error}") from None
         if not isinstance(self._records, list):
-            raise DataError(f"{path} holds no list of records")
+            raise DataError(f"{path} does not hold a list of records")
 
     def __len__(self) -> int:
         return len(self._records)
@@ -77,7 +77,7 @@ class JsonLinesFile:
         try:
             return json.loads(line)
         except NO_JSON as error:
-            raise DataError(f"{self.describe(index)} is no JSON: {error}") from None
+            raise DataError(f"{self.describe(index)} is not JSON: {error}") from None
 
     def describe(self, index: int) -> str:
         """Return the file and the line."""
@@ -96,7 +96,7 @@ class ParquetFile:
         try:
             self._table = pyarrow.parquet.read_table(path, memory_map=True)
         except (OSError, pyarrow.ArrowException) as error:
-            raise DataError(f"{path} is no Parquet file: {error}") from None
+            raise DataError(f"{path} is not a Parquet file: {error}") from None
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -128,8 +128,8 @@ def open_record_file(path: Path) -> RecordFile:
             return ParquetFile(path)
         case ".tar":
             return WebDatasetShard(path)
-        case suffix:
-            raise DataError(f"{path}: {suffix or 'no suffix'} is none of {', '.join(SUFFIXES)}")
+        case _:
+            raise DataError(f"{path}: its name must end with one of {', '.join(SUFFIXES)}")
 
 
 def open_record_files(paths: Sequence[Path]) -> list[RecordFile]:

@@ -85,7 +85,10 @@ def check_work(settings: TrainSettings) -> None:
         before, recipe = read_json(file), settings.describe()
         changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
         if changed:
-            raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
+            raise OptionError(
+                f"{settings.work} holds a run that differs in {', '.join(changed)}: give --resume"
+                " the options that it was started with, or choose another --work"
+            )
 
 
 def _choose_checkpoint(settings: TrainSettings) -> str | None:
@@ -93,7 +96,7 @@ def _choose_checkpoint(settings: TrainSettings) -> str | None:
         return None
     checkpoint = find_last_checkpoint(settings.work)
     if checkpoint is None:
-        print(f"{settings.work} holds no saved state: the run begins anew", file=sys.stderr)
+        print(f"{settings.work} holds no saved state: the run starts over", file=sys.stderr)
     return None if checkpoint is None else str(checkpoint)
 
 

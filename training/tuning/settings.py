@@ -171,7 +171,8 @@ def _build_sources(arguments: argparse.Namespace, stage: Stage, work: Path) -> S
         else:
             sources = split_checkpoint(folder, work / "model")
     elif arguments.vision_tower is None or arguments.language_model is None:
-        raise OptionError("--vision-tower and --language-model are needed")
+        or_model = "" if stage == "align" else ", or --model"
+        raise OptionError(f"--vision-tower and --language-model are needed{or_model}")
     else:
         sources = Sources(
             find_model_folder(arguments.vision_tower),

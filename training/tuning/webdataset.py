@@ -54,7 +54,7 @@ class WebDatasetShard:
                 if match := _MEMBER.fullmatch(member.name):
                     self._add(match[1], match[2].lower(), member)
         except (OSError, tarfile.TarError) as error:
-            raise DataError(f"{path} is no uncompressed tar file: {error}") from None
+            raise DataError(f"{path} is not an uncompressed tar file: {error}") from None
         self._keys = list(self._samples)
 
     def __len__(self) -> int:

@@ -278,7 +278,7 @@ def test_files_that_are_no_images_are_flaws(
     (tmp_path / "2.png").write_bytes(content)
     flaws = dict(find_flaws(make_dataset(load(sources), data)))
     assert list(flaws) == [2]
-    assert "2.png cannot be read: its header is damaged" in str(flaws[2])
+    assert "2.png cannot be read: it is not an image, or its header is damaged" in str(flaws[2])
 
 
 @pytest.mark.parametrize("name", ["a" * 5000 + ".png", "a/" * 3000, "a\0.png", "\ud800.png"])
@@ -299,7 +299,7 @@ def test_images_that_do_not_fit_or_have_no_header_are_flaws(tmp_path: Path) -> N
     dataset = make_dataset(load(), data, max_length=250, keeps_useless=True)
     flaws = {index: str(error) for index, error in find_flaws(dataset)}
     assert flaws == {
-        2: f"{data}, record 3: the image {tmp_path / '2.png'} cannot be read: its header is"
-        " damaged",
-        3: f"{data}, record 4: its images do not fit into 250 tokens",
+        2: f"{data}, record 3: the image {tmp_path / '2.png'} cannot be read: it is not an"
+        " image, or its header is damaged",
+        3: f"{data}, record 4: its images do not fit into --model-max-length 250",
     }

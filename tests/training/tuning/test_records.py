@@ -58,9 +58,9 @@ def test_a_system_text_and_several_images() -> None:
 @pytest.mark.parametrize(
     ("record", "flaw"),
     [
-        ("text", "it is no JSON object"),
-        ({}, "'conversations' is no list"),
-        ({"conversations": "a"}, "'conversations' is no list"),
+        ("text", "it is not a JSON object"),
+        ({}, "'conversations' is not a list"),
+        ({"conversations": "a"}, "'conversations' is not a list"),
         ({"conversations": []}, "'conversations' is empty"),
         ({"conversations": [{"from": "human"}]}, "turn 1 has no text 'value'"),
         ({"conversations": ["Hi"]}, "turn 1 has no text 'value'"),
@@ -72,10 +72,13 @@ def test_a_system_text_and_several_images() -> None:
         (with_turns(("human", "a"), ("human", "b")), "turn 2 is the user's"),
         (with_turns(("gpt", "a"), ("human", "b")), "turn 1 is the assistant's"),
         (with_turns(("human", "a")), "it ends with the user's turn"),
-        (with_turns(("system", "a")), "it has a system text only"),
+        (with_turns(("system", "a")), "it has only a system text"),
         (with_turns(("human", "a"), ("gpt", "b"), image=3), "'image' is neither"),
         (with_turns(("human", "a"), ("gpt", "b"), image=""), "'image' is neither"),
-        (with_turns(("human", "a"), ("gpt", "b"), image="a.png"), "it has 0 <image> for 1 images"),
+        (
+            with_turns(("human", "a"), ("gpt", "b"), image="a.png"),
+            "it has no <image> for its image",
+        ),
         (
             with_turns(("human", "<image>"), ("gpt", "b"), image=["a", "b"]),
             "it has 1 <image> for 2 images",
@@ -84,9 +87,9 @@ def test_a_system_text_and_several_images() -> None:
             with_turns(
                 ("human", "<image>"), ("gpt", "b"), ("human", "<image>"), ("gpt", "c"), image="a"
             ),
-            "it has 2 <image> for 1 images",
+            "it has <image> in 2 turns for its image",
         ),
-        (with_turns(("human", "a"), ("gpt", "<image>"), image="a"), "an answer holds <image>"),
+        (with_turns(("human", "a"), ("gpt", "<image>"), image="a"), "an answer contains <image>"),
     ],
 )
 def test_bad_records_are_told(record: Any, flaw: str) -> None:
@@ -98,12 +101,12 @@ def test_bad_records_are_told(record: Any, flaw: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "flaw"),
     [
-        ("a.json", b"{", "is no JSON file"),
-        ("a.json", b"[" * 100_000, "is no JSON file"),
-        ("a.json", b"{}", "holds no list"),
-        ("a.parquet", b"no", "is no Parquet file"),
-        ("a.txt", b"", "none of .json, .jsonl, .parquet, .tar"),
-        ("a.tar", b"no", "is no uncompressed tar file"),
+        ("a.json", b"{", "is not a JSON file"),
+        ("a.json", b"[" * 100_000, "is not a JSON file"),
+        ("a.json", b"{}", "does not hold a list"),
+        ("a.parquet", b"no", "is not a Parquet file"),
+        ("a.txt", b"", "must end with one of .json, .jsonl, .parquet, .tar"),
+        ("a.tar", b"no", "is not an uncompressed tar file"),
     ],
 )
 def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_a_bad_line_is_told_when_it_is_read(tmp_path: Path) -> None:
     opened = open_record_file(file)
     opened.read(0)
     for index in (1, 2):
-        with pytest.raises(DataError, match=f"line {index + 1} is no JSON"):
+        with pytest.raises(DataError, match=f"line {index + 1} is not JSON"):
             opened.read(index)
     with pytest.raises(DataError, match="cannot be read"):
         open_record_file(tmp_path / "missing.jsonl")
