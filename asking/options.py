@@ -77,6 +77,7 @@ class RequestOptions:
             self.concurrency,
             self.timeout_s,
             RetryPolicy(self.attempts, self.backoff_s),
+            role,
         )
 
 

@@ -70,6 +70,8 @@ async def ask_all(
         pending = [
             question for question in questions if question.question_id not in answers.by_question
         ]
+        if pending:
+            await endpoint.wait_until_reachable()
         with tqdm(
             desc=title, total=len(questions), initial=len(answers.by_question), unit="q"
         ) as bar:
