@@ -23,7 +23,7 @@ def check_records(
     a file in the folder `work`. Of several processes, the first tells.
     """
     if not len(dataset):
-        raise DataError(f"{option} has no records: its files are empty")
+        raise DataError(f"{option} has no records")
     tells = os.environ.get("RANK", "0") == "0"
     bar = tqdm(total=len(dataset), desc=f"checking {option}", disable=None if tells else True)
     with bar:
@@ -35,9 +35,14 @@ def check_records(
         _tell([lost] if lost else [*map(str, flaws.values())], work / f"bad-{option[2:]}.txt")
     _judge(len(flaws), len(dataset), option, skips_bad_records=skips_bad_records)
     if tells:
-        left_out = f"{len(flaws)} of them bad and left out" if flaws else "all of them good"
-        print(f"{option}: {len(dataset)} records, {left_out}", file=sys.stderr)
+        good = _count(len(dataset) - len(flaws), "good record")
+        left_out = f", {_count(len(flaws), 'bad one')} left out" if flaws else ""
+        print(f"{option}: {good}{left_out}", file=sys.stderr)
     return [index for index in range(len(dataset)) if index not in flaws]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _describe_lost_images(dataset: TuningDataset, flaws: Mapping[int, DataError]) -> str:
@@ -69,11 +74,13 @@ def _tell(flaws: Sequence[str], file: Path) -> None:
 
 def _judge(num_flaws: int, num_records: int, option: str, *, skips_bad_records: bool) -> None:
     """Raise `DataError` where there are bad records that are not skipped, or no others."""
+    if num_flaws == num_records:
+        if num_records == 1:
+            raise DataError(f"the only record of {option} is bad")
+        raise DataError(f"all {num_records} records of {option} are bad")
     if num_flaws and not skips_bad_records:
         are = "is" if num_flaws == 1 else "are"
         raise DataError(
             f"{num_flaws} of {num_records} records of {option} {are} bad;"
             " --skip-bad-records trains the others"
         )
-    if num_flaws == num_records:
-        raise DataError(f"all {num_records} records of {option} are bad: none is left")

@@ -55,6 +55,9 @@ class _Flaw(Exception):
 def _parse(content: Any, source: str) -> Record:
     if not isinstance(content, Mapping):
         raise _Flaw("it is not a JSON object")
+    for name, wrong in (("conversations", "messages"), ("image", "images")):
+        if name not in content and wrong in content:
+            raise _Flaw(f"it has {wrong!r}, where {name!r} is needed")
     turns = _read_turns(content.get("conversations"))
     system = None
     if turns[0][0] == "system":
@@ -68,6 +71,8 @@ def _parse(content: Any, source: str) -> Record:
 
 
 def _read_turns(conversations: Any) -> list[tuple[str, str]]:
+    if conversations is None:
+        raise _Flaw("it has no 'conversations'")
     if not isinstance(conversations, Sequence) or isinstance(conversations, str):
         raise _Flaw("'conversations' is not a list")
     if not conversations:
@@ -117,7 +122,7 @@ def _read_images(images: Any) -> tuple[str | TarMember, ...]:
     if not isinstance(listed, Sequence) or not all(
         each and isinstance(each, str | TarMember) for each in listed
     ):
-        raise _Flaw("'image' is neither a file's name nor a list of them")
+        raise _Flaw("'image' must be a file's name or a list of them")
     return tuple(listed)
 
 

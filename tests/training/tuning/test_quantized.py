@@ -209,7 +209,7 @@ def test_a_resumed_run_has_the_same_bits(
     for bits in (("--bits", "8"), ("--bits", "4", "--quant-type", "fp4"), ()):
         given = list(map(str, (*OPTIONS, *options, *bits, "--resume")))
         assert main("instruct", given, "train") == 1
-        assert "holds a run with another quantization" in capsys.readouterr().err
+        assert "holds a run that differs in quantization" in capsys.readouterr().err
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_text_without_images_is_trained_only_if_that_is_said(
     check(tmp_path, *options, "--skip-bad-records", code=0)
     first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("none of the ")
-    assert last == "--data: 31 records, 30 of them bad and left out"
+    assert last == "--data: 1 good record, 30 bad ones left out"
 
 
 def test_many_flaws_are_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,9 +82,10 @@ def test_many_flaws_are_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("records", "options", "message"),
     [
-        ([], (), "--eval-data has no records: its files are empty"),
-        ([{}], (), "1 of 1 records of --eval-data is bad; "),
-        ([{}, {}], ("--skip-bad-records",), "all 2 records of --eval-data are bad: none is left"),
+        ([], (), "--eval-data has no records"),
+        ([{}], (), "the only record of --eval-data is bad"),
+        ([{}, GOOD[0]], (), "1 of 2 records of --eval-data is bad; --skip-bad-records trains the"),
+        ([{}, {}], ("--skip-bad-records",), "all 2 records of --eval-data are bad"),
     ],
 )
 def test_records_to_evaluate_are_told_apart(

@@ -59,7 +59,12 @@ def test_a_system_text_and_several_images() -> None:
     ("record", "flaw"),
     [
         ("text", "it is not a JSON object"),
-        ({}, "'conversations' is not a list"),
+        ({}, "it has no 'conversations'"),
+        ({"messages": []}, "it has 'messages', where 'conversations' is needed"),
+        (
+            with_turns(("human", "<image>"), ("gpt", "b"), images=["a"]),
+            "it has 'images', where 'image' is needed",
+        ),
         ({"conversations": "a"}, "'conversations' is not a list"),
         ({"conversations": []}, "'conversations' is empty"),
         ({"conversations": [{"from": "human"}]}, "turn 1 has no text 'value'"),
@@ -73,8 +78,8 @@ def test_a_system_text_and_several_images() -> None:
         (with_turns(("gpt", "a"), ("human", "b")), "turn 1 is the assistant's"),
         (with_turns(("human", "a")), "it ends with the user's turn"),
         (with_turns(("system", "a")), "it has only a system text"),
-        (with_turns(("human", "a"), ("gpt", "b"), image=3), "'image' is neither"),
-        (with_turns(("human", "a"), ("gpt", "b"), image=""), "'image' is neither"),
+        (with_turns(("human", "a"), ("gpt", "b"), image=3), "'image' must be"),
+        (with_turns(("human", "a"), ("gpt", "b"), image=""), "'image' must be"),
         (
             with_turns(("human", "a"), ("gpt", "b"), image="a.png"),
             "it has no <image> for its image",
@@ -104,6 +109,9 @@ def test_bad_records_are_told(record: Any, flaw: str) -> None:
         ("a.json", b"{", "is not a JSON file"),
         ("a.json", b"[" * 100_000, "is not a JSON file"),
         ("a.json", b"{}", "does not hold a list"),
+        ("a.json", b"", "is not a JSON file: it is empty"),
+        ("a.json", b"{}\n{}", r"if each line is a record, its name must end with \.jsonl"),
+        ("a.jsonl", b"\xef\xbb\xbf[\n{}]", r"begins with a list: if it is JSON, name it \.json"),
         ("a.parquet", b"no", "is not a Parquet file"),
         ("a.txt", b"", "must end with one of .json, .jsonl, .parquet, .tar"),
         ("a.tar", b"no", "is not an uncompressed tar file"),
@@ -113,6 +121,12 @@ def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=flaw):
         open_record_file(tmp_path / name)
+
+
+def test_a_table_without_turns_is_told(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["1"], "text": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="has no column 'conversations', but id, text"):
+        open_record_file(tmp_path / "a.parquet")
 
 
 def test_a_row_that_is_no_text_is_told(tmp_path: Path) -> None:
@@ -126,7 +140,9 @@ def test_a_row_that_is_no_text_is_told(tmp_path: Path) -> None:
             pyarrow.py_buffer(b"a\xff"),
         ],
     )
-    pyarrow.parquet.write_table(pyarrow.table({"id": texts}), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(
+        pyarrow.table({"id": texts, "conversations": [None, None]}), tmp_path / "a.parquet"
+    )
     opened = open_record_file(tmp_path / "a.parquet")
     assert opened.read(0) == {"id": "a"}
     with pytest.raises(DataError, match="row 2 cannot be read"):

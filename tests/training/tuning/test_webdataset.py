@@ -83,7 +83,8 @@ def test_several_images_and_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "flaw"),
     [
-        ({"0.jpg": b""}, "'conversations' is not a list"),
+        ({"0.jpg": b""}, r"has neither a \.json nor a \.txt"),
+        ({"0.jpg": b"", "0.json": b"{}"}, "it has no 'conversations'"),
         ({"0.jpg": b"", "0.json": b"{"}, "has no usable .json"),
         ({"0.jpg": b"", "0.json": b"[" * 100_000}, "has no usable .json"),
         ({"0.jpg": b"", "0.txt": b"\xff"}, "has no usable .txt"),
