@@ -182,7 +182,9 @@ def _build_error(
         return RetryableError(message, parse_retry_after(response.headers.get("retry-after")))
     if response.status_code not in _REFUSAL_STATUSES:
         return EndpointError(f"{request.url}: {message}")
-    return EndpointRefused(f"{request.url}: {message}; {_advise(config, request, response)}")
+    return EndpointRefused(
+        f"{request.url}: {message.rstrip('.')}; {_advise(config, request, response)}"
+    )
 
 
 def _advise(config: EndpointConfig, request: httpx.Request, response: httpx.Response) -> str:

@@ -173,7 +173,7 @@ def find_flaws(
         try:
             dataset.check(dataset.read_record(index))
         except DataError as error:
-            yield index, error
+            yield index, type(error)(str(error))  # the caught one keeps the record alive
         advance()
 
 

@@ -33,7 +33,12 @@ def check_records(
         raise DataError(lost)
     if tells:
         _tell([lost] if lost else [*map(str, flaws.values())], work / f"bad-{option[2:]}.txt")
-    _judge(len(flaws), len(dataset), option, skips_bad_records=skips_bad_records)
+    try:
+        _judge(len(flaws), len(dataset), option, skips_bad_records=skips_bad_records)
+    except DataError as error:
+        # The launcher ends the first process as soon as another one fails: perhaps it told nothing.
+        first = "" if tells else f"; the first: {next(iter(flaws.values()))}"
+        raise DataError(f"{error}{first}") from None
     if tells:
         good = _count(len(dataset) - len(flaws), "good record")
         left_out = f", {_count(len(flaws), 'bad one')} left out" if flaws else ""

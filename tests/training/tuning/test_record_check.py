@@ -105,7 +105,8 @@ def test_one_process_of_several_tells(
     monkeypatch.setenv("RANK", "1")
     check(tmp_path, "--data", write_records(tmp_path, [{}] * 30), *IMAGES)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith("error: all 30 records of --data are bad; the first: ")
+    assert line.endswith("record 1: it has no 'conversations'")
     assert not (tmp_path / "out.work").exists()
 
 
