@@ -91,7 +91,7 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
             limits=httpx.Limits(max_connections=config.concurrency),
         )
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise EndpointError(f"{config.base_url!r} is no base URL") from None
+        raise EndpointError(f"{config.base_url!r} is not a base URL") from None
     async with client:
         yield Endpoint(config, client, config.model or await _find_only_model(config, client))
 

@@ -13,7 +13,7 @@ from asking.errors import RunError
 from asking.retry import RetryPolicy
 
 MODEL_HELP: Final = "the model to ask; may be left out where the endpoint lists only one"
-REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of ours out"
+REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of the defaults out"
 
 _ASKING: Final = "Asking"
 Json = Annotated[bool, typer.Option("--json", help="print the results as one JSON object")]
@@ -45,7 +45,7 @@ class AskingOptions:
         bool,
         typer.Option(
             "--allow-failures",
-            help="give results although some questions have no answer",
+            help="report results although some questions have no answer",
             rich_help_panel=_ASKING,
         ),
     ] = False
@@ -86,9 +86,9 @@ def parse_request_fields(text: str, option: str) -> dict[str, Any]:
     try:
         fields = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None
+        raise typer.BadParameter(f"it is not JSON: {error}", param_hint=option) from None
     if not isinstance(fields, dict):
-        raise typer.BadParameter("is not a JSON object", param_hint=option)
+        raise typer.BadParameter("it is not a JSON object", param_hint=option)
     return fields
 
 

@@ -10,7 +10,7 @@ import typer
 from asking.endpoint import EndpointConfig
 from asking.option_groups import expand_options
 from asking.options import AskingOptions, Json
-from asking.report import print_json, print_table, print_warning, write_results
+from asking.report import format_count, print_json, print_table, print_warning, write_results
 from evaluation.relative_score.inputs import Case, read_cases
 from evaluation.relative_score.protocol import RelativeScoreProtocol
 from evaluation.relative_score.reviews_file import score_reviews_file
@@ -46,7 +46,7 @@ def relative_score(
     ] = None,
     reviews: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="score these reviews; nobody is asked"),
+        typer.Option(exists=True, dir_okay=False, help="score these reviews; no endpoint is asked"),
     ] = None,
     rules: Annotated[
         Path | None,
@@ -74,13 +74,13 @@ def relative_score(
         _report(score_reviews_file(reviews), out, as_json)
         return
     if questions is None or context is None or out is None:
-        raise typer.BadParameter("are needed", param_hint="--questions, --context, --out")
+        raise typer.BadParameter("all three are needed", param_hint="--questions, --context, --out")
     judge_fields = {**WRITER_FIELDS, **({"temperature": RELEASED_TEMPERATURE} if rules else {})}
     judge_config = judge.build_config(asking, judge_fields)
     references = reference_answers or reference.build_config(asking)
     candidates = candidate_answers or candidate.build_config(asking)
     if images is None and candidate_answers is None:
-        raise typer.BadParameter("is needed to ask the candidate", param_hint="--images")
+        raise typer.BadParameter("it is needed to ask the candidate", param_hint="--images")
     cases = read_cases(questions, context)
     judge_rules = _read_rules(rules, cases)
     protocol = RelativeScoreProtocol(cases, out, asking.allow_failures, judge_rules)
@@ -121,9 +121,11 @@ def _report(result: RelativeScore, out: Path | None, as_json: bool) -> None:
         print_table("Relative score", columns, result.format_rows())
     if result.set_aside:
         print_warning(
-            f"{len(result.set_aside)} reviews have no two grades from 0 to 10 on their first line; "
-            "they are set aside and not scored. LLaVA's own summary counts them as -1: "
+            f"{format_count(len(result.set_aside), 'review')} without two grades from 0 to 10 on"
+            " the first line: set aside and not scored. LLaVA's own summary counts each as -1: "
             f"{format_percent(result.score_with_failures)}"
         )
     if result.missing:
-        print_warning(f"{len(result.missing)} questions have no review and are not scored")
+        print_warning(
+            f"{format_count(len(result.missing), 'question')} without a review: not scored"
+        )

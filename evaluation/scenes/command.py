@@ -9,7 +9,7 @@ import typer
 
 from asking.option_groups import expand_options
 from asking.options import AskingOptions, Json
-from asking.report import print_json, print_table, print_warning, write_results
+from asking.report import format_count, print_json, print_table, print_warning, write_results
 from asking.run import collect_answers
 from evaluation.roles import CandidateOptions
 from evaluation.scenes.questions import ALL_KINDS, draw_questions
@@ -21,10 +21,11 @@ def scenes(
     out: Annotated[Path, typer.Option(help="folder for answers.jsonl and results.json")],
     candidate: CandidateOptions = CandidateOptions(max_tokens=128),
     count: Annotated[int, typer.Option(min=1, help="questions, each about its own scene")] = 500,
-    seed: Annotated[int, typer.Option(help="what the scenes and questions depend on")] = 1_000_003,
+    seed: Annotated[int, typer.Option(help="decides the scenes and questions")] = 1_000_003,
     longest: Annotated[int, typer.Option(min=64, help="pixels of a scene's longer side")] = 512,
     kind: Annotated[
-        list[str] | None, typer.Option(help=f"repeatable; all if left out: {', '.join(ALL_KINDS)}")
+        list[str] | None,
+        typer.Option(help=f"kind of question, repeatable; all if left out: {', '.join(ALL_KINDS)}"),
     ] = None,
     asking: AskingOptions = AskingOptions(),
     as_json: Json = False,
@@ -51,13 +52,13 @@ def scenes(
             f"{answers.model} on {count} scenes of seed {seed}", columns, result.format_rows()
         )
     if result.missing:
-        print_warning(f"{result.missing} questions have no answer and are not counted")
+        print_warning(f"{format_count(result.missing, 'question')} without an answer: not counted")
 
 
 def _validate_kinds(kinds: list[str] | None) -> Sequence[str]:
     unknown = [kind for kind in kinds or () if kind not in ALL_KINDS]
     if unknown:
         raise typer.BadParameter(
-            f"{unknown[0]!r} is none of {', '.join(ALL_KINDS)}", param_hint="--kind"
+            f"{unknown[0]!r} is not one of {', '.join(ALL_KINDS)}", param_hint="--kind"
         )
     return kinds or ALL_KINDS

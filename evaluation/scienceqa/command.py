@@ -8,7 +8,7 @@ import typer
 
 from asking.option_groups import expand_options
 from asking.options import AskingOptions, Json
-from asking.report import print_json, print_table, print_warning, write_predictions
+from asking.report import format_count, print_json, print_table, print_warning, write_predictions
 from asking.run import collect_answers
 from evaluation.roles import CandidateOptions, JudgeOptions
 from evaluation.scienceqa.accuracy import Accuracy, measure_accuracy
@@ -34,7 +34,7 @@ Problems = Annotated[
 Splits = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="the data set's pid_splits.json")
 ]
-Split = Annotated[str, typer.Option(help="which of its splits")]
+Split = Annotated[str, typer.Option(help="which of the data set's splits")]
 Predictions = Annotated[
     Path,
     typer.Option(exists=True, dir_okay=False, help='JSON Lines of {"question_id", "text"}'),
@@ -69,7 +69,7 @@ def answer(
         str | None,
         typer.Option(help="what follows the options, in place of the layout's own; may be empty"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="only so many problems")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="ask no more problems than this")] = None,
     candidate: CandidateOptions = CandidateOptions(),
     asking: AskingOptions = AskingOptions(),
     as_json: Json = False,
@@ -176,14 +176,16 @@ def _report(accuracy: Accuracy, as_json: bool) -> None:
         print_table(f"ScienceQA, {accuracy.split}", columns, accuracy.format_rows())
     if accuracy.missing:
         print_warning(
-            f"{len(accuracy.missing)} of {accuracy.overall.count} problems have no prediction and "
-            "count as wrong"
+            f"{len(accuracy.missing)} of {format_count(accuracy.overall.count, 'problem')} without"
+            " a prediction: counted as wrong"
         )
     if accuracy.unparsed:
         print_warning(
-            f"in {accuracy.unparsed} predictions no answer could be read; they count as wrong"
+            f"{format_count(accuracy.unparsed, 'prediction')} without a readable answer: counted as"
+            " wrong"
         )
     if accuracy.not_in_split:
         print_warning(
-            f"{accuracy.not_in_split} predictions are for problems not in {accuracy.split!r}"
+            f"{format_count(accuracy.not_in_split, 'prediction')} for problems that are not in"
+            f" {accuracy.split!r}: ignored"
         )

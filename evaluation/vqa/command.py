@@ -8,7 +8,7 @@ import typer
 
 from asking.option_groups import expand_options
 from asking.options import AskingOptions, Json
-from asking.report import print_json, print_table, print_warning
+from asking.report import format_count, print_json, print_table, print_warning
 from asking.run import Answers, collect_answers
 from evaluation.instructions import LETTER_ONLY
 from evaluation.roles import CandidateOptions
@@ -73,4 +73,4 @@ def _report(answers: Answers, count: int, out: Path, as_json: bool) -> None:
         row = (str(out), str(count), str(answered))
         print_table(f"Answers of {answers.model}", ("file", "questions", "answered"), [row])
     if answered < count:
-        print_warning(f"{count - answered} questions have no answer")
+        print_warning(f"{format_count(count - answered, 'question')} without an answer")

@@ -12,7 +12,7 @@ from asking.errors import IncompleteError
 from asking.lock import lock_folder
 from asking.option_groups import expand_options
 from asking.options import AskingOptions, Json
-from asking.report import print_json, print_table, print_warning
+from asking.report import format_count, print_json, print_table, print_warning
 from model_store.instruction.captions import flags
 from model_store.instruction.captions.context import Context, read_contexts
 from model_store.instruction.captions.counts import Counts, count_results
@@ -92,7 +92,7 @@ def _check_kinds(named: Sequence[str]) -> None:
     unknown = [name for name in named if name not in KINDS]
     if unknown or not named:
         wrong = repr(unknown[0]) if unknown else "nothing"
-        raise typer.BadParameter(f"{wrong} is none of {', '.join(KINDS)}", param_hint="--kinds")
+        raise typer.BadParameter(f"{wrong} is not one of {', '.join(KINDS)}", param_hint="--kinds")
 
 
 def _report(run: _Run, counts: Counts, as_json: bool) -> None:
@@ -106,14 +106,17 @@ def _report(run: _Run, counts: Counts, as_json: bool) -> None:
             print_table("Malformed answers", ("reason", "answers"), reasons)
     if counts.overall.rejected:
         path = run.out / SET_ASIDE_FILE
-        print_warning(f"{counts.overall.rejected} malformed answers are set aside in {path}")
+        print_warning(
+            f"{format_count(counts.overall.rejected, 'malformed answer')} set aside in {path}"
+        )
 
 
 def _check_complete(run: _Run, result: TeachingResult) -> None:
     if result.failures:
         request, reason = next(iter(result.failures.values()))
+        wanted = format_count(len(result.requests), "record")
         raise IncompleteError(
-            f"{len(result.failures)} of {len(result.requests)} records have no answer in "
+            f"no answer for {len(result.failures)} of {wanted} in "
             f"{run.out / JOURNAL_FILE}; {request.kind} of {request.context.id}: {reason}. "
             "Run again to ask for them again."
         )

@@ -24,7 +24,7 @@ Input = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="folder for the records", rich_help_panel=_DATA)]
 Kinds = Annotated[
-    str, typer.Option(help="which kinds, with commas in between", rich_help_panel=_DATA)
+    str, typer.Option(help="which kinds of records, separated by commas", rich_help_panel=_DATA)
 ]
 Prompts = Annotated[
     Path | None,
@@ -47,22 +47,20 @@ ConversationBoxes = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        help="what the requests for details and the image's place depend on",
+        help="decides the requests for details and where the image is named",
         rich_help_panel=_DATA,
     ),
 ]
 Restart = Annotated[
     bool,
-    typer.Option(
-        "--restart", help="throw away what --out has and begin anew", rich_help_panel=_DATA
-    ),
+    typer.Option("--restart", help="delete what --out has and start over", rich_help_panel=_DATA),
 ]
 
 Tries = Annotated[
     int,
     typer.Option(
         min=1,
-        help="how often in all a record is asked for while its answers are malformed",
+        help="how often a record is asked for, at most, while its answers are malformed",
         rich_help_panel=_TEACHER,
     ),
 ]

@@ -196,7 +196,7 @@ async def test_malformed_answers_are_counted_and_set_aside(tmp_path: Path) -> No
         again = await captions(*command, "--json")
     assert (first.code, again.code) == (0, 0)
     assert (asked, len(there.requests)) == (9, 9)
-    assert "WARNING: 4 malformed answers are set aside" in first.stderr
+    assert "WARNING: 4 malformed answers set aside" in first.stderr
     results = json.loads(again.stdout)
     assert results["kinds"]["complex"] == {"wanted": 3, "records": 1, "set_aside": 2, "failed": 0}
     assert (results["records"], results["set_aside"]) == (5, 4)
@@ -250,7 +250,7 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
         command = (*options(tmp_path, there.url, 3), "--kinds", "detail,conversation")
         first = await captions(*command)
         assert first.code == 1
-        assert "2 of 6 records have no answer" in first.stderr
+        assert "no answer for 2 of 6 records" in first.stderr
         assert "conversation of 000000000001: " in first.stderr
         assert "too long" in first.stderr
         assert len(read_output(tmp_path, "instruct.json")) == 4
@@ -305,8 +305,8 @@ async def test_two_runs_cannot_write_one_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "code", "message"),
     [
-        (("--kinds", "detail,poem"), 2, "'poem' is none of conversation, detail, complex"),
-        (("--kinds", ","), 2, "nothing is none of"),
+        (("--kinds", "detail,poem"), 2, "'poem' is not one of conversation, detail, complex"),
+        (("--kinds", ","), 2, "nothing is not one of"),
         (("--request", "[1]"), 2, "is not a JSON object"),
         (("--base-url", ""), 2, "--base-url"),
         (("--base-url", "ftp://x/v1", "--model", "m"), 1, "begins with http:// or https://"),
