@@ -19,6 +19,8 @@ from training.tuning.settings import build_settings
 
 # The exit code of what SIGINT has ended, as shells have it.
 INTERRUPTED: Final = 130
+# What a traceback has before the text of one of our errors.
+_CLASS: Final = re.compile(r"^training\.[a-z_.]+\.\w+: ")
 # What torch says in a RuntimeError where a file cannot be written.
 _WRITE_FAILED: Final = re.compile("inline_container|PytorchStreamWriter|iostream")
 
@@ -79,7 +81,7 @@ def _print(line: str) -> None:
 def _shorten(error: Exception) -> str:
     """Return the last line: a process that read images sends its traceback before it."""
     (reason,) = str(error).strip().splitlines()[-1:] or [""]
-    return reason.rpartition("DataError: ")[2]
+    return _CLASS.sub("", reason)
 
 
 def _describe(error: Exception) -> str:

@@ -20,6 +20,8 @@ OTHERS = {
     "--model",
     "--lora-adapters",
     "--freeze_backbone",
+    "--help",
+    "--mm_projector_lr",
 }
 
 

@@ -12,6 +12,8 @@ from tests.training.tuning.fixtures import INPUTS
 from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SMALL, SOURCES
 from training.tuning import run
 from training.tuning.command import main
+from training.tuning.dataset import TuningDataset
+from training.tuning.errors import DataError, MissingImageError
 from training.tuning.loading import load_model
 from training.tuning.options import StageParser
 from training.tuning.report import _format_duration
@@ -48,6 +50,23 @@ def test_the_end_of_an_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str
 )
 def test_durations(seconds: float, text: str) -> None:
     assert _format_duration(seconds) == text
+
+
+@pytest.mark.parametrize("kind", [DataError, MissingImageError])
+def test_an_error_of_a_process_that_reads_images_is_a_line(
+    kind: type[DataError],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(*_: object) -> None:
+        raise kind("a.json, record 1: the image a.png is bad")
+
+    monkeypatch.setattr(TuningDataset, "__getitem__", read)
+    words = [*SOURCES, *CAPTIONS, *SMALL, "--workers", "1", "--out", str(tmp_path / "out")]
+    assert main("align", words, "train") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: a.json, record 1: the image a.png is bad"
 
 
 def test_weights_of_another_model_are_not_written(tmp_path: Path) -> None:
