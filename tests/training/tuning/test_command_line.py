@@ -8,6 +8,7 @@ import pytest
 from tests.training.tuning.test_stages import CAPTIONS, SOURCES
 from training.tuning import options
 from training.tuning.command import main
+from training.tuning.library_logs import start_worker
 from training.tuning.options import STAGES, Stage, StageParser, choose_workers
 
 
@@ -72,6 +73,22 @@ def test_images_are_read_by_no_more_processes_than_cores(monkeypatch: pytest.Mon
         arguments = ["--data", "a.json", "--out", "b"]
         assert parser.parse_args(arguments).workers == expected
         assert parser.parse_args([*arguments, "--workers", "16"]).workers == 16
+
+
+def test_only_a_lost_reader_is_no_news_of_a_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    begun: list[int] = []
+    before = sys.excepthook
+    try:
+        start_worker(begun.append, 3)
+        hook = sys.excepthook
+    finally:
+        sys.excepthook = before
+    assert begun == [3]
+    for error in (BrokenPipeError(), ConnectionResetError(), EOFError()):
+        hook(type(error), error, None)
+    assert capsys.readouterr().err == ""
+    hook(ValueError, ValueError("something else"), None)
+    assert "ValueError: something else" in capsys.readouterr().err
 
 
 def test_a_missing_kernel_of_bitsandbytes_is_no_news() -> None:
