@@ -1,16 +1,23 @@
 """An OpenAI-compatible endpoint: chat completions, with retries."""
 
-from collections.abc import AsyncIterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel
-from tenacity import AsyncRetrying, RetryError
+from tenacity import AsyncRetrying, RetryCallState, RetryError
 
-from asking.errors import EndpointDown, EndpointError, EndpointRefused
-from asking.retry import RetryableError, RetryPolicy, is_retryable_status, parse_retry_after
+from asking.errors import EndpointDown, EndpointError, EndpointRefused, EndpointUnreachable
+from asking.retry import (
+    ConnectionFailed,
+    RetryableError,
+    RetryPolicy,
+    is_retryable_status,
+    parse_retry_after,
+)
 from asking.wire import (
     Answer,
     ChatCompletion,
@@ -32,7 +39,8 @@ class EndpointConfig:
     """The address of an endpoint and the options of its requests.
 
     `base_url` ends with the version (`…/v1`). An empty `model` selects the only model that the
-    endpoint lists. `fields` are added to every request.
+    endpoint lists. `fields` are added to every request. `role` is how the names of its options
+    begin, which messages tell: `judge-` is for `--judge-base-url`.
     """
 
     base_url: str
@@ -42,6 +50,7 @@ class EndpointConfig:
     concurrency: int = 8
     timeout_s: float = 120.0
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    role: str = ""
 
 
 class Endpoint:
@@ -51,16 +60,23 @@ class Endpoint:
         self.model = model
         self.concurrency = config.concurrency
         self.fields = config.fields
-        self._retry_policy = config.retry_policy
+        self._config = config
         self._client = client
+
+    async def wait_until_reachable(self) -> None:
+        """Wait for the server, which may be starting. Raises `EndpointUnreachable`."""
+        try:
+            await _list_models(self._config, self._client)
+        except EndpointUnreachable:
+            raise
+        except EndpointError:
+            pass  # it answers; some endpoints list no models
 
     async def complete(self, messages: list[Message]) -> Answer:
         """Return the model's answer. Raises `EndpointError` after the last attempt."""
         body = build_request_body(self.model, messages, self.fields)
         request = self._client.build_request("POST", "chat/completions", json=body)
-        completion = await _send_with_retries(
-            self._client, self._retry_policy, request, ChatCompletion
-        )
+        completion = await _send_with_retries(self._client, self._config, request, ChatCompletion)
         return completion.answer
 
 
@@ -80,37 +96,64 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
         yield Endpoint(config, client, config.model or await _find_only_model(config, client))
 
 
-async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
+async def _list_models(config: EndpointConfig, client: httpx.AsyncClient) -> ModelList:
+    """Return the listed models; each attempt that fails is told on stderr."""
     request = client.build_request("GET", "models")
-    listed = await _send_with_retries(client, config.retry_policy, request, ModelList)
-    names = [model.id for model in listed.data]
+    return await _send_with_retries(client, config, request, ModelList, report=_print)
+
+
+async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
+    names = [model.id for model in (await _list_models(config, client)).data]
     if len(names) != 1:
         raise EndpointRefused(
-            f"{config.base_url} serves {', '.join(names) or 'no model'}: name the model to ask"
+            f"{config.base_url} serves {', '.join(names) or 'no model'}: name the model to ask with"
+            f" --{config.role}model"
         )
     return names[0]
 
 
 async def _send_with_retries(
     client: httpx.AsyncClient,
-    retry_policy: RetryPolicy,
+    config: EndpointConfig,
     request: httpx.Request,
     model: type[AnyModel],
+    report: Callable[[str], None] | None = None,
 ) -> AnyModel:
+    """Send a request until it succeeds; `report` is told of each attempt that failed."""
+    attempts = config.retry_policy.attempts
+
+    def tell(state: RetryCallState) -> None:
+        if report is not None and state.outcome is not None:
+            report(
+                f"waiting for {config.base_url}: {state.outcome.exception()};"
+                f" attempt {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:.1f} s"
+            )
+
+    options = config.retry_policy.build_tenacity_options()
     try:
-        retrying = AsyncRetrying(**retry_policy.build_tenacity_options())
-        response: AnyModel = await retrying(_send_once, client, request, model)
+        retrying = AsyncRetrying(**options, before_sleep=tell)
+        response: AnyModel = await retrying(_send_once, client, config, request, model)
     except RetryError as error:
         last = error.last_attempt
-        raise EndpointDown(
-            f"{request.url}: {last.exception()} "
-            f"(attempt {last.attempt_number} of {retry_policy.attempts})"
-        ) from None
+        reason = f"{last.exception()} (attempt {last.attempt_number} of {attempts})"
+        if isinstance(last.exception(), ConnectionFailed):
+            raise EndpointUnreachable(
+                f"no server answers at {config.base_url}: {reason}. `llava-server serve` (in a"
+                f" clone, `make serve`) starts one; --{config.role}base-url names another"
+            ) from None
+        raise EndpointDown(f"{request.url}: {reason}") from None
     return response
 
 
+def _print(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
 async def _send_once(
-    client: httpx.AsyncClient, request: httpx.Request, model: type[AnyModel]
+    client: httpx.AsyncClient,
+    config: EndpointConfig,
+    request: httpx.Request,
+    model: type[AnyModel],
 ) -> AnyModel:
     try:
         response = await client.send(request)
@@ -118,10 +161,12 @@ async def _send_once(
         raise EndpointRefused(
             f"{request.url}: a base URL begins with http:// or https://"
         ) from None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise ConnectionFailed(str(error) or type(error).__name__) from None
     except httpx.HTTPError as error:
         raise RetryableError(str(error) or type(error).__name__) from None
     if not response.is_success:
-        raise _build_error(request, response)
+        raise _build_error(config, request, response)
     try:
         answer: AnyModel = parse_response(response, model)
     except ValueError as error:
@@ -129,9 +174,23 @@ async def _send_once(
     return answer
 
 
-def _build_error(request: httpx.Request, response: httpx.Response) -> Exception:
+def _build_error(
+    config: EndpointConfig, request: httpx.Request, response: httpx.Response
+) -> Exception:
     message = parse_error_message(response)
     if is_retryable_status(response.status_code):
         return RetryableError(message, parse_retry_after(response.headers.get("retry-after")))
-    kind = EndpointRefused if response.status_code in _REFUSAL_STATUSES else EndpointError
-    return kind(f"{request.url}: {message}")
+    if response.status_code not in _REFUSAL_STATUSES:
+        return EndpointError(f"{request.url}: {message}")
+    return EndpointRefused(
+        f"{request.url}: {message.rstrip('.')}; {_advise(config, request, response)}"
+    )
+
+
+def _advise(config: EndpointConfig, request: httpx.Request, response: httpx.Response) -> str:
+    """Return which option may be wrong where a request is refused."""
+    if response.status_code in (401, 403):
+        return f"is --{config.role}api-key right?"
+    if request.method == "POST" and response.status_code == 404:
+        return f"are --{config.role}model {config.model!r} and --{config.role}base-url right?"
+    return f"does --{config.role}base-url end with the version, as in http://127.0.0.1:8000/v1?"

@@ -5,6 +5,7 @@ RunError               base of the errors below; the message is for the user
 ├─ EndpointError       an endpoint returned no usable answer
 │  ├─ EndpointRefused  every other request would fail, too: key, address or model
 │  └─ EndpointDown     all attempts failed with temporary errors
+│     └─ EndpointUnreachable  no server answers at the URL
 └─ IncompleteError     some questions have no answer; another run retries them
 """
 
@@ -32,6 +33,10 @@ class EndpointRefused(EndpointError):
 
 class EndpointDown(EndpointError):
     """All attempts at a request failed with temporary errors."""
+
+
+class EndpointUnreachable(EndpointDown):
+    """No server answers at the URL."""
 
 
 class IncompleteError(RunError):

@@ -13,46 +13,42 @@ from asking.errors import RunError
 from asking.retry import RetryPolicy
 
 MODEL_HELP: Final = "the model to ask; may be left out where the endpoint lists only one"
-REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of ours out"
+REQUEST_HELP: Final = "JSON object of further request fields; null leaves one of the defaults out"
 
-_ASKING = "Asking"
-Concurrency = Annotated[
-    int, typer.Option(min=1, help="questions asked at a time", rich_help_panel=_ASKING)
-]
-TimeoutS = Annotated[
-    float, typer.Option(min=0.001, help="seconds for one request", rich_help_panel=_ASKING)
-]
-Attempts = Annotated[
-    int, typer.Option(min=1, help="attempts at one question", rich_help_panel=_ASKING)
-]
-BackoffS = Annotated[
-    float,
-    typer.Option(
-        min=0,
-        help="seconds before the second attempt, doubled for each further one; "
-        "a Retry-After of the endpoint comes first",
-        rich_help_panel=_ASKING,
-    ),
-]
-AllowFailures = Annotated[
-    bool,
-    typer.Option(
-        "--allow-failures",
-        help="give results although some questions have no answer",
-        rich_help_panel=_ASKING,
-    ),
-]
+_ASKING: Final = "Asking"
 Json = Annotated[bool, typer.Option("--json", help="print the results as one JSON object")]
 
 
 @dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """Concurrency, timeout and retries, shared by all endpoints of a command."""
+class AskingOptions:
+    """How questions are asked, of all endpoints of a command."""
 
-    concurrency: int
-    timeout_s: float
-    attempts: int
-    backoff_s: float
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="questions asked at a time", rich_help_panel=_ASKING)
+    ] = 8
+    timeout_s: Annotated[
+        float, typer.Option(min=0.001, help="seconds for one request", rich_help_panel=_ASKING)
+    ] = 120.0
+    attempts: Annotated[
+        int, typer.Option(min=1, help="attempts at one question", rich_help_panel=_ASKING)
+    ] = 6
+    backoff_s: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="seconds before the second attempt, doubled for each further one; "
+            "a Retry-After of the endpoint comes first",
+            rich_help_panel=_ASKING,
+        ),
+    ] = 0.5
+    allow_failures: Annotated[
+        bool,
+        typer.Option(
+            "--allow-failures",
+            help="report results although some questions have no answer",
+            rich_help_panel=_ASKING,
+        ),
+    ] = False
 
     def build_endpoint_config(
         self,
@@ -68,7 +64,11 @@ class RequestOptions:
         Raises `typer.BadParameter`.
         """
         if not base_url:
-            raise typer.BadParameter("is needed", param_hint=f"--{role}base-url")
+            raise typer.BadParameter(
+                "it is needed, as in http://127.0.0.1:8000/v1, where `make serve` and"
+                " `llava-server serve` answer",
+                param_hint=f"--{role}base-url",
+            )
         return EndpointConfig(
             base_url,
             api_key,
@@ -77,6 +77,7 @@ class RequestOptions:
             self.concurrency,
             self.timeout_s,
             RetryPolicy(self.attempts, self.backoff_s),
+            role,
         )
 
 
@@ -85,9 +86,9 @@ def parse_request_fields(text: str, option: str) -> dict[str, Any]:
     try:
         fields = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"is not JSON: {error}", param_hint=option) from None
+        raise typer.BadParameter(f"it is not JSON: {error}", param_hint=option) from None
     if not isinstance(fields, dict):
-        raise typer.BadParameter("is not a JSON object", param_hint=option)
+        raise typer.BadParameter("it is not a JSON object", param_hint=option)
     return fields
 
 

@@ -41,3 +41,8 @@ def write_predictions(path: Path, texts: Mapping[str, str]) -> None:
     """Write a predictions file atomically: `{"question_id", "text"}` per line."""
     records = ({"question_id": key, "text": text} for key, text in texts.items())
     write_atomically(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return a number of things, such as `1 question` or `2 questions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -20,6 +20,10 @@ class RetryableError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class ConnectionFailed(RetryableError):
+    """No connection to the endpoint; it may be starting."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Exponential backoff with jitter, under the endpoint's `Retry-After`.

@@ -18,6 +18,7 @@ from asking.errors import (
 )
 from asking.journal import Journal
 from asking.question import ChatQuestion
+from asking.report import format_count
 from asking.wire import Answer
 
 # This many failures in a row mean that the endpoint is down.
@@ -41,9 +42,10 @@ class Answers:
         """Raise `IncompleteError` if an answer is missing."""
         if self.failures:
             question_id, reason = next(iter(self.failures.items()))
+            asked = format_count(len(self.failures) + len(self.by_question), "question")
             raise IncompleteError(
-                f"{len(self.failures)} of {len(self.failures) + len(self.by_question)} questions "
-                f"have no answer in {path}; question {question_id}: {reason}. "
+                f"no answer to {len(self.failures)} of {asked} in {path}; "
+                f"question {question_id}: {reason}. "
                 "Run again to ask them again, or add --allow-failures to go on without them."
             )
 
@@ -70,6 +72,8 @@ async def ask_all(
         pending = [
             question for question in questions if question.question_id not in answers.by_question
         ]
+        if pending:
+            await endpoint.wait_until_reachable()
         with tqdm(
             desc=title, total=len(questions), initial=len(answers.by_question), unit="q"
         ) as bar:

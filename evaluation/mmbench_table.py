@@ -23,7 +23,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 raise InputError(path, f"no column {missing[0]}", 1)
             for row in reader:
                 if None in row or None in row.values():
-                    raise InputError(path, "another number of columns", reader.line_num)
+                    raise InputError(
+                        path, "a different number of columns than the first line", reader.line_num
+                    )
                 yield reader.line_num, row
     except UnicodeDecodeError:
         raise InputError(path, "not UTF-8 text") from None

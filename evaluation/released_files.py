@@ -33,7 +33,7 @@ def read_unique_questions(path: Path) -> list[ReleasedQuestion]:
     questions: dict[str, ReleasedQuestion] = {}
     for line, question in read_numbered_questions(path):
         if questions.setdefault(str(question.question_id), question) is not question:
-            raise InputError(path, f"question {question.question_id} is there twice", line)
+            raise InputError(path, f"question {question.question_id} is listed twice", line)
     return list(questions.values())
 
 

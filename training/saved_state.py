@@ -17,8 +17,8 @@ def describe_saved_state(work: Path) -> str:
     """Return a sentence which says whether `--resume` can go on with a run that has ended."""
     checkpoint = find_last_checkpoint(work)
     if checkpoint is None:
-        return "no state is saved yet: --resume would begin anew"
-    return f"--resume goes on after step {_read_step(checkpoint)}, which {checkpoint} holds"
+        return "nothing is saved yet: --resume would start over"
+    return f"--resume continues after step {_read_step(checkpoint)}, saved in {checkpoint}"
 
 
 def _read_step(folder: Path) -> int:

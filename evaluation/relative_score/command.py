@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
-from asking import options
 from asking.endpoint import EndpointConfig
-from asking.report import print_json, print_table, print_warning, write_results
-from evaluation import roles
+from asking.option_groups import expand_options
+from asking.options import AskingOptions, Json
+from asking.report import format_count, print_json, print_table, print_warning, write_results
 from evaluation.relative_score.inputs import Case, read_cases
 from evaluation.relative_score.protocol import RelativeScoreProtocol
 from evaluation.relative_score.reviews_file import score_reviews_file
 from evaluation.relative_score.rules import RELEASED_TEMPERATURE, Rules, read_rules
 from evaluation.relative_score.score import RelativeScore, score_reviews
+from evaluation.roles import (
+    WRITER_FIELDS,
+    CandidateOptions,
+    JudgeOptions,
+    ReferenceOptions,
+)
 from evaluation.tally import format_percent
 
 Questions = Annotated[
@@ -31,6 +37,7 @@ AnswersFile = Annotated[
 ]
 
 
+@expand_options
 def relative_score(
     questions: Questions = None,
     context: Contexts = None,
@@ -39,7 +46,7 @@ def relative_score(
     ] = None,
     reviews: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="score these reviews; nobody is asked"),
+        typer.Option(exists=True, dir_okay=False, help="score these reviews; no endpoint is asked"),
     ] = None,
     rules: Annotated[
         Path | None,
@@ -52,26 +59,11 @@ def relative_score(
     images: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="folder of the images")
     ] = None,
-    base_url: roles.BaseUrl = "",
-    api_key: roles.ApiKey = "",
-    model: roles.Model = "",
-    max_tokens: roles.MaxTokens = 1024,
-    temperature: roles.Temperature = 0.0,
-    request: roles.Request = "",
-    judge_base_url: roles.JudgeBaseUrl = "",
-    judge_api_key: roles.JudgeApiKey = "",
-    judge_model: roles.JudgeModel = "",
-    judge_request: roles.JudgeRequest = "",
-    reference_base_url: roles.ReferenceBaseUrl = "",
-    reference_api_key: roles.ReferenceApiKey = "",
-    reference_model: roles.ReferenceModel = "",
-    reference_request: roles.ReferenceRequest = "",
-    concurrency: options.Concurrency = 8,
-    timeout_s: options.TimeoutS = 120.0,
-    attempts: options.Attempts = 6,
-    backoff_s: options.BackoffS = 0.5,
-    allow_failures: options.AllowFailures = False,
-    as_json: options.Json = False,
+    candidate: CandidateOptions = CandidateOptions(),
+    judge: JudgeOptions = JudgeOptions(),
+    reference: ReferenceOptions = ReferenceOptions(),
+    asking: AskingOptions = AskingOptions(),
+    as_json: Json = False,
 ) -> None:
     """The paper's relative score: a judge grades the candidate's answers next to a reference's.
 
@@ -82,31 +74,17 @@ def relative_score(
         _report(score_reviews_file(reviews), out, as_json)
         return
     if questions is None or context is None or out is None:
-        raise typer.BadParameter("are needed", param_hint="--questions, --context, --out")
-    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
-    fields = {"max_tokens": 1024, "temperature": 0.0}
-    candidate_fields = {"max_tokens": max_tokens, "temperature": temperature}
-    judge_fields = {**fields, "temperature": RELEASED_TEMPERATURE} if rules else fields
-    judge = request_options.build_endpoint_config(
-        "judge-", judge_base_url, judge_api_key, judge_model, judge_request, judge_fields
-    )
-    reference = reference_answers or request_options.build_endpoint_config(
-        "reference-",
-        reference_base_url,
-        reference_api_key,
-        reference_model,
-        reference_request,
-        fields,
-    )
-    candidate = candidate_answers or request_options.build_endpoint_config(
-        "", base_url, api_key, model, request, candidate_fields
-    )
+        raise typer.BadParameter("all three are needed", param_hint="--questions, --context, --out")
+    judge_fields = {**WRITER_FIELDS, **({"temperature": RELEASED_TEMPERATURE} if rules else {})}
+    judge_config = judge.build_config(asking, judge_fields)
+    references = reference_answers or reference.build_config(asking)
+    candidates = candidate_answers or candidate.build_config(asking)
     if images is None and candidate_answers is None:
-        raise typer.BadParameter("is needed to ask the candidate", param_hint="--images")
+        raise typer.BadParameter("it is needed to ask the candidate", param_hint="--images")
     cases = read_cases(questions, context)
     judge_rules = _read_rules(rules, cases)
-    protocol = RelativeScoreProtocol(cases, out, allow_failures, judge_rules)
-    result = asyncio.run(_measure(protocol, reference, candidate, images, judge))
+    protocol = RelativeScoreProtocol(cases, out, asking.allow_failures, judge_rules)
+    result = asyncio.run(_measure(protocol, references, candidates, images, judge_config))
     _report(result, out, as_json)
 
 
@@ -143,9 +121,11 @@ def _report(result: RelativeScore, out: Path | None, as_json: bool) -> None:
         print_table("Relative score", columns, result.format_rows())
     if result.set_aside:
         print_warning(
-            f"{len(result.set_aside)} reviews have no two grades from 0 to 10 on their first line; "
-            "they are set aside and not scored. LLaVA's own summary counts them as -1: "
+            f"{format_count(len(result.set_aside), 'review')} without two grades from 0 to 10 on"
+            " the first line: set aside and not scored. LLaVA's own summary counts each as -1: "
             f"{format_percent(result.score_with_failures)}"
         )
     if result.missing:
-        print_warning(f"{len(result.missing)} questions have no review and are not scored")
+        print_warning(
+            f"{format_count(len(result.missing), 'question')} without a review: not scored"
+        )

@@ -114,5 +114,5 @@ def _require_unique(path: Path, ids: Iterable[str]) -> None:
     seen: set[str] = set()
     for question_id in ids:
         if question_id in seen:
-            raise InputError(path, f"question {question_id} is there twice")
+            raise InputError(path, f"question {question_id} is listed twice")
         seen.add(question_id)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from asking import options
-from asking.report import print_json, print_table, print_warning, write_predictions
+from asking.option_groups import expand_options
+from asking.options import AskingOptions, Json
+from asking.report import format_count, print_json, print_table, print_warning, write_predictions
 from asking.run import collect_answers
-from evaluation import roles
+from evaluation.roles import CandidateOptions, JudgeOptions
 from evaluation.scienceqa.accuracy import Accuracy, measure_accuracy
 from evaluation.scienceqa.ensemble import PredictionPair
 from evaluation.scienceqa.problems import (
@@ -33,7 +34,7 @@ Problems = Annotated[
 Splits = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="the data set's pid_splits.json")
 ]
-Split = Annotated[str, typer.Option(help="which of its splits")]
+Split = Annotated[str, typer.Option(help="which of the data set's splits")]
 Predictions = Annotated[
     Path,
     typer.Option(exists=True, dir_okay=False, help='JSON Lines of {"question_id", "text"}'),
@@ -45,6 +46,7 @@ Out = Annotated[Path, typer.Option(help="where the joint predictions go")]
 
 
 @scienceqa.command("run")
+@expand_options
 def answer(
     problems: Problems,
     splits: Splits,
@@ -67,27 +69,16 @@ def answer(
         str | None,
         typer.Option(help="what follows the options, in place of the layout's own; may be empty"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="only so many problems")] = None,
-    base_url: roles.BaseUrl = "",
-    api_key: roles.ApiKey = "",
-    model: roles.Model = "",
-    max_tokens: roles.MaxTokens = 1024,
-    temperature: roles.Temperature = 0.0,
-    request: roles.Request = "",
-    concurrency: options.Concurrency = 8,
-    timeout_s: options.TimeoutS = 120.0,
-    attempts: options.Attempts = 6,
-    backoff_s: options.BackoffS = 0.5,
-    allow_failures: options.AllowFailures = False,
-    as_json: options.Json = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="ask no more problems than this")] = None,
+    candidate: CandidateOptions = CandidateOptions(),
+    asking: AskingOptions = AskingOptions(),
+    as_json: Json = False,
 ) -> None:
     """Answer the problems of a split into a predictions file, and score it.
 
     Run again with the same options to go on where a run was stopped.
     """
-    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
-    fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
+    config = candidate.build_config(asking)
     if (images is None) != no_image:
         raise typer.BadParameter("give one of the two", param_hint="--images, --no-image")
     problem_set = read_problems(problems, splits, split)
@@ -99,7 +90,7 @@ def answer(
     }
 
     answers = asyncio.run(
-        collect_answers(config, questions, predictions, "scienceqa", allow_failures)
+        collect_answers(config, questions, predictions, "scienceqa", asking.allow_failures)
     )
     _report(measure_accuracy(ProblemSet(split, selected), answers.texts), as_json)
 
@@ -110,7 +101,7 @@ def score(
     splits: Splits,
     predictions: Predictions,
     split: Split = "test",
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """Accuracy of a predictions file, overall and by subject, modality and grade."""
     problem_set = read_problems(problems, splits, split)
@@ -126,7 +117,7 @@ def complement(
     second: Second,
     out: Out,
     split: Split = "test",
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """Join two models: the second's answers, the first's where the second gives none."""
     pair = _read_pair(problems, splits, split, predictions, second)
@@ -136,7 +127,8 @@ def complement(
 
 
 @scienceqa.command("judge")
-def judge(
+@expand_options
+def judge_differences(
     problems: Problems,
     splits: Splits,
     predictions: Predictions,
@@ -144,16 +136,9 @@ def judge(
     out: Out,
     reviews: Annotated[Path, typer.Option(dir_okay=False, help="where the judge's answers go")],
     split: Split = "test",
-    judge_base_url: roles.JudgeBaseUrl = "",
-    judge_api_key: roles.JudgeApiKey = "",
-    judge_model: roles.JudgeModel = "",
-    judge_request: roles.JudgeRequest = "",
-    concurrency: options.Concurrency = 8,
-    timeout_s: options.TimeoutS = 120.0,
-    attempts: options.Attempts = 6,
-    backoff_s: options.BackoffS = 0.5,
-    allow_failures: options.AllowFailures = False,
-    as_json: options.Json = False,
+    judge: JudgeOptions = JudgeOptions(),
+    asking: AskingOptions = AskingOptions(),
+    as_json: Json = False,
 ) -> None:
     """Join two models: wherever they differ, a judge has the last word.
 
@@ -162,14 +147,12 @@ def judge(
     run was stopped.
     """
     pair = _read_pair(problems, splits, split, predictions, second)
-    if judge_base_url or not reviews.exists():
-        request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
-        fields = {"max_tokens": 1024, "temperature": 0.0}
-        config = request_options.build_endpoint_config(
-            "judge-", judge_base_url, judge_api_key, judge_model, judge_request, fields
-        )
+    if judge.judge_base_url or not reviews.exists():
+        config = judge.build_config(asking)
         verdicts = asyncio.run(
-            collect_answers(config, pair.build_judge_questions(), reviews, "judge", allow_failures)
+            collect_answers(
+                config, pair.build_judge_questions(), reviews, "judge", asking.allow_failures
+            )
         ).texts
     else:
         verdicts = read_predictions(reviews)
@@ -193,14 +176,16 @@ def _report(accuracy: Accuracy, as_json: bool) -> None:
         print_table(f"ScienceQA, {accuracy.split}", columns, accuracy.format_rows())
     if accuracy.missing:
         print_warning(
-            f"{len(accuracy.missing)} of {accuracy.overall.count} problems have no prediction and "
-            "count as wrong"
+            f"{len(accuracy.missing)} of {format_count(accuracy.overall.count, 'problem')} without"
+            " a prediction: counted as wrong"
         )
     if accuracy.unparsed:
         print_warning(
-            f"in {accuracy.unparsed} predictions no answer could be read; they count as wrong"
+            f"{format_count(accuracy.unparsed, 'prediction')} without a readable answer: counted as"
+            " wrong"
         )
     if accuracy.not_in_split:
         print_warning(
-            f"{accuracy.not_in_split} predictions are for problems not in {accuracy.split!r}"
+            f"{format_count(accuracy.not_in_split, 'prediction')} for problems that are not in"
+            f" {accuracy.split!r}: ignored"
         )

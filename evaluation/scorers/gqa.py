@@ -105,4 +105,4 @@ def _report(
     rows = [(name, *tally.format_cells()) for name, tally in tallies.items()]
     columns = ("GQA", "accuracy %", "correct", "questions")
     print_results(results, "GQA", columns, rows, as_json)
-    warn_of_missing(missing, "they count as wrong")
+    warn_of_missing(missing, "counted as wrong")

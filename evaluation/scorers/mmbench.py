@@ -41,7 +41,7 @@ def mmbench(
     column = header.index("prediction")
     missing = sum(row[column] is None for row in rows)
     print_submission(out, len(rows), missing, as_json)
-    warn_of_missing(missing, "their cells are empty")
+    warn_of_missing(missing, "left empty")
 
 
 def build_sheet(path: Path, texts: Mapping[str, str]) -> tuple[list[str], list[list[Cell]]]:

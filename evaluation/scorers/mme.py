@@ -116,6 +116,6 @@ def _report(tasks: dict[str, TaskScore], missing: int, as_json: bool) -> None:
     sums = [(name, f"{value:.2f}", "", "") for name, value in groups.items()]
     columns = ("task", "score", "accuracy %", "accuracy+ %")
     print_results(results, "MME", columns, [*rows, *sums], as_json)
-    warn_of_missing(missing, "they count as wrong")
+    warn_of_missing(missing, "counted as wrong")
     if results["not_asked"]:
         print_warning(f"no answers to these tasks: {', '.join(results['not_asked'])}")

@@ -93,7 +93,7 @@ def pope(
     mean = ("mean", *(format_percent(results[measure]) for measure in measures), "")
     columns = ("category", "accuracy %", "precision", "recall", "F1", "yes", "questions")
     print_results(results, "POPE", columns, [*rows, mean], as_json)
-    warn_of_missing(missing, "they are not counted")
+    warn_of_missing(missing, "not counted")
 
 
 def score_pope(

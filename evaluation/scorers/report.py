@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asking.files import write_atomically
-from asking.report import print_json, print_table, print_warning
+from asking.report import format_count, print_json, print_table, print_warning
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -37,6 +37,6 @@ def print_submission(path: Path, count: int, missing: int, as_json: bool) -> Non
 
 
 def warn_of_missing(missing: int, effect: str) -> None:
-    """Warn of questions without an answer, and say what follows."""
+    """Warn of questions without an answer, and say how they are treated."""
     if missing:
-        print_warning(f"{missing} questions have no answer; {effect}")
+        print_warning(f"{format_count(missing, 'question')} without an answer: {effect}")

@@ -54,7 +54,7 @@ def seed(
     rows = [(name, *tally.format_cells()) for name, tally in {**types, **totals}.items()]
     columns = ("SEED-Bench", "accuracy %", "correct", "questions")
     print_results(results, "SEED-Bench", columns, rows, as_json)
-    warn_of_missing(missing, "they count as wrong")
+    warn_of_missing(missing, "counted as wrong")
     if out is not None:
         write_submission(out, bench, texts)
 

@@ -48,7 +48,7 @@ def textvqa(
     results: dict[str, Any] = {"accuracy": accuracy, "count": len(given), "missing": missing}
     row = (format_percent(accuracy), str(len(given)))
     print_results(results, "TextVQA", ("accuracy %", "answers"), [row], as_json)
-    warn_of_missing(missing, "they are not counted, as in the released evaluation")
+    warn_of_missing(missing, "not counted, as in the released evaluation")
 
 
 def read_annotations(path: Path) -> dict[tuple[str, str], TextVqaQuestion]:

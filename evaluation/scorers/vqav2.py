@@ -71,7 +71,7 @@ def vqav2(
         write_json(out, build_submission(ids, texts))
         missing = sum(str(question_id) not in texts for question_id in ids)
         print_submission(out, len(ids), missing, as_json)
-        warn_of_missing(missing, "their answers are empty")
+        warn_of_missing(missing, "left empty")
 
 
 def build_submission(ids: Sequence[int | str], texts: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -128,4 +128,4 @@ def _report(annotations: Sequence[VqaAnnotation], texts: Mapping[str, str], as_j
     everything = ("all", format_percent(accuracy), str(len(annotations)))
     columns = ("answer type", "accuracy %", "questions")
     print_results(results, "VQAv2", columns, [*rows, everything], as_json)
-    warn_of_missing(missing, "they count as wrong")
+    warn_of_missing(missing, "counted as wrong")

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from asking import options
-from asking.report import print_json, print_table, print_warning
+from asking.option_groups import expand_options
+from asking.options import AskingOptions, Json
+from asking.report import format_count, print_json, print_table, print_warning
 from asking.run import Answers, collect_answers
-from evaluation import roles
 from evaluation.instructions import LETTER_ONLY
+from evaluation.roles import CandidateOptions
 from evaluation.vqa.answers_file import AnswersFile
 from evaluation.vqa.mmbench import load_mmbench_questions
 from evaluation.vqa.questions import load_questions
@@ -26,6 +27,7 @@ Questions = Annotated[
 ]
 
 
+@expand_options
 def vqa(
     questions: Questions,
     out: Annotated[Path, typer.Option(dir_okay=False, help="where the answers go")],
@@ -35,26 +37,15 @@ def vqa(
     instruction: Annotated[
         str, typer.Option(help="what follows the options of MMBench; may be empty")
     ] = LETTER_ONLY,
-    base_url: roles.BaseUrl = "",
-    api_key: roles.ApiKey = "",
-    model: roles.Model = "",
-    max_tokens: roles.MaxTokens = 1024,
-    temperature: roles.Temperature = 0.0,
-    request: roles.Request = "",
-    concurrency: options.Concurrency = 32,
-    timeout_s: options.TimeoutS = 120.0,
-    attempts: options.Attempts = 6,
-    backoff_s: options.BackoffS = 0.5,
-    allow_failures: options.AllowFailures = False,
-    as_json: options.Json = False,
+    candidate: CandidateOptions = CandidateOptions(),
+    asking: AskingOptions = AskingOptions(concurrency=32),
+    as_json: Json = False,
 ) -> None:
     """Answer the questions of a file, as the released model_vqa.py and model_vqa_loader.py do.
 
     Run again with the same options to go on where a run was stopped.
     """
-    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
-    fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
+    config = candidate.build_config(asking)
     if questions.suffix == ".tsv":
         asked = load_mmbench_questions(questions, instruction)
     else:
@@ -62,7 +53,7 @@ def vqa(
     answers_file = AnswersFile(out, asked)
     chat_questions = [question.chat_question for question in asked]
     answers = asyncio.run(
-        collect_answers(config, chat_questions, answers_file, "vqa", allow_failures)
+        collect_answers(config, chat_questions, answers_file, "vqa", asking.allow_failures)
     )
     answers_file.sort()
     _report(answers, len(asked), out, as_json)
@@ -82,4 +73,4 @@ def _report(answers: Answers, count: int, out: Path, as_json: bool) -> None:
         row = (str(out), str(count), str(answered))
         print_table(f"Answers of {answers.model}", ("file", "questions", "answered"), [row])
     if answered < count:
-        print_warning(f"{count - answered} questions have no answer")
+        print_warning(f"{format_count(count - answered, 'question')} without an answer")

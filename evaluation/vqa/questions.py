@@ -37,7 +37,7 @@ def load_questions(path: Path, images: Path | None) -> list[VqaQuestion]:
     for line, record in read_numbered_questions(path):
         question_id = str(record.question_id)
         if image_of.setdefault((question_id, record.text), record.image) != record.image:
-            raise InputError(path, f"question {question_id} is there with another image", line)
+            raise InputError(path, f"question {question_id} is listed with another image", line)
         seen[question_id] += 1
         key = question_id if seen[question_id] == 1 else f"{question_id}#{seen[question_id]}"
         chat_question = ChatQuestion(key, record.text, image=finder.find(record.image, line))

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from asking import wire
 from asking.endpoint import EndpointConfig, open_endpoint
-from asking.errors import EndpointDown, EndpointError, EndpointRefused
+from asking.errors import EndpointDown, EndpointError, EndpointRefused, EndpointUnreachable
 from asking.retry import RetryPolicy
 from asking.wire import build_messages
 from tests.asking.scripted import (
@@ -167,3 +168,32 @@ async def test_a_slow_endpoint_times_out() -> None:
         await ask_once(
             lambda _: never, model="m", timeout_s=0.05, retry_policy=RetryPolicy(2, 0.001)
         )
+
+
+async def test_waiting_is_told_at_once_and_ends_with_the_remedy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with serve_script(lambda _: completion_reply("")) as there:
+        url = there.url
+    config = EndpointConfig(url, retry_policy=RetryPolicy(2, 0.001), role="judge-")
+    with pytest.raises(EndpointUnreachable) as caught:
+        async with open_endpoint(config):
+            pass
+    told = re.escape(f"waiting for {url}: All connection attempts failed; attempt 2 of 2 in ")
+    assert re.fullmatch(rf"{told}0\.0 s\n", capsys.readouterr().err)
+    assert str(caught.value).startswith(f"no server answers at {url}: ")
+    assert "`make serve`) starts one; --judge-base-url names another" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "is --judge-api-key right?"),
+        (403, "is --judge-api-key right?"),
+        (404, "are --judge-model 'm' and --judge-base-url right?"),
+        (405, "does --judge-base-url end with the version"),
+    ],
+)
+async def test_a_refusal_names_the_option(status: int, advice: str) -> None:
+    with pytest.raises(EndpointRefused, match=re.escape(f"status {status}: no; {advice}")):
+        await ask_once(reply_in_turn(error_reply(status, "no")), model="m", role="judge-")

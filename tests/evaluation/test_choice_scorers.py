@@ -32,7 +32,7 @@ def test_seed(tmp_path: Path) -> None:
     assert (results["image"]["accuracy"], results["video"]["accuracy"]) == (50.0, 50.0)
     assert results["types"]["Scene Understanding"] == {"accuracy": 50.0, "correct": 1, "count": 2}
     assert results["types"]["Action Prediction"]["correct"] == 1
-    assert "1 questions have no answer; they count as wrong" in stderr
+    assert "1 question without an answer: counted as wrong" in stderr
     assert read_lines(out) == [
         {"question_id": "101", "prediction": "A"},
         {"question_id": "102", "prediction": "B."},
@@ -60,7 +60,7 @@ def test_mmbench(tmp_path: Path) -> None:
     command = ("mmbench", "--questions", write_table(tmp_path), "--answers", given)
     results, stderr = score(*command, "--out", str(out))
     assert (results["count"], results["missing"]) == (3, 1)
-    assert "1 questions have no answer; their cells are empty" in stderr
+    assert "1 question without an answer: left empty" in stderr
     sheet = openpyxl.load_workbook(out).active
     assert sheet is not None
     rows: list[tuple[Any, ...]] = list(sheet.iter_rows(values_only=True))
@@ -80,7 +80,9 @@ def test_mmbench_with_another_table(tmp_path: Path) -> None:
     path.write_text("id\tquestion\n1\tx\n")
     assert failure(*command).endswith("other.tsv:1: no column index")
     path.write_text("index\tquestion\n1\n")
-    assert failure(*command).endswith("other.tsv:2: another number of columns")
+    assert failure(*command).endswith(
+        "other.tsv:2: a different number of columns than the first line"
+    )
     path.write_text("index\tquestion\n")
     assert failure(*command).endswith("other.tsv: no questions")
 

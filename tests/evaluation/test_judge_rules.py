@@ -144,7 +144,7 @@ def test_reviews_without_grades_are_set_aside(tmp_path: Path) -> None:
     assert results["set_aside"] == {"review 2": "I cannot grade this."}
     # as the released summary: (6 - 1) / (8 - 1)
     assert results["score_with_failures"] == pytest.approx(100 * 5 / 7)
-    assert "LLaVA's own summary counts them as -1: 71.43" in outcome.stderr
+    assert "LLaVA's own summary counts each as -1: 71.43" in outcome.stderr
 
 
 @pytest.mark.parametrize(

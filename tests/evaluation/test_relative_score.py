@@ -96,7 +96,7 @@ def test_prompts_hold_what_they_should_in_order() -> None:
     [
         ({"question_id": 1}, r"q\.jsonl:2: image: Field required"),
         (question(1, "poem"), r"q\.jsonl:2: category: Input should be 'conversation'"),
-        (question(0, "conv"), r"q\.jsonl: question 0 is there twice"),
+        (question(0, "conv"), r"q\.jsonl: question 0 is listed twice"),
         (question(1, "conv", "2.png"), r"c\.jsonl: no line for image 2\.png of question 1"),
     ],
 )
@@ -160,7 +160,7 @@ async def test_the_whole_protocol(tmp_path: Path) -> None:
     assert results["set_aside"] == {"4": "I would say 9 9"}
     assert results["grades"]["0"] == [8, 6]
     assert results["grades"]["4"] is None
-    assert "1 reviews have no two grades" in again.stderr
+    assert "1 review without two grades" in again.stderr
     assert "71.43" in again.stdout
     reviews = read_lines(tmp_path / "reviews.jsonl")
     assert {review["text"].split("\n")[1] for review in reviews} == {"Explanation."}
@@ -179,4 +179,4 @@ async def test_given_answers_may_not_lack_one_unseen(tmp_path: Path) -> None:
         assert finished.stderr.startswith(problem)
         finished = await run_evaluation(*command, "--allow-failures", "--json")
     assert json.loads(finished.stdout)["score"] == pytest.approx(50.0)
-    assert "5 questions have no review" in finished.stderr
+    assert "5 questions without a review" in finished.stderr

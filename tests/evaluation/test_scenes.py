@@ -147,9 +147,9 @@ async def test_gaps_are_reported(tmp_path: Path) -> None:
         command = ("scenes", "--out", str(tmp_path), "--base-url", there.url, *OPTIONS)
         finished = await run_evaluation(*command)
         assert finished.code == 1
-        assert f"1 of {COUNT} questions have no answer" in finished.stderr
+        assert f"no answer to 1 of {COUNT} questions" in finished.stderr
         assert not (tmp_path / "results.json").exists()
         finished = await run_evaluation(*command, "--allow-failures", "--json")
     assert finished.code == 0
     assert json.loads(finished.stdout)["missing"] == 1
-    assert "WARNING: 1 questions have no answer" in finished.stderr
+    assert "WARNING: 1 question without an answer" in finished.stderr

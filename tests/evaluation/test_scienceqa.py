@@ -183,7 +183,7 @@ def test_score_prints_one_object(tmp_path: Path) -> None:
     assert results["subject"]["natural science"]["accuracy"] == pytest.approx(100.0)
     assert results["parsed"] == {"1": 0, "2": 1, "3": 1, "4": -1, "5": -1}
     assert results["missing"] == ["5"]
-    assert "WARNING: 1 of 5 problems have no prediction" in outcome.stderr
+    assert "WARNING: 1 of 5 problems without a prediction" in outcome.stderr
     table = CliRunner().invoke(app, command)
     assert "40.00" in table.stdout
     assert "modality: no context" in table.stdout

@@ -48,7 +48,7 @@ def test_textvqa(tmp_path: Path) -> None:
     # 3 of 10 annotators: 0.9; 9 of 10: 1; 1 of 10: 0.3
     assert results["accuracy"] == pytest.approx(100 * 2.2 / 3)
     assert (results["count"], results["missing"]) == (3, 1)
-    assert "1 questions have no answer" in stderr
+    assert "1 question without an answer" in stderr
 
 
 def test_textvqa_with_another_question(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_vqav2_by_the_official_evaluation(tmp_path: Path) -> None:
         "other": pytest.approx(30.0),  # 0.6 and no answer
     }
     assert results["accuracy"] == pytest.approx(100 * 2.2 / 5)
-    assert "1 questions have no answer; they count as wrong" in stderr
+    assert "1 question without an answer: counted as wrong" in stderr
 
 
 @pytest.mark.parametrize("reference", ["yes ", " yes", "yes\n", "\tyes"])
@@ -113,7 +113,7 @@ def test_vqav2_upload(tmp_path: Path) -> None:
         {"question_id": 8, "answer": ""},
         {"question_id": 9, "answer": "dog"},
     ]
-    assert "1 questions have no answer; their answers are empty" in stderr
+    assert "1 question without an answer: left empty" in stderr
     assert "give --annotations, or --questions" in misuse("vqav2", "--answers", given)
 
 
@@ -132,7 +132,7 @@ def test_gqa(tmp_path: Path) -> None:
     assert (results["accuracy"], results["correct"], results["count"]) == (50.0, 2, 4)
     assert results["kinds"]["open"]["accuracy"] == 50.0
     assert results["kinds"]["binary"]["count"] == 2
-    assert "1 questions have no answer; they count as wrong" in stderr
+    assert "1 question without an answer: counted as wrong" in stderr
 
 
 def test_gqa_predictions(tmp_path: Path) -> None:

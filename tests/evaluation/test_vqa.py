@@ -153,10 +153,10 @@ async def test_a_gap_is_reported_and_filled(tmp_path: Path) -> None:
     async with serve_script(answer) as there:
         finished = await run_vqa(tmp_path, there.url)
         assert finished.code == 1
-        assert "1 of 6 questions have no answer" in finished.stderr
+        assert "no answer to 1 of 6 questions" in finished.stderr
         finished = await run_vqa(tmp_path, there.url, "--allow-failures")
         assert finished.code == 0
-        assert "WARNING: 1 questions have no answer" in finished.stderr
+        assert "WARNING: 1 question without an answer" in finished.stderr
         refused.clear()
         assert (await run_vqa(tmp_path, there.url)).code == 0
     assert [line["question_id"] for line in read_lines(tmp_path / "a.jsonl")][3] == 4
@@ -188,7 +188,7 @@ async def test_a_gap_is_reported_and_filled(tmp_path: Path) -> None:
         (f'{{"text": {"[" * 100_000}', "q.jsonl:2: Invalid JSON: recursion limit"),
         (
             '{"question_id": 1, "text": "T", "image": "b.png"}',
-            "q.jsonl:2: question 1 is there with",
+            "q.jsonl:2: question 1 is listed with",
         ),
     ],
 )

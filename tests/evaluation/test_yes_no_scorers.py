@@ -77,7 +77,7 @@ def test_pope_f1_is_not_accuracy(tmp_path: Path) -> None:
     assert random["f1"] == pytest.approx(80.0)
     assert random["yes_ratio"] == pytest.approx(75.0)
     assert results["categories"]["popular"]["count"] == 0
-    assert "2 questions have no answer; they are not counted" in stderr
+    assert "2 questions without an answer: not counted" in stderr
 
 
 def test_pope_with_other_labels(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_pope_with_an_id_twice(tmp_path: Path) -> None:
     command = [*write_pope(tmp_path), "--answers", write_answers(tmp_path)]
     with (tmp_path / "q.jsonl").open("a") as file:
         file.write('{"question_id": "3", "text": "Is there?", "category": "random"}')
-    assert failure(*command).endswith("q.jsonl:7: question 3 is there twice")
+    assert failure(*command).endswith("q.jsonl:7: question 3 is listed twice")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_mme_without_an_answer(tmp_path: Path) -> None:
     results, stderr = score("mme", "--answers", given, "--annotations", str(write_mme(tmp_path)))
     assert results["tasks"]["existence"]["score"] == 50.0
     assert "code_reasoning" not in results["tasks"]
-    assert "1 questions have no answer; they count as wrong" in stderr
+    assert "1 question without an answer: counted as wrong" in stderr
 
 
 def test_mme_with_another_question(tmp_path: Path) -> None:

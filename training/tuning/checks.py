@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from llava_spec.projector import parse_projector_type
 from training.tuning.destinations import check_destinations
 from training.tuning.errors import NO_JSON, OptionError
+from training.tuning.model import read_projector_type
 from training.tuning.record_files import SUFFIXES
 
 # Which numbers an option takes, and how to say it. No comparison holds for NaN.
@@ -84,9 +84,11 @@ def _check_partners(arguments: argparse.Namespace) -> None:
             raise OptionError(f"{name_option(name)} needs {name_option(partner)}")
     for name in SAID_BY_MODEL:
         if get("model") is not None and get(name) is not None:
-            raise OptionError(f"--model says what is trained: leave out {name_option(name)}")
+            raise OptionError(
+                f"--model already says what is trained: leave out {name_option(name)}"
+            )
     if arguments.epochs is not None and arguments.max_steps != -1:
-        raise OptionError("--max-steps says how long is trained: leave out --epochs")
+        raise OptionError("--max-steps already says how long to train: leave out --epochs")
 
 
 def _check_adapters(arguments: argparse.Namespace) -> None:
@@ -106,13 +108,15 @@ def _check_files(arguments: argparse.Namespace) -> None:
         for path in getattr(arguments, name):
             _check_file(name, path)
             if path.suffix.lower() not in SUFFIXES:
-                raise OptionError(f"{name_option(name)} {path} is none of {', '.join(SUFFIXES)}")
+                raise OptionError(
+                    f"{name_option(name)} {path} must end with one of {', '.join(SUFFIXES)}"
+                )
     for name in ("mm_projector", "deepspeed"):
         path = vars(arguments).get(name)
         if path is not None:
             _check_file(name, path)
     if not os.path.isdir(arguments.images):
-        raise OptionError(f"--images {arguments.images} is no folder")
+        raise OptionError(f"--images {arguments.images} is not a folder")
     if arguments.deepspeed is not None:
         _check_json(arguments.deepspeed)
 
@@ -132,7 +136,7 @@ def _check_json(path: Path) -> None:
     except NO_JSON:
         is_object = False
     if not is_object:
-        raise OptionError(f"--deepspeed {path} holds no JSON object")
+        raise OptionError(f"--deepspeed {path} does not hold a JSON object")
 
 
 def _check_packages(arguments: argparse.Namespace) -> None:
@@ -165,18 +169,15 @@ def _check_tracker(name: str) -> None:
     known = sorted(integration_utils.INTEGRATION_TO_CALLBACK)
     if name not in known:
         names = ", ".join(("none", "all", *known))
-        raise OptionError(f"--report-to {name!r} is unknown; there is: {names}")
+        raise OptionError(f"--report-to {name!r} is unknown; take one of {names}")
     if name not in integration_utils.get_available_reporting_integrations():
         raise OptionError(f"--report-to {name} needs a package that is not installed")
 
 
 def _check_projector_type(arguments: argparse.Namespace) -> None:
-    asked = arguments.mm_projector_type
-    if asked is None:
+    if arguments.mm_projector_type is None:
         return
     try:
-        config = parse_projector_type(asked)
+        read_projector_type(arguments.mm_projector_type)
     except ValueError as error:
         raise OptionError(f"--mm-projector-type: {error}") from None
-    if config.kind == "identity":
-        raise OptionError("--mm-projector-type identity has nothing to train")

@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -11,31 +13,30 @@ from tqdm import tqdm
 from training.saved_state import describe_saved_state
 from training.tuning.destinations import choose_work
 from training.tuning.errors import DataError, OptionError
-from training.tuning.settings import Stage, add_options, build_settings
+from training.tuning.library_logs import hide_missing_kernel
+from training.tuning.options import Stage, StageParser
+from training.tuning.settings import build_settings
 
-DESCRIPTIONS: Final[dict[Stage, str]] = {
-    "align": "stage 1: train a projector on images and captions",
-    "instruct": "stage 2: train projector and language model on conversations",
-}
 # The exit code of what SIGINT has ended, as shells have it.
 INTERRUPTED: Final = 130
+# What a traceback has before the text of one of our errors.
+_CLASS: Final = re.compile(r"^training\.[a-z_.]+\.\w+: ")
 # What torch says in a RuntimeError where a file cannot be written.
 _WRITE_FAILED: Final = re.compile("inline_container|PytorchStreamWriter|iostream")
 
 
 def main(stage: Stage, words: Sequence[str], name: str) -> int:
     """Train one stage as the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(prog=f"{name} {stage}", description=DESCRIPTIONS[stage])
-    add_options(parser, stage)
-    arguments = parser.parse_args(words)
+    hide_missing_kernel()
+    arguments = StageParser(stage, name).parse_args(words)
     try:
-        return _train(arguments, stage)
+        return _train(arguments, stage, name)
     except KeyboardInterrupt:
         _print(f"interrupted: {describe_saved_state(choose_work(arguments))}")
         return INTERRUPTED
 
 
-def _train(arguments: argparse.Namespace, stage: Stage) -> int:
+def _train(arguments: argparse.Namespace, stage: Stage, name: str) -> int:
     # Imported here, so that --help and mistakes need little.
     from safetensors import SafetensorError
 
@@ -44,14 +45,24 @@ def _train(arguments: argparse.Namespace, stage: Stage) -> int:
     from training.tuning.sources import SourceError
 
     try:
-        train(build_settings(arguments, stage))
+        outcome = train(build_settings(arguments, stage))
     except (ConversionError, DataError, OptionError, SourceError) as error:
         return _report(_shorten(error))
     except (OSError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _WRITE_FAILED.search(str(error)):
             raise
         return _report(f"{_describe(error)}; {describe_saved_state(choose_work(arguments))}")
+    if outcome is not None:
+        _print(outcome.describe(_find_program(name)))
     return 0
+
+
+def _find_program(name: str) -> str:
+    """Return `llava-server` as it can be typed in this shell, given how `train` was named."""
+    program = name.removesuffix(" train")
+    if program.startswith("python -m"):
+        return f"{shlex.quote(sys.executable)} -m server"
+    return program if shutil.which(program) else shlex.quote(sys.argv[0])
 
 
 def _report(reason: str) -> int:
@@ -70,7 +81,7 @@ def _print(line: str) -> None:
 def _shorten(error: Exception) -> str:
     """Return the last line: a process that read images sends its traceback before it."""
     (reason,) = str(error).strip().splitlines()[-1:] or [""]
-    return reason.rpartition("DataError: ")[2]
+    return _CLASS.sub("", reason)
 
 
 def _describe(error: Exception) -> str:

@@ -35,8 +35,8 @@ def choose_conv_mode(settings: TrainSettings) -> str:
     conv_mode = settings.conv_mode or settings.sources.conv_mode or _choose_default(folder)
     if settings.conv_mode is None and conv_mode == CHAT_TEMPLATE:
         raise OptionError(
-            "--model is asked with a chat template of its own, which cannot be trained: choose"
-            f" --conv-mode, of {', '.join(CONV_MODES)}"
+            "--model has a chat template of its own, which cannot be trained: choose a --conv-mode"
+            f" from {', '.join(CONV_MODES)}"
         )
     if conv_mode not in CONV_MODES:
         raise OptionError(
@@ -61,7 +61,7 @@ def _check_marks(conv_mode: str, folder: Path) -> None:
     missing = sorted(mark for mark, i in ids.items() if i is None or i >= num_embeddings)
     if missing:
         raise OptionError(
-            f"--conv-mode {conv_mode} needs {', '.join(missing)}, of which {folder} has no tokens:"
+            f"--conv-mode {conv_mode} needs the tokens {', '.join(missing)}, which {folder} lacks:"
             " choose another template"
         )
 
@@ -77,4 +77,6 @@ def _read_config(folder: Path) -> "AutoConfig":
     try:
         return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{folder} is no language model: {str(error).splitlines()[0]}") from None
+        raise SourceError(
+            f"{folder} is not a language model: {str(error).splitlines()[0]}"
+        ) from None

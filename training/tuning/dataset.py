@@ -1,7 +1,7 @@
 """Records as batches of token ids, labels and pixel values."""
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -109,9 +109,13 @@ class TuningDataset(Dataset[Example]):
         ids, labels = ids[: self.max_length], labels[: self.max_length]
         room = ids.count(IMAGE_TOKEN_ID)
         if room < sum(image_tokens) and (self.tiles is not None or not self.keeps_useless):
-            raise DataError(f"{record.source}: its images do not fit into {self.max_length} tokens")
+            raise DataError(
+                f"{record.source}: its images do not fit into --model-max-length {self.max_length}"
+            )
         if all(label == IGNORED for label in labels[1:]) and not self.keeps_useless:
-            raise DataError(f"{record.source}: no answer is within {self.max_length} tokens")
+            raise DataError(
+                f"{record.source}: no answer is within --model-max-length {self.max_length}"
+            )
         lengths = torch.tensor(image_tokens).long()
         starts = lengths.cumsum(0) - lengths
         return TokenizedRecord(
@@ -158,16 +162,19 @@ def _name_source(record: Record) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f"{record.source}: {error}") from None
+        raise type(error)(f"{record.source}: {error}") from None
 
 
-def find_flaws(dataset: TuningDataset) -> Iterator[tuple[int, str]]:
-    """Yield each bad record's index and what is wrong with it."""
+def find_flaws(
+    dataset: TuningDataset, advance: Callable[[], object] = lambda: None
+) -> Iterator[tuple[int, DataError]]:
+    """Yield each bad record's index and what is wrong with it; `advance` is called per record."""
     for index in range(len(dataset)):
         try:
             dataset.check(dataset.read_record(index))
         except DataError as error:
-            yield index, str(error)
+            yield index, type(error)(str(error))  # the caught one keeps the record alive
+        advance()
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -20,7 +20,7 @@ def check_destinations(arguments: argparse.Namespace) -> None:
         raise OptionError(f"--out {out} exists already")
     work = choose_work(arguments)
     if _resolve(out) in (_resolve(work), *_resolve(work).parents):
-        raise OptionError(f"--work {work} lies in --out {out}, which is written at once in the end")
+        raise OptionError(f"--work {work} must not be inside --out {out}")
     if arguments.check_only or os.environ.get("RANK", "0") != "0":
         return
     _check_writable("--out", out, out.parent, f".{out.name}-")
@@ -67,4 +67,4 @@ def _make(folder: Path, made: list[Path]) -> None:
         each.mkdir(exist_ok=True)
         made.append(each)
     if not folder.is_dir():
-        raise NotADirectoryError(20, f"{folder} is no folder")
+        raise NotADirectoryError(20, f"{folder} is not a folder")

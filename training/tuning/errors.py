@@ -12,3 +12,7 @@ class OptionError(Exception):
 
 class DataError(Exception):
     """Training data that cannot be used; its text says where and why."""
+
+
+class MissingImageError(DataError):
+    """An image of a record is not there."""

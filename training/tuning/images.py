@@ -13,7 +13,7 @@ from llava_spec.image_settings import AspectRatio, Channels, compute_pad_color
 from server.images.decode.decode import DecodedImage, DecodeOptions, decode
 from server.images.decode.image_processor import Pixels
 from server.images.decode.image_size import read_image_size
-from training.tuning.errors import DataError
+from training.tuning.errors import DataError, MissingImageError
 from training.tuning.webdataset import TarMember
 
 MAX_PIXELS = 1_000_000_000
@@ -45,13 +45,14 @@ class ImageReader:
     grid_pinpoints: tuple[Size, ...] = ()
 
     def find(self, image: str | TarMember) -> Path | TarMember:
-        """Return an image's file, or its place in a shard. Raises `DataError` if it is missing."""
-        if isinstance(image, TarMember):
-            return image
-        path = self.folder / image
-        if not os.path.isfile(path):
-            raise DataError(f"the image {path} is missing")
-        return path
+        """Return an image's file, or its place in a shard. Raises `MissingImageError`."""
+        if not self.has(image):
+            raise MissingImageError(f"the image {self.folder / str(image)} is missing")
+        return image if isinstance(image, TarMember) else self.folder / image
+
+    def has(self, image: str | TarMember) -> bool:
+        """Whether an image is there."""
+        return isinstance(image, TarMember) or os.path.isfile(self.folder / image)
 
     def check(self, image: str | TarMember) -> None:
         """Raise `DataError` for a file that is missing or is not an image.
@@ -69,7 +70,9 @@ class ImageReader:
         if size is None:
             size = read_image_size(_read(file), self._options)
         if size is None:
-            raise DataError(f"the image {file} cannot be read: its header is damaged")
+            raise DataError(
+                f"the image {file} cannot be read: it is not an image, or its header is damaged"
+            )
         return size
 
     def read(self, image: str | TarMember) -> PreparedImage:

@@ -10,9 +10,22 @@ from torch import Tensor, nn
 from transformers import CLIPVisionModel, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from llava_spec.projector import ProjectorConfig
+from llava_spec.projector import ProjectorConfig, parse_projector_type
 from training.tuning.prompts import IGNORED, IMAGE_TOKEN_ID
 from training.tuning.tiles import TileLayout
+
+
+def read_projector_type(name: str) -> ProjectorConfig:
+    """Return the projector of a type that can be trained. Raises `ValueError` for others."""
+    try:
+        config = parse_projector_type(name)
+    except ValueError:
+        raise ValueError(
+            f"there is no projector of the type {name!r}: take linear or mlpNx_gelu"
+        ) from None
+    if config.kind == "identity":
+        raise ValueError("a projector of the type identity has nothing to train")
+    return config
 
 
 def build_projector(config: ProjectorConfig, tower_width: int, width: int) -> nn.Module:
@@ -150,12 +163,6 @@ class LlavaForTraining(nn.Module):
             layer = re.search(r"encoder\.layers\.(\d+)\.", name)
             is_after = int(layer[1]) >= used if layer else "post_layernorm" in name
             parameter.requires_grad_(not is_after)
-
-    @property
-    def num_patches(self) -> int:
-        """The number of embeddings of a view."""
-        config = self.vision_tower.config
-        return int((config.image_size // config.patch_size) ** 2)
 
     def train(self, mode: bool = True) -> "LlavaForTraining":
         """As `nn.Module.train`, but a frozen tower stays as it is used."""

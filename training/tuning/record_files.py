@@ -31,10 +31,12 @@ class JsonFile:
         self._path = path
         try:
             self._records = json.loads(path.read_bytes())
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path} is not a JSON file: {_explain(error)}") from None
         except (OSError, *NO_JSON) as error:
-            raise DataError(f"{path} is no JSON file: {error}") from None
+            raise DataError(f"{path} is not a JSON file: {error}") from None
         if not isinstance(self._records, list):
-            raise DataError(f"{path} holds no list of records")
+            raise DataError(f"{path} does not hold a list of records")
 
     def __len__(self) -> int:
         return len(self._records)
@@ -46,6 +48,14 @@ class JsonFile:
     def describe(self, index: int) -> str:
         """Return the file and the record's number, from 1."""
         return f"{self._path}, record {index + 1}"
+
+
+def _explain(error: json.JSONDecodeError) -> str:
+    if not error.doc:
+        return "it is empty"
+    if error.msg == "Extra data":
+        return f"{error}; if each line is a record, its name must end with .jsonl"
+    return str(error)
 
 
 class JsonLinesFile:
@@ -65,23 +75,27 @@ class JsonLinesFile:
                     start += len(line)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error}") from None
+        if len(self) and self._read_line(0).lstrip(b"\xef\xbb\xbf \t").startswith(b"["):
+            raise DataError(f"{path} begins with a list: if it is JSON, name it .json")
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def read(self, index: int) -> Any:
-        """Return a line's value."""
-        with self._path.open("rb") as file:
-            file.seek(self._starts[index])
-            line = file.readline()
+        """Return a line's value. Raises `DataError`."""
         try:
-            return json.loads(line)
+            return json.loads(self._read_line(index))
         except NO_JSON as error:
-            raise DataError(f"{self.describe(index)} is no JSON: {error}") from None
+            raise DataError(f"{self.describe(index)} is not JSON: {error}") from None
 
     def describe(self, index: int) -> str:
         """Return the file and the line."""
         return f"{self._path}, line {self._lines[index]}"
+
+    def _read_line(self, index: int) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(self._starts[index])
+            return file.readline()
 
 
 class ParquetFile:
@@ -96,7 +110,10 @@ class ParquetFile:
         try:
             self._table = pyarrow.parquet.read_table(path, memory_map=True)
         except (OSError, pyarrow.ArrowException) as error:
-            raise DataError(f"{path} is no Parquet file: {error}") from None
+            raise DataError(f"{path} is not a Parquet file: {error}") from None
+        names = self._table.column_names
+        if "conversations" not in names:
+            raise DataError(f"{path} has no column 'conversations', but {', '.join(names)}")
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -128,8 +145,8 @@ def open_record_file(path: Path) -> RecordFile:
             return ParquetFile(path)
         case ".tar":
             return WebDatasetShard(path)
-        case suffix:
-            raise DataError(f"{path}: {suffix or 'no suffix'} is none of {', '.join(SUFFIXES)}")
+        case _:
+            raise DataError(f"{path}: its name must end with one of {', '.join(SUFFIXES)}")
 
 
 def open_record_files(paths: Sequence[Path]) -> list[RecordFile]:

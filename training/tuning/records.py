@@ -54,7 +54,10 @@ class _Flaw(Exception):
 
 def _parse(content: Any, source: str) -> Record:
     if not isinstance(content, Mapping):
-        raise _Flaw("it is no JSON object")
+        raise _Flaw("it is not a JSON object")
+    for name, wrong in (("conversations", "messages"), ("image", "images")):
+        if name not in content and wrong in content:
+            raise _Flaw(f"it has {wrong!r}, where {name!r} is needed")
     turns = _read_turns(content.get("conversations"))
     system = None
     if turns[0][0] == "system":
@@ -68,8 +71,10 @@ def _parse(content: Any, source: str) -> Record:
 
 
 def _read_turns(conversations: Any) -> list[tuple[str, str]]:
+    if conversations is None:
+        raise _Flaw("it has no 'conversations'")
     if not isinstance(conversations, Sequence) or isinstance(conversations, str):
-        raise _Flaw("'conversations' is no list")
+        raise _Flaw("'conversations' is not a list")
     if not conversations:
         raise _Flaw("'conversations' is empty")
     return [_read_turn(turn, number) for number, turn in enumerate(conversations, 1)]
@@ -81,12 +86,12 @@ def _read_turn(turn: Any, number: int) -> tuple[str, str]:
     speaker = turn.get("from")
     role = ROLES.get(speaker) if isinstance(speaker, str) else None
     if role is None:
-        raise _Flaw(f"turn {number} is from {reprlib.repr(speaker)}: none of {', '.join(ROLES)}")
+        raise _Flaw(f"turn {number} is from {reprlib.repr(speaker)}; roles are {', '.join(ROLES)}")
     text: str = turn["value"]
     if not text.strip():
         raise _Flaw(f"turn {number} is empty")
     if not _is_unicode(text):
-        raise _Flaw(f"turn {number} holds half of a surrogate pair, which is no text")
+        raise _Flaw(f"turn {number} holds half of a surrogate pair, which is not text")
     return role, text
 
 
@@ -100,12 +105,12 @@ def _is_unicode(text: str) -> bool:
 
 def _check_order(turns: Sequence[tuple[str, str]]) -> None:
     if not turns:
-        raise _Flaw("it has a system text only")
+        raise _Flaw("it has only a system text")
     for number, ((role, _), expected) in enumerate(
         zip(turns, cycle(("user", "assistant")), strict=False), 1
     ):
         if role != expected:
-            raise _Flaw(f"turn {number} is the {role}'s, where one of the {expected} must be")
+            raise _Flaw(f"turn {number} is the {role}'s, where the {expected}'s must come")
     if len(turns) % 2:
         raise _Flaw("it ends with the user's turn: there is nothing to learn")
 
@@ -117,7 +122,7 @@ def _read_images(images: Any) -> tuple[str | TarMember, ...]:
     if not isinstance(listed, Sequence) or not all(
         each and isinstance(each, str | TarMember) for each in listed
     ):
-        raise _Flaw("'image' is neither a file's name nor a list of them")
+        raise _Flaw("'image' must be a file's name or a list of them")
     return tuple(listed)
 
 
@@ -126,8 +131,11 @@ def _check_tags(turns: Sequence[tuple[str, str]], images: Sequence[str | TarMemb
     if not images:
         return  # then a tag is text
     if any(IMAGE_TAG in text for role, text in turns if role != "user"):
-        raise _Flaw(f"an answer holds {IMAGE_TAG}")
+        raise _Flaw(f"an answer contains {IMAGE_TAG}")
     counts = [text.count(IMAGE_TAG) for _, text in turns]
-    places = sum(map(bool, counts)) if len(images) == 1 else sum(counts)
-    if places != len(images):
-        raise _Flaw(f"it has {places} {IMAGE_TAG} for {len(images)} images")
+    if len(images) > 1 and sum(counts) != len(images):
+        raise _Flaw(f"it has {sum(counts)} {IMAGE_TAG} for {len(images)} images")
+    num_turns = sum(map(bool, counts))
+    if len(images) == 1 and num_turns != 1:
+        found = f"{IMAGE_TAG} in {num_turns} turns" if num_turns else f"no {IMAGE_TAG}"
+        raise _Flaw(f"it has {found} for its image")

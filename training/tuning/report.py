@@ -1,6 +1,8 @@
-"""The losses of a run as a chart, and the model card."""
+"""What is said of a run at its end: on the terminal, as a chart of losses, and as a model card."""
 
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,12 +40,62 @@ Serve it with `llava-server serve --model DIR`.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that has ended well, and how many seconds it took."""
+
+    settings: TrainSettings
+    history: Sequence[Mapping[str, Any]]
+    seconds: float
+
+    def describe(self, program: str) -> str:
+        """Return what the user wants to know now; `program` is `llava-server` as it is typed."""
+        settings, out = self.settings, shlex.quote(str(self.settings.out.resolve()))
+        adapter = settings.lora is not None and not settings.merges_lora
+        lines = [
+            f"Trained {_count_steps(self.history)} steps in {_format_duration(self.seconds)}"
+            f"{self._describe_losses()}.",
+            f"The model is in {out}. Serve it:",
+            f"  {program} serve --model {out}"
+            + (f" --lora-adapters tuned={out}/adapter" if adapter else ""),
+        ]
+        if adapter:
+            lines.append("Requests that name the model `tuned` are answered with the adapter.")
+        if settings.stage == "align":
+            lines += [
+                "Train stage 2 on it:",
+                f"  {program} train instruct --model {out} --data FILE --images DIR --out DIR",
+            ]
+        work = shlex.quote(str(settings.work.resolve()))
+        return "\n".join([*lines, f"The run's saved state, {work}, can be removed."])
+
+    def _describe_losses(self) -> str:
+        kinds = (("last loss", "loss"), ("evaluation loss", "eval_loss"))
+        losses = [(title, _list_losses(self.history, name)) for title, name in kinds]
+        return "".join(f", {title} {points[-1][1]:.4f}" for title, points in losses if points)
+
+
+def _list_losses(history: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:
+    return [(each["step"], each[name]) for each in history if name in each]
+
+
+def _count_steps(history: Sequence[Mapping[str, Any]]) -> int:
+    return int(history[-1]["step"]) if history else 0
+
+
+def _format_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def write_report(
     settings: TrainSettings, conv_mode: str, history: Sequence[Mapping[str, Any]], out: Path
 ) -> None:
     """Write README.md and losses.png."""
-    losses = [(each["step"], each["loss"]) for each in history if "loss" in each]
-    evaluated = [(each["step"], each["eval_loss"]) for each in history if "eval_loss" in each]
+    losses, evaluated = (_list_losses(history, name) for name in ("loss", "eval_loss"))
     _plot({"training": losses, "evaluation": evaluated}, out / "losses.png")
     sources = settings.sources
     rate = settings.projector_lr
@@ -61,7 +113,7 @@ def write_report(
             conv_mode=conv_mode,
             batch=settings.batch_size,
             epochs=settings.epochs,
-            steps=history[-1]["step"] if history else 0,
+            steps=_count_steps(history),
             rate=settings.learning_rate,
             projector_rate="" if rate is None else f" (projector {rate:g})",
             warmup=settings.warmup_ratio,

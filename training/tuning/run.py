@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,59 +14,65 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
-from tqdm import tqdm
 from transformers import BitsAndBytesConfig, TrainingArguments
 
 from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
 from training.saved_state import find_last_checkpoint
+from training.tuning.architecture import read_architecture
 from training.tuning.conv_mode import choose_conv_mode
-from training.tuning.dataset import Example, TuningDataset, find_flaws
-from training.tuning.errors import DataError, OptionError
+from training.tuning.dataset import Example, TuningDataset
+from training.tuning.errors import OptionError
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
+from training.tuning.loading import load_model
 from training.tuning.model import LlavaForTraining
 from training.tuning.prompts import PromptLabeller, choose_render
 from training.tuning.quantization import build_config
+from training.tuning.record_check import check_records
 from training.tuning.record_files import open_record_files
-from training.tuning.report import write_report
+from training.tuning.report import Outcome, write_report
 from training.tuning.settings import LORA_MODULES, TrainSettings
-from training.tuning.sources import load_model, load_tokenizer, read_preprocessing
+from training.tuning.sources import SourceError, load_tokenizer
+from training.tuning.split import write_weights
 from training.tuning.trainer import LlavaTrainer
 
-MAX_FLAWS_SHOWN = 20
 RECIPE_FILE = "recipe.json"
 
 
-def train(settings: TrainSettings) -> None:
-    """Train one stage and write its checkpoint.
+def train(settings: TrainSettings) -> Outcome | None:
+    """Train one stage and write its checkpoint; return None where this process writes nothing.
 
-    Raises `OptionError`, `SourceError`, `DataError` or `ConversionError`.
+    No weights are read before all records are checked. Raises `OptionError`, `SourceError`,
+    `DataError` or `ConversionError`.
     """
+    start = time.monotonic()
     check_work(settings)
     choose_batches(settings)
     conv_mode = choose_conv_mode(settings)
-    quantization = _build_quantization(settings)
-    model = load_model(settings.sources, torch.float32, settings.seed, quantization)
-    dataset = _build_dataset(settings, model, conv_mode)
-    indices = _check_records(dataset, settings)
+    dataset = _build_dataset(settings, conv_mode)
+    indices = _check_records(settings, dataset, "--data")
     eval_dataset = _build_eval(settings, dataset)
     if settings.checks_only:
-        return
+        return None
     note_recipe(settings)
+    write_weights(settings.sources)
+    quantization = _build_quantization(settings)
+    model = load_model(settings.sources, torch.float32, settings.seed, quantization)
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
     check_sharding(settings, trainer)
     trainer.train(resume_from_checkpoint=_choose_checkpoint(settings))
     weights = _gather(settings, trainer)
     if not trainer.is_world_process_zero():
-        return
+        return None
     history = trainer.state.log_history
     if weights is not None:
         del model, trainer
         gc.collect()  # there may be no memory for two models
         model = _reload(settings, weights)
     _write(settings, model, conv_mode, history)
+    return Outcome(settings, history, time.monotonic() - start)
 
 
 def check_work(settings: TrainSettings) -> None:
@@ -78,7 +85,10 @@ def check_work(settings: TrainSettings) -> None:
         before, recipe = read_json(file), settings.describe()
         changed = sorted(name for name, value in recipe.items() if before.get(name) != value)
         if changed:
-            raise OptionError(f"{settings.work} holds a run with another {', '.join(changed)}")
+            raise OptionError(
+                f"{settings.work} holds a run that differs in {', '.join(changed)}: give --resume"
+                " the options that it was started with, or choose another --work"
+            )
 
 
 def _choose_checkpoint(settings: TrainSettings) -> str | None:
@@ -86,7 +96,7 @@ def _choose_checkpoint(settings: TrainSettings) -> str | None:
         return None
     checkpoint = find_last_checkpoint(settings.work)
     if checkpoint is None:
-        print(f"{settings.work} holds no saved state: the run begins anew", file=sys.stderr)
+        print(f"{settings.work} holds no saved state: the run starts over", file=sys.stderr)
     return None if checkpoint is None else str(checkpoint)
 
 
@@ -140,7 +150,7 @@ def build_trainer(
 
 
 def check_sharding(settings: TrainSettings, trainer: LlavaTrainer) -> None:
-    """Raise `OptionError` where quantised weights would be shared out among processes."""
+    """Raise `OptionError` where quantised weights would be sharded."""
     plugin = trainer.accelerator.state.deepspeed_plugin
     is_sharded = trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3)
     if settings.quantization is not None and is_sharded:
@@ -159,9 +169,10 @@ def choose_batches(settings: TrainSettings) -> tuple[int, int]:
     device_batch = min(settings.device_batch_size, max(1, settings.batch_size // num_processes))
     accumulation, remainder = divmod(settings.batch_size, device_batch * num_processes)
     if remainder:
+        times = f" times {num_processes} processes" if num_processes > 1 else ""
         raise OptionError(
-            f"--batch-size {settings.batch_size} is no multiple of --per-device-batch-size"
-            f" {device_batch} times {num_processes} processes"
+            f"--batch-size {settings.batch_size} is not a multiple of --per-device-batch-size"
+            f" {device_batch}{times}"
         )
     return device_batch, accumulation
 
@@ -217,34 +228,32 @@ def _build_quantization(settings: TrainSettings) -> BitsAndBytesConfig | None:
     return build_config(settings.quantization, bf16=settings.bf16)
 
 
-def _build_dataset(
-    settings: TrainSettings, model: LlavaForTraining, conv_mode: str
-) -> TuningDataset:
+def _build_dataset(settings: TrainSettings, conv_mode: str) -> TuningDataset:
+    architecture = read_architecture(settings.sources)
     released, tokenizer = load_tokenizer(settings.sources.language_model)
-    num_embeddings = model.language_model.get_input_embeddings().num_embeddings
     added = released.tokenizer.get_added_tokens_decoder()
     labeller = PromptLabeller(
         choose_render(conv_mode, image_start_end=False),
         tokenizer,
-        [token.content for number, token in added.items() if number >= num_embeddings],
+        [each.content for number, each in added.items() if number >= architecture.num_embeddings],
     )
-    preprocessing = read_preprocessing(settings.sources.vision_tower)
+    preprocessing, tiles = architecture.preprocessing, architecture.tiles
     reader = ImageReader(
         settings.images,
         preprocessing.size,
         settings.sources.image_aspect_ratio,
         preprocessing.mean,
         preprocessing.std,
-        () if model.tiles is None else model.tiles.image.grid_pinpoints,
+        () if tiles is None else tiles.image.grid_pinpoints,
     )
     return TuningDataset(
         open_record_files(settings.data),
         labeller,
         reader,
-        model.num_patches,
+        architecture.num_patches,
         settings.max_length,
         settings.as_released,
-        model.tiles,
+        tiles,
     )
 
 
@@ -252,23 +261,13 @@ def _build_eval(settings: TrainSettings, dataset: TuningDataset) -> Dataset[Exam
     if not settings.eval_data:
         return None
     evaluated = replace(dataset, files=open_record_files(settings.eval_data), keeps_useless=False)
-    return Subset(evaluated, _check_records(evaluated, settings))
+    return Subset(evaluated, _check_records(settings, evaluated, "--eval-data"))
 
 
-def _check_records(dataset: TuningDataset, settings: TrainSettings) -> list[int]:
-    """Return the indices of good records. Raises `DataError` where there are others."""
-    flaws = dict(tqdm(find_flaws(dataset), desc="bad records", disable=None))
-    for text in list(flaws.values())[:MAX_FLAWS_SHOWN]:
-        print(text, file=sys.stderr)
-    if flaws and not settings.skips_bad_records:
-        raise DataError(
-            f"{len(flaws)} of {len(dataset)} records are bad; --skip-bad-records trains the others"
-        )
-    indices = [index for index in range(len(dataset)) if index not in flaws]
-    if not indices:
-        raise DataError("there is no record to train")
-    print(f"{len(indices)} records, {len(flaws)} left out", file=sys.stderr)
-    return indices
+def _check_records(settings: TrainSettings, dataset: TuningDataset, option: str) -> list[int]:
+    return check_records(
+        dataset, option, settings.work, skips_bad_records=settings.skips_bad_records
+    )
 
 
 def measure(dataset: TuningDataset, index: int) -> int:
@@ -293,10 +292,24 @@ def _gather(settings: TrainSettings, trainer: LlavaTrainer) -> dict[str, Tensor]
 
 
 def _reload(settings: TrainSettings, weights: Mapping[str, Tensor]) -> LlavaForTraining:
-    """Return the sources' model in full precision, with these weights in place of its own."""
+    """Return the sources' model in full precision, with these weights in place of its own.
+
+    Raises `SourceError` unless they are those that the run trains: the sources may have changed
+    since it began.
+    """
     model = load_model(settings.sources, torch.float32, settings.seed)
     choose_parameters(model, settings)
-    model.load_state_dict(weights, strict=False)
+    trained = {name for name, each in model.named_parameters() if each.requires_grad}
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:  # of shapes
+        raise SourceError(
+            f"the trained weights do not fit: {' '.join(str(error).split())}"
+        ) from None
+    if wrong := sorted(trained.intersection(missing)) + unexpected:
+        raise SourceError(
+            f"the trained weights are not those of {settings.sources.language_model}: {wrong[0]}"
+        )
     return model
 
 

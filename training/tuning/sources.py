@@ -1,39 +1,23 @@
 """What training starts from: a tower, a language model with its tokenizer, perhaps a projector."""
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    BitsAndBytesConfig,
-    CLIPVisionModel,
-    PreTrainedModel,
-)
+from transformers import CLIPVisionModel
 
-from llava_spec.anyres import Size
 from llava_spec.image_settings import CLIP_MEAN, CLIP_STD, AspectRatio, Channels, PatchMerge
-from llava_spec.projector import ProjectorConfig, parse_projector_type
 from model_store.convert.json_file import read_json
 from model_store.convert.tokenizer import ReleasedTokenizer, read_tokenizer
 from model_store.errors import ConversionError, StoreError
 from model_store.resolve import resolve_model
 from server.checkpoint.config import TextConfig
-from server.checkpoint.vision import ImageConfig
 from server.prompt.tokenizer import PromptTokenizer
 from training.tuning.errors import NO_JSON
-from training.tuning.model import LlavaForTraining, build_projector
-from training.tuning.quantization import choose_device, keep_gradients
-from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pinpoints
 
 # In a trained checkpoint: its projector alone, and what it was trained from. In a folder of their
 # own, since the engine reads every file of weights beside config.json.
@@ -50,12 +34,6 @@ LANGUAGE_MODEL_FILES: Final = (
     "added_tokens.json",
     "generation_config.json",
 )
-# What comes before a weight's own name in such a file, or in a released one.
-_PREFIX: Final = re.compile(r".*mm_projector\.|model\.(?=image_newline$)")
-# Language models whose checkpoints the server reads.
-LANGUAGE_MODELS: Final = ("llama", "mistral", "qwen2")
-# Towers: one alone, or with the text tower that it was trained with.
-TOWERS: Final = ("clip_vision_model", "clip")
 
 
 class SourceError(Exception):
@@ -148,52 +126,6 @@ class TowerPreprocessing:
     std: Channels
 
 
-def load_model(
-    sources: Sources,
-    dtype: torch.dtype,
-    seed: int,
-    quantization: BitsAndBytesConfig | None = None,
-) -> LlavaForTraining:
-    """Load the model to train, its language model with `quantization`. Raises `SourceError`.
-
-    The weights of a new projector and a new `image_newline` depend on the seed alone.
-    """
-    config = _read_projector_config(sources.projector_type)
-    weights = None if sources.projector is None else read_projector(sources.projector)
-    tower = _load_tower(sources.vision_tower, dtype)
-    pinpoints = _read_grid_pinpoints(sources, tower.config.image_size)
-    _check_feature_layer(sources.feature_layer, tower.config.num_hidden_layers)
-    language = _load_language_model(sources.language_model, dtype, quantization)
-    torch.manual_seed(seed)
-    width = language.config.hidden_size
-    projector = build_projector(config, tower.config.hidden_size, width).to(dtype)
-    model = LlavaForTraining(
-        tower,
-        projector,
-        language,
-        feature_layer=sources.feature_layer,
-        tiles=_build_tiles(sources, tower.config, width, pinpoints),
-    )
-    if weights is not None:
-        _load_projector(model, weights, sources.projector)
-    return model
-
-
-def _read_projector_config(projector_type: str) -> ProjectorConfig:
-    try:
-        config = parse_projector_type(projector_type)
-    except ValueError as error:
-        raise SourceError(str(error)) from None
-    if config.kind == "identity":
-        raise SourceError("a projector of the type identity has nothing to train")
-    return config
-
-
-def _check_feature_layer(layer: int, num_layers: int) -> None:
-    if not -num_layers - 1 <= layer <= num_layers:
-        raise SourceError(f"--mm-vision-select-layer {layer} is none of the tower's {num_layers}")
-
-
 def read_preprocessing(tower: Path) -> TowerPreprocessing:
     """Read a tower's preprocessing; CLIP's own where it is not said. Raises `ConversionError`."""
     settings = read_json(tower / "preprocessor_config.json", required=False)
@@ -226,86 +158,3 @@ def build_prompt_tokenizer(released: ReleasedTokenizer) -> PromptTokenizer:
         add_bos_token=released.add_bos_token,
     )
     return PromptTokenizer(released.tokenizer, text)
-
-
-def read_projector(file: Path) -> dict[str, Tensor]:
-    """Return a projector's weights without their prefixes. Raises `SourceError`.
-
-    The file is this trainer's, or a released `mm_projector.bin`.
-    """
-    try:
-        if file.suffix == ".safetensors":
-            weights = load_file(file)
-        else:
-            weights = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # libraries raise many kinds of exception on damaged files
-        raise SourceError(f"{file} is no projector: {_shorten(error)}") from None
-    return {re.sub(_PREFIX, "", name): each for name, each in weights.items()}
-
-
-def _shorten(error: Exception) -> str:
-    """Return the first line of a library's message."""
-    return str(error).partition("\n")[0]
-
-
-def _load_projector(model: LlavaForTraining, weights: dict[str, Tensor], file: Path | None) -> None:
-    """Load a projector, and the newline after rows of patches where both file and model have it."""
-    newline = weights.pop("image_newline", None)
-    try:
-        model.projector.load_state_dict(weights)
-        if newline is not None and model.image_newline is not None:
-            model.load_state_dict({"image_newline": newline}, strict=False)
-    except RuntimeError as error:
-        raise SourceError(f"{file} does not fit: {' '.join(str(error).split())}") from None
-
-
-def _read_grid_pinpoints(sources: Sources, size: int) -> tuple[Size, ...]:
-    """Return the grids for a tower of `size`; none but for anyres."""
-    if sources.image_aspect_ratio != "anyres":
-        return ()
-    try:
-        return choose_grid_pinpoints(sources.grid_pinpoints, size)
-    except ConversionError as error:
-        raise SourceError(str(error)) from None
-
-
-def _build_tiles(
-    sources: Sources, tower: Any, width: int, pinpoints: tuple[Size, ...]
-) -> TileLayout | None:
-    if not pinpoints:
-        return None
-    how = read_preprocessing(sources.vision_tower)
-    image = ImageConfig(how.size, "anyres", how.mean, how.std, pinpoints)
-    return build_tile_layout(tower, width, image, sources.patch_merge or "spatial_unpad")
-
-
-def _load_tower(folder: Path, dtype: torch.dtype) -> CLIPVisionModel:
-    try:
-        kind = AutoConfig.from_pretrained(folder).model_type
-        if kind not in TOWERS:
-            raise SourceError(f"{folder} is no CLIP vision tower: its type is {kind}")
-        return CLIPVisionModel.from_pretrained(folder, dtype=dtype)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is no CLIP vision tower: {_shorten(error)}") from None
-
-
-def _load_language_model(
-    folder: Path, dtype: torch.dtype, quantization: BitsAndBytesConfig | None
-) -> PreTrainedModel:
-    options: dict[str, Any] = {}
-    if quantization is not None:
-        options = {"quantization_config": quantization, "device_map": {"": choose_device()}}
-    try:
-        kind = AutoConfig.from_pretrained(folder).model_type
-        if kind not in LANGUAGE_MODELS:
-            raise SourceError(
-                f"{folder} is a language model of the type {kind}; what can be trained and"
-                f" served is {', '.join(LANGUAGE_MODELS)}"
-            )
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, **options
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is no language model: {_shorten(error)}") from None
-    keep_gradients(model)
-    return model

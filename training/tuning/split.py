@@ -5,7 +5,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +20,9 @@ from server.checkpoint.config import Checkpoint, CheckpointError, read_checkpoin
 from server.checkpoint.defaults import fill_defaults
 from server.prompt.format import choose_conv_mode
 from server.prompt.tokenizer import PromptTokenizer, read_tokenizer
+from training.tuning.architecture import LANGUAGE_MODELS
 from training.tuning.sources import (
     LANGUAGE_MODEL_FILES,
-    LANGUAGE_MODELS,
     TOWER_FILES,
     SourceError,
     Sources,
@@ -30,6 +31,7 @@ from training.tuning.sources import (
 
 # In the folder of the parts: the checkpoint's folder.
 ORIGIN_FILE: Final = "origin.txt"
+PROJECTOR_PART: Final = "mm_projector.safetensors"
 # transformers 4 wrote `language_model.model.…`, transformers 5 `model.language_model.…`.
 _RENAMED: Final = (
     (
@@ -46,24 +48,17 @@ _RENAMED: Final = (
 
 
 def split_checkpoint(folder: Path, out: Path) -> Sources:
-    """Write a checkpoint's tower, language model and projector below `out`, unless they are there.
+    """Write the configurations of a checkpoint's parts below `out`, unless they are there.
 
-    A shard is in memory at a time. Processes that do it at once wait for the first.
-    Raises `SourceError` for a checkpoint that cannot be trained, and where `out` is of another.
+    That takes no time; `write_weights` adds what training reads later. Raises `SourceError` for a
+    checkpoint that cannot be trained, and where `out` is of another.
     """
     checkpoint = _read_trainable(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.with_name(f".{out.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _stage(out, folder) as staging:
         if not out.exists():
-            staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-            try:
-                _write_parts(checkpoint, staging)
-                staging.rename(out)
-            except (OSError, SafetensorError) as error:
-                raise SourceError(f"{folder} cannot be taken apart: {error}") from None
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+            _write_configs(checkpoint, staging)
+            staging.rename(out)
     origin = (out / ORIGIN_FILE).read_text()
     if origin != str(folder.resolve()):
         raise SourceError(f"{out} holds the parts of {origin}: remove it, or choose another --work")
@@ -73,13 +68,45 @@ def split_checkpoint(folder: Path, out: Path) -> Sources:
         out / "vision_tower",
         out / "language_model",
         _name_type(vision.projector),
-        out / "mm_projector.safetensors",
+        out / PROJECTOR_PART,
         vision.num_layers - num_layers - 1,
         checkpoint.image.aspect_ratio,
         str(list(pinpoints)) if pinpoints else None,
         vision.patch_merge if pinpoints else None,
         _choose_conv_mode(checkpoint),
     )
+
+
+def write_weights(sources: Sources) -> None:
+    """Write the weights of a checkpoint's parts beside their configurations, unless they are there.
+
+    Nothing is done for sources that are not the parts of one. A shard is in memory at a time.
+    Processes that do it at once wait for the first. Raises `SourceError`.
+    """
+    out = sources.vision_tower.parent
+    if not (out / ORIGIN_FILE).is_file():
+        return
+    folder = Path((out / ORIGIN_FILE).read_text())
+    with _stage(out, folder) as staging:
+        if not (out / PROJECTOR_PART).exists():
+            _write_weights(_read_trainable(folder), staging)
+            # The projector comes last: with it all are there.
+            for file in (*staging.glob("*/*"), staging / PROJECTOR_PART):
+                file.rename(out / file.relative_to(staging))
+
+
+@contextmanager
+def _stage(out: Path, folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `out` to one process at a time, and remove what is left of it."""
+    with out.with_name(f".{out.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        try:
+            yield staging
+        except (OSError, SafetensorError) as error:
+            raise SourceError(f"{folder} cannot be taken apart: {error}") from None
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _read_trainable(folder: Path) -> Checkpoint:
@@ -90,7 +117,7 @@ def _read_trainable(folder: Path) -> Checkpoint:
         raise SourceError(str(error)) from None
     vision, language = checkpoint.vision, checkpoint.text.language_model
     reasons = {
-        "its tower is no CLIP": vision.tower != "clip",
+        "its tower is not CLIP": vision.tower != "clip",
         "its tower's class token is used": vision.keep_class_token,
         "it uses several hidden states of its tower": len(vision.feature_layers) > 1,
         "its tower sees an image at several sizes": bool(vision.s2_scales),
@@ -101,7 +128,7 @@ def _read_trainable(folder: Path) -> Checkpoint:
         ),
         "its tiles have a limit (anyres_max_N)": checkpoint.image.max_views is not None,
         "it is quantised": checkpoint.language_model.quantization is not None,
-        f"its language model is a {language}": language not in LANGUAGE_MODELS,
+        f"its language model is of type {language}": language not in LANGUAGE_MODELS,
         "it has an adapter that is not merged: train with --merge-lora": (
             (folder / "adapter" / "adapter_config.json").is_file()
         ),
@@ -127,20 +154,21 @@ def _name_type(projector: ProjectorConfig) -> str:
     return f"mlp{projector.num_layers}x_gelu" if projector.kind == "mlp" else projector.kind
 
 
-def _write_parts(checkpoint: Checkpoint, out: Path) -> None:
+def _write_configs(checkpoint: Checkpoint, out: Path) -> None:
     folder, config = checkpoint.path, _read_config(checkpoint.path)
     text = AutoConfig.for_model(**config["text_config"])
     text.save_pretrained(out / "language_model")
     AutoConfig.for_model(**config["vision_config"]).save_pretrained(out / "vision_tower")
     copy_files(folder, out / "language_model", LANGUAGE_MODEL_FILES)
     copy_files(folder, out / "vision_tower", TOWER_FILES)
-    _write_weights(checkpoint, out)
     (out / ORIGIN_FILE).write_text(str(folder.resolve()))
 
 
 def _write_weights(checkpoint: Checkpoint, out: Path) -> None:
     index: dict[str, str] = {}
     others: dict[str, dict[str, Tensor]] = {"vision_tower": {}, "projector": {}}
+    for part in ("language_model", "vision_tower"):
+        (out / part).mkdir()
     shards = sorted(checkpoint.path.glob("*.safetensors"))
     if not shards:
         raise SourceError(f"{checkpoint.path} has no safetensors")
@@ -156,7 +184,7 @@ def _write_weights(checkpoint: Checkpoint, out: Path) -> None:
     (out / "language_model" / "model.safetensors.index.json").write_text(json.dumps(content))
     save_file(others["vision_tower"], out / "vision_tower" / "model.safetensors", {"format": "pt"})
     projector = _name_released(others["projector"], checkpoint.vision.projector)
-    save_file(projector, out / "mm_projector.safetensors")
+    save_file(projector, out / PROJECTOR_PART)
 
 
 def _read_parts(shard: Path) -> dict[str, dict[str, Tensor]]:

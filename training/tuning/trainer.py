@@ -1,6 +1,7 @@
 """transformers' Trainer for a LLaVA: learning rates, the order of records, small checkpoints."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from transformers import Trainer, TrainingArguments
 
 from training.tuning.dataset import Example, TuningDataset, collate
+from training.tuning.library_logs import start_worker
 from training.tuning.model import LlavaForTraining
 from training.tuning.released_order import ReleasedBatches, ReleasedRun
 from training.tuning.sampler import ModalityLengthSampler
@@ -83,8 +85,7 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
     def get_train_dataloader(self) -> DataLoader[Example]:
         """Return the loader of micro-batches, in the released trainer's order if that is asked."""
         if self._released is None:
-            loader: DataLoader[Example] = super().get_train_dataloader()
-            return loader
+            return _prepare_workers(super().get_train_dataloader())
         arguments = self.args
         loader = DataLoader(
             self.train_dataset,
@@ -93,8 +94,11 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
             num_workers=arguments.dataloader_num_workers,
             pin_memory=arguments.dataloader_pin_memory,
         )
-        prepared: DataLoader[Example] = self.accelerator.prepare(loader)
-        return prepared
+        return _prepare_workers(self.accelerator.prepare(loader))
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Example]:
+        """Return the loader of records to evaluate."""
+        return _prepare_workers(super().get_eval_dataloader(eval_dataset))
 
     def _plan_released_run(self, num_records: int) -> ReleasedRun | None:
         """Return the released trainer's run, or None where ours is not in its order.
@@ -123,3 +127,10 @@ class LlavaTrainer(Trainer):  # type: ignore[misc]  # transformers is Any to myp
         """Save what is trained only: a resumed run reads the rest from its sources."""
         trained: dict[str, Tensor] = self.model.trained_state(state_dict)
         super()._save(output_dir, {name: each.contiguous() for name, each in trained.items()})
+
+
+def _prepare_workers(loader: DataLoader[Example]) -> DataLoader[Example]:
+    # accelerate's loader has the one that starts processes within it.
+    starter = getattr(loader, "base_dataloader", loader)
+    starter.worker_init_fn = partial(start_worker, starter.worker_init_fn)
+    return loader

@@ -54,7 +54,7 @@ class WebDatasetShard:
                 if match := _MEMBER.fullmatch(member.name):
                     self._add(match[1], match[2].lower(), member)
         except (OSError, tarfile.TarError) as error:
-            raise DataError(f"{path} is no uncompressed tar file: {error}") from None
+            raise DataError(f"{path} is not an uncompressed tar file: {error}") from None
         self._keys = list(self._samples)
 
     def __len__(self) -> int:
@@ -66,6 +66,8 @@ class WebDatasetShard:
         sample = self._samples[key]
         if key in self._repeated:
             raise DataError(f"{self.describe(index)} has two members .{self._repeated[key]}")
+        if not sample.keys() & {"json", "txt"}:
+            raise DataError(f"{self.describe(index)} has neither a .json nor a .txt")
         record = self._read_json(index, sample)
         images = [member for kind, member in sample.items() if _IMAGE.fullmatch(kind)]
         if "txt" in sample and not (isinstance(record, Mapping) and "conversations" in record):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import typer
 
-from asking import options
 from asking.endpoint import EndpointConfig, open_endpoint
 from asking.errors import IncompleteError
 from asking.lock import lock_folder
-from asking.report import print_json, print_table, print_warning
+from asking.option_groups import expand_options
+from asking.options import AskingOptions, Json
+from asking.report import format_count, print_json, print_table, print_warning
 from model_store.instruction.captions import flags
 from model_store.instruction.captions.context import Context, read_contexts
 from model_store.instruction.captions.counts import Counts, count_results
@@ -39,6 +40,7 @@ class _Run:
     restart: bool
 
 
+@expand_options
 def captions(
     source: flags.Input,
     out: flags.Out,
@@ -47,27 +49,16 @@ def captions(
     conversation_boxes: flags.ConversationBoxes = False,
     seed: flags.Seed = 0,
     restart: flags.Restart = False,
-    base_url: flags.BaseUrl = "",
-    api_key: flags.ApiKey = "",
-    model: flags.Model = "",
-    temperature: flags.Temperature = 0.7,
-    max_tokens: flags.MaxTokens = 2048,
-    request: flags.Request = "",
+    teacher: flags.TeacherOptions = flags.TeacherOptions(),
     tries: flags.Tries = 1,
-    concurrency: options.Concurrency = 8,
-    timeout_s: options.TimeoutS = 120.0,
-    attempts: options.Attempts = 6,
-    backoff_s: options.BackoffS = 0.5,
-    allow_failures: options.AllowFailures = False,
-    as_json: options.Json = False,
+    asking: AskingOptions = AskingOptions(),
+    as_json: Json = False,
 ) -> None:
     """Instruction data from captions and boxes, written by a teacher that never sees the image.
 
     Run again with the same options to go on where a run was stopped.
     """
-    request_options = options.RequestOptions(concurrency, timeout_s, attempts, backoff_s)
-    fields = {"max_tokens": max_tokens, "temperature": temperature}
-    config = request_options.build_endpoint_config("", base_url, api_key, model, request, fields)
+    config = teacher.build_config(asking)
     chosen = choose_prompts(_parse_kinds(kinds), prompts, conversation_boxes=conversation_boxes)
     run = _Run(source, out, chosen, seed, tries, restart)
     contexts = read_contexts(source)
@@ -76,7 +67,7 @@ def captions(
         counts = count_results(result)
         write_outputs(out, tuple(run.prompts), result, counts)
     _report(run, counts, as_json)
-    if not allow_failures:
+    if not asking.allow_failures:
         _check_complete(run, result)
 
 
@@ -115,14 +106,17 @@ def _report(run: _Run, counts: Counts, as_json: bool) -> None:
             print_table("Malformed answers", ("reason", "answers"), reasons)
     if counts.overall.rejected:
         path = run.out / SET_ASIDE_FILE
-        print_warning(f"{counts.overall.rejected} malformed answers are set aside in {path}")
+        print_warning(
+            f"{format_count(counts.overall.rejected, 'malformed answer')} set aside in {path}"
+        )
 
 
 def _check_complete(run: _Run, result: TeachingResult) -> None:
     if result.failures:
         request, reason = next(iter(result.failures.values()))
+        wanted = format_count(len(result.requests), "record")
         raise IncompleteError(
-            f"{len(result.failures)} of {len(result.requests)} records have no answer in "
+            f"no answer for {len(result.failures)} of {wanted} in "
             f"{run.out / JOURNAL_FILE}; {request.kind} of {request.context.id}: {reason}. "
             "Run again to ask for them again."
         )

@@ -107,7 +107,7 @@ def read_contexts(path: Path) -> list[Context]:
         contexts.append(context)
     _raise_problems(problems)
     if not contexts:
-        raise InputError(path, "holds no record")
+        raise InputError(path, "has no records")
     return contexts
 
 
@@ -115,7 +115,7 @@ def _raise_problems(problems: Sequence[InputError]) -> None:
     if problems:
         shown = [str(problem) for problem in problems[:_MAX_PROBLEMS]]
         more = len(problems) - len(shown)
-        raise RunError("\n".join([*shown, *([f"and {more} lines more"] if more else [])]))
+        raise RunError("\n".join([*shown, *([f"and {more} more lines"] if more else [])]))
 
 
 def _share(edge: float, length: float) -> float:

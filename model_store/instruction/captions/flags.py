@@ -1,11 +1,13 @@
 """The options that only `captions` has."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from asking.options import MODEL_HELP, REQUEST_HELP
+from asking.endpoint import EndpointConfig
+from asking.options import MODEL_HELP, REQUEST_HELP, AskingOptions
 
 _DATA: Final = "Data"
 _TEACHER: Final = "The teacher"
@@ -22,7 +24,7 @@ Input = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="folder for the records", rich_help_panel=_DATA)]
 Kinds = Annotated[
-    str, typer.Option(help="which kinds, with commas in between", rich_help_panel=_DATA)
+    str, typer.Option(help="which kinds of records, separated by commas", rich_help_panel=_DATA)
 ]
 Prompts = Annotated[
     Path | None,
@@ -45,41 +47,55 @@ ConversationBoxes = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        help="what the requests for details and the image's place depend on",
+        help="decides the requests for details and where the image is named",
         rich_help_panel=_DATA,
     ),
 ]
 Restart = Annotated[
     bool,
-    typer.Option(
-        "--restart", help="throw away what --out has and begin anew", rich_help_panel=_DATA
-    ),
+    typer.Option("--restart", help="delete what --out has and start over", rich_help_panel=_DATA),
 ]
 
-BaseUrl = Annotated[
-    str,
-    typer.Option(
-        envvar="INSTRUCTION_BASE_URL",
-        help="its endpoint, such as https://api.openai.com/v1; text only, it never sees the image",
-        rich_help_panel=_TEACHER,
-    ),
-]
-ApiKey = Annotated[
-    str, typer.Option(envvar="INSTRUCTION_API_KEY", help="its key", rich_help_panel=_TEACHER)
-]
-Model = Annotated[
-    str, typer.Option(envvar="INSTRUCTION_MODEL", help=MODEL_HELP, rich_help_panel=_TEACHER)
-]
-Temperature = Annotated[float, typer.Option(min=0, rich_help_panel=_TEACHER)]
-MaxTokens = Annotated[
-    int, typer.Option(min=1, help="tokens an answer may have", rich_help_panel=_TEACHER)
-]
-Request = Annotated[str, typer.Option(help=REQUEST_HELP, rich_help_panel=_TEACHER)]
 Tries = Annotated[
     int,
     typer.Option(
         min=1,
-        help="how often in all a record is asked for while its answers are malformed",
+        help="how often a record is asked for, at most, while its answers are malformed",
         rich_help_panel=_TEACHER,
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherOptions:
+    """The teacher's endpoint, and the sampling of its answers."""
+
+    base_url: Annotated[
+        str,
+        typer.Option(
+            envvar="INSTRUCTION_BASE_URL",
+            help="its endpoint, such as https://api.openai.com/v1; text only, it never sees the"
+            " image",
+            rich_help_panel=_TEACHER,
+        ),
+    ] = ""
+    api_key: Annotated[
+        str, typer.Option(envvar="INSTRUCTION_API_KEY", help="its key", rich_help_panel=_TEACHER)
+    ] = ""
+    model: Annotated[
+        str, typer.Option(envvar="INSTRUCTION_MODEL", help=MODEL_HELP, rich_help_panel=_TEACHER)
+    ] = ""
+    temperature: Annotated[
+        float, typer.Option(min=0, help="of its answers; 0 is greedy", rich_help_panel=_TEACHER)
+    ] = 0.7
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="tokens an answer may have", rich_help_panel=_TEACHER)
+    ] = 2048
+    request: Annotated[str, typer.Option(help=REQUEST_HELP, rich_help_panel=_TEACHER)] = ""
+
+    def build_config(self, asking: AskingOptions) -> EndpointConfig:
+        """Build the endpoint's configuration. Raises `typer.BadParameter`."""
+        fields = {"max_tokens": self.max_tokens, "temperature": self.temperature}
+        return asking.build_endpoint_config(
+            "", self.base_url, self.api_key, self.model, self.request, fields
+        )

@@ -62,8 +62,8 @@ def write_or_check_plan(folder: Path, plan: Plan) -> None:
     if changed:
         changes = "; ".join(_describe_change(name, old.get(name), new[name]) for name in changed)
         raise RunError(
-            f"{path}: the records there were begun with something else: {changes}. Take another "
-            "--out, or --restart to throw them away and begin anew."
+            f"{path}: the records there were made with other settings: {changes}. Choose another "
+            "--out, or --restart to delete them and start over."
         )
 
 

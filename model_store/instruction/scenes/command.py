@@ -21,8 +21,8 @@ ANNOTATIONS_FILE: Final = "captions.jsonl"
 
 def scenes(
     out: Annotated[Path, typer.Option(help="folder for all that is written")],
-    count: Annotated[int, typer.Option(min=1, help="pictures")] = 1000,
-    seed: Annotated[int, typer.Option(help="what everything that is drawn depends on")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="number of pictures")] = 1000,
+    seed: Annotated[int, typer.Option(help="decides everything that is drawn")] = 0,
     longest: Annotated[int, typer.Option(min=64, help="pixels of a picture's longer side")] = 512,
 ) -> None:
     """Records of the three kinds about newly drawn scenes, and the scenes' captions and boxes."""

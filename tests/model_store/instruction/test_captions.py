@@ -196,7 +196,7 @@ async def test_malformed_answers_are_counted_and_set_aside(tmp_path: Path) -> No
         again = await captions(*command, "--json")
     assert (first.code, again.code) == (0, 0)
     assert (asked, len(there.requests)) == (9, 9)
-    assert "WARNING: 4 malformed answers are set aside" in first.stderr
+    assert "WARNING: 4 malformed answers set aside" in first.stderr
     results = json.loads(again.stdout)
     assert results["kinds"]["complex"] == {"wanted": 3, "records": 1, "set_aside": 2, "failed": 0}
     assert (results["records"], results["set_aside"]) == (5, 4)
@@ -250,7 +250,7 @@ async def test_a_gap_is_reported_and_filled_by_the_next_run(tmp_path: Path) -> N
         command = (*options(tmp_path, there.url, 3), "--kinds", "detail,conversation")
         first = await captions(*command)
         assert first.code == 1
-        assert "2 of 6 records have no answer" in first.stderr
+        assert "no answer for 2 of 6 records" in first.stderr
         assert "conversation of 000000000001: " in first.stderr
         assert "too long" in first.stderr
         assert len(read_output(tmp_path, "instruct.json")) == 4

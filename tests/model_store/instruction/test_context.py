@@ -57,7 +57,7 @@ def test_boxes_as_shares_or_in_pixels(record: dict[str, Any], boxes: tuple[float
         (with_box(64, 120, 320, 480, width=640), "width and height of the image are needed"),
         (with_box(64, 120, 700, 480, width=640, height=480), r"the box .* of cat is not inside"),
         (with_box(-0.2, 0, 1, 1), "not inside of the image"),
-        (with_box(0.5, 0, 0.2, 1), r"instances\.0: the box \[0.5, 0.0, 0.2, 1.0\] is no \[x1"),
+        (with_box(0.5, 0, 0.2, 1), r"instances\.0: the box \[0.5, 0.0, 0.2, 1.0\] is not \[x1"),
         (with_box(0.5, 0, 0.2), r"instances\.0\.bbox\.3: Field required"),
         (build_line(1, captions=[]), "captions: "),
         (build_line(1, captions=["", " \n"]), "captions: all of them are empty"),
@@ -80,13 +80,13 @@ def test_all_malformed_lines_are_named_up_to_ten(tmp_path: Path) -> None:
     messages = str(raised.value).split("\n")
     assert messages[0].endswith("in.jsonl:3: the id 000000000001 is already that of line 1")
     assert messages[1].endswith("in.jsonl:4: id: Field required")
-    assert (len(messages), messages[-1]) == (11, "and 3 lines more")
+    assert (len(messages), messages[-1]) == (11, "and 3 more lines")
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"\n \n", "holds no record"),
+        (b"\n \n", "has no records"),
         (b"nonsense\n", ":1: Invalid JSON"),
         (b'{"id": "\xff"}\n', "not UTF-8 text"),
         (json.dumps(with_box(0, 0, float("nan"), 1)).encode(), ":1: .*finite number"),

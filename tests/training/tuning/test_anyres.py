@@ -22,14 +22,17 @@ from server.images.vision.weights import load_vision_model
 from tests.server.pictures import make_photo
 from tests.training.tuning.fixtures import INPUTS, load_prompt_tokenizer, make_reader
 from training.tuning import images
+from training.tuning.architecture import read_architecture
 from training.tuning.dataset import Batch, TuningDataset, collate, find_flaws
 from training.tuning.errors import DataError
 from training.tuning.export import export
+from training.tuning.loading import load_model
 from training.tuning.model import LlavaForTraining
+from training.tuning.options import add_options
 from training.tuning.prompts import IMAGE_TOKEN_ID, PromptLabeller, choose_render
 from training.tuning.record_files import open_record_file
-from training.tuning.settings import add_options, build_settings
-from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
+from training.tuning.settings import build_settings
+from training.tuning.sources import PROJECTOR_FILE, Sources
 
 SIZES: Final[Sequence[Size]] = (
     *((37, 91), (200, 30), (56, 56), (150, 149)),
@@ -72,7 +75,12 @@ def make_dataset(model: LlavaForTraining, data: Path, **changes: Any) -> TuningD
     pinpoints = () if model.tiles is None else model.tiles.image.grid_pinpoints
     reader = replace(reader, folder=data.parent, grid_pinpoints=pinpoints)
     dataset = TuningDataset(
-        [open_record_file(data)], labeller, reader, model.num_patches, 2048, tiles=model.tiles
+        [open_record_file(data)],
+        labeller,
+        reader,
+        read_architecture(SOURCES).num_patches,
+        2048,
+        tiles=model.tiles,
     )
     return replace(dataset, **changes)
 
@@ -270,7 +278,7 @@ def test_files_that_are_no_images_are_flaws(
     (tmp_path / "2.png").write_bytes(content)
     flaws = dict(find_flaws(make_dataset(load(sources), data)))
     assert list(flaws) == [2]
-    assert "2.png cannot be read: its header is damaged" in flaws[2]
+    assert "2.png cannot be read: it is not an image, or its header is damaged" in str(flaws[2])
 
 
 @pytest.mark.parametrize("name", ["a" * 5000 + ".png", "a/" * 3000, "a\0.png", "\ud800.png"])
@@ -289,9 +297,9 @@ def test_images_that_do_not_fit_or_have_no_header_are_flaws(tmp_path: Path) -> N
     data = write_records(tmp_path)
     (tmp_path / "2.png").write_bytes(b"no picture")
     dataset = make_dataset(load(), data, max_length=250, keeps_useless=True)
-    flaws = dict(find_flaws(dataset))
+    flaws = {index: str(error) for index, error in find_flaws(dataset)}
     assert flaws == {
-        2: f"{data}, record 3: the image {tmp_path / '2.png'} cannot be read: its header is"
-        " damaged",
-        3: f"{data}, record 4: its images do not fit into 250 tokens",
+        2: f"{data}, record 3: the image {tmp_path / '2.png'} cannot be read: it is not an"
+        " image, or its header is damaged",
+        3: f"{data}, record 4: its images do not fit into --model-max-length 250",
     }

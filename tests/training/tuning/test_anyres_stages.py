@@ -123,7 +123,7 @@ def test_qwen2_is_trained_on_tiles_and_read(tmp_path: Path) -> None:
         ((*ANYRES, "--image-grid-pinpoints", "wide"), "'wide' is not a list of sizes"),
         (("--image-grid-pinpoints", "[[56, 56]]"), "needs --image-aspect-ratio anyres"),
         (("--mm-patch-merge-type", "flat"), "--mm-patch-merge-type needs --image-aspect-ratio"),
-        ((*ANYRES, "--model-max-length", "30"), "64 of 64 records are bad"),
+        ((*ANYRES, "--model-max-length", "30"), "all 64 records of --data are bad"),
     ],
 )
 def test_mistakes_are_told(

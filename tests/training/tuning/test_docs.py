@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
-from training.tuning.settings import Stage, add_options
+from training.tuning.options import Stage, add_options
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "train.md").read_text()
@@ -20,6 +20,8 @@ OTHERS = {
     "--model",
     "--lora-adapters",
     "--freeze_backbone",
+    "--help",
+    "--mm_projector_lr",
 }
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape, glob
 from pathlib import Path
 
 import pytest
@@ -69,14 +70,14 @@ def test_the_work_folder_does_not_lie_in_the_checkpoint(
 ) -> None:
     given = [*RUN, "--out", str(tmp_path / "out"), "--work", str(tmp_path / "out" / "work")]
     assert main("align", given, "train") == 1
-    assert "lies in --out" in capsys.readouterr().err
+    assert "must not be inside --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("size", "reason"),
     [
-        (60_000, "; no state is saved yet: --resume would begin anew"),
-        (200_000, "; --resume goes on after step 2, which "),
+        (60_000, "; nothing is saved yet: --resume would start over"),
+        (200_000, "; --resume continues after step 2, saved in "),
     ],
 )
 def test_a_full_disk_is_told_with_what_is_saved(
@@ -94,8 +95,8 @@ def test_a_full_disk_is_told_with_what_is_saved(
 @pytest.mark.parametrize(
     ("save_steps", "file", "message"),
     [
-        ("2", "checkpoint-2/trainer_state.json", "interrupted: --resume goes on after step "),
-        ("9000", "recipe.json", "interrupted: no state is saved yet: --resume would begin anew"),
+        ("2", "checkpoint-*/trainer_state.json", "interrupted: --resume continues after step "),
+        ("9000", "recipe.json", "interrupted: nothing is saved yet: --resume would start over"),
     ],
 )
 def test_an_interrupt_is_told_with_what_is_saved(
@@ -104,7 +105,8 @@ def test_an_interrupt_is_told_with_what_is_saved(
     options = (*RUN, "--epochs", "500", "--workers", "2", "--save-steps", save_steps)
     command = [sys.executable, "-m", "training", "align", *options, "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
-        while not (tmp_path / "out.work" / file).exists():
+        # Not `Path.glob`: it fails where a folder goes while it looks, and earlier states do.
+        while not glob(f"{escape(str(tmp_path))}/out.work/{file}"):
             assert process.poll() is None, "the run ended before it was interrupted"
         process.send_signal(signal.SIGINT)
         _, printed = process.communicate(timeout=60)

@@ -21,7 +21,7 @@ from tests.training.tuning.fixtures import INPUTS, write_qwen2
 from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SMALL, train_stage
 from training.tuning.command import main
 from training.tuning.sources import SourceError
-from training.tuning.split import split_checkpoint
+from training.tuning.split import split_checkpoint, write_weights
 
 # One step that changes nothing: what is written must be what was read.
 UNCHANGED = (*RECORDS, *SMALL, "--max-steps", "1", "--learning-rate", "0")
@@ -112,7 +112,7 @@ def test_parts_are_of_one_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "changes", "reason"),
     [
-        (write_interleave, {}, "its tower is no CLIP"),
+        (write_interleave, {}, "its tower is not CLIP"),
         (write_vip_llava, {}, "it uses several hidden states of its tower"),
         (
             write_llava_llama_3,
@@ -150,5 +150,7 @@ def test_no_weight_is_left_out(
     assert changes.keys() - weights.keys() == changes.keys()
     added = {name: each for name, each in changes.items() if each is not None}
     save_file(weights | added, file, {"format": "pt"})
+    parts = split_checkpoint(published, tmp_path / "parts")
     with pytest.raises(SourceError, match=reason):
-        split_checkpoint(published, tmp_path / "parts")
+        write_weights(parts)
+    assert not list((tmp_path / "parts").rglob("*.safetensors"))

@@ -14,7 +14,7 @@ from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SOURCES
 from training.tuning import run
 from training.tuning.checks import LIMITS, PARTNERS, name_option
 from training.tuning.command import main
-from training.tuning.settings import Stage, add_options
+from training.tuning.options import Stage, add_options
 
 REQUIRED: dict[Stage, tuple[str, ...]] = {
     "align": (*SOURCES, *CAPTIONS),
@@ -109,26 +109,29 @@ def test_options_without_effect_are_told(
     ("options", "message"),
     [
         (("--epochs", "2", "--max-steps", "3"), "leave out --epochs"),
-        (("--mm-projector-type", "identity"), "--mm-projector-type identity has nothing to train"),
+        (
+            ("--mm-projector-type", "identity"),
+            "a projector of the type identity has nothing to train",
+        ),
         (
             ("--mm-projector-type", "mlpx"),
-            "--mm-projector-type: mm_projector_type 'mlpx'",
+            "--mm-projector-type: there is no projector of the type 'mlpx'",
         ),
         (("--mm-projector", "nope.bin"), "--mm-projector nope.bin cannot be read: No such file"),
-        (("--report-to", "foo"), "--report-to 'foo' is unknown; there is: none, all, azure_ml"),
+        (("--report-to", "foo"), "--report-to 'foo' is unknown; take one of none, all, azure_ml"),
         (("--report-to", "neptune"), "--report-to neptune needs a package that is not installed"),
         (("--deepspeed", "nope.json"), "--deepspeed nope.json cannot be read: No such file"),
-        (("--deepspeed", INPUTS / "data.json"), "data.json holds no JSON object"),
+        (("--deepspeed", INPUTS / "data.json"), "data.json does not hold a JSON object"),
         (("--data", "nope.json"), "--data nope.json cannot be read: No such file"),
         (("--data", INPUTS), "cannot be read: Is a directory"),
         (
             ("--data", INPUTS / "llama/tokenizer.model"),
-            "is none of .json, .jsonl, .parquet, .tar",
+            "must end with one of .json, .jsonl, .parquet, .tar",
         ),
         (("--eval-data", "nope.json"), "--eval-data nope.json cannot be read"),
-        (("--images", "nope"), "--images nope is no folder"),
-        (("--images", "n" * 5000), " is no folder"),
-        (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
+        (("--images", "nope"), "--images nope is not a folder"),
+        (("--images", "n" * 5000), " is not a folder"),
+        (("--batch-size", "9", "--per-device-batch-size", "2"), "is not a multiple of"),
         (("--conv-mode", "mpt"), "--conv-mode 'mpt' cannot be trained; what can: vicuna_v1, "),
         (("--conv-mode", "chat_template"), "'chat_template' cannot be trained; what can: "),
     ],
@@ -152,7 +155,7 @@ def test_what_the_model_says_is_left_out(
 ) -> None:
     given = ("--model", INPUTS, *RECORDS, "--out", tmp_path / "out", option, value)
     assert main("instruct", list(map(str, given)), "train") == 1
-    assert f"--model says what is trained: leave out {option}" in capsys.readouterr().err
+    assert f"--model already says what is trained: leave out {option}" in capsys.readouterr().err
 
 
 def test_missing_packages_are_told(
@@ -188,8 +191,8 @@ def test_a_template_whose_marks_are_no_tokens_is_told(
     conv_mode: str, mark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = read_refusal(capsys, "instruct", tmp_path, "--conv-mode", conv_mode)
-    assert f"--conv-mode {conv_mode} needs " in line
-    assert f"{mark}, of which {INPUTS / 'llama'} has no tokens" in line
+    assert f"--conv-mode {conv_mode} needs the tokens " in line
+    assert f"{mark}, which {INPUTS / 'llama'} lacks" in line
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,12 @@ from training.tuning import run
 from training.tuning.command import main
 from training.tuning.dataset import Batch, collate
 from training.tuning.errors import OptionError
+from training.tuning.loading import load_model
 from training.tuning.model import LlavaForTraining
+from training.tuning.options import add_options
 from training.tuning.quantization import QuantizationSettings, build_config
-from training.tuning.settings import add_options, build_settings
-from training.tuning.sources import Sources, load_model
+from training.tuning.settings import build_settings
+from training.tuning.sources import Sources
 
 MODEL = Sources(INPUTS / "tower", INPUTS / "llama")
 SMALL = ("--batch-size", "8", "--workers", "0", "--dtype", "float32", "--learning-rate", "1e-2")
@@ -207,7 +209,7 @@ def test_a_resumed_run_has_the_same_bits(
     for bits in (("--bits", "8"), ("--bits", "4", "--quant-type", "fp4"), ()):
         given = list(map(str, (*OPTIONS, *options, *bits, "--resume")))
         assert main("instruct", given, "train") == 1
-        assert "holds a run with another quantization" in capsys.readouterr().err
+        assert "holds a run that differs in quantization" in capsys.readouterr().err
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:

@@ -58,9 +58,14 @@ def test_a_system_text_and_several_images() -> None:
 @pytest.mark.parametrize(
     ("record", "flaw"),
     [
-        ("text", "it is no JSON object"),
-        ({}, "'conversations' is no list"),
-        ({"conversations": "a"}, "'conversations' is no list"),
+        ("text", "it is not a JSON object"),
+        ({}, "it has no 'conversations'"),
+        ({"messages": []}, "it has 'messages', where 'conversations' is needed"),
+        (
+            with_turns(("human", "<image>"), ("gpt", "b"), images=["a"]),
+            "it has 'images', where 'image' is needed",
+        ),
+        ({"conversations": "a"}, "'conversations' is not a list"),
         ({"conversations": []}, "'conversations' is empty"),
         ({"conversations": [{"from": "human"}]}, "turn 1 has no text 'value'"),
         ({"conversations": ["Hi"]}, "turn 1 has no text 'value'"),
@@ -72,10 +77,13 @@ def test_a_system_text_and_several_images() -> None:
         (with_turns(("human", "a"), ("human", "b")), "turn 2 is the user's"),
         (with_turns(("gpt", "a"), ("human", "b")), "turn 1 is the assistant's"),
         (with_turns(("human", "a")), "it ends with the user's turn"),
-        (with_turns(("system", "a")), "it has a system text only"),
-        (with_turns(("human", "a"), ("gpt", "b"), image=3), "'image' is neither"),
-        (with_turns(("human", "a"), ("gpt", "b"), image=""), "'image' is neither"),
-        (with_turns(("human", "a"), ("gpt", "b"), image="a.png"), "it has 0 <image> for 1 images"),
+        (with_turns(("system", "a")), "it has only a system text"),
+        (with_turns(("human", "a"), ("gpt", "b"), image=3), "'image' must be"),
+        (with_turns(("human", "a"), ("gpt", "b"), image=""), "'image' must be"),
+        (
+            with_turns(("human", "a"), ("gpt", "b"), image="a.png"),
+            "it has no <image> for its image",
+        ),
         (
             with_turns(("human", "<image>"), ("gpt", "b"), image=["a", "b"]),
             "it has 1 <image> for 2 images",
@@ -84,9 +92,9 @@ def test_a_system_text_and_several_images() -> None:
             with_turns(
                 ("human", "<image>"), ("gpt", "b"), ("human", "<image>"), ("gpt", "c"), image="a"
             ),
-            "it has 2 <image> for 1 images",
+            "it has <image> in 2 turns for its image",
         ),
-        (with_turns(("human", "a"), ("gpt", "<image>"), image="a"), "an answer holds <image>"),
+        (with_turns(("human", "a"), ("gpt", "<image>"), image="a"), "an answer contains <image>"),
     ],
 )
 def test_bad_records_are_told(record: Any, flaw: str) -> None:
@@ -98,18 +106,27 @@ def test_bad_records_are_told(record: Any, flaw: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "flaw"),
     [
-        ("a.json", b"{", "is no JSON file"),
-        ("a.json", b"[" * 100_000, "is no JSON file"),
-        ("a.json", b"{}", "holds no list"),
-        ("a.parquet", b"no", "is no Parquet file"),
-        ("a.txt", b"", "none of .json, .jsonl, .parquet, .tar"),
-        ("a.tar", b"no", "is no uncompressed tar file"),
+        ("a.json", b"{", "is not a JSON file"),
+        ("a.json", b"[" * 100_000, "is not a JSON file"),
+        ("a.json", b"{}", "does not hold a list"),
+        ("a.json", b"", "is not a JSON file: it is empty"),
+        ("a.json", b"{}\n{}", r"if each line is a record, its name must end with \.jsonl"),
+        ("a.jsonl", b"\xef\xbb\xbf[\n{}]", r"begins with a list: if it is JSON, name it \.json"),
+        ("a.parquet", b"no", "is not a Parquet file"),
+        ("a.txt", b"", "must end with one of .json, .jsonl, .parquet, .tar"),
+        ("a.tar", b"no", "is not an uncompressed tar file"),
     ],
 )
 def test_bad_files_are_told(name: str, content: bytes, flaw: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=flaw):
         open_record_file(tmp_path / name)
+
+
+def test_a_table_without_turns_is_told(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["1"], "text": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="has no column 'conversations', but id, text"):
+        open_record_file(tmp_path / "a.parquet")
 
 
 def test_a_row_that_is_no_text_is_told(tmp_path: Path) -> None:
@@ -123,7 +140,9 @@ def test_a_row_that_is_no_text_is_told(tmp_path: Path) -> None:
             pyarrow.py_buffer(b"a\xff"),
         ],
     )
-    pyarrow.parquet.write_table(pyarrow.table({"id": texts}), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(
+        pyarrow.table({"id": texts, "conversations": [None, None]}), tmp_path / "a.parquet"
+    )
     opened = open_record_file(tmp_path / "a.parquet")
     assert opened.read(0) == {"id": "a"}
     with pytest.raises(DataError, match="row 2 cannot be read"):
@@ -136,7 +155,7 @@ def test_a_bad_line_is_told_when_it_is_read(tmp_path: Path) -> None:
     opened = open_record_file(file)
     opened.read(0)
     for index in (1, 2):
-        with pytest.raises(DataError, match=f"line {index + 1} is no JSON"):
+        with pytest.raises(DataError, match=f"line {index + 1} is not JSON"):
             opened.read(index)
     with pytest.raises(DataError, match="cannot be read"):
         open_record_file(tmp_path / "missing.jsonl")

@@ -21,7 +21,8 @@ from server.images.vision.weights import load_vision_model
 from tests.training.tuning.fixtures import INPUTS, make_reader, write_qwen2
 from training.saved_state import find_last_checkpoint
 from training.tuning.command import main
-from training.tuning.sources import PROJECTOR_FILE, Sources, load_model
+from training.tuning.loading import load_model
+from training.tuning.sources import PROJECTOR_FILE, Sources
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SOURCES = (
@@ -176,7 +177,7 @@ def test_a_work_folder_belongs_to_one_run(aligned: Path, tmp_path: Path) -> None
     assert "holds an earlier run" in run_stage("instruct", *options).stderr
     (tmp_path / "out.work" / "recipe.json").write_text("{}")
     run = run_stage("instruct", *options, "--resume")
-    assert "holds a run with another as_released, batch_size" in run.stderr
+    assert "holds a run that differs in as_released, batch_size" in run.stderr
 
 
 def test_a_tower_is_trained_up_to_the_state_that_is_used(aligned: Path, tmp_path: Path) -> None:
@@ -241,25 +242,28 @@ def test_bad_records_end_a_run_before_it_begins(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert f"{data}, record 4: the image" in run.stderr
     assert f"{data}, record 6: turn 2 is empty" in run.stderr
-    assert "error: 2 of 12 records are bad; --skip-bad-records trains the others" in run.stderr
+    assert (
+        "error: 2 of 12 records of --data are bad; --skip-bad-records trains the others"
+        in run.stderr
+    )
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "out").exists()
     printed = train_stage("align", *options, "--skip-bad-records", "--check-only")
-    assert "10 records, 2 left out" in printed
+    assert "10 good records, 2 bad ones left out" in printed
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--language-model", INPUTS / "tower"), "of the type clip_vision_model"),
-        (("--vision-tower", INPUTS / "llama"), "is no CLIP vision tower"),
-        (("--mm-projector-type", "conv"), "mm_projector_type 'conv' is not supported"),
-        (("--mm-projector", INPUTS / "captions.json"), "is no projector"),
+        (("--language-model", INPUTS / "tower"), "is a model of type clip_vision_model"),
+        (("--vision-tower", INPUTS / "llama"), "is not a CLIP vision tower"),
+        (("--mm-projector-type", "conv"), "there is no projector of the type 'conv'"),
+        (("--mm-projector", INPUTS / "captions.json"), "is not a projector"),
         (("--data", INPUTS / "none.json"), "--data "),
-        (("--batch-size", "9", "--per-device-batch-size", "2"), "is no multiple of"),
+        (("--batch-size", "9", "--per-device-batch-size", "2"), "is not a multiple of"),
         (("--out", INPUTS), "exists already"),
         (("--conv-mode", "none"), "--conv-mode 'none' cannot be trained; what can: vicuna_v1, "),
-        (("--mm-vision-select-layer", "-9"), "is none of the tower's 3"),
+        (("--mm-vision-select-layer", "-9"), "the tower has 3 layers"),
         (("--warmup-ratio", "1"), "must be at least 0 and below 1"),
         (("--batch-size", "0"), "--batch-size 0 must be at least 1"),
     ],

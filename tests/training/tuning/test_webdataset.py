@@ -83,12 +83,13 @@ def test_several_images_and_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "flaw"),
     [
-        ({"0.jpg": b""}, "'conversations' is no list"),
+        ({"0.jpg": b""}, r"has neither a \.json nor a \.txt"),
+        ({"0.jpg": b"", "0.json": b"{}"}, "it has no 'conversations'"),
         ({"0.jpg": b"", "0.json": b"{"}, "has no usable .json"),
         ({"0.jpg": b"", "0.json": b"[" * 100_000}, "has no usable .json"),
         ({"0.jpg": b"", "0.txt": b"\xff"}, "has no usable .txt"),
         ({"0.txt": b"A cat."}, "has a caption and no image"),
-        ({"0.jpg": b"", "0.json": b"[]"}, "it is no JSON object"),
+        ({"0.jpg": b"", "0.json": b"[]"}, "it is not a JSON object"),
         ({"0.a.jpg": b"", "0.b.jpg": b"", "0.txt": b"Cats."}, "1 <image> for 2 images"),
     ],
 )
@@ -113,8 +114,8 @@ def test_a_damaged_shard_is_told(kept: int, tmp_path: Path) -> None:
     shard = write_shard(tmp_path, {f"{number}.txt": b"A cat." * 99 for number in range(4)})
     whole = shard.read_bytes()
     shard.write_bytes(whole[:kept])
-    with pytest.raises(DataError, match="is no uncompressed tar file"):
+    with pytest.raises(DataError, match="is not an uncompressed tar file"):
         open_record_file(shard)
     shard.write_bytes(whole[:kept] + b"x" * 1024 + whole[kept:])
-    with pytest.raises(DataError, match="is no uncompressed tar file"):
+    with pytest.raises(DataError, match="is not an uncompressed tar file"):
         open_record_file(shard)

@@ -1,0 +1,91 @@
+"""Checks all records before a run, and tells what is wrong with them."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tqdm import tqdm
+
+from training.tuning.dataset import TuningDataset, find_flaws
+from training.tuning.errors import DataError, MissingImageError
+
+MAX_FLAWS_SHOWN: Final = 20
+
+
+def check_records(
+    dataset: TuningDataset, option: str, work: Path, *, skips_bad_records: bool
+) -> list[int]:
+    """Return the indices of good records. Raises `DataError` where there are others.
+
+    `option` is the one that named their files. Flaws that are too many to be shown are written to
+    a file in the folder `work`. Of several processes, the first tells.
+    """
+    if not len(dataset):
+        raise DataError(f"{option} has no records")
+    tells = os.environ.get("RANK", "0") == "0"
+    bar = tqdm(total=len(dataset), desc=f"checking {option}", disable=None if tells else True)
+    with bar:
+        flaws = dict(find_flaws(dataset, bar.update))
+    lost = _describe_lost_images(dataset, flaws)
+    if lost and not skips_bad_records:
+        raise DataError(lost)
+    if tells:
+        _tell([lost] if lost else [*map(str, flaws.values())], work / f"bad-{option[2:]}.txt")
+    try:
+        _judge(len(flaws), len(dataset), option, skips_bad_records=skips_bad_records)
+    except DataError as error:
+        # The launcher ends the first process as soon as another one fails: perhaps it told nothing.
+        first = "" if tells else f"; the first: {next(iter(flaws.values()))}"
+        raise DataError(f"{error}{first}") from None
+    if tells:
+        good = _count(len(dataset) - len(flaws), "good record")
+        left_out = f", {_count(len(flaws), 'bad one')} left out" if flaws else ""
+        print(f"{option}: {good}{left_out}", file=sys.stderr)
+    return [index for index in range(len(dataset)) if index not in flaws]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _describe_lost_images(dataset: TuningDataset, flaws: Mapping[int, DataError]) -> str:
+    """Return a line if no image is there. A single one is named like every other flaw."""
+    if not any(isinstance(error, MissingImageError) for error in flaws.values()):
+        return ""
+    names: set[object] = set()
+    for index in range(len(dataset)):
+        try:
+            images = dataset.read_record(index).images
+        except DataError:
+            continue
+        if any(map(dataset.images.has, images)):
+            return ""
+        names.update(images)
+    folder = dataset.images.folder.resolve()
+    return f"none of the {len(names)} images is in {folder}: is --images right?" * (len(names) > 1)
+
+
+def _tell(flaws: Sequence[str], file: Path) -> None:
+    for text in flaws[:MAX_FLAWS_SHOWN]:
+        print(text, file=sys.stderr)
+    more = len(flaws) - MAX_FLAWS_SHOWN
+    if more > 0:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{text}\n" for text in flaws))
+        print(f"... and {more} more; all are in {file.resolve()}", file=sys.stderr)
+
+
+def _judge(num_flaws: int, num_records: int, option: str, *, skips_bad_records: bool) -> None:
+    """Raise `DataError` where there are bad records that are not skipped, or no others."""
+    if num_flaws == num_records:
+        if num_records == 1:
+            raise DataError(f"the only record of {option} is bad")
+        raise DataError(f"all {num_records} records of {option} are bad")
+    if num_flaws and not skips_bad_records:
+        are = "is" if num_flaws == 1 else "are"
+        raise DataError(
+            f"{num_flaws} of {num_records} records of {option} {are} bad;"
+            " --skip-bad-records trains the others"
+        )
