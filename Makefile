@@ -14,7 +14,9 @@ BENCH_OUT = .bench
 
 BIN := .venv/bin
 # In order: xdist would begin with what has most tests, and end with single ones that take minutes.
-SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+# Three processes on two cores: tests wait a third of their time. They take up to 20 GiB of memory.
+PROCESSES = 3
+SIDE_BY_SIDE = -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
 # Whole objects; tests check the overlays, as kubectl puts them together.
 MANIFESTS := $(wildcard deploy/k8s/base/[!k]*.yaml deploy/k8s/components/*/[hi]*.yaml deploy/k8s/overlays/gpu/cache.yaml)
@@ -48,7 +50,7 @@ browser: ## install the browser that the page's tests need, where it is missing
 promtool: ## install Prometheus' promtool, which checks metrics and alerts, where it is missing
 	@scripts/promtool.sh
 
-test: setup ## run the tests, with the real engine [ARGS=…]
+test: setup ## run the tests, with the real engine [PROCESSES=3 ARGS=…]
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 python-check: ## set up and test on the Python of another Debian, as root [VERSION=3.13 ARGS=…]

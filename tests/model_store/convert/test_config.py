@@ -182,7 +182,7 @@ def test_transformers_loads_the_processor(
         ({"hidden_size": "128"}, "config.json: hidden_size is '128', not a positive"),
         ({"mm_hidden_size": [64]}, "mm_hidden_size [64]"),
         ({"image_aspect_ratio": {"a": 1}}, "image_aspect_ratio {'a': 1} is not supported"),
-        ({"architectures": 5}, "not of the kind it should be"),
+        ({"architectures": 5}, "a setting has the wrong type"),
         ({"num_key_value_heads": "4"}, "num_key_value_heads is '4', not a positive"),
     ],
 )

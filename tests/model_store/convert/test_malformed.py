@@ -89,7 +89,7 @@ def test_a_git_lfs_pointer(tmp_path: Path) -> None:
     released = write_released(tmp_path / "r", shards=1)
     file = released.path / "pytorch_model.bin"
     file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    assert f"{file} holds more than tensors, or is no checkpoint" in convert_error(
+    assert f"{file} holds more than tensors, or is not a checkpoint" in convert_error(
         released, tmp_path / "out"
     )
 
