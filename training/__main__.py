@@ -47,6 +47,9 @@ def _tune(stage: Literal["align", "instruct"], options: Sequence[str], name: str
 
 def _train(arguments: argparse.Namespace) -> None:
     # Imported here, so that --help and mistakes need no PyTorch.
+    from training.tuning.library_logs import hide_missing_kernel
+
+    hide_missing_kernel()
     import torch
     from accelerate import PartialState
 

@@ -91,7 +91,7 @@ def _read_language_model(folder: Path) -> Any:
     kind = _read_type(folder, "a language model")
     if kind not in LANGUAGE_MODELS:
         raise SourceError(
-            f"{folder} is a model of type {kind}, which cannot be trained; what can:"
+            f"{folder} is a model of type {kind}, which cannot be trained; supported:"
             f" {', '.join(LANGUAGE_MODELS)}"
         )
     return AutoConfig.from_pretrained(folder)

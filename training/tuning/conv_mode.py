@@ -40,7 +40,7 @@ def choose_conv_mode(settings: TrainSettings) -> str:
         )
     if conv_mode not in CONV_MODES:
         raise OptionError(
-            f"--conv-mode {conv_mode!r} cannot be trained; what can: {', '.join(CONV_MODES)}"
+            f"--conv-mode {conv_mode!r} cannot be trained; supported: {', '.join(CONV_MODES)}"
         )
     _check_marks(conv_mode, folder)
     return conv_mode

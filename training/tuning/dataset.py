@@ -1,9 +1,11 @@
 """Records as batches of token ids, labels and pixel values."""
 
 import bisect
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import accumulate
 from typing import TypedDict
 
@@ -16,7 +18,7 @@ from training.tuning.errors import DataError
 from training.tuning.images import ImageReader, PreparedImage
 from training.tuning.prompts import IGNORED, IMAGE_TOKEN_ID, PromptLabeller
 from training.tuning.record_files import RecordFile
-from training.tuning.records import Record, parse_record
+from training.tuning.records import IMAGE_TAG, Record, parse_record
 from training.tuning.tiles import TileLayout
 
 
@@ -50,6 +52,13 @@ class Batch(TypedDict):
     num_views: Tensor
     image_sizes: Tensor
     image_lengths: Tensor
+
+
+class Remark(Enum):
+    """What is odd about a record that is trained."""
+
+    CUT = auto()  # at `max_length`
+    TAG_WITHOUT_IMAGE = auto()  # text, to the released trainer as well
 
 
 @dataclass(frozen=True)
@@ -124,14 +133,21 @@ class TuningDataset(Dataset[Example]):
             image_lengths=(room - starts).clamp(min=0).minimum(lengths),
         )
 
-    def check(self, record: Record) -> None:
-        """Raise `DataError` for a record that cannot be trained. No image is decoded.
+    def check(self, record: Record) -> list[Remark]:
+        """Return what is odd about a record. Raise `DataError` if it cannot be trained.
 
-        A record that is short enough has all its images and answers: labels are not needed.
+        No image is decoded. A record that is short enough has all its images and answers: labels
+        are not needed.
         """
+        remarks = []
         image_tokens = self.count_image_tokens(record)
-        if self.labeller.count(record) + sum(image_tokens) > self.max_length:
+        num_tokens = self.labeller.count(record) + sum(image_tokens) - len(image_tokens)
+        if num_tokens > self.max_length:
             self.tokenize(record, image_tokens)
+            remarks.append(Remark.CUT)
+        if not record.images and any(IMAGE_TAG in text for _, text in record.turns):
+            remarks.append(Remark.TAG_WITHOUT_IMAGE)
+        return remarks
 
     def count_image_tokens(self, record: Record) -> list[int]:
         """Return the number of image tokens of each of a record's images. Raises `DataError`.
@@ -166,12 +182,15 @@ def _name_source(record: Record) -> Iterator[None]:
 
 
 def find_flaws(
-    dataset: TuningDataset, advance: Callable[[], object] = lambda: None
+    dataset: TuningDataset, remarks: Counter[Remark], advance: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[int, DataError]]:
-    """Yield each bad record's index and what is wrong with it; `advance` is called per record."""
+    """Yield each bad record's index and what is wrong with it.
+
+    Counts what is odd about the others in `remarks`, and calls `advance` after each record.
+    """
     for index in range(len(dataset)):
         try:
-            dataset.check(dataset.read_record(index))
+            remarks.update(dataset.check(dataset.read_record(index)))
         except DataError as error:
             yield index, type(error)(str(error))  # the caught one keeps the record alive
         advance()

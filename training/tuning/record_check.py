@@ -2,14 +2,16 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from tqdm import tqdm
 
-from training.tuning.dataset import TuningDataset, find_flaws
+from training.tuning.dataset import Remark, TuningDataset, find_flaws
 from training.tuning.errors import DataError, MissingImageError
+from training.tuning.records import IMAGE_TAG
 
 MAX_FLAWS_SHOWN: Final = 20
 
@@ -25,9 +27,10 @@ def check_records(
     if not len(dataset):
         raise DataError(f"{option} has no records")
     tells = os.environ.get("RANK", "0") == "0"
+    remarks = Counter[Remark]()
     bar = tqdm(total=len(dataset), desc=f"checking {option}", disable=None if tells else True)
     with bar:
-        flaws = dict(find_flaws(dataset, bar.update))
+        flaws = dict(find_flaws(dataset, remarks, bar.update))
     lost = _describe_lost_images(dataset, flaws)
     if lost and not skips_bad_records:
         raise DataError(lost)
@@ -43,7 +46,25 @@ def check_records(
         good = _count(len(dataset) - len(flaws), "good record")
         left_out = f", {_count(len(flaws), 'bad one')} left out" if flaws else ""
         print(f"{option}: {good}{left_out}", file=sys.stderr)
+        for line in _describe_remarks(remarks, dataset.max_length):
+            print(f"{option}: {line}", file=sys.stderr)
     return [index for index in range(len(dataset)) if index not in flaws]
+
+
+def _describe_remarks(remarks: Mapping[Remark, int], max_length: int) -> Iterator[str]:
+    """Yield a line on each kind of odd record; they are trained all the same."""
+    if count := remarks.get(Remark.CUT):
+        verb = "is" if count == 1 else "are"
+        yield (
+            f"{_count(count, 'record')} {verb} longer than --model-max-length {max_length}: text"
+            " beyond it is not trained"
+        )
+    if count := remarks.get(Remark.TAG_WITHOUT_IMAGE):
+        verb = "has" if count == 1 else "have"
+        yield (
+            f"{_count(count, 'record')} without 'image' {verb} {IMAGE_TAG}, which is trained as"
+            " text"
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_the_check_counts_the_tokens_that_images_have(tmp_path: Path) -> None:
     for index in range(len(dataset)):
         counts = dataset.count_image_tokens(dataset.read_record(index))
         assert counts == dataset[index]["image_lengths"].tolist()
-    assert list(find_flaws(dataset)) == []
+    assert list(find_flaws(dataset, Counter())) == []
 
 
 def test_transformers_computes_the_same_logits(tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ def test_squares_are_checked_by_the_start_of_a_file(
         return file.read_bytes()[:max_bytes]
 
     monkeypatch.setattr(images, "_read", note_size)
-    assert list(find_flaws(dataset)) == []
+    assert list(find_flaws(dataset, Counter())) == []
     assert set(sizes) == {images.HEADER_BYTES}
 
 
@@ -276,7 +277,7 @@ def test_files_that_are_no_images_are_flaws(
 ) -> None:
     data = write_records(tmp_path)
     (tmp_path / "2.png").write_bytes(content)
-    flaws = dict(find_flaws(make_dataset(load(sources), data)))
+    flaws = dict(find_flaws(make_dataset(load(sources), data), Counter()))
     assert list(flaws) == [2]
     assert "2.png cannot be read: it is not an image, or its header is damaged" in str(flaws[2])
 
@@ -297,7 +298,7 @@ def test_images_that_do_not_fit_or_have_no_header_are_flaws(tmp_path: Path) -> N
     data = write_records(tmp_path)
     (tmp_path / "2.png").write_bytes(b"no picture")
     dataset = make_dataset(load(), data, max_length=250, keeps_useless=True)
-    flaws = {index: str(error) for index, error in find_flaws(dataset)}
+    flaws = {index: str(error) for index, error in find_flaws(dataset, Counter())}
     assert flaws == {
         2: f"{data}, record 3: the image {tmp_path / '2.png'} cannot be read: it is not an"
         " image, or its header is damaged",

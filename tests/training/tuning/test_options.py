@@ -132,8 +132,8 @@ def test_options_without_effect_are_told(
         (("--images", "nope"), "--images nope is not a folder"),
         (("--images", "n" * 5000), " is not a folder"),
         (("--batch-size", "9", "--per-device-batch-size", "2"), "is not a multiple of"),
-        (("--conv-mode", "mpt"), "--conv-mode 'mpt' cannot be trained; what can: vicuna_v1, "),
-        (("--conv-mode", "chat_template"), "'chat_template' cannot be trained; what can: "),
+        (("--conv-mode", "mpt"), "--conv-mode 'mpt' cannot be trained; supported: vicuna_v1, "),
+        (("--conv-mode", "chat_template"), "'chat_template' cannot be trained; supported: "),
     ],
 )
 @pytest.mark.parametrize("stage", ["align", "instruct"])

@@ -64,6 +64,21 @@ def test_text_without_images_is_trained_only_if_that_is_said(
     assert last == "--data: 1 good record, 30 bad ones left out"
 
 
+def test_odd_records_are_counted_and_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"from": "human", "value": "<image> Hi"}, {"from": "gpt", "value": "Hello"}]
+    long = [turns[0], {"from": "gpt", "value": "Hello " * 900}]
+    data = write_records(tmp_path, [*GOOD, {"conversations": turns}, {"conversations": long}])
+    options = ("--conv-mode", "vicuna_v1", "--model-max-length", "600", "--check-only")
+    check(tmp_path, "--data", data, *IMAGES, *options, code=0)
+    assert capsys.readouterr().err.splitlines() == [
+        f"--data: {len(GOOD) + 2} good records",
+        "--data: 1 record is longer than --model-max-length 600: text beyond it is not trained",
+        "--data: 2 records without 'image' have <image>, which is trained as text",
+    ]
+
+
 def test_many_flaws_are_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = [{**record, "conversations": []} for record in GOOD[:25]]
     data = write_records(tmp_path, [*records, *GOOD[25:]])
