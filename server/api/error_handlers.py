@@ -63,7 +63,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 def _describe_missing_path(request: Request) -> str:
     """Name the path and the probable one: `/v1` may be missing or doubled, or a word misspelt."""
     path = request.url.path
-    paths = {getattr(route, "path", "") for route in request.app.routes}
+    paths = {getattr(route, "path", "{") for route in request.app.routes}
+    paths = {each for each in paths if "{" not in each}  # what has names in it
     with_v1 = path.removeprefix("/v1") if path.startswith("/v1/v1/") else f"/v1{path}"
     if with_v1 in paths:
         return f"There is no {cut(path)}: use {with_v1}."

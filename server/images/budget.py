@@ -90,17 +90,19 @@ class Charge:
     """Counts one image or video of a request, once.
 
     It is made before the vision tower runs, or after another request has had it encoded. `param`
-    names the image or video.
+    names the image or video. It `is_refused` if the budget does not suffice.
     """
 
     budget: MediaBudget
     kind: MediaKind
     param: str
     is_made: bool = False
+    is_refused: bool = False
 
     def make(self, media: MeasuredMedia, num_tokens: int) -> None:
         """Count it, unless that is done. Raises as `MediaBudget` does."""
         if not self.is_made:
-            self.is_made = True
+            self.is_made = self.is_refused = True
             self.budget.spend(media, self.kind, self.param)
             self.budget.spend_tokens(num_tokens)
+            self.is_refused = False

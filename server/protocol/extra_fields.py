@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -22,30 +23,41 @@ def check_extra_fields(body: BaseModel, *, ignore_unknown: bool) -> tuple[str, .
     not accept, and for an unknown field unless `ignore_unknown`.
     """
     unknown = []
-    for path, value, kind in list(take_extra_fields(body)):
-        if value is None:
+    for extra in list(take_extra_fields(body)):
+        if extra.value is None:
             continue
+        path = extra.path
         accepted = IGNORED_VALUES.get(INDEX.sub("[]", path))
         if accepted is not None:
-            _check_value(path, value, accepted)
+            _check_value(path, extra.value, accepted)
         elif ignore_unknown:
             unknown.append(path)
         else:
-            raise UnsupportedParameter(_explain_unknown(path, kind), path)
+            raise UnsupportedParameter(_explain_unknown(extra), path)
     return tuple(unknown)
 
 
-def take_extra_fields(
-    model: BaseModel, path: str = ""
-) -> Iterator[tuple[str, Any, type[BaseModel]]]:
-    """Remove and yield the extra fields of a model and of those in it.
+@dataclass(frozen=True, slots=True)
+class ExtraField:
+    """A field that `kind` lacks, in the object at the path `parent`."""
 
-    Each comes with its path, its value and the model that lacks it.
-    """
+    parent: str
+    name: str
+    value: Any
+    kind: type[BaseModel]
+
+    @property
+    def path(self) -> str:
+        """The field's path in the request."""
+        return _join(self.parent, self.name)
+
+
+def take_extra_fields(model: BaseModel, path: str = "") -> Iterator[ExtraField]:
+    """Remove and yield the extra fields of a model and of those in it."""
     if model.model_extra:
         extras = list(model.model_extra.items())
         model.model_extra.clear()
-        yield from ((_join(path, cut(name)), value, type(model)) for name, value in extras)
+        yield from (ExtraField(path, cut(name), value, type(model)) for name, value in extras)
     for name, value in model.__dict__.items():
         if isinstance(value, BaseModel):
             yield from take_extra_fields(value, _join(path, name))
@@ -59,13 +71,12 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _explain_unknown(path: str, kind: type[BaseModel]) -> str:
-    """Name the field, and the nearest that `kind` has or that is accepted in its place."""
-    parent, _, name = path.rpartition(".")
-    fields = [field.alias or name for name, field in kind.model_fields.items()]
-    near = find_near(name, [*fields, *_list_ignored(INDEX.sub("[]", parent))])
-    remedy = f" Did you mean '{_join(parent, near)}'?" if near else ""
-    return f"Unknown or unsupported parameter: '{path}'.{remedy}"
+def _explain_unknown(extra: ExtraField) -> str:
+    """Name the field, and the nearest that its object has or that is accepted in its place."""
+    fields = [field.alias or name for name, field in extra.kind.model_fields.items()]
+    near = find_near(extra.name, [*fields, *_list_ignored(INDEX.sub("[]", extra.parent))])
+    remedy = f" Did you mean '{_join(extra.parent, near)}'?" if near else ""
+    return f"Unknown or unsupported parameter: '{extra.path}'.{remedy}"
 
 
 def _list_ignored(parent: str) -> Iterator[str]:

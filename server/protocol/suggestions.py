@@ -11,9 +11,9 @@ LIKENESS: Final = 0.8
 
 
 def find_near(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like this one; None where none is."""
+    """Return the known name that is most like this one, in any case; None if none is near."""
     if len(name) > MAX_COMPARED_LENGTH:
         return None
-    short = [each for each in known if len(each) <= MAX_COMPARED_LENGTH]
-    near = get_close_matches(name.lower(), short, 1, LIKENESS)
-    return near[0] if near else None
+    by_lower = {each.lower(): each for each in known if len(each) <= MAX_COMPARED_LENGTH}
+    near = get_close_matches(name.lower(), by_lower, 1, LIKENESS)
+    return by_lower[near[0]] if near else None

@@ -75,6 +75,14 @@ def is_file(word: str) -> bool:
     return os.path.exists(word) and not os.path.isdir(word)
 
 
+def expand_user(word: str) -> Path:
+    """Return the path that a word means."""
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:  # an unknown user's ~name
+        return Path(word)
+
+
 def has_media_suffix(word: str) -> bool:
     """Whether a word ends with the suffix of an image's or a video's file."""
     return word.lower().endswith((*_IMAGE_SUFFIXES, *_VIDEO_SUFFIXES))
@@ -87,7 +95,7 @@ def open_attachment(word: str, kind: Kind | None = None) -> Attachment:
     """
     if is_url(word):
         return Attachment(_shorten(word), word, kind or _guess_kind(word))
-    path = Path(word).expanduser()
+    path = expand_user(word)
     try:
         with path.open("rb") as file:
             return read_attachment(path.name, file, kind)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.terminal.attachment import has_media_suffix, is_file, is_url
+from server.terminal.attachment import expand_user, has_media_suffix, is_file, is_url
 from server.terminal.shell_words import split_first_word, split_words
 
 
@@ -38,7 +38,7 @@ def parse_line(line: str, commands: Collection[str]) -> CommandInput | QuestionI
 
 def parse_attachment_arguments(argument: str) -> list[str]:
     """Split an argument into paths and URLs; an existing path may hold bare spaces."""
-    if is_file(str(_expand_user(argument))):
+    if is_file(str(expand_user(argument))):
         return [argument]
     return split_words(argument) or [argument]
 
@@ -46,7 +46,7 @@ def parse_attachment_arguments(argument: str) -> list[str]:
 def parse_file_argument(argument: str) -> Path:
     """Parse a single path."""
     words = split_words(argument)
-    return _expand_user(words[0] if words and len(words) == 1 else argument)
+    return expand_user(words[0] if words and len(words) == 1 else argument)
 
 
 def _split_attachments(line: str) -> tuple[tuple[str, ...], str]:
@@ -63,11 +63,4 @@ def _split_attachments(line: str) -> tuple[tuple[str, ...], str]:
 def _is_media_file(word: str) -> bool:
     """Whether a word is a file to attach and not a word that happens to be a file's name."""
     looks_like_path = "/" in word or has_media_suffix(word)
-    return looks_like_path and is_file(str(_expand_user(word)))
-
-
-def _expand_user(word: str) -> Path:
-    try:
-        return Path(word).expanduser()
-    except RuntimeError:  # an unknown user's ~name
-        return Path(word)
+    return looks_like_path and is_file(str(expand_user(word)))

@@ -119,7 +119,7 @@ def decode(data: bytes, options: DecodeOptions) -> DecodedImage | DecodeFailure:
             decoded_at = time.perf_counter()
             views = _preprocess(rgb, image_size, options)
     except Exception as error:  # codecs raise many kinds of exception on damaged data
-        return DecodeFailure(_classify(error), *opened.image.size)
+        return DecodeFailure(classify(error), *opened.image.size)
     finished_at = time.perf_counter()
     return DecodedImage(
         views,
@@ -164,7 +164,7 @@ def open_within_limits(data: bytes, options: DecodeOptions) -> OpenedImage | Dec
             if fault is None and codec == "JPEG" and has_many_scans(data):
                 fault = DecodeFault.SCANS
     except Exception as error:  # codecs raise many kinds of exception on damaged data
-        return DecodeFailure(_classify(error), *size)
+        return DecodeFailure(classify(error), *size)
     if fault is not None:
         return DecodeFailure(fault, *size)
     return OpenedImage(image, data, codec, image_format, frames)
@@ -196,7 +196,8 @@ def _find_header_fault(
     return None
 
 
-def _classify(error: Exception) -> DecodeFault:
+def classify(error: Exception) -> DecodeFault:
+    """Return what an exception of a codec says about the image."""
     out_of_memory = isinstance(error, MemoryError) or "out of memory" in str(error)
     return DecodeFault.MEMORY if out_of_memory else DecodeFault.CORRUPT
 

@@ -6,9 +6,9 @@ from llava_spec.anyres import Size
 from server.images.decode.containers import iterate_png_chunks
 from server.images.decode.decode import (
     DecodeFailure,
-    DecodeFault,
     DecodeOptions,
     OpenedImage,
+    classify,
     ignored_warnings,
     open_within_limits,
 )
@@ -38,8 +38,8 @@ def measure_image(data: bytes, options: DecodeOptions) -> Size | DecodeFailure:
             if opened.codec == "ICO":
                 opened.image.load()  # the icon's table may state another size
             transpose = _find_transpose(opened) if options.orientation else None
-    except Exception:  # codecs raise many kinds of exception on damaged data
-        return DecodeFailure(DecodeFault.CORRUPT)
+    except Exception as error:  # codecs raise many kinds of exception on damaged data
+        return DecodeFailure(classify(error), *opened.image.size)
     width, height = opened.image.size
     return (height, width) if transpose in SWAPS_SIDES else (width, height)
 

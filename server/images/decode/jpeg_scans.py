@@ -8,8 +8,9 @@ MAX_SCANS: Final = 100
 
 START_OF_SCAN: Final = b"\xff\xda"
 END_OF_IMAGE: Final = b"\xff\xd9"
-# Within a scan's data 0xFF is followed by 0, by a marker that restarts the decoder, or by itself.
-NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# The image's end, or a marker that a length follows. Within a scan's data 0xFF is followed by 0, by
+# a marker that restarts the decoder, or by itself. libjpeg skips other markers without a length.
+NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 
 
 def has_many_scans(data: bytes) -> bool:

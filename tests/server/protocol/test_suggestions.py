@@ -26,6 +26,8 @@ def refuse(**changes: Any) -> str:
         ("max_token", "max_tokens"),
         ("temprature", "temperature"),
         ("topP", "top_p"),
+        ("MAX_TOKENS", "max_tokens"),
+        ("foo.max_tokens", "max_tokens"),
         ("stream_option", "stream_options"),
         ("service_teir", "service_tier"),  # which is accepted, and changes nothing
     ],

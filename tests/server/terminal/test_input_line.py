@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.terminal.attachment import open_attachment
 from server.terminal.commands import COMMANDS
+from server.terminal.errors import UsageError
 from server.terminal.input_line import (
     CommandInput,
     QuestionInput,
@@ -103,3 +105,8 @@ def test_harmless_text_holds_no_control_character(text: str) -> None:
 def test_text_that_was_harmless_stays() -> None:
     assert escape_control_characters("Grüße,\n\t世界 🙂") == "Grüße,\n\t世界 🙂"
     assert replace_surrogates("🙂 \ud83d\ude42 \ud800") == "🙂 🙂 \ufffd"
+
+
+def test_an_unknown_users_folder_is_told() -> None:
+    with pytest.raises(UsageError, match=r"cannot read ~nobody-here/x\.png: No such file"):
+        open_attachment("~nobody-here/x.png")

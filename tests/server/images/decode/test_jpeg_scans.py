@@ -36,5 +36,14 @@ def test_what_looks_like_scans_elsewhere_does_not_count(progressive: bool) -> No
     assert isinstance(decode(data + lookalikes, PAD), DecodedImage)
 
 
+@pytest.mark.parametrize("marker", [b"\xff\x01", b"\xff\xd0"])
+def test_scans_behind_a_marker_without_a_length_count(marker: bytes) -> None:
+    scans = repeat_last_scan(MAX_SCANS)
+    start = len(JPEG) - 2
+    # Read as a length, 0xFFFF would lead behind all scans.
+    hidden = scans[:start] + marker + b"\xff\xff" + scans[start:-2] + b"\xff" * 65535 + END_OF_IMAGE
+    assert expect_failure(hidden).fault is DecodeFault.SCANS
+
+
 def test_scans_of_a_jpeg_without_an_end_count() -> None:
     assert expect_failure(repeat_last_scan(MAX_SCANS)[:-2]).fault is DecodeFault.SCANS
