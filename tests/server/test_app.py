@@ -83,7 +83,7 @@ async def test_every_spelling_of_a_path_passes_the_gate(path: str, checkpoint: C
         ("/chat/completion", ": did you mean /v1/chat/completions?"),
         ("/healthz", ": did you mean /health?"),
         ("/v1/model/model_id", "."),  # not the pattern of /v1/models/…
-        ("/v1/responses/response_id/cancl", "."),
+        ("/v1/responses/response_id/stop", "."),
         ("/v1/embeddings", "."),
         ("/api/generate", "."),
     ],
