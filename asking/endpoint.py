@@ -1,7 +1,7 @@
 """An OpenAI-compatible endpoint: chat completions, with retries."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -29,6 +29,10 @@ from asking.wire import (
 )
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Result = TypeVar("Result")
+
+# A server that listens accepts a connection in this time; its answer may take longer.
+PROBE_TIMEOUT_S = 5.0
 
 # Every other request would get these statuses, too.
 _REFUSAL_STATUSES = {401, 403, 404, 405}
@@ -64,13 +68,17 @@ class Endpoint:
         self._client = client
 
     async def wait_until_reachable(self) -> None:
-        """Wait for the server, which may be starting. Raises `EndpointUnreachable`."""
-        try:
-            await _list_models(self._config, self._client)
-        except EndpointUnreachable:
-            raise
-        except EndpointError:
-            pass  # it answers; some endpoints list no models
+        """Wait until the server, which may be starting, accepts a connection.
+
+        Raises `EndpointUnreachable`.
+        """
+        timeout_s = min(self._config.timeout_s, PROBE_TIMEOUT_S)
+        request = self._client.build_request("GET", "models", timeout=timeout_s)
+
+        async def probe() -> None:
+            await _probe(self._client, request)
+
+        await _retry(self._config, request, probe, _print)
 
     async def complete(self, messages: list[Message]) -> Answer:
         """Return the model's answer. Raises `EndpointError` after the last attempt."""
@@ -119,7 +127,19 @@ async def _send_with_retries(
     model: type[AnyModel],
     report: Callable[[str], None] | None = None,
 ) -> AnyModel:
-    """Send a request until it succeeds; `report` is told of each attempt that failed."""
+    async def send() -> AnyModel:
+        return await _send_once(client, config, request, model)
+
+    return await _retry(config, request, send, report)
+
+
+async def _retry(
+    config: EndpointConfig,
+    request: httpx.Request,
+    send: Callable[[], Awaitable[Result]],
+    report: Callable[[str], None] | None,
+) -> Result:
+    """Call `send` until it succeeds; `report` is told of each attempt that failed."""
     attempts = config.retry_policy.attempts
 
     def tell(state: RetryCallState) -> None:
@@ -131,8 +151,7 @@ async def _send_with_retries(
 
     options = config.retry_policy.build_tenacity_options()
     try:
-        retrying = AsyncRetrying(**options, before_sleep=tell)
-        response: AnyModel = await retrying(_send_once, client, config, request, model)
+        return await AsyncRetrying(**options, before_sleep=tell)(send)
     except RetryError as error:
         last = error.last_attempt
         reason = f"{last.exception()} (attempt {last.attempt_number} of {attempts})"
@@ -142,11 +161,24 @@ async def _send_with_retries(
                 f" clone, `make serve`) starts one; --{config.role}base-url names another"
             ) from None
         raise EndpointDown(f"{request.url}: {reason}") from None
-    return response
 
 
 def _print(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
+
+
+async def _probe(client: httpx.AsyncClient, request: httpx.Request) -> None:
+    """Return if the server accepts a connection, whatever it answers then, or if it is silent.
+
+    Some endpoints list no models, and questions have their own retries.
+    """
+    try:
+        response = await _send(client, request, stream=True)
+    except ConnectionFailed:
+        raise
+    except RetryableError:
+        return
+    await response.aclose()
 
 
 async def _send_once(
@@ -155,8 +187,22 @@ async def _send_once(
     request: httpx.Request,
     model: type[AnyModel],
 ) -> AnyModel:
+    response = await _send(client, request)
+    if not response.is_success:
+        raise _build_error(config, request, response)
     try:
-        response = await client.send(request)
+        answer: AnyModel = parse_response(response, model)
+    except ValueError as error:
+        raise RetryableError(str(error)) from None
+    return answer
+
+
+async def _send(
+    client: httpx.AsyncClient, request: httpx.Request, stream: bool = False
+) -> httpx.Response:
+    """Send a request, and translate httpx's errors."""
+    try:
+        return await client.send(request, stream=stream)
     except httpx.UnsupportedProtocol:
         raise EndpointRefused(
             f"{request.url}: a base URL begins with http:// or https://"
@@ -165,13 +211,6 @@ async def _send_once(
         raise ConnectionFailed(str(error) or type(error).__name__) from None
     except httpx.HTTPError as error:
         raise RetryableError(str(error) or type(error).__name__) from None
-    if not response.is_success:
-        raise _build_error(config, request, response)
-    try:
-        answer: AnyModel = parse_response(response, model)
-    except ValueError as error:
-        raise RetryableError(str(error)) from None
-    return answer
 
 
 def _build_error(
