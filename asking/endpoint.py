@@ -24,7 +24,9 @@ from asking.wire import (
     Message,
     ModelList,
     build_request_body,
+    hide_userinfo,
     parse_error_message,
+    parse_model,
     parse_response,
 )
 
@@ -55,6 +57,11 @@ class EndpointConfig:
     timeout_s: float = 120.0
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     role: str = ""
+
+    @property
+    def shown_url(self) -> str:
+        """The base URL without user and password, for messages."""
+        return hide_userinfo(self.base_url)
 
 
 class Endpoint:
@@ -99,7 +106,7 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
             limits=httpx.Limits(max_connections=config.concurrency),
         )
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise EndpointError(f"{config.base_url!r} is not a base URL") from None
+        raise EndpointError(f"{config.shown_url!r} is not a base URL") from None
     async with client:
         yield Endpoint(config, client, config.model or await _find_only_model(config, client))
 
@@ -114,8 +121,8 @@ async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) ->
     names = [model.id for model in (await _list_models(config, client)).data]
     if len(names) != 1:
         raise EndpointRefused(
-            f"{config.base_url} serves {', '.join(names) or 'no model'}: name the model to ask with"
-            f" --{config.role}model"
+            f"{config.shown_url} serves {', '.join(names) or 'no model'}: name the model to ask"
+            f" with --{config.role}model"
         )
     return names[0]
 
@@ -145,7 +152,7 @@ async def _retry(
     def tell(state: RetryCallState) -> None:
         if report is not None and state.outcome is not None:
             report(
-                f"waiting for {config.base_url}: {state.outcome.exception()};"
+                f"waiting for {config.shown_url}: {state.outcome.exception()};"
                 f" attempt {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:.1f} s"
             )
 
@@ -157,10 +164,14 @@ async def _retry(
         reason = f"{last.exception()} (attempt {last.attempt_number} of {attempts})"
         if isinstance(last.exception(), ConnectionFailed):
             raise EndpointUnreachable(
-                f"no server answers at {config.base_url}: {reason}. `llava-server serve` (in a"
+                f"no server answers at {config.shown_url}: {reason}. `llava-server serve` (in a"
                 f" clone, `make serve`) starts one; --{config.role}base-url names another"
             ) from None
-        raise EndpointDown(f"{request.url}: {reason}") from None
+        raise EndpointDown(f"{_show_url(request)}: {reason}") from None
+
+
+def _show_url(request: httpx.Request) -> str:
+    return hide_userinfo(str(request.url))
 
 
 def _print(message: str) -> None:
@@ -205,7 +216,12 @@ async def _send(
         return await client.send(request, stream=stream)
     except httpx.UnsupportedProtocol:
         raise EndpointRefused(
-            f"{request.url}: a base URL begins with http:// or https://"
+            f"{_show_url(request)}: a base URL begins with http:// or https://"
+        ) from None
+    except httpx.LocalProtocolError:
+        # Its message shows the header, which may hold the key.
+        raise EndpointRefused(
+            f"{_show_url(request)}: the request holds what HTTP cannot carry; is the API key right?"
         ) from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise ConnectionFailed(str(error) or type(error).__name__) from None
@@ -220,9 +236,9 @@ def _build_error(
     if is_retryable_status(response.status_code):
         return RetryableError(message, parse_retry_after(response.headers.get("retry-after")))
     if response.status_code not in _REFUSAL_STATUSES:
-        return EndpointError(f"{request.url}: {message}")
+        return EndpointError(f"{_show_url(request)}: {message}")
     return EndpointRefused(
-        f"{request.url}: {message.rstrip('.')}; {_advise(config, request, response)}"
+        f"{_show_url(request)}: {message.rstrip('.')}; {_advise(config, request, response)}"
     )
 
 
@@ -231,5 +247,7 @@ def _advise(config: EndpointConfig, request: httpx.Request, response: httpx.Resp
     if response.status_code in (401, 403):
         return f"is --{config.role}api-key right?"
     if request.method == "POST" and response.status_code == 404:
-        return f"are --{config.role}model {config.model!r} and --{config.role}base-url right?"
+        return (
+            f"are --{config.role}model {parse_model(request)!r} and --{config.role}base-url right?"
+        )
     return f"does --{config.role}base-url end with the version, as in http://127.0.0.1:8000/v1?"
