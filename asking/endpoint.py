@@ -1,7 +1,7 @@
 """An OpenAI-compatible endpoint: chat completions, with retries."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,11 +24,17 @@ from asking.wire import (
     Message,
     ModelList,
     build_request_body,
+    hide_userinfo,
     parse_error_message,
+    parse_model,
     parse_response,
 )
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Result = TypeVar("Result")
+
+# A server that listens accepts a connection in this time; its answer may take longer.
+PROBE_TIMEOUT_S = 5.0
 
 # Every other request would get these statuses, too.
 _REFUSAL_STATUSES = {401, 403, 404, 405}
@@ -52,6 +58,11 @@ class EndpointConfig:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     role: str = ""
 
+    @property
+    def shown_url(self) -> str:
+        """The base URL without user and password, for messages."""
+        return hide_userinfo(self.base_url)
+
 
 class Endpoint:
     """A client for one model of an endpoint; created by `open_endpoint`."""
@@ -64,13 +75,17 @@ class Endpoint:
         self._client = client
 
     async def wait_until_reachable(self) -> None:
-        """Wait for the server, which may be starting. Raises `EndpointUnreachable`."""
-        try:
-            await _list_models(self._config, self._client)
-        except EndpointUnreachable:
-            raise
-        except EndpointError:
-            pass  # it answers; some endpoints list no models
+        """Wait until the server, which may be starting, accepts a connection.
+
+        Raises `EndpointUnreachable`.
+        """
+        timeout_s = min(self._config.timeout_s, PROBE_TIMEOUT_S)
+        request = self._client.build_request("GET", "models", timeout=timeout_s)
+
+        async def probe() -> None:
+            await _probe(self._client, request)
+
+        await _retry(self._config, request, probe, _print)
 
     async def complete(self, messages: list[Message]) -> Answer:
         """Return the model's answer. Raises `EndpointError` after the last attempt."""
@@ -91,7 +106,7 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
             limits=httpx.Limits(max_connections=config.concurrency),
         )
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise EndpointError(f"{config.base_url!r} is not a base URL") from None
+        raise EndpointError(f"{config.shown_url!r} is not a base URL") from None
     async with client:
         yield Endpoint(config, client, config.model or await _find_only_model(config, client))
 
@@ -106,8 +121,8 @@ async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) ->
     names = [model.id for model in (await _list_models(config, client)).data]
     if len(names) != 1:
         raise EndpointRefused(
-            f"{config.base_url} serves {', '.join(names) or 'no model'}: name the model to ask with"
-            f" --{config.role}model"
+            f"{config.shown_url} serves {', '.join(names) or 'no model'}: name the model to ask"
+            f" with --{config.role}model"
         )
     return names[0]
 
@@ -119,34 +134,62 @@ async def _send_with_retries(
     model: type[AnyModel],
     report: Callable[[str], None] | None = None,
 ) -> AnyModel:
-    """Send a request until it succeeds; `report` is told of each attempt that failed."""
+    async def send() -> AnyModel:
+        return await _send_once(client, config, request, model)
+
+    return await _retry(config, request, send, report)
+
+
+async def _retry(
+    config: EndpointConfig,
+    request: httpx.Request,
+    send: Callable[[], Awaitable[Result]],
+    report: Callable[[str], None] | None,
+) -> Result:
+    """Call `send` until it succeeds; `report` is told of each attempt that failed."""
     attempts = config.retry_policy.attempts
 
     def tell(state: RetryCallState) -> None:
         if report is not None and state.outcome is not None:
             report(
-                f"waiting for {config.base_url}: {state.outcome.exception()};"
+                f"waiting for {config.shown_url}: {state.outcome.exception()};"
                 f" attempt {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:.1f} s"
             )
 
     options = config.retry_policy.build_tenacity_options()
     try:
-        retrying = AsyncRetrying(**options, before_sleep=tell)
-        response: AnyModel = await retrying(_send_once, client, config, request, model)
+        return await AsyncRetrying(**options, before_sleep=tell)(send)
     except RetryError as error:
         last = error.last_attempt
         reason = f"{last.exception()} (attempt {last.attempt_number} of {attempts})"
         if isinstance(last.exception(), ConnectionFailed):
             raise EndpointUnreachable(
-                f"no server answers at {config.base_url}: {reason}. `llava-server serve` (in a"
+                f"no server answers at {config.shown_url}: {reason}. `llava-server serve` (in a"
                 f" clone, `make serve`) starts one; --{config.role}base-url names another"
             ) from None
-        raise EndpointDown(f"{request.url}: {reason}") from None
-    return response
+        raise EndpointDown(f"{_show_url(request)}: {reason}") from None
+
+
+def _show_url(request: httpx.Request) -> str:
+    return hide_userinfo(str(request.url))
 
 
 def _print(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
+
+
+async def _probe(client: httpx.AsyncClient, request: httpx.Request) -> None:
+    """Return if the server accepts a connection, whatever it answers then, or if it is silent.
+
+    Some endpoints list no models, and questions have their own retries.
+    """
+    try:
+        response = await _send(client, request, stream=True)
+    except ConnectionFailed:
+        raise
+    except RetryableError:
+        return
+    await response.aclose()
 
 
 async def _send_once(
@@ -155,16 +198,7 @@ async def _send_once(
     request: httpx.Request,
     model: type[AnyModel],
 ) -> AnyModel:
-    try:
-        response = await client.send(request)
-    except httpx.UnsupportedProtocol:
-        raise EndpointRefused(
-            f"{request.url}: a base URL begins with http:// or https://"
-        ) from None
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise ConnectionFailed(str(error) or type(error).__name__) from None
-    except httpx.HTTPError as error:
-        raise RetryableError(str(error) or type(error).__name__) from None
+    response = await _send(client, request)
     if not response.is_success:
         raise _build_error(config, request, response)
     try:
@@ -174,6 +208,27 @@ async def _send_once(
     return answer
 
 
+async def _send(
+    client: httpx.AsyncClient, request: httpx.Request, stream: bool = False
+) -> httpx.Response:
+    """Send a request, and translate httpx's errors."""
+    try:
+        return await client.send(request, stream=stream)
+    except httpx.UnsupportedProtocol:
+        raise EndpointRefused(
+            f"{_show_url(request)}: a base URL begins with http:// or https://"
+        ) from None
+    except httpx.LocalProtocolError:
+        # Its message shows the header, which may hold the key.
+        raise EndpointRefused(
+            f"{_show_url(request)}: the request holds what HTTP cannot carry; is the API key right?"
+        ) from None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise ConnectionFailed(str(error) or type(error).__name__) from None
+    except httpx.HTTPError as error:
+        raise RetryableError(str(error) or type(error).__name__) from None
+
+
 def _build_error(
     config: EndpointConfig, request: httpx.Request, response: httpx.Response
 ) -> Exception:
@@ -181,9 +236,9 @@ def _build_error(
     if is_retryable_status(response.status_code):
         return RetryableError(message, parse_retry_after(response.headers.get("retry-after")))
     if response.status_code not in _REFUSAL_STATUSES:
-        return EndpointError(f"{request.url}: {message}")
+        return EndpointError(f"{_show_url(request)}: {message}")
     return EndpointRefused(
-        f"{request.url}: {message.rstrip('.')}; {_advise(config, request, response)}"
+        f"{_show_url(request)}: {message.rstrip('.')}; {_advise(config, request, response)}"
     )
 
 
@@ -192,5 +247,7 @@ def _advise(config: EndpointConfig, request: httpx.Request, response: httpx.Resp
     if response.status_code in (401, 403):
         return f"is --{config.role}api-key right?"
     if request.method == "POST" and response.status_code == 404:
-        return f"are --{config.role}model {config.model!r} and --{config.role}base-url right?"
+        return (
+            f"are --{config.role}model {parse_model(request)!r} and --{config.role}base-url right?"
+        )
     return f"does --{config.role}base-url end with the version, as in http://127.0.0.1:8000/v1?"

@@ -71,7 +71,7 @@ class AskingOptions:
             )
         return EndpointConfig(
             base_url,
-            api_key,
+            parse_api_key(api_key, f"--{role}api-key"),
             model,
             {**fields, **parse_request_fields(request, f"--{role}request")},
             self.concurrency,
@@ -79,6 +79,19 @@ class AskingOptions:
             RetryPolicy(self.attempts, self.backoff_s),
             role,
         )
+
+
+def parse_api_key(text: str, option: str) -> str:
+    """Return a key without whitespace around it, such as a file's last newline.
+
+    Raises `typer.BadParameter`, which does not show the key.
+    """
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise typer.BadParameter(
+            "it holds characters that no HTTP header can carry", param_hint=option
+        )
+    return key
 
 
 def parse_request_fields(text: str, option: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The part of OpenAI's chat completions wire format that this client uses."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -88,6 +90,25 @@ def build_request_body(
     """Build a request; `fields` that are None are left out."""
     sent = {name: value for name, value in fields.items() if value is not None}
     return {"model": model, "messages": messages, **sent}
+
+
+def parse_model(request: httpx.Request) -> str:
+    """Return the model that a request of `build_request_body` asks."""
+    return str(json.loads(request.content)["model"])
+
+
+def hide_userinfo(url: str) -> str:
+    """Return a URL to print, without its user and password.
+
+    Of what is no URL, all that could belong to a password is left out.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        parsed = httpx.URL()
+    if not parsed.host:
+        return re.sub(r"^([\w+.-]*://)?.*@", r"\1", url, flags=re.DOTALL)
+    return str(parsed.copy_with(userinfo=b"")) if parsed.userinfo else url
 
 
 def parse_error_message(response: httpx.Response) -> str:

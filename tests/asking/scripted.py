@@ -40,9 +40,10 @@ class Request:
 
 @dataclass
 class ScriptedEndpoint:
-    """The endpoint's URL, its requests and their concurrency."""
+    """The endpoint's URL, its requests and their concurrency; how often models were listed."""
 
     url: str = ""
+    listed: int = 0
     requests: list[Request] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -59,15 +60,20 @@ def error_reply(status: int, message: str, *headers: str) -> Reply:
     return Reply(status, json.dumps({"error": {"message": message}}), headers)
 
 
-AnswerFunction = Callable[[Request], Reply | asyncio.Future[Reply]]
+AnyReply = Reply | asyncio.Future[Reply]
+AnswerFunction = Callable[[Request], AnyReply]
 
 
 @asynccontextmanager
 async def serve_script(
-    answer: AnswerFunction, models: tuple[str, ...] = ("m",)
+    answer: AnswerFunction, models: tuple[str, ...] = ("m",), listing: AnyReply | None = None
 ) -> AsyncIterator[ScriptedEndpoint]:
-    """Serve until the block ends; `answer` may return a future that never completes."""
+    """Serve until the block ends; a future as a reply may never complete.
+
+    `listing` is the reply to `GET /models`, by default the list of `models`.
+    """
     state = ScriptedEndpoint()
+    listing = listing or Reply(body=json.dumps({"data": [{"id": name} for name in models]}))
     running: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,11 +82,12 @@ async def serve_script(
         try:
             request = await _read(reader)
             if request.path.endswith("/models"):
-                reply = Reply(body=json.dumps({"data": [{"id": name} for name in models]}))
+                state.listed += 1
+                answered = listing
             else:
                 state.requests.append(request)
                 answered = answer(request)
-                reply = answered if isinstance(answered, Reply) else await answered
+            reply = answered if isinstance(answered, Reply) else await answered
             writer.write(_written(reply))
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -197,3 +197,8 @@ async def test_waiting_is_told_at_once_and_ends_with_the_remedy(
 async def test_a_refusal_names_the_option(status: int, advice: str) -> None:
     with pytest.raises(EndpointRefused, match=re.escape(f"status {status}: no; {advice}")):
         await ask_once(reply_in_turn(error_reply(status, "no")), model="m", role="judge-")
+
+
+async def test_a_refusal_names_the_model_that_was_found() -> None:
+    with pytest.raises(EndpointRefused, match="are --model 'm' and --base-url right"):
+        await ask_once(reply_in_turn(error_reply(404, "no")))
