@@ -9,7 +9,7 @@ def find_last_checkpoint(work: Path) -> Path | None:
 
     The trainer's state is the last file that is written.
     """
-    folders = sorted(work.glob("checkpoint-*"), key=_read_step, reverse=True)
+    folders = sorted(work.glob("checkpoint-*"), key=read_step, reverse=True)
     return next((folder for folder in folders if _is_complete(folder)), None)
 
 
@@ -18,10 +18,11 @@ def describe_saved_state(work: Path) -> str:
     checkpoint = find_last_checkpoint(work)
     if checkpoint is None:
         return "nothing is saved yet: --resume would start over"
-    return f"--resume continues after step {_read_step(checkpoint)}, saved in {checkpoint}"
+    return f"--resume continues after step {read_step(checkpoint)}, saved in {checkpoint}"
 
 
-def _read_step(folder: Path) -> int:
+def read_step(folder: Path) -> int:
+    """Return the step after which a checkpoint was saved."""
     number = folder.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else 0
 

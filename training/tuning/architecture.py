@@ -10,6 +10,7 @@ from llava_spec.anyres import Size
 from llava_spec.projector import ProjectorConfig
 from model_store.errors import ConversionError
 from server.checkpoint.vision import ImageConfig
+from training.tuning.errors import first_line
 from training.tuning.model import read_projector_type
 from training.tuning.sources import SourceError, Sources, TowerPreprocessing, read_preprocessing
 from training.tuning.tiles import TileLayout, build_tile_layout, choose_grid_pinpoints
@@ -101,4 +102,4 @@ def _read_type(folder: Path, wanted: str) -> str:
     try:
         return str(AutoConfig.from_pretrained(folder).model_type)
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is not {wanted}: {str(error).partition(chr(10))[0]}") from None
+        raise SourceError(f"{folder} is not {wanted}: {first_line(error)}") from None

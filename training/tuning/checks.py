@@ -80,7 +80,9 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
 def _check_partners(arguments: argparse.Namespace) -> None:
     get = vars(arguments).get
     for name, partner in PARTNERS.items():
-        if get(name) not in (None, False) and not get(partner):
+        value = get(name)
+        # A number of 0 equals False, but is given.
+        if value is not None and value is not False and not get(partner):
             raise OptionError(f"{name_option(name)} needs {name_option(partner)}")
     for name in SAID_BY_MODEL:
         if get("model") is not None and get(name) is not None:

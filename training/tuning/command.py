@@ -32,7 +32,7 @@ def main(stage: Stage, words: Sequence[str], name: str) -> int:
     try:
         return _train(arguments, stage, name)
     except KeyboardInterrupt:
-        _print(f"interrupted: {describe_saved_state(choose_work(arguments))}")
+        _print(": ".join(("interrupted", *_describe_rest(arguments))))
         return INTERRUPTED
 
 
@@ -47,14 +47,19 @@ def _train(arguments: argparse.Namespace, stage: Stage, name: str) -> int:
     try:
         outcome = train(build_settings(arguments, stage))
     except (ConversionError, DataError, OptionError, SourceError) as error:
-        return _report(_shorten(error))
+        return _report(_last_line(error))
     except (OSError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _WRITE_FAILED.search(str(error)):
             raise
-        return _report(f"{_describe(error)}; {describe_saved_state(choose_work(arguments))}")
+        return _report("; ".join((_describe(error), *_describe_rest(arguments))))
     if outcome is not None:
         _print(outcome.describe(_find_program(name)))
     return 0
+
+
+def _describe_rest(arguments: argparse.Namespace) -> Sequence[str]:
+    """Return whether a run can go on, as one sentence; none where it would only have checked."""
+    return () if arguments.check_only else (describe_saved_state(choose_work(arguments)),)
 
 
 def _find_program(name: str) -> str:
@@ -78,7 +83,7 @@ def _print(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _shorten(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """Return the last line: a process that read images sends its traceback before it."""
     (reason,) = str(error).strip().splitlines()[-1:] or [""]
     return _CLASS.sub("", reason)
@@ -90,4 +95,4 @@ def _describe(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, RuntimeError):
         return "the state of the run cannot be written: is the disk full?"
-    return _shorten(error)
+    return _last_line(error)

@@ -11,7 +11,7 @@ from model_store.convert.conversation import CONV_MODES
 from server.prompt.format import CHAT_TEMPLATE
 from server.prompt.segments import TemplateText
 from server.prompt.turns import Turn
-from training.tuning.errors import OptionError
+from training.tuning.errors import OptionError, first_line
 from training.tuning.prompts import choose_render
 from training.tuning.settings import TrainSettings
 from training.tuning.sources import SourceError, load_tokenizer
@@ -77,6 +77,4 @@ def _read_config(folder: Path) -> "AutoConfig":
     try:
         return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise SourceError(
-            f"{folder} is not a language model: {str(error).splitlines()[0]}"
-        ) from None
+        raise SourceError(f"{folder} is not a language model: {first_line(error)}") from None

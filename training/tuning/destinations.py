@@ -13,7 +13,9 @@ from training.tuning.errors import OptionError
 def check_destinations(arguments: argparse.Namespace) -> None:
     """Raise `OptionError` where the checkpoint or the run's state cannot be written.
 
-    Of several processes only the first writes. A run that only checks records writes nothing.
+    Of several processes only the first writes. A run that only checks records is not refused: into
+    the run's state it writes no more than a list of many bad records, or says that it could not,
+    and the configurations of a finished LLaVA's parts.
     """
     out = arguments.out
     if _exists(out):

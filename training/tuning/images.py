@@ -1,8 +1,11 @@
 """A record's images as pixel values, by the server's own preprocessing."""
 
 import os
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,9 +13,15 @@ from torch import Tensor
 
 from llava_spec.anyres import Size
 from llava_spec.image_settings import AspectRatio, Channels, compute_pad_color
-from server.images.decode.decode import DecodedImage, DecodeOptions, decode
+from server.images.decode.decode import (
+    DecodedImage,
+    DecodeFailure,
+    DecodeFault,
+    DecodeOptions,
+    decode,
+)
 from server.images.decode.image_processor import Pixels
-from server.images.decode.image_size import read_image_size
+from server.images.decode.image_size import measure_image
 from training.tuning.errors import DataError, MissingImageError
 from training.tuning.webdataset import TarMember
 
@@ -20,6 +29,13 @@ MAX_PIXELS = 1_000_000_000
 # As much as the header of a JPEG nearly always takes, EXIF data and color profile included.
 HEADER_BYTES = 1 << 16
 JPEG_START = b"\xff\xd8"
+REASONS: Final[Mapping[DecodeFault, str]] = {
+    DecodeFault.FORMAT: "it is not an image, or its header is damaged",
+    DecodeFault.CORRUPT: "it is damaged",
+    DecodeFault.PIXELS: f"it has more than {MAX_PIXELS:,} pixels",
+    DecodeFault.SHAPE: "one of its sides is far longer than the other",
+    DecodeFault.MEMORY: "there is not enough memory to decode it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +75,21 @@ class ImageReader:
 
         The start of the file is nearly always enough to tell.
         """
-        if read_image_size(_read(self.find(image), HEADER_BYTES), self._options) is None:
+        start = _read(self.find(image), HEADER_BYTES)
+        if isinstance(measure_image(start, self._options), DecodeFailure):
             self.read_size(image)
 
     def read_size(self, image: str | TarMember) -> Size:
         """Return an image's upright (width, height), from its header. Raises `DataError`."""
         file = self.find(image)
-        data = _read(file, HEADER_BYTES)
-        size = read_image_size(data, self._options) if data.startswith(JPEG_START) else None
-        if size is None:
-            size = read_image_size(_read(file), self._options)
-        if size is None:
-            raise DataError(
-                f"the image {file} cannot be read: it is not an image, or its header is damaged"
-            )
+        start = _read(file, HEADER_BYTES)
+        if start.startswith(JPEG_START):
+            size = measure_image(start, self._options)
+            if not isinstance(size, DecodeFailure):
+                return size
+        size = measure_image(_read(file), self._options)
+        if isinstance(size, DecodeFailure):
+            raise _refuse(file, size)
         return size
 
     def read(self, image: str | TarMember) -> PreparedImage:
@@ -80,7 +97,7 @@ class ImageReader:
         file = self.find(image)
         decoded = decode(_read(file), self._options)
         if not isinstance(decoded, DecodedImage):
-            raise DataError(f"the image {file} cannot be read: {decoded.fault}")
+            raise _refuse(file, decoded)
         return PreparedImage(self.normalise(decoded.views), decoded.image_size)
 
     def normalise(self, views: Pixels) -> Tensor:
@@ -98,7 +115,16 @@ class ImageReader:
             grid_pinpoints=self.grid_pinpoints,
             pad_color=compute_pad_color(self.mean),
             fast_jpeg=False,
+            # Limits that protect a server from its clients. The check, which reads the start of a
+            # file, would not see that they are exceeded.
+            max_frames=sys.maxsize,
+            limits_scans=False,
         )
+
+
+def _refuse(file: Path | TarMember, failure: DecodeFailure) -> DataError:
+    reason = REASONS.get(failure.fault, failure.fault)
+    return DataError(f"the image {file} cannot be read: {reason}")
 
 
 def _read(file: Path | TarMember, max_bytes: int = -1) -> bytes:

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, CLIPVisionModel, PreTrainedModel
 
 from training.tuning.architecture import read_architecture
+from training.tuning.errors import first_line
 from training.tuning.model import LlavaForTraining, build_projector
 from training.tuning.quantization import choose_device, keep_gradients
 from training.tuning.sources import SourceError, Sources
@@ -58,7 +59,7 @@ def read_projector(file: Path) -> dict[str, Tensor]:
         else:
             weights = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # libraries raise many kinds of exception on damaged files
-        raise SourceError(f"{file} is not a projector: {_shorten(error)}") from None
+        raise SourceError(f"{file} is not a projector: {first_line(error)}") from None
     return {re.sub(_PREFIX, "", name): each for name, each in weights.items()}
 
 
@@ -77,7 +78,7 @@ def _load_tower(folder: Path, dtype: torch.dtype) -> CLIPVisionModel:
     try:
         return CLIPVisionModel.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is not a CLIP vision tower: {_shorten(error)}") from None
+        raise SourceError(f"{folder} is not a CLIP vision tower: {first_line(error)}") from None
 
 
 def _load_language_model(
@@ -91,11 +92,6 @@ def _load_language_model(
             folder, dtype=dtype, **options
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceError(f"{folder} is not a language model: {_shorten(error)}") from None
+        raise SourceError(f"{folder} is not a language model: {first_line(error)}") from None
     keep_gradients(model)
     return model
-
-
-def _shorten(error: Exception) -> str:
-    """Return the first line of a library's message."""
-    return str(error).partition("\n")[0]

@@ -93,9 +93,18 @@ def _tell(flaws: Sequence[str], file: Path) -> None:
         print(text, file=sys.stderr)
     more = len(flaws) - MAX_FLAWS_SHOWN
     if more > 0:
+        print(f"... and {more} more; {_list_flaws(flaws, file)}", file=sys.stderr)
+
+
+def _list_flaws(flaws: Sequence[str], file: Path) -> str:
+    """Write all flaws to a file, and say where they are. Without the file, the verdict counts."""
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(f"{text}\n" for text in flaws))
-        print(f"... and {more} more; all are in {file.resolve()}", file=sys.stderr)
+        # A name of no file may hold half of a surrogate pair.
+        file.write_text("".join(f"{text}\n" for text in flaws), "utf-8", "backslashreplace")
+    except OSError as error:
+        return f"they cannot be listed in {file}: {error.strerror}"
+    return f"all are in {file.resolve()}"
 
 
 def _judge(num_flaws: int, num_records: int, option: str, *, skips_bad_records: bool) -> None:

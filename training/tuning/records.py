@@ -56,7 +56,7 @@ def _parse(content: Any, source: str) -> Record:
     if not isinstance(content, Mapping):
         raise _Flaw("it is not a JSON object")
     for name, wrong in (("conversations", "messages"), ("image", "images")):
-        if name not in content and wrong in content:
+        if name not in content and content.get(wrong):
             raise _Flaw(f"it has {wrong!r}, where {name!r} is needed")
     turns = _read_turns(content.get("conversations"))
     system = None

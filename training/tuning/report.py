@@ -42,18 +42,22 @@ Serve it with `llava-server serve --model DIR`.
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run that has ended well, and how many seconds it took."""
+    """A run that has ended well, and how many seconds it took.
+
+    A resumed run took them after `first_step`: `history` has the earlier steps, too.
+    """
 
     settings: TrainSettings
     history: Sequence[Mapping[str, Any]]
     seconds: float
+    first_step: int = 0
 
     def describe(self, program: str) -> str:
         """Return what the user wants to know now; `program` is `llava-server` as it is typed."""
         settings, out = self.settings, shlex.quote(str(self.settings.out.resolve()))
         adapter = settings.lora is not None and not settings.merges_lora
         lines = [
-            f"Trained {_count_steps(self.history)} steps in {_format_duration(self.seconds)}"
+            f"Trained {self._describe_steps()} in {_format_duration(self.seconds)}"
             f"{self._describe_losses()}.",
             f"The model is in {out}. Serve it:",
             f"  {program} serve --model {out}"
@@ -68,6 +72,12 @@ class Outcome:
             ]
         work = shlex.quote(str(settings.work.resolve()))
         return "\n".join([*lines, f"The run's saved state, {work}, can be removed."])
+
+    def _describe_steps(self) -> str:
+        steps = _count_steps(self.history)
+        if not self.first_step:
+            return f"{steps} steps"
+        return f"{steps} steps, {steps - self.first_step} of them since it was resumed,"
 
     def _describe_losses(self) -> str:
         kinds = (("last loss", "loss"), ("evaluation loss", "eval_loss"))

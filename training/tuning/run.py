@@ -18,11 +18,11 @@ from transformers import BitsAndBytesConfig, TrainingArguments
 
 from model_store.convert.json_file import read_json
 from model_store.manifest import write_manifest
-from training.saved_state import find_last_checkpoint
+from training.saved_state import find_last_checkpoint, read_step
 from training.tuning.architecture import read_architecture
 from training.tuning.conv_mode import choose_conv_mode
 from training.tuning.dataset import Example, TuningDataset
-from training.tuning.errors import OptionError
+from training.tuning.errors import OptionError, first_line
 from training.tuning.export import export, export_adapter
 from training.tuning.images import ImageReader
 from training.tuning.loading import load_model
@@ -62,7 +62,8 @@ def train(settings: TrainSettings) -> Outcome | None:
     choose_parameters(model, settings)
     trainer = build_trainer(settings, model, dataset, indices, eval_dataset)
     check_sharding(settings, trainer)
-    trainer.train(resume_from_checkpoint=_choose_checkpoint(settings))
+    checkpoint = _choose_checkpoint(settings)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     weights = _gather(settings, trainer)
     if not trainer.is_world_process_zero():
         return None
@@ -72,7 +73,8 @@ def train(settings: TrainSettings) -> Outcome | None:
         gc.collect()  # there may be no memory for two models
         model = _reload(settings, weights)
     _write(settings, model, conv_mode, history)
-    return Outcome(settings, history, time.monotonic() - start)
+    first_step = 0 if checkpoint is None else read_step(checkpoint)
+    return Outcome(settings, history, time.monotonic() - start, first_step)
 
 
 def check_work(settings: TrainSettings) -> None:
@@ -91,13 +93,13 @@ def check_work(settings: TrainSettings) -> None:
             )
 
 
-def _choose_checkpoint(settings: TrainSettings) -> str | None:
+def _choose_checkpoint(settings: TrainSettings) -> Path | None:
     if not settings.resumes:
         return None
     checkpoint = find_last_checkpoint(settings.work)
     if checkpoint is None:
         print(f"{settings.work} holds no saved state: the run starts over", file=sys.stderr)
-    return None if checkpoint is None else str(checkpoint)
+    return checkpoint
 
 
 def note_recipe(settings: TrainSettings) -> None:
@@ -182,7 +184,7 @@ def build_arguments(settings: TrainSettings) -> TrainingArguments:
     try:
         arguments = _build_arguments(settings)
     except (ValueError, ImportError) as error:  # of a device or a configuration
-        raise OptionError(str(error).strip().splitlines()[0]) from None
+        raise OptionError(first_line(error)) from None
     # A process has one GPU; DataParallel would scatter images apart from their records.
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments

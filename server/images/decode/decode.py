@@ -60,6 +60,7 @@ class DecodeOptions:
 
     `anyres` without `grid_pinpoints` yields the base view only. `convert_to_rgb` explains
     `alpha_color` and `color_management`; `orientation` is whether EXIF's is followed.
+    `limits_scans` is whether a JPEG of many scans is refused.
     """
 
     size: int
@@ -72,6 +73,7 @@ class DecodeOptions:
     color_management: bool = True
     orientation: bool = True
     max_frames: int = 1000
+    limits_scans: bool = True
     animated_images: Literal["first", "refuse"] = "first"
     formats: tuple[str, ...] = FORMATS
 
@@ -161,7 +163,7 @@ def open_within_limits(data: bytes, options: DecodeOptions) -> OpenedImage | Dec
             size = image.size
             frames = count_frames(data, image, codec, options.max_frames)
             fault = _find_header_fault(image, codec, frames, options)
-            if fault is None and codec == "JPEG" and has_many_scans(data):
+            if fault is None and options.limits_scans and codec == "JPEG" and has_many_scans(data):
                 fault = DecodeFault.SCANS
     except Exception as error:  # codecs raise many kinds of exception on damaged data
         return DecodeFailure(classify(error), *size)

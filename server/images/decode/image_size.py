@@ -18,12 +18,6 @@ from server.images.decode.orientation import SWAPS_SIDES, Transpose, find_transp
 _ORIENTED_TEXTS: Final = (b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
-def read_image_size(data: bytes, options: DecodeOptions) -> Size | None:
-    """Return the (width, height) of the upright image, None where `measure_image` fails."""
-    size = measure_image(data, options)
-    return None if isinstance(size, DecodeFailure) else size
-
-
 def measure_image(data: bytes, options: DecodeOptions) -> Size | DecodeFailure:
     """Return the (width, height) of the upright image, or why its header is refused.
 

@@ -105,6 +105,11 @@ def test_options_without_effect_are_told(
     assert line == f"error: {option} needs {name_option(PARTNERS[name])}"
 
 
+def test_an_option_of_0_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = read_refusal(capsys, "instruct", tmp_path, "--lora-dropout", "0")
+    assert line == "error: --lora-dropout needs --lora"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from tests.training.tuning.fixtures import INPUTS
 from tests.training.tuning.test_stages import CAPTIONS, RECORDS, SMALL, SOURCES
@@ -17,7 +19,7 @@ from training.tuning.errors import DataError, MissingImageError
 from training.tuning.loading import load_model
 from training.tuning.options import StageParser
 from training.tuning.report import _format_duration
-from training.tuning.settings import build_settings
+from training.tuning.settings import TrainSettings, build_settings
 from training.tuning.sources import SourceError
 
 
@@ -42,6 +44,28 @@ def test_the_end_of_an_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert re.search(r", last loss \d+\.\d+, evaluation loss \d+\.\d+\.\n", printed)
     out = tmp_path / "out"
     assert f"serve --model {out} --lora-adapters tuned={out}/adapter\n" in printed
+
+
+def test_the_end_of_a_resumed_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_arguments = run.build_arguments
+
+    def keep_states(settings: TrainSettings) -> TrainingArguments:
+        arguments = build_arguments(settings)
+        arguments.save_total_limit = None
+        return arguments
+
+    monkeypatch.setattr(run, "build_arguments", keep_states)
+    given = [*SOURCES, *CAPTIONS, *SMALL, "--max-steps", "3", "--save-steps", "2"]
+    words = [*given, "--out", str(tmp_path / "out")]
+    assert main("align", words, "train") == 0
+    shutil.rmtree(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out.work" / "checkpoint-3")
+    capsys.readouterr()
+    assert main("align", [*words, "--resume"], "train") == 0
+    printed = capsys.readouterr().err
+    assert "Trained 3 steps, 1 of them since it was resumed, in " in printed
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,38 @@ def test_many_flaws_are_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
 
 
+def test_the_verdict_does_not_need_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_records(tmp_path, [{**record, "conversations": []} for record in GOOD[:25]])
+    out = tmp_path / "records.json" / "out"  # a folder that is a file
+    check(tmp_path, "--data", data, *IMAGES, "--check-only", "--out", out)
+    *shown, more, error = capsys.readouterr().err.splitlines()
+    assert len(shown) == 20
+    file = tmp_path / "records.json" / "out.work" / "bad-data.txt"
+    assert more == f"... and 5 more; they cannot be listed in {file}: Not a directory"
+    assert error == "error: all 25 records of --data are bad"
+
+
+def test_names_that_are_not_unicode_are_in_the_file(tmp_path: Path) -> None:
+    records = [{**record, "image": "\ud800.png"} for record in GOOD[:25]]
+    check(tmp_path, "--data", write_records(tmp_path, [*records, *GOOD[25:]]), *IMAGES)
+    listed = (tmp_path / "out.work" / "bad-data.txt").read_text().splitlines()
+    assert len(listed) == 25
+    assert listed[0].endswith("\\ud800.png is missing")
+
+
+def test_a_check_that_cannot_split_a_model_does_not_speak_of_resuming(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = write_llava_llama_3(tmp_path / "published").path
+    (tmp_path / "file").touch()
+    given = ("--model", published, *RECORDS, *SMALL, "--out", tmp_path / "file" / "out")
+    assert main("instruct", [*map(str, given), "--check-only"], "train") == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith("/out.work: Not a directory")
+
+
 @pytest.mark.parametrize(
     ("records", "options", "message"),
     [

@@ -55,12 +55,20 @@ def test_a_system_text_and_several_images() -> None:
     assert (record.system, len(record.images), len(record.turns)) == ("Be brief.", 2, 2)
 
 
+@pytest.mark.parametrize("nothing", [[], None, ""])
+def test_an_empty_column_of_another_name_is_no_flaw(nothing: Any) -> None:
+    turns = (("human", "a"), ("gpt", "b"))
+    record = parse_record(with_turns(*turns, images=nothing, messages=nothing), "")
+    assert (record.images, len(record.turns)) == ((), 2)
+
+
 @pytest.mark.parametrize(
     ("record", "flaw"),
     [
         ("text", "it is not a JSON object"),
         ({}, "it has no 'conversations'"),
-        ({"messages": []}, "it has 'messages', where 'conversations' is needed"),
+        ({"messages": []}, "it has no 'conversations'"),
+        ({"messages": [{}]}, "it has 'messages', where 'conversations' is needed"),
         (
             with_turns(("human", "<image>"), ("gpt", "b"), images=["a"]),
             "it has 'images', where 'image' is needed",

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFile
 
-from server.images.decode.decode import DecodedImage, DecodeOptions, decode
+from server.images.decode.decode import (
+    DecodedImage,
+    DecodeFailure,
+    DecodeFault,
+    DecodeOptions,
+    decode,
+)
 from server.images.decode.formats import FORMATS
-from server.images.decode.image_size import read_image_size
+from server.images.decode.image_size import measure_image
 from tests.heics import HEICS
 from tests.server.images.decode.decoding import PAD, WRITABLE_FORMATS
 from tests.server.pictures import encode_image, make_photo
@@ -55,17 +61,17 @@ def move_exif_behind_pixels(png: bytes, kind: bytes, text: bytes | None = None) 
 @pytest.mark.usefixtures("_no_pixels")
 @pytest.mark.parametrize("image_format", WRITABLE_FORMATS)
 def test_no_pixel_of_any_format_is_decoded(image_format: str) -> None:
-    assert read_image_size(encode_image(make_photo(60, 40), image_format), PAD) == (60, 40)
+    assert measure_image(encode_image(make_photo(60, 40), image_format), PAD) == (60, 40)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_the_size_is_that_of_the_upright_image(image_format: str, orientation: int) -> None:
     data = encode_oriented(image_format, orientation)
-    assert read_image_size(data, PAD) == find_size(data)
+    assert measure_image(data, PAD) == find_size(data)
     as_stored = DecodeOptions(96, "pad", 10**8, orientation=False)
     if image_format != "TIFF":  # Pillow transposes it
-        assert read_image_size(data, as_stored) == (60, 40)
+        assert measure_image(data, as_stored) == (60, 40)
 
 
 @pytest.mark.skipif("HEIF" not in FORMATS, reason="pi-heif is not installed")
@@ -73,13 +79,13 @@ def test_the_size_is_that_of_the_upright_image(image_format: str, orientation: i
 def test_heic(name: str) -> None:
     decoded = decode(HEICS[name], PAD)
     if isinstance(decoded, DecodedImage):
-        assert read_image_size(HEICS[name], PAD) == decoded.image_size
+        assert measure_image(HEICS[name], PAD) == decoded.image_size
 
 
 @pytest.mark.parametrize("save", [{}, {"bitmap_format": "bmp"}])
 def test_an_icon_has_the_size_of_its_largest_picture(save: dict[str, Any]) -> None:
     data = encode_image(make_photo(64, 48), "ICO", sizes=[(16, 12), (64, 48)], **save)
-    assert read_image_size(data, PAD) == find_size(data)
+    assert measure_image(data, PAD) == find_size(data)
 
 
 XMP = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
@@ -88,7 +94,7 @@ XMP = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
 @pytest.mark.parametrize(("kind", "text"), [(b"eXIf", None), (b"iTXt", XMP)])
 def test_an_orientation_behind_the_pixels_of_a_png(kind: bytes, text: bytes | None) -> None:
     data = move_exif_behind_pixels(encode_oriented("PNG", 6), kind, text)
-    assert read_image_size(data, PAD) == find_size(data) == (40, 60)
+    assert measure_image(data, PAD) == find_size(data) == (40, 60)
 
 
 @pytest.mark.usefixtures("_no_pixels")
@@ -99,7 +105,7 @@ def test_the_header_of_a_jpeg_suffices() -> None:
         ("MPO", {"save_all": True, "append_images": [make_photo(30, 20)]}),
     ):
         data = encode_image(make_photo(1200, 800), image_format, quality=95, **options)
-        assert read_image_size(data[:80_000], PAD) == (1200, 800)
+        assert measure_image(data[:80_000], PAD) == (1200, 800)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +120,13 @@ def test_the_header_of_a_jpeg_suffices() -> None:
     ],
 )
 def test_a_damaged_header_has_no_size(data: bytes) -> None:
-    assert read_image_size(data, PAD) is None
+    assert isinstance(measure_image(data, PAD), DecodeFailure)
 
 
 @pytest.mark.parametrize("image_format", WRITABLE_FORMATS)
-def test_a_size_beyond_the_limit_is_none(image_format: str) -> None:
+def test_a_size_beyond_the_limit_is_refused(image_format: str) -> None:
     data = encode_image(make_photo(60, 40), image_format)
-    assert read_image_size(data, DecodeOptions(96, "pad", 2399)) is None
+    refused = DecodeFailure(DecodeFault.PIXELS, 60, 40)
+    assert measure_image(data, DecodeOptions(96, "pad", 2399)) == refused
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (60, 40)

@@ -1,5 +1,7 @@
 """JPEGs whose scans would take long are refused before a pixel is decoded; others are not."""
 
+from dataclasses import replace
+
 import pytest
 
 from server.images.decode.decode import DecodedImage, DecodeFailure, DecodeFault, decode
@@ -21,6 +23,11 @@ def test_the_limit_on_scans_is_exact() -> None:
     assert isinstance(decode(repeat_last_scan(MAX_SCANS - NUM_SCANS), PAD), DecodedImage)
     refused = expect_failure(repeat_last_scan(MAX_SCANS - NUM_SCANS + 1))
     assert refused == DecodeFailure(DecodeFault.SCANS, 60, 40)
+
+
+def test_the_limit_on_scans_may_be_left_out() -> None:
+    options = replace(PAD, limits_scans=False)
+    assert isinstance(decode(repeat_last_scan(MAX_SCANS), options), DecodedImage)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
