@@ -14,8 +14,8 @@ BENCH_OUT = .bench
 
 BIN := .venv/bin
 # In order: xdist would begin with what has most tests, and end with single ones that take minutes.
-# Three processes on two cores: tests wait a third of their time. They take up to 20 GiB of memory.
-PROCESSES = 3
+# More than cores make starts slower than some tests wait for. Two take up to 20 GiB of memory.
+PROCESSES = 2
 SIDE_BY_SIDE = -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 DOCKERFILES := Dockerfile docker/Dockerfile.cpu
 # Whole objects; tests check the overlays, as kubectl puts them together.
@@ -50,7 +50,7 @@ browser: ## install the browser that the page's tests need, where it is missing
 promtool: ## install Prometheus' promtool, which checks metrics and alerts, where it is missing
 	@scripts/promtool.sh
 
-test: setup ## run the tests, with the real engine [PROCESSES=3 ARGS=…]
+test: setup ## run the tests, with the real engine [PROCESSES=2 ARGS=…]
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 python-check: ## set up and test on the Python of another Debian, as root [VERSION=3.13 ARGS=…]

@@ -34,6 +34,7 @@ class HangingOptions:
     orientation: bool = True
     max_frames: int = 1000
     animated_images: Literal["first", "refuse"] = "first"
+    limits_scans: bool = True
     formats: tuple[str, ...] = FORMATS
     released: bool = False
 
