@@ -1,6 +1,5 @@
 """What all tests share: one server for those that need no other, whose limits they can reach."""
 
-import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Prepare tests that run side by side.
 
-    PyTorch's threads of several processes wait for each other's cores: each gets one, in what the
-    tests start as well. Fail where xdist scatters the groups, since each of its processes would
-    start every server.
+    PyTorch's threads of several processes wait for each other's cores: each gets one. Fail where
+    xdist scatters the groups, since each of its processes would start every server.
     """
     if hasattr(session.config, "workerinput"):
         torch.set_num_threads(1)
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
     if getattr(session.config.option, "loadgroup", False):
         scattered = [item.nodeid for item in session.items if "@" not in item.nodeid]
         assert not scattered, f"pytest-xdist has not grouped these tests: {scattered[:3]}"
