@@ -4,12 +4,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import typer
 
 from asking.endpoint import EndpointConfig
 from asking.errors import RunError
+from asking.option_groups import Role
 from asking.retry import RetryPolicy
 
 MODEL_HELP: Final = "the model to ask; may be left out where the endpoint lists only one"
@@ -50,35 +51,53 @@ class AskingOptions:
         ),
     ] = False
 
-    def build_endpoint_config(
-        self,
-        role: str,
-        base_url: str,
-        api_key: str,
-        model: str,
-        request: str,
-        fields: Mapping[str, Any],
-    ) -> EndpointConfig:
-        """Build the configuration of the endpoint whose options start with `role`.
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """An endpoint; a subclass says whose it is."""
+
+    role: ClassVar[Role]
+
+    base_url: Annotated[str, typer.Option(envvar="BASE_URL", help="its endpoint")] = ""
+    api_key: Annotated[str, typer.Option(envvar="API_KEY", help="its key")] = ""
+    model: Annotated[str, typer.Option(envvar="MODEL", help=MODEL_HELP)] = ""
+    request: Annotated[str, typer.Option(help=REQUEST_HELP)] = ""
+
+    def build_config(self, asking: AskingOptions, fields: Mapping[str, Any]) -> EndpointConfig:
+        """Build the endpoint's configuration; `fields` are those of requests by default.
 
         Raises `typer.BadParameter`.
         """
-        if not base_url:
+        prefix = self.role.prefix
+        if not self.base_url:
             raise typer.BadParameter(
                 "it is needed, as in http://127.0.0.1:8000/v1, where `make serve` and"
                 " `llava-server serve` answer",
-                param_hint=f"--{role}base-url",
+                param_hint=f"--{prefix}base-url",
             )
         return EndpointConfig(
-            base_url,
-            parse_api_key(api_key, f"--{role}api-key"),
-            model,
-            {**fields, **parse_request_fields(request, f"--{role}request")},
-            self.concurrency,
-            self.timeout_s,
-            RetryPolicy(self.attempts, self.backoff_s),
-            role,
+            self.base_url,
+            parse_api_key(self.api_key, f"--{prefix}api-key"),
+            self.model,
+            {**fields, **parse_request_fields(self.request, f"--{prefix}request")},
+            asking.concurrency,
+            asking.timeout_s,
+            RetryPolicy(asking.attempts, asking.backoff_s),
+            prefix,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SampledEndpointOptions(EndpointOptions):
+    """An endpoint, and the sampling of its answers."""
+
+    max_tokens: Annotated[int, typer.Option(min=1, help="tokens an answer may have")] = 1024
+    temperature: Annotated[float, typer.Option(min=0, help="of its answers; 0 is greedy")] = 0.0
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The request fields of the sampling."""
+        return {"max_tokens": self.max_tokens, "temperature": self.temperature}
 
 
 def parse_api_key(text: str, option: str) -> str:

@@ -77,8 +77,8 @@ def relative_score(
         raise typer.BadParameter("all three are needed", param_hint="--questions, --context, --out")
     judge_fields = {**WRITER_FIELDS, **({"temperature": RELEASED_TEMPERATURE} if rules else {})}
     judge_config = judge.build_config(asking, judge_fields)
-    references = reference_answers or reference.build_config(asking)
-    candidates = candidate_answers or candidate.build_config(asking)
+    references = reference_answers or reference.build_config(asking, WRITER_FIELDS)
+    candidates = candidate_answers or candidate.build_config(asking, candidate.sampling)
     if images is None and candidate_answers is None:
         raise typer.BadParameter("it is needed to ask the candidate", param_hint="--images")
     cases = read_cases(questions, context)

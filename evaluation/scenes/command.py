@@ -34,7 +34,7 @@ def scenes(
 
     Run again with the same options to resume an interrupted run.
     """
-    config = candidate.build_config(asking)
+    config = candidate.build_config(asking, candidate.sampling)
     questions = draw_questions(seed, count, longest, _validate_kinds(kind))
     asks = [question.build_chat_question() for question in questions]
     answers = asyncio.run(

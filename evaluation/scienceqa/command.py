@@ -10,7 +10,7 @@ from asking.option_groups import expand_options
 from asking.options import AskingOptions, Json
 from asking.report import format_count, print_json, print_table, print_warning, write_predictions
 from asking.run import collect_answers
-from evaluation.roles import CandidateOptions, JudgeOptions
+from evaluation.roles import WRITER_FIELDS, CandidateOptions, JudgeOptions
 from evaluation.scienceqa.accuracy import Accuracy, measure_accuracy
 from evaluation.scienceqa.ensemble import PredictionPair
 from evaluation.scienceqa.problems import (
@@ -78,7 +78,7 @@ def answer(
 
     Run again with the same options to go on where a run was stopped.
     """
-    config = candidate.build_config(asking)
+    config = candidate.build_config(asking, candidate.sampling)
     if (images is None) != no_image:
         raise typer.BadParameter("give one of the two", param_hint="--images, --no-image")
     problem_set = read_problems(problems, splits, split)
@@ -147,8 +147,8 @@ def judge_differences(
     run was stopped.
     """
     pair = _read_pair(problems, splits, split, predictions, second)
-    if judge.judge_base_url or not reviews.exists():
-        config = judge.build_config(asking)
+    if judge.base_url or not reviews.exists():
+        config = judge.build_config(asking, WRITER_FIELDS)
         verdicts = asyncio.run(
             collect_answers(
                 config, pair.build_judge_questions(), reviews, "judge", asking.allow_failures

@@ -45,7 +45,7 @@ def vqa(
 
     Run again with the same options to go on where a run was stopped.
     """
-    config = candidate.build_config(asking)
+    config = candidate.build_config(asking, candidate.sampling)
     if questions.suffix == ".tsv":
         asked = load_mmbench_questions(questions, instruction)
     else:

@@ -5,7 +5,8 @@ import typer
 
 from asking.endpoint import EndpointConfig, open_endpoint
 from asking.errors import EndpointError, EndpointRefused, EndpointUnreachable
-from asking.options import AskingOptions
+from asking.option_groups import Role
+from asking.options import AskingOptions, EndpointOptions
 from asking.retry import RetryPolicy
 from asking.wire import build_messages, hide_userinfo
 from tests.asking.scripted import completion_reply, error_reply, serve_script
@@ -18,9 +19,12 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
 
+class _JudgeOptions(EndpointOptions):
+    role = Role("The judge", "EVALUATION_JUDGE", {}, "judge-")
+
+
 def build_config(key: str) -> EndpointConfig:
-    url = "http://127.0.0.1:8000/v1"
-    return AskingOptions().build_endpoint_config("judge-", url, key, "m", "", {})
+    return _JudgeOptions("http://127.0.0.1:8000/v1", key).build_config(AskingOptions(), {})
 
 
 def test_whitespace_around_a_key_is_left_out() -> None:

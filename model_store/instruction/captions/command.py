@@ -49,7 +49,7 @@ def captions(
     conversation_boxes: flags.ConversationBoxes = False,
     seed: flags.Seed = 0,
     restart: flags.Restart = False,
-    teacher: flags.TeacherOptions = flags.TeacherOptions(),
+    teacher: flags.TeacherOptions = flags.TeacherOptions(max_tokens=2048, temperature=0.7),
     tries: flags.Tries = 1,
     asking: AskingOptions = AskingOptions(),
     as_json: Json = False,
@@ -58,7 +58,7 @@ def captions(
 
     Run again with the same options to go on where a run was stopped.
     """
-    config = teacher.build_config(asking)
+    config = teacher.build_config(asking, teacher.sampling)
     chosen = choose_prompts(_parse_kinds(kinds), prompts, conversation_boxes=conversation_boxes)
     run = _Run(source, out, chosen, seed, tries, restart)
     contexts = read_contexts(source)

@@ -1,13 +1,12 @@
 """The options that only `captions` has."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import typer
 
-from asking.endpoint import EndpointConfig
-from asking.options import MODEL_HELP, REQUEST_HELP, AskingOptions
+from asking.option_groups import Role
+from asking.options import SampledEndpointOptions
 
 _DATA: Final = "Data"
 _TEACHER: Final = "The teacher"
@@ -66,36 +65,14 @@ Tries = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class TeacherOptions:
+class TeacherOptions(SampledEndpointOptions):
     """The teacher's endpoint, and the sampling of its answers."""
 
-    base_url: Annotated[
-        str,
-        typer.Option(
-            envvar="INSTRUCTION_BASE_URL",
-            help="its endpoint, such as https://api.openai.com/v1; text only, it never sees the"
-            " image",
-            rich_help_panel=_TEACHER,
-        ),
-    ] = ""
-    api_key: Annotated[
-        str, typer.Option(envvar="INSTRUCTION_API_KEY", help="its key", rich_help_panel=_TEACHER)
-    ] = ""
-    model: Annotated[
-        str, typer.Option(envvar="INSTRUCTION_MODEL", help=MODEL_HELP, rich_help_panel=_TEACHER)
-    ] = ""
-    temperature: Annotated[
-        float, typer.Option(min=0, help="of its answers; 0 is greedy", rich_help_panel=_TEACHER)
-    ] = 0.7
-    max_tokens: Annotated[
-        int, typer.Option(min=1, help="tokens an answer may have", rich_help_panel=_TEACHER)
-    ] = 2048
-    request: Annotated[str, typer.Option(help=REQUEST_HELP, rich_help_panel=_TEACHER)] = ""
-
-    def build_config(self, asking: AskingOptions) -> EndpointConfig:
-        """Build the endpoint's configuration. Raises `typer.BadParameter`."""
-        fields = {"max_tokens": self.max_tokens, "temperature": self.temperature}
-        return asking.build_endpoint_config(
-            "", self.base_url, self.api_key, self.model, self.request, fields
-        )
+    role: ClassVar = Role(
+        _TEACHER,
+        "INSTRUCTION",
+        {
+            "base_url": "its endpoint, such as https://api.openai.com/v1; text only, it never sees"
+            " the image"
+        },
+    )
