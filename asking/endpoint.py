@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import httpx
@@ -26,7 +26,6 @@ from asking.wire import (
     build_request_body,
     hide_userinfo,
     parse_error_message,
-    parse_model,
     parse_response,
 )
 
@@ -45,8 +44,8 @@ class EndpointConfig:
     """The address of an endpoint and the options of its requests.
 
     `base_url` ends with the version (`…/v1`). An empty `model` selects the only model that the
-    endpoint lists. `fields` are added to every request. `role` is how the names of its options
-    begin, which messages tell: `judge-` is for `--judge-base-url`.
+    endpoint lists. `fields` are added to every request. `option_prefix` begins the names of its
+    options, which messages name: `judge-` for `--judge-base-url`.
     """
 
     base_url: str
@@ -56,7 +55,7 @@ class EndpointConfig:
     concurrency: int = 8
     timeout_s: float = 120.0
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
-    role: str = ""
+    option_prefix: str = ""
 
     @property
     def shown_url(self) -> str:
@@ -67,8 +66,9 @@ class EndpointConfig:
 class Endpoint:
     """A client for one model of an endpoint; created by `open_endpoint`."""
 
-    def __init__(self, config: EndpointConfig, client: httpx.AsyncClient, model: str) -> None:
-        self.model = model
+    def __init__(self, config: EndpointConfig, client: httpx.AsyncClient) -> None:
+        """`config` names the model."""
+        self.model = config.model
         self.concurrency = config.concurrency
         self.fields = config.fields
         self._config = config
@@ -108,21 +108,19 @@ async def open_endpoint(config: EndpointConfig) -> AsyncIterator[Endpoint]:
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise EndpointError(f"{config.shown_url!r} is not a base URL") from None
     async with client:
-        yield Endpoint(config, client, config.model or await _find_only_model(config, client))
-
-
-async def _list_models(config: EndpointConfig, client: httpx.AsyncClient) -> ModelList:
-    """Return the listed models; each attempt that fails is told on stderr."""
-    request = client.build_request("GET", "models")
-    return await _send_with_retries(client, config, request, ModelList, report=_print)
+        model = config.model or await _find_only_model(config, client)
+        yield Endpoint(replace(config, model=model), client)
 
 
 async def _find_only_model(config: EndpointConfig, client: httpx.AsyncClient) -> str:
-    names = [model.id for model in (await _list_models(config, client)).data]
+    """Return the listed model's name; each attempt that fails is reported on stderr."""
+    request = client.build_request("GET", "models")
+    listed = await _send_with_retries(client, config, request, ModelList, report=_print)
+    names = [model.id for model in listed.data]
     if len(names) != 1:
         raise EndpointRefused(
             f"{config.shown_url} serves {', '.join(names) or 'no model'}: name the model to ask"
-            f" with --{config.role}model"
+            f" with --{config.option_prefix}model"
         )
     return names[0]
 
@@ -165,7 +163,7 @@ async def _retry(
         if isinstance(last.exception(), ConnectionFailed):
             raise EndpointUnreachable(
                 f"no server answers at {config.shown_url}: {reason}. `llava-server serve` (in a"
-                f" clone, `make serve`) starts one; --{config.role}base-url names another"
+                f" clone, `make serve`) starts one; --{config.option_prefix}base-url names another"
             ) from None
         raise EndpointDown(f"{_show_url(request)}: {reason}") from None
 
@@ -245,9 +243,10 @@ def _build_error(
 def _advise(config: EndpointConfig, request: httpx.Request, response: httpx.Response) -> str:
     """Return which option may be wrong where a request is refused."""
     if response.status_code in (401, 403):
-        return f"is --{config.role}api-key right?"
+        return f"is --{config.option_prefix}api-key right?"
     if request.method == "POST" and response.status_code == 404:
         return (
-            f"are --{config.role}model {parse_model(request)!r} and --{config.role}base-url right?"
+            f"are --{config.option_prefix}model {config.model!r} and"
+            f" --{config.option_prefix}base-url right?"
         )
-    return f"does --{config.role}base-url end with the version, as in http://127.0.0.1:8000/v1?"
+    return f"does --{config.option_prefix}base-url end with the version, as in http://127.0.0.1:8000/v1?"

@@ -1,6 +1,5 @@
 """The part of OpenAI's chat completions wire format that this client uses."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,11 +89,6 @@ def build_request_body(
     """Build a request; `fields` that are None are left out."""
     sent = {name: value for name, value in fields.items() if value is not None}
     return {"model": model, "messages": messages, **sent}
-
-
-def parse_model(request: httpx.Request) -> str:
-    """Return the model that a request of `build_request_body` asks."""
-    return str(json.loads(request.content)["model"])
 
 
 def hide_userinfo(url: str) -> str:

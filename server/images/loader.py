@@ -14,7 +14,6 @@ from server.images.decode.decode import (
     decode,
 )
 from server.images.decode.image_size import measure_image
-from server.images.decode.jpeg_scans import MAX_SCANS
 from server.images.decode.view_choice import ViewChoice, narrow_options
 from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.fetcher import Fetcher
@@ -118,6 +117,6 @@ def _describe(failure: DecodeFailure, options: DecodeOptions) -> str:
         DecodeFault.SHAPE: f"The image is too oblong: {size} pixels.",
         DecodeFault.FRAMES: f"The image has more than {options.max_frames} frames.",
         DecodeFault.ANIMATED: "Animated images are not accepted.",
-        DecodeFault.SCANS: f"The JPEG has more than {MAX_SCANS} scans; encode it anew.",
+        DecodeFault.SCANS: f"The JPEG has more than {options.max_scans} scans; encode it anew.",
         DecodeFault.MEMORY: "Decoding the image takes more memory than allowed.",
     }[failure.fault]

@@ -29,15 +29,15 @@ from server.images.fetch.errors import (
     UrlInvalid,
 )
 
-REMEDY: Final = "send smaller or fewer frames, or a part of the video"
-ENCODE_ANEW: Final = "encode it anew, as H.264 in MP4 for example"
+SMALLER_VIDEO: Final = "send smaller or fewer frames, or a part of the video"
+REENCODE_VIDEO: Final = "encode it anew, as H.264 in MP4 for example"
 
 
 @dataclass(frozen=True, slots=True)
 class MediaKind:
     """Images or videos: the `base` of their errors, and the texts that differ.
 
-    `timed_out` stands before the limit of a decode, `smaller` is what helps. `frames_note` tells
+    `timed_out` stands before the limit of a decode, `timeout_remedy` after it. `frames_note` tells
     that not all frames are used.
     """
 
@@ -49,7 +49,7 @@ class MediaKind:
     too_large: type[ApiError]
     corrupt: type[ApiError]
     timed_out: str
-    smaller: str
+    timeout_remedy: str
     crashed: str
     frames_note: str
 
@@ -73,7 +73,9 @@ class MediaKind:
         try:
             yield
         except DecodeTimedOut as error:
-            raise self.too_large(f"{self.timed_out} within {error}; {self.smaller}.") from None
+            raise self.too_large(
+                f"{self.timed_out} within {error}; {self.timeout_remedy}."
+            ) from None
         except DecodeCrashed:
             raise self.corrupt(self.crashed) from None
 
@@ -87,7 +89,7 @@ IMAGE: Final = MediaKind(
     ImageTooLarge,
     ImageCorrupt,
     timed_out="The image could not be decoded",
-    smaller="send a smaller one, or encode it anew, as a plain JPEG for example",
+    timeout_remedy="send a smaller one, or encode it anew, as a plain JPEG for example",
     crashed="The image could not be decoded.",
     frames_note="the first of {total} frames was used",
 )
@@ -100,7 +102,7 @@ VIDEO: Final = MediaKind(
     VideoTooLarge,
     VideoCorrupt,
     timed_out="The video's frames could not be decoded",
-    smaller=REMEDY,
-    crashed=f"Decoding the video failed; {ENCODE_ANEW}.",
+    timeout_remedy=SMALLER_VIDEO,
+    crashed=f"Decoding the video failed; {REENCODE_VIDEO}.",
     frames_note="{used} of {total} frames were used",
 )

@@ -16,7 +16,7 @@ from server.images.decode.video.faults import VideoFailure, VideoFault, VideoOpt
 from server.images.decode.video.sampling import FrameSampling
 from server.images.decode.workers import DecodeWorkers
 from server.images.fetch.fetcher import Fetcher
-from server.images.media_kind import ENCODE_ANEW, REMEDY, VIDEO
+from server.images.media_kind import REENCODE_VIDEO, SMALLER_VIDEO, VIDEO
 from server.images.source import LoadedMedia, MediaSource
 from server.telemetry.metrics import Metrics
 from server.telemetry.timeline import annotate
@@ -116,17 +116,18 @@ def _describe(failure: VideoFailure, options: VideoOptions) -> str:
     formats = ", ".join(options.formats)
     return {
         VideoFault.FORMAT: f"The data is not a video of a supported container ({formats}).",
-        VideoFault.CODEC: f"Videos of the codec {failure.codec} are not accepted; {ENCODE_ANEW}.",
+        VideoFault.CODEC: f"Videos of the codec {failure.codec} are not accepted;"
+        f" {REENCODE_VIDEO}.",
         VideoFault.NO_VIDEO: "The file holds no video: sound or pictures only. Send pictures as"
         " image_url.",
-        VideoFault.CORRUPT: f"The video is damaged or cut short; {ENCODE_ANEW}.",
+        VideoFault.CORRUPT: f"The video is damaged or cut short; {REENCODE_VIDEO}.",
         VideoFault.PIXELS: f"A frame has {size} pixels, of at most {options.max_pixels} in all;"
-        f" {REMEDY}.",
+        f" {SMALLER_VIDEO}.",
         VideoFault.TOTAL: f"The frames that are to be used have {size} pixels each, which is more"
         f" than {options.max_total_pixels} together; ask for fewer frames, or send a smaller"
         " video.",
         VideoFault.SHAPE: f"The video is too oblong: {size} pixels; crop it.",
-        VideoFault.FRAMES: f"The video has more than {options.max_frames} frames; {REMEDY}.",
+        VideoFault.FRAMES: f"The video has more than {options.max_frames} frames; {SMALLER_VIDEO}.",
         VideoFault.SECONDS: f"The video lasts more than {options.max_s:g} seconds; send a part.",
-        VideoFault.MEMORY: f"Decoding the video takes more memory than allowed; {REMEDY}.",
+        VideoFault.MEMORY: f"Decoding the video takes more memory than allowed; {SMALLER_VIDEO}.",
     }[failure.fault]

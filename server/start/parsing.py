@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from server.settings.options import Option, list_options
-from server.start.mistakes import Mistake, find_nearest, suggest
+from server.start.mistakes import Mistake, find_nearest
 
 SWITCH_WORDS: Final = frozenset({"true", "false", "on", "off", "yes", "no", "1", "0"})
 # Options that ask for something other than to serve. They take no value.
@@ -113,6 +113,7 @@ def _explain_unknown(
             word, f"is neither a command nor an option; to serve a model, use --model {word}"
         )
     known = (*flags, *ACTIONS)
-    problem = f"no such option{suggest(flag, known) or '; --help lists them'}"
     nearest = find_nearest(flag, known)
+    remedy = f"did you mean {nearest}?" if nearest else "--help lists them"
+    problem = f"no such option; {remedy}"
     return Mistake(flag, problem, flags[nearest][0].name if nearest and nearest in flags else "")

@@ -175,7 +175,7 @@ async def test_waiting_is_told_at_once_and_ends_with_the_remedy(
 ) -> None:
     async with serve_script(lambda _: completion_reply("")) as there:
         url = there.url
-    config = EndpointConfig(url, retry_policy=RetryPolicy(2, 0.001), role="judge-")
+    config = EndpointConfig(url, retry_policy=RetryPolicy(2, 0.001), option_prefix="judge-")
     with pytest.raises(EndpointUnreachable) as caught:
         async with open_endpoint(config):
             pass
@@ -196,7 +196,7 @@ async def test_waiting_is_told_at_once_and_ends_with_the_remedy(
 )
 async def test_a_refusal_names_the_option(status: int, advice: str) -> None:
     with pytest.raises(EndpointRefused, match=re.escape(f"status {status}: no; {advice}")):
-        await ask_once(reply_in_turn(error_reply(status, "no")), model="m", role="judge-")
+        await ask_once(reply_in_turn(error_reply(status, "no")), model="m", option_prefix="judge-")
 
 
 async def test_a_refusal_names_the_model_that_was_found() -> None:

@@ -56,7 +56,9 @@ async def test_no_server_is_told_and_ends_with_the_remedy(
 ) -> None:
     async with serve_script(lambda _: completion_reply("")) as there:
         url = there.url
-    config = EndpointConfig(url, model="m", retry_policy=RetryPolicy(2, 0.001), role="judge-")
+    config = EndpointConfig(
+        url, model="m", retry_policy=RetryPolicy(2, 0.001), option_prefix="judge-"
+    )
     async with open_endpoint(config) as endpoint:
         with pytest.raises(EndpointUnreachable, match="--judge-base-url names another") as caught:
             await endpoint.wait_until_reachable()

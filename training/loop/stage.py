@@ -19,8 +19,7 @@ class Stage(Generic[BatchT]):
     The parameters of `module` that require gradients are trained, and all of them saved;
     `compute_loss` may use frozen ones outside of it. `make_batch(index)` returns one process's
     share of a batch, by the index alone. `report` returns a line on the accuracy so far.
-    `skips_parameters` says that a batch may leave some without a gradient, which processes must
-    then look for.
+    `find_unused_parameters` is DDP's: whether a batch may leave some without a gradient.
     """
 
     name: str
@@ -29,4 +28,4 @@ class Stage(Generic[BatchT]):
     make_batch: Callable[[int], BatchT]
     compute_loss: Callable[[BatchT], torch.Tensor]
     report: Callable[[], str]
-    skips_parameters: bool = False
+    find_unused_parameters: bool = False

@@ -66,7 +66,15 @@ def train_instruction(context: TrainContext, config: StageConfig) -> None:
     )
     embed = partial(encode_images, model)
     # A batch without an image has no gradient for the projector.
-    _train(context, "instruction", config, sample_instruction_batch, embed, trainable, True)
+    _train(
+        context,
+        "instruction",
+        config,
+        sample_instruction_batch,
+        embed,
+        trainable,
+        find_unused_parameters=True,
+    )
 
 
 def encode_images(
@@ -89,7 +97,8 @@ def _train(
     sample_batch: BatchSampler,
     embed: EmbedScenes,
     trainable: nn.Module,
-    skips_projector: bool = False,
+    *,
+    find_unused_parameters: bool = False,
 ) -> None:
     """Train the `trainable` modules with the decoder's loss."""
     decoder = PackedDecoder(context.model, config.should_compile)
@@ -109,5 +118,5 @@ def _train(
             evaluate(PackedDecoder(context.model), embed_held_out, eval_batches, context.device)
         )
 
-    stage = Stage(name, config, trainable, make_batch, compute_loss, report, skips_projector)
+    stage = Stage(name, config, trainable, make_batch, compute_loss, report, find_unused_parameters)
     run_stage(stage, context.work_dir, context.device)

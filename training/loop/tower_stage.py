@@ -46,7 +46,15 @@ def train_tower(context: TrainContext, config: StageConfig) -> None:
         return evaluate_tower(classifier, context.held_out_set, context.device)
 
     # What comes after the layer that is read has no gradient.
-    stage = Stage("tower", config, classifier, make_batch, compute_loss, report, True)
+    stage = Stage(
+        "tower",
+        config,
+        classifier,
+        make_batch,
+        compute_loss,
+        report,
+        find_unused_parameters=True,
+    )
     run_stage(stage, context.work_dir, context.device)
 
 

@@ -137,7 +137,7 @@ def _build_arguments(stage: Stage[Any], folder: Path, device: torch.device) -> T
         remove_unused_columns=False,
         label_names=[],
         report_to="none",
-        ddp_find_unused_parameters=stage.skips_parameters,
+        ddp_find_unused_parameters=stage.find_unused_parameters,
         seed=config.seed,
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # a process has one GPU

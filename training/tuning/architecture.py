@@ -82,24 +82,25 @@ def _read_grid_pinpoints(sources: Sources, size: int) -> tuple[Size, ...]:
 
 
 def _read_tower(folder: Path) -> Any:
-    kind = _read_type(folder, "a CLIP vision tower")
+    kind = read_config(folder, "a CLIP vision tower").model_type
     if kind not in TOWERS:
         raise SourceError(f"{folder} is not a CLIP vision tower: its type is {kind}")
     return CLIPVisionModel.config_class.from_pretrained(folder)
 
 
 def _read_language_model(folder: Path) -> Any:
-    kind = _read_type(folder, "a language model")
-    if kind not in LANGUAGE_MODELS:
+    config = read_config(folder, "a language model")
+    if config.model_type not in LANGUAGE_MODELS:
         raise SourceError(
-            f"{folder} is a model of type {kind}, which cannot be trained; supported:"
+            f"{folder} is a model of type {config.model_type}, which cannot be trained; supported:"
             f" {', '.join(LANGUAGE_MODELS)}"
         )
-    return AutoConfig.from_pretrained(folder)
+    return config
 
 
-def _read_type(folder: Path, wanted: str) -> str:
+def read_config(folder: Path, wanted: str) -> Any:
+    """Return a model's configuration. Raises `SourceError` where it is not what is `wanted`."""
     try:
-        return str(AutoConfig.from_pretrained(folder).model_type)
+        return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError) as error:
         raise SourceError(f"{folder} is not {wanted}: {first_line(error)}") from None

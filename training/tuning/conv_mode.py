@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from transformers import AutoConfig
-
 from model_store.convert.conversation import CONV_MODES
 from server.prompt.format import CHAT_TEMPLATE
 from server.prompt.segments import TemplateText
 from server.prompt.turns import Turn
-from training.tuning.errors import OptionError, first_line
+from training.tuning.architecture import read_config
+from training.tuning.errors import OptionError
 from training.tuning.prompts import choose_render
 from training.tuning.settings import TrainSettings
-from training.tuning.sources import SourceError, load_tokenizer
+from training.tuning.sources import load_tokenizer
 
 # The templates that language models are trained in where none is asked for.
 DEFAULT_CONV_MODES: Final = {
@@ -47,7 +46,7 @@ def choose_conv_mode(settings: TrainSettings) -> str:
 
 
 def _choose_default(folder: Path) -> str:
-    return DEFAULT_CONV_MODES.get(_read_config(folder).model_type, "vicuna_v1")
+    return DEFAULT_CONV_MODES.get(read_config(folder, "a language model").model_type, "vicuna_v1")
 
 
 def _check_marks(conv_mode: str, folder: Path) -> None:
@@ -56,7 +55,7 @@ def _check_marks(conv_mode: str, folder: Path) -> None:
     if not marks:
         return
     _, tokenizer = load_tokenizer(folder)
-    num_embeddings = _read_config(folder).vocab_size
+    num_embeddings = read_config(folder, "a language model").vocab_size
     ids = {mark: tokenizer.token_to_id(mark) for mark in marks}
     missing = sorted(mark for mark, i in ids.items() if i is None or i >= num_embeddings)
     if missing:
@@ -71,10 +70,3 @@ def _list_marks(conv_mode: str) -> Iterator[str]:
     for segment in choose_render(conv_mode, image_start_end=False)("system", turns):
         if isinstance(segment, TemplateText):
             yield from _MARK.findall(segment.text)
-
-
-def _read_config(folder: Path) -> "AutoConfig":
-    try:
-        return AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{folder} is not a language model: {first_line(error)}") from None

@@ -118,7 +118,7 @@ class ImageReader:
             # Limits that protect a server from its clients. The check, which reads the start of a
             # file, would not see that they are exceeded.
             max_frames=sys.maxsize,
-            limits_scans=False,
+            max_scans=sys.maxsize,
         )
 
 

@@ -84,8 +84,10 @@ def _describe_lost_images(dataset: TuningDataset, flaws: Mapping[int, DataError]
         if any(map(dataset.images.has, images)):
             return ""
         names.update(images)
+    if len(names) < 2:
+        return ""
     folder = dataset.images.folder.resolve()
-    return f"none of the {len(names)} images is in {folder}: is --images right?" * (len(names) > 1)
+    return f"none of the {len(names)} images is in {folder}: is --images right?"
 
 
 def _tell(flaws: Sequence[str], file: Path) -> None:

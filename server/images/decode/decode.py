@@ -33,7 +33,7 @@ from server.images.decode.image_processor import (
     preprocess,
     preprocess_anyres,
 )
-from server.images.decode.jpeg_scans import has_many_scans
+from server.images.decode.jpeg_scans import MAX_SCANS, has_many_scans
 from server.images.decode.orientation import SWAPS_SIDES, find_transpose
 
 
@@ -60,7 +60,7 @@ class DecodeOptions:
 
     `anyres` without `grid_pinpoints` yields the base view only. `convert_to_rgb` explains
     `alpha_color` and `color_management`; `orientation` is whether EXIF's is followed.
-    `limits_scans` is whether a JPEG of many scans is refused.
+    `max_scans` are those of a JPEG.
     """
 
     size: int
@@ -73,7 +73,7 @@ class DecodeOptions:
     color_management: bool = True
     orientation: bool = True
     max_frames: int = 1000
-    limits_scans: bool = True
+    max_scans: int = MAX_SCANS
     animated_images: Literal["first", "refuse"] = "first"
     formats: tuple[str, ...] = FORMATS
 
@@ -163,7 +163,7 @@ def open_within_limits(data: bytes, options: DecodeOptions) -> OpenedImage | Dec
             size = image.size
             frames = count_frames(data, image, codec, options.max_frames)
             fault = _find_header_fault(image, codec, frames, options)
-            if fault is None and options.limits_scans and codec == "JPEG" and has_many_scans(data):
+            if fault is None and codec == "JPEG" and has_many_scans(data, options.max_scans):
                 fault = DecodeFault.SCANS
     except Exception as error:  # codecs raise many kinds of exception on damaged data
         return DecodeFailure(classify(error), *size)

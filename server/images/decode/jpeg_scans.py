@@ -13,15 +13,15 @@ END_OF_IMAGE: Final = b"\xff\xd9"
 NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 
 
-def has_many_scans(data: bytes) -> bool:
-    """Whether a JPEG has more than `MAX_SCANS` scans, up to the end of its first picture."""
+def has_many_scans(data: bytes, limit: int) -> bool:
+    """Whether a JPEG has more scans than the limit, up to the end of its first picture."""
     # Nearly all files end here. Others hold a thumbnail, or bytes behind their end.
-    return data.count(START_OF_SCAN) > MAX_SCANS and _count_scans(data) > MAX_SCANS
+    return data.count(START_OF_SCAN) > limit and _count_scans(data, limit) > limit
 
 
-def _count_scans(data: bytes) -> int:
+def _count_scans(data: bytes, limit: int) -> int:
     count, position = 0, 2
-    while count <= MAX_SCANS and (marker := NEXT_MARKER.search(data, position)):
+    while count <= limit and (marker := NEXT_MARKER.search(data, position)):
         if marker[0] == END_OF_IMAGE:
             break
         count += marker[0] == START_OF_SCAN

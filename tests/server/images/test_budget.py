@@ -20,8 +20,8 @@ def test_pixels_add_up_to_the_limit() -> None:
     budget = MediaBudget(0.0, 100, 4096)
     budget.spend(FakeMedia(60), IMAGE, "a")
     budget.spend(FakeMedia(40), IMAGE, "b")
-    for kind, error in ((IMAGE, ImageTooLarge), (VIDEO, VideoTooLarge)):
-        with pytest.raises(error, match="pixels together; the limit is 100"):
+    for kind, error, spent in ((IMAGE, ImageTooLarge, 101), (VIDEO, VideoTooLarge, 102)):
+        with pytest.raises(error, match=f"at least {spent} pixels together; the limit is 100"):
             budget.spend(FakeMedia(1), kind, "c")
 
 

@@ -54,7 +54,7 @@ def _find_foreign_requests(request: Request, url: str) -> list[str]:
 
 def wait_until_ready(page: Page) -> None:
     """Wait until the page shows that the model is ready."""
-    expect(page.locator("#state[data-state=ready]")).to_be_visible(timeout=240_000)
+    expect(page.locator("#state[data-state=ready]")).to_be_visible(timeout=90_000)
 
 
 def build_file(name: str, data: bytes, mime: str = "") -> FilePayload:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.api.running import RunningServer
 from tests.server.page.browsing import open_page
@@ -24,8 +24,6 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         message = "no chromium found; make browser installs it"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    # A server that loads beside other tests takes seconds to answer.
-    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser

@@ -263,7 +263,7 @@ def test_bad_records_end_a_run_before_it_begins(tmp_path: Path) -> None:
         (("--batch-size", "9", "--per-device-batch-size", "2"), "is not a multiple of"),
         (("--out", INPUTS), "exists already"),
         (("--conv-mode", "none"), "--conv-mode 'none' cannot be trained; supported: vicuna_v1, "),
-        (("--mm-vision-select-layer", "-9"), "the tower has 3 layers"),
+        (("--mm-vision-select-layer", "-9"), "the tower has 3 layers, so that is -4 to 3"),
         (("--warmup-ratio", "1"), "must be at least 0 and below 1"),
         (("--batch-size", "0"), "--batch-size 0 must be at least 1"),
     ],

@@ -12,6 +12,7 @@ from server.images.decode.color import WHITE
 from server.images.decode.decode import DecodeOptions
 from server.images.decode.formats import FORMATS
 from server.images.decode.image_processor import PAD_COLOR, Color
+from server.images.decode.jpeg_scans import MAX_SCANS
 
 
 @dataclass
@@ -34,7 +35,7 @@ class HangingOptions:
     orientation: bool = True
     max_frames: int = 1000
     animated_images: Literal["first", "refuse"] = "first"
-    limits_scans: bool = True
+    max_scans: int = MAX_SCANS
     formats: tuple[str, ...] = FORMATS
     released: bool = False
 
